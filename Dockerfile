@@ -1,0 +1,31 @@
+# The service with its built-in model, on a CPU: docker build -t visavis . && docker run --rm -p 8000:8000 visavis
+# tools/docker_steps.py runs these same steps without Docker, so keep to what it knows: it says so when it meets something else.
+
+FROM python:3.11-slim AS builder
+# PyTorch's wheels without CUDA; the default ones bring 5 GB of it. Empty: torch from the default index.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_CONSTRAINT=constraints.txt
+WORKDIR /build
+COPY constraints.txt pyproject.toml ./
+
+# What visavis stands on, before visavis itself: this layer stays when only our code changes.
+RUN python -m venv /opt/visavis
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['service'], sep='\n')" > requirements.txt
+RUN /opt/visavis/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url $TORCH_INDEX} -r requirements.txt
+
+# hatchling builds the wheel from an environment of its own, which does not go into the image.
+RUN python -m venv hatch && hatch/bin/pip install --no-cache-dir hatchling
+COPY LICENSE README.md ./
+COPY embedder embedder
+COPY service service
+COPY train train
+RUN hatch/bin/hatchling build -t wheel && /opt/visavis/bin/pip install --no-deps dist/*.whl && /opt/visavis/bin/pip check
+
+FROM python:3.11-slim
+COPY --from=builder /opt/visavis /opt/visavis
+ENV PATH=/opt/visavis/bin:$PATH
+# nobody and nogroup, by number, so that Kubernetes can see that it is not root.
+USER 65534:65534
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+CMD ["visavis", "serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -1,0 +1,107 @@
+# Everything one does with visavis from a checkout. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# What may be set on the command line, as in `make serve PORT=9000`; `make help` says what each is.
+HOST ?= 127.0.0.1
+PORT ?= 8000
+MODEL ?=
+PYTHON ?= python3.11 python3
+TORCH_INDEX ?=
+ARGS ?=
+DATA ?= $(or $(TEST_DATA),../shared/data)
+
+VENV := .venv
+BIN := $(VENV)/bin
+FACES := examples/faces
+PIP := $(BIN)/pip --disable-pip-version-check --no-input
+# Only wheels: a fresh machine has no compiler. What is being built is visavis alone, by the pinned hatchling.
+INSTALL := $(PIP) install --only-binary :all: -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+EDITABLE := $(INSTALL) --no-build-isolation --editable
+
+.PHONY: help
+help: ## List the targets and settings
+	@echo 'Usage: make TARGET [SETTING=value ...]'
+	@echo
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo 'Settings:'
+	@echo '  HOST PORT    where `make serve` listens (127.0.0.1, 8000)'
+	@echo '  MODEL        a model bundle to serve instead of the built-in one'
+	@echo '  ARGS         more arguments for pytest, as in: make test ARGS="-k tight_crop --no-cov"'
+	@echo '  DATA         the folder of photographs for `make bench` (../shared/data)'
+	@echo '  PYTHON       the interpreter that .venv is made from (python3.11, else python3; 3.11 or newer)'
+	@echo '  TORCH_INDEX  another wheel index to take torch from at the first installation. The default x86-64'
+	@echo '               wheel of torch brings 5 GB of CUDA libraries, which visavis does not use; PyTorch has'
+	@echo '               wheels without them: TORCH_INDEX=https://download.pytorch.org/whl/cpu'
+
+.PHONY: setup
+setup: $(VENV)/.installed-dev ## Make .venv with all that serving, training, testing and checking need
+
+.PHONY: serve
+serve: $(VENV)/.installed-service ## Set up what is missing and start the service on 127.0.0.1:8000
+	$(BIN)/visavis serve --host $(HOST) --port $(PORT) $(if $(MODEL),--model '$(MODEL)')
+
+.PHONY: demo
+demo: $(VENV)/.installed-service ## Compare example photos: two of one person, then one each of two people
+	@echo 'One person, neutral and smiling:'
+	$(BIN)/visavis verify $(FACES)/001-neutral.jpg $(FACES)/001-smiling.jpg
+	@echo
+	@echo 'Two people (the command says "different" with exit status 1, as cmp does):'
+	$(BIN)/visavis verify $(FACES)/001-neutral.jpg $(FACES)/005-neutral.jpg || test $$? -eq 1
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## Set up what is missing and run all tests, with coverage
+	$(BIN)/pytest --cov $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.installed-dev ## All that must hold before a change goes in: format, lint, types, imports, sizes, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/house/test_sizes.py
+	$(MAKE) test
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## Measure: accuracy on photographs from DATA, answers to bad inputs
+	@shopt -s nullglob; for script in benchmarks/*.py; do \
+	    data=(--data '$(DATA)'); [[ $$script != */bad_inputs.py ]] || data=(); \
+	    echo "== $$script"; $(BIN)/python "$$script" "$${data[@]}"; \
+	done
+
+.PHONY: clean
+clean: ## Remove what make made: .venv, caches, build output
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip is the last thing that venv installs: a venv that holds it is whole.
+$(BIN)/pip:
+	@for python in $(PYTHON); do \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "$$python -m venv $(VENV)"; exec "$$python" -m venv $(VENV); \
+	    fi; \
+	done; \
+	echo 'visavis needs Python 3.11 or newer, and none of these is: $(PYTHON).' >&2; \
+	echo 'Install it (on Debian and Ubuntu: python3.11 and python3.11-venv) or name one: make PYTHON=/path/to/python3' >&2; \
+	exit 1
+
+$(VENV)/.installed-service: pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) hatchling editables
+	$(EDITABLE) '.[service]'
+	touch $@
+
+# The dev extra holds the service extra, so `make serve` after `make test` has nothing to install.
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) hatchling editables
+	$(EDITABLE) '.[dev]'
+	touch $(VENV)/.installed-service $@

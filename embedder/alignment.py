@@ -1,0 +1,90 @@
+"""Five landmarks -> the 150x150 chip that a network sees: the same pixels for training and for serving.
+
+Source: dlib's extract_image_chip: a least-squares similarity from reference points to the image, a binomial pyramid
+down to the chip's scale, then bilinear sampling; black outside the picture.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .types import CHIP_SIZE_PX, Pixels, Point
+from .weights.card import Alignment
+
+_MAX_STEP = 2.0  # picture px per chip px above which the picture is halved before it is sampled
+_BINOMIAL = (1, 4, 6, 4, 1)
+_MARGIN = 8  # px kept around the chip's footprint, for the filter's reach
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """z -> turn * z + shift over complex numbers x + iy: scale and rotation, then translation; no reflection."""
+
+    turn: complex
+    shift: complex
+
+    def __call__(self, points: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Map points x + iy."""
+        return self.turn * points + self.shift
+
+
+def fit_similarity(sources: NDArray[np.complex128], targets: NDArray[np.complex128]) -> Similarity:
+    """The similarity that brings sources nearest to targets, by least squares over the targets' plane."""
+    source_mean, target_mean = sources.mean(), targets.mean()
+    centred = sources - source_mean
+    turn = complex(np.vdot(centred, targets - target_mean) / np.vdot(centred, centred).real)
+    return Similarity(turn, complex(target_mean - turn * source_mean))
+
+
+def cut_chip(picture: Image.Image, landmarks: tuple[Point, ...], alignment: Alignment) -> Pixels:
+    """Cut the chip of one face, (150, 150, 3) uint8, from an upright RGB picture.
+
+    `landmarks` are the detector's five points; `alignment` says where they go.
+    """
+    references = _complex(alignment.points)
+    points = _complex(landmarks) + complex(alignment.landmark_offset_px, alignment.landmark_offset_px)
+    return _sample(picture, fit_similarity(references, points))
+
+
+def _complex(points: tuple[Point, ...]) -> NDArray[np.complex128]:
+    return np.asarray(points, dtype=np.float64).view(np.complex128).ravel()
+
+
+def _sample(picture: Image.Image, to_picture: Similarity) -> Pixels:
+    left, top, region = _footprint(picture, to_picture)
+    turn, shift = to_picture.turn, to_picture.shift - complex(left, top)
+    while abs(turn) > _MAX_STEP:
+        region, turn, shift = _halved(region), turn / 2, shift / 2
+    half = complex(0.5, 0.5)  # the library below counts from the pixel's corner, we from its centre
+    corner = shift + half - turn * half
+    matrix = (turn.real, -turn.imag, corner.real, turn.imag, turn.real, corner.imag)
+    size = (CHIP_SIZE_PX, CHIP_SIZE_PX)
+    chip = Image.fromarray(region).transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return np.asarray(chip)
+
+
+def _footprint(picture: Image.Image, to_picture: Similarity) -> tuple[int, int, Pixels]:
+    """The part of the picture that the chip is sampled from, with its left and top; it may reach beyond the edge."""
+    side = CHIP_SIZE_PX - 1
+    corners = to_picture(np.asarray([0, side, side * 1j, side * (1 + 1j)]))
+    margin = _MARGIN * max(1.0, abs(to_picture.turn))
+    left, top = math.floor(corners.real.min() - margin), math.floor(corners.imag.min() - margin)
+    right, bottom = math.ceil(corners.real.max() + margin), math.ceil(corners.imag.max() + margin)
+    return left, top, np.asarray(picture.crop((left, top, right, bottom)))
+
+
+def _halved(pixels: Pixels) -> Pixels:
+    """Half as high and wide, filtered with [1 4 6 4 1]/16 both ways; pixel p of the result lies at 2p."""
+    rows = _filtered(pixels.astype(np.float32))
+    both = _filtered(rows.swapaxes(0, 1)).swapaxes(0, 1)
+    return np.rint(both).astype(np.uint8)
+
+
+def _filtered(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    padded = np.pad(values, ((2, 2), (0, 0), (0, 0)), mode="edge")
+    n = (len(values) + 1) // 2
+    taps = [weight * padded[start : start + 2 * n - 1 : 2] for start, weight in enumerate(_BINOMIAL)]
+    return np.asarray(sum(taps)) / np.float32(sum(_BINOMIAL))

@@ -1,0 +1,51 @@
+"""The `visavis` command: one group whose subcommands are imported when they are called, so that --help is quick."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+# name -> where it lives, and its line in --help (so that help imports nothing)
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "verify": ("embedder.commands.verify:verify", "Do two photos show one person?"),
+    "detect": ("embedder.commands.detect:detect", "Find the faces in photos."),
+    "embed": ("embedder.commands.embed:embed", "Turn faces into embeddings of 128 channels."),
+    "serve": ("service.cli:serve", "Start the HTTP service."),
+    "model": ("embedder.commands.model:model", "Show the model card."),
+    "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
+}
+EXTRA_HINT = "the command needs more than the base install; run: pip install 'visavis[service]'"
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand only to run it."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names, in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the subcommand of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        try:
+            command: click.Command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(f"{error.name} is not installed: {EXTRA_HINT}") from error
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of subcommands from their one-line texts, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("visavis"), prog_name="visavis")
+def main() -> None:
+    """Are these two photos of one person? Answers offline, on a plain CPU.
+
+    visavis does not tell a live face from a photo of a photo.
+    """

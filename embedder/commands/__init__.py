@@ -1,0 +1,1 @@
+"""The subcommands of `visavis`, one a file."""

@@ -1,0 +1,132 @@
+"""What can go wrong between an image's bytes and a decision.
+
+VisavisError
+├── SampleError               one image of the request is at fault; `image` says which, where there are two
+│   ├── ImageError            its bytes
+│   │   ├── ImageTooLarge     more bytes or pixels than allowed
+│   │   ├── NotAnImage        not a format we read
+│   │   └── ImageUnreadable   a format we read, but broken
+│   └── FaceError             its faces
+│       ├── NoFace            none found
+│       └── SeveralFaces      more than the choice allows
+├── ModelError
+│   ├── BundleError           a model bundle that cannot be used
+│   └── DlibFileError         a dlib .dat file that is not the one we know
+└── DigestMismatch            embeddings that different models made
+
+A message says what happened, with which value, and what to do; it never names a person's file.
+Mistakes of the calling programmer are ValueError or TypeError.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+
+class VisavisError(Exception):
+    """The root of everything visavis refuses; `code` is stable and machine-readable."""
+
+    code: ClassVar[str] = "visavis_error"
+
+
+class SampleError(VisavisError):
+    """One image cannot be used. `image` is "probe", "reference" or None when there is just one."""
+
+    code = "sample_error"
+    image: str | None = None
+
+
+class ImageError(SampleError):
+    """The bytes of an image cannot be used."""
+
+    code = "image_error"
+
+
+class ImageTooLarge(ImageError):
+    """More bytes or pixels than the limit; seen before any pixel is decoded."""
+
+    code = "image_too_large"
+
+    def __init__(self, size: int, limit: int, unit: str, *, at_least: bool = False) -> None:
+        more = "more than " if at_least else ""
+        super().__init__(f"the image has {more}{size:,} {unit}, the limit is {limit:,}; send a smaller one")
+        self.size, self.limit, self.unit = size, limit, unit
+
+
+class NotAnImage(ImageError):
+    """The bytes are in no format that is read here."""
+
+    code = "not_an_image"
+
+
+class ImageUnreadable(ImageError):
+    """The format is known, but the pixels cannot be had from it."""
+
+    code = "image_unreadable"
+
+
+class FaceError(SampleError):
+    """The faces in an image do not fit what was asked; `n_faces` were found."""
+
+    code = "face_error"
+    n_faces: int
+
+
+class NoFace(FaceError):
+    """No face was found."""
+
+    code = "no_face"
+    n_faces = 0
+
+    def __init__(self) -> None:
+        super().__init__("no face was found; send a photo in which one face is upright and large enough to see")
+
+
+class SeveralFaces(FaceError):
+    """More faces than the choice allows."""
+
+    code = "several_faces"
+
+    def __init__(self, n_faces: int, message: str) -> None:
+        super().__init__(message)
+        self.n_faces = n_faces
+
+
+class ModelError(VisavisError):
+    """A model cannot be used as asked."""
+
+    code = "model_error"
+
+
+class BundleError(ModelError):
+    """A model bundle is missing, broken, altered or not fit to serve."""
+
+    code = "bundle_error"
+
+
+class DlibFileError(ModelError):
+    """A dlib .dat file is truncated, altered or not the face recognition network; the message says where."""
+
+    code = "dlib_file_error"
+
+
+class DigestMismatch(VisavisError):
+    """Two embeddings were made by different models, so their distance means nothing."""
+
+    code = "digest_mismatch"
+
+    def __init__(self, ours: str, theirs: str) -> None:
+        super().__init__(
+            f"the embedding was made by model {theirs[:19]}, this is {ours[:19]}; embed the photo again with this model"
+        )
+        self.ours, self.theirs = ours, theirs
+
+
+@contextmanager
+def blaming(image: str) -> Iterator[None]:
+    """Let every SampleError raised inside say which image of a pair it is about."""
+    try:
+        yield
+    except SampleError as error:
+        error.image = image
+        raise

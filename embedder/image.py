@@ -1,0 +1,107 @@
+"""Bytes -> one upright RGB picture. Limits are checked on the header, before any pixel is decoded.
+
+EXIF orientation is applied; of an animation the first frame is taken; transparency lies over white; ICC profiles are
+ignored (the networks were trained on pixels taken as they are).
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
+
+# MPO is what phones call a JPEG with a second picture behind the first.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
+_TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+_MAX_8_BIT, _MAX_16_BIT = 255, 65535
+_TO_8_BIT = _MAX_16_BIT / _MAX_8_BIT  # 257: 65535 becomes 255 exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large an image may be: bytes as sent, pixels as its header says."""
+
+    max_bytes: int = 20 * 2**20
+    max_pixels: int = 50_000_000
+
+
+def read(data: bytes, limits: Limits) -> Image.Image:
+    """Decode an image file to an upright picture of mode RGB.
+
+    Raises ImageTooLarge, NotAnImage or ImageUnreadable.
+    """
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(len(data), limits.max_bytes, "bytes")
+    picture = _open(data, limits)
+    n_pixels = picture.width * picture.height
+    if n_pixels > limits.max_pixels:
+        raise ImageTooLarge(n_pixels, limits.max_pixels, "pixels")
+    return _decode(picture)
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    if not data:
+        raise NotAnImage(f"the image is empty (0 bytes); send a {FORMATS_IN_WORDS} file")
+    try:
+        return Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise NotAnImage(f"the bytes are no image that is read here; send a {FORMATS_IN_WORDS} file") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLarge(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels, "pixels", at_least=True) from None
+    except Exception as fault:  # a codec fed hostile bytes may raise anything; whatever it is, this image is at fault
+        raise _unreadable(fault) from fault
+
+
+def _decode(picture: Image.Image) -> Image.Image:
+    try:
+        picture.load()
+        return _to_rgb(ImageOps.exif_transpose(picture))
+    except ImageUnreadable:
+        raise
+    except Exception as fault:  # as above
+        raise _unreadable(fault) from fault
+
+
+def _unreadable(fault: Exception) -> ImageUnreadable:
+    return ImageUnreadable(
+        f"the image is broken or of an unusual kind ({type(fault).__name__}); save it again as JPEG or PNG and send that"
+    )
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode in _TRANSPARENT_MODES or "transparency" in picture.info:
+        return _over_white(picture.convert("RGBA"))
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return Image.fromarray(_to_8_bit(np.asarray(picture))).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _to_8_bit(values: np.ndarray) -> np.ndarray:
+    """Scale a grey picture of integers (0..65535) or floats (0..1, 0..255 or 0..65535, by their largest) to 0..255."""
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ImageUnreadable(
+            "the image holds values that are not numbers (NaN or infinity); save it as 8-bit and send that"
+        )
+    low, high = numbers.min(), numbers.max()
+    if low < 0 or high > _MAX_16_BIT:
+        raise ImageUnreadable(f"the image holds values from {low:g} to {high:g}, outside 0 to 65535; save it as 8-bit")
+    return np.rint(numbers * _scale(high, is_float=values.dtype.kind == "f")).astype(np.uint8)
+
+
+def _scale(high: float, *, is_float: bool) -> float:
+    if is_float and high <= 1:
+        return _MAX_8_BIT
+    if is_float and high <= _MAX_8_BIT:
+        return 1.0
+    return 1 / _TO_8_BIT

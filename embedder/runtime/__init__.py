@@ -1,0 +1,1 @@
+"""How a network runs, behind one small protocol of numpy arrays."""

@@ -1,0 +1,109 @@
+"""The nouns of the pipeline, as frozen records: bytes -> picture -> faces -> chips -> embeddings -> comparison."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import SampleError
+
+CHIP_SIZE_PX = 150
+EMBEDDING_SIZE = 128
+
+FaceChoice = Literal["dominant", "only", "largest", "center"]
+Point = tuple[float, float]  # x, y in px of the upright picture; (0, 0) is the corner of the first pixel
+Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
+Chips = NDArray[np.uint8]  # (n, 150, 150, 3), RGB
+Vectors = NDArray[np.float32]  # (n, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in px of the upright picture; it may reach beyond the picture's edge."""
+
+    x: float  # left edge
+    y: float  # top edge
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Area in px squared."""
+        return self.width * self.height
+
+    @property
+    def center(self) -> Point:
+        """Centre of the box."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detected face."""
+
+    box: Box
+    landmarks: tuple[Point, ...]  # 5: image-left eye, image-right eye, nose tip, mouth corners image-left, image-right
+    score: float  # 0..1, the detector's own confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The face that an image was taken to mean, and how it was chosen."""
+
+    face: Face
+    choice: FaceChoice
+    n_faces: int  # faces found in the whole picture
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which weights, prepared how, under which card."""
+
+    name: str
+    digest: str  # of all that decides an embedding: "sha256:..."
+    card_digest: str  # of the whole card: "sha256:..."
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time went, in milliseconds, over all images of one call."""
+
+    decode: float
+    detect: float  # finding faces, choosing one and cutting its chip
+    embed: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """A face as 128 channels. Biometric data: treat it like the photo; repr does not show it."""
+
+    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    model: ModelIdentity
+    sample: Sample
+    timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether two images show one person, and all that the answer rests on."""
+
+    same: bool  # exactly distance < threshold
+    distance: float  # Euclidean, 0 = identical
+    threshold: float
+    operating_point: (
+        str | None
+    )  # name of the card's point that gave the threshold; None = threshold given by the caller
+    probe: Sample
+    reference: Sample
+    model: ModelIdentity
+    timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonBatch:
+    """One probe against several references, in their order; a reference that cannot be used leaves its error there."""
+
+    results: tuple[Comparison | SampleError, ...]
+    model: ModelIdentity
+    timings_ms: Timings

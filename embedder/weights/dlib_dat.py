@@ -1,0 +1,215 @@
+"""The reader of dlib_face_recognition_resnet_model_v1.dat: dlib's own file -> named tensors. Needs no dlib, no torch.
+
+The file holds the version numbers of its nested layers outermost first, then their contents innermost first.
+Only the one known file is accepted: its structure is checked first, for the sake of a good reason, then its sha256.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backbones.dlib_plan import BLOCKS, STEM_CHANNELS, STEM_KERNEL
+from ..errors import DlibFileError
+from ..types import CHIP_SIZE_PX, EMBEDDING_SIZE
+from .dlib_stream import DlibStream
+
+FILE_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+FILE_BYTES = 22_466_066
+N_LAYERS = 129  # beside the innermost one
+COMPUTING, TAG = 2, 1
+MEAN = (122.782, 117.001, 104.298)  # R, G, B
+MARGIN, DISTANCE_THRESHOLD = 0.04, 0.6
+POOL_AFTER_STEM = (3, 3, 2, 2, 0, 0)
+POOL_SHORTCUT = (2, 2, 2, 2, 0, 0)
+POOL_WHOLE = (0, 0, 1, 1, 0, 0)
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One computing layer with what it computes: its dlib name, tensors by role, integers in file order."""
+
+    kind: str
+    weight: Array | None = None
+    bias: Array | None = None
+    numbers: tuple[int, ...] = ()
+
+
+def read_dlib_file(path: Path) -> dict[str, Array]:
+    """Read the .dat file as tensors named like the network's; raises DlibFileError with the reason."""
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= 2 * FILE_BYTES else b""
+    except OSError as error:
+        raise DlibFileError(f"the dlib file cannot be read: {error.strerror}") from error
+    if size > 2 * FILE_BYTES:
+        raise DlibFileError(f"not the known dlib file: it has {size:,} bytes instead of {FILE_BYTES:,}")
+    tensors = parse(data)
+    if hashlib.sha256(data).hexdigest() != FILE_SHA256:
+        raise DlibFileError(
+            "the file has the right form but other numbers (sha256 differs): altered or damaged; get it again"
+        )
+    return tensors
+
+
+def parse(data: bytes) -> dict[str, Array]:
+    """Parse the bytes of the file and check that they are this network's, down to every dimension."""
+    stream = DlibStream(data)
+    _loss_header(stream)
+    versions = [stream.integer() for _ in range(N_LAYERS)]
+    if any(version not in (COMPUTING, TAG) for version in versions):
+        raise stream.fault(f"a layer's version is none of {COMPUTING}, {TAG}")
+    layers = [_innermost(stream)]
+    layers += [_layer(stream) for version in reversed(versions) if version == COMPUTING]
+    stream.finish()
+    return _named(iter(layers))
+
+
+def _loss_header(stream: DlibStream) -> None:
+    stream.expect(1, "version of the loss layer")
+    if stream.text() != "loss_metric_2":
+        raise stream.fault("the loss is not loss_metric_2")
+    _expect_numbers(stream, (MARGIN, DISTANCE_THRESHOLD), "margin and threshold of the loss")
+
+
+def _innermost(stream: DlibStream) -> Layer:
+    stream.expect(3, "version of the innermost layer")
+    if stream.text() != "input_rgb_image_sized":
+        raise stream.fault("the input is not input_rgb_image_sized")
+    _expect_numbers(stream, MEAN, "mean of the input")
+    stream.expect(CHIP_SIZE_PX, "height of the input")
+    stream.expect(CHIP_SIZE_PX, "width of the input")
+    layer = _layer(stream)
+    stream.expect(1, "expansion factor of the input")
+    return layer
+
+
+def _expect_numbers(stream: DlibStream, wanted: tuple[float, ...], meaning: str) -> None:
+    found = [stream.number() for _ in wanted]
+    if not np.allclose(found, wanted, rtol=1e-6, atol=0):
+        raise stream.fault(f"the {meaning} is {found}, not {list(wanted)}")
+
+
+def _layer(stream: DlibStream) -> Layer:
+    kind = stream.text()
+    if kind not in DETAILS:
+        raise stream.fault(f"layer {kind!r} does not belong to this network")
+    layer = DETAILS[kind](stream)
+    _tail(stream)
+    return layer
+
+
+def _tail(stream: DlibStream) -> None:
+    """Flags and buffers of dlib's training, of no meaning to us and empty in the known file."""
+    for _ in range(3):
+        stream.boolean()
+    for _ in range(3):
+        if stream.tensor().size:
+            raise stream.fault("a training buffer is not empty")
+
+
+def _convolution(stream: DlibStream) -> Layer:
+    params = stream.tensor().ravel()
+    numbers = tuple(stream.integer() for _ in range(7))
+    filters, biases = stream.alias(), stream.alias()
+    _learning_rates(stream)
+    n_weights = int(np.prod(filters))
+    if biases != (1, filters[0], 1, 1) or numbers[:3] != (filters[0], *filters[2:]):
+        raise stream.fault(f"a convolution's shapes {filters}, {biases}, {numbers} disagree")
+    if params.size != n_weights + filters[0]:
+        raise stream.fault(f"a convolution of shape {filters} has {params.size:,} parameters")
+    return Layer("con_4", params[:n_weights].reshape(filters), params[n_weights:], numbers)
+
+
+def _affine(stream: DlibStream) -> Layer:
+    params = stream.tensor().ravel()
+    gamma, beta = stream.alias(), stream.alias()
+    stream.expect(0, "mode of an affine layer")
+    channels = params.size // 2
+    if gamma != beta or gamma != (1, channels, 1, 1) or params.size != 2 * channels:
+        raise stream.fault(f"an affine layer's shapes {gamma}, {beta} do not fit {params.size:,} parameters")
+    return Layer("affine_", params[:channels], params[channels:])
+
+
+def _dense(stream: DlibStream) -> Layer:
+    numbers = stream.integer(), stream.integer()
+    params = stream.tensor()
+    weights, biases = stream.alias(), stream.alias()
+    stream.expect(1, "bias mode of the last layer")
+    _learning_rates(stream)
+    if weights != params.shape or params.shape != (numbers[1], numbers[0], 1, 1) or biases != (0, 0, 0, 0):
+        raise stream.fault(f"the last layer's shapes {weights}, {biases}, {numbers} do not fit {params.shape}")
+    return Layer("fc_2", params[:, :, 0, 0], numbers=numbers)
+
+
+def _learning_rates(stream: DlibStream) -> None:
+    _expect_numbers(stream, (1, 1, 1, 0), "learning rate and weight decay of a layer")
+
+
+def _pool(kind: str, stream: DlibStream) -> Layer:
+    return Layer(kind, numbers=tuple(stream.integer() for _ in range(6)))
+
+
+DETAILS = {
+    "con_4": _convolution,
+    "affine_": _affine,
+    "fc_2": _dense,
+    "relu_": lambda _: Layer("relu_"),
+    "add_prev_": lambda _: Layer("add_prev_"),
+    "max_pool_2": lambda stream: _pool("max_pool_2", stream),
+    "avg_pool_2": lambda stream: _pool("avg_pool_2", stream),
+}
+
+
+def _named(layers: Iterator[Layer]) -> dict[str, Array]:
+    """Walk the layers in the network's order and give each tensor the name it has in the torch network."""
+    tensors = _unit(layers, "backbone.stem", (STEM_CHANNELS, 3, STEM_KERNEL, STEM_KERNEL), stride=2)
+    _next(layers, "relu_")
+    _next(layers, "max_pool_2", POOL_AFTER_STEM)
+    width = STEM_CHANNELS
+    for index, block in enumerate(BLOCKS):
+        tensors |= _block(layers, f"backbone.blocks.{index}", width, block.channels, halves=block.halves)
+        width = block.channels
+    _next(layers, "avg_pool_2", POOL_WHOLE)
+    head = _next(layers, "fc_2", (EMBEDDING_SIZE, width)).weight
+    if head is None or next(layers, None) is not None:
+        raise DlibFileError("not the known dlib file: layers follow the last one of the network")
+    return tensors | {"head.projection.weight": np.ascontiguousarray(head.T)[:, :, None, None]}  # (128, 256, 1, 1)
+
+
+def _block(layers: Iterator[Layer], name: str, below: int, channels: int, *, halves: bool) -> dict[str, Array]:
+    stride = 2 if halves else 1
+    tensors = _unit(layers, f"{name}.first", (channels, below, 3, 3), stride)
+    _next(layers, "relu_")
+    tensors |= _unit(layers, f"{name}.second", (channels, channels, 3, 3), 1)
+    if halves:
+        _next(layers, "avg_pool_2", POOL_SHORTCUT)
+    _next(layers, "add_prev_")
+    _next(layers, "relu_")
+    return tensors
+
+
+def _unit(layers: Iterator[Layer], name: str, shape: tuple[int, ...], stride: int) -> dict[str, Array]:
+    padding = 0 if stride > 1 else shape[2] // 2
+    numbers = (shape[0], *shape[2:], stride, stride, padding, padding)
+    convolution = _next(layers, "con_4", numbers, shape)
+    affine = _next(layers, "affine_", shape=shape[:1])
+    roles = {"conv.weight": convolution.weight, "conv.bias": convolution.bias}
+    roles |= {"affine.scale": affine.weight, "affine.shift": affine.bias}
+    return {f"{name}.{role}": tensor for role, tensor in roles.items() if tensor is not None}
+
+
+def _next(layers: Iterator[Layer], kind: str, numbers: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Layer:
+    layer = next(layers, Layer("nothing"))
+    if layer.kind != kind or layer.numbers != numbers:
+        raise DlibFileError(
+            f"not the known dlib file: {layer.kind} {layer.numbers} stands where {kind} {numbers} belongs"
+        )
+    if shape and (layer.weight is None or layer.weight.shape != shape):
+        raise DlibFileError(f"not the known dlib file: a {kind} does not have the shape {shape}")
+    return layer

@@ -1,0 +1,73 @@
+"""The one place where the service's parts are joined."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+from anyio import create_task_group
+from fastapi import FastAPI
+
+from embedder import FaceEmbedder
+
+from . import failing
+from .desk import Desk
+from .envelope import Envelope
+from .gate import Gate
+from .intake import Intake
+from .readiness import Readiness
+from .routes import embeddings, faces, health, model, pages, verify
+from .settings import Settings
+
+DESCRIPTION = """Are these two photos of one person?
+
+Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. Nothing that is sent is kept.
+visavis compares faces; it does **not** tell a live face from a photo of a photo.
+"""
+
+
+def _do_nothing() -> None:
+    """Nobody waits for the service to be ready."""
+
+
+def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
+    """Build the service around an embedder; `on_ready` is called once, after the first inference."""
+    readiness = Readiness(embedder, on_ready=on_ready)
+    desk = Desk(
+        embedder,
+        Intake(settings.max_image_bytes, settings.body_timeout_s),
+        Gate(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
+    )
+    app = FastAPI(
+        title="visavis",
+        version=version("visavis"),
+        description=DESCRIPTION,
+        docs_url=None,  # FastAPI's page loads its script from a CDN; /docs is our own
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would lose the body of many clients
+        lifespan=_lifespan(readiness),
+        # Spans and metrics hold paths and errors, and these may name a person.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    for routes in (verify.router(desk), faces.router(desk), embeddings.router(desk)):
+        app.include_router(routes)
+    for routes in (model.router(embedder), health.router(readiness), pages.router()):
+        app.include_router(routes)
+    failing.install(app)
+    app.add_middleware(Envelope)
+    return app
+
+
+def _lifespan(readiness: Readiness) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with create_task_group() as group:
+            group.start_soon(readiness.find_out)  # beside the serving: /healthz and /readyz answer meanwhile
+            yield
+
+    return lifespan

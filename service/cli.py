@@ -1,0 +1,31 @@
+"""The command `visavis serve`. Imports nothing heavy, so that its --help is quick and works in the base install."""
+
+from pathlib import Path
+
+import click
+
+
+class CannotServe(click.ClickException):
+    """Told in one line, with the exit status that all trouble has."""
+
+    exit_code = 2
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Where to listen (127.0.0.1; 0.0.0.0 = every address of this machine).")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port (8000; 0 = any free one).")
+@click.option(
+    "--model", type=click.Path(path_type=Path), metavar="PATH", help="A model bundle to serve (the built-in model)."
+)
+def serve(host: str | None, port: int | None, model: Path | None) -> None:
+    """Answer over HTTP.
+
+    Every setting is also an environment variable: VISAVIS_HOST, VISAVIS_PORT, VISAVIS_MODEL and more; see docs/api.md.
+    """
+    try:
+        from .serving import run  # noqa: PLC0415 - needs the extra "service", which the base install lacks
+    except ModuleNotFoundError as error:
+        raise CannotServe(
+            f"{error.name} is not installed; install the service: pip install 'visavis[service]'"
+        ) from None
+    run(host=host, port=port, model=model)

@@ -1,0 +1,71 @@
+"""The door of the Python client: ask the service, get typed answers and errors. No torch, no server, no embedder."""
+
+from ..wire import (
+    CompareResponse,
+    EmbeddingResponse,
+    FaceChoice,
+    FacesResponse,
+    Problem,
+    VerifyManyResponse,
+    VerifyResponse,
+)
+from .awaiting import AsyncFaceClient
+from .blocking import FaceClient
+from .card import ModelResponse
+from .embeddings import EmbeddingInput
+from .errors import (
+    BusyError,
+    ClientError,
+    DigestMismatchError,
+    FaceRejected,
+    ImageRejected,
+    ImageTooLargeError,
+    ImageUnreadableError,
+    NoFaceError,
+    NotAnImageError,
+    RequestRejected,
+    SampleRejected,
+    ServerError,
+    ServiceFailed,
+    SeveralFacesError,
+    TimedOut,
+    UnexpectedAnswer,
+    Unreachable,
+    from_problem,
+)
+from .images import ImageInput
+from .retry import Retry
+
+__all__ = [
+    "AsyncFaceClient",
+    "BusyError",
+    "ClientError",
+    "CompareResponse",
+    "DigestMismatchError",
+    "EmbeddingInput",
+    "EmbeddingResponse",
+    "FaceChoice",
+    "FaceClient",
+    "FaceRejected",
+    "FacesResponse",
+    "ImageInput",
+    "ImageRejected",
+    "ImageTooLargeError",
+    "ImageUnreadableError",
+    "ModelResponse",
+    "NoFaceError",
+    "NotAnImageError",
+    "Problem",
+    "RequestRejected",
+    "Retry",
+    "SampleRejected",
+    "ServerError",
+    "ServiceFailed",
+    "SeveralFacesError",
+    "TimedOut",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "VerifyManyResponse",
+    "VerifyResponse",
+    "from_problem",
+]

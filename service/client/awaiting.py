@@ -1,0 +1,131 @@
+"""AsyncFaceClient: FaceClient for asyncio, method by method. Thin; `calls` and `exchange` hold the substance."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx2
+
+from ..wire import (
+    Answer,
+    CompareResponse,
+    EmbeddingResponse,
+    FaceChoice,
+    FacesResponse,
+    VerifyManyResponse,
+    VerifyResponse,
+)
+from . import calls, connection, exchange
+from .card import ModelResponse
+from .embeddings import EmbeddingInput
+from .images import ImageInput
+from .retry import Outcome, Retry
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+class AsyncFaceClient:
+    """A connection to a visavis service, for asyncio.
+
+    All that FaceClient says holds here too; `http=` takes an `httpx2.AsyncClient`. Files are read and pictures
+    packed in a worker thread, so that the event loop goes on meanwhile. Belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        http: httpx2.AsyncClient | None = None,
+        timeout_s: float | None = None,
+        retry: Retry | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._is_own, self._timeout_s = http is None, timeout_s
+        self._http = connection.open_async(base_url, http, timeout_s)
+        self._retry = retry or Retry()
+        self._sleep = sleep
+
+    async def verify(
+        self,
+        probe: ImageInput,
+        reference: ImageInput,
+        *,
+        face: FaceChoice = "dominant",
+        threshold: float | None = None,
+    ) -> VerifyResponse:
+        """Say whether two images show one person; `threshold` None takes the model card's operating point."""
+        return await self._ask(await asyncio.to_thread(calls.verify, probe, reference, face=face, threshold=threshold))
+
+    async def verify_many(
+        self,
+        probe: ImageInput,
+        references: Sequence[ImageInput],
+        *,
+        face: FaceChoice = "dominant",
+        threshold: float | None = None,
+    ) -> VerifyManyResponse:
+        """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
+        return await self._ask(
+            await asyncio.to_thread(calls.verify_many, probe, references, face=face, threshold=threshold)
+        )
+
+    async def detect(self, image: ImageInput) -> FacesResponse:
+        """Find every face, largest first; none is an empty list."""
+        return await self._ask(await asyncio.to_thread(calls.detect, image))
+
+    async def embed(self, image: ImageInput, *, face: FaceChoice = "dominant") -> EmbeddingResponse:
+        """Turn one face into its embedding, 128 numbers; biometric data, to be kept as carefully as the photo."""
+        return await self._ask(await asyncio.to_thread(calls.embed, image, face=face))
+
+    async def compare(
+        self,
+        probe: EmbeddingInput,
+        references: Sequence[EmbeddingInput],
+        *,
+        model_digest: str | None = None,
+        threshold: float | None = None,
+    ) -> CompareResponse:
+        """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
+        return await self._ask(
+            await asyncio.to_thread(calls.compare, probe, references, model_digest=model_digest, threshold=threshold)
+        )
+
+    async def model(self) -> ModelResponse:
+        """Return which model answers, and its card."""
+        return await self._ask(calls.model())
+
+    async def ready(self) -> bool:
+        """Ask once whether the service can answer; False while it cannot yet, Unreachable if nothing is there."""
+        call = calls.ready()
+        return exchange.readiness_of(call, await self._attempt(call), self._retry)
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are those of a caller's `http`."""
+        if self._is_own:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({exchange.origin_of(self._http.base_url)!r})"
+
+    async def _ask(self, call: calls.Call[AnswerT]) -> AnswerT:
+        outcome, n_made = await self._attempt(call), 1
+        while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
+            await self._sleep(pause_s)
+            outcome, n_made = await self._attempt(call), n_made + 1
+        return exchange.answer_of(call, outcome, self._retry)
+
+    async def _attempt(self, call: calls.Call[AnswerT]) -> Outcome:
+        request = exchange.request_of(call, self._http, self._timeout_s)
+        try:
+            return await self._http.send(request, follow_redirects=False)
+        except httpx2.RequestError as error:
+            return error

@@ -1,0 +1,96 @@
+"""What the client can ask, as values: one function per question, each makes a `Call`. Nothing is sent here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from ..wire import (
+    MAX_REFERENCES,
+    Answer,
+    CompareResponse,
+    EmbeddingResponse,
+    FaceChoice,
+    FacesResponse,
+    Health,
+    VerifyManyResponse,
+    VerifyResponse,
+)
+from .card import ModelResponse
+from .choices import checked_face, checked_threshold
+from .embeddings import EmbeddingInput, comparison_of
+from .images import ImageInput, read_image
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[AnswerT]):
+    """One question to the service, and the shape of its answer. Its repr shows no image and no embedding."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    answer: type[AnswerT]
+    images: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)  # (part name, image file)
+    fields: tuple[tuple[str, str], ...] = ()  # form fields beside the images
+    json: bytes | None = field(default=None, repr=False)
+
+
+def verify(
+    probe: ImageInput, reference: ImageInput, *, face: FaceChoice, threshold: float | None
+) -> Call[VerifyResponse]:
+    """Ask whether two images show one person."""
+    fields = _fields(face, threshold)
+    images = (("probe", read_image(probe)), ("reference", read_image(reference)))
+    return Call("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
+
+
+def verify_many(
+    probe: ImageInput, references: Sequence[ImageInput], *, face: FaceChoice, threshold: float | None
+) -> Call[VerifyManyResponse]:
+    """Ask of each reference whether it shows the probe's person."""
+    if not isinstance(references, list | tuple):  # a path, bytes or an array is a sequence too, but of no images
+        raise TypeError(f"references is a list or tuple of images, not {type(references).__name__}")
+    if not 1 <= len(references) <= MAX_REFERENCES:
+        raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
+    fields = _fields(face, threshold)
+    images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
+    return Call("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
+
+
+def detect(image: ImageInput) -> Call[FacesResponse]:
+    """Ask for every face in an image."""
+    return Call("POST", "/v1/faces", FacesResponse, images=(("image", read_image(image)),))
+
+
+def embed(image: ImageInput, *, face: FaceChoice) -> Call[EmbeddingResponse]:
+    """Ask for the embedding of one face."""
+    fields = _fields(face, None)
+    return Call("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
+
+
+def compare(
+    probe: EmbeddingInput,
+    references: Sequence[EmbeddingInput],
+    *,
+    model_digest: str | None,
+    threshold: float | None,
+) -> Call[CompareResponse]:
+    """Ask for the distances of embeddings."""
+    request = comparison_of(probe, references, model_digest=model_digest, threshold=threshold)
+    return Call("POST", "/v1/embeddings/compare", CompareResponse, json=request.model_dump_json().encode())
+
+
+def model() -> Call[ModelResponse]:
+    """Ask which model answers."""
+    return Call("GET", "/v1/model", ModelResponse)
+
+
+def ready() -> Call[Health]:
+    """Ask whether the service can answer."""
+    return Call("GET", "/readyz", Health)
+
+
+def _fields(face: FaceChoice, threshold: float | None) -> tuple[tuple[str, str], ...]:
+    checked = checked_threshold(threshold)
+    chosen = ("face", checked_face(face))
+    return (chosen,) if checked is None else (chosen, ("threshold", repr(checked)))

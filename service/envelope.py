@@ -1,0 +1,107 @@
+"""What surrounds every answer: a request id, security headers, one line in the log, and a problem where code failed.
+
+Plain ASGI. Logs no query, no path that is not a route's own, no body and no message of an unforeseen error: any of these may
+or show a person.
+"""
+
+import logging
+import re
+import secrets
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .problems import problem_response
+
+access_log = logging.getLogger("visavis.access")
+failure_log = logging.getLogger("visavis.failure")
+
+CLIENT_LEFT = 499  # in the log only: nobody is there to answer
+SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+UNLESS_SET = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def new_request_id() -> str:
+    """Return an id that no other request has."""
+    return secrets.token_hex(8)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way to an answer."""
+
+    request_id: str
+    send: Send
+    status: int | None = field(default=None)  # None = no answer was begun
+
+    async def answer(self, message: Message) -> None:
+        """Send on what the app answers, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers.update({**ALWAYS, "X-Request-Id": self.request_id})
+            for name, value in UNLESS_SET.items():
+                headers.setdefault(name, value)
+        await self.send(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """ASGI middleware around the whole app."""
+
+    app: ASGIApp
+    clock: Callable[[], float] = time.perf_counter
+    new_id: Callable[[], str] = new_request_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        arrived = self.clock()
+        exchange = Exchange(_given_id(scope) or self.new_id(), send)
+        scope.setdefault("state", {}).update(request_id=exchange.request_id, arrived=arrived)
+        try:
+            await self._answer(scope, receive, exchange)
+        finally:
+            _log_access(scope, exchange, (self.clock() - arrived) * 1000)
+
+    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        try:
+            await self.app(scope, receive, exchange.answer)
+        except ClientDisconnect:
+            exchange.status = CLIENT_LEFT
+        except Exception as error:  # noqa: BLE001 - the last place where a failure can still become an answer
+            _log_failure(error, exchange.request_id)
+            if exchange.status is None:
+                await problem_response(error, exchange.request_id)(scope, receive, exchange.answer)
+
+
+def _given_id(scope: Scope) -> str | None:
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if SAFE_ID.fullmatch(given) else None
+
+
+def _log_access(scope: Scope, exchange: Exchange, took_ms: float) -> None:
+    route = getattr(scope.get("route"), "path", "(no route)")
+    access_log.info("%s %s %s %.0f ms id=%s", scope["method"], route, exchange.status, took_ms, exchange.request_id)
+
+
+def _log_failure(error: BaseException, request_id: str) -> None:
+    where = "".join(traceback.format_tb(error.__traceback__))
+    failure_log.error(
+        "%s id=%s, its message left out as it may hold a person's data\n%s", type(error).__name__, request_id, where
+    )

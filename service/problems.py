@@ -1,0 +1,185 @@
+"""Errors as answers: RFC 9457 problem details, from one table of error class -> status, title, cause and remedy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fastapi import Response
+
+from embedder import (
+    BundleError,
+    DigestMismatch,
+    DlibFileError,
+    FaceError,
+    ImageError,
+    ImageTooLarge,
+    ImageUnreadable,
+    ModelError,
+    NoFace,
+    NotAnImage,
+    SampleError,
+    SeveralFaces,
+    VisavisError,
+)
+
+from .refusals import (
+    BodyTooLarge,
+    BodyTooSlow,
+    Busy,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    NotReady,
+    RequestRefused,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from .wire import Problem
+
+MEDIA_TYPE = "application/problem+json"
+ERRORS_PAGE = "/errors"
+
+KnownError: TypeAlias = type[VisavisError] | type[RequestRefused]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is the same for every problem of one class."""
+
+    status: int
+    title: str
+    cause: str
+    remedy: str
+
+
+_FAILED = "The service failed at a request that it should have answered."
+_REPORT = "Send it once more; if it fails again, look up the request_id in the service's log."
+_IMAGE = "Save the picture again as JPEG or PNG with an image program, and send that."
+
+TABLE: Mapping[KnownError, Kind] = {
+    RequestRefused: Kind(400, "Request refused", "The request cannot be taken.", "The detail says why."),
+    MalformedRequest: Kind(
+        400,
+        "Malformed request",
+        "A part or field is missing, unknown, sent twice or of a wrong value, or the body is not what its type says.",
+        "The detail names the part or field and says what it takes.",
+    ),
+    NotFound: Kind(404, "No such address", "There is no such route.", "See /docs for the routes there are."),
+    MethodNotAllowed: Kind(
+        405, "Method not allowed", "The route does not take this method.", "Use one that the Allow header names."
+    ),
+    BodyTooSlow: Kind(
+        408,
+        "Body too slow",
+        "The body did not arrive in time, or is shorter than its Content-Length.",
+        "Send it again, smaller or over a faster line. The operator sets the time: VISAVIS_BODY_TIMEOUT_S.",
+    ),
+    DigestMismatch: Kind(
+        409,
+        "Embeddings of another model",
+        "The embeddings were made by a model with another digest, so their distance means nothing.",
+        "Embed the photos again with the model that is served now.",
+    ),
+    BodyTooLarge: Kind(
+        413,
+        "Body too large",
+        "The body is longer than this route's images may be together.",
+        "Send smaller images. The operator sets the size of one: VISAVIS_MAX_IMAGE_BYTES.",
+    ),
+    ImageTooLarge: Kind(
+        413,
+        "Image too large",
+        "An image has more bytes, or its header claims more pixels, than is allowed.",
+        "Scale it down. The operator sets the limits: VISAVIS_MAX_IMAGE_BYTES and VISAVIS_MAX_PIXELS.",
+    ),
+    UnsupportedMediaType: Kind(
+        415,
+        "Unsupported kind of body",
+        "Content-Type is missing or names a kind that this route does not read, or the body is compressed.",
+        "Send multipart/form-data or application/json, uncompressed.",
+    ),
+    NotAnImage: Kind(
+        415,
+        "Not an image",
+        "The bytes are in no image format that is read here.",
+        "Send a JPEG, PNG, WebP, BMP, TIFF or GIF file.",
+    ),
+    SampleError: Kind(422, "Image cannot be used", "An image cannot be used.", "Send another one."),
+    ImageError: Kind(422, "Image cannot be read", "The bytes of an image cannot be used.", _IMAGE),
+    ImageUnreadable: Kind(
+        422, "Image unreadable", "The format is known, but the file is broken, cut short or of an odd kind.", _IMAGE
+    ),
+    FaceError: Kind(422, "Faces do not fit", "The faces in an image do not fit what was asked.", "Send another one."),
+    NoFace: Kind(
+        422,
+        "No face found",
+        "No face was found in an image.",
+        "Send a photo in which one face is upright and large enough to see.",
+    ),
+    SeveralFaces: Kind(
+        422,
+        "Several faces found",
+        "An image shows more faces than the face rule allows; n_faces says how many.",
+        "Send a crop with one face, or choose face=largest or face=center.",
+    ),
+    VisavisError: Kind(500, "Service failed", _FAILED, _REPORT),
+    ModelError: Kind(500, "Model failed", "The model cannot be used as asked.", _REPORT),
+    BundleError: Kind(500, "Model bundle unusable", "The model bundle is missing, broken or altered.", _REPORT),
+    DlibFileError: Kind(500, "Model file unusable", "A dlib file is not the one that is known.", _REPORT),
+    InternalError: Kind(500, "Service failed", _FAILED, _REPORT),
+    Unavailable: Kind(503, "Unavailable", "The service cannot take requests now.", "Wait as Retry-After says."),
+    Busy: Kind(
+        503,
+        "Busy",
+        "As many requests as the service takes are being worked on or waiting.",
+        "Wait as Retry-After says. The operator sets how many: VISAVIS_MAX_CONCURRENT and VISAVIS_MAX_WAITING.",
+    ),
+    NotReady: Kind(
+        503,
+        "Not ready",
+        "The model has not answered its first inference yet, or failed at it.",
+        "Wait as Retry-After says; if it lasts, see the service's log.",
+    ),
+}
+
+
+def kind_of(error_type: KnownError) -> Kind:
+    """Return the kind of the class itself, or of the nearest class above it."""
+    return next(TABLE[above] for above in error_type.__mro__ if above in TABLE)
+
+
+def type_uri(code: str) -> str:
+    """Return where the service explains a code."""
+    return f"{ERRORS_PAGE}#{code}"
+
+
+def problem_of(error: Exception, request_id: str | None = None) -> Problem:
+    """Describe any error; one that is not foreseen is described as an internal error, without its message."""
+    known = error if isinstance(error, VisavisError | RequestRefused) else InternalError()
+    kind = kind_of(type(known))
+    said = {
+        "type": type_uri(known.code),
+        "title": kind.title,
+        "status": kind.status,
+        "detail": _detail(known, kind),
+        "code": known.code,
+        "request_id": request_id,
+        "image": getattr(known, "image", None),
+        "n_faces": getattr(known, "n_faces", None),
+    }
+    # A key that says nothing stays unset, and what is unset is not sent.
+    return Problem.model_validate({key: value for key, value in said.items() if value is not None})
+
+
+def problem_response(error: Exception, request_id: str) -> Response:
+    """Answer a request with the problem of an error."""
+    problem = problem_of(error, request_id)
+    headers = error.headers if isinstance(error, RequestRefused) else None
+    content = problem.model_dump_json(exclude_unset=True)
+    return Response(content, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _detail(error: VisavisError | RequestRefused, kind: Kind) -> str:
+    is_ours_to_hide = kind.status == 500  # noqa: PLR2004 - a failure's message is for the log, it may name what it failed at
+    return f"{kind.cause} {kind.remedy}" if is_ours_to_hide else str(error)

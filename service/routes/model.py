@@ -1,0 +1,33 @@
+"""The model that is served: its card, and the digests by which its embeddings are known."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, create_model
+
+from embedder import FaceEmbedder, ModelCard
+
+from ..openapi import responses
+
+
+def router(embedder: FaceEmbedder) -> APIRouter:
+    """Join GET /v1/model."""
+    routes = APIRouter(tags=["model"])
+    # A card cannot hold the digest of itself; beside it, the answer has all that the `model` of other answers has.
+    told = embedder.card.model_dump(mode="json") | {"card_digest": embedder.identity.card_digest}
+    answer_type = _answer_type()
+    answer = answer_type.model_validate(told)
+
+    @routes.get("/v1/model", response_model=answer_type, responses=responses(example=told))
+    async def model() -> BaseModel:
+        """Return the model card: what the model is, its operating points, its limits and its licence."""
+        return answer
+
+    return routes
+
+
+def _answer_type() -> type[BaseModel]:
+    card_fields: dict[str, Any] = {name: (field.annotation, field) for name, field in ModelCard.model_fields.items()}
+    return create_model(
+        "ModelResponse", __doc__="The model card, and its digest.", card_digest=(str, ...), **card_fields
+    )

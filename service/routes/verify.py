@@ -1,0 +1,62 @@
+"""Verification: does the reference show the person of the probe?"""
+
+from fastapi import APIRouter, Request
+
+from embedder import Comparison, ComparisonBatch
+
+from .. import translate
+from ..desk import Desk
+from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
+from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
+from ..shapes import VERIFY, VERIFY_MANY, Submission
+from ..wire import VerifyManyResponse, VerifyResponse
+
+PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS)
+
+
+def router(desk: Desk) -> APIRouter:
+    """Join POST /v1/verify and POST /v1/verify/many."""
+    routes = APIRouter(tags=["verification"])
+
+    @routes.post("/v1/verify", responses=responses(*PROBLEMS, example=VERIFY_ANSWER), openapi_extra=image_body(VERIFY))
+    async def verify(request: Request) -> VerifyResponse:
+        """Say whether two images show one person. It does not tell a live face from a photo of a photo."""
+        comparison = await desk.submitted(request, VERIFY, lambda submission: _compare(desk, submission))
+        return VerifyResponse(
+            **dict(translate.verdict(comparison)),
+            model=translate.model(comparison.model),
+            timings_ms=translate.timings(comparison.timings_ms, desk.elapsed_ms(request)),
+            request_id=translate.request_id(request),
+        )
+
+    @routes.post(
+        "/v1/verify/many",
+        responses=responses(*PROBLEMS, example=VERIFY_MANY_ANSWER),
+        openapi_extra=image_body(VERIFY_MANY),
+        response_model_exclude_unset=True,
+    )
+    async def verify_many(request: Request) -> VerifyManyResponse:
+        """Say of up to 16 references whether each shows the probe's person: a verdict or a problem each, in order."""
+        batch = await desk.submitted(request, VERIFY_MANY, lambda submission: _compare_many(desk, submission))
+        return VerifyManyResponse(
+            results=[translate.many_result(result) for result in batch.results],
+            model=translate.model(batch.model),
+            timings_ms=translate.timings(batch.timings_ms, desk.elapsed_ms(request)),
+            request_id=translate.request_id(request),
+        )
+
+    return routes
+
+
+def _compare(desk: Desk, submission: Submission) -> Comparison:
+    options = submission.options
+    return desk.embedder.verify(
+        submission.one("probe"), submission.one("reference"), face=options.face, threshold=options.threshold
+    )
+
+
+def _compare_many(desk: Desk, submission: Submission) -> ComparisonBatch:
+    options = submission.options
+    return desk.embedder.verify_many(
+        submission.one("probe"), submission.images["reference"], face=options.face, threshold=options.threshold
+    )

@@ -1,0 +1,90 @@
+"""From settings to a listening server, and its end: on Ctrl-C or SIGTERM it finishes what it has begun."""
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import uvicorn
+
+from embedder import FaceEmbedder, Limits, ModelError, load
+
+from .app import create_app
+from .cli import CannotServe
+from .settings import Settings, SettingsError, load_settings
+
+GRACE_S = 30  # for requests under way when the server is told to stop
+BACKLOG = 2048
+
+
+def run(*, host: str | None, port: int | None, model: Path | None) -> None:
+    """Serve until told to stop; raises CannotServe."""
+    settings = _settings(host, port, model)
+    _start_logs(settings.log_level)
+    with _listening(settings.host, settings.port) as listener:
+        click.echo("visavis is loading its model ...", err=True)
+        app = create_app(settings, _embedder(settings), on_ready=lambda: _announce(listener, settings.host))
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+        )
+        _serve(uvicorn.Server(config), listener)
+    click.echo("visavis has stopped.", err=True)
+
+
+def _settings(host: str | None, port: int | None, model: Path | None) -> Settings:
+    try:
+        return load_settings(host=host, port=port, model=model)
+    except SettingsError as error:
+        raise CannotServe(str(error)) from None
+
+
+def _start_logs(level: str) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper())
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))  # it tells the start; so do we
+
+
+def _embedder(settings: Settings) -> FaceEmbedder:
+    limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
+    try:
+        return load(settings.model, limits=limits)
+    except (ModelError, OSError) as error:
+        raise CannotServe(f"the model cannot be served: {error}") from None
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen before the model is loaded, so that a taken port is told at once."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotServe(f"cannot listen on {host} port {port} ({error.strerror}); {_hint(error)}") from None
+    with listener:
+        yield listener
+
+
+def _hint(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program listens there: stop it, or choose another port with --port"
+    return "check --host and --port"
+
+
+def _announce(listener: socket.socket, host: str) -> None:
+    port = listener.getsockname()[1]
+    name = f"[{host}]" if ":" in host else host
+    click.echo(f"visavis is ready on http://{name}:{port} (what can be asked: http://{name}:{port}/docs)", err=True)
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    # uvicorn stops in order, then raises the signal again for whoever was there before: that is this function, content.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)

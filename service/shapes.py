@@ -1,0 +1,63 @@
+"""What each route takes: which images under which names, and which options. The same for multipart and JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from .wire import (
+    MAX_REFERENCES,
+    EmbeddingRequest,
+    FaceChoice,
+    FacesRequest,
+    Message,
+    Threshold,
+    VerifyManyRequest,
+    VerifyRequest,
+)
+
+ImageRequest: TypeAlias = VerifyRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest
+
+
+class Options(Message):
+    """What may be asked for beside the images."""
+
+    face: FaceChoice = "dominant"
+    threshold: Threshold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The parts of a request; every image named must be there at least once."""
+
+    images: Mapping[str, int]  # name -> how many of it at most
+    options: tuple[str, ...]  # fields of Options
+    json_form: type[ImageRequest]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that may be sent."""
+        return (*self.images, *self.options)
+
+    @property
+    def n_images(self) -> int:
+        """How many images it has at most."""
+        return sum(self.images.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request as it was meant: images as files' bytes, options checked. Its repr shows no image."""
+
+    images: Mapping[str, tuple[bytes, ...]] = field(repr=False)
+    options: Options
+
+    def one(self, name: str) -> bytes:
+        """Return the image of a name that has exactly one."""
+        (image,) = self.images[name]
+        return image
+
+
+VERIFY = Shape({"probe": 1, "reference": 1}, ("face", "threshold"), VerifyRequest)
+VERIFY_MANY = Shape({"probe": 1, "reference": MAX_REFERENCES}, ("face", "threshold"), VerifyManyRequest)
+FACES = Shape({"image": 1}, (), FacesRequest)
+EMBEDDING = Shape({"image": 1}, ("face",), EmbeddingRequest)

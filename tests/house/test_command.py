@@ -1,0 +1,87 @@
+"""The installed `visavis` command as a program: quick to answer, and undisturbed by what lies in the user's folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HELP_S = 0.3
+IMPORTS_AFTER_HELP = """
+import sys
+from embedder.cli import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert end.code in (0, None), end.code
+print(sorted({"torch", "fastapi", "uvicorn", "httpx2", "numpy", "PIL"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def visavis() -> str:
+    installed = shutil.which("visavis", path=str(Path(sys.executable).parent))
+    assert installed is not None, "visavis is not installed beside this Python: make setup"
+    return installed
+
+
+@pytest.fixture
+def folder_with_names_of_ours(tmp_path: Path) -> Path:
+    """A folder whose own modules are named as our packages, and end every program that imports one."""
+    trap = "raise SystemExit('a module of the working folder was imported')"
+    (tmp_path / "train.py").write_text(trap)
+    for room in ("embedder", "service"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "__init__.py").write_text(trap)
+    return tmp_path
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment without coverage's hook, which costs more time than the command."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "COV_"))}
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=unmeasured(), capture_output=True, text=True, check=False)
+
+
+def test_the_trap_in_the_folder_works(folder_with_names_of_ours: Path) -> None:
+    for room in ("embedder", "service", "train"):
+        assert "was imported" in run([sys.executable, "-c", f"import {room}"], folder_with_names_of_ours).stderr
+
+
+def test_help_is_given_in_a_folder_that_holds_a_train_py_a_service_and_an_embedder(
+    visavis: str, folder_with_names_of_ours: Path
+) -> None:
+    told = run([visavis, "--help"], folder_with_names_of_ours)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "verify" in told.stdout
+
+
+def test_photographs_are_compared_in_a_folder_that_holds_a_train_py_a_service_and_an_embedder(
+    visavis: str, folder_with_names_of_ours: Path, examples: Path
+) -> None:
+    photos = [str(examples / "001-neutral.jpg"), str(examples / "001-smiling.jpg")]
+    compared = run([visavis, "verify", *photos, "--json"], folder_with_names_of_ours)
+    assert compared.returncode == 0, compared.stderr
+    assert json.loads(compared.stdout)["same"] is True
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    told = run([sys.executable, "-c", IMPORTS_AFTER_HELP], tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "verify" in told.stdout
+    assert told.stderr.strip() == "[]"
+
+
+def test_help_answers_within_a_third_of_a_second(visavis: str, tmp_path: Path) -> None:
+    def seconds() -> float:
+        started = time.perf_counter()
+        assert run([visavis, "--help"], tmp_path).returncode == 0
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(5)) < HELP_S

@@ -1,0 +1,103 @@
+"""What import-linter cannot say: who may name facenet_pytorch, that nothing reads a pickle, that doors are used."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+MAY_NAME_FACENET_PYTORCH = {"embedder/backbones/inception_resnet.py", "tools/pack_mtcnn.py"}
+PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+ROOMS = ("embedder", "service", "train")
+LOADERS = {"torch.load", "torch.jit.load", "numpy.load", "np.load"}
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (PROJECT / folder).rglob("*.py"))
+
+
+def names_in(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported, also through a string (`find_spec`), and every dotted name that is used."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            case ast.Attribute():
+                yield ast.unparse(node)
+            case ast.Constant(value=str(text)) if text.replace(".", "").isidentifier():
+                yield text
+
+
+def names_of(path: Path) -> set[str]:
+    return set(names_in(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def imports_of(path: Path) -> Iterator[ast.ImportFrom]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node
+
+
+def reads_pickles(names: set[str]) -> bool:
+    return bool(LOADERS & names) or any(name.partition(".")[0] in PICKLES for name in names)
+
+
+def test_facenet_pytorch_is_named_only_where_its_weights_or_its_network_are_taken_from() -> None:
+    naming = {
+        str(path.relative_to(PROJECT))
+        for path in sources("embedder", "service", "train", "tools", "benchmarks")
+        if any(name.partition(".")[0] == "facenet_pytorch" for name in names_of(path))
+    }
+    assert naming <= MAY_NAME_FACENET_PYTORCH
+
+
+def test_nothing_that_serves_reads_a_pickle() -> None:
+    assert [
+        str(path.relative_to(PROJECT)) for path in sources("embedder", "service") if reads_pickles(names_of(path))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import joblib.numpy_pickle",
+        "import torch\nweights = torch.load('x.pt', weights_only=True)",
+        "from torch import load",
+        "import numpy as np\nnp.load(path, allow_pickle=True)",
+        "importlib.import_module('pickle')",
+    ],
+)
+def test_a_file_that_reads_a_pickle_is_found(source: str) -> None:
+    assert reads_pickles(set(names_in(ast.parse(source))))
+
+
+def test_a_file_that_only_speaks_of_pickles_is_not_taken_for_one_that_reads_them() -> None:
+    assert not reads_pickles(
+        set(names_in(ast.parse('"""Not a pickle."""\nfrom safetensors.torch import load\nload(b"")')))
+    )
+
+
+def test_a_room_enters_another_only_through_its_door() -> None:
+    past_the_door = [
+        f"{path.relative_to(PROJECT)}:{node.lineno} from {node.module}"
+        for path in sources(*ROOMS)
+        for node in imports_of(path)
+        if node.level == 0 and (node.module or "").startswith(tuple(f"{room}." for room in ROOMS))
+    ]
+    assert past_the_door == []
+
+
+def test_inside_a_room_imports_are_relative() -> None:
+    absolute = [
+        f"{path.relative_to(PROJECT)}:{node.lineno} from {node.module}"
+        for path in sources(*ROOMS)
+        for node in imports_of(path)
+        if node.level == 0 and (node.module or "").partition(".")[0] == path.relative_to(PROJECT).parts[0]
+    ]
+    assert absolute == []
