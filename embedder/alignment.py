@@ -80,10 +80,11 @@ def _halved(pixels: Pixels) -> Pixels:
     """Half as high and wide, filtered with [1 4 6 4 1]/16 both ways; pixel p of the result lies at 2p."""
     rows = _filtered(pixels.astype(np.float32))
     both = _filtered(rows.swapaxes(0, 1)).swapaxes(0, 1)
-    return np.rint(both).astype(np.uint8)
+    rounded: Pixels = np.rint(both).astype(np.uint8)
+    return rounded
 
 
-def _filtered(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _filtered(values: NDArray[np.floating]) -> NDArray[np.floating]:
     padded = np.pad(values, ((2, 2), (0, 0), (0, 0)), mode="edge")
     n = (len(values) + 1) // 2
     taps = [weight * padded[start : start + 2 * n - 1 : 2] for start, weight in enumerate(_BINOMIAL)]

@@ -12,8 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
 
-# MPO is what phones call a JPEG with a second picture behind the first.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # JPEG includes MPO: phones put a second picture behind it
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _MAX_8_BIT, _MAX_16_BIT = 255, 65535
@@ -67,7 +66,7 @@ def _decode(picture: Image.Image) -> Image.Image:
 
 def _unreadable(fault: Exception) -> ImageUnreadable:
     return ImageUnreadable(
-        f"the image is broken or of an unusual kind ({type(fault).__name__}); save it again as JPEG or PNG and send that"
+        f"the image is broken or of an unusual kind ({type(fault).__name__}); save it anew as JPEG or PNG and send it"
     )
 
 

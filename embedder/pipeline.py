@@ -59,7 +59,9 @@ class _Prepared:
 class FaceEmbedder:
     """A model with all that leads to it and from it. Every method blocks, and may be called from several threads."""
 
-    def __init__(self, card: ModelCard, network: Network, finder: Callable[[Image.Image], list[Face]], limits: Limits):
+    def __init__(
+        self, card: ModelCard, network: Network, finder: Callable[[Image.Image], list[Face]], limits: Limits
+    ) -> None:
         self.card = card
         self._network = network
         self._finder = finder
@@ -103,7 +105,7 @@ class FaceEmbedder:
         face: FaceChoice = "dominant",
         threshold: float | None = None,
     ) -> ComparisonBatch:
-        """Compare one probe with several references, all in one pass; a faulty reference leaves its error in its place."""
+        """Compare one probe with several references in one pass; a faulty reference leaves its error in its place."""
         bar = bar_of(self.card, threshold)
         with blaming("probe"):
             prepared_probe = self._prepare(probe, face)

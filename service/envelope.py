@@ -1,7 +1,7 @@
 """What surrounds every answer: a request id, security headers, one line in the log, and a problem where code failed.
 
-Plain ASGI. Logs no query, no path that is not a route's own, no body and no message of an unforeseen error: any of these may
-or show a person.
+Plain ASGI. Logs no query, no path that is not a route's own, no body and no message of an unforeseen error: any of
+these may name or show a person.
 """
 
 import logging

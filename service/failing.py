@@ -11,6 +11,8 @@ from embedder import VisavisError
 from .problems import problem_response
 from .refusals import InternalError, MalformedRequest, MethodNotAllowed, NotFound, RequestRefused
 
+NEAR = 0.8  # how alike two addresses are, 0 to 1, for one to be taken for a slip of the other
+LONGEST_PATH = 100
 METHOD_NOT_ALLOWED, NOT_FOUND, FIRST_SERVER_ERROR = 405, 404, 500
 
 
@@ -43,6 +45,7 @@ def _refusal(app: FastAPI, request: Request, error: Exception) -> RequestRefused
 
 def _no_such_address(app: FastAPI, path: str) -> str:
     known = list(app.openapi()["paths"])
-    near = get_close_matches(path.rstrip("/"), known, n=1) or get_close_matches(f"/v1{path}".rstrip("/"), known, n=1)
+    asked = path[:LONGEST_PATH].rstrip("/")
+    near = [match for form in (asked, f"/v1{asked}") for match in get_close_matches(form, known, n=1, cutoff=NEAR)]
     hint = f"did you mean {near[0]}? " if near else ""
     return f"there is no such address here; {hint}see /docs for those there are"

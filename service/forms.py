@@ -27,11 +27,13 @@ async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], shape
     parser = InMemoryParser(headers, stream, shape)
     try:
         items = (await parser.parse()).multi_items()
+        if not parser.has_ended:
+            raise MalformedRequest("the multipart body stops before its closing boundary; send it again, whole")
+        files = {name: await _contents(name, items) for name in shape.images}
     except (MultiPartException, UnicodeError) as fault:
         raise MalformedRequest(_in_words(fault)) from None
-    if not parser.has_ended:
-        raise MalformedRequest("the multipart body stops before its closing boundary; send it again, whole")
-    files = {name: await _contents(name, items) for name in shape.images}
+    finally:
+        parser.close()
     return Form(files, {name: value for name, value in items if isinstance(value, str)})
 
 
@@ -79,6 +81,11 @@ class InMemoryParser(MultiPartParser):
     def on_end(self) -> None:
         """Note that the closing boundary was seen."""
         self.has_ended = True
+
+    def close(self) -> None:
+        """Give the memory back, also of a part that never came to its end."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 def _check_kind(name: str, *, is_file: bool, is_image: bool) -> None:

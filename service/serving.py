@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -62,9 +63,14 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise CannotServe(f"cannot listen on {host} port {port} ({error.strerror}); {_hint(error)}") from None
+        raise CannotServe(f"cannot listen on {host} port {port} ({_reason(error)}); {_hint(error)}") from None
     with listener:
         yield listener
+
+
+def _reason(error: OSError) -> str:
+    is_of_a_name = isinstance(error, socket.gaierror)  # whose numbers are not the system's
+    return os.strerror(error.errno) if error.errno and not is_of_a_name else str(error.strerror)
 
 
 def _hint(error: OSError) -> str:

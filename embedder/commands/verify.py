@@ -66,10 +66,11 @@ def _as_text(comparison: Comparison, embedder: FaceEmbedder) -> str:
     point = embedder.card.point(comparison.operating_point or embedder.card.default_point)
     rates = "error rates not measured" if point.fmr is None else f"FMR {point.fmr:.2g}"
     side = "below" if comparison.same else "not below"
+    distance = f"{comparison.distance:.3f}, {side} the threshold {comparison.threshold:g}"
     return "\n".join(
         [
             click.style(verdict, fg=colour, bold=True),
-            f"  distance {comparison.distance:.3f}, {side} the threshold {comparison.threshold:g} ({point.name}: {rates})",
+            f"  distance {distance} ({point.name}: {rates})",
             f"  {_scale(comparison.distance, comparison.threshold)}",
             f"  probe:     {_found(comparison.probe)}",
             f"  reference: {_found(comparison.reference)}",

@@ -1,16 +1,16 @@
-"""Arithmetic on boxes, n at a time, as arrays (n, 4) of left, top, right, bottom in px. Corners, as MTCNN counts them."""
+"""Arithmetic on boxes, n at a time, as arrays (n, 4) of left, top, right, bottom in px."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Indices = NDArray[np.intp]
 
 
 def corrected(boxes: Floats, corrections: Floats, *, inclusive: float) -> Floats:
     """Move each edge by its correction, in box sizes. `inclusive` is 1 where sizes count both border pixels, else 0."""
     size = boxes[:, 2:] - boxes[:, :2] + inclusive  # (n, 2)
-    return boxes + corrections * np.concatenate([size, size], axis=1)
+    return np.asarray(boxes + corrections * np.concatenate([size, size], axis=1))
 
 
 def squared(boxes: Floats) -> Floats:
@@ -40,4 +40,4 @@ def _overlap(box: Floats, others: Floats, *, over_smaller: bool) -> Floats:
     intersection = np.maximum(corner, 0).prod(axis=1)
     area, areas = (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)
     whole = np.minimum(area, areas) if over_smaller else area + areas - intersection
-    return intersection / np.maximum(whole, np.finfo(np.float32).tiny)
+    return np.asarray(intersection / np.maximum(whole, np.finfo(np.float32).tiny))

@@ -31,7 +31,7 @@ PROVENANCE = Provenance(
     stored_parameters=5_614_592,
 )
 LIMITS = (
-    "Does not tell a live face from a photo of a photo: anyone who holds a picture of a person can pass as that person.",
+    "Does not tell a live face from a photo of a photo: whoever holds a picture of a person can pass as that person.",
     "Error rates differ from population to population; check the threshold on your own photos.",
     "Finds and compares upright faces; a face lying on its side is not found.",
 )

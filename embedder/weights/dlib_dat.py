@@ -5,7 +5,7 @@ Only the one known file is accepted: its structure is checked first, for the sak
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,7 +155,7 @@ def _pool(kind: str, stream: DlibStream) -> Layer:
     return Layer(kind, numbers=tuple(stream.integer() for _ in range(6)))
 
 
-DETAILS = {
+DETAILS: Mapping[str, Callable[[DlibStream], Layer]] = {
     "con_4": _convolution,
     "affine_": _affine,
     "fc_2": _dense,
