@@ -47,7 +47,7 @@ serve: $(VENV)/.installed-service ## Set up what is missing and start the servic
 	$(BIN)/visavis serve --host $(HOST) --port $(PORT) $(if $(MODEL),--model '$(MODEL)')
 
 .PHONY: demo
-demo: $(VENV)/.installed-service ## Compare example photos: two of one person, then one each of two people
+demo: $(VENV)/.installed-service ## Compare example photos: two of one person, then of two people
 	@echo 'One person, neutral and smiling:'
 	$(BIN)/visavis verify $(FACES)/001-neutral.jpg $(FACES)/001-smiling.jpg
 	@echo
@@ -74,8 +74,8 @@ format: $(VENV)/.installed-dev ## Format the code and mend what the linter can m
 
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## Measure: accuracy on photographs from DATA, answers to bad inputs
-	@shopt -s nullglob; for script in benchmarks/*.py; do \
-	    data=(--data '$(DATA)'); [[ $$script != */bad_inputs.py ]] || data=(); \
+	@for script in $$(grep -l __main__ benchmarks/*.py); do \
+	    data=(); ! grep -q -- --data "$$script" || data=(--data '$(DATA)'); \
 	    echo "== $$script"; $(BIN)/python "$$script" "$${data[@]}"; \
 	done
 

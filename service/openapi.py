@@ -42,7 +42,7 @@ def image_body(shape: Shape) -> dict[str, Any]:
     """Describe a body with images, in its two forms."""
     options = Options.model_json_schema()["properties"]
     properties = {name: _file_part(most) for name, most in shape.images.items()}
-    properties |= {name: options[name] for name in shape.options}
+    properties |= {name: _form_field(options[name]) for name in shape.options}
     form = {"type": "object", "required": list(shape.images), "properties": properties, "additionalProperties": False}
     example = {name: EXAMPLE_IMAGE if most == 1 else [EXAMPLE_IMAGE] for name, most in shape.images.items()}
     content = {FORM: {"schema": form}, JSON: {"schema": shape.json_form.model_json_schema(), "example": example}}
@@ -58,6 +58,14 @@ def json_body(model: type[Message], example: object) -> dict[str, Any]:
 def _file_part(most: int) -> dict[str, Any]:
     one = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, BMP, TIFF or GIF file."}
     return one if most == 1 else {"type": "array", "items": one, "minItems": 1, "maxItems": most}
+
+
+def _form_field(option: dict[str, Any]) -> dict[str, Any]:
+    """Drop null from what an option may be: a form leaves the field out instead."""
+    first, *_ = option.get("anyOf", [{}])
+    return {
+        key: value for key, value in {**option, **first}.items() if key not in ("anyOf", "title") and value is not None
+    }
 
 
 def _problems(errors: list[KnownError]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
 
 from .wire import (
     MAX_REFERENCES,
@@ -21,8 +23,10 @@ ImageRequest: TypeAlias = VerifyRequest | VerifyManyRequest | FacesRequest | Emb
 class Options(Message):
     """What may be asked for beside the images."""
 
-    face: FaceChoice = "dominant"
-    threshold: Threshold | None = None
+    face: Annotated[FaceChoice, Field(description="Which face is meant where an image shows several.")] = "dominant"
+    threshold: Annotated[
+        Threshold | None, Field(description="Same person below this distance; by default the card's default point.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

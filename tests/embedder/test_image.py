@@ -1,0 +1,130 @@
+"""Bytes to an upright RGB picture: formats, modes, orientation, limits."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embedder import ImageTooLarge, ImageUnreadable, Limits, NotAnImage
+from embedder.image import read
+
+LIMITS = Limits()
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    out = BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def half_red() -> Image.Image:
+    """Red above, blue below: 40 wide, 20 high."""
+    picture = Image.new("RGB", (40, 20), (0, 0, 255))
+    picture.paste((255, 0, 0), (0, 0, 40, 10))
+    return picture
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
+def test_every_format_named_is_read(kind: str) -> None:
+    picture = read(encoded(half_red(), kind), LIMITS)
+    assert (picture.mode, picture.size) == ("RGB", (40, 20))
+    top, bottom = picture.getpixel((20, 3)), picture.getpixel((20, 16))
+    assert (top[0] > 200, top[2] < 60) == (True, True)
+    assert (bottom[2] > 200, bottom[0] < 60) == (True, True)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
+def test_every_mode_of_png_becomes_rgb(mode: str) -> None:
+    picture = half_red().convert("L" if mode == "I;16" else mode).convert(mode)
+    assert read(encoded(picture, "PNG"), LIMITS).mode == "RGB"
+
+
+def test_cmyk_becomes_rgb_with_its_colours() -> None:
+    red, _, blue = read(encoded(half_red().convert("CMYK"), "JPEG"), LIMITS).getpixel((20, 3))
+    assert (red > 200, blue < 60) == (True, True)
+
+
+@pytest.mark.parametrize(("orientation", "where_is_red"), [(1, (20, 3)), (3, (20, 16)), (6, (16, 20)), (8, (3, 20))])
+def test_exif_orientation_is_applied(orientation: int, where_is_red: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = read(encoded(half_red(), "JPEG", exif=exif), LIMITS)
+    assert picture.size == ((40, 20) if orientation in (1, 3) else (20, 40))
+    assert picture.getpixel(where_is_red)[0] > 200
+
+
+def test_transparency_lies_over_white() -> None:
+    assert read(encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 0)), "PNG"), LIMITS).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_of_an_animation_the_first_frame_is_taken() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    picture = read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), LIMITS)
+    assert picture.getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_sixteen_bits_are_scaled_to_eight() -> None:
+    picture = Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16))
+    assert np.asarray(read(encoded(picture, "PNG"), LIMITS))[0, :, 0].tolist() == [0, 100, 255]
+
+
+@pytest.mark.parametrize(("values", "wanted"), [([0, 0.5, 1], [0, 128, 255]), ([0, 100, 255], [0, 100, 255])])
+def test_floats_are_scaled_by_their_range(values: list[float], wanted: list[int]) -> None:
+    data = encoded(Image.fromarray(np.array([values], np.float32)), "TIFF")
+    assert np.asarray(read(data, LIMITS))[0, :, 0].tolist() == wanted
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 70000.0])
+def test_floats_that_are_no_pixels_are_refused(value: float) -> None:
+    data = encoded(Image.fromarray(np.array([[0, value]], np.float32)), "TIFF")
+    with pytest.raises(ImageUnreadable, match="8-bit"):
+        read(data, LIMITS)
+
+
+def test_too_many_bytes_are_refused() -> None:
+    with pytest.raises(ImageTooLarge, match="bytes") as caught:
+        read(b"x" * 11, Limits(max_bytes=10))
+    assert (caught.value.size, caught.value.limit) == (11, 10)
+
+
+def test_too_many_pixels_are_refused_from_the_header_alone() -> None:
+    header = encoded(Image.new("1", (9000, 7000)), "PNG")[:100]  # no pixel is in these bytes
+    with pytest.raises(ImageTooLarge, match="63,000,000 pixels"):
+        read(header, LIMITS)
+
+
+def test_a_decompression_bomb_is_refused() -> None:
+    with pytest.raises(ImageTooLarge, match="more than"):
+        read(encoded(Image.new("1", (20000, 20000)), "PNG")[:100], LIMITS)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n", b"\x00" * 64]
+)
+def test_what_is_no_image_is_refused(data: bytes) -> None:
+    with pytest.raises(NotAnImage, match="JPEG, PNG"):
+        read(data, LIMITS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+def test_a_truncated_image_is_refused(kind: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8))
+    data = encoded(noise, kind)
+    with pytest.raises((ImageUnreadable, NotAnImage)):
+        read(data[: len(data) // 2], LIMITS)
+
+
+def test_damaged_images_never_raise_anything_but_our_own_errors() -> None:
+    rng = np.random.default_rng(6)
+    originals = [encoded(half_red(), kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")]
+    n_refused = 0
+    for round_ in range(300):
+        data = bytearray(originals[round_ % len(originals)])
+        for offset in rng.integers(0, len(data), 6):
+            data[offset] = rng.integers(0, 256)
+        try:
+            assert read(bytes(data), LIMITS).mode == "RGB"
+        except (ImageUnreadable, NotAnImage, ImageTooLarge):
+            n_refused += 1
+    assert n_refused > 0

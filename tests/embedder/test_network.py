@@ -1,0 +1,115 @@
+"""The built-in network against the numbers that dlib itself gives for the same chips."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from embedder import FaceEmbedder
+from embedder.backbones.dlib_resnet import ConvAffine, add_padded
+from embedder.head import Head
+from embedder.network import build_network, fold
+from embedder.runtime.torch import run
+from embedder.weights.bundle import BUILT_IN, read_bundle
+
+TOLERANCE = 1e-5
+
+
+def pattern() -> np.ndarray:
+    y, x = np.mgrid[:150, :150]
+    channels = [(3 * x + 5 * y) % 256, (7 * x + 2 * y + 31) % 256, (x * y + 11) % 256]
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+def constant(value: int) -> np.ndarray:
+    return np.full((150, 150, 3), value, np.uint8)
+
+
+GOLDEN = {
+    "pattern": (
+        pattern(),
+        "a6d8b74e4c50163998128476eefa6d9bc56141f9dfc696d2841797ccfe271aa9",
+        [-0.052152008, 0.11361194, 0.015631864, -0.042707343, -0.10270385, -0.0620807, -0.031033713, 0.013758177],
+        1.318294,
+        -0.930748,
+    ),
+    "grey": (
+        constant(128),
+        "7e520d86402a4a806f2e1bffc1271af46abfa03141544c470b718e1cd9db32b1",
+        [-0.039052647, 0.12281312, 0.053047054, -0.007809493, -0.091093495, -0.03620913, -0.08895377, -0.035617467],
+        1.342806,
+        -0.696747,
+    ),
+    "black": (
+        constant(0),
+        "426020a90d0efab71b689d180a1b3c8c5e296619771fbbf7ed586e963702342e",
+        [-0.0399175, 0.1049164, 0.0908227, -0.0088473, -0.0796071, -0.0425218, -0.0536881, 0.0001446],
+        1.306646,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_network_gives_the_vectors_that_dlib_gives(embedder: FaceEmbedder, name: str) -> None:
+    chip, sha256, first, norm, total = GOLDEN[name]
+    assert hashlib.sha256(chip.tobytes()).hexdigest() == sha256
+    (vector,) = embedder.embed_chips(chip[None])
+    assert np.abs(vector[:8] - first).max() < TOLERANCE
+    assert abs(np.linalg.norm(vector) - norm) < TOLERANCE
+    assert total is None or abs(vector.sum() - total) < TOLERANCE * 10
+
+
+def test_the_last_channels_are_dlibs_too(embedder: FaceEmbedder) -> None:
+    (vector,) = embedder.embed_chips(pattern()[None])
+    assert np.abs(vector[-2:] - [-0.004510996, 0.013290260]).max() < TOLERANCE
+
+
+def test_a_batch_gives_what_single_chips_give(embedder: FaceEmbedder) -> None:
+    chips = np.random.default_rng(0).integers(0, 256, (70, 150, 150, 3), np.uint8)
+    one_by_one = np.concatenate([embedder.embed_chips(chip[None]) for chip in chips])
+    assert np.abs(embedder.embed_chips(chips) - one_by_one).max() < TOLERANCE
+
+
+def test_no_chips_give_no_embeddings(embedder: FaceEmbedder) -> None:
+    assert embedder.embed_chips(np.empty((0, 150, 150, 3), np.uint8)).shape == (0, 128)
+
+
+@pytest.mark.parametrize("chips", [np.zeros((1, 150, 150, 3)), np.zeros((150, 150, 3), np.uint8)])
+def test_chips_of_another_kind_are_a_value_error(embedder: FaceEmbedder, chips: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="uint8 of shape"):
+        embedder.embed_chips(chips)
+
+
+def test_folding_changes_the_parameters_but_not_the_answer() -> None:
+    network = build_network(read_bundle(BUILT_IN)).eval()
+    stored = sum(parameter.numel() for parameter in network.parameters())
+    (before,) = run(network, pattern()[None])
+    (after,) = run(fold(network), pattern()[None])
+    assert (stored, sum(parameter.numel() for parameter in network.parameters())) == (5_614_592, 5_607_488)
+    assert not any(isinstance(module, ConvAffine) for module in network.modules())
+    assert np.abs(before - after).max() < TOLERANCE
+
+
+def test_the_head_is_a_linear_layer_by_another_name() -> None:
+    generator = torch.Generator().manual_seed(1)
+    head, linear = Head(256, unit_length=False), nn.Linear(256, 128, bias=False)
+    linear.weight.data = head.projection.weight.data[:, :, 0, 0]
+    pooled = torch.randn(5, 256, 1, 1, generator=generator)
+    assert (head(pooled) - linear(pooled.flatten(1))).abs().max() < 1e-6
+
+
+def test_a_head_of_unit_length_gives_vectors_of_length_one() -> None:
+    head = Head(256, unit_length=True)
+    lengths = head(torch.randn(5, 256, 1, 1, generator=torch.Generator().manual_seed(2))).norm(dim=1)
+    assert (lengths - 1).abs().max() < 1e-6
+
+
+def test_padded_addition_treats_each_map_as_zero_beyond_its_extent() -> None:
+    a, b = torch.ones(1, 2, 1, 1), torch.ones(1, 1, 2, 2)
+    total = add_padded(a, b)
+    assert total.shape == (1, 2, 2, 2)
+    assert total[0, :, 0, 0].tolist() == [2, 1]
+    assert total[0, :, 1, 1].tolist() == [1, 0]

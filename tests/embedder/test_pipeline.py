@@ -1,0 +1,163 @@
+"""From bytes to verdict with the real model on real photographs."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import embedder as door
+from embedder import Comparison, DigestMismatch, FaceEmbedder, Limits, NoFace, NotAnImage, SeveralFaces, load
+from embedder.errors import ImageTooLarge
+
+PEOPLE = ("001", "005", "021", "041")
+
+
+def photo(examples: Path, name: str) -> bytes:
+    return (examples / f"{name}.jpg").read_bytes()
+
+
+def side_by_side(examples: Path, *names: str) -> bytes:
+    wide = Image.new("RGB", (600 * len(names), 600))
+    for index, name in enumerate(names):
+        wide.paste(Image.open(examples / f"{name}.jpg"), (600 * index, 0))
+    out = BytesIO()
+    wide.save(out, "JPEG")
+    return out.getvalue()
+
+
+def plain_picture() -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (200, 200), "grey").save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_one_person_neutral_and_smiling_is_the_same_person(embedder: FaceEmbedder, examples: Path, person: str) -> None:
+    comparison = embedder.verify(photo(examples, f"{person}-neutral"), photo(examples, f"{person}-smiling"))
+    assert comparison.same
+    assert comparison.distance < comparison.threshold == 0.6
+    assert comparison.operating_point == "dlib-0.6"
+    assert comparison.model == embedder.identity
+
+
+@pytest.mark.parametrize(("one", "other"), [("001", "005"), ("005", "021"), ("021", "041"), ("041", "001")])
+def test_two_people_are_different(embedder: FaceEmbedder, examples: Path, one: str, other: str) -> None:
+    assert not embedder.verify(photo(examples, f"{one}-neutral"), photo(examples, f"{other}-neutral")).same
+
+
+def test_a_photo_is_at_distance_zero_from_itself_and_order_does_not_matter(
+    embedder: FaceEmbedder, examples: Path
+) -> None:
+    one, other = photo(examples, "001-neutral"), photo(examples, "005-neutral")
+    assert embedder.verify(one, one).distance == pytest.approx(0, abs=1e-5)
+    there, back = embedder.verify(one, other), embedder.verify(other, one)
+    assert there.distance == pytest.approx(back.distance, abs=1e-5)
+
+
+def test_a_threshold_of_the_callers_own_belongs_to_no_point(embedder: FaceEmbedder, examples: Path) -> None:
+    comparison = embedder.verify(photo(examples, "001-neutral"), photo(examples, "001-smiling"), threshold=0.1)
+    assert (comparison.same, comparison.threshold, comparison.operating_point) == (False, 0.1, None)
+
+
+@pytest.mark.parametrize("threshold", [0, -1, float("nan")])
+def test_a_threshold_that_is_no_distance_is_a_value_error(
+    embedder: FaceEmbedder, examples: Path, threshold: float
+) -> None:
+    image = photo(examples, "001-neutral")
+    with pytest.raises(ValueError, match="greater than 0"):
+        embedder.verify(image, image, threshold=threshold)
+
+
+def test_an_unknown_choice_is_a_value_error(embedder: FaceEmbedder, examples: Path) -> None:
+    with pytest.raises(ValueError, match="dominant, only, largest, center"):
+        embedder.embed(photo(examples, "001-neutral"), face="best")
+
+
+def test_the_image_at_fault_is_named(embedder: FaceEmbedder, examples: Path) -> None:
+    good = photo(examples, "001-neutral")
+    with pytest.raises(NoFace) as no_face:
+        embedder.verify(plain_picture(), good)
+    with pytest.raises(NotAnImage) as not_an_image:
+        embedder.verify(good, b"hello")
+    assert (no_face.value.image, not_an_image.value.image) == ("probe", "reference")
+
+
+def test_two_faces_alike_in_size_are_refused_unless_a_rule_names_one(embedder: FaceEmbedder, examples: Path) -> None:
+    both = side_by_side(examples, "001-neutral", "005-neutral")
+    with pytest.raises(SeveralFaces) as caught:
+        embedder.verify(both, photo(examples, "001-neutral"))
+    assert (caught.value.n_faces, caught.value.image) == (2, "probe")
+    assert embedder.embed(both, face="largest").sample.n_faces == 2
+
+
+def test_the_face_nearest_the_centre_is_taken_where_that_is_asked(embedder: FaceEmbedder, examples: Path) -> None:
+    three = side_by_side(examples, "001-neutral", "005-neutral", "021-neutral")
+    comparison = embedder.verify(three, photo(examples, "005-smiling"), face="center")
+    assert comparison.same
+    assert (comparison.probe.n_faces, comparison.reference.n_faces) == (3, 1)
+
+
+def test_many_references_keep_their_order_and_a_bad_one_keeps_its_place(embedder: FaceEmbedder, examples: Path) -> None:
+    references = [photo(examples, "005-neutral"), b"no image", photo(examples, "001-smiling")]
+    batch = embedder.verify_many(photo(examples, "001-neutral"), references)
+    different, fault, same = batch.results
+    assert isinstance(different, Comparison)
+    assert isinstance(fault, NotAnImage)
+    assert isinstance(same, Comparison)
+    assert (different.same, same.same, fault.image) == (False, True, "reference")
+
+
+def test_a_batch_of_references_gives_the_distances_of_single_verifies(embedder: FaceEmbedder, examples: Path) -> None:
+    probe = photo(examples, "001-neutral")
+    references = [photo(examples, f"{person}-smiling") for person in PEOPLE]
+    together = [result.distance for result in embedder.verify_many(probe, references).results]
+    assert together == pytest.approx([embedder.verify(probe, one).distance for one in references], abs=1e-5)
+
+
+def test_stored_embeddings_compare_as_the_photos_do(embedder: FaceEmbedder, examples: Path) -> None:
+    one, other = photo(examples, "001-neutral"), photo(examples, "001-smiling")
+    stored = [embedder.embed(image) for image in (one, other)]
+    found = embedder.compare(stored[0].vector, [stored[1].vector], model_digest=stored[0].model.digest)
+    assert found.distances[0] == pytest.approx(embedder.verify(one, other).distance, abs=1e-5)
+    assert (found.threshold, found.operating_point) == (0.6, "dlib-0.6")
+
+
+def test_embeddings_of_another_model_are_refused(embedder: FaceEmbedder) -> None:
+    with pytest.raises(DigestMismatch, match="embed the photo again"):
+        embedder.compare(np.zeros(128), [np.zeros(128)], model_digest="sha256:" + "0" * 64)
+
+
+def test_an_embeddings_repr_does_not_show_it(embedder: FaceEmbedder, examples: Path) -> None:
+    embedding = embedder.embed(photo(examples, "001-neutral"))
+    assert embedding.vector.shape == (128,)
+    assert "vector" not in repr(embedding)
+
+
+def test_limits_hold_in_the_pipeline(examples: Path) -> None:
+    with pytest.raises(ImageTooLarge):
+        load(limits=Limits(max_bytes=1000)).embed(photo(examples, "001-neutral"))
+
+
+def test_several_threads_get_the_answers_of_one(embedder: FaceEmbedder, examples: Path) -> None:
+    images = [photo(examples, f"{person}-{mood}") for person in PEOPLE for mood in ("neutral", "smiling")]
+    alone = [embedder.embed(image).vector for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda image: embedder.embed(image).vector, images))
+    assert np.abs(np.stack(alone) - np.stack(together)).max() < 1e-5
+
+
+def test_the_door_names_everything_it_lists_and_refuses_the_rest() -> None:
+    assert all(getattr(door, name) is not None for name in door.__all__)
+    assert set(door.__all__) <= set(dir(door))
+    with pytest.raises(AttributeError, match="no attribute 'vectors'"):
+        _ = door.vectors
+
+
+def test_naming_the_door_loads_no_torch() -> None:
+    code = "import sys, embedder; from embedder import Face, NoFace; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
