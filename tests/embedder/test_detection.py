@@ -46,7 +46,7 @@ def test_suppression_equals_a_plain_loop(corner: np.ndarray, seed: int, over_sma
 
 @given(corners)
 def test_a_squared_box_keeps_its_centre_and_longer_side(corner: np.ndarray) -> None:
-    boxes = np.hstack([corner, corner + [[10, 25]]])
+    boxes = np.hstack([corner, corner + np.array([10, 25])])
     found = squared(boxes)
     assert np.allclose(found[:, 2:] - found[:, :2], 25)
     assert np.allclose(found[:, 2:] + found[:, :2], boxes[:, 2:] + boxes[:, :2])

@@ -1,0 +1,94 @@
+"""Every error of both trees has its row in the one table, and its place in the documents."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from embedder import FaceEmbedder, ModelError, NoFace, VisavisError
+from service import problems
+from service.app import create_app
+from service.problems import TABLE, KnownError, kind_of, problem_of
+from service.refusals import Busy, RequestRefused
+from service.settings import Settings
+
+ERRORS_DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+SECRET = "alice-smith.jpg 0.123 0.456"
+
+
+def _tree(root: KnownError) -> Iterator[KnownError]:
+    yield root
+    for below in root.__subclasses__():
+        yield from _tree(below)
+
+
+ALL = [
+    error
+    for root in (VisavisError, RequestRefused)
+    for error in _tree(root)
+    if error.__module__.split(".")[0] in ("embedder", "service")
+]
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)
+def test_every_class_has_its_own_row(error: KnownError) -> None:
+    assert error in TABLE
+    assert 400 <= TABLE[error].status < 600
+
+
+def test_codes_are_unique() -> None:
+    codes = [error.code for error in TABLE]
+    assert len(set(codes)) == len(codes) == len(ALL)
+
+
+def test_a_class_without_a_row_gets_that_of_its_parent() -> None:
+    child = type("Unlisted", (NoFace,), {})
+    assert kind_of(child) is TABLE[NoFace]
+
+
+@pytest.mark.parametrize("error", list(TABLE), ids=lambda error: error.code)
+def test_the_document_of_errors_has_a_row_with_code_and_status(error: KnownError) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", ERRORS_DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert (error.code, str(TABLE[error].status)) in rows
+
+
+def test_the_page_of_errors_has_an_anchor_for_every_type(client: TestClient) -> None:
+    page = client.get("/errors")
+    for error in TABLE:
+        _, anchor = problems.type_uri(error.code).split("#")
+        assert f'id="{anchor}"' in page.text
+
+
+def test_what_a_problem_does_not_know_is_left_out() -> None:
+    assert problem_of(Busy()).model_dump(exclude_unset=True).keys() == {"type", "title", "status", "detail", "code"}
+    assert problem_of(NoFace(), "id").model_dump(exclude_unset=True)["n_faces"] == 0
+
+
+@pytest.mark.parametrize("error", [ModelError(SECRET), KeyError(SECRET)])
+def test_a_failure_is_answered_without_its_message_and_logged_under_its_id(
+    error: Exception, embedder: FaceEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Settings(), embedder)
+
+    @app.get("/fails")
+    async def fail() -> None:
+        raise error
+
+    answer = TestClient(app).get("/fails", headers={"X-Request-Id": "my-id"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "my-id"
+    assert SECRET not in answer.text
+    assert "Traceback" not in answer.text
+    assert SECRET not in caplog.text
+    failures = [record.getMessage() for record in caplog.records if record.name == "visavis.failure"]
+    assert len(failures) == 1
+    assert "id=my-id" in failures[0]
+    assert "in fail" in failures[0]
+
+
+def test_an_unknown_method_is_told_what_is_allowed(client: TestClient) -> None:
+    answer = client.put("/v1/verify")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

@@ -1,0 +1,149 @@
+"""Every route with real photos, in both forms a request may have."""
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import pytest
+from odd_images import plain, two_faces
+from starlette.testclient import TestClient
+
+from embedder import FaceEmbedder
+from service.client import ModelResponse
+from service.wire import CompareResponse, EmbeddingResponse, FacesResponse, VerifyManyResponse, VerifyResponse
+
+
+@pytest.fixture(scope="session")
+def photos(examples: Path) -> dict[str, bytes]:
+    return {file.stem: file.read_bytes() for file in examples.glob("*.jpg")}
+
+
+def _pair(photos: dict[str, bytes], probe: str, reference: str) -> dict[str, bytes]:
+    return {"probe": photos[probe], "reference": photos[reference]}
+
+
+def test_two_photos_of_one_person_are_the_same(client: TestClient, photos: dict[str, bytes]) -> None:
+    answer = client.post("/v1/verify", files=_pair(photos, "001-neutral", "001-smiling"))
+    verdict = VerifyResponse.model_validate_json(answer.content)
+    assert answer.status_code == 200
+    assert verdict.same
+    assert verdict.distance < verdict.threshold == 0.6
+    assert verdict.operating_point == "dlib-0.6"
+    assert verdict.probe.n_faces == verdict.reference.n_faces == 1
+    assert verdict.timings_ms.total >= verdict.timings_ms.embed > 0
+
+
+def test_photos_of_two_people_are_different(client: TestClient, photos: dict[str, bytes]) -> None:
+    assert not client.post("/v1/verify", files=_pair(photos, "001-neutral", "005-neutral")).json()["same"]
+
+
+def test_the_answer_over_http_is_that_of_the_embedder(
+    client: TestClient, photos: dict[str, bytes], embedder: FaceEmbedder
+) -> None:
+    answer = client.post("/v1/verify", files=_pair(photos, "021-neutral", "041-neutral")).json()
+    comparison = embedder.verify(photos["021-neutral"], photos["041-neutral"])
+    assert answer["distance"] == pytest.approx(comparison.distance, abs=1e-6)
+    assert answer["model"]["digest"] == embedder.identity.digest
+    assert answer["probe"]["box"]["x"] == pytest.approx(comparison.probe.face.box.x)
+
+
+def test_json_gets_the_same_answer_as_a_form(client: TestClient, photos: dict[str, bytes]) -> None:
+    pair = _pair(photos, "001-neutral", "001-smiling")
+    form = client.post("/v1/verify", files=pair).json()
+    texts = {name: base64.b64encode(image).decode() for name, image in pair.items()}
+    assert client.post("/v1/verify", json=texts).json()["distance"] == pytest.approx(form["distance"], abs=1e-6)
+
+
+def test_a_threshold_of_the_callers_decides_and_no_point_is_named(client: TestClient, photos: dict[str, bytes]) -> None:
+    pair = _pair(photos, "001-neutral", "001-smiling")
+    strict = client.post("/v1/verify", files=pair, data={"threshold": "0.01"}).json()
+    assert (strict["same"], strict["threshold"], strict["operating_point"]) == (False, 0.01, None)
+
+
+def test_the_face_rule_is_obeyed_and_told(client: TestClient, photos: dict[str, bytes]) -> None:
+    crowd = {"probe": two_faces(), "reference": photos["001-smiling"]}
+    refused = client.post("/v1/verify", files=crowd)
+    assert (refused.status_code, refused.json()["image"], refused.json()["n_faces"]) == (422, "probe", 2)
+    answered = client.post("/v1/verify", files=crowd, data={"face": "largest"}).json()
+    assert (answered["probe"]["choice"], answered["probe"]["n_faces"]) == ("largest", 2)
+
+
+def test_the_image_at_fault_is_named(client: TestClient, photos: dict[str, bytes]) -> None:
+    answer = client.post("/v1/verify", files={"probe": photos["001-neutral"], "reference": b"no image"})
+    assert (answer.json()["image"], answer.json()["code"]) == ("reference", "not_an_image")
+
+
+def test_many_references_get_one_result_or_problem_each_in_order(client: TestClient, photos: dict[str, bytes]) -> None:
+    names = ("001-smiling", None, "005-neutral")
+    references = [("reference", b"no image" if name is None else photos[name]) for name in names]
+    answer = client.post("/v1/verify/many", files=[("probe", photos["001-neutral"]), *references])
+    first, second, third = answer.json()["results"]
+    VerifyManyResponse.model_validate_json(answer.content)
+    assert first["verdict"]["same"]
+    assert second.keys() == {"problem"}
+    assert (second["problem"]["code"], second["problem"]["status"]) == ("not_an_image", 415)
+    assert third["verdict"] is not None
+    assert not third["verdict"]["same"]
+
+
+def test_a_threshold_of_the_callers_leaves_the_point_null_in_many(client: TestClient, photos: dict[str, bytes]) -> None:
+    answer = client.post(
+        "/v1/verify/many", files=_pair(photos, "001-neutral", "001-smiling"), data={"threshold": "0.5"}
+    )
+    assert answer.json()["results"][0]["verdict"]["operating_point"] is None
+
+
+def test_sixteen_references_are_taken(client: TestClient, photos: dict[str, bytes]) -> None:
+    references = [("reference", photos["001-smiling"])] * 16
+    answer = client.post("/v1/verify/many", files=[("probe", photos["001-neutral"]), *references])
+    assert [result["verdict"]["same"] for result in answer.json()["results"]] == [True] * 16
+
+
+def test_a_probe_at_fault_fails_the_whole_of_many(client: TestClient, photos: dict[str, bytes]) -> None:
+    answer = client.post("/v1/verify/many", files={"probe": b"no image", "reference": photos["001-smiling"]})
+    assert (answer.status_code, answer.json()["image"]) == (415, "probe")
+
+
+def test_faces_are_found_largest_first(client: TestClient) -> None:
+    answer = client.post("/v1/faces", files={"image": two_faces()})
+    areas = [face.box.width * face.box.height for face in FacesResponse.model_validate_json(answer.content).faces]
+    assert len(areas) == 2
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_no_face_is_an_empty_list_of_faces(client: TestClient) -> None:
+    answer = client.post("/v1/faces", files={"image": plain()})
+    assert (answer.status_code, answer.json()["faces"]) == (200, [])
+
+
+def test_embeddings_of_one_person_compare_as_the_photos_do(client: TestClient, photos: dict[str, bytes]) -> None:
+    names = ("001-neutral", "001-smiling", "005-neutral")
+    answers = [client.post("/v1/embeddings", files={"image": photos[name]}) for name in names]
+    embeddings = [EmbeddingResponse.model_validate_json(answer.content) for answer in answers]
+    question = {
+        "probe": embeddings[0].embedding,
+        "references": [each.embedding for each in embeddings],
+        "model_digest": embeddings[0].model.digest,
+    }
+    compared = CompareResponse.model_validate_json(client.post("/v1/embeddings/compare", json=question).content)
+    assert [result.same for result in compared.results] == [True, True, False]
+    assert compared.results[0].distance == 0
+    photos_apart = client.post("/v1/verify", files=_pair(photos, "001-neutral", "001-smiling")).json()["distance"]
+    assert compared.results[1].distance == pytest.approx(photos_apart, abs=1e-5)
+
+
+def test_the_model_is_told_by_its_card_and_digests(client: TestClient, embedder: FaceEmbedder) -> None:
+    told = client.get("/v1/model").json()
+    assert told.pop("card_digest") == embedder.identity.card_digest
+    assert told == embedder.card.model_dump(mode="json")
+    assert any("live" in limit for limit in told["limits"])
+    ModelResponse.model_validate(told)
+
+
+def test_a_thousand_embeddings_are_compared(client: TestClient, embedder: FaceEmbedder) -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(1001, 128)) / 8
+    question = {"probe": vectors[0].tolist(), "references": vectors[1:].tolist()}
+    answer = client.post("/v1/embeddings/compare", json={**question, "model_digest": embedder.identity.digest})
+    distances = [result["distance"] for result in answer.json()["results"]]
+    np.testing.assert_allclose(distances, np.linalg.norm(vectors[1:] - vectors[0], axis=1), atol=1e-5)
