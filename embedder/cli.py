@@ -18,6 +18,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 EXTRA_HINT = "the command needs more than the base install; run: pip install 'visavis[service]'"
 
 
+class NotInstalled(click.ClickException):
+    """A subcommand needs what the base install does not hold."""
+
+    exit_code = 2  # trouble, as everywhere in this command
+
+    def __init__(self, module: str | None) -> None:
+        super().__init__(f"{module} is not installed: {EXTRA_HINT}")
+
+
 class LazyGroup(click.Group):
     """A group that imports a subcommand only to run it."""
 
@@ -33,7 +42,7 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            raise click.ClickException(f"{error.name} is not installed: {EXTRA_HINT}") from error
+            raise NotInstalled(error.name) from error
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

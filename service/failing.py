@@ -8,22 +8,24 @@ from starlette.exceptions import HTTPException
 
 from embedder import VisavisError
 
-from .problems import problem_response
+from .problems import problem_of, problem_response
 from .refusals import InternalError, MalformedRequest, MethodNotAllowed, NotFound, RequestRefused
 
 NEAR = 0.8  # how alike two addresses are, 0 to 1, for one to be taken for a slip of the other
 LONGEST_PATH = 100
-METHOD_NOT_ALLOWED, NOT_FOUND, FIRST_SERVER_ERROR = 405, 404, 500
+METHOD_NOT_ALLOWED, NOT_FOUND, FAILED = 405, 404, 500
 
 
 def install(app: FastAPI) -> None:
     """Let the app answer every foreseen error with a problem; the unforeseen are the envelope's."""
 
     async def known(request: Request, error: Exception) -> Response:
+        if problem_of(error).status == FAILED:
+            raise error  # a failure of ours, foreseen or not: the envelope logs it and answers
         return problem_response(error, request.state.request_id)
 
     async def framework(request: Request, error: Exception) -> Response:
-        return problem_response(_refusal(app, request, error), request.state.request_id)
+        return await known(request, _refusal(app, request, error))
 
     app.add_exception_handler(VisavisError, known)
     app.add_exception_handler(RequestRefused, known)
@@ -38,7 +40,7 @@ def _refusal(app: FastAPI, request: Request, error: Exception) -> RequestRefused
         return NotFound(_no_such_address(app, request.url.path))
     if error.status_code == METHOD_NOT_ALLOWED:
         return MethodNotAllowed((error.headers or {}).get("Allow", ""))
-    if error.status_code >= FIRST_SERVER_ERROR:
+    if error.status_code >= FAILED:
         return InternalError()
     return MalformedRequest("the request cannot be taken as it is; see /docs for what can be asked")
 

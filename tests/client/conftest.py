@@ -1,4 +1,4 @@
-"""A real HTTP server that answers by script, and both clients behind one face, so that each behaviour is stated once."""
+"""A real HTTP server that answers by script, and both clients behind one face: each behaviour is stated once."""
 
 import asyncio
 import socket

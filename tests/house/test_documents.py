@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
+ROOMS = ("embedder", "service", "train")
 NOT_OURS = {".venv", ".git", "node_modules"}
 LINK = re.compile(r"""\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)="([^"]+)\"""")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -46,6 +47,12 @@ def is_broken(link: str, document: Path) -> bool:
     return bool(fragment) and target.suffix == ".md" and fragment not in anchors(target)
 
 
+def tree_of_architecture() -> set[str]:
+    text = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"^```\n(embedder/ .*?)^```", text, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"[\w.-]+(?:\.py|/)(?=[\s;])", tree))
+
+
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("make")
     if program is None:
@@ -66,6 +73,15 @@ def test_no_document_names_a_folder_of_somebodys_machine(document: Path) -> None
     assert HOME_OF_SOMEONE.findall(text) == []
     assert f"{PROJECT}/" not in text
     assert f"{Path.home()}/" not in text
+
+
+def test_the_tree_in_the_architecture_names_only_what_exists_and_every_folder_of_the_rooms() -> None:
+    told = tree_of_architecture()
+    paths = [path for room in ROOMS for path in (PROJECT / room, *(PROJECT / room).rglob("*"))]
+    folders = {f"{path.name}/" for path in paths if path.is_dir() and any(path.rglob("*.py"))}
+    there = folders | {path.name for path in paths} | {f"{path.name}/" for path in PROJECT.rglob("*") if path.is_dir()}
+    assert told - there == set()
+    assert folders - told == set()
 
 
 def test_a_broken_link_is_found() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 import pytest
-from conftest import served, until
+from live_service import served, until
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 

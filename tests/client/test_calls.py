@@ -1,0 +1,59 @@
+"""What is asked, under which names, and what is refused before a photo travels."""
+
+import pytest
+
+from service.client import calls
+
+AS_THE_CARD_SAYS = {"face": "dominant", "threshold": None}
+
+
+def test_a_pair_travels_as_probe_and_reference() -> None:
+    call = calls.verify(b"p", b"r", **AS_THE_CARD_SAYS)
+    assert (call.method, call.path) == ("POST", "/v1/verify")
+    assert call.images == (("probe", b"p"), ("reference", b"r"))
+    assert call.fields == (("face", "dominant"),)
+
+
+def test_references_keep_their_order_under_one_name() -> None:
+    call = calls.verify_many(b"p", [b"1", b"2"], **AS_THE_CARD_SAYS)
+    assert call.path == "/v1/verify/many"
+    assert call.images == (("probe", b"p"), ("reference", b"1"), ("reference", b"2"))
+
+
+def test_faces_and_embeddings_take_one_image() -> None:
+    assert (calls.detect(b"i").path, calls.detect(b"i").images) == ("/v1/faces", (("image", b"i"),))
+    embed = calls.embed(b"i", face="center")
+    assert (embed.path, embed.images, embed.fields) == ("/v1/embeddings", (("image", b"i"),), (("face", "center"),))
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.1 + 0.2, 1e-05, 10])
+def test_a_threshold_arrives_as_the_number_it_was(threshold: float) -> None:
+    call = calls.verify(b"p", b"r", face="largest", threshold=threshold)
+    assert float(dict(call.fields)["threshold"]) == threshold
+
+
+@pytest.mark.parametrize("threshold", [0, -0.5, 10.5, float("nan"), float("inf"), "much"])
+def test_a_threshold_that_cannot_be_one_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match="threshold="):
+        calls.verify(b"p", b"r", face="dominant", threshold=threshold)
+
+
+def test_an_unknown_face_rule_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="dominant, only, largest, center; not 'biggest'"):
+        calls.embed(b"i", face="biggest")
+
+
+@pytest.mark.parametrize("references", [b"bytes", "path.jpg", {b"a", b"b"}, iter([b"a"])])
+def test_one_image_in_place_of_a_list_is_refused(references: object) -> None:
+    with pytest.raises(TypeError, match="references is a list or tuple"):
+        calls.verify_many(b"p", references, **AS_THE_CARD_SAYS)
+
+
+@pytest.mark.parametrize("n", [0, 17])
+def test_more_or_fewer_references_than_the_service_takes_are_refused(n: int) -> None:
+    with pytest.raises(ValueError, match="1 to 16 references"):
+        calls.verify_many(b"p", [b"r"] * n, **AS_THE_CARD_SAYS)
+
+
+def test_the_repr_of_a_call_shows_no_image() -> None:
+    assert "secret" not in repr(calls.detect(b"secret"))

@@ -1,0 +1,74 @@
+"""The API's description is whole: bodies, examples that fit, every problem, and no reference into nothing."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from starlette.testclient import TestClient
+
+from service import examples, wire
+from service.wire import Problem
+
+POSTS = ("/v1/verify", "/v1/verify/many", "/v1/faces", "/v1/embeddings", "/v1/embeddings/compare")
+GETS = ("/v1/model", "/healthz", "/readyz")
+
+
+@pytest.fixture(scope="module")
+def described(client: TestClient) -> dict[str, Any]:
+    return dict(client.get("/openapi.json").json())
+
+
+def test_every_route_is_described_and_nothing_else(described: dict[str, Any]) -> None:
+    assert set(described["paths"]) == {*POSTS, *GETS}
+
+
+def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
+    names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
+    assert "Problem" in names
+    assert names <= set(described["components"]["schemas"])
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_every_status_of_a_route_is_described_as_a_problem(path: str, described: dict[str, Any]) -> None:
+    answers = described["paths"][path]["post"]["responses"]
+    assert {"200", "400", "408", "413", "415", "500", "503"} <= set(answers)
+    problems = {status: answer["content"] for status, answer in answers.items() if status != "200"}
+    assert all(set(content) == {"application/problem+json"} for content in problems.values())
+
+
+@pytest.mark.parametrize("path", [path for path in POSTS if path not in ("/v1/embeddings/compare", "/v1/faces")])
+def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any]) -> None:
+    content = described["paths"][path]["post"]["responses"]["422"]["content"]["application/problem+json"]
+    assert {"no_face", "several_faces", "image_unreadable"} == set(content["examples"])
+
+
+def test_every_example_of_a_problem_is_one(described: dict[str, Any]) -> None:
+    found = re.findall(r'\{"type": "/errors#[^{}]*\}', json.dumps(described))
+    assert len(found) > 20
+    for example in found:
+        Problem.model_validate_json(example)
+
+
+@pytest.mark.parametrize("path", POSTS[:4])
+def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any]) -> None:
+    content = described["paths"][path]["post"]["requestBody"]["content"]
+    form, other = content["multipart/form-data"]["schema"], content["application/json"]["schema"]
+    assert set(form["properties"]) == set(other["properties"])
+    assert set(form["required"]) == set(other["required"])
+    assert set(content["application/json"]["example"]) <= set(other["properties"])
+
+
+@pytest.mark.parametrize(
+    ("example", "model"),
+    [
+        (examples.VERIFY_ANSWER, wire.VerifyResponse),
+        (examples.VERIFY_MANY_ANSWER, wire.VerifyManyResponse),
+        (examples.FACES_ANSWER, wire.FacesResponse),
+        (examples.COMPARE_ANSWER, wire.CompareResponse),
+        (examples.COMPARE_QUESTION, wire.CompareRequest),
+    ],
+)
+def test_an_example_fits_its_model(example: dict[str, object], model: type) -> None:
+    TypeAdapter(model).validate_python(example)

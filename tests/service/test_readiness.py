@@ -1,0 +1,52 @@
+"""Ready means: the model has answered a real inference in this process."""
+
+import numpy as np
+import pytest
+from live_service import until
+from starlette.testclient import TestClient
+
+from embedder import FaceEmbedder
+from service.app import create_app
+from service.readiness import Readiness, State, first_inference
+from service.refusals import NotReady
+from service.settings import Settings
+
+
+class Broken:
+    """An embedder whose network gives no numbers."""
+
+    def detect(self, image: bytes) -> list[object]:
+        return []
+
+    def embed_chips(self, chips: np.ndarray) -> np.ndarray:
+        return np.full((len(chips), 128), np.nan, np.float32)
+
+
+def test_the_service_is_alive_but_not_ready_before_its_first_inference(embedder: FaceEmbedder) -> None:
+    client = TestClient(create_app(Settings(), embedder))  # not entered: its start does not run
+    assert client.get("/healthz").json() == {"status": "ok"}
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "not_ready", "1")
+
+
+def test_the_service_is_ready_after_its_first_inference_and_says_so_once(embedder: FaceEmbedder) -> None:
+    told: list[bool] = []
+    with TestClient(create_app(Settings(), embedder, on_ready=lambda: told.append(True))) as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        assert client.get("/readyz").json() == {"status": "ready"}
+    assert told == [True]
+
+
+async def test_a_failed_first_inference_is_never_ready(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[bool] = []
+    readiness = Readiness(Broken(), on_ready=lambda: told.append(True))
+    await readiness.find_out()
+    assert readiness.state is State.FAILED
+    with pytest.raises(NotReady, match="failed at its first inference"):
+        readiness.check()
+    assert told == []
+    assert "first inference failed" in caplog.text
+
+
+def test_the_first_inference_of_the_real_model_passes(embedder: FaceEmbedder) -> None:
+    first_inference(embedder)
