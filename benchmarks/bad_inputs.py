@@ -9,7 +9,7 @@ import logging
 import sys
 
 from live_service import small_site
-from odd_inputs import Case, Site, cases
+from odd_inputs import HTTP_OK, Case, Site, cases
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def answer_is_right(case: Case, site: Site) -> bool:
     reply = case.ask(site)
     code, detail = reply.problem.get("code"), str(reply.problem.get("detail", ""))
     print(f"| {case.name} | {reply.status} | {code or ''} | {detail.replace('|', '/')} |")
-    is_alive = site.request("GET", "/healthz").status == 200
+    is_alive = site.request("GET", "/healthz").status == HTTP_OK
     return (reply.status, code) == (case.status, case.code) and case.detail in detail and is_alive
 
 

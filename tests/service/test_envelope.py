@@ -58,7 +58,7 @@ async def test_a_client_that_left_is_logged_and_not_answered(caplog: pytest.LogC
     caplog.set_level(logging.INFO)
     sent: list[object] = []
 
-    async def left(scope: Scope, receive: Receive, send: Send) -> None:
+    async def left(_: Scope, __: Receive, ___: Send) -> None:
         raise ClientDisconnect
 
     async def send(message: object) -> None:
@@ -75,7 +75,7 @@ async def test_a_client_that_left_is_logged_and_not_answered(caplog: pytest.LogC
 async def test_a_failure_after_the_answer_began_ends_it_without_a_second_one() -> None:
     sent: list[str] = []
 
-    async def fails_late(scope: Scope, receive: Receive, send: Send) -> None:
+    async def fails_late(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise KeyError
 

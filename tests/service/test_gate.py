@@ -43,7 +43,7 @@ class Work:
 
 async def _until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in a thread, which sets no event
             await anyio.sleep(0.005)
 
 

@@ -9,8 +9,16 @@ PAIR = ("probe", "reference", "face", "threshold")
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("img1", "probe"), ("IMG2", "reference"), ("target_image", "reference"), ("refernce", "reference")]
-    + [("treshold", "threshold"), ("references", "reference"), ("image", "probe"), ("xyz", None)],
+    [
+        ("img1", "probe"),
+        ("IMG2", "reference"),
+        ("target_image", "reference"),
+        ("refernce", "reference"),
+        ("treshold", "threshold"),
+        ("references", "reference"),
+        ("image", "probe"),
+        ("xyz", None),
+    ],
 )
 def test_the_names_of_others_and_slips_are_understood(name: str, meant: str | None) -> None:
     assert meant_by(name, PAIR) == meant

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,3 +73,9 @@ def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any])
 )
 def test_an_example_fits_its_model(example: dict[str, object], model: type) -> None:
     TypeAdapter(model).validate_python(example)
+
+
+@pytest.mark.parametrize("path", [*POSTS, *GETS])
+def test_the_document_of_the_api_has_every_route(path: str) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## .*{path}\b", document, re.MULTILINE)

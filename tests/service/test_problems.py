@@ -15,7 +15,7 @@ from service.refusals import Busy, RequestRefused
 from service.settings import Settings
 
 ERRORS_DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
-SECRET = "alice-smith.jpg 0.123 0.456"
+PERSONAL = "alice-smith.jpg 0.123 0.456"
 
 
 def _tree(root: KnownError) -> Iterator[KnownError]:
@@ -66,7 +66,7 @@ def test_what_a_problem_does_not_know_is_left_out() -> None:
     assert problem_of(NoFace(), "id").model_dump(exclude_unset=True)["n_faces"] == 0
 
 
-@pytest.mark.parametrize("error", [ModelError(SECRET), KeyError(SECRET)])
+@pytest.mark.parametrize("error", [ModelError(PERSONAL), KeyError(PERSONAL)])
 def test_a_failure_is_answered_without_its_message_and_logged_under_its_id(
     error: Exception, embedder: FaceEmbedder, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -80,9 +80,9 @@ def test_a_failure_is_answered_without_its_message_and_logged_under_its_id(
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "my-id"
-    assert SECRET not in answer.text
+    assert PERSONAL not in answer.text
     assert "Traceback" not in answer.text
-    assert SECRET not in caplog.text
+    assert PERSONAL not in caplog.text
     failures = [record.getMessage() for record in caplog.records if record.name == "visavis.failure"]
     assert len(failures) == 1
     assert "id=my-id" in failures[0]

@@ -15,7 +15,7 @@ from service.settings import Settings
 class Broken:
     """An embedder whose network gives no numbers."""
 
-    def detect(self, image: bytes) -> list[object]:
+    def detect(self, _: bytes) -> list[object]:
         return []
 
     def embed_chips(self, chips: np.ndarray) -> np.ndarray:

@@ -61,3 +61,9 @@ def test_settings_are_frozen_and_closed() -> None:
         Settings().port = 1
     with pytest.raises(ValidationError):
         Settings.model_validate({"prot": 1})
+
+
+def test_the_document_of_the_api_has_every_setting() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in Settings.model_fields:
+        assert f"| `VISAVIS_{name.upper()}` |" in document
