@@ -26,12 +26,14 @@ class Provenance(Answer):
 
 
 class ModelResponse(Answer):
-    """The answer of GET /v1/model, as far as a caller needs it."""
+    """The answer of GET /v1/model, as far as a caller needs it; the rest of the card is left out."""
 
     name: str
-    digest: str
+    digest: str  # of all that decides an embedding
+    card_digest: str  # of the whole card
     summary: str
     limits: Annotated[list[str], Field(description="What the model does not do.")]
+    metric: str
     operating_points: list[OperatingPoint]
     default_point: str
     provenance: Provenance

@@ -72,21 +72,21 @@ def test_embeddings_of_two_models_are_refused_before_anything_is_sent(
     assert caught.value.status is None
 
 
-@pytest.mark.parametrize(
-    "vector",
-    [
-        [SECRET] * 127,
-        [SECRET] * 129,
-        [],
-        [SECRET] * 127 + [float("nan")],
-        [SECRET] * 127 + [float("inf")],
-        ["x"] * 128,
-        np.full((1, 128), SECRET),
-        str(SECRET),
-        None,
-        b"0" * 128,
-    ],
-)
+NOT_EMBEDDINGS = {
+    "too short": [SECRET] * 127,
+    "too long": [SECRET] * 129,
+    "empty": [],
+    "with NaN": [*[SECRET] * 127, float("nan")],
+    "with infinity": [*[SECRET] * 127, float("inf")],
+    "of words": ["x"] * 128,
+    "a matrix": np.full((1, 128), SECRET),
+    "text": str(SECRET),
+    "bytes": b"0" * 128,
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("vector", NOT_EMBEDDINGS.values(), ids=NOT_EMBEDDINGS)
 def test_what_is_no_embedding_is_refused_without_being_shown(vector: object) -> None:
     with pytest.raises(ValueError, match="not an embedding") as caught:
         asked(vector, [VECTOR], model_digest=OURS)

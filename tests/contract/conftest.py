@@ -1,0 +1,114 @@
+"""The real service and the real client, joined in three ways: in this process, and over a socket, waiting and async."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from starlette.testclient import TestClient
+
+from embedder import FaceEmbedder
+from service.app import create_app
+from service.client import AsyncFaceClient, FaceClient
+from service.settings import Settings
+
+START_S = 60.0
+
+Ask = Callable[..., object]  # the name of a client's method and its arguments -> its answer
+Serve = Callable[[Settings], str]  # settings -> the address of a service that is ready
+
+
+@contextmanager
+def served(embedder: FaceEmbedder, settings: Settings) -> Iterator[str]:
+    """Run the service on a socket of its own, in a thread; gives its address once it is ready."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, embedder), log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    with closing(listener):
+        thread.start()
+        try:
+            yield when_ready(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def when_ready(url: str) -> str:
+    deadline_s = time.monotonic() + START_S
+    with FaceClient(url) as client:
+        while not client.ready():
+            assert time.monotonic() < deadline_s, "the service does not get ready"
+            time.sleep(0.02)
+    return url
+
+
+@pytest.fixture(scope="session")
+def url(embedder: FaceEmbedder) -> Iterator[str]:
+    with served(embedder, Settings()) as url:
+        yield url
+
+
+@pytest.fixture
+def serve(embedder: FaceEmbedder) -> Iterator[Serve]:
+    """Start a service of other settings."""
+    with ExitStack() as running:
+        yield lambda settings: running.enter_context(served(embedder, settings))
+
+
+def ask_in_process(_: str, embedder: FaceEmbedder) -> Iterator[Ask]:
+    with TestClient(create_app(Settings(), embedder)) as http, FaceClient(http=http) as client:
+        while not client.ready():
+            time.sleep(0.02)
+        yield lambda method, *args, **named: getattr(client, method)(*args, **named)
+
+
+def ask_by_socket(url: str, _: FaceEmbedder) -> Iterator[Ask]:
+    with FaceClient(url) as client:
+        yield lambda method, *args, **named: getattr(client, method)(*args, **named)
+
+
+def ask_by_socket_async(url: str, _: FaceEmbedder) -> Iterator[Ask]:
+    with asyncio.Runner() as runner:
+        client = AsyncFaceClient(url)
+        yield lambda method, *args, **named: runner.run(getattr(client, method)(*args, **named))
+        runner.run(client.aclose())
+
+
+WAYS = {"in process": ask_in_process, "by socket": ask_by_socket, "by socket, async": ask_by_socket_async}
+
+
+@pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS)
+def ask(request: pytest.FixtureRequest, url: str, embedder: FaceEmbedder) -> Iterator[Ask]:
+    yield from request.param(url, embedder)
+
+
+@pytest.fixture(scope="session")
+def photo(examples: Path) -> Callable[[str], bytes]:
+    return lambda name: (examples / f"{name}.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def two_people(examples: Path) -> bytes:
+    """A photo with two faces of one size."""
+    photos = [np.asarray(Image.open(examples / f"{person}-neutral.jpg").convert("RGB")) for person in ("001", "005")]
+    return as_png(np.hstack([photos[0], np.resize(photos[1], photos[0].shape)]))
+
+
+@pytest.fixture(scope="session")
+def nobody() -> bytes:
+    """A photo without a face."""
+    return as_png(np.full((200, 200, 3), 127, np.uint8))
+
+
+def as_png(pixels: np.ndarray) -> bytes:
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,161 @@
+"""Every method of the real client, answered by the real service with the real model on real photographs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import httpx2
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from embedder import FaceEmbedder
+from service.app import create_app
+from service.client import AsyncFaceClient, EmbeddingResponse, FaceClient, NoFaceError, from_problem
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Ask
+
+Photo = Callable[[str], bytes]
+
+
+def test_two_photos_of_one_person_are_the_same_person(ask: Ask, photo: Photo, embedder: FaceEmbedder) -> None:
+    answer = ask("verify", photo("001-neutral"), photo("001-smiling"))
+    direct = embedder.verify(photo("001-neutral"), photo("001-smiling"))
+    assert answer.same is True
+    assert answer.distance == pytest.approx(direct.distance, abs=1e-6)
+    assert (answer.threshold, answer.operating_point) == (0.6, "dlib-0.6")
+    assert answer.model.digest == embedder.identity.digest
+    assert (answer.probe.n_faces, answer.probe.choice) == (1, "dominant")
+    assert answer.probe.box.width == pytest.approx(direct.probe.face.box.width, abs=0.01)
+    assert answer.timings_ms.total > 0
+    assert answer.request_id
+
+
+def test_photos_of_two_people_are_not(ask: Ask, photo: Photo) -> None:
+    answer = ask("verify", photo("001-neutral"), photo("005-neutral"))
+    assert answer.same is False
+    assert answer.distance >= answer.threshold
+
+
+def test_a_threshold_of_the_callers_own_decides_and_is_told(ask: Ask, photo: Photo) -> None:
+    answer = ask("verify", photo("001-neutral"), photo("001-smiling"), threshold=0.01)
+    assert (answer.same, answer.threshold, answer.operating_point) == (False, 0.01, None)
+
+
+def test_a_face_rule_of_the_callers_own_is_followed_and_told(ask: Ask, two_people: bytes, photo: Photo) -> None:
+    answer = ask("verify", two_people, photo("001-neutral"), face="largest")
+    assert (answer.probe.choice, answer.probe.n_faces, answer.reference.n_faces) == ("largest", 2, 1)
+
+
+def test_each_of_many_references_gets_a_verdict_or_a_problem_in_order(ask: Ask, photo: Photo, nobody: bytes) -> None:
+    references = [photo("001-smiling"), nobody, photo("005-neutral"), b"not an image"]
+    answer = ask("verify_many", photo("001-neutral"), references)
+    same, no_face, different, no_image = answer.results
+    assert (same.verdict.same, different.verdict.same) == (True, False)
+    assert same.problem is None
+    assert (no_face.problem.code, no_face.problem.image, no_face.problem.n_faces) == ("no_face", "reference", 0)
+    assert no_image.problem.code == "not_an_image"
+    assert type(from_problem(no_face.problem)) is NoFaceError
+
+
+def test_one_of_many_is_as_far_away_as_alone(ask: Ask, photo: Photo) -> None:
+    many = ask("verify_many", photo("021-neutral"), [photo("021-smiling"), photo("041-smiling")])
+    for result, name in zip(many.results, ("021-smiling", "041-smiling"), strict=True):
+        alone = ask("verify", photo("021-neutral"), photo(name))
+        assert result.verdict.distance == pytest.approx(alone.distance, abs=1e-5)
+
+
+def test_every_face_is_found(ask: Ask, photo: Photo, two_people: bytes) -> None:
+    (face,) = ask("detect", photo("041-neutral")).faces
+    assert face.score > 0.9
+    assert len(face.landmarks) == 5
+    assert len(ask("detect", two_people).faces) == 2
+
+
+def test_no_face_is_an_empty_list_when_faces_are_asked_for(ask: Ask, nobody: bytes) -> None:
+    assert ask("detect", nobody).faces == []
+
+
+def test_an_embedding_is_that_of_the_embedder(ask: Ask, photo: Photo, embedder: FaceEmbedder) -> None:
+    answer = ask("embed", photo("021-neutral"))
+    expected = embedder.embed(photo("021-neutral")).vector
+    assert np.allclose(answer.embedding, expected, atol=1e-5)
+    assert answer.model.digest == embedder.identity.digest
+
+
+def test_embeddings_are_as_far_apart_as_their_photos(ask: Ask, photo: Photo) -> None:
+    probe, *references = (ask("embed", photo(name)) for name in ("001-neutral", "001-smiling", "005-neutral"))
+    answer = ask("compare", probe, references)
+    assert [result.same for result in answer.results] == [True, False]
+    verdict = ask("verify", photo("001-neutral"), photo("001-smiling"))
+    assert answer.results[0].distance == pytest.approx(verdict.distance, abs=1e-5)
+    assert (answer.threshold, answer.operating_point) == (0.6, "dlib-0.6")
+
+
+def test_an_embedding_that_was_stored_as_json_can_be_compared_later(ask: Ask, photo: Photo) -> None:
+    answer = ask("embed", photo("001-neutral"))
+    stored = EmbeddingResponse.model_validate_json(answer.model_dump_json())
+    assert ask("compare", answer, [stored]).results[0].distance == pytest.approx(0, abs=1e-6)
+
+
+def test_bare_vectors_are_compared_under_the_digest_given(ask: Ask, photo: Photo) -> None:
+    answer = ask("embed", photo("001-neutral"))
+    vector = np.array(answer.embedding, np.float32)
+    result = ask("compare", vector, np.stack([vector, -vector]), model_digest=answer.model.digest, threshold=0.5)
+    assert result.results[0].distance == pytest.approx(0, abs=1e-6)
+    assert result.results[1].distance == pytest.approx(2 * float(np.linalg.norm(vector)), rel=1e-5)
+    assert (result.threshold, result.operating_point) == (0.5, None)
+
+
+def test_a_thousand_embeddings_go_in_one_call(ask: Ask, photo: Photo) -> None:
+    answer = ask("embed", photo("001-neutral"))
+    assert len(ask("compare", answer, [answer] * 1000).results) == 1000
+
+
+def test_the_model_says_what_it_is(ask: Ask, embedder: FaceEmbedder) -> None:
+    model = ask("model")
+    assert (model.name, model.digest, model.card_digest) == (
+        embedder.identity.name,
+        embedder.identity.digest,
+        embedder.identity.card_digest,
+    )
+    (point,) = model.operating_points
+    assert (point.name, point.threshold, point.fmr, point.fnmr) == ("dlib-0.6", 0.6, None, None)
+    assert model.default_point == "dlib-0.6"
+    assert "CC0" in model.provenance.license
+    assert model.limits
+
+
+def test_a_service_that_answers_is_ready(ask: Ask) -> None:
+    assert ask("ready") is True
+
+
+def test_a_service_before_its_first_inference_is_there_but_not_ready(embedder: FaceEmbedder) -> None:
+    never_started = TestClient(create_app(Settings(), embedder))
+    assert FaceClient(http=never_started).ready() is False
+
+
+def test_threads_may_share_a_client(url: str, photo: Photo) -> None:
+    names = ["001-smiling", "005-smiling", "021-smiling", "041-smiling"] * 3
+    with FaceClient(url) as client, ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda name: client.verify(photo("001-neutral"), photo(name)).same, names))
+    assert answers == [True, False, False, False] * 3
+
+
+async def test_questions_may_be_asked_side_by_side(url: str, photo: Photo) -> None:
+    names = ["001-smiling", "005-smiling", "021-smiling", "041-smiling"]
+    async with AsyncFaceClient(url) as client:
+        answers = await asyncio.gather(*(client.verify(photo("005-neutral"), photo(name)) for name in names))
+    assert [answer.same for answer in answers] == [False, True, False, False]
+
+
+async def test_the_async_client_also_talks_to_an_app_in_its_own_process(embedder: FaceEmbedder, photo: Photo) -> None:
+    transport = httpx2.ASGITransport(create_app(Settings(), embedder))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://app") as http:
+        answer = await AsyncFaceClient(http=http).verify(photo("001-neutral"), photo("001-smiling"))
+    assert answer.same is True
