@@ -11,6 +11,7 @@ from ..types import Box, Face, Point
 from .cascade import Cascade
 
 BORDER_SHARE = 0.25  # of the picture's longer side, on every side
+MAX_ASPECT = 2  # no face is longer than that; in a longer picture the border follows the shorter side, to bound memory
 BORDER_GREY = (127, 127, 127)
 NEAR_EDGE_SHARE = 0.1  # of the face's own size
 
@@ -29,9 +30,14 @@ class FaceFinder:
         return self._with_border(picture) or faces
 
     def _with_border(self, picture: Image.Image) -> list[Face]:
-        border = round(BORDER_SHARE * max(picture.size))
+        border = border_px(picture.size)
         framed = ImageOps.expand(picture, border, BORDER_GREY)
         return [_moved(face, -border) for face in self._cascade(framed)]
+
+
+def border_px(size: tuple[int, int]) -> int:
+    """Width of the border around a picture of that size, in px; the framed picture has at most 3 times its area."""
+    return int(BORDER_SHARE * min(max(size), MAX_ASPECT * min(size)))
 
 
 def _is_near_edge(box: Box, size: tuple[int, int]) -> bool:

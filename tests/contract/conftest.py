@@ -5,7 +5,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -23,13 +24,13 @@ from service.settings import Settings
 START_S = 60.0
 
 Ask = Callable[..., object]  # the name of a client's method and its arguments -> its answer
-Serve = Callable[[Settings], str]  # settings -> the address of a service that is ready
+Serve = Callable[..., AbstractContextManager[str]]  # settings -> a running service's address
 
 
 @contextmanager
-def served(embedder: FaceEmbedder, settings: Settings) -> Iterator[str]:
+def served(embedder: FaceEmbedder, settings: Settings, *, port: int = 0) -> Iterator[str]:
     """Run the service on a socket of its own, in a thread; gives its address once it is ready."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(create_app(settings, embedder), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     with closing(listener):
@@ -57,10 +58,9 @@ def url(embedder: FaceEmbedder) -> Iterator[str]:
 
 
 @pytest.fixture
-def serve(embedder: FaceEmbedder) -> Iterator[Serve]:
-    """Start a service of other settings."""
-    with ExitStack() as running:
-        yield lambda settings: running.enter_context(served(embedder, settings))
+def serve(embedder: FaceEmbedder) -> Serve:
+    """Start a service of other settings, for the length of a block."""
+    return partial(served, embedder)
 
 
 def ask_in_process(_: str, embedder: FaceEmbedder) -> Iterator[Ask]:
@@ -97,9 +97,8 @@ def photo(examples: Path) -> Callable[[str], bytes]:
 
 @pytest.fixture(scope="session")
 def two_people(examples: Path) -> bytes:
-    """A photo with two faces of one size."""
-    photos = [np.asarray(Image.open(examples / f"{person}-neutral.jpg").convert("RGB")) for person in ("001", "005")]
-    return as_png(np.hstack([photos[0], np.resize(photos[1], photos[0].shape)]))
+    """Two people side by side, as large as each other."""
+    return as_png(np.hstack([np.asarray(Image.open(examples / f"{who}-neutral.jpg")) for who in ("001", "041")]))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 ORIENTATION = 274
 NAME = "001-neutral.jpg"
 
+
+def picture(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        return file.convert("RGB")
+
+
 WITHOUT_LOSS: dict[str, Callable[[Path], object]] = {
     "str": str,
     "Path": lambda path: path,
@@ -26,7 +32,7 @@ WITHOUT_LOSS: dict[str, Callable[[Path], object]] = {
     "BytesIO": lambda path: BytesIO(path.read_bytes()),
     "RGB array": lambda path: np.asarray(picture(path)),
     "BGR array turned round": lambda path: np.asarray(picture(path))[..., ::-1].copy()[..., ::-1],
-    "PIL image": lambda path: picture(path),
+    "PIL image": picture,
     "PIL image, RGBA": lambda path: picture(path).convert("RGBA"),
 }
 IN_GREY: dict[str, Callable[[Path], object]] = {
@@ -34,11 +40,6 @@ IN_GREY: dict[str, Callable[[Path], object]] = {
     "PIL image, grey": lambda path: picture(path).convert("L"),
     "PIL image, 16 bit": lambda path: Image.fromarray(np.asarray(picture(path).convert("L")).astype(np.uint16) * 257),
 }
-
-
-def picture(path: Path) -> Image.Image:
-    with Image.open(path) as file:
-        return file.convert("RGB")
 
 
 def as_file(picture: Image.Image, file_format: str, **options: object) -> bytes:

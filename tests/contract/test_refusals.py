@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from embedder import DigestMismatch, SampleError
 from service import problems
 from service.client import (
     BusyError,
@@ -29,7 +30,7 @@ from service.client import (
     SeveralFacesError,
     TimedOut,
     Unreachable,
-    from_problem,
+    errors,
 )
 from service.settings import Settings
 
@@ -129,12 +130,9 @@ def test_a_wrong_path_in_the_address_is_told_as_such(url: str) -> None:
     assert (caught.value.status, caught.value.code) == (404, "not_found")
 
 
-@pytest.mark.parametrize("kind", problems.TABLE, ids=lambda kind: kind.__name__)
-def test_every_kind_of_problem_that_the_service_has_is_an_error_here(kind: problems.KnownError) -> None:
-    status = problems.TABLE[kind].status
-    error = from_problem(problems.Problem(title="t", status=status, detail="d", code=kind.code))
-    is_of_the_samples = kind.__module__.startswith("embedder") and status < 500
-    assert (type(error) not in {RequestRejected, BusyError}) == (is_of_the_samples or status == 500)
+def test_every_error_of_images_and_embeddings_that_the_service_has_is_a_class_here() -> None:
+    theirs = {kind.code for kind in problems.TABLE if issubclass(kind, SampleError | DigestMismatch)}
+    assert theirs == set(errors.KINDS)
 
 
 def test_a_port_where_nothing_listens_is_unreachable() -> None:
@@ -179,9 +177,10 @@ def is_busy(url: str, photo: bytes) -> bool:
 
 
 @pytest.fixture
-def narrow(serve: Serve) -> str:
+def narrow(serve: Serve) -> Iterator[str]:
     """The address of a service with one place."""
-    return serve(Settings(max_concurrent=1, max_waiting=0))
+    with serve(Settings(max_concurrent=1, max_waiting=0)) as url:
+        yield url
 
 
 def test_a_busy_service_says_so_and_when_to_come_back(narrow: str, nobody: bytes) -> None:
@@ -211,12 +210,11 @@ def test_a_busy_service_answers_once_a_place_is_free(narrow: str, photo: Photo) 
     assert len(pauses_s) == 1
 
 
-def test_a_service_that_is_started_again_on_its_port_is_found_again(
-    serve: Serve, embedder: object, photo: Photo
-) -> None:
-    """A kept-alive connection of the first one is dead by then."""
-    del embedder
-    first = serve(Settings())
-    with FaceClient(first) as client:
-        assert client.ready()
-        assert client.verify(photo("001-neutral"), photo("001-smiling")).same
+def test_a_service_that_was_started_again_is_found_again_by_the_same_client(serve: Serve, photo: Photo) -> None:
+    pauses_s: list[float] = []
+    with serve(Settings()) as url:
+        client = FaceClient(url, sleep=pauses_s.append)
+        assert len(client.detect(photo("001-neutral")).faces) == 1
+    with serve(Settings(), port=urlsplit(url).port), client:  # the connection that was kept is dead by now
+        assert len(client.detect(photo("001-neutral")).faces) == 1
+    assert len(pauses_s) <= 1

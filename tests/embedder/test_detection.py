@@ -16,6 +16,7 @@ from PIL import Image
 from embedder import Face, FaceEmbedder
 from embedder.detection.boxes import squared, suppressed
 from embedder.detection.cascade import Cascade, CascadeSettings
+from embedder.detection.finder import border_px
 from embedder.detection.weights import FILE, load_networks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -104,7 +105,13 @@ def test_the_border_moves_boxes_back_to_the_pictures_own_pixels(embedder: FaceEm
     assert abs(found.center[1] - picture.height / 2) < 0.1 * box.height
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (12, 12), (300, 2), (200, 200)])
+@given(st.integers(1, 50_000_000), st.integers(1, 50_000_000))
+def test_the_border_never_more_than_trebles_a_picture(width: int, height: int) -> None:
+    border = border_px((width, height))
+    assert (width + 2 * border) * (height + 2 * border) <= 3 * width * height
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (12, 12), (300, 2), (2_000_000, 1), (200, 200)])
 def test_a_picture_without_a_face_has_none(embedder: FaceEmbedder, size: tuple[int, int]) -> None:
     assert embedder.detect(as_png(Image.new("RGB", size, (90, 120, 150)))) == []
 
