@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from embedder import FaceEmbedder
+from embedder import BundleError, FaceEmbedder
 from embedder.backbones.dlib_resnet import ConvAffine, add_padded
+from embedder.backbones.registry import build_backbone
 from embedder.head import Head
-from embedder.network import build_network, fold
+from embedder.network import EmbeddingNet, build_network, fold
 from embedder.runtime.torch import run
-from embedder.weights.bundle import BUILT_IN, read_bundle
+from embedder.weights.bundle import BUILT_IN, Bundle, read_bundle
 
 TOLERANCE = 1e-5
 
@@ -95,9 +96,9 @@ def test_folding_changes_the_parameters_but_not_the_answer() -> None:
 
 def test_the_head_is_a_linear_layer_by_another_name() -> None:
     generator = torch.Generator().manual_seed(1)
-    head, linear = Head(256, unit_length=False), nn.Linear(256, 128, bias=False)
+    head, linear = build_network(read_bundle(BUILT_IN)).head, nn.Linear(256, 128, bias=False)
     linear.weight.data = head.projection.weight.data[:, :, 0, 0]
-    pooled = torch.randn(5, 256, 1, 1, generator=generator)
+    pooled = torch.rand(5, 256, 1, 1, generator=generator)
     assert (head(pooled) - linear(pooled.flatten(1))).abs().max() < 1e-6
 
 
@@ -113,3 +114,39 @@ def test_padded_addition_treats_each_map_as_zero_beyond_its_extent() -> None:
     assert total.shape == (1, 2, 2, 2)
     assert total[0, :, 0, 0].tolist() == [2, 1]
     assert total[0, :, 1, 1].tolist() == [1, 0]
+
+
+def net(*, mirror: bool = False, input_size_px: int = 150) -> EmbeddingNet:
+    """The built-in network under a card that says something else of its input."""
+    card = read_bundle(BUILT_IN).card
+    architecture = card.architecture.model_copy(update={"mirror": mirror})
+    preprocessing = card.preprocessing.model_copy(update={"input_size_px": input_size_px})
+    network = EmbeddingNet(architecture, preprocessing)
+    network.load_state_dict(build_network(read_bundle(BUILT_IN)).state_dict())
+    return network.eval()
+
+
+def test_a_mirroring_network_gives_the_mean_over_the_chip_and_its_mirror_image() -> None:
+    chip = pattern()[None]
+    (plain,), (turned,) = run(net(), chip), run(net(), chip[:, :, ::-1])
+    (mirrored,) = run(net(mirror=True), chip)
+    assert np.abs(mirrored - (plain + turned) / 2).max() < TOLERANCE
+
+
+def test_a_network_that_wants_another_size_resizes_inside() -> None:
+    grey = constant(128)[None]
+    (small,) = run(net(input_size_px=112), grey)
+    assert small.shape == (1, 128)
+    assert not np.allclose(small, run(net(), grey)[0], atol=1e-3)
+
+
+def test_an_unknown_backbone_is_refused() -> None:
+    with pytest.raises(BundleError, match="known are dlib_resnet"):
+        build_backbone("vgg")
+
+
+def test_weights_that_do_not_fit_the_architecture_are_refused() -> None:
+    bundle = read_bundle(BUILT_IN)
+    fewer = {name: tensor for name, tensor in bundle.tensors.items() if not name.startswith("head")}
+    with pytest.raises(BundleError, match="do not fit"):
+        build_network(Bundle(bundle.card, fewer))
