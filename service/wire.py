@@ -22,13 +22,13 @@ MAX_EMBEDDINGS = 1000
 class Message(BaseModel):
     """Frozen, and strict about names: an unknown key is an error, never ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Answer(BaseModel):
     """What the server says. Frozen; a newer server may say more than an older client knows."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
 # --- requests -------------------------------------------------------------------------------------------------------

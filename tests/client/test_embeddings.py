@@ -35,7 +35,9 @@ def test_answers_of_embed_say_themselves_which_model_made_them() -> None:
     assert (request.model_digest, request.probe, len(request.references)) == (OURS, VECTOR, 2)
 
 
-@pytest.mark.parametrize("kind", [list, tuple, np.array, lambda v: np.array(v, np.float32)])
+@pytest.mark.parametrize(
+    "kind", [list, tuple, np.array, lambda v: np.array(v, np.float32), lambda v: list(np.array(v, np.float32))]
+)
 def test_vectors_of_every_kind_are_sent_with_the_digest_they_were_given(kind: type) -> None:
     request = asked(kind(VECTOR), [kind(VECTOR)], model_digest=OURS)
     assert request.model_digest == OURS
