@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
+from warnings import filterwarnings
 
 import click
 
@@ -58,3 +59,5 @@ def main() -> None:
 
     visavis does not tell a live face from a photo of a photo.
     """
+    # Pillow warns of huge pictures on stderr; ours are refused by a limit of our own, in words.
+    filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")

@@ -5,35 +5,39 @@ _MODEL: dict[str, object] = {
     "digest": "sha256:00721c90dadf2d4b8bdd1f34519c796392a346edd9e1b4cd94a8e0b9a772e558",
     "card_digest": "sha256:cf1f918eccc4eeeabaabd2bbd0acf29e55a7e7db42a2c973f883abaf95cdbc24",
 }
-_PROBE: dict[str, object] = {
+_PROBE_FACE: dict[str, object] = {
     "box": {"x": 202.9, "y": 166.8, "width": 202.6, "height": 278.4},
     "landmarks": [[250.0, 281.1], [347.7, 277.7], [295.4, 333.6], [263.0, 384.0], [341.6, 380.0]],
     "score": 1.0,
-    "choice": "dominant",
-    "n_faces": 1,
 }
-_REFERENCE: dict[str, object] = {
+_SMILING_FACE: dict[str, object] = {
     "box": {"x": 204.7, "y": 197.4, "width": 198.7, "height": 268.7},
     "landmarks": [[246.1, 314.0], [342.8, 305.4], [291.8, 368.2], [257.2, 408.2], [344.7, 398.8]],
     "score": 0.9999,
-    "choice": "dominant",
-    "n_faces": 1,
 }
-_OTHER: dict[str, object] = {
+_OTHER_FACE: dict[str, object] = {
     "box": {"x": 193.6, "y": 160.1, "width": 204.6, "height": 265.6},
     "landmarks": [[253.3, 261.1], [345.9, 266.1], [299.0, 314.2], [260.2, 366.5], [330.8, 369.2]],
     "score": 1.0,
-    "choice": "dominant",
-    "n_faces": 1,
 }
-
-VERIFY_ANSWER: dict[str, object] = {
+_CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": 1}
+_POINT: dict[str, object] = {"threshold": 0.6, "operating_point": "dlib-0.6"}
+_SAME: dict[str, object] = {
     "same": True,
     "distance": 0.284,
-    "threshold": 0.6,
-    "operating_point": "dlib-0.6",
-    "probe": _PROBE,
-    "reference": _REFERENCE,
+    **_POINT,
+    "probe": _PROBE_FACE | _CHOSEN,
+    "reference": _SMILING_FACE | _CHOSEN,
+}
+_DIFFERENT: dict[str, object] = {
+    "same": False,
+    "distance": 0.8432,
+    **_POINT,
+    "probe": _PROBE_FACE | _CHOSEN,
+    "reference": _OTHER_FACE | _CHOSEN,
+}
+
+VERIFY_ANSWER: dict[str, object] = _SAME | {
     "model": _MODEL,
     "timings_ms": {"decode": 2.9, "detect": 125.8, "embed": 18.8, "total": 150.5},
     "request_id": "ef175a20de325db6",
@@ -41,16 +45,7 @@ VERIFY_ANSWER: dict[str, object] = {
 
 VERIFY_MANY_ANSWER: dict[str, object] = {
     "results": [
-        {
-            "verdict": {
-                "same": True,
-                "distance": 0.284,
-                "threshold": 0.6,
-                "operating_point": "dlib-0.6",
-                "probe": _PROBE,
-                "reference": _REFERENCE,
-            }
-        },
+        {"verdict": _SAME},
         {
             "problem": {
                 "type": "/errors#not_an_image",
@@ -61,16 +56,7 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
                 "image": "reference",
             }
         },
-        {
-            "verdict": {
-                "same": False,
-                "distance": 0.8432,
-                "threshold": 0.6,
-                "operating_point": "dlib-0.6",
-                "probe": _PROBE,
-                "reference": _OTHER,
-            }
-        },
+        {"verdict": _DIFFERENT},
     ],
     "model": _MODEL,
     "timings_ms": {"decode": 4.3, "detect": 153.7, "embed": 26.9, "total": 319.6},
@@ -78,20 +64,13 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
 }
 
 FACES_ANSWER: dict[str, object] = {
-    "faces": [
-        {
-            "box": {"x": 202.9, "y": 166.8, "width": 202.6, "height": 278.4},
-            "landmarks": [[250.0, 281.1], [347.7, 277.7], [295.4, 333.6], [263.0, 384.0], [341.6, 380.0]],
-            "score": 1.0,
-        }
-    ],
+    "faces": [_PROBE_FACE],
     "request_id": "150f52d61ba8202f",
 }
 
 COMPARE_ANSWER: dict[str, object] = {
     "results": [{"same": True, "distance": 0.284}, {"same": False, "distance": 0.8432}],
-    "threshold": 0.6,
-    "operating_point": "dlib-0.6",
+    **_POINT,
     "model": _MODEL,
     "request_id": "00d51e7663ba5571",
 }

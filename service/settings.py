@@ -27,7 +27,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0 = any free one
     model: Path | None = None  # a model bundle; None = the built-in model
     max_image_bytes: Annotated[int, Field(gt=0)] = 20 * 2**20  # of one image file
-    max_pixels: Annotated[int, Field(gt=0)] = 50_000_000  # of one image, as its header says
+    # Of one image, as its header says; Pillow itself opens none of more than 178,956,970.
+    max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
     max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # requests being received or waiting, beyond those
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive

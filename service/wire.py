@@ -37,8 +37,8 @@ class Answer(BaseModel):
 class VerifyRequest(Message):
     """The JSON form of POST /v1/verify."""
 
-    probe: Base64Image
-    reference: Base64Image
+    probe: Base64Image = Field(repr=False)
+    reference: Base64Image = Field(repr=False)
     face: FaceChoice = "dominant"
     threshold: Threshold | None = None
 
@@ -46,8 +46,8 @@ class VerifyRequest(Message):
 class VerifyManyRequest(Message):
     """The JSON form of POST /v1/verify/many."""
 
-    probe: Base64Image
-    reference: Annotated[list[Base64Image], Field(min_length=1, max_length=MAX_REFERENCES)]
+    probe: Base64Image = Field(repr=False)
+    reference: Annotated[list[Base64Image], Field(min_length=1, max_length=MAX_REFERENCES)] = Field(repr=False)
     face: FaceChoice = "dominant"
     threshold: Threshold | None = None
 
@@ -55,21 +55,21 @@ class VerifyManyRequest(Message):
 class FacesRequest(Message):
     """The JSON form of POST /v1/faces."""
 
-    image: Base64Image
+    image: Base64Image = Field(repr=False)
 
 
 class EmbeddingRequest(Message):
     """The JSON form of POST /v1/embeddings."""
 
-    image: Base64Image
+    image: Base64Image = Field(repr=False)
     face: FaceChoice = "dominant"
 
 
 class CompareRequest(Message):
     """POST /v1/embeddings/compare: one embedding against up to 1,000 made by the same model."""
 
-    probe: Vector
-    references: Annotated[list[Vector], FailFast(), Field(min_length=1, max_length=MAX_EMBEDDINGS)]
+    probe: Vector = Field(repr=False)
+    references: Annotated[list[Vector], FailFast(), Field(min_length=1, max_length=MAX_EMBEDDINGS)] = Field(repr=False)
     model_digest: Annotated[str, Field(description="`model.digest` of the answer that the embeddings came in.")]
     threshold: Threshold | None = None
 
@@ -181,7 +181,7 @@ class FacesResponse(Answer):
 class EmbeddingResponse(Answer):
     """The answer of POST /v1/embeddings. Biometric data: store and send it with the care due to the photo."""
 
-    embedding: Vector
+    embedding: Vector = Field(repr=False)
     sample: Sample
     model: ModelIdentity
     timings_ms: Timings

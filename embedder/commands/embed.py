@@ -1,14 +1,14 @@
 """`visavis embed`: faces as embeddings of 128 channels."""
 
-import json
-import sys
 from dataclasses import asdict
+from functools import partial
 
 import click
 
-from embedder import Embedding, FaceChoice, FaceEmbedder, SampleError
+from embedder import Embedding, FaceChoice
 
-from .options import EXIT_TROUBLE, face_option, json_option, load_model, model_option, read_file
+from .options import face_option, json_option, load_model, model_option
+from .outcomes import View, answer_each
 from .records import sample_record
 
 SHOWN = 4  # channels shown to a person; a program asks for --json
@@ -24,36 +24,18 @@ def embed(images: tuple[str, ...], face: FaceChoice, model_path: str | None, *, 
 
     Exit status: 0, or 2 where an image could not be used; the others are answered all the same.
     """
-    embedder = load_model(model_path)
-    outcomes = [(path, _embedding(embedder, path, face)) for path in images]
-    click.echo(_as_json(outcomes) if as_json else "\n".join(_as_text(*outcome) for outcome in outcomes))
-    sys.exit(EXIT_TROUBLE if any(isinstance(outcome, SampleError) for _, outcome in outcomes) else 0)
+    work = partial(load_model(model_path).embed, face=face)
+    answer_each(images, work, View(_as_text, _as_record), as_json=as_json)
 
 
-def _embedding(embedder: FaceEmbedder, path: str, face: FaceChoice) -> Embedding | SampleError:
-    data = read_file(path)
-    try:
-        return embedder.embed(data, face=face)
-    except SampleError as error:
-        return error
-
-
-def _as_json(outcomes: list[tuple[str, Embedding | SampleError]]) -> str:
-    return json.dumps([{"image": path} | _answer(outcome) for path, outcome in outcomes], indent=2)
-
-
-def _answer(outcome: Embedding | SampleError) -> dict[str, object]:
-    if isinstance(outcome, SampleError):
-        return {"error": {"code": outcome.code, "detail": str(outcome)}}
+def _as_record(embedding: Embedding) -> dict[str, object]:
     return {
-        "embedding": outcome.vector.tolist(),
-        "sample": sample_record(outcome.sample),
-        "model": asdict(outcome.model),
+        "embedding": embedding.vector.tolist(),
+        "sample": sample_record(embedding.sample),
+        "model": asdict(embedding.model),
     }
 
 
-def _as_text(path: str, outcome: Embedding | SampleError) -> str:
-    if isinstance(outcome, SampleError):
-        return f"{path}: {outcome}"
-    first = ", ".join(f"{value:+.3f}" for value in outcome.vector[:SHOWN])
+def _as_text(path: str, embedding: Embedding) -> str:
+    first = ", ".join(f"{value:+.3f}" for value in embedding.vector[:SHOWN])
     return f"{path}: [{first}, ...] 128 channels (--json for all)"

@@ -27,24 +27,20 @@ def verify(probe: str, reference: str, face: FaceChoice, model_path: str | None,
 
     Exit status: 0 the same person, 1 different persons, 2 trouble.
     """
-    images = {"probe": probe, "reference": reference}
+    paths = {"probe": probe, "reference": reference}
+    images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
     embedder = load_model(model_path)
-    comparison = _compare(embedder, images, face)
+    try:
+        comparison = embedder.verify(*images, face=face)
+    except SampleError as error:
+        _stop_for(error, paths)
     click.echo(_as_json(comparison) if as_json else _as_text(comparison, embedder))
     sys.exit(0 if comparison.same else 1)
 
 
-def _compare(embedder: FaceEmbedder, images: dict[str, str], face: FaceChoice) -> Comparison:
-    probe, reference = (read_file(path) for path in images.values())
-    try:
-        return embedder.verify(probe, reference, face=face)
-    except SampleError as error:
-        _stop_for(error, images)
-
-
-def _stop_for(error: SampleError, images: dict[str, str]) -> NoReturn:
+def _stop_for(error: SampleError, paths: dict[str, str]) -> NoReturn:
     role = error.image or "probe"
-    stop(f"{role} {images[role]}: {error}")
+    stop(f"{role} {paths[role]}: {error}")
 
 
 def _as_json(comparison: Comparison) -> str:

@@ -66,14 +66,23 @@ def test_a_bad_image_among_good_ones_costs_the_others_nothing(
     examples: Path, tmp_path: Path, command: str, key: str
 ) -> None:
     (tmp_path / "text.jpg").write_text("hello")
-    images = (examples / "001-neutral.jpg", tmp_path / "text.jpg", examples / "005-neutral.jpg")
+    images = (examples / "001-neutral.jpg", tmp_path / "text.jpg", tmp_path / "none.jpg", examples / "005-neutral.jpg")
     done = visavis(command, *images, "--json")
-    first, second, third = json.loads(done.stdout)
+    first, text, missing, last = json.loads(done.stdout)
     assert done.returncode == 2
-    assert second["error"]["code"] == "not_an_image"
+    assert (text["error"]["code"], missing["error"]["code"]) == ("not_an_image", "not_readable")
     assert key in first
-    assert key in third
+    assert key in last
     assert "JPEG, PNG" in visavis(command, *images).stdout
+
+
+def test_a_picture_far_too_large_is_told_in_one_line(tmp_path: Path) -> None:
+    header = BytesIO()
+    Image.new("1", (12000, 10000)).save(header, "PNG")
+    (tmp_path / "huge.png").write_bytes(header.getvalue())
+    done = visavis("detect", tmp_path / "huge.png")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "120,000,000 pixels" in done.stdout
 
 
 def test_an_embedding_for_a_program_has_all_its_channels(examples: Path) -> None:
