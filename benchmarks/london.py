@@ -30,7 +30,7 @@ def main() -> None:
     genuine = [(person / "neutral_front.jpg", person / "smiling_front.jpg") for person in people]
     neutral = [pair[0] for pair in genuine]
     impostor = list(zip(neutral, neutral[1:] + neutral[:1], strict=True))
-    print(f"{len(people)} people, threshold {embedder.card.point(embedder.card.default_point).threshold}")
+    print(f"{len(people)} people, operating point {embedder.card.default_point}")
     show("the same person, neutral and smiling", genuine, verdicts(embedder, genuine), same=True)
     show("a person and the next one, both neutral", impostor, verdicts(embedder, impostor), same=False)
 

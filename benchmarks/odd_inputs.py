@@ -118,6 +118,7 @@ EMPTY_INPUT = (
     b'--%b\r\nContent-Disposition: form-data; name="reference"; filename=""\r\n\r\n\r\n--%b--\r\n'
 ) % (BOUNDARY, PROBE, BOUNDARY, BOUNDARY)
 BAD = (400, "malformed_request")
+NO_POINT = (422, "operating_point_unavailable")
 GOOD = (HTTP_OK, None)
 TOO_BIG = b"\xff\xd8\xff" + b"\0" * MAX_IMAGE_BYTES
 
@@ -152,6 +153,21 @@ FORMS = (
     Case("threshold = nan", _form(*PAIR, text("threshold", "nan")), *BAD, "threshold"),
     Case("threshold = 1e999", _form(*PAIR, text("threshold", "1e999")), *BAD, "threshold"),
     Case("threshold left empty", _form(*PAIR, text("threshold", "")), *BAD, "threshold"),
+    Case("threshold with a point", _form(*PAIR, text("threshold", "0.5"), text("operating_point", "a")), *BAD, "both"),
+    Case("point by name", _form(*PAIR, text("operating_point", "fmr-1e-3")), *GOOD),
+    Case("point by rate", _form(*PAIR, text("operating_point", "fmr=1e-3"), text("prior", "0.01")), *GOOD),
+    Case("unknown point", _form(*PAIR, text("operating_point", "strict")), *NO_POINT, "it has fmr-1e-2"),
+    Case("point too strict", _form(*PAIR, text("operating_point", "fmr=1e-9")), *NO_POINT, "'fmr=1e-9'"),
+    Case("point with a rate of letters", _form(*PAIR, text("operating_point", "fmr=abc")), *NO_POINT, "0 < X <= 1"),
+    Case("point with a rate of NaN", _form(*PAIR, text("operating_point", "fmr=nan")), *NO_POINT, "0 < X <= 1"),
+    Case("point with odd letters", _form(*PAIR, text("operating_point", "точка\u202e")), *NO_POINT, "\\u202e"),
+    Case("point of 65 letters", _form(*PAIR, text("operating_point", "x" * 65)), *BAD, "operating_point"),
+    Case("point left empty", _form(*PAIR, text("operating_point", "")), *BAD, "operating_point"),
+    Case("FMR as a field", _form(*PAIR, text("fmr", "1e-4")), *BAD, "did you mean 'operating_point'"),
+    Case("prior = 0", _form(*PAIR, text("prior", "0")), *BAD, "prior"),
+    Case("prior = 1", _form(*PAIR, text("prior", "1")), *BAD, "prior"),
+    Case("prior = nan", _form(*PAIR, text("prior", "nan")), *BAD, "prior"),
+    Case("prior in percent", _form(*PAIR, text("prior", "50%")), *BAD, "prior"),
     Case("threshold = 0.5", _form(*PAIR, text("threshold", "0.5")), *GOOD),
     Case("form field of 1 MB", _form(*PAIR, text("face", "x" * 2**20)), *BAD, "longer than"),
     Case("2,000 fields", _form(*[text(f"field{n}", "1") for n in range(2000)]), *BAD, "field0"),
@@ -184,6 +200,14 @@ JSON_BODIES = (
         *BAD,
         "threshold",
     ),
+    Case("point as a number", _json(probe=PROBE_64, reference=REFERENCE_64, operating_point=1e-4), *BAD, "string"),
+    Case(
+        "threshold with a point, in JSON",
+        _json(probe=PROBE_64, reference=REFERENCE_64, threshold=0.5, operating_point="fmr-1e-3"),
+        *BAD,
+        "both",
+    ),
+    Case("prior null", _json(probe=PROBE_64, reference=REFERENCE_64, prior=None), *BAD, "prior"),
     Case("no references", _json("/v1/verify/many", probe=PROBE_64, reference=[]), *BAD, "reference"),
     Case("image turned by EXIF, in JSON", _json("/v1/faces", image=base64.b64encode(exif_rotated()).decode()), *GOOD),
 )
@@ -267,6 +291,7 @@ VECTORS = (
     Case("embedding as text", _compare(probe="0 0 0"), *BAD, "probe"),
     Case("1,001 embeddings", _compare(references=[[0.123456789012345] * 128] * 1001), *BAD, "1000"),
     Case("embeddings of another model", _compare(), 409, "digest_mismatch", "embed the photo again"),
+    Case("embeddings with a threshold and a point", _compare(threshold=0.5, operating_point="a"), *BAD, "both"),
     Case("embedding as a form", _form(PAIR[0], path="/v1/embeddings/compare"), 415, "unsupported_media_type", "json"),
 )
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .comparison import Distances
+    from .comparison import Comparison, ComparisonBatch, Distances, Judgement
     from .errors import (
         BundleError,
         DigestMismatch,
@@ -19,28 +19,34 @@ if TYPE_CHECKING:
         ModelError,
         NoFace,
         NotAnImage,
+        OperatingPointUnavailable,
         SampleError,
         SeveralFaces,
         VisavisError,
     )
     from .image import Limits
     from .pipeline import FaceEmbedder, load
+    from .points import chosen_point
     from .types import (
         Box,
-        Comparison,
-        ComparisonBatch,
+        Chip,
         Embedding,
         Face,
         FaceChoice,
         ModelIdentity,
+        Pixels,
         Sample,
         Timings,
     )
-    from .weights.card import ModelCard, OperatingPoint
+    from .weights.bundle import copy_bundle
+    from .weights.card import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OperatingPoint
 
 __all__ = [
     "Box",
     "BundleError",
+    "Calibration",
+    "CalibrationData",
+    "Chip",
     "Comparison",
     "ComparisonBatch",
     "DigestMismatch",
@@ -54,41 +60,46 @@ __all__ = [
     "ImageError",
     "ImageTooLarge",
     "ImageUnreadable",
+    "Judgement",
     "Limits",
+    "LogLikelihoodRatio",
     "ModelCard",
     "ModelError",
     "ModelIdentity",
     "NoFace",
     "NotAnImage",
     "OperatingPoint",
+    "OperatingPointUnavailable",
+    "Pixels",
     "Sample",
     "SampleError",
     "SeveralFaces",
     "Timings",
     "VisavisError",
+    "chosen_point",
+    "copy_bundle",
     "load",
 ]
 
-_ROOMS = {"Distances": ".comparison", "FaceEmbedder": ".pipeline", "Limits": ".image", "load": ".pipeline"}
-_CARD = ("ModelCard", "OperatingPoint")
-_TYPES = (
-    "Box",
-    "Comparison",
-    "ComparisonBatch",
-    "Embedding",
-    "Face",
-    "FaceChoice",
-    "ModelIdentity",
-    "Sample",
-    "Timings",
-)
+_CARD = ("Calibration", "CalibrationData", "LogLikelihoodRatio", "ModelCard", "OperatingPoint")
+_COMPARISON = ("Comparison", "ComparisonBatch", "Distances", "Judgement")
+_TYPES = ("Box", "Chip", "Embedding", "Face", "FaceChoice", "ModelIdentity", "Pixels", "Sample", "Timings")
+_ROOMS = {
+    "FaceEmbedder": ".pipeline",
+    "Limits": ".image",
+    "chosen_point": ".points",
+    "copy_bundle": ".weights.bundle",
+    "load": ".pipeline",
+    **dict.fromkeys(_CARD, ".weights.card"),
+    **dict.fromkeys(_COMPARISON, ".comparison"),
+    **dict.fromkeys(_TYPES, ".types"),
+}
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = _ROOMS.get(name) or (".types" if name in _TYPES else ".weights.card" if name in _CARD else ".errors")
-    return getattr(import_module(room, __name__), name)
+    return getattr(import_module(_ROOMS.get(name, ".errors"), __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -1,43 +1,103 @@
-"""Distances between embeddings, and the threshold that turns one into a decision."""
+"""What a distance between two embeddings says: the decision, and how probable one person is. Finds no faces."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import exp, log, log1p
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import Vectors
-from .weights.card import ModelCard
+from .errors import SampleError
+from .points import chosen_point
+from .types import ModelIdentity, Sample, Timings, Vectors
+from .weights.card import LogLikelihoodRatio, ModelCard, OperatingPoint
+
+EVEN = 0.5  # a prior that favours neither answer
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A threshold, and the name of the card's operating point that it comes from (None = the caller's own)."""
+class Judgement:
+    """What the distance of one pair says."""
+
+    same: bool  # exactly distance < threshold
+    distance: float  # Euclidean, 0 = identical
+    probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
+    log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """By what pairs are judged: a threshold with the point it comes from, and the way from distance to probability."""
 
     threshold: float
-    operating_point: str | None
+    operating_point: OperatingPoint | None  # None = the threshold is the caller's own
+    ratio: LogLikelihoodRatio | None  # None = the card has no calibration
+    prior: float  # 0..1, probability of one person before the photos are seen
 
-    def passes(self, distance: float) -> bool:
-        """Is this distance that of one person?"""
-        return distance < self.threshold
+    def judge(self, probe: NDArray[np.float32], references: Vectors) -> Iterator[Judgement]:
+        """Judge (128,) against each of (n, 128), in their order."""
+        for distance in euclidean(probe, references):
+            ratio = None if self.ratio is None else self.ratio.at(distance)
+            probability = None if ratio is None else posterior(ratio, self.prior)
+            yield Judgement(distance < self.threshold, distance, probability, ratio)
 
 
 @dataclass(frozen=True, slots=True)
 class Distances:
-    """Distances of one embedding to several, in their order, with the bar that decides."""
+    """One embedding against several, in their order, and the standard that all were judged by."""
 
-    distances: tuple[float, ...]
+    results: tuple[Judgement, ...]
     threshold: float
-    operating_point: str | None
+    operating_point: OperatingPoint | None  # the card's point that gave the threshold; None = the caller's own
+    prior: float
 
 
-def bar_of(card: ModelCard, threshold: float | None) -> Bar:
-    """The caller's threshold, or else the card's default point."""
-    if threshold is None:
-        point = card.point(card.default_point)
-        return Bar(point.threshold, point.name)
-    if not threshold > 0:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether two images show one person, and all that the answer rests on."""
+
+    same: bool  # exactly distance < threshold
+    distance: float  # Euclidean, 0 = identical
+    threshold: float
+    operating_point: OperatingPoint | None  # the card's point that gave the threshold; None = the caller's own
+    probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
+    log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
+    prior: float  # 0..1, probability of one person before the photos are seen
+    probe: Sample
+    reference: Sample
+    model: ModelIdentity
+    timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonBatch:
+    """One probe against several references, in their order; a reference that cannot be used leaves its error there."""
+
+    results: tuple[Comparison | SampleError, ...]
+    model: ModelIdentity
+    timings_ms: Timings
+
+
+def standard_of(card: ModelCard, *, threshold: float | None, operating_point: str | None, prior: float) -> Standard:
+    """Return what the caller asks for, or else the card's default point; raises OperatingPointUnavailable."""
+    if threshold is not None and operating_point is not None:
+        raise ValueError("give threshold or operating_point, not both: a point is a threshold")
+    if threshold is not None and not threshold > 0:
         raise ValueError(f"threshold must be greater than 0, not {threshold}")
-    return Bar(threshold, None)
+    if not 0 < prior < 1:
+        raise ValueError(f"prior must lie between 0 and 1, both excluded, not {prior}")
+    ratio = card.calibration.log_likelihood_ratio if card.calibration else None
+    if threshold is not None:
+        return Standard(threshold, None, ratio, prior)
+    point = chosen_point(card, operating_point)
+    return Standard(point.threshold, point, ratio, prior)
+
+
+def posterior(log_likelihood_ratio: float, prior: float) -> float:
+    """Probability of one person by Bayes' rule: log odds after = log-likelihood ratio + log odds before."""
+    log_odds = log_likelihood_ratio + log(prior) - log1p(-prior)
+    smaller = exp(-abs(log_odds))  # of the two odds: never overflows
+    return (1 if log_odds > 0 else smaller) / (1 + smaller)
 
 
 def euclidean(probe: NDArray[np.float32], references: Vectors) -> tuple[float, ...]:

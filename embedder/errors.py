@@ -1,24 +1,25 @@
 """What can go wrong between an image's bytes and a decision.
 
 VisavisError
-├── SampleError               one image of the request is at fault; `image` says which, where there are two
-│   ├── ImageError            its bytes
-│   │   ├── ImageTooLarge     more bytes or pixels than allowed
-│   │   ├── NotAnImage        not a format we read
-│   │   └── ImageUnreadable   a format we read, but broken
-│   └── FaceError             its faces
-│       ├── NoFace            none found
-│       └── SeveralFaces      more than the choice allows
+├── SampleError                one image of the request is at fault; `image` says which, where there are two
+│   ├── ImageError             its bytes
+│   │   ├── ImageTooLarge      more bytes or pixels than allowed
+│   │   ├── NotAnImage         not a format we read
+│   │   └── ImageUnreadable    a format we read, but broken
+│   └── FaceError              its faces
+│       ├── NoFace             none found
+│       └── SeveralFaces       more than the choice allows
 ├── ModelError
-│   ├── BundleError           a model bundle that cannot be used
-│   └── DlibFileError         a dlib .dat file that is not the one we know
-└── DigestMismatch            embeddings that different models made
+│   ├── BundleError            a model bundle that cannot be used
+│   └── DlibFileError          a dlib .dat file that is not the one we know
+├── DigestMismatch             embeddings that different models made
+└── OperatingPointUnavailable  the model card has no such operating point
 
 A message says what happened, with which value, and what to do; it never names a person's file.
 Mistakes of the calling programmer are ValueError or TypeError.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -120,6 +121,27 @@ class DigestMismatch(VisavisError):
             f"the embedding was made by model {theirs[:19]}, this is {ours[:19]}; embed the photo again with this model"
         )
         self.ours, self.theirs = ours, theirs
+
+
+class OperatingPointUnavailable(VisavisError):
+    """The card has no such operating point, or none at all; `available` are the names of those it has."""
+
+    code = "operating_point_unavailable"
+
+    def __init__(self, asked: str | None, fmr_of: Mapping[str, float | None]) -> None:
+        """Tell what was asked for (None: the default point), and every point's name with its FMR (None: unmeasured)."""
+        what = "" if asked is None else f" {asked[:64]!a}"
+        super().__init__(f"the model card has no operating point{what}; {_points_in_words(fmr_of)}")
+        self.asked, self.available = asked, tuple(fmr_of)
+
+
+def _points_in_words(fmr_of: Mapping[str, float | None]) -> str:
+    if not fmr_of:
+        return "it has none at all: run visavis calibrate on photos of yours, or give a threshold"
+    points = ", ".join(
+        f"{name} (FMR {'not measured' if fmr is None else f'{fmr:.3g}'})" for name, fmr in fmr_of.items()
+    )
+    return f"it has {points}; name one, or say fmr=X, 0 < X <= 1, for the nearest that is at least that strict"
 
 
 @contextmanager

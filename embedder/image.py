@@ -12,8 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # JPEG includes MPO: phones put a second picture behind it
-FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF or GIF"
+# JPEG includes MPO (phones put a second picture behind it), PPM includes PGM.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM"
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _MAX_8_BIT, _MAX_16_BIT = 255, 65535
 _TO_8_BIT = _MAX_16_BIT / _MAX_8_BIT  # 257: 65535 becomes 255 exactly

@@ -20,7 +20,6 @@ class EmbeddingNet(nn.Module):
 
     def __init__(self, architecture: Architecture, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.mirror = architecture.mirror
         self.input_size_px, self.scale = preprocessing.input_size_px, preprocessing.scale
         self.register_buffer("mean", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
         self.backbone = build_backbone(architecture.backbone)
@@ -28,13 +27,7 @@ class EmbeddingNet(nn.Module):
 
     def forward(self, chips: Tensor) -> Tensor:
         """Map uint8 RGB (n, 150, 150, 3) to float32 (n, 128)."""
-        pictures = self._normalised(chips)
-        if not self.mirror:
-            return self._embed(pictures)
-        return (self._embed(pictures) + self._embed(pictures.flip(3))) / 2
-
-    def _embed(self, pictures: Tensor) -> Tensor:
-        return self.head(self.backbone(pictures))  # type: ignore[no-any-return] # torch types a module call as Any
+        return self.head(self.backbone(self._normalised(chips)))  # type: ignore[no-any-return] # torch types a module call as Any
 
     def _normalised(self, chips: Tensor) -> Tensor:
         pictures = (chips.permute(0, 3, 1, 2).float() - self.mean) / self.scale  # (n, 3, 150, 150)

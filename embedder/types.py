@@ -1,12 +1,10 @@
-"""The nouns of the pipeline, as frozen records: bytes -> picture -> faces -> chips -> embeddings -> comparison."""
+"""The nouns of the pipeline, as frozen records: bytes -> picture -> faces -> chips -> embeddings."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .errors import SampleError
 
 CHIP_SIZE_PX = 150
 EMBEDDING_SIZE = 128
@@ -56,6 +54,14 @@ class Sample:
     n_faces: int  # faces found in the whole picture
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chip:
+    """An aligned face as the network sees it, and the face it was cut from."""
+
+    pixels: Pixels  # (150, 150, 3)
+    sample: Sample
+
+
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
     """Which weights, prepared how, under which card."""
@@ -81,29 +87,4 @@ class Embedding:
     vector: NDArray[np.float32] = field(repr=False)  # (128,)
     model: ModelIdentity
     sample: Sample
-    timings_ms: Timings
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Whether two images show one person, and all that the answer rests on."""
-
-    same: bool  # exactly distance < threshold
-    distance: float  # Euclidean, 0 = identical
-    threshold: float
-    operating_point: (
-        str | None
-    )  # name of the card's point that gave the threshold; None = threshold given by the caller
-    probe: Sample
-    reference: Sample
-    model: ModelIdentity
-    timings_ms: Timings
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonBatch:
-    """One probe against several references, in their order; a reference that cannot be used leaves its error there."""
-
-    results: tuple[Comparison | SampleError, ...]
-    model: ModelIdentity
     timings_ms: Timings

@@ -17,6 +17,7 @@ _ALSO_CALLED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("digest", "model", "model_id"), ("model_digest",)),
     **dict.fromkeys(("choice", "face_choice", "select", "face_selection"), ("face",)),
     **dict.fromkeys(("similarity_threshold", "distance_threshold", "cutoff", "max_distance"), ("threshold",)),
+    **dict.fromkeys(("fmr", "far", "point", "security_level", "threshold_name"), ("operating_point",)),
 }
 
 

@@ -56,7 +56,7 @@ def json_body(model: type[Message], example: object) -> dict[str, Any]:
 
 
 def _file_part(most: int) -> dict[str, Any]:
-    one = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, BMP, TIFF or GIF file."}
+    one = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file."}
     return one if most == 1 else {"type": "array", "items": one, "minItems": 1, "maxItems": most}
 
 

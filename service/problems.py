@@ -17,6 +17,7 @@ from embedder import (
     ModelError,
     NoFace,
     NotAnImage,
+    OperatingPointUnavailable,
     SampleError,
     SeveralFaces,
     VisavisError,
@@ -103,7 +104,7 @@ TABLE: Mapping[KnownError, Kind] = {
         415,
         "Not an image",
         "The bytes are in no image format that is read here.",
-        "Send a JPEG, PNG, WebP, BMP, TIFF or GIF file.",
+        "Send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file.",
     ),
     SampleError: Kind(422, "Image cannot be used", "An image cannot be used.", "Send another one."),
     ImageError: Kind(422, "Image cannot be read", "The bytes of an image cannot be used.", _IMAGE),
@@ -122,6 +123,12 @@ TABLE: Mapping[KnownError, Kind] = {
         "Several faces found",
         "An image shows more faces than the face rule allows; n_faces says how many.",
         "Send a crop with one face, or choose face=largest or face=center.",
+    ),
+    OperatingPointUnavailable: Kind(
+        422,
+        "Operating point unavailable",
+        "The model card has no such operating point, or none as strict as that.",
+        "Ask for one of those that available lists, or give a threshold.",
     ),
     VisavisError: Kind(500, "Service failed", _FAILED, _REPORT),
     ModelError: Kind(500, "Model failed", "The model cannot be used as asked.", _REPORT),
@@ -167,6 +174,7 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
         "request_id": request_id,
         "image": getattr(known, "image", None),
         "n_faces": getattr(known, "n_faces", None),
+        "available": getattr(known, "available", None),
     }
     # A key that says nothing stays unset, and what is unset is not sent.
     return Problem.model_validate({key: value for key, value in said.items() if value is not None})

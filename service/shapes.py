@@ -11,8 +11,7 @@ from .wire import (
     EmbeddingRequest,
     FaceChoice,
     FacesRequest,
-    Message,
-    Threshold,
+    Standard,
     VerifyManyRequest,
     VerifyRequest,
 )
@@ -20,13 +19,10 @@ from .wire import (
 ImageRequest: TypeAlias = VerifyRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest
 
 
-class Options(Message):
+class Options(Standard):
     """What may be asked for beside the images."""
 
     face: Annotated[FaceChoice, Field(description="Which face is meant where an image shows several.")] = "dominant"
-    threshold: Annotated[
-        Threshold | None, Field(description="Same person below this distance; by default the card's default point.")
-    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,8 @@ class Submission:
         return image
 
 
-VERIFY = Shape({"probe": 1, "reference": 1}, ("face", "threshold"), VerifyRequest)
-VERIFY_MANY = Shape({"probe": 1, "reference": MAX_REFERENCES}, ("face", "threshold"), VerifyManyRequest)
+VERIFY_OPTIONS = ("face", "threshold", "operating_point", "prior")
+VERIFY = Shape({"probe": 1, "reference": 1}, VERIFY_OPTIONS, VerifyRequest)
+VERIFY_MANY = Shape({"probe": 1, "reference": MAX_REFERENCES}, VERIFY_OPTIONS, VerifyManyRequest)
 FACES = Shape({"image": 1}, (), FacesRequest)
 EMBEDDING = Shape({"image": 1}, ("face",), EmbeddingRequest)

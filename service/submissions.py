@@ -41,7 +41,7 @@ def validated(body: bytes, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise MalformedRequest(in_words(error, tuple(model.model_fields))) from None
+        raise MalformedRequest(in_words(error, _names(model))) from None
 
 
 def in_words(error: ValidationError, names: tuple[str, ...]) -> str:
@@ -63,8 +63,15 @@ def _fault_in_words(fault: ErrorDetails, names: tuple[str, ...]) -> str:
             return f"{place} is missing"
         case "extra_forbidden":
             return unknown_name("field", str(fault["loc"][-1]), names)
+        case "two_thresholds":
+            return fault["msg"]
         case _:
             return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    """Name what a body may hold, what it must hold first."""
+    return tuple(sorted(model.model_fields, key=lambda name: not model.model_fields[name].is_required()))
 
 
 def _images(request: ImageRequest, name: str) -> tuple[bytes, ...]:

@@ -1,8 +1,20 @@
 """The embedder's records -> what travels over HTTP. Decides nothing."""
 
+from dataclasses import asdict
+
 from fastapi import Request
 
-from embedder import Box, Comparison, Distances, Face, ModelIdentity, Sample, SampleError, Timings
+from embedder import (
+    Box,
+    Comparison,
+    Face,
+    Judgement,
+    ModelIdentity,
+    OperatingPoint,
+    Sample,
+    SampleError,
+    Timings,
+)
 
 from . import wire
 from .problems import problem_of
@@ -35,7 +47,10 @@ def verdict(comparison: Comparison) -> wire.Verdict:
         same=comparison.same,
         distance=comparison.distance,
         threshold=comparison.threshold,
-        operating_point=comparison.operating_point,
+        operating_point=operating_point(comparison.operating_point),
+        probability=comparison.probability,
+        log_likelihood_ratio=comparison.log_likelihood_ratio,
+        prior=comparison.prior,
         probe=sample(comparison.probe),
         reference=sample(comparison.reference),
     )
@@ -48,9 +63,14 @@ def many_result(result: Comparison | SampleError) -> wire.ManyResult:
     return wire.ManyResult(verdict=verdict(result))
 
 
-def distance_results(distances: Distances) -> list[wire.DistanceResult]:
-    """Translate the distances of embeddings."""
-    return [wire.DistanceResult(same=each < distances.threshold, distance=each) for each in distances.distances]
+def operating_point(point: OperatingPoint | None) -> wire.OperatingPoint | None:
+    """Translate the point that gave the threshold; none where the caller gave it."""
+    return None if point is None else wire.OperatingPoint.model_validate(point.model_dump())
+
+
+def judgement(judged: Judgement) -> wire.Judgement:
+    """Translate what one distance of two embeddings says."""
+    return wire.Judgement.model_validate(asdict(judged))
 
 
 def model(identity: ModelIdentity) -> wire.ModelIdentity:

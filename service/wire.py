@@ -3,9 +3,10 @@
 Knows no torch, no FastAPI and no embedder, so that a client can import it alone.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]
 ImageRole = Literal["probe", "reference"]
@@ -14,7 +15,10 @@ Base64Image = Annotated[str, Field(min_length=1, description="An image file, bas
 Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
 Vector = Annotated[list[Channel], FailFast(), Field(min_length=128, max_length=128)]
 Threshold = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+PointName = Annotated[str, Field(min_length=1, max_length=64)]
+Prior = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
+EVEN = 0.5  # a prior that favours neither answer
 MAX_REFERENCES = 16
 MAX_EMBEDDINGS = 1000
 
@@ -34,22 +38,39 @@ class Answer(BaseModel):
 # --- requests -------------------------------------------------------------------------------------------------------
 
 
-class VerifyRequest(Message):
+class Standard(Message):
+    """By what a distance is judged."""
+
+    threshold: Annotated[
+        Threshold | None, Field(description="Same person below this distance; by default the card's default point.")
+    ] = None
+    operating_point: Annotated[
+        PointName | None,
+        Field(description="A point of the card by its name, or `fmr=X`: the nearest whose FMR is at most X."),
+    ] = None
+    prior: Annotated[Prior, Field(description="Probability of one person before the photos are seen.")] = EVEN
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.threshold is not None and self.operating_point is not None:
+            raise PydanticCustomError("two_thresholds", "send threshold or operating_point, not both")
+        return self
+
+
+class VerifyRequest(Standard):
     """The JSON form of POST /v1/verify."""
 
     probe: Base64Image = Field(repr=False)
     reference: Base64Image = Field(repr=False)
     face: FaceChoice = "dominant"
-    threshold: Threshold | None = None
 
 
-class VerifyManyRequest(Message):
+class VerifyManyRequest(Standard):
     """The JSON form of POST /v1/verify/many."""
 
     probe: Base64Image = Field(repr=False)
     reference: Annotated[list[Base64Image], Field(min_length=1, max_length=MAX_REFERENCES)] = Field(repr=False)
     face: FaceChoice = "dominant"
-    threshold: Threshold | None = None
 
 
 class FacesRequest(Message):
@@ -65,13 +86,12 @@ class EmbeddingRequest(Message):
     face: FaceChoice = "dominant"
 
 
-class CompareRequest(Message):
+class CompareRequest(Standard):
     """POST /v1/embeddings/compare: one embedding against up to 1,000 made by the same model."""
 
     probe: Vector = Field(repr=False)
     references: Annotated[list[Vector], FailFast(), Field(min_length=1, max_length=MAX_EMBEDDINGS)] = Field(repr=False)
     model_digest: Annotated[str, Field(description="`model.digest` of the answer that the embeddings came in.")]
-    threshold: Threshold | None = None
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -121,15 +141,46 @@ class Timings(Answer):
     total: float
 
 
-class Verdict(Answer):
-    """Whether two images show one person."""
+class OperatingPoint(Answer):
+    """A threshold with its name and its measured error rates; null = not measured. Intervals are of 95%."""
+
+    name: str
+    threshold: float
+    fmr: Annotated[float | None, Field(description="Share of pairs of two people that pass as one.")]
+    fnmr: Annotated[float | None, Field(description="Share of pairs of one person that are taken for two.")]
+    fmr_interval: tuple[float, float] | None = None
+    fnmr_interval: tuple[float, float] | None = None
+    n_identities: int | None = None
+    n_genuine: Annotated[int | None, Field(description="Comparisons behind the FNMR.")] = None
+    n_impostor: Annotated[int | None, Field(description="Comparisons behind the FMR.")] = None
+    note: str
+
+
+class Judgement(Answer):
+    """What the distance of one pair says. The last two are null where the model was not calibrated."""
 
     same: Annotated[bool, Field(description="Exactly `distance < threshold`.")]
     distance: Annotated[float, Field(description="Euclidean distance of the embeddings; 0 = identical.")]
+    probability: Annotated[float | None, Field(description="Of one person, given the distance and `prior`.")]
+    log_likelihood_ratio: Annotated[
+        float | None, Field(description="Natural logarithm; positive speaks for one person. Rests on no prior.")
+    ]
+
+
+class Judged(Answer):
+    """The standard that a request was judged by."""
+
     threshold: float
     operating_point: Annotated[
-        str | None, Field(description="The card's point that gave the threshold; null when the request gave its own.")
+        OperatingPoint | None,
+        Field(description="The card's point that gave the threshold; null when the request gave its own."),
     ]
+    prior: Annotated[float, Field(description="Probability of one person before the photos are seen.")]
+
+
+class Verdict(Judged, Judgement):
+    """Whether two images show one person."""
+
     probe: Sample
     reference: Sample
 
@@ -153,6 +204,7 @@ class Problem(Answer):
     request_id: str | None = None
     image: Annotated[str | None, Field(description="Which image is at fault: probe or reference.")] = None
     n_faces: Annotated[int | None, Field(description="How many faces were found in it.")] = None
+    available: Annotated[list[str] | None, Field(description="The operating points that there are, by name.")] = None
 
 
 class ManyResult(Answer):
@@ -188,19 +240,10 @@ class EmbeddingResponse(Answer):
     request_id: str
 
 
-class DistanceResult(Answer):
-    """One reference of POST /v1/embeddings/compare."""
-
-    same: bool
-    distance: float
-
-
-class CompareResponse(Answer):
+class CompareResponse(Judged):
     """The answer of POST /v1/embeddings/compare: one result per reference, in their order."""
 
-    results: list[DistanceResult]
-    threshold: float
-    operating_point: str | None
+    results: list[Judgement]
     model: ModelIdentity
     request_id: str
 

@@ -12,7 +12,6 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from embedder import Comparison, Sample, load
-from embedder.alignment import cut_chip
 
 ROOT = Path(__file__).parent.parent
 FACES = ROOT / "examples" / "faces"
@@ -28,8 +27,8 @@ def draw_photo(axes: Axes, name: str, sample: Sample) -> None:
     axes.axis("off")
 
 
-def draw_chip(axes: Axes, name: str, sample: Sample) -> None:
-    axes.imshow(cut_chip(Image.open(FACES / f"{name}.jpg"), sample.face.landmarks, EMBEDDER.card.alignment))
+def draw_chip(axes: Axes, name: str) -> None:
+    axes.imshow(EMBEDDER.chip((FACES / f"{name}.jpg").read_bytes()).pixels)
     axes.set_title("150x150 chip", fontsize=8)
     axes.axis("off")
 
@@ -38,7 +37,8 @@ def draw_verdict(axes: Axes, comparison: Comparison) -> None:
     words, colour = ("same person", "#2a9d8f") if comparison.same else ("different persons", "#e76f51")
     axes.barh([0], [comparison.distance], color=colour, height=0.5)
     axes.axvline(comparison.threshold, color="black", linewidth=1.5)
-    axes.set(xlim=(0, 1.2), ylim=(-1, 1), yticks=[], xlabel="distance (line: threshold)")
+    axes.set(xlim=(0, 1.2), ylim=(-1, 1), yticks=[])
+    axes.set_xlabel(f"distance (line: {EMBEDDER.card.default_point})")
     axes.set_title(f"{words}\n{comparison.distance:.3f} against {comparison.threshold:g}", color=colour, fontsize=12)
 
 
@@ -49,7 +49,7 @@ def main() -> None:
         comparison = EMBEDDER.verify(*((FACES / f"{name}.jpg").read_bytes() for name in pair))
         for place, name, sample in zip((0, 3), pair, (comparison.probe, comparison.reference), strict=True):
             draw_photo(axes[place], name, sample)
-            draw_chip(axes[1 if place == 0 else 2], name, sample)
+            draw_chip(axes[1 if place == 0 else 2], name)
         draw_verdict(axes[4], comparison)
     figure.savefig(ROOT / "docs" / "pictures" / "verdicts.png", dpi=110)
 

@@ -4,9 +4,10 @@ import json
 
 import click
 
-from embedder import ModelCard, OperatingPoint
+from embedder import Calibration, ModelCard, OperatingPoint
 
 from .options import json_option, load_model, model_option
+from .rates import rate_in_words
 
 
 @click.command()
@@ -28,14 +29,41 @@ def _as_text(card: ModelCard) -> str:
         f"  digest       {card.digest}",
         f"  card digest  {card.card_digest}",
     ]
-    points = [_point(point, is_default=point.name == card.default_point) for point in card.operating_points]
-    return "\n".join([*facts, *points, *(f"  beware       {limit}" for limit in card.limits)])
+    points = [
+        line
+        for point in card.operating_points
+        for line in _point_in_words(point, is_default=point.name == card.default_point)
+    ]
+    return "\n".join(
+        [
+            *facts,
+            *(points or ["  point        none: run visavis calibrate on photos of yours"]),
+            *(_calibration_in_words(card.calibration) if card.calibration else []),
+            *(f"  beware       {limit}" for limit in card.limits),
+        ]
+    )
 
 
-def _point(point: OperatingPoint, *, is_default: bool) -> str:
-    rates = f"FMR {_rate(point.fmr)}, FNMR {_rate(point.fnmr)}"
-    return f"  point        {point.name}: same person below {point.threshold:g} ({rates}){' (default)' * is_default}"
+def _point_in_words(point: OperatingPoint, *, is_default: bool) -> list[str]:
+    return [
+        f"  point        {point.name}: same person below {point.threshold:g}{' (default)' * is_default}",
+        f"    FMR        {rate_in_words(point.fmr, point.fmr_interval)}{_counted(point.n_impostor)}",
+        f"    FNMR       {rate_in_words(point.fnmr, point.fnmr_interval)}{_counted(point.n_genuine)}",
+    ]
 
 
-def _rate(rate: float | None) -> str:
-    return "not measured" if rate is None else f"{rate:.2g}"
+def _counted(n_comparisons: int | None) -> str:
+    return "" if n_comparisons is None else f", of {n_comparisons:,} comparisons"
+
+
+def _calibration_in_words(calibration: Calibration) -> list[str]:
+    data, ratio = calibration.data, calibration.log_likelihood_ratio
+    images = f"{data.n_images:,} images ({data.n_without_face:,} without a usable face), face={calibration.face}"
+    line = f"{ratio.intercept:.4g} - {-ratio.slope:.4g} x distance"
+    return [
+        f"  measured on  {data.name}: {data.n_identities:,} people, {images}",
+        f"    people     {data.population}",
+        f"    digest     {data.digest}",
+        f"    intervals  95%, from {calibration.n_resamples:,} resamples of the people",
+        f"  probability  log-likelihood ratio {line}, level below {ratio.nearest:.3g} and above {ratio.farthest:.3g}",
+    ]

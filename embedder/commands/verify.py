@@ -7,22 +7,53 @@ from typing import NoReturn
 
 import click
 
-from embedder import Comparison, FaceChoice, FaceEmbedder, Sample, SampleError
+from embedder import Comparison, FaceChoice, OperatingPoint, OperatingPointUnavailable, Sample, SampleError
 
+from ..comparison import EVEN
 from .options import face_option, json_option, load_model, model_option, read_file, stop
+from .rates import percent, rate_in_words
 from .records import sample_record
 
 SCALE_WIDTH = 40
 SCALE_END = 1.2  # distance at the right end of the drawn scale
 
 
+def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
+    if not 0 < value < 1:  # click's own range lets NaN pass
+        raise click.BadParameter(f"a probability between 0 and 1, both excluded, not {value}")
+    return value
+
+
 @click.command()
 @click.argument("probe")
 @click.argument("reference")
 @face_option
+@click.option(
+    "--operating-point",
+    metavar="NAME|fmr=X",
+    help="How strict: a point of the model card, or the nearest whose FMR is at most X; default: the card's choice.",
+)
+@click.option(
+    "--prior",
+    type=float,
+    default=EVEN,
+    show_default=True,
+    callback=_a_prior,
+    metavar="P",
+    help="How probable one person is before the photos are seen; the answer's probability rests on it.",
+)
 @model_option
 @json_option
-def verify(probe: str, reference: str, face: FaceChoice, model_path: str | None, *, as_json: bool) -> None:
+def verify(  # noqa: PLR0913 - one for each word that the command takes
+    probe: str,
+    reference: str,
+    *,
+    face: FaceChoice,
+    operating_point: str | None,
+    prior: float,
+    model_path: str | None,
+    as_json: bool,
+) -> None:
     """Say whether PROBE and REFERENCE show one person.
 
     Exit status: 0 the same person, 1 different persons, 2 trouble.
@@ -31,10 +62,12 @@ def verify(probe: str, reference: str, face: FaceChoice, model_path: str | None,
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
     embedder = load_model(model_path)
     try:
-        comparison = embedder.verify(*images, face=face)
+        comparison = embedder.verify(*images, face=face, operating_point=operating_point, prior=prior)
     except SampleError as error:
         _stop_for(error, paths)
-    click.echo(_as_json(comparison) if as_json else _as_text(comparison, embedder))
+    except OperatingPointUnavailable as error:
+        stop(str(error))
+    click.echo(_as_json(comparison) if as_json else _as_text(comparison))
     sys.exit(0 if comparison.same else 1)
 
 
@@ -44,11 +77,15 @@ def _stop_for(error: SampleError, paths: dict[str, str]) -> NoReturn:
 
 
 def _as_json(comparison: Comparison) -> str:
+    point = comparison.operating_point
     answer = {
         "same": comparison.same,
         "distance": comparison.distance,
         "threshold": comparison.threshold,
-        "operating_point": comparison.operating_point,
+        "operating_point": None if point is None else point.model_dump(mode="json"),
+        "probability": comparison.probability,
+        "log_likelihood_ratio": comparison.log_likelihood_ratio,
+        "prior": comparison.prior,
         "probe": sample_record(comparison.probe),
         "reference": sample_record(comparison.reference),
         "model": asdict(comparison.model),
@@ -56,23 +93,37 @@ def _as_json(comparison: Comparison) -> str:
     return json.dumps(answer, indent=2)
 
 
-def _as_text(comparison: Comparison, embedder: FaceEmbedder) -> str:
+def _as_text(comparison: Comparison) -> str:
     verdict = "The same person." if comparison.same else "Different persons."
     colour = "green" if comparison.same else "yellow"
-    point = embedder.card.point(comparison.operating_point or embedder.card.default_point)
-    rates = "error rates not measured" if point.fmr is None else f"FMR {point.fmr:.2g}"
     side = "below" if comparison.same else "not below"
-    distance = f"{comparison.distance:.3f}, {side} the threshold {comparison.threshold:g}"
     return "\n".join(
         [
             click.style(verdict, fg=colour, bold=True),
-            f"  distance {distance} ({point.name}: {rates})",
+            f"  distance {comparison.distance:.3f}, {side} the threshold {comparison.threshold:g}",
             f"  {_scale(comparison.distance, comparison.threshold)}",
-            f"  probe:     {_found(comparison.probe)}",
-            f"  reference: {_found(comparison.reference)}",
-            f"  model:     {comparison.model.name}  {comparison.model.digest[:19]}",
+            *(_point_in_words(comparison.operating_point) if comparison.operating_point else []),
+            f"  probability  {_probability_in_words(comparison)}",
+            f"  probe        {_found(comparison.probe)}",
+            f"  reference    {_found(comparison.reference)}",
+            f"  model        {comparison.model.name}  {comparison.model.digest[:19]}",
         ]
     )
+
+
+def _point_in_words(point: OperatingPoint) -> list[str]:
+    return [
+        f"  point        {point.name}",
+        f"  FMR          {rate_in_words(point.fmr, point.fmr_interval)}: two people taken for one",
+        f"  FNMR         {rate_in_words(point.fnmr, point.fnmr_interval)}: one person taken for two",
+    ]
+
+
+def _probability_in_words(comparison: Comparison) -> str:
+    if comparison.probability is None or comparison.log_likelihood_ratio is None:
+        return "not known: this model was not calibrated; run visavis calibrate"
+    known = f"prior {comparison.prior:g}, log-likelihood ratio {comparison.log_likelihood_ratio:+.2f}"
+    return f"{percent(comparison.probability)} that it is one person ({known})"
 
 
 def _scale(distance: float, threshold: float) -> str:

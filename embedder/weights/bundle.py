@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,12 @@ def write_bundle(folder: Path, card: ModelCard, weights: bytes) -> None:
         raise BundleError("there is something at that path already; choose a new folder for the bundle") from error
     except OSError as error:
         raise BundleError(f"the bundle cannot be written: {error.strerror}") from error
+
+
+def copy_bundle(source: str | os.PathLike[str] | None, folder: Path, card: ModelCard) -> None:
+    """Write a new bundle of another one's weights (None: the built-in one's) under a new card; raises BundleError."""
+    weights = _read_file((BUILT_IN if source is None else Path(source)) / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    write_bundle(folder, card, weights)
 
 
 def serialize_tensors(tensors: Tensors) -> bytes:

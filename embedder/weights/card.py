@@ -4,12 +4,16 @@ import hashlib
 import json
 from typing import Annotated, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..types import ModelIdentity
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
+Interval = tuple[Rate, Rate]  # lower, upper end
+Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]
@@ -22,13 +26,67 @@ class CardPart(BaseModel):
 
 
 class OperatingPoint(CardPart):
-    """A threshold with its name and its measured error rates; null = not measured."""
+    """A threshold with its name and its measured error rates; null = not measured. Intervals are of 95%."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]{0,63}$")]
     threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     fmr: Rate | None
     fnmr: Rate | None
+    fmr_interval: Interval | None = None
+    fnmr_interval: Interval | None = None
+    n_identities: Count | None = None
+    n_genuine: Count | None = None  # comparisons behind fnmr
+    n_impostor: Count | None = None  # comparisons behind fmr
     note: str
+
+
+class LogLikelihoodRatio(CardPart):
+    """How a distance speaks for one person against two: natural logarithm of the ratio of the two likelihoods.
+
+    A straight line that falls with the distance, held level beyond the range in which the data had enough
+    comparisons of both kinds.
+    """
+
+    intercept: Finite
+    slope: Annotated[float, Field(lt=0, allow_inf_nan=False)]  # per unit of distance
+    nearest: Finite  # smaller distances say no more than this one
+    farthest: Finite  # larger ones neither
+
+    @model_validator(mode="after")
+    def _the_range_is_not_empty(self) -> Self:
+        if not self.nearest < self.farthest:
+            raise ValueError(f"nearest ({self.nearest}) must be below farthest ({self.farthest})")
+        return self
+
+    def at(self, distance: float) -> float:
+        """Log-likelihood ratio of a distance: positive speaks for one person, negative for two."""
+        return float(self.of_each(np.array(distance)))
+
+    def of_each(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for many distances; an infinite one counts as the farthest."""
+        return self.intercept + self.slope * np.clip(distances, self.nearest, self.farthest)
+
+
+class CalibrationData(CardPart):
+    """The photos that the error rates were measured on."""
+
+    name: Annotated[str, Field(min_length=1)]
+    digest: Digest  # of the identities and their images' bytes
+    population: Annotated[str, Field(min_length=1)]  # whom they show and how they were taken, in words
+    n_identities: Count
+    n_images: Count
+    n_without_face: Count  # images in which no usable face was found; they take no part
+
+
+class Calibration(CardPart):
+    """What the operating points and the probability rest on. It holds for the embeddings of one digest only."""
+
+    model_digest: Digest
+    data: CalibrationData
+    face: Literal["dominant", "only", "largest", "center"]  # which face of an image was taken
+    log_likelihood_ratio: LogLikelihoodRatio
+    n_resamples: Count  # of identities, behind every interval
+    seed: int
 
 
 class Preprocessing(CardPart):
@@ -78,21 +136,26 @@ class ModelCard(CardPart):
     preprocessing: Preprocessing
     alignment: Alignment
     metric: Literal["euclidean"]
-    operating_points: tuple[OperatingPoint, ...]
-    default_point: str
+    operating_points: tuple[OperatingPoint, ...]  # none: the model was not calibrated yet
+    default_point: str | None  # null where there is none
+    calibration: Calibration | None = None  # null: thresholds without a probability
     provenance: Provenance
     weights_sha256: Digest
     digest: Digest
 
     @model_validator(mode="after")
     def _points_are_named_once_and_the_default_is_one_of_them(self) -> Self:
-        names = [point.name for point in self.operating_points]
-        if not names:
-            raise ValueError("a card without an operating point cannot be served: add one")
+        names: list[str | None] = [point.name for point in self.operating_points]
         if len(set(names)) < len(names):
             raise ValueError(f"operating points must have different names, not {names}")
-        if self.default_point not in names:
+        if self.default_point not in (names or [None]):
             raise ValueError(f"default_point {self.default_point!r} is none of {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _the_calibration_is_of_these_embeddings(self) -> Self:
+        if self.calibration is not None and self.calibration.model_digest != self.digest:
+            raise ValueError("the calibration was made for other weights or settings: run visavis calibrate")
         return self
 
     @model_validator(mode="after")
@@ -115,9 +178,19 @@ class ModelCard(CardPart):
         """The name and digests that every answer carries."""
         return ModelIdentity(self.name, self.digest, self.card_digest)
 
-    def point(self, name: str) -> OperatingPoint:
-        """Return the operating point of that name; KeyError if the card has none."""
-        return {point.name: point for point in self.operating_points}[name]
+    def calibrated(self, calibration: Calibration, points: tuple[OperatingPoint, ...], default_point: str) -> Self:
+        """Return the card of the same model with points and evidence measured anew."""
+        facts = {"calibration": calibration, "operating_points": points, "default_point": default_point}
+        return self.model_validate(dict(self) | facts)
+
+    def with_mirror(self, *, mirror: bool) -> Self:
+        """Return the card of the same weights with or without mirrored chips; another digest has no points yet."""
+        if mirror == self.architecture.mirror:
+            return self
+        architecture = self.architecture.model_copy(update={"mirror": mirror})
+        digest = embedding_digest(self.weights_sha256, architecture, self.preprocessing, self.alignment)
+        facts = {"architecture": architecture, "digest": digest, "calibration": None}
+        return self.model_copy(update=facts | {"operating_points": (), "default_point": None})
 
     def to_json(self) -> str:
         """The card as it lies in a bundle: readable, and the same bytes every time."""

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import httpx2
 
 from ..wire import (
+    EVEN,
     Answer,
     CompareResponse,
     EmbeddingResponse,
@@ -18,6 +19,7 @@ from ..wire import (
 )
 from . import calls, connection, exchange
 from .card import ModelResponse
+from .choices import checked_standard
 from .embeddings import EmbeddingInput
 from .images import ImageInput
 from .retry import Outcome, Retry
@@ -53,9 +55,17 @@ class AsyncFaceClient:
         *,
         face: FaceChoice = "dominant",
         threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
     ) -> VerifyResponse:
-        """Say whether two images show one person; `threshold` None takes the model card's operating point."""
-        return await self._ask(await asyncio.to_thread(calls.verify, probe, reference, face=face, threshold=threshold))
+        """Say whether two images show one person.
+
+        The threshold is your own, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for
+        the nearest that is at least that strict; by default the card's choice. `prior`: how probable one person is
+        before the photos are seen; the answer's probability rests on it.
+        """
+        standard = checked_standard(threshold, operating_point, prior)
+        return await self._ask(await asyncio.to_thread(calls.verify, probe, reference, face=face, standard=standard))
 
     async def verify_many(
         self,
@@ -64,10 +74,13 @@ class AsyncFaceClient:
         *,
         face: FaceChoice = "dominant",
         threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
     ) -> VerifyManyResponse:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
+        standard = checked_standard(threshold, operating_point, prior)
         return await self._ask(
-            await asyncio.to_thread(calls.verify_many, probe, references, face=face, threshold=threshold)
+            await asyncio.to_thread(calls.verify_many, probe, references, face=face, standard=standard)
         )
 
     async def detect(self, image: ImageInput) -> FacesResponse:
@@ -85,10 +98,13 @@ class AsyncFaceClient:
         *,
         model_digest: str | None = None,
         threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
     ) -> CompareResponse:
         """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
+        standard = checked_standard(threshold, operating_point, prior)
         return await self._ask(
-            await asyncio.to_thread(calls.compare, probe, references, model_digest=model_digest, threshold=threshold)
+            await asyncio.to_thread(calls.compare, probe, references, model_digest=model_digest, standard=standard)
         )
 
     async def model(self) -> ModelResponse:

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import httpx2
 
 from ..wire import (
+    EVEN,
     Answer,
     CompareResponse,
     EmbeddingResponse,
@@ -18,6 +19,7 @@ from ..wire import (
 )
 from . import calls, connection, exchange
 from .card import ModelResponse
+from .choices import checked_standard
 from .embeddings import EmbeddingInput
 from .images import ImageInput
 from .retry import Outcome, Retry
@@ -57,9 +59,17 @@ class FaceClient:
         *,
         face: FaceChoice = "dominant",
         threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
     ) -> VerifyResponse:
-        """Say whether two images show one person; `threshold` None takes the model card's operating point."""
-        return self._ask(calls.verify(probe, reference, face=face, threshold=threshold))
+        """Say whether two images show one person.
+
+        The threshold is your own, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for
+        the nearest that is at least that strict; by default the card's choice. `prior`: how probable one person is
+        before the photos are seen; the answer's probability rests on it.
+        """
+        standard = checked_standard(threshold, operating_point, prior)
+        return self._ask(calls.verify(probe, reference, face=face, standard=standard))
 
     def verify_many(
         self,
@@ -68,9 +78,12 @@ class FaceClient:
         *,
         face: FaceChoice = "dominant",
         threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
     ) -> VerifyManyResponse:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
-        return self._ask(calls.verify_many(probe, references, face=face, threshold=threshold))
+        standard = checked_standard(threshold, operating_point, prior)
+        return self._ask(calls.verify_many(probe, references, face=face, standard=standard))
 
     def detect(self, image: ImageInput) -> FacesResponse:
         """Find every face, largest first; none is an empty list."""
@@ -87,9 +100,12 @@ class FaceClient:
         *,
         model_digest: str | None = None,
         threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
     ) -> CompareResponse:
         """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
-        return self._ask(calls.compare(probe, references, model_digest=model_digest, threshold=threshold))
+        standard = checked_standard(threshold, operating_point, prior)
+        return self._ask(calls.compare(probe, references, model_digest=model_digest, standard=standard))
 
     def model(self) -> ModelResponse:
         """Return which model answers, and its card."""

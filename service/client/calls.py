@@ -12,11 +12,12 @@ from ..wire import (
     FaceChoice,
     FacesResponse,
     Health,
+    Standard,
     VerifyManyResponse,
     VerifyResponse,
 )
 from .card import ModelResponse
-from .choices import checked_face, checked_threshold
+from .choices import checked_face
 from .embeddings import EmbeddingInput, comparison_of
 from .images import ImageInput, read_image
 
@@ -35,24 +36,22 @@ class Call(Generic[AnswerT]):
     json: bytes | None = field(default=None, repr=False)
 
 
-def verify(
-    probe: ImageInput, reference: ImageInput, *, face: FaceChoice, threshold: float | None
-) -> Call[VerifyResponse]:
+def verify(probe: ImageInput, reference: ImageInput, *, face: FaceChoice, standard: Standard) -> Call[VerifyResponse]:
     """Ask whether two images show one person."""
-    fields = _fields(face, threshold)
+    fields = (("face", checked_face(face)), *_fields(standard))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return Call("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
 
 
 def verify_many(
-    probe: ImageInput, references: Sequence[ImageInput], *, face: FaceChoice, threshold: float | None
+    probe: ImageInput, references: Sequence[ImageInput], *, face: FaceChoice, standard: Standard
 ) -> Call[VerifyManyResponse]:
     """Ask of each reference whether it shows the probe's person."""
     if not isinstance(references, list | tuple):  # a path, bytes or an array is a sequence too, but of no images
         raise TypeError(f"references is a list or tuple of images, not {type(references).__name__}")
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
-    fields = _fields(face, threshold)
+    fields = (("face", checked_face(face)), *_fields(standard))
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
     return Call("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
 
@@ -64,7 +63,7 @@ def detect(image: ImageInput) -> Call[FacesResponse]:
 
 def embed(image: ImageInput, *, face: FaceChoice) -> Call[EmbeddingResponse]:
     """Ask for the embedding of one face."""
-    fields = _fields(face, None)
+    fields = (("face", checked_face(face)),)
     return Call("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
 
 
@@ -73,10 +72,10 @@ def compare(
     references: Sequence[EmbeddingInput],
     *,
     model_digest: str | None,
-    threshold: float | None,
+    standard: Standard,
 ) -> Call[CompareResponse]:
     """Ask for the distances of embeddings."""
-    request = comparison_of(probe, references, model_digest=model_digest, threshold=threshold)
+    request = comparison_of(probe, references, model_digest=model_digest, standard=standard)
     return Call("POST", "/v1/embeddings/compare", CompareResponse, json=request.model_dump_json().encode())
 
 
@@ -90,7 +89,5 @@ def ready() -> Call[Health]:
     return Call("GET", "/readyz", Health)
 
 
-def _fields(face: FaceChoice, threshold: float | None) -> tuple[tuple[str, str], ...]:
-    checked = checked_threshold(threshold)
-    chosen = ("face", checked_face(face))
-    return (chosen,) if checked is None else (chosen, ("threshold", repr(checked)))
+def _fields(standard: Standard) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in standard if value is not None)

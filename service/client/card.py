@@ -4,17 +4,32 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..wire import Answer
+from ..wire import Answer, OperatingPoint
 
 
-class OperatingPoint(Answer):
-    """A threshold with its name and its measured error rates; None = not measured."""
+class CalibrationData(Answer):
+    """The photos that the error rates were measured on."""
 
     name: str
-    threshold: float
-    fmr: float | None
-    fnmr: float | None
-    note: str
+    population: str  # whom they show and how they were taken, in words
+    n_identities: int
+    n_images: int
+
+
+class LogLikelihoodRatio(Answer):
+    """How a distance becomes a log-likelihood ratio: a falling straight line, held level beyond the two ends."""
+
+    intercept: float
+    slope: float  # per unit of distance
+    nearest: float  # smaller distances say no more than this one
+    farthest: float  # larger ones neither
+
+
+class Calibration(Answer):
+    """What the operating points and the probability rest on."""
+
+    data: CalibrationData
+    log_likelihood_ratio: LogLikelihoodRatio
 
 
 class Provenance(Answer):
@@ -35,5 +50,6 @@ class ModelResponse(Answer):
     limits: Annotated[list[str], Field(description="What the model does not do.")]
     metric: str
     operating_points: list[OperatingPoint]
-    default_point: str
+    default_point: str | None  # None where there is no point: give a threshold
+    calibration: Calibration | None = None  # None: thresholds without a probability
     provenance: Provenance

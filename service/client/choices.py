@@ -1,12 +1,10 @@
-"""What a caller may choose beside the images: which face, and which threshold. Refused here, before a photo travels."""
+"""What a caller may choose beside the images: which face, how strict. Refused here, before a photo travels."""
 
 from typing import get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from ..wire import FaceChoice, Threshold
-
-_THRESHOLD: TypeAdapter[float] = TypeAdapter(Threshold)
+from ..wire import FaceChoice, Standard
 
 
 def checked_face(face: FaceChoice) -> FaceChoice:
@@ -16,11 +14,12 @@ def checked_face(face: FaceChoice) -> FaceChoice:
     return face
 
 
-def checked_threshold(threshold: float | None) -> float | None:
-    """Return `threshold` if the wire can carry it; ValueError otherwise. None asks for the model card's own."""
-    if threshold is None:
-        return None
+def checked_standard(threshold: float | None, operating_point: str | None, prior: float) -> Standard:
+    """Return what the three say if the wire can carry it; ValueError otherwise. Neither of two: the card's choice."""
+    said: dict[str, object] = {"threshold": threshold, "operating_point": operating_point, "prior": prior}
     try:
-        return _THRESHOLD.validate_python(threshold)
+        return Standard.model_validate(said)
     except ValidationError as error:
-        raise ValueError(f"threshold={threshold!r}: {error.errors()[0]['msg']}") from None
+        fault = error.errors(include_url=False)[0]
+        places = [f"{name}={said[name]!r}" for name in said if name in fault["loc"]]
+        raise ValueError(": ".join([*places, fault["msg"]])) from None

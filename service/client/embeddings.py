@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from ..wire import MAX_EMBEDDINGS, CompareRequest, EmbeddingResponse, Vector
-from .choices import checked_threshold
+from ..wire import MAX_EMBEDDINGS, CompareRequest, EmbeddingResponse, Standard, Vector
 from .errors import DigestMismatchError
 
 EmbeddingInput = EmbeddingResponse | Sequence[float] | NDArray[np.floating]
@@ -20,7 +19,7 @@ def comparison_of(
     references: Sequence[EmbeddingInput],
     *,
     model_digest: str | None,
-    threshold: float | None,
+    standard: Standard,
 ) -> CompareRequest:
     """Check that one model made all the embeddings, and put them into one request.
 
@@ -35,7 +34,7 @@ def comparison_of(
         probe=_vector_of(probe),
         references=[_vector_of(reference) for reference in references],
         model_digest=_common_digest([probe, *references], model_digest),
-        threshold=checked_threshold(threshold),
+        **dict(standard),
     )
 
 

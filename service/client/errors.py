@@ -1,12 +1,13 @@
 """What can go wrong between asking the service and having its answer.
 
-ClientError                     carries status, code, request_id, image, n_faces and retry_after_s; None where not known
+ClientError                     carries status, code, request_id, image, n_faces, available, retry_after_s, or None
 ├── Unreachable                 no answer came
 │   └── TimedOut                none came in time
 ├── UnexpectedAnswer            an answer that is not this service's: a proxy's page, another program on the port
 ├── DigestMismatchError         embeddings that different models made; seen here before sending, or by the service
 └── ServerError                 the service says no
     ├── RequestRejected         the request as a whole; also any 4xx whose code is not known here
+    │   └── OperatingPointUnavailableError  the model has no such point; `available` names those it has
     ├── SampleRejected          one image of the request; `image` says which, where there are two
     │   ├── ImageRejected       its bytes
     │   │   ├── ImageTooLargeError
@@ -38,6 +39,7 @@ class Facts:
     request_id: str | None = None  # as in the service's log
     image: str | None = None  # "probe" or "reference"
     n_faces: int | None = None  # found in that image
+    available: tuple[str, ...] | None = None  # names of the operating points that there are
     retry_after_s: float | None = None  # how long the service asked to be left alone
 
 
@@ -54,6 +56,7 @@ class ClientError(Exception):
         self.request_id = facts.request_id
         self.image = facts.image
         self.n_faces = facts.n_faces
+        self.available = facts.available
         self.retry_after_s = facts.retry_after_s
 
     def __str__(self) -> str:
@@ -84,6 +87,10 @@ class ServerError(ClientError):
 
 class RequestRejected(ServerError):
     """The request as a whole was refused."""
+
+
+class OperatingPointUnavailableError(RequestRejected):
+    """The model card has no such operating point, or none as strict; `available` names those it has."""
 
 
 class SampleRejected(ServerError):
@@ -136,6 +143,7 @@ KINDS: dict[str, type[ClientError]] = {
     "no_face": NoFaceError,
     "several_faces": SeveralFacesError,
     "digest_mismatch": DigestMismatchError,
+    "operating_point_unavailable": OperatingPointUnavailableError,
 }
 
 
@@ -148,6 +156,7 @@ def from_problem(problem: Problem, *, retry_after_s: float | None = None) -> Cli
         request_id=problem.request_id,
         image=problem.image,
         n_faces=problem.n_faces,
+        available=None if problem.available is None else tuple(problem.available),
         retry_after_s=retry_after_s,
     )
     return kind(problem.detail, facts)

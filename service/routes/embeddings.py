@@ -3,7 +3,7 @@
 import numpy as np
 from fastapi import APIRouter, Request
 
-from embedder import DigestMismatch, Distances, Embedding
+from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
 
 from .. import translate
 from ..desk import Desk
@@ -38,7 +38,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post(
         "/v1/embeddings/compare",
-        responses=responses(*BODY_PROBLEMS, DigestMismatch, example=COMPARE_ANSWER),
+        responses=responses(*BODY_PROBLEMS, DigestMismatch, OperatingPointUnavailable, example=COMPARE_ANSWER),
         openapi_extra=json_body(CompareRequest, COMPARE_QUESTION),
     )
     async def compare(request: Request) -> CompareResponse:
@@ -49,9 +49,10 @@ def router(desk: Desk) -> APIRouter:
             lambda asked: _compare(desk, asked),
         )
         return CompareResponse(
-            results=translate.distance_results(distances),
+            results=[translate.judgement(each) for each in distances.results],
             threshold=distances.threshold,
-            operating_point=distances.operating_point,
+            operating_point=translate.operating_point(distances.operating_point),
+            prior=distances.prior,
             model=translate.model(desk.embedder.identity),
             request_id=translate.request_id(request),
         )
@@ -69,4 +70,6 @@ def _compare(desk: Desk, asked: CompareRequest) -> Distances:
         np.asarray(asked.references, np.float32),
         model_digest=asked.model_digest,
         threshold=asked.threshold,
+        operating_point=asked.operating_point,
+        prior=asked.prior,
     )

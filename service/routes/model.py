@@ -8,6 +8,7 @@ from pydantic import BaseModel, create_model
 from embedder import FaceEmbedder, ModelCard
 
 from ..openapi import responses
+from ..wire import OperatingPoint
 
 
 def router(embedder: FaceEmbedder) -> APIRouter:
@@ -28,6 +29,7 @@ def router(embedder: FaceEmbedder) -> APIRouter:
 
 def _answer_type() -> type[BaseModel]:
     card_fields: dict[str, Any] = {name: (field.annotation, field) for name, field in ModelCard.model_fields.items()}
+    card_fields["operating_points"] = (tuple[OperatingPoint, ...], ...)  # as in other answers: described once
     return create_model(
         "ModelResponse", __doc__="The model card, and its digest.", card_digest=(str, ...), **card_fields
     )

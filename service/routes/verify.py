@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from embedder import Comparison, ComparisonBatch
+from embedder import Comparison, ComparisonBatch, OperatingPointUnavailable
 
 from .. import translate
 from ..desk import Desk
@@ -11,7 +11,7 @@ from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, 
 from ..shapes import VERIFY, VERIFY_MANY, Submission
 from ..wire import VerifyManyResponse, VerifyResponse
 
-PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS)
+PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, OperatingPointUnavailable)
 
 
 def router(desk: Desk) -> APIRouter:
@@ -51,12 +51,22 @@ def router(desk: Desk) -> APIRouter:
 def _compare(desk: Desk, submission: Submission) -> Comparison:
     options = submission.options
     return desk.embedder.verify(
-        submission.one("probe"), submission.one("reference"), face=options.face, threshold=options.threshold
+        submission.one("probe"),
+        submission.one("reference"),
+        face=options.face,
+        threshold=options.threshold,
+        operating_point=options.operating_point,
+        prior=options.prior,
     )
 
 
 def _compare_many(desk: Desk, submission: Submission) -> ComparisonBatch:
     options = submission.options
     return desk.embedder.verify_many(
-        submission.one("probe"), submission.images["reference"], face=options.face, threshold=options.threshold
+        submission.one("probe"),
+        submission.images["reference"],
+        face=options.face,
+        threshold=options.threshold,
+        operating_point=options.operating_point,
+        prior=options.prior,
     )

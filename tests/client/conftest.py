@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from service.client import AsyncFaceClient, FaceClient, Problem, VerifyResponse
-from service.wire import Box, ModelIdentity, Sample, Timings
+from service.wire import Box, ModelIdentity, OperatingPoint, Sample, Timings
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,11 @@ def verdict() -> VerifyResponse:
     return VerifyResponse(
         same=True,
         distance=0.4,
+        probability=0.97,
+        log_likelihood_ratio=3.5,
         threshold=0.6,
-        operating_point="dlib-0.6",
+        operating_point=OperatingPoint(name="fmr-1e-2", threshold=0.6, fmr=0.01, fnmr=0.02, note=""),
+        prior=0.5,
         probe=sample,
         reference=sample,
         model=ModelIdentity(name="a", digest="sha256:" + "0" * 64, card_digest="sha256:" + "1" * 64),

@@ -3,15 +3,17 @@
 import pytest
 
 from service.client import calls
+from service.client.choices import checked_standard
+from service.wire import Standard
 
-AS_THE_CARD_SAYS = {"face": "dominant", "threshold": None}
+AS_THE_CARD_SAYS = {"face": "dominant", "standard": Standard()}
 
 
 def test_a_pair_travels_as_probe_and_reference() -> None:
     call = calls.verify(b"p", b"r", **AS_THE_CARD_SAYS)
     assert (call.method, call.path) == ("POST", "/v1/verify")
     assert call.images == (("probe", b"p"), ("reference", b"r"))
-    assert call.fields == (("face", "dominant"),)
+    assert call.fields == (("face", "dominant"), ("prior", "0.5"))
 
 
 def test_references_keep_their_order_under_one_name() -> None:
@@ -28,14 +30,38 @@ def test_faces_and_embeddings_take_one_image() -> None:
 
 @pytest.mark.parametrize("threshold", [0.6, 0.1 + 0.2, 1e-05, 10])
 def test_a_threshold_arrives_as_the_number_it_was(threshold: float) -> None:
-    call = calls.verify(b"p", b"r", face="largest", threshold=threshold)
+    call = calls.verify(b"p", b"r", face="largest", standard=checked_standard(threshold, None, 0.5))
     assert float(dict(call.fields)["threshold"]) == threshold
 
 
 @pytest.mark.parametrize("threshold", [0, -0.5, 10.5, float("nan"), float("inf"), "much"])
 def test_a_threshold_that_cannot_be_one_is_refused(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold="):
-        calls.verify(b"p", b"r", face="dominant", threshold=threshold)
+        checked_standard(threshold, None, 0.5)
+
+
+def test_a_point_and_a_prior_travel_as_they_were_given() -> None:
+    standard = checked_standard(None, "fmr=1e-4", 1e-05)
+    expected = (("face", "dominant"), ("operating_point", "fmr=1e-4"), ("prior", "1e-05"))
+    assert calls.verify(b"p", b"r", face="dominant", standard=standard).fields == expected
+    assert calls.verify_many(b"p", [b"r"], face="dominant", standard=standard).fields == expected
+
+
+@pytest.mark.parametrize("point", ["", "x" * 65, 1e-4])
+def test_a_point_that_cannot_be_one_is_refused(point: str) -> None:
+    with pytest.raises(ValueError, match="operating_point="):
+        checked_standard(None, point, 0.5)
+
+
+@pytest.mark.parametrize("prior", [0, 1, -0.5, float("nan"), "half", None])
+def test_a_prior_that_is_no_probability_is_refused(prior: float) -> None:
+    with pytest.raises(ValueError, match="prior="):
+        checked_standard(None, None, prior)
+
+
+def test_a_threshold_and_a_point_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="send threshold or operating_point, not both"):
+        checked_standard(0.5, "fmr-1e-3", 0.5)
 
 
 def test_an_unknown_face_rule_is_refused_with_the_known_ones() -> None:

@@ -17,6 +17,7 @@ from service.client import (
     ImageUnreadableError,
     NoFaceError,
     NotAnImageError,
+    OperatingPointUnavailableError,
     Problem,
     RequestRejected,
     SampleRejected,
@@ -44,6 +45,7 @@ def problem(code: str, status: int, **more: object) -> Problem:
         ("image_error", 422, ImageRejected),
         ("sample_error", 422, SampleRejected),
         ("digest_mismatch", 409, DigestMismatchError),
+        ("operating_point_unavailable", 422, OperatingPointUnavailableError),
         ("malformed_request", 400, RequestRejected),
         ("not_found", 404, RequestRejected),
         ("body_too_large", 413, RequestRejected),
@@ -62,6 +64,13 @@ def test_an_error_carries_all_that_the_problem_says(no_face: Problem) -> None:
     error = from_problem(no_face, retry_after_s=2.0)
     assert (error.status, error.code, error.request_id) == (422, "no_face", "r-2")
     assert (error.image, error.n_faces, error.retry_after_s) == ("probe", 0, 2.0)
+
+
+def test_a_point_that_is_not_there_comes_with_those_that_are(no_face: Problem) -> None:
+    error = from_problem(problem("operating_point_unavailable", 422, available=["fmr-1e-2", "fmr-1e-3"]))
+    assert error.available == ("fmr-1e-2", "fmr-1e-3")
+    assert isinstance(error, RequestRejected)
+    assert from_problem(no_face).available is None
 
 
 def test_an_errors_text_says_what_happened_and_how_to_find_it_in_the_log(no_face: Problem) -> None:

@@ -28,7 +28,11 @@ def test_two_photos_of_one_person_are_the_same_person(ask: Ask, photo: Photo, em
     direct = embedder.verify(photo("001-neutral"), photo("001-smiling"))
     assert answer.same is True
     assert answer.distance == pytest.approx(direct.distance, abs=1e-6)
-    assert (answer.threshold, answer.operating_point) == (0.6, "dlib-0.6")
+    assert answer.threshold == direct.threshold
+    assert answer.operating_point.model_dump() == direct.operating_point.model_dump()
+    assert answer.probability == pytest.approx(direct.probability, abs=1e-4)
+    assert answer.log_likelihood_ratio == pytest.approx(direct.log_likelihood_ratio, abs=1e-3)
+    assert answer.prior == direct.prior
     assert answer.model.digest == embedder.identity.digest
     assert (answer.probe.n_faces, answer.probe.choice) == (1, "dominant")
     assert answer.probe.box.width == pytest.approx(direct.probe.face.box.width, abs=0.01)
@@ -45,6 +49,22 @@ def test_photos_of_two_people_are_not(ask: Ask, photo: Photo) -> None:
 def test_a_threshold_of_the_callers_own_decides_and_is_told(ask: Ask, photo: Photo) -> None:
     answer = ask("verify", photo("001-neutral"), photo("001-smiling"), threshold=0.01)
     assert (answer.same, answer.threshold, answer.operating_point) == (False, 0.01, None)
+
+
+@pytest.mark.parametrize("asked", ["fmr-1e-4", "fmr=1e-4"])
+def test_a_point_and_a_prior_of_the_callers_choice_are_in_every_answer(
+    ask: Ask, photo: Photo, embedder: FaceEmbedder, asked: str
+) -> None:
+    standard = {"operating_point": asked, "prior": 0.125}
+    point = next(point for point in embedder.card.operating_points if point.name == "fmr-1e-4")
+    alone = ask("verify", photo("001-neutral"), photo("001-smiling"), **standard)
+    (among_many,) = ask("verify_many", photo("001-neutral"), [photo("001-smiling")], **standard).results
+    probe, reference = (ask("embed", photo(name)) for name in ("001-neutral", "001-smiling"))
+    stored = ask("compare", probe, [reference], **standard)
+    for answer in (alone, among_many.verdict, stored):
+        assert (answer.threshold, answer.operating_point.name, answer.prior) == (point.threshold, "fmr-1e-4", 0.125)
+    assert among_many.verdict.probability == pytest.approx(alone.probability, abs=1e-3)
+    assert stored.results[0].probability == pytest.approx(alone.probability, abs=1e-3)
 
 
 def test_a_face_rule_of_the_callers_own_is_followed_and_told(ask: Ask, two_people: bytes, photo: Photo) -> None:
@@ -94,7 +114,7 @@ def test_embeddings_are_as_far_apart_as_their_photos(ask: Ask, photo: Photo) -> 
     assert [result.same for result in answer.results] == [True, False]
     verdict = ask("verify", photo("001-neutral"), photo("001-smiling"))
     assert answer.results[0].distance == pytest.approx(verdict.distance, abs=1e-5)
-    assert (answer.threshold, answer.operating_point) == (0.6, "dlib-0.6")
+    assert (answer.threshold, answer.operating_point) == (verdict.threshold, verdict.operating_point)
 
 
 def test_an_embedding_that_was_stored_as_json_can_be_compared_later(ask: Ask, photo: Photo) -> None:
@@ -124,9 +144,13 @@ def test_the_model_says_what_it_is(ask: Ask, embedder: FaceEmbedder) -> None:
         embedder.identity.digest,
         embedder.identity.card_digest,
     )
-    (point,) = model.operating_points
-    assert (point.name, point.threshold, point.fmr, point.fnmr) == ("dlib-0.6", 0.6, None, None)
-    assert model.default_point == "dlib-0.6"
+    card = embedder.card
+    assert [point.model_dump() for point in model.operating_points] == [
+        point.model_dump() for point in card.operating_points
+    ]
+    assert model.default_point == card.default_point
+    assert model.calibration.data.population == card.calibration.data.population
+    assert model.calibration.log_likelihood_ratio.slope == card.calibration.log_likelihood_ratio.slope
     assert "CC0" in model.provenance.license
     assert model.limits
 

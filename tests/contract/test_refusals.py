@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from embedder import DigestMismatch, SampleError
+from embedder import DigestMismatch, OperatingPointUnavailable, SampleError
 from service import problems
 from service.client import (
     BusyError,
@@ -25,6 +25,7 @@ from service.client import (
     ImageUnreadableError,
     NoFaceError,
     NotAnImageError,
+    OperatingPointUnavailableError,
     RequestRejected,
     Retry,
     SeveralFacesError,
@@ -111,6 +112,23 @@ def test_an_embedding_of_another_model(ask: Ask, photo: Photo) -> None:
     assert facts(error) == (409, "digest_mismatch", None, None)
 
 
+def test_a_point_that_the_model_does_not_have_is_refused_with_those_it_has(ask: Ask, photo: Photo) -> None:
+    pair = photo("001-neutral"), photo("001-smiling")
+    error = refused(ask, OperatingPointUnavailableError, "verify", *pair, operating_point="fmr=1e-9")
+    assert facts(error) == (422, "operating_point_unavailable", None, None)
+    assert error.available == tuple(point.name for point in ask("model").operating_points)
+    vector = [0.1] * 128
+    digest = ask("model").digest
+    named = {"model_digest": digest, "operating_point": "strict"}
+    assert refused(ask, OperatingPointUnavailableError, "compare", vector, [vector], **named).available
+
+
+def test_a_threshold_and_a_point_at_once_are_refused_before_anything_is_sent(ask: Ask, photo: Photo) -> None:
+    pair = photo("001-neutral"), photo("001-smiling")
+    with pytest.raises(ValueError, match="not both"):
+        ask("verify", *pair, threshold=0.5, operating_point="fmr-1e-3")
+
+
 def test_an_answer_of_embed_is_not_compared_under_another_digest(ask: Ask, photo: Photo) -> None:
     answer = ask("embed", photo("001-neutral"))
     error = refused(ask, DigestMismatchError, "compare", answer, [answer], model_digest=OTHER_DIGEST)
@@ -130,8 +148,9 @@ def test_a_wrong_path_in_the_address_is_told_as_such(url: str) -> None:
     assert (caught.value.status, caught.value.code) == (404, "not_found")
 
 
-def test_every_error_of_images_and_embeddings_that_the_service_has_is_a_class_here() -> None:
-    theirs = {kind.code for kind in problems.TABLE if issubclass(kind, SampleError | DigestMismatch)}
+def test_every_error_of_images_embeddings_and_points_that_the_service_has_is_a_class_here() -> None:
+    kinds = SampleError | DigestMismatch | OperatingPointUnavailable
+    theirs = {kind.code for kind in problems.TABLE if issubclass(kind, kinds)}
     assert theirs == set(errors.KINDS)
 
 

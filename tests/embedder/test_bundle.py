@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder import BundleError, load
+from embedder import BundleError, OperatingPoint, load
 from embedder.weights.bundle import BUILT_IN, CARD_FILE, WEIGHTS_FILE, read_bundle, write_bundle
 
 
@@ -24,8 +24,18 @@ def test_the_built_in_card_says_what_must_be_said() -> None:
     card = read_bundle(BUILT_IN).card
     assert card.provenance.license == "CC0-1.0"
     assert any("photo of a photo" in limit for limit in card.limits)
-    point = card.point(card.default_point)
-    assert (point.name, point.threshold, point.fmr, point.fnmr) == ("dlib-0.6", 0.6, None, None)
+    assert [point.name for point in card.operating_points] == ["fmr-1e-2", "fmr-1e-3", "fmr-1e-4", "fmr-1e-5"]
+    assert card.default_point == "fmr-1e-3"
+    assert card.calibration.data.population
+
+
+@pytest.mark.parametrize("point", read_bundle(BUILT_IN).card.operating_points, ids=lambda point: point.name)
+def test_each_built_in_point_keeps_what_its_name_claims(point: OperatingPoint) -> None:
+    claimed = float(point.name.removeprefix("fmr-"))
+    low, high = point.fmr_interval
+    assert low <= point.fmr <= min(high, claimed)
+    assert point.fnmr_interval[0] <= point.fnmr <= point.fnmr_interval[1]
+    assert point.fmr * point.n_impostor >= 10  # fewer false matches would carry no rate
 
 
 def test_a_copied_bundle_is_the_same_model(copy: Path) -> None:
@@ -42,12 +52,14 @@ def test_the_card_digest_covers_what_the_digest_does_not(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"operating_points": []}, "without an operating point cannot be served"),
+        ({"operating_points": []}, "none of"),
+        ({"default_point": None}, "none of"),
+        ({"calibration": {"model_digest": "sha256:" + "0" * 64}}, "calibration"),
         ({"default_point": "fmr-1e-9"}, "none of"),
         ({"unknown": 1}, "unknown"),
         ({"name": "Not A Name"}, "name"),
         ({"metric": "cosine"}, "metric"),
-        ({"digest": "sha256:" + "0" * 64}, "altered"),
+        ({"digest": "sha256:" + "0" * 64}, "altered|other weights"),
         ({"alignment": {"chip_size_px": 150, "points": [[1, 2]] * 5, "landmark_offset_px": 0}}, "altered"),
         ({"weights_sha256": "sha256:" + "0" * 64}, "altered"),
     ],
@@ -56,6 +68,18 @@ def test_an_altered_card_is_refused(copy: Path, facts: dict[str, object], reason
     alter_card(copy, **facts)
     with pytest.raises(BundleError, match=reason):
         load(copy)
+
+
+def test_a_calibration_of_other_weights_is_refused(copy: Path) -> None:
+    calibration = json.loads((copy / CARD_FILE).read_text())["calibration"]
+    alter_card(copy, calibration=calibration | {"model_digest": "sha256:" + "0" * 64})
+    with pytest.raises(BundleError, match="made for other weights"):
+        load(copy)
+
+
+def test_a_bundle_that_was_not_calibrated_yet_is_loaded(copy: Path) -> None:
+    alter_card(copy, operating_points=[], default_point=None, calibration=None)
+    assert load(copy).card.operating_points == ()
 
 
 def test_two_points_of_one_name_are_refused(copy: Path) -> None:

@@ -1,6 +1,8 @@
 """The `visavis` command as a process: verdicts, exit statuses, JSON."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from embedder import FaceEmbedder
+from embedder.commands.rates import percent, rate_in_words
+from embedder.weights.bundle import BUILT_IN, CARD_FILE
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 
@@ -21,7 +27,32 @@ def test_the_same_person_is_exit_status_0(examples: Path) -> None:
     done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg")
     assert (done.returncode, done.stderr) == (0, "")
     assert "The same person." in done.stdout
-    assert "below the threshold 0.6" in done.stdout
+    assert "below the threshold" in done.stdout
+
+
+def test_a_verdict_is_told_with_its_point_its_rates_and_its_probability(examples: Path, embedder: FaceEmbedder) -> None:
+    point = embedder.card.operating_points[2]
+    words = ("--operating-point", "fmr=1e-4", "--prior", "0.25")
+    told = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", *words).stdout
+    assert re.search(rf"point +{point.name}\n", told)
+    assert f"below the threshold {point.threshold:g}" in told
+    assert f"FMR          {rate_in_words(point.fmr, point.fmr_interval)}: two people taken for one" in told
+    assert re.search(r"FNMR +[\d.]+% \(95% interval [\d.]+% to [\d.]+%\): one person taken for two", told)
+    assert re.search(r"probability +[\d.]+% that it is one person \(prior 0.25, log-likelihood ratio \+[\d.]+\)", told)
+
+
+def test_a_point_that_is_not_there_is_trouble_told_in_one_line(examples: Path) -> None:
+    pair = (examples / "001-neutral.jpg", examples / "001-smiling.jpg")
+    done = visavis("verify", *pair, "--operating-point", "fmr=1e-9")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "it has fmr-1e-2" in done.stderr
+
+
+@pytest.mark.parametrize("prior", ["0", "1", "nan", "half"])
+def test_a_prior_that_is_no_probability_is_wrong_words(examples: Path, prior: str) -> None:
+    done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--prior", prior)
+    assert done.returncode == 2
+    assert "Invalid value for '--prior'" in done.stderr
 
 
 def test_different_persons_are_exit_status_1(examples: Path) -> None:
@@ -49,7 +80,14 @@ def test_wrong_words_are_exit_status_2(words: list[str]) -> None:
 def test_verify_json_has_the_keys_that_programs_rely_on(examples: Path) -> None:
     done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--json", "--face", "only")
     answer = json.loads(done.stdout)
-    assert list(answer) == ["same", "distance", "threshold", "operating_point", "probe", "reference", "model"]
+    assert set(answer) == {"same", "distance", "threshold", "operating_point", "probe", "reference", "model"} | {
+        "probability",
+        "log_likelihood_ratio",
+        "prior",
+    }
+    assert answer["operating_point"]["threshold"] == answer["threshold"]
+    assert len(answer["operating_point"]["fmr_interval"]) == 2
+    assert 0.5 == answer["prior"] < answer["probability"]
     assert answer["same"] is (answer["distance"] < answer["threshold"]) is True
     assert (answer["probe"]["choice"], answer["probe"]["n_faces"]) == ("only", 1)
     assert len(answer["reference"]["landmarks"]) == 5
@@ -103,7 +141,51 @@ def test_faces_are_counted_in_words(tmp_path: Path, examples: Path) -> None:
 
 def test_the_card_is_shown_with_its_warning() -> None:
     assert "does not tell a live face" in visavis("model").stdout.lower()
-    assert json.loads(visavis("model", "--json").stdout)["default_point"] == "dlib-0.6"
+    assert json.loads(visavis("model", "--json").stdout)["default_point"] == "fmr-1e-3"
+
+
+def test_the_card_is_shown_with_its_points_and_the_photos_behind_them(embedder: FaceEmbedder) -> None:
+    told, data = visavis("model").stdout, embedder.card.calibration.data
+    assert re.search(r"point +fmr-1e-3: same person below [\d.]+ \(default\)\n +FMR +[\d.]+% \(95% interval", told)
+    assert f"{data.name}: {data.n_identities:,} people, {data.n_images:,} images" in told
+    assert data.population in told
+    for point in embedder.card.operating_points:
+        assert f"{point.n_impostor:,} comparisons" in told
+
+
+def uncalibrated(folder: Path, *points: dict[str, object]) -> Path:
+    """A bundle of the built-in weights with other points, the last one its default, and no calibration."""
+    bundle = Path(shutil.copytree(BUILT_IN, folder / "bundle"))
+    card = json.loads((bundle / CARD_FILE).read_text())
+    facts = {"operating_points": points, "default_point": points[-1]["name"] if points else None, "calibration": None}
+    (bundle / CARD_FILE).write_text(json.dumps(card | facts))
+    return bundle
+
+
+def test_a_card_without_points_says_so_and_what_to_do(tmp_path: Path, examples: Path) -> None:
+    bundle = uncalibrated(tmp_path)
+    assert "visavis calibrate" in visavis("model", "--model", bundle).stdout
+    done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--model", bundle)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "visavis calibrate" in done.stderr
+
+
+def test_a_point_that_was_not_measured_and_a_card_without_calibration_are_told_as_such(
+    tmp_path: Path, examples: Path
+) -> None:
+    bundle = uncalibrated(tmp_path, {"name": "own", "threshold": 0.6, "fmr": None, "fnmr": None, "note": "A guess."})
+    done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--model", bundle)
+    assert done.returncode == 0
+    assert "FMR          not measured" in done.stdout
+    assert "this model was not calibrated" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.01, "1%"), (9.96e-6, "0.001%"), (0.0702, "7%"), (0.2662, "27%"), (0.99966, "99.966%"), (0, "0%"), (1, "100%")],
+)
+def test_a_share_is_told_with_two_digits_to_the_nearer_end(share: float, words: str) -> None:
+    assert percent(share) == words
 
 
 def test_import_dlib_makes_a_bundle_that_verify_takes(examples: Path, tmp_path: Path) -> None:

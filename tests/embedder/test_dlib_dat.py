@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from embedder import BundleError, DlibFileError
-from embedder.weights.bundle import BUILT_IN, CARD_FILE, WEIGHTS_FILE
+from embedder.weights.bundle import BUILT_IN, CARD_FILE, WEIGHTS_FILE, read_bundle
 from embedder.weights.dlib_bundle import import_dlib
-from embedder.weights.dlib_dat import FILE_BYTES, FILE_SHA256, parse, read_dlib_file
+from embedder.weights.dlib_dat import FILE_BYTES, FILE_SHA256, MEAN, parse, read_dlib_file
 from embedder.weights.dlib_stream import DlibStream
 
 STRUCTURE_END = 400  # bytes: the loss header, the versions and the input layer lie before this
+N_PARAMETERS = 5_614_592
 PAYLOAD_SHA256 = "da8c7bffdc82bca7f8ab70340724a5f3182ee3e2ca3183f9d08266fa6ab7794f"
 
 
@@ -42,7 +43,7 @@ def test_the_tensors_are_those_of_the_file_in_its_order(dat_file: Path) -> None:
         # the last layer lies in the file as (inputs, outputs)
         payload.update((tensor[:, :, 0, 0].T if name.startswith("head") else tensor).tobytes())
     assert payload.hexdigest() == PAYLOAD_SHA256
-    assert sum(tensor.size for tensor in tensors.values()) == 5_614_592
+    assert sum(tensor.size for tensor in tensors.values()) == N_PARAMETERS
     assert np.allclose(tensors["backbone.stem.affine.scale"][:2], [12.166323, 10.559221])
     assert np.allclose(
         tensors["head.projection.weight"][:4, 0, 0, 0], [-0.00674625, -0.01018923, 0.00524825, -0.00022101]
@@ -53,6 +54,13 @@ def test_made_again_the_bundle_is_byte_for_byte_the_one_that_travels(dat_file: P
     import_dlib(dat_file, tmp_path / "bundle")
     for name in (WEIGHTS_FILE, CARD_FILE):
         assert (tmp_path / "bundle" / name).read_bytes() == (BUILT_IN / name).read_bytes()
+
+
+def test_what_the_reader_knows_of_the_file_is_what_the_built_in_card_says() -> None:
+    card = read_bundle(BUILT_IN).card
+    assert card.preprocessing.mean == MEAN
+    assert card.provenance.source_sha256 == FILE_SHA256
+    assert card.provenance.stored_parameters == N_PARAMETERS
 
 
 def test_a_bundle_is_never_written_over_another(dat_file: Path, tmp_path: Path) -> None:

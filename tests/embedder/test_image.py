@@ -25,7 +25,7 @@ def half_red() -> Image.Image:
     return picture
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
 def test_every_format_named_is_read(kind: str) -> None:
     picture = read(encoded(half_red(), kind), LIMITS)
     assert (picture.mode, picture.size) == ("RGB", (40, 20))
@@ -38,6 +38,11 @@ def test_every_format_named_is_read(kind: str) -> None:
 def test_every_mode_of_png_becomes_rgb(mode: str) -> None:
     picture = half_red().convert("L" if mode == "I;16" else mode).convert(mode)
     assert read(encoded(picture, "PNG"), LIMITS).mode == "RGB"
+
+
+def test_a_grey_pgm_is_read_with_its_values() -> None:
+    grey = Image.fromarray(np.array([[0, 100, 255]], np.uint8))
+    assert np.asarray(read(encoded(grey, "PPM"), LIMITS))[0, :, 0].tolist() == [0, 100, 255]
 
 
 def test_cmyk_becomes_rgb_with_its_colours() -> None:
@@ -107,7 +112,7 @@ def test_what_is_no_image_is_refused(data: bytes) -> None:
         read(data, LIMITS)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM"])
 def test_a_truncated_image_is_refused(kind: str) -> None:
     noise = Image.fromarray(np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8))
     data = encoded(noise, kind)
@@ -117,7 +122,7 @@ def test_a_truncated_image_is_refused(kind: str) -> None:
 
 def test_damaged_images_never_raise_anything_but_our_own_errors() -> None:
     rng = np.random.default_rng(6)
-    originals = [encoded(half_red(), kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")]
+    originals = [encoded(half_red(), kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM")]
     n_refused = 0
     for round_ in range(300):
         data = bytearray(originals[round_ % len(originals)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from embedder import BundleError, FaceEmbedder
+from embedder import BundleError, FaceEmbedder, load
 from embedder.backbones.dlib_resnet import ConvAffine, add_padded
 from embedder.backbones.registry import build_backbone
 from embedder.head import Head
@@ -116,21 +116,27 @@ def test_padded_addition_treats_each_map_as_zero_beyond_its_extent() -> None:
     assert total[0, :, 1, 1].tolist() == [1, 0]
 
 
-def net(*, mirror: bool = False, input_size_px: int = 150) -> EmbeddingNet:
+def net(*, input_size_px: int = 150) -> EmbeddingNet:
     """The built-in network under a card that says something else of its input."""
     card = read_bundle(BUILT_IN).card
-    architecture = card.architecture.model_copy(update={"mirror": mirror})
     preprocessing = card.preprocessing.model_copy(update={"input_size_px": input_size_px})
-    network = EmbeddingNet(architecture, preprocessing)
+    network = EmbeddingNet(card.architecture, preprocessing)
     network.load_state_dict(build_network(read_bundle(BUILT_IN)).state_dict())
     return network.eval()
 
 
-def test_a_mirroring_network_gives_the_mean_over_the_chip_and_its_mirror_image() -> None:
-    chip = pattern()[None]
-    (plain,), (turned,) = run(net(), chip), run(net(), chip[:, :, ::-1])
-    (mirrored,) = run(net(mirror=True), chip)
-    assert np.abs(mirrored - (plain + turned) / 2).max() < TOLERANCE
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_face_is_embedded_as_the_mean_over_chip_and_mirror_image_where_the_card_says_so(*, mirror: bool) -> None:
+    embedder, chips = load(mirror=mirror), np.stack([pattern(), constant(90)])
+    plain, turned = (embedder.embed_chips(each) for each in (chips, chips[:, :, ::-1]))
+    expected = (plain + turned) / 2 if mirror else plain
+    assert np.abs(embedder.embed_faces(chips) - expected).max() < TOLERANCE
+
+
+def test_two_faces_in_one_batch_are_embedded_as_they_are_alone(embedder: FaceEmbedder) -> None:
+    chips = np.stack([pattern(), constant(90), constant(200)])
+    alone = np.concatenate([embedder.embed_faces(chip[None]) for chip in chips])
+    assert np.abs(embedder.embed_faces(chips) - alone).max() < TOLERANCE
 
 
 def test_a_network_that_wants_another_size_resizes_inside() -> None:

@@ -11,7 +11,17 @@ import pytest
 from PIL import Image
 
 import embedder as door
-from embedder import Comparison, DigestMismatch, FaceEmbedder, Limits, NoFace, NotAnImage, SeveralFaces, load
+from embedder import (
+    Comparison,
+    DigestMismatch,
+    FaceEmbedder,
+    Limits,
+    NoFace,
+    NotAnImage,
+    OperatingPointUnavailable,
+    SeveralFaces,
+    load,
+)
 from embedder.errors import ImageTooLarge
 
 PEOPLE = ("001", "005", "021", "041")
@@ -40,14 +50,18 @@ def plain_picture() -> bytes:
 def test_one_person_neutral_and_smiling_is_the_same_person(embedder: FaceEmbedder, examples: Path, person: str) -> None:
     comparison = embedder.verify(photo(examples, f"{person}-neutral"), photo(examples, f"{person}-smiling"))
     assert comparison.same
-    assert comparison.distance < comparison.threshold == 0.6
-    assert comparison.operating_point == "dlib-0.6"
-    assert comparison.model == embedder.identity
+    assert comparison.distance < comparison.threshold == comparison.operating_point.threshold
+    assert comparison.operating_point.name == embedder.card.default_point
+    assert comparison.probability > 0.5
+    assert comparison.log_likelihood_ratio > 0
+    assert (comparison.prior, comparison.model) == (0.5, embedder.identity)
 
 
 @pytest.mark.parametrize(("one", "other"), [("001", "005"), ("005", "021"), ("021", "041"), ("041", "001")])
 def test_two_people_are_different(embedder: FaceEmbedder, examples: Path, one: str, other: str) -> None:
-    assert not embedder.verify(photo(examples, f"{one}-neutral"), photo(examples, f"{other}-neutral")).same
+    comparison = embedder.verify(photo(examples, f"{one}-neutral"), photo(examples, f"{other}-neutral"))
+    assert not comparison.same
+    assert comparison.probability < 0.5
 
 
 def test_a_photo_is_at_distance_zero_from_itself_and_order_does_not_matter(
@@ -62,6 +76,50 @@ def test_a_photo_is_at_distance_zero_from_itself_and_order_does_not_matter(
 def test_a_threshold_of_the_callers_own_belongs_to_no_point(embedder: FaceEmbedder, examples: Path) -> None:
     comparison = embedder.verify(photo(examples, "001-neutral"), photo(examples, "001-smiling"), threshold=0.1)
     assert (comparison.same, comparison.threshold, comparison.operating_point) == (False, 0.1, None)
+
+
+def test_a_point_and_a_prior_of_the_callers_choice_are_in_the_answer(embedder: FaceEmbedder, examples: Path) -> None:
+    pair = photo(examples, "001-neutral"), photo(examples, "001-smiling")
+    usual, asked = embedder.verify(*pair), embedder.verify(*pair, operating_point="fmr=1e-4", prior=0.001)
+    assert asked.operating_point is embedder.card.operating_points[2]
+    assert (asked.threshold, asked.prior) == (asked.operating_point.threshold, 0.001)
+    assert asked.log_likelihood_ratio == pytest.approx(usual.log_likelihood_ratio, abs=1e-3)
+    assert asked.probability < usual.probability
+
+
+def test_a_point_that_is_not_there_is_told_before_any_image_is_read(embedder: FaceEmbedder) -> None:
+    with pytest.raises(OperatingPointUnavailable, match="fmr=1e-9"):
+        embedder.verify(b"no image", b"none either", operating_point="fmr=1e-9")
+    with pytest.raises(OperatingPointUnavailable):
+        embedder.compare(np.zeros(128), [], model_digest=embedder.card.digest, operating_point="strict")
+
+
+def test_without_mirrored_chips_it_is_another_model_which_has_no_points(examples: Path) -> None:
+    plain = load(mirror=not load().card.architecture.mirror)
+    pair = photo(examples, "001-neutral"), photo(examples, "001-smiling")
+    assert plain.card.digest != load().card.digest
+    with pytest.raises(OperatingPointUnavailable, match="run visavis calibrate"):
+        plain.verify(*pair)
+    comparison = plain.verify(*pair, threshold=0.6)
+    assert (comparison.same, comparison.probability, comparison.operating_point) == (True, None, None)
+
+
+def test_the_mirror_that_the_card_has_anyway_changes_nothing() -> None:
+    card = load().card
+    assert load(mirror=card.architecture.mirror).card == card
+
+
+def test_a_chip_is_what_its_embedding_is_made_of(embedder: FaceEmbedder, examples: Path) -> None:
+    chip, embedding = (work(photo(examples, "001-neutral")) for work in (embedder.chip, embedder.embed))
+    assert chip.sample == embedding.sample
+    assert np.allclose(embedder.embed_faces(chip.pixels[None])[0], embedding.vector, atol=1e-5)
+
+
+def test_a_chip_is_cut_of_the_face_that_is_meant_or_refused(embedder: FaceEmbedder, examples: Path) -> None:
+    both = side_by_side(examples, "001-neutral", "005-neutral")
+    assert embedder.chip(both, face="largest").sample.choice == "largest"
+    with pytest.raises(SeveralFaces):
+        embedder.chip(both)
 
 
 @pytest.mark.parametrize("threshold", [0, -1, float("nan")])
@@ -123,8 +181,11 @@ def test_stored_embeddings_compare_as_the_photos_do(embedder: FaceEmbedder, exam
     one, other = photo(examples, "001-neutral"), photo(examples, "001-smiling")
     stored = [embedder.embed(image) for image in (one, other)]
     found = embedder.compare(stored[0].vector, [stored[1].vector], model_digest=stored[0].model.digest)
-    assert found.distances[0] == pytest.approx(embedder.verify(one, other).distance, abs=1e-5)
-    assert (found.threshold, found.operating_point) == (0.6, "dlib-0.6")
+    alone = embedder.verify(one, other)
+    (result,) = found.results
+    assert result.distance == pytest.approx(alone.distance, abs=1e-5)
+    assert result.probability == pytest.approx(alone.probability, abs=1e-3)
+    assert (found.threshold, found.operating_point, found.prior) == (alone.threshold, alone.operating_point, 0.5)
 
 
 def test_embeddings_of_another_model_are_refused(embedder: FaceEmbedder) -> None:

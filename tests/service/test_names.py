@@ -4,7 +4,7 @@ import pytest
 
 from service.hints import meant_by, shown, unknown_name
 
-PAIR = ("probe", "reference", "face", "threshold")
+PAIR = ("probe", "reference", "face", "threshold", "operating_point", "prior")
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ PAIR = ("probe", "reference", "face", "threshold")
         ("target_image", "reference"),
         ("refernce", "reference"),
         ("treshold", "threshold"),
+        ("operating-point", "operating_point"),
+        ("fmr", "operating_point"),
         ("references", "reference"),
         ("image", "probe"),
         ("xyz", None),
@@ -32,4 +34,4 @@ def test_what_is_meant_depends_on_the_route() -> None:
 def test_an_unknown_name_is_shown_short_and_escaped() -> None:
     assert shown("x" * 1000) == "'" + "x" * 40 + "...'"
     assert "\n" not in unknown_name("part", "a\nb\u202e", PAIR)
-    assert "probe, reference, face, threshold" in unknown_name("part", "a", PAIR)
+    assert "probe, reference, face, threshold, operating_point, prior" in unknown_name("part", "a", PAIR)

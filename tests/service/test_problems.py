@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder, ModelError, NoFace, VisavisError
+from embedder import FaceEmbedder, ModelError, NoFace, OperatingPointUnavailable, VisavisError
 from service import problems
 from service.app import create_app
 from service.problems import TABLE, KnownError, kind_of, problem_of
@@ -64,6 +64,7 @@ def test_the_page_of_errors_has_an_anchor_for_every_type(client: TestClient) -> 
 def test_what_a_problem_does_not_know_is_left_out() -> None:
     assert problem_of(Busy()).model_dump(exclude_unset=True).keys() == {"type", "title", "status", "detail", "code"}
     assert problem_of(NoFace(), "id").model_dump(exclude_unset=True)["n_faces"] == 0
+    assert problem_of(OperatingPointUnavailable(None, {})).model_dump(exclude_unset=True)["available"] == []
 
 
 @pytest.mark.parametrize("error", [ModelError(PERSONAL), KeyError(PERSONAL)])

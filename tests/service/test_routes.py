@@ -8,8 +8,10 @@ import pytest
 from odd_images import plain, two_faces
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder
+from embedder import FaceEmbedder, load
+from service.app import create_app
 from service.client import ModelResponse
+from service.settings import Settings
 from service.wire import CompareResponse, EmbeddingResponse, FacesResponse, VerifyManyResponse, VerifyResponse
 
 
@@ -27,8 +29,9 @@ def test_two_photos_of_one_person_are_the_same(client: TestClient, photos: dict[
     verdict = VerifyResponse.model_validate_json(answer.content)
     assert answer.status_code == 200
     assert verdict.same
-    assert verdict.distance < verdict.threshold == 0.6
-    assert verdict.operating_point == "dlib-0.6"
+    assert verdict.distance < verdict.threshold == verdict.operating_point.threshold
+    assert verdict.operating_point.name == "fmr-1e-3"
+    assert verdict.prior == 0.5 < verdict.probability
     assert verdict.probe.n_faces == verdict.reference.n_faces == 1
     assert verdict.timings_ms.total >= verdict.timings_ms.embed > 0
 
@@ -58,6 +61,47 @@ def test_a_threshold_of_the_callers_decides_and_no_point_is_named(client: TestCl
     pair = _pair(photos, "001-neutral", "001-smiling")
     strict = client.post("/v1/verify", files=pair, data={"threshold": "0.01"}).json()
     assert (strict["same"], strict["threshold"], strict["operating_point"]) == (False, 0.01, None)
+
+
+def test_a_point_is_answered_with_its_threshold_rates_and_intervals(
+    client: TestClient, photos: dict[str, bytes], embedder: FaceEmbedder
+) -> None:
+    pair = _pair(photos, "001-neutral", "001-smiling")
+    answer = client.post("/v1/verify", files=pair, data={"operating_point": "fmr-1e-4", "prior": "0.01"}).json()
+    (point,) = (point for point in embedder.card.operating_points if point.name == "fmr-1e-4")
+    assert answer["operating_point"] == point.model_dump(mode="json")
+    assert None not in answer["operating_point"].values()
+    assert (answer["threshold"], answer["prior"]) == (point.threshold, 0.01)
+    found = embedder.verify(*pair.values(), operating_point="fmr-1e-4", prior=0.01)
+    assert answer["probability"] == pytest.approx(found.probability, abs=1e-4)
+    assert answer["log_likelihood_ratio"] == pytest.approx(found.log_likelihood_ratio, abs=1e-3)
+
+
+def test_a_point_stricter_than_all_is_refused_with_the_list_of_those_there_are(
+    client: TestClient, photos: dict[str, bytes], embedder: FaceEmbedder
+) -> None:
+    pair = _pair(photos, "001-neutral", "001-smiling")
+    answer = client.post("/v1/verify", files=pair, data={"operating_point": "fmr=1e-9"})
+    names = [point.name for point in embedder.card.operating_points]
+    assert (answer.status_code, answer.json()["code"]) == (422, "operating_point_unavailable")
+    assert answer.json()["available"] == names
+    assert all(name in answer.json()["detail"] for name in names)
+
+
+def test_a_card_without_points_serves_requests_that_give_a_threshold(photos: dict[str, bytes]) -> None:
+    bare = load(mirror=not load().card.architecture.mirror)
+    assert bare.card.operating_points == ()
+    with TestClient(create_app(Settings(), bare)) as client:
+        pair = _pair(photos, "001-neutral", "001-smiling")
+        refused = client.post("/v1/verify", files=pair)
+        assert (refused.status_code, refused.json()["available"]) == (422, [])
+        assert "give a threshold" in refused.json()["detail"]
+        answer = VerifyResponse.model_validate_json(
+            client.post("/v1/verify", files=pair, data={"threshold": "0.6"}).content
+        )
+        assert answer.same
+        assert (answer.operating_point, answer.probability, answer.log_likelihood_ratio) == (None, None, None)
+        assert ModelResponse.model_validate_json(client.get("/v1/model").content).default_point is None
 
 
 def test_the_face_rule_is_obeyed_and_told(client: TestClient, photos: dict[str, bytes]) -> None:
@@ -91,6 +135,15 @@ def test_a_threshold_of_the_callers_leaves_the_point_null_in_many(client: TestCl
         "/v1/verify/many", files=_pair(photos, "001-neutral", "001-smiling"), data={"threshold": "0.5"}
     )
     assert answer.json()["results"][0]["verdict"]["operating_point"] is None
+
+
+def test_a_point_and_a_prior_hold_for_each_of_many(client: TestClient, photos: dict[str, bytes]) -> None:
+    references = [("reference", photos[name]) for name in ("001-smiling", "005-neutral")]
+    asked = {"operating_point": "fmr=1e-4", "prior": "0.01"}
+    answer = client.post("/v1/verify/many", files=[("probe", photos["001-neutral"]), *references], data=asked)
+    verdicts = [result.verdict for result in VerifyManyResponse.model_validate_json(answer.content).results]
+    assert {(verdict.operating_point.name, verdict.prior) for verdict in verdicts} == {("fmr-1e-4", 0.01)}
+    assert verdicts[0].probability > verdicts[1].probability
 
 
 def test_sixteen_references_are_taken(client: TestClient, photos: dict[str, bytes]) -> None:
@@ -128,8 +181,19 @@ def test_embeddings_of_one_person_compare_as_the_photos_do(client: TestClient, p
     compared = CompareResponse.model_validate_json(client.post("/v1/embeddings/compare", json=question).content)
     assert [result.same for result in compared.results] == [True, True, False]
     assert compared.results[0].distance == 0
-    photos_apart = client.post("/v1/verify", files=_pair(photos, "001-neutral", "001-smiling")).json()["distance"]
-    assert compared.results[1].distance == pytest.approx(photos_apart, abs=1e-5)
+    of_photos = client.post("/v1/verify", files=_pair(photos, "001-neutral", "001-smiling")).json()
+    assert compared.results[1].distance == pytest.approx(of_photos["distance"], abs=1e-5)
+    assert compared.results[1].probability == pytest.approx(of_photos["probability"], abs=1e-3)
+    assert compared.threshold == of_photos["threshold"]
+
+
+def test_a_point_and_a_prior_hold_for_embeddings(client: TestClient, embedder: FaceEmbedder) -> None:
+    question = {"probe": [0.1] * 128, "references": [[0.1] * 128], "model_digest": embedder.identity.digest}
+    answer = client.post("/v1/embeddings/compare", json={**question, "operating_point": "fmr-1e-5", "prior": 0.2})
+    compared = CompareResponse.model_validate_json(answer.content)
+    assert (compared.operating_point.name, compared.prior) == ("fmr-1e-5", 0.2)
+    refused = client.post("/v1/embeddings/compare", json={**question, "operating_point": "fmr-1e-9"})
+    assert refused.json()["code"] == "operating_point_unavailable"
 
 
 def test_the_model_is_told_by_its_card_and_digests(client: TestClient, embedder: FaceEmbedder) -> None:

@@ -3,7 +3,6 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from embedder import FaceEmbedder
 from service import examples as told
 from service.wire import (
     CompareRequest,
@@ -46,9 +45,3 @@ def test_an_error_about_an_embedding_does_not_show_it() -> None:
     with pytest.raises(ValidationError) as caught:
         CompareRequest(probe=VECTOR[:-1], references=[VECTOR], model_digest="sha256:0")
     assert str(CHANNEL) not in str(caught.value)
-
-
-def test_the_examples_name_the_model_that_is_built_in(embedder: FaceEmbedder) -> None:
-    identity = embedder.identity
-    wanted = {"name": identity.name, "digest": identity.digest, "card_digest": identity.card_digest}
-    assert told.VERIFY_ANSWER["model"] == wanted

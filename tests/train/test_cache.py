@@ -1,0 +1,232 @@
+"""The cache of embeddings: what is saved is loaded, damage is told, and all that decides an embedding names a file."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from embedder import FaceEmbedder
+from embedder.types import EMBEDDING_SIZE as CHANNELS
+from train.evaluation.cache import (
+    CODE,
+    EMBEDDING_SIZE,
+    CacheError,
+    EmbeddingCache,
+    Outcomes,
+    code_digest,
+    open_cache,
+    settings_key,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def image(k: int) -> str:
+    return f"sha256:{k:064x}"
+
+
+def vector(k: int) -> np.ndarray:
+    return np.full(EMBEDDING_SIZE, k, np.float32)
+
+
+SOME: Outcomes = {image(1): vector(1), image(2): "no_face", image(3): vector(3)}
+
+
+def equal(found: Outcomes, expected: Outcomes) -> bool:
+    return found.keys() == expected.keys() and all(np.array_equal(found[key], expected[key]) for key in expected)
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def cache(tmp_path: Path, warnings: list[str]) -> EmbeddingCache:
+    return EmbeddingCache(tmp_path / "cache", "key", warnings.append)
+
+
+def file_of(cache: EmbeddingCache) -> Path:
+    return cache._file
+
+
+def test_an_embedding_has_as_many_channels_as_the_embedder_gives_it() -> None:
+    assert EMBEDDING_SIZE == CHANNELS
+
+
+def test_what_is_saved_is_loaded(cache: EmbeddingCache) -> None:
+    assert cache.load() == {}
+    cache.save(SOME)
+    assert equal(cache.load(), SOME)
+
+
+def test_what_is_saved_later_is_added(cache: EmbeddingCache) -> None:
+    cache.save(SOME)
+    cache.save({image(4): "several_faces"})
+    assert equal(cache.load(), SOME | {image(4): "several_faces"})
+
+
+def test_the_order_in_which_images_came_changes_no_byte(cache: EmbeddingCache) -> None:
+    cache.save(SOME)
+    first = file_of(cache).read_bytes()
+    file_of(cache).unlink()
+    cache.save(dict(reversed(SOME.items())))
+    assert file_of(cache).read_bytes() == first
+
+
+def test_each_key_has_a_file_of_its_own(cache: EmbeddingCache, warnings: list[str]) -> None:
+    cache.save(SOME)
+    assert EmbeddingCache(file_of(cache).parent, "other", warnings.append).load() == {}
+
+
+def test_only_the_owner_may_read_the_file(cache: EmbeddingCache) -> None:
+    cache.save(SOME)
+    assert file_of(cache).stat().st_mode & 0o777 == 0o600
+
+
+def told_and_begun_anew(cache: EmbeddingCache, warnings: list[str]) -> bool:
+    warnings.clear()
+    found = cache.load()
+    return not found and "is damaged; it is begun anew" in warnings[0] and not file_of(cache).exists()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10_000), st.integers(0, 7))
+def test_no_flipped_bit_passes_unseen(cache: EmbeddingCache, warnings: list[str], position: int, bit: int) -> None:
+    warnings.clear()
+    cache.save(SOME)
+    data = bytearray(file_of(cache).read_bytes())
+    data[position % len(data)] ^= 1 << bit
+    file_of(cache).write_bytes(data)
+    found = cache.load()
+    assert equal(found, {} if warnings else SOME)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+def test_a_file_that_ends_too_early_is_told_and_begun_anew(
+    cache: EmbeddingCache, warnings: list[str], share: float
+) -> None:
+    cache.save(SOME)
+    data = file_of(cache).read_bytes()
+    file_of(cache).write_bytes(data[: int(share * len(data))])
+    assert told_and_begun_anew(cache, warnings)
+    cache.save(SOME)
+    assert equal(cache.load(), SOME)
+
+
+def test_a_file_of_another_kind_is_told_and_begun_anew(cache: EmbeddingCache, warnings: list[str]) -> None:
+    with file_of(cache).open("wb") as file:
+        np.savez(file, records=np.zeros(3))
+    assert told_and_begun_anew(cache, warnings)
+    with file_of(cache).open("wb") as file:
+        np.save(file, np.zeros(3))
+    assert told_and_begun_anew(cache, warnings)
+
+
+def test_a_pickle_in_the_file_is_not_read(cache: EmbeddingCache, warnings: list[str]) -> None:
+    with file_of(cache).open("wb") as file:
+        np.savez(file, records=np.array([{"a": 1}], dtype=object))
+    assert told_and_begun_anew(cache, warnings)
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_no_other(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    cache.save(SOME)
+    monkeypatch.setattr(np, "savez", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.save({image(9): "no_face"})
+    assert equal(cache.load(), SOME)
+    assert list(file_of(cache).parent.iterdir()) == [file_of(cache)]
+
+
+def test_several_that_save_at_once_never_spoil_the_file(cache: EmbeddingCache, warnings: list[str]) -> None:
+    def save(first: int) -> None:
+        for k in range(first, first + 20):
+            cache.save({image(k): vector(k)})
+
+    threads = [threading.Thread(target=save, args=(1000 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = cache.load()
+    assert not warnings
+    assert equal(found, {key: vector(int(key[7:], 16)) for key in found})
+    assert list(file_of(cache).parent.iterdir()) == [file_of(cache)]
+
+
+def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path, warnings: list[str]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CacheError, match=r"file cannot be used: .*; give another folder, or none"):
+        EmbeddingCache(tmp_path / "file", "key", warnings.append)
+    (tmp_path / "key.npz").mkdir()
+    with pytest.raises(CacheError, match=r"key\.npz cannot be used: Is a directory"):
+        EmbeddingCache(tmp_path, "key", warnings.append).load()
+
+
+def test_model_and_face_choice_name_the_file(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    keys = {settings_key(model, face) for model in (image(1), image(2)) for face in ("center", "largest")}
+    assert len(keys) == 4
+    cache = open_cache(tmp_path, embedder, "center")
+    assert file_of(cache).stem == settings_key(embedder.card.digest, "center")
+
+
+def test_a_damaged_file_is_told_on_stderr(
+    tmp_path: Path, embedder: FaceEmbedder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = open_cache(tmp_path, embedder, "center")
+    file_of(cache).write_bytes(b"spoilt")
+    assert cache.load() == {}
+    told = capsys.readouterr()
+    assert "is damaged" in told.err
+    assert told.out == ""
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(ROOT / "embedder", tmp_path_factory.mktemp("code") / "embedder"))
+
+
+def test_all_the_code_that_is_named_is_there() -> None:
+    assert [name for name in CODE if not (ROOT / "embedder" / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alignment.py",
+        "image.py",
+        "detection/cascade.py",
+        "detection/choice.py",
+        "detection/mtcnn.safetensors",
+        "network.py",
+        "runtime/torch.py",
+    ],
+)
+def test_changed_code_or_weights_void_the_cache(code: Path, name: str) -> None:
+    before, content = code_digest(code), (code / name).read_bytes()
+    (code / name).write_bytes(content + b"\n")
+    assert code_digest(code) != before
+    (code / name).write_bytes(content)
+    assert code_digest(code) == before
+
+
+@pytest.mark.parametrize("name", ["commands/verify.py", "cli.py", "detection/MTCNN-LICENSE.txt"])
+def test_code_that_makes_no_embedding_does_not(code: Path, name: str) -> None:
+    before = code_digest(code)
+    (code / name).write_bytes((code / name).read_bytes() + b"\n")
+    assert code_digest(code) == before
+
+
+def test_a_new_file_of_such_code_voids_it(code: Path) -> None:
+    before = code_digest(code)
+    (code / "detection" / "another.py").touch()
+    assert code_digest(code) != before

@@ -1,0 +1,210 @@
+"""`visavis evaluate` from the command line to the answer, on real photos."""
+
+import json
+from pathlib import Path
+from shutil import copy
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from embedder.cli import main
+from embedder.weights.bundle import BUILT_IN
+
+
+@pytest.fixture(scope="module")
+def people(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four people with two photos each, in LFW's layout."""
+    folder = tmp_path_factory.mktemp("people")
+    names = sorted({photo.name.split("-")[0] for photo in examples.glob("*.jpg")})
+    for name in names:
+        (folder / name).mkdir()
+        for k, photo in enumerate(sorted(examples.glob(f"{name}-*.jpg")), start=1):
+            copy(photo, folder / name / f"{name}_{k:04}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def visavis(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def answer(*arguments: object) -> dict:
+    result = visavis("evaluate", *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def write_pairs(path: Path, people: Path, n_folds: int | None = None) -> Path:
+    """Pairs in LFW's format: everybody once with himself, once with the next one."""
+    names = sorted(folder.name for folder in people.iterdir())
+    lines = [f"{name}\t1\t2" for name in names]
+    lines += [f"{one}\t1\t{other}\t2" for one, other in zip(names, names[1:] + names[:1], strict=True)]
+    head = str(len(names)) if n_folds is None else f"{n_folds}\t{len(names)}"
+    path.write_text("\n".join([head, *lines * (n_folds or 1)]) + "\n")
+    return path
+
+
+def test_all_against_all_has_error_rates_but_no_accuracy(people: Path, cache: Path) -> None:
+    found = answer("--identities", people, "--cache", cache)
+    assert found["accuracy"] is None
+    assert (found["n_genuine"], found["n_impostor"]) == (4, 24)
+    assert (found["fmr_at_threshold"], found["fnmr_at_threshold"], found["eer"]) == (0, 0, 0)
+    assert found["failures_to_acquire"] == {"images": 0, "comparisons": 0, "genuine": 0, "impostor": 0, "reasons": {}}
+    assert set(found["tar_at_fmr"]) == {"1e-1", "1e-2", "1e-3", "1e-4", "1e-5", "1e-6"}
+    assert set(found["tar_at_fmr"].values()) == {None}  # 24 comparisons carry none of them
+
+
+def test_the_threshold_is_the_cards_default_point_where_nobody_says_otherwise(people: Path, cache: Path) -> None:
+    card = json.loads(visavis("model", "--json").stdout)
+    (default,) = (point for point in card["operating_points"] if point["name"] == card["default_point"])
+    found = answer("--identities", people, "--cache", cache)
+    assert (found["threshold"], found["threshold_source"]) == (default["threshold"], "card")
+    assert [claim["operating_point"] for claim in found["claims"]] == [p["name"] for p in card["operating_points"]]
+
+
+def test_a_rate_of_none_has_an_interval_that_is_not_empty(people: Path, cache: Path) -> None:
+    low, high = answer("--identities", people, "--cache", cache)["intervals"]["fmr_at_threshold"]
+    assert low == 0
+    assert 0.1 < high < 0.2  # none in 24: up to 14%
+
+
+def test_pairs_of_a_view_1_file_have_an_accuracy(people: Path, cache: Path, tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs.txt", people)
+    found = answer("--pairs", pairs, "--images", people, "--cache", cache, "--threshold", 0.55)
+    assert found["accuracy"] == {"mean": 1, "se": 0}
+    assert (found["threshold"], found["threshold_source"]) == (0.55, "number")
+    assert found["data"]["face"] == "center"
+
+
+def test_a_view_2_file_is_decided_fold_by_fold(people: Path, cache: Path, tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs.txt", people, n_folds=3)
+    found = answer("--pairs", pairs, "--images", people, "--cache", cache)
+    assert found["threshold_source"] == "folds"
+    assert len(found["fold_thresholds"]) == 3
+    assert found["accuracy"] == {"mean": 1, "se": 0}
+
+
+def test_the_threshold_can_be_chosen_on_other_pairs(people: Path, cache: Path, tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs.txt", people)
+    found = answer("--pairs", pairs, "--images", people, "--cache", cache, "--threshold-pairs", pairs)
+    assert found["threshold_source"] == "pairs"
+    best = answer("--pairs", pairs, "--images", people, "--cache", cache, "--threshold", "best")
+    assert found["threshold"] == best["threshold"]
+
+
+def test_a_csv_names_its_pairs_itself(people: Path, cache: Path, tmp_path: Path) -> None:
+    one, *others = sorted(str(photo.relative_to(people)) for photo in people.rglob("*.jpg"))
+    rows = [f"{one},{other},{int(one[:3] == other[:3])}" for other in others]
+    (tmp_path / "pairs.csv").write_text("probe,reference,same\n" + "\n".join(rows) + "\n")
+    found = answer("--csv", tmp_path / "pairs.csv", "--images", people, "--cache", cache)
+    assert (found["n_genuine"], found["n_impostor"]) == (1, 6)
+
+
+def test_a_photo_without_a_face_is_counted_both_ways(people: Path, cache: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "people"
+    for person in people.iterdir():
+        (broken / person.name).mkdir(parents=True)
+        for photo in person.iterdir():
+            copy(photo, broken / person.name / photo.name)
+    first = min(broken.rglob("*.jpg"))
+    Image.new("RGB", (200, 200), "white").save(first)
+    found = answer("--identities", broken, "--cache", cache)
+    failures = {"images": 1, "comparisons": 7, "genuine": 1, "impostor": 6, "reasons": {"no_face": 1}}
+    assert found["failures_to_acquire"] == failures
+    assert (found["n_genuine"], found["n_impostor"], found["fnmr_at_threshold"]) == (3, 18, 0)
+    counted = found["with_failures_as_non_matches"]
+    assert (counted["n_genuine"], counted["n_impostor"], counted["fnmr_at_threshold"]) == (4, 24, 0.25)
+
+
+def test_two_models_stand_side_by_side(people: Path, cache: Path) -> None:
+    found = answer("--identities", people, "--cache", cache, "--against", BUILT_IN)
+    assert found["against"]["second"]["model"] == found["model"]
+    assert {each["difference"] for each in found["against"]["differences"]} == {0}
+
+
+def test_a_report_is_a_page_that_needs_no_other_file(people: Path, cache: Path, tmp_path: Path) -> None:
+    arguments = ("--identities", people, "--cache", cache, "--threshold", "0.1", "--report", tmp_path / "report")
+    assert answer(*arguments)["fnmr_at_threshold"] == 1  # so strict that each genuine pair is among the worst ones
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 8
+    assert 'src="http' not in page
+    assert {path.name for path in (tmp_path / "report").glob("*.png")} >= {"scores.png", "reliability.png"}
+
+
+def test_groups_have_rates_of_their_own(people: Path, cache: Path, tmp_path: Path) -> None:
+    names = sorted(folder.name for folder in people.iterdir())
+    rows = [f"{name},{'first' if k < 2 else 'second'}" for k, name in enumerate(names)]
+    (tmp_path / "groups.csv").write_text("identity,group\n" + "\n".join(rows) + "\n")
+    found = answer("--identities", people, "--cache", cache, "--groups", tmp_path / "groups.csv")["groups"]
+    assert found["n_photos"] == {"first": 4, "second": 4}
+    within, across, _ = found["cells"]
+    assert (within["fmr"]["n_comparisons"], within["fnmr"]["n_comparisons"]) == (4, 2)
+    assert (across["fmr"]["n_comparisons"], across["fmr"]["differs"]) == (16, None)
+    told = visavis("evaluate", "--identities", people, "--cache", cache, "--groups", tmp_path / "groups.csv").stdout
+    assert "too few comparisons to say" in told
+
+
+def test_a_group_file_that_names_nobody_here_is_told(people: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("identity,group\nnobody,first\n")
+    result = visavis("evaluate", "--identities", people, "--cache", cache, "--groups", tmp_path / "groups.csv")
+    assert result.exit_code == 2
+    assert "line 2: 'nobody' is not in this evaluation" in result.stderr
+
+
+def test_without_mirrored_chips_the_cards_points_do_not_hold(people: Path, cache: Path) -> None:
+    refused = visavis("evaluate", "--identities", people, "--cache", cache, "--no-mirror")
+    assert refused.exit_code == 2
+    assert "run visavis calibrate" in refused.stderr
+    found = answer("--identities", people, "--cache", cache, "--no-mirror", "--threshold", "0.6")
+    assert (found["claims"], found["probability"], found["model"]["mirror"]) == ([], None, False)
+
+
+def test_the_same_command_gives_the_same_bytes(people: Path, cache: Path) -> None:
+    one, again = (visavis("evaluate", "--identities", people, "--cache", cache, "--json").stdout for _ in range(2))
+    assert one == again
+
+
+def test_a_person_reads_the_same_in_words(people: Path, cache: Path) -> None:
+    told = visavis("evaluate", "--identities", people, "--cache", cache).stdout
+    assert "8 photos of 4 people" in told
+    assert "4 genuine, 24 impostor" in told
+    assert "fmr-1e-3" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "say where the photos are"),
+        (["--identities", "a", "--csv", "b"], "give one source of photos"),
+        (["--pairs", "a"], "needs --images"),
+        (["--identities", "a", "--images", "b"], "leave --images out"),
+        (["--identities", "a", "--threshold", "0"], "a number greater than 0"),
+        (["--identities", "a", "--threshold", "nan"], "a number greater than 0"),
+        (["--identities", "a", "--threshold", "best", "--threshold-pairs", "b"], "not both"),
+        (["--identities", "no/such/folder"], "no/such/folder"),
+        (["--pairs", "no/such/file", "--images", "a"], "no/such/file"),
+        (["--protocol", "cfp-fp", "--images", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told_in_a_line_with_status_2(arguments: list[str], says: str) -> None:
+    result = visavis("evaluate", *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_model_that_is_not_there_is_told(people: Path) -> None:
+    result = visavis("evaluate", "--identities", people, "--model", "no/such/bundle")
+    assert result.exit_code == 2
+    assert "no model bundle" in result.stderr
+
+
+def test_folds_are_refused_where_there_are_none(people: Path, cache: Path) -> None:
+    result = visavis("evaluate", "--identities", people, "--cache", cache, "--threshold", "folds")
+    assert result.exit_code == 2
+    assert "no folds" in result.stderr

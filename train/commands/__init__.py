@@ -1,0 +1,1 @@
+"""The subcommands of `visavis` that learn and measure, one a file."""

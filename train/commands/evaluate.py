@@ -1,0 +1,165 @@
+"""`visavis evaluate`: how good is a model on these photos?"""
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from embedder import FaceChoice, Pixels, load
+
+from ..evaluation.against import compare_models
+from ..evaluation.answer import Answer
+from ..evaluation.bootstrap import Resampling
+from ..evaluation.cache import open_cache
+from ..evaluation.evaluation import Evaluated, Setting, embed_and_compare, evaluate
+from ..evaluation.groups import GroupReport, compare_groups
+from ..evaluation.labels import Groups, read_groups
+from ..evaluation.progress import progress_line
+from ..evaluation.protocols.protocol import Photo, Protocol
+from ..evaluation.record import Threshold
+from ..evaluation.report import write_report
+from ..evaluation.thresholds import Choice, NamedChoice, best_of
+from . import options
+from .sources import Source
+
+
+class ThresholdType(click.ParamType[Choice]):
+    """card, best, folds, or a number."""
+
+    name = "threshold"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Choice:
+        """Read it; the command stops with usage where it is none of these."""
+        if value in get_args(NamedChoice):
+            named: NamedChoice = value
+            return named
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            self.fail(f"{value!r} is not card, best, folds or a number greater than 0", param, ctx)
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for beside the photos."""
+
+    threshold: Choice
+    threshold_pairs: Path | None
+    face: FaceChoice | None
+    model: str | None
+    against: str | None
+    mirror: bool | None
+    groups: Path | None
+    report: Path | None
+    cache: Path | None
+    seed: int
+    as_json: bool
+
+
+@click.command(name="evaluate")
+@options.pairs_option
+@options.images_option
+@click.option(
+    "--protocol", type=click.Choice(["cfp-ff", "cfp-fp"]), help="CFP; --images holds its Data/ and Protocol/."
+)
+@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Pairs as probe,reference,same.")
+@options.identities_option
+@click.option(
+    "--threshold",
+    type=ThresholdType(),
+    metavar="card|best|folds|NUMBER",
+    help="What decides (folds where the protocol has them, else the card's default point).",
+)
+@click.option(
+    "--threshold-pairs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Choose the threshold on these pairs (LFW's format, photos in --images).",
+)
+@options.face_option
+@options.model_option
+@click.option(
+    "--against", metavar="MODEL", help="A second model: both side by side, with the significance of each difference."
+)
+@click.option(
+    "--mirror/--no-mirror",
+    default=None,
+    help="Average each chip's embedding with its mirror image's, or not (as the card says).",
+)
+@click.option(
+    "--groups",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Error rates by group: a CSV of image,group or identity,group.",
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="DIR", help="Write a page with pictures; it holds faces."
+)
+@options.cache_option
+@options.seed_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate_command(**given: Any) -> None:
+    """Measure how good a model is: error rates with 95% intervals, on photos of your own or a public protocol.
+
+    Give one of --pairs FILE --images DIR, --protocol NAME --images DIR, --csv FILE, or --identities DIR.
+
+    Exit status: 0, or 2 where the photos or the model cannot be used.
+    """
+    source = Source(**{name: given.pop(name) for name in ("pairs", "images", "protocol", "csv", "identities")})
+    asked = Asked(**given)
+    if asked.threshold is not None and asked.threshold_pairs is not None:
+        raise click.UsageError("give --threshold or --threshold-pairs, not both: each says what decides")
+    with options.trouble_told():
+        tuning = None if asked.threshold_pairs is None else source.tuning(asked.threshold_pairs)
+        _run(source.read(), tuning, asked)
+
+
+def _run(protocol: Protocol, tuning: Protocol | None, asked: Asked) -> None:
+    models = [asked.model] if asked.against is None else [asked.model, asked.against]
+    settings = [_setting(model, protocol, asked) for model in models]
+    labels = None if asked.groups is None else read_groups(asked.groups, protocol)
+    evaluated = [_evaluate(protocol, tuning, setting, asked.threshold) for setting in settings]
+    versus = None if asked.against is None else compare_models(*evaluated)
+    groups = None if labels is None else _by_group(evaluated[0], labels)
+    answer = Answer(evaluated[0].found, versus, groups)
+    if asked.report is not None:
+        chips = partial(_chip, settings[0])
+        write_report(asked.report, answer.found, chips, shlex.join(_command()), versus=versus, groups=groups)
+    click.echo(json.dumps(answer.record(), indent=2) if asked.as_json else answer.text())
+
+
+def _by_group(evaluated: Evaluated, groups: Groups) -> GroupReport:
+    found, scores = evaluated.found, evaluated.compared.scores
+    return compare_groups(scores, groups, found.threshold.value, found.resampling)
+
+
+def _chip(setting: Setting, photo: Photo) -> Pixels:
+    """Cut the chip of a photo once more: none was kept."""
+    return setting.embedder.chip(photo.path.read_bytes(), face=setting.face).pixels
+
+
+def _command() -> list[str]:
+    """The command as it can be typed again."""
+    return ["visavis", *sys.argv[1:]]
+
+
+def _setting(model: str | None, protocol: Protocol, asked: Asked) -> Setting:
+    embedder = load(model, mirror=asked.mirror)
+    face = asked.face or protocol.face
+    cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
+    return Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
+
+
+def _evaluate(protocol: Protocol, tuning: Protocol | None, setting: Setting, choice: Choice) -> Evaluated:
+    threshold: Choice | Threshold = choice
+    if tuning is not None:
+        threshold = Threshold(best_of(embed_and_compare(tuning, setting).scores), "pairs")
+    return evaluate(embed_and_compare(protocol, setting), setting, threshold)

@@ -1,0 +1,58 @@
+"""What the subcommands share: where the photos come from, how they are embedded, and how trouble is told."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from embedder import VisavisError
+
+EXIT_TROUBLE = 2
+
+pairs_option = click.option("--pairs", type=click.Path(path_type=Path), metavar="FILE", help="Pairs in LFW's format.")
+images_option = click.option(
+    "--images", type=click.Path(path_type=Path), metavar="DIR", help="The folder that the photos' names start from."
+)
+identities_option = click.option(
+    "--identities",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder with one folder per person: all photos against all.",
+)
+face_option = click.option(
+    "--face",
+    type=click.Choice(["dominant", "only", "largest", "center"]),
+    help="Which face is meant, where there are several (center for --pairs, largest else).",
+)
+model_option = click.option("--model", metavar="PATH", help="A model bundle; default: the built-in one.")
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the embeddings here, for the next time. They are biometric data: keep them like the photos.",
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the 1,000 draws of identities behind each interval.",
+)
+
+
+@contextmanager
+def trouble_told() -> Iterator[None]:
+    """Turn an error of ours into one line on stderr and exit status 2."""
+    try:
+        yield
+    except VisavisError as error:
+        stop(str(error))
+
+
+def stop(message: str) -> NoReturn:
+    """Say what is wrong on stderr and leave with status 2."""
+    click.echo(f"visavis: {message}", err=True)
+    sys.exit(EXIT_TROUBLE)

@@ -1,0 +1,86 @@
+"""Two models on the same comparisons: each figure's difference, and whether chance could make it.
+
+Both are resampled with the same identities, so what is hard for both cancels out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .bootstrap import interval
+from .evaluation import Evaluated
+from .folds import accuracies
+from .record import Accuracy, Estimate, Evaluation
+from .tally import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A figure of the first model less that of the second."""
+
+    figure: str
+    first: float
+    second: float
+    difference: Estimate
+    p_value: float  # two-sided, by bootstrap: how often chance alone would make it so large
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Versus:
+    """Two models side by side."""
+
+    first: Evaluation
+    second: Evaluation
+    differences: tuple[Difference, ...]
+    of_folds: Accuracy | None  # the accuracies' difference over the same folds: mean and standard error
+
+
+def compare_models(first: Evaluated, second: Evaluated) -> Versus:
+    """Compare two evaluations of the same protocol, drawn from the same seed."""
+    if first.found.data.digest != second.found.data.digest or first.found.resampling != second.found.resampling:
+        raise ValueError("the two evaluations are of different data or draws, so their figures are not paired")
+    differences = tuple(_difference(*figure) for figure in _paired(first, second))
+    return Versus(first.found, second.found, differences, _fold_difference(first, second))
+
+
+def _paired(first: Evaluated, second: Evaluated) -> Iterator[tuple[str, tuple[float, Floats], tuple[float, Floats]]]:
+    """Each figure that both have, as its value and its draws."""
+    names = {"eer": "EER", "fmr": "FMR at the threshold", "fnmr": "FNMR at the threshold"}
+    if first.found.figures.accuracy is not None:
+        names["accuracy"] = "accuracy"
+    for key, name in names.items():
+        yield name, _column(first, key, 0), _column(second, key, 0)
+    stated = zip(first.found.figures.tar_at_fmr, second.found.figures.tar_at_fmr, strict=True)
+    for k, (one, other) in enumerate(stated):
+        if one.threshold is not None and other.threshold is not None:
+            yield f"TAR at FMR {one.fmr:g}", _column(first, "tar", k), _column(second, "tar", k)
+
+
+def _column(evaluated: Evaluated, key: str, k: int) -> tuple[float, Floats]:
+    measured = evaluated.measured[key]
+    return float(measured.values[k]), measured.draws[:, k]
+
+
+def _difference(figure: str, first: tuple[float, Floats], second: tuple[float, Floats]) -> Difference:
+    draws = first[1] - second[1]
+    known = draws[~np.isnan(draws)]
+    tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
+    p_value = min(1.0, 2 * (tail + 1) / (len(known) + 1))
+    estimate = Estimate(first[0] - second[0], interval(draws))
+    return Difference(figure, first[0], second[0], estimate, p_value)
+
+
+def _fold_difference(first: Evaluated, second: Evaluated) -> Accuracy | None:
+    of_folds = [_fold_accuracies(evaluated) for evaluated in (first, second)]
+    if of_folds[0] is None or of_folds[1] is None:
+        return None
+    differences = of_folds[0] - of_folds[1]
+    return Accuracy(float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences))), None)
+
+
+def _fold_accuracies(evaluated: Evaluated) -> Floats | None:
+    listed, thresholds = evaluated.compared.listed, evaluated.decision.of_comparison
+    if listed is None or listed.pairs.fold is None or thresholds is None:
+        return None
+    return accuracies(listed, listed.pairs.fold, thresholds, failures_count=False)

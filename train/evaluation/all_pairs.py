@@ -1,0 +1,91 @@
+"""All against all: every two faces of a data set compared, counted on a grid, and never listed whole.
+
+Memory grows with the faces, not with their square. Two passes over the blocks: the first counts; the second, knowing
+how many there are of which distance, keeps some by name (`strata` says which).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import GENUINE, IMPOSTOR, NEITHER, Block, Faces, blocks, faces_of
+from .protocols.protocol import Indices
+from .scores import Kind, Sample, Scores
+from .strata import Counts, Stratum, strata_of
+from .tally import Floats, Tally
+
+Drawn = tuple[Floats, Indices, Indices]  # distances, probes, references
+
+
+def compare_all(vectors: NDArray[np.float32], identities: Indices, *, seed: int) -> Scores:
+    """Compare every two of embeddings (n, 128), whose identities are (n,); NaN rows are faces that were not found."""
+    faces = faces_of(vectors, identities)
+    generator = np.random.default_rng(seed)
+    counts = _count(faces)
+    samples = _sample(
+        faces, [strata_of(counts[k], nearest_first=k == IMPOSTOR) for k in (IMPOSTOR, GENUINE)], generator
+    )
+    lost = n_comparisons(identities) - n_comparisons(faces.identities)
+    genuine, impostor = (Kind(_tally(counts[k], faces.decimals), samples[k], int(lost[k])) for k in (GENUINE, IMPOSTOR))
+    return Scores(genuine, impostor, identities)
+
+
+def n_comparisons(identities: Indices) -> NDArray[np.int64]:
+    """How many impostor and how many genuine comparisons photos of these identities make: (2,)."""
+    n, of_each = len(identities), np.bincount(identities).astype(np.int64)
+    genuine = int((of_each * (of_each - 1) // 2).sum())
+    return np.array([n * (n - 1) // 2 - genuine, genuine])
+
+
+def _count(faces: Faces) -> list[Counts]:
+    """How many comparisons of each kind fall into each bin."""
+    counts = [np.zeros(0, np.int64), np.zeros(0, np.int64)]
+    for block in blocks(faces):
+        genuine, neither = (np.bincount(block.bins[block.members(kind)]) for kind in (GENUINE, NEITHER))
+        impostor = np.bincount(block.bins)  # nearly all are: quicker to count all and take the others off
+        for others in (genuine, neither):
+            impostor[: len(others)] -= others
+        counts = [_sum(counts[IMPOSTOR], impostor), _sum(counts[GENUINE], genuine)]
+    return counts
+
+
+def _sum(first: Counts, second: Counts) -> Counts:
+    longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
+    longer[: len(shorter)] += shorter
+    return longer
+
+
+def _tally(counts: Counts, decimals: int) -> Tally:
+    """Each distance rounded down to the grid: exact wherever a threshold is a number of so many decimals."""
+    used = np.flatnonzero(counts)
+    return Tally.weighted(np.round(used / 10.0**decimals, decimals), counts[used])
+
+
+def _sample(faces: Faces, strata: list[tuple[Stratum, ...]], generator: np.random.Generator) -> list[Sample]:
+    drawn: list[list[list[Drawn]]] = [[[] for _ in of_kind] for of_kind in strata]
+    for block in blocks(faces):
+        for kind, of_kind in enumerate(strata):
+            for k, stratum in enumerate(of_kind):
+                positions = _draw(block, kind, stratum, generator)
+                drawn[kind][k].append((block.distances[positions], *block.photos(positions, faces)))
+    return [_joined(of_kind, parts) for of_kind, parts in zip(strata, drawn, strict=True)]
+
+
+def _draw(block: Block, kind: int, stratum: Stratum, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw comparisons of one kind: the few genuine ones are picked out first, the many impostor ones last."""
+    if kind == GENUINE:
+        members = block.members(kind)
+        return members.take(stratum.positions(block.bins[members], generator))
+    positions = stratum.positions(block.bins, generator)
+    return positions.compress(block.kinds[positions] == kind)
+
+
+def _joined(strata: tuple[Stratum, ...], drawn: list[list[Drawn]]) -> Sample:
+    parts = [_with_weights(stratum, of_stratum) for stratum, of_stratum in zip(strata, drawn, strict=True)]
+    empty = (np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+    return Sample.ordered(*(np.concatenate(columns) for columns in zip(empty, *parts, strict=True)))
+
+
+def _with_weights(stratum: Stratum, drawn: list[Drawn]) -> tuple[Floats, Indices, Indices, NDArray[np.float32]]:
+    distances, probe, reference = (np.concatenate(columns) for columns in zip(*drawn, strict=True))
+    weight = stratum.n / len(distances) if len(distances) else 0.0
+    return distances, probe, reference, np.full(len(distances), weight, np.float32)

@@ -1,0 +1,146 @@
+"""Embeddings kept from one run to the next, by the digest of the image's bytes; one file for each way of making them.
+
+Whatever could change an embedding, or which face is taken, names the file: the model, the face choice, and the code,
+weights and libraries that find faces and run networks. The file holds biometric data: only its owner may read it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from tempfile import mkstemp
+from typing import BinaryIO
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder import FaceChoice, FaceEmbedder, VisavisError
+
+# What of the embedder decides an embedding beside the model itself, and which libraries do.
+CODE = ("alignment.py", "backbones", "detection", "head.py", "image.py", "network.py", "pipeline.py", "runtime")
+CODE_SUFFIXES = (".py", ".safetensors")
+LIBRARIES = ("numpy", "pillow", "torch")
+
+EMBEDDING_SIZE = 128
+RECORD = np.dtype([("image", "S71"), ("fault", "S32"), ("vector", "<f4", (EMBEDDING_SIZE,))])
+
+Outcome = NDArray[np.float32] | str  # an embedding (128,), or the code of what is wrong with the image
+Outcomes = dict[str, Outcome]  # by the digest of the image: "sha256:..."
+
+
+class CacheError(VisavisError):
+    """A cache folder that cannot be used; the message says why."""
+
+    code = "cache_error"
+
+
+class _Damaged(Exception):
+    """A cache file that is not as it was written."""
+
+
+class EmbeddingCache:
+    """One file of a cache folder. `warn` is told of a damaged file, which is then begun anew."""
+
+    def __init__(self, folder: Path, settings_key: str, warn: Callable[[str], None]) -> None:
+        self._file = folder / f"{settings_key}.npz"
+        self._warn = warn
+        with _trouble_told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self) -> Outcomes:
+        """Read what is known; nothing where there is no file yet. Raises CacheError."""
+        with _trouble_told(self._file):
+            try:
+                data = self._file.read_bytes()
+            except FileNotFoundError:
+                return {}
+        try:
+            return _parse(data)
+        except _Damaged:
+            return self._begin_anew()
+
+    def save(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Add to the file what it does not hold; other processes see the old file or the new one. Raises CacheError."""
+        records = _records(self.load() | dict(outcomes))
+        with _trouble_told(self._file), _replacing(self._file) as file:
+            np.savez(file, records=records)
+
+    def _begin_anew(self) -> Outcomes:
+        self._warn(f"the cache file {self._file} is damaged; it is begun anew, and its photos are embedded again")
+        with _trouble_told(self._file):
+            self._file.unlink(missing_ok=True)
+        return {}
+
+
+def open_cache(folder: Path, embedder: FaceEmbedder, face: FaceChoice) -> EmbeddingCache:
+    """Open the cache for what an embedder makes of the faces chosen so; warnings go to stderr. Raises CacheError."""
+    return EmbeddingCache(folder, settings_key(embedder.card.digest, face), partial(click.echo, err=True))
+
+
+def settings_key(model_digest: str, face: FaceChoice) -> str:
+    """Digest all that decides what becomes of an image: 64 hexadecimal digits."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    facts = [model_digest, face, code_digest(Path(str(files("embedder")))), libraries]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def code_digest(embedder: Path) -> str:
+    """Digest the code and weights in the embedder's folder that lead from a file to a chip to an embedding."""
+    parts = [path for name in CODE for path in (embedder / name, *(embedder / name).rglob("*"))]
+    digests = {
+        path.relative_to(embedder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in parts
+        if path.suffix in CODE_SUFFIXES
+    }
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _parse(data: bytes) -> Outcomes:
+    try:
+        with np.load(BytesIO(data), allow_pickle=False) as archive:
+            return _outcomes(archive["records"])  # its checksum is verified here
+    except Exception as fault:  # broken bytes may raise anything in there
+        raise _Damaged from fault
+
+
+def _outcomes(records: NDArray[np.void]) -> Outcomes:
+    if records.dtype != RECORD or records.ndim != 1:
+        raise _Damaged
+    images, faults = (np.char.decode(records[name], "ascii").tolist() for name in ("image", "fault"))
+    return {image: fault or vector for image, fault, vector in zip(images, faults, records["vector"], strict=True)}
+
+
+def _records(outcomes: Outcomes) -> NDArray[np.void]:
+    records = np.zeros(len(outcomes), RECORD)
+    for record, (image, outcome) in zip(records, sorted(outcomes.items(), key=lambda item: item[0]), strict=True):
+        record["image"] = image
+        record["fault" if isinstance(outcome, str) else "vector"] = outcome
+    return records
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file beside it that takes its place when it is whole."""
+    handle, name = mkstemp(dir=path.parent, prefix=f"{path.stem[:8]}-", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _trouble_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(f"the cache {path} cannot be used: {error.strerror}; give another folder, or none") from error

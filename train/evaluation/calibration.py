@@ -1,0 +1,168 @@
+"""From an all-against-all to a card: operating points by error rate, and what a distance says as evidence."""
+
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OperatingPoint
+
+from . import metrics
+from .bootstrap import Resampling
+from .compared import Compared
+from .evaluation import Setting
+from .measure import FmrAt, FnmrAt, measure
+from .protocols.digest import data_digest
+from .protocols.protocol import ProtocolError
+from .record import Estimate
+from .scores import Scores
+from .tally import Floats, Tally
+
+FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
+DEFAULT_POINT = "fmr-1e-3"
+MIN_GENUINE = 30
+EDGE = 10  # comparisons that the strongest evidence either way must rest on
+DIGITS = 6  # significant ones of what a card states; the data carry no more
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the user says of the photos: no program can see it in them."""
+
+    name: str
+    population: str
+
+
+def calibrate(compared: Compared, setting: Setting, described: Described) -> ModelCard:
+    """Return the model's card with points and evidence from an all-against-all; ProtocolError if too little of it."""
+    scores, card = compared.scores, setting.embedder.card
+    _check(scores)
+    points = _points(compared, setting.resampling)
+    names = [point.name for point in points]
+    calibration = Calibration(
+        model_digest=card.digest,
+        data=_data(compared, described),
+        face=setting.face,
+        log_likelihood_ratio=evidence_from(scores.genuine.tally, scores.impostor.tally),
+        n_resamples=setting.resampling.n_resamples,
+        seed=setting.resampling.seed,
+    )
+    return card.calibrated(calibration, points, DEFAULT_POINT if DEFAULT_POINT in names else names[-1])
+
+
+def evidence_from(genuine: Tally, impostor: Tally) -> LogLikelihoodRatio:
+    """Fit the log-likelihood ratio as a straight line, by logistic regression with both kinds weighing the same.
+
+    It is held level where it would say more than the data bear: more than being nearer than all but 10 impostor
+    comparisons says, or farther than all but 10 genuine ones.
+    """
+    intercept, slope = _line(genuine, impostor)
+    near, far = float(impostor.loosest(EDGE / impostor.n)), float(genuine.loosest(1 - EDGE / genuine.n))
+    most = log(max(float(genuine.share_below(near)), 1 / genuine.n) * impostor.n / EDGE)
+    least = -log(max(1 - float(impostor.share_below(far)), 1 / impostor.n) * genuine.n / EDGE)
+    return LogLikelihoodRatio(
+        intercept=rounded(intercept),
+        slope=rounded(slope),
+        nearest=rounded((most - intercept) / slope),
+        farthest=rounded((least - intercept) / slope),
+    )
+
+
+def _line(genuine: Tally, impostor: Tally) -> tuple[float, float]:
+    """Fit intercept and slope."""
+    kinds = (_with_one_more(genuine, float(impostor.values[0])), _with_one_more(impostor, float(genuine.values[-1])))
+    distances, weights = (np.concatenate(columns) for columns in zip(*kinds, strict=True))
+    is_genuine = np.arange(len(distances)) < len(kinds[0][0])
+    middle = float(weights @ distances) / 2  # near it, the two numbers of the line hardly depend on each other
+    fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000, solver="newton-cholesky")
+    fit.fit((distances - middle)[:, None], is_genuine, sample_weight=weights * len(distances))
+    slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    if not slope < 0:
+        raise ProtocolError("photos of one person are no nearer to each other than photos of two; check the identities")
+    return intercept - slope * middle, slope
+
+
+def rounded(value: float) -> float:
+    """Return a number with as many digits as a card states."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _with_one_more(tally: Tally, distance: float) -> tuple[Floats, Floats]:
+    """Distances with weights that sum to 1, and one more comparison where the other kind begins.
+
+    Without it, data whose kinds do not overlap at all would make the line infinitely steep.
+    """
+    counts = np.append(np.diff(tally.cumulative), 1.0)
+    return np.append(tally.values, distance), counts / counts.sum()
+
+
+def _check(scores: Scores) -> None:
+    n_genuine, n_impostor = round(scores.genuine.tally.n), round(scores.impostor.tally.n)
+    loosest = max(FMRS.values())
+    if not metrics.carries(scores.impostor.tally, loosest):
+        raise ProtocolError(
+            f"{n_impostor:,} impostor comparisons do not carry an FMR of {loosest:g}, which takes "
+            f"{metrics.MIN_FALSE_MATCHES / loosest:,.0f}; add photos of more people"
+        )
+    if n_genuine < MIN_GENUINE:
+        raise ProtocolError(
+            f"{n_genuine} genuine comparisons are too few to measure an FNMR, which takes {MIN_GENUINE}; "
+            "add people with two photos or more"
+        )
+
+
+def _points(compared: Compared, resampling: Resampling) -> tuple[OperatingPoint, ...]:
+    scores = compared.scores
+    carried = {name: fmr for name, fmr in FMRS.items() if metrics.carries(scores.impostor.tally, fmr)}
+    thresholds = tuple(metrics.threshold_at_fmr(scores.impostor.tally, fmr) for fmr in carried.values())
+    measured = measure(scores, {"fmr": FmrAt(thresholds), "fnmr": FnmrAt(thresholds)}, resampling)
+    counts = _counts(compared)
+    return tuple(
+        OperatingPoint(
+            name=name,
+            threshold=thresholds[k],
+            **_rates("fmr", measured["fmr"].rate(k, scores.impostor.tally.n)),
+            **_rates("fnmr", measured["fnmr"].rate(k, scores.genuine.tally.n)),
+            **counts,
+            note=_note(name, list(carried), scores.impostor.tally.n),
+        )
+        for k, name in enumerate(carried)
+    )
+
+
+def _rates(name: str, found: Estimate) -> dict[str, Any]:
+    interval = None if found.interval is None else tuple(map(rounded, found.interval))
+    return {name: None if found.value is None else rounded(found.value), f"{name}_interval": interval}
+
+
+def _counts(compared: Compared) -> dict[str, Any]:
+    faults = zip(compared.protocol.photos, compared.embedded.faults, strict=True)
+    return {
+        "n_identities": len({photo.identity for photo, fault in faults if fault is None}),
+        "n_genuine": round(compared.scores.genuine.tally.n),
+        "n_impostor": round(compared.scores.impostor.tally.n),
+    }
+
+
+def _note(name: str, carried: list[str], n_impostor: float) -> str:
+    note = f"The loosest threshold with at most {FMRS[name]:g} of the impostor comparisons below it."
+    if name != carried[-1] or DEFAULT_POINT in carried:
+        return note
+    needed = metrics.MIN_FALSE_MATCHES / FMRS[DEFAULT_POINT]
+    return (
+        f"{note} The strictest that {n_impostor:,.0f} of them carry, so it is the default; "
+        f"{DEFAULT_POINT} takes {needed:,.0f}."
+    )
+
+
+def _data(compared: Compared, described: Described) -> CalibrationData:
+    return CalibrationData(
+        name=described.name,
+        digest=data_digest(compared.protocol, compared.embedded.image_digests),
+        population=described.population,
+        n_identities=len({photo.identity for photo in compared.protocol.photos}),
+        n_images=len(compared.protocol.photos),
+        n_without_face=len(compared.failures().photos),
+    )

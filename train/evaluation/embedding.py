@@ -1,0 +1,155 @@
+"""From the photos of a protocol to their embeddings: every core at work, every image's bytes once, memory bounded.
+
+Measured on two cores: threads that each carry a few photos from file to embedding, with torch on one core in each, take
+about 19 ms a photo; all chips first and then the network on both cores take about 23 ms.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from embedder import FaceChoice, FaceEmbedder, SampleError
+
+from .cache import EMBEDDING_SIZE, EmbeddingCache, Outcomes
+from .progress import Progress, no_progress
+from .protocols.protocol import Photo, Protocol, ProtocolError
+
+BATCH = 16  # photos that a thread takes at a time, and chips in every pass: of equal shape, so equal to the last bit
+SAVE_EVERY = 4096  # photos
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedSet:
+    """What became of the photos of a protocol, in their order."""
+
+    vectors: NDArray[np.float32]  # (n, 128); NaN where there is no usable face
+    faults: tuple[str | None, ...]  # (n,) the error's code where there is none, as in no_face
+    image_digests: tuple[str, ...]  # (n,) of the file's bytes: "sha256:..."
+
+
+def embed_photos(
+    protocol: Protocol,
+    embedder: FaceEmbedder,
+    face: FaceChoice,
+    cache: EmbeddingCache | None = None,
+    progress: Progress = no_progress,
+) -> EmbeddedSet:
+    """Embed the face of each photo that `face` means; what the cache knows is taken from there, the rest added to it.
+
+    Raises ProtocolError where a file cannot be read, CacheError. Interrupted, it still saves what is done.
+    """
+    known = {} if cache is None else cache.load()
+    with _threads() as pool:
+        parts = pool.map(_digests, _batches(protocol.photos))
+        digests = [digest for part in parts for digest in part]
+        new = {digest: photo for digest, photo in zip(digests, protocol.photos, strict=True) if digest not in known}
+        if new:
+            save = cache.save if cache is not None else _keep_nothing
+            with progress(len(new)) as advance:
+                _collect(pool.map(_Work(embedder, face), _batches(list(new.items()))), known, save, advance)
+    return _embedded_set(digests, known)
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """A thread for each core, with torch on one core in each; work that is not begun is given up on the way out."""
+    n_before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(n_before)
+
+
+def _batches(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+
+
+def _collect(
+    done: Iterable[Outcomes], known: Outcomes, save: Callable[[Outcomes], None], advance: Callable[[int], None]
+) -> None:
+    n_saved = len(known)
+    try:
+        for outcomes in done:
+            known |= outcomes
+            advance(len(outcomes))
+            if len(known) - n_saved >= SAVE_EVERY:
+                save(known)
+                n_saved = len(known)
+    finally:
+        save(known)
+
+
+def _keep_nothing(_outcomes: Outcomes) -> None:
+    """Without a cache nothing is written anywhere."""
+
+
+def _embedded_set(digests: Sequence[str], known: Outcomes) -> EmbeddedSet:
+    vectors = np.full((len(digests), EMBEDDING_SIZE), np.nan, np.float32)
+    faults: list[str | None] = [None] * len(digests)
+    for k, digest in enumerate(digests):
+        outcome = known[digest]
+        if isinstance(outcome, str):
+            faults[k] = outcome
+        else:
+            vectors[k] = outcome
+    return EmbeddedSet(vectors, tuple(faults), tuple(digests))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a thread does with some photos: read, find the face, cut its chip; then all their chips in one pass."""
+
+    embedder: FaceEmbedder
+    face: FaceChoice
+
+    def __call__(self, images: Sequence[tuple[str, Photo]]) -> Outcomes:
+        outcomes: Outcomes = {}
+        chips: dict[str, NDArray[np.uint8]] = {}
+        for digest, photo in images:
+            try:
+                chips[digest] = self.embedder.chip(_read_again(photo, digest), face=self.face).pixels
+            except SampleError as error:
+                outcomes[digest] = error.code
+        return outcomes | self._embed(chips)
+
+    def _embed(self, chips: Mapping[str, NDArray[np.uint8]]) -> Outcomes:
+        if not chips:
+            return {}
+        cut = np.stack(list(chips.values()))
+        batch = np.zeros((BATCH, *cut.shape[1:]), np.uint8)
+        batch[: len(cut)] = cut
+        return dict(zip(chips, self.embedder.embed_faces(batch), strict=False))
+
+
+def _digests(photos: Sequence[Photo]) -> list[str]:
+    return [_digest(_read(photo)) for photo in photos]
+
+
+def _read_again(photo: Photo, digest: str) -> bytes:
+    data = _read(photo)
+    if _digest(data) != digest:
+        raise ProtocolError(f"{photo.name}: has changed since the start; begin again when the photos are all in place")
+    return data
+
+
+def _read(photo: Photo) -> bytes:
+    try:
+        return photo.path.read_bytes()
+    except OSError as error:
+        raise ProtocolError(f"{photo.name}: cannot be read: {error.strerror}") from error
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()

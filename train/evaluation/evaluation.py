@@ -1,0 +1,90 @@
+"""One evaluation, from photos and a model to an `Evaluation`: embed, compare, decide, measure."""
+
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from embedder import FaceChoice, FaceEmbedder
+
+from . import summary
+from .bootstrap import Resampling
+from .cache import EmbeddingCache
+from .compared import Compared, compare
+from .embedding import embed_photos
+from .progress import Progress, no_progress
+from .protocols.digest import data_digest
+from .protocols.protocol import Protocol, ProtocolError
+from .record import Data, Evaluation, Threshold
+from .scores import Scores
+from .thresholds import Choice, Decision, decide, decide_at
+
+COMPUTED_WITH = ("visavis", "torch", "numpy", "pillow", "facenet-pytorch", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How photos become embeddings, and how the intervals are drawn."""
+
+    embedder: FaceEmbedder
+    face: FaceChoice
+    cache: EmbeddingCache | None = None
+    resampling: Resampling = field(default_factory=Resampling)
+    progress: Progress = no_progress
+
+
+def embed_and_compare(protocol: Protocol, setting: Setting) -> Compared:
+    """Embed the photos of a protocol and make its comparisons."""
+    embedded = embed_photos(protocol, setting.embedder, setting.face, setting.cache, setting.progress)
+    return compare(protocol, embedded, seed=setting.resampling.seed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluated:
+    """What was found, with all that it was found from."""
+
+    found: Evaluation
+    compared: Compared
+    decision: Decision
+    measured: summary.Measurements
+
+
+def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold = None) -> Evaluated:
+    """Decide and measure. Raises ProtocolError where a kind of comparison is missing, and as `decide`."""
+    _check(compared.scores)
+    card, scores, resampling = setting.embedder.card, compared.scores, setting.resampling
+    if isinstance(threshold, Threshold):
+        decision = decide_at(scores, threshold)
+    else:
+        decision = decide(scores, compared.listed, card, threshold)
+    measured = summary.measurements(scores, decision, card, resampling)
+    found = Evaluation(
+        data=_data(compared, setting),
+        model=card.identity,
+        mirror=card.architecture.mirror,
+        threshold=decision.threshold,
+        figures=summary.figures(compared, decision, measured),
+        with_failures=summary.figures_with_failures(compared, decision),
+        failures=compared.failures(),
+        claims=summary.claims(compared, card, measured),
+        evidence=summary.evidence_of(compared, card, measured),
+        curve=summary.curve(compared, measured),
+        histogram=summary.histogram(scores),
+        worst_false_matches=compared.worst_false_matches(decision.threshold.value),
+        worst_false_non_matches=compared.worst_false_non_matches(decision.threshold.value),
+        resampling=resampling,
+        versions={name: version(name) for name in COMPUTED_WITH},
+    )
+    return Evaluated(found, compared, decision, measured)
+
+
+def _check(scores: Scores) -> None:
+    for name, kind in (("genuine", scores.genuine), ("impostor", scores.impostor)):
+        if not kind.tally.n:
+            lost = f": all {kind.n_failed:,} of them lack a usable face" if kind.n_failed else ""
+            raise ProtocolError(f"there is no {name} comparison to measure{lost}; both kinds are needed")
+
+
+def _data(compared: Compared, setting: Setting) -> Data:
+    protocol = compared.protocol
+    digest = data_digest(protocol, compared.embedded.image_digests)
+    n_identities = len({photo.identity for photo in protocol.photos})
+    return Data(protocol.name, digest, len(protocol.photos), n_identities, setting.face)

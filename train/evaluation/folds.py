@@ -1,0 +1,35 @@
+"""Thresholds chosen on the other folds, and what they decide: the way of LFW's View 2."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .listed import Listed, tallies
+from .metrics import best_threshold
+from .tally import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folds:
+    """What each fold was decided by, and how well."""
+
+    thresholds: Floats  # (f,) each chosen on all folds but its own, by accuracy
+    of_comparison: Floats  # (n,) the threshold of each comparison's fold
+
+
+def choose_on_other_folds(listed: Listed, fold: NDArray[np.int32]) -> Folds:
+    """Choose a threshold for each fold by the accuracy on the others; failures to acquire take no part in it."""
+    numbers, position = np.unique(fold, return_inverse=True)
+    chosen = [best_threshold(*tallies(listed, fold != number, failures_count=False)) for number in numbers]
+    thresholds = np.array(chosen)
+    return Folds(thresholds, thresholds[position])
+
+
+def accuracies(listed: Listed, fold: NDArray[np.int32], thresholds: Floats, *, failures_count: bool) -> Floats:
+    """Accuracy of each fold: (f,); comparisons (n,) are decided by thresholds (n,)."""
+    failed = np.isnan(listed.distances)
+    right = ~failed & ((listed.distances < thresholds) == listed.pairs.same)
+    right |= failed & ~listed.pairs.same  # a face that was not found matches nobody
+    counted = np.ones_like(failed) if failures_count else ~failed
+    return np.array([right[counted & (fold == number)].mean() for number in np.unique(fold)])

@@ -1,0 +1,176 @@
+"""Error rates by group at one threshold: within each group, and across every two of them."""
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bootstrap import Resampling, bootstrap
+from .labels import NO_GROUP, Groups
+from .measure import Measured
+from .metrics import MIN_FALSE_MATCHES as MIN_ERRORS
+from .protocols.protocol import Indices
+from .record import Estimate
+from .scores import Kind, Sample, Scores
+from .tally import Floats, Tally
+
+MIN_IDENTITIES = 20  # of each group, behind a verdict: intervals from 5 people call 30% of equal groups different
+DIFFERS = {True: "differs", False: "no difference seen", None: "too few comparisons to say"}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRate:
+    """FMR or FNMR of some comparisons, and how many times that of all labelled ones it is."""
+
+    rate: Estimate
+    times: Estimate  # nothing where there are too few comparisons or people to say
+    n: int  # comparisons; a close estimate where there are so many that not all are kept by name
+    n_identities: int  # that take part in them
+
+    @property
+    def differs(self) -> bool | None:
+        """Does it differ from that of all by more than chance? None where there is too little to say."""
+        if self.times.interval is None:
+            return None
+        low, high = self.times.interval
+        return not low <= 1 <= high
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCell:
+    """The comparisons within one group, or across two."""
+
+    first: str
+    second: str  # within a group, the same one
+    fmr: GroupRate
+    fnmr: GroupRate  # across two groups, only of people who have photos in both
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReport:
+    """Error rates of all groups at one threshold."""
+
+    threshold: float
+    names: tuple[str, ...]
+    n_photos: tuple[int, ...]  # of each group
+    n_unlabelled: int  # photos; none of their comparisons takes part
+    overall: GroupCell  # all labelled photos, as if they were one group without a name
+    cells: tuple[GroupCell, ...]  # each group with itself and every two groups once, in the order of the names
+
+    @property
+    def within(self) -> tuple[GroupCell, ...]:
+        """Each group with itself."""
+        return tuple(cell for cell in self.cells if cell.first == cell.second)
+
+
+def compare_groups(scores: Scores, groups: Groups, threshold: float, resampling: Resampling) -> GroupReport:
+    """Measure FMR and FNMR within and across groups, all from the same draws of people."""
+    n_groups = len(groups.names)
+    pairs = list(combinations_with_replacement(range(n_groups), 2))
+    codes = _codes(scores.genuine.sample, groups), _codes(scores.impostor.sample, groups)
+    parts = (_part(scores, codes, a * n_groups + b) for a, b in pairs)
+    counts = [_Count.of(part, threshold, groups, resampling) for part in parts]
+    everyone = _together(counts)
+    names = [(groups.names[a], groups.names[b]) for a, b in pairs]
+    return GroupReport(
+        threshold=threshold,
+        names=groups.names,
+        n_photos=tuple(int((groups.of_photos == k).sum()) for k in range(n_groups)),
+        n_unlabelled=int((groups.of_photos == NO_GROUP).sum()),
+        overall=_cell(("", ""), everyone, everyone),
+        cells=tuple(_cell(pair, count, everyone) for pair, count in zip(names, counts, strict=True)),
+    )
+
+
+def in_words(figure: str, found: GroupRate) -> str:
+    """Say whether a group's figure, called so, differs from that of all."""
+    if found.times.value is None or found.times.interval is None:
+        return f"{figure}: {DIFFERS[None]}"
+    low, high = found.times.interval
+    return f"{figure} {found.times.value:.2g} times that of all [{low:.2g} to {high:.2g}]: {DIFFERS[found.differs]}"
+
+
+def _codes(sample: Sample, groups: Groups) -> Indices:
+    """Number the two groups of each comparison, whichever is the probe's: (k,), NO_GROUP where a photo has none."""
+    sides = groups.of_photos[sample.probe], groups.of_photos[sample.reference]
+    lower, upper = np.minimum(*sides), np.maximum(*sides)
+    return np.where(lower == NO_GROUP, NO_GROUP, lower * len(groups.names) + upper).astype(np.int32)
+
+
+def _part(scores: Scores, codes: tuple[Indices, Indices], code: int) -> Scores:
+    """Keep the genuine and the impostor comparisons of two groups."""
+    genuine, impostor = codes[0] == code, codes[1] == code
+    return Scores(_chosen(scores.genuine, genuine), _chosen(scores.impostor, impostor), scores.identities)
+
+
+def _chosen(kind: Kind, chosen: NDArray[np.bool_]) -> Kind:
+    sample = kind.sample
+    part = Sample(sample.distances[chosen], sample.probe[chosen], sample.reference[chosen], sample.weights[chosen])
+    return Kind(Tally.weighted(part.distances, part.weights), part, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Count:
+    """Comparisons of some groups: impostor ones that match, impostor ones, genuine that do not, genuine."""
+
+    values: Floats  # (4,)
+    draws: Floats  # (n_resamples, 4)
+    people: tuple[Indices, Indices]  # (2, p) group and identity of those in impostor and in genuine comparisons
+
+    @classmethod
+    def of(cls, scores: Scores, threshold: float, groups: Groups, resampling: Resampling) -> Self:
+        """Count them, and again in every resample."""
+
+        def counts(genuine: Tally, impostor: Tally) -> Floats:
+            matching, missed = float(impostor.below(threshold)), genuine.n - float(genuine.below(threshold))
+            return np.array([matching, impostor.n, missed, genuine.n])
+
+        values = counts(scores.genuine.tally, scores.impostor.tally)
+        of_photos = np.stack([groups.of_photos, scores.identities])
+        people = _people(scores.impostor.sample, of_photos), _people(scores.genuine.sample, of_photos)
+        return cls(values, bootstrap(scores, counts, resampling), people)
+
+
+def _people(sample: Sample, of_photos: Indices) -> Indices:
+    return np.unique(of_photos[:, np.union1d(sample.probe, sample.reference)], axis=1)
+
+
+def _together(counts: list[_Count]) -> _Count:
+    """Add them up: each comparison is in one of them."""
+    values, draws = sum(c.values for c in counts), sum(c.draws for c in counts)
+    impostor, genuine = (np.unique(np.hstack([c.people[kind] for c in counts]), axis=1) for kind in (0, 1))
+    return _Count(np.asarray(values), np.asarray(draws), (impostor, genuine))
+
+
+def _cell(names: tuple[str, str], count: _Count, everyone: _Count) -> GroupCell:
+    return GroupCell(*names, *(_rate(count, everyone, kind) for kind in (0, 1)))
+
+
+def _rate(count: _Count, everyone: _Count, kind: int) -> GroupRate:
+    n, (of_group, identity) = float(count.values[2 * kind + 1]), count.people[kind]
+    share, of_all = _share(count, kind), _share(everyone, kind)
+    found = share.rate(0, n)
+    n_least = min(np.unique(of_group, return_counts=True)[1].tolist(), default=0)
+    is_enough = n * float(of_all.values[0]) * (1 + 1e-9) >= MIN_ERRORS and n_least >= MIN_IDENTITIES
+    times = _times(found, share, of_all) if is_enough else Estimate(None, None)
+    return GroupRate(found, times, round(n), len(np.unique(identity)))
+
+
+def _share(count: _Count, kind: int) -> Measured:
+    """An error rate with its draws; NaN where there is no comparison."""
+    wrong, n = [2 * kind], [2 * kind + 1]
+    return Measured(_divided(count.values[wrong], count.values[n]), _divided(count.draws[:, wrong], count.draws[:, n]))
+
+
+def _times(found: Estimate, share: Measured, of_all: Measured) -> Estimate:
+    """How many times that of all; where no error was seen, what the rate's own interval says."""
+    if found.value == 0 and found.interval is not None:
+        return Estimate(0.0, (0.0, found.interval[1] / float(of_all.values[0])))
+    return Measured(_divided(share.values, of_all.values), _divided(share.draws, of_all.draws)).estimate()
+
+
+def _divided(parts: Floats, wholes: Floats) -> Floats:
+    quotients: Floats = np.divide(parts, wholes, out=np.full(parts.shape, np.nan), where=wholes > 0)
+    return quotients

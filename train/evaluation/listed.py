@@ -1,0 +1,51 @@
+"""The comparisons that a protocol lists, one by one: few enough for each to be kept."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .protocols.protocol import Indices, PairList
+from .scores import Scores, listed_kind
+from .tally import Floats, Tally
+
+CHUNK = 65_536  # comparisons at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """A protocol's comparisons with their distances, in the protocol's order."""
+
+    pairs: PairList
+    distances: Floats  # (n,) NaN where a photo had no usable face
+
+
+def compare_listed(vectors: NDArray[np.float32], pairs: PairList) -> Listed:
+    """Measure the distances of listed comparisons of embeddings (n, 128); NaN rows are faces that were not found."""
+    starts = range(0, len(pairs.same), CHUNK)
+    parts = [_distances(vectors, pairs, slice(start, start + CHUNK)) for start in starts]
+    return Listed(pairs, np.concatenate([np.empty(0), *parts]))
+
+
+def scores_of(listed: Listed, identities: Indices) -> Scores:
+    """Sort listed comparisons by kind."""
+    genuine, impostor = (
+        listed_kind(listed.distances[chosen], listed.pairs.probe[chosen], listed.pairs.reference[chosen])
+        for chosen in (listed.pairs.same, ~listed.pairs.same)
+    )
+    return Scores(genuine, impostor, identities)
+
+
+def tallies(listed: Listed, chosen: NDArray[np.bool_], *, failures_count: bool) -> tuple[Tally, Tally]:
+    """Genuine and impostor distances of some of the comparisons, failures left out or as non-matches."""
+    distances, same = listed.distances[chosen], listed.pairs.same[chosen]
+    failed = np.isnan(distances)
+    filled = np.where(failed, np.inf, distances)
+    kept = np.ones_like(failed) if failures_count else ~failed
+    return Tally.of(filled[kept & same]), Tally.of(filled[kept & ~same])
+
+
+def _distances(vectors: NDArray[np.float32], pairs: PairList, part: slice) -> Floats:
+    probe, reference = (vectors[positions[part]].astype(np.float64) for positions in (pairs.probe, pairs.reference))
+    distances: Floats = np.sqrt(((probe - reference) ** 2).sum(axis=1))
+    return distances

@@ -1,0 +1,111 @@
+"""Error rates and what is read from them: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC.
+
+Every function takes the genuine and the impostor comparisons as a `Tally` each; a comparison matches where its distance
+is below the threshold. Terms as in ISO/IEC 19795-1.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .tally import Floats, Tally
+
+FMR_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+MIN_FALSE_MATCHES = 10  # expected at an FMR, for a rate there to be worth stating
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roc:
+    """Every pair of rates that some threshold gives, from the strictest threshold on."""
+
+    thresholds: Floats  # (k,) ascending; the last, infinity, accepts all that has a finite distance
+    fmr: Floats  # (k,)
+    tar: Floats  # (k,) 1 - FNMR
+
+
+def fmr(impostor: Tally, threshold: float) -> float:
+    """Share of the impostor comparisons that match."""
+    return float(impostor.share_below(threshold))
+
+
+def fnmr(genuine: Tally, threshold: float) -> float:
+    """Share of the genuine comparisons that do not match."""
+    return 1 - float(genuine.share_below(threshold))
+
+
+def accuracy(genuine: Tally, impostor: Tally, threshold: float) -> float:
+    """Share of all comparisons that are decided rightly; NaN where there are none."""
+    right = float(genuine.below(threshold)) + impostor.n - float(impostor.below(threshold))
+    n = genuine.n + impostor.n
+    return right / n if n else float("nan")
+
+
+def best_threshold(genuine: Tally, impostor: Tally) -> float:
+    """Return the threshold of the highest accuracy, midway between two distances; of several, the middle one."""
+    values = np.unique(np.concatenate([genuine.values, impostor.values]))
+    finite = values[np.isfinite(values)]
+    cuts = np.concatenate([finite, [np.inf]])  # everything below a cut matches
+    right = genuine.below(cuts) - impostor.below(cuts)
+    best = np.flatnonzero(right == right.max())
+    return _midway(finite, int(best[len(best) // 2]))
+
+
+def _midway(values: Floats, cut: int) -> float:
+    """Between the value at `cut` and the one before it; just outside, at either end."""
+    if cut == 0:
+        return float(values[0])
+    if cut == len(values):
+        return float(np.nextafter(values[-1], np.inf))
+    return float((values[cut - 1] + values[cut]) / 2)
+
+
+def eer(genuine: Tally, impostor: Tally) -> float:
+    """Return the rate at which FMR = FNMR, on the straight line between the two thresholds around it.
+
+    NaN where they never meet: a kind has no comparison, or more genuine ones fail whatever the threshold than impostor
+    ones match.
+    """
+    if not (genuine.n and impostor.n):
+        return float("nan")
+
+    def gap(threshold: float) -> float:
+        return fmr(impostor, threshold) - fnmr(genuine, threshold)
+
+    sides = [_around_zero(tally.values, gap) for tally in (genuine, impostor)]
+    below, above = max(low for low, _ in sides), min(high for _, high in sides)
+    gap_below, gap_above = gap(below), gap(above)
+    if not gap_above >= 0:
+        return float("nan")
+    share = -gap_below / (gap_above - gap_below)
+    return (1 - share) * fmr(impostor, below) + share * fmr(impostor, above)
+
+
+def _around_zero(values: Floats, gap: Callable[[float], float]) -> tuple[float, float]:
+    """Return the last value where a rising function is below zero and the first where it is not; infinite if none."""
+    first = bisect_left(range(len(values)), True, key=lambda k: gap(float(values[k])) >= 0)  # noqa: FBT003 - sought: the first True
+    low = float(values[first - 1]) if first > 0 else -np.inf
+    return low, float(values[first]) if first < len(values) else np.inf
+
+
+def threshold_at_fmr(impostor: Tally, target: float) -> float:
+    """Return the loosest threshold whose FMR is at most the target."""
+    return float(impostor.loosest(target))
+
+
+def carries(impostor: Tally, target: float) -> bool:
+    """Are there enough impostor comparisons to speak of this FMR: at least 10 false matches expected?"""
+    return impostor.n * target * (1 + 1e-9) >= MIN_FALSE_MATCHES
+
+
+def tar_at_fmr(genuine: Tally, impostor: Tally, target: float) -> float:
+    """Return 1 - FNMR at the loosest threshold whose FMR is at most the target."""
+    return 1 - fnmr(genuine, threshold_at_fmr(impostor, target))
+
+
+def roc(genuine: Tally, impostor: Tally) -> Roc:
+    """Return the receiver operating characteristic; with FNMR = 1 - TAR it is the DET curve."""
+    values = np.unique(np.concatenate([genuine.values, impostor.values]))
+    thresholds = np.append(values[np.isfinite(values)], np.inf)
+    return Roc(thresholds, impostor.share_below(thresholds), genuine.share_below(thresholds))

@@ -1,0 +1,57 @@
+"""A folder with one folder per person, `DIR/<identity>/<image>`: all photos against all."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from .files import IMAGE_SUFFIXES
+from .protocol import Photo, Protocol, ProtocolError
+
+SHAPE = "the photos of each person must lie in a folder of their own, DIR/<person>/<photo>"
+
+
+def read_identities(folder: Path) -> Protocol:
+    """Find the photos of every identity, by their suffix; other files, hidden ones and empty folders are passed over.
+
+    A photo outside of a person's folder, or a folder inside of it, is refused: it leaves open who a person is. Raises
+    ProtocolError.
+    """
+    photos = sorted(_photos(folder), key=lambda photo: photo.name)
+    n_identities = len({photo.identity for photo in photos})
+    if n_identities < 2:  # noqa: PLR2004 - a comparison takes two
+        raise ProtocolError(f"{folder}: two persons are needed, and photos of {n_identities} were found; {SHAPE}")
+    return Protocol(folder.resolve().name, tuple(photos), None, "largest")
+
+
+def people_of(protocol: Protocol) -> Protocol:
+    """Return the same photos, all against all."""
+    return replace(protocol, pairs=None)
+
+
+def _photos(folder: Path) -> Iterator[Photo]:
+    for entry in _entries(folder):
+        if entry.is_dir():
+            yield from _photos_of(entry)
+        elif _is_image(entry.name):
+            raise ProtocolError(f"{entry.path}: belongs to no person; {SHAPE}")
+
+
+def _photos_of(identity: os.DirEntry[str]) -> Iterator[Photo]:
+    for entry in _entries(identity):
+        if entry.is_dir():
+            raise ProtocolError(f"{entry.path}: is a folder in a person's folder; {SHAPE}")
+        if _is_image(entry.name):
+            yield Photo(Path(entry.path), f"{identity.name}/{entry.name}", identity.name)
+
+
+def _entries(folder: os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        raise ProtocolError(f"{os.fspath(folder)}: cannot be read: {error.strerror}") from error
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)

@@ -1,0 +1,100 @@
+"""Comparisons in the format of Labeled Faces in the Wild: View 1 (one list) and View 2 (folds).
+
+Source: Huang et al., "Labeled Faces in the Wild", 2007. The first line says how many comparisons of each kind there
+are, after the number of folds where there are any; then, for each fold, come the genuine ones as `name i j`, then the
+impostor ones as `name i name j`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files import IMAGE_SUFFIXES, is_number, read_lines
+from .pairs import Pair, pair_protocol
+from .protocol import Photo, Protocol, ProtocolError
+
+GENUINE, IMPOSTOR = "'name i j', one person's photos i and j", "'name i name j', photos of two persons"
+HEADER = "the number of comparisons of each kind, as in '500', or of folds and of each kind in a fold, as in '10 300'"
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What the first line says."""
+
+    n_folds: int | None
+    n_of_kind: int  # comparisons of each kind, in each fold
+
+    @property
+    def n_lines(self) -> int:
+        """How many lines must follow."""
+        return 2 * self.n_of_kind * (self.n_folds or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line of the list, with what it takes to tell that it is wrong."""
+
+    number: int  # from 1
+    text: str
+    file: Path
+
+    def fields(self) -> list[str]:
+        """Names may hold spaces where tabs stand between the fields, as they do in the official files."""
+        return [field.strip() for field in self.text.split("\t")] if "\t" in self.text else self.text.split()
+
+    def refusal(self, expected: str) -> ProtocolError:
+        """Say what should stand there."""
+        return ProtocolError(f"{self.file}, line {self.number}: should be {expected}, not {self.text[:80]!r}")
+
+
+def read_lfw(pairs_file: Path, images_dir: Path) -> Protocol:
+    """Read comparisons of the photos `images_dir/name/name_0001.jpg` (or .png, ...). Raises ProtocolError."""
+    lines = [_Line(k, text, pairs_file) for k, text in enumerate(read_lines(pairs_file), start=1)]
+    header = _header(lines[0] if lines else _Line(1, "", pairs_file))
+    if len(lines) - 1 != header.n_lines:
+        raise ProtocolError(
+            f"{pairs_file}: line 1 announces {header.n_lines:,} comparisons, half of them genuine, "
+            f"but {len(lines) - 1:,} lines follow; copy the file again"
+        )
+    pairs = [_pair(line, header, images_dir) for line in lines[1:]]
+    return pair_protocol(pairs_file.name, images_dir, pairs, "center")
+
+
+def _header(line: _Line) -> _Header:
+    match line.fields():
+        case [n] if is_number(n):
+            return _Header(None, int(n))
+        case [folds, n] if is_number(folds) and is_number(n) and int(folds) > 1:
+            return _Header(int(folds), int(n))
+        case _:
+            raise line.refusal(HEADER)
+
+
+def _pair(line: _Line, header: _Header, images_dir: Path) -> Pair:
+    block, within = divmod(line.number - 2, 2 * header.n_of_kind)
+    same = within < header.n_of_kind
+    probe, reference = _genuine(line) if same else _impostor(line)
+    fold = block if header.n_folds else None
+    return Pair(_photo(*probe, images_dir), _photo(*reference, images_dir), same, fold)
+
+
+def _genuine(line: _Line) -> tuple[tuple[str, int], tuple[str, int]]:
+    match line.fields():
+        case [name, i, j] if is_number(i) and is_number(j) and int(i) != int(j):
+            return (name, int(i)), (name, int(j))
+        case _:
+            raise line.refusal(GENUINE)
+
+
+def _impostor(line: _Line) -> tuple[tuple[str, int], tuple[str, int]]:
+    match line.fields():
+        case [name, i, other, j] if is_number(i) and is_number(j) and name != other:
+            return (name, int(i)), (other, int(j))
+        case _:
+            raise line.refusal(IMPOSTOR)
+
+
+def _photo(name: str, number: int, images_dir: Path) -> Photo:
+    stem = f"{name}/{name}_{number:04d}"
+    names = [stem + suffix for suffix in IMAGE_SUFFIXES]
+    found = next((each for each in names if (images_dir / each).exists()), names[0])
+    return Photo(images_dir / found, found, name)

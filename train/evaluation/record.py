@@ -1,0 +1,164 @@
+"""What an evaluation found, as frozen records: the one source of the printed text, the JSON and the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from embedder import ModelIdentity, OperatingPoint
+
+from .bootstrap import Resampling
+from .evidence import Reliability
+from .protocols.protocol import Photo
+from .tally import Floats
+
+Interval = tuple[float, float]  # 95%: lower, upper end
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured rate or figure with its 95% interval; None = there is not enough to state it."""
+
+    value: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Share of the comparisons that were decided rightly."""
+
+    mean: float  # over the folds, where there are folds
+    se: float  # standard error: over the folds, or else of a share of so many comparisons
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class TarAtFmr:
+    """1 - FNMR at the loosest threshold whose FMR is at most `fmr`; nothing is stated on too few comparisons."""
+
+    fmr: float
+    tar: Estimate
+    threshold: float | None
+    n_false_matches: int | None  # comparisons that the FMR rests on
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The threshold that decided, and where it comes from."""
+
+    value: float  # of folds: their mean
+    source: Literal["card", "best", "folds", "number", "pairs"]
+    of_folds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Error rates in one way of counting failures to acquire."""
+
+    accuracy: Accuracy | None  # None for an all-against-all: it would be that of the impostors alone
+    eer: Estimate
+    fmr: Estimate  # at the threshold
+    fnmr: Estimate
+    tar_at_fmr: tuple[TarAtFmr, ...]
+    n_genuine: int
+    n_impostor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failures to acquire: photos without a usable face, and the comparisons that could not be made for it."""
+
+    photos: tuple[tuple[Photo, str], ...]  # with the error's code
+    n_genuine: int
+    n_impostor: int
+
+    @property
+    def n_comparisons(self) -> int:
+        """Comparisons of both kinds."""
+        return self.n_genuine + self.n_impostor
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCheck:
+    """An operating point of the card against what was measured here at its threshold."""
+
+    point: OperatingPoint
+    fmr: Estimate
+    fnmr: Estimate
+    is_carried: bool  # are there enough impostor comparisons here to check an FMR as low as the claimed one?
+
+    @property
+    def holds(self) -> bool | None:
+        """Do the intervals of the claimed and the measured FMR overlap? None where there is too little to say."""
+        claimed, measured = self.point.fmr_interval, self.fmr.interval
+        if claimed is None or measured is None or not self.is_carried:
+            return None
+        return claimed[0] <= measured[1] and measured[0] <= claimed[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """How good the card's probabilities are here."""
+
+    cllr: Estimate  # bits
+    ece: float
+    reliability: Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class WorstPair:
+    """Two photos whose comparison came out as wrong as any."""
+
+    probe: Photo
+    reference: Photo
+    distance: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """The DET curve at some FMRs, with the 95% band of FNMR; NaN where there are too few comparisons."""
+
+    fmr: Floats  # (k,) ascending
+    fnmr: Floats  # (k,)
+    low: Floats  # (k,)
+    high: Floats  # (k,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """How many comparisons of each kind lie in each stretch of distance."""
+
+    edges: Floats  # (b + 1,)
+    genuine: Floats  # (b,)
+    impostor: Floats  # (b,)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What was evaluated on."""
+
+    protocol: str
+    digest: str
+    n_photos: int
+    n_identities: int
+    face: str  # which face of a photo was taken
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """All that one evaluation found."""
+
+    data: Data
+    model: ModelIdentity
+    mirror: bool
+    threshold: Threshold
+    figures: Figures  # of the comparisons that could be made
+    with_failures: Figures  # failures to acquire counted as non-matches
+    failures: Failures
+    claims: tuple[ClaimCheck, ...]  # one for each operating point of the card
+    evidence: Evidence | None  # None where the card has no calibration
+    curve: Curve
+    histogram: Histogram
+    worst_false_matches: tuple[WorstPair, ...]  # nearest first
+    worst_false_non_matches: tuple[WorstPair, ...]  # farthest first
+    resampling: Resampling
+    versions: Mapping[str, str]  # of visavis and what it computes with

@@ -1,0 +1,60 @@
+"""Writing the report to a folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from embedder import VisavisError
+
+from ..against import Versus
+from ..groups import GroupReport
+from ..record import Evaluation
+from .canvas import Picture
+from .det import det, det_against
+from .distances import distances
+from .forest import forest
+from .matrix import matrix
+from .page import ChipSource, Content, page
+from .reliability import reliability
+
+
+class ReportError(VisavisError):
+    """A folder that the report cannot be written to; the message says why."""
+
+    code = "report_error"
+
+
+def write_report(
+    folder: Path,
+    found: Evaluation,
+    chips: ChipSource,
+    command: str,
+    *,
+    versus: Versus | None = None,
+    groups: GroupReport | None = None,
+) -> Path:
+    """Write `report.html`, which needs no other file, and its pictures beside it; return the page's path.
+
+    The page holds faces. The same evaluation gives the same bytes. Raises ReportError, and what `chips` raises.
+    """
+    pictures = tuple(_pictures(found, versus, groups))
+    text = page(Content(found, command, versus, groups, pictures, chips))
+    target = folder / "report.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture in pictures:
+            (folder / f"{picture.name}.png").write_bytes(picture.png)
+        target.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise ReportError(f"the report cannot be written to {folder}: {error.strerror}; give another folder") from error
+    return target
+
+
+def _pictures(found: Evaluation, versus: Versus | None, groups: GroupReport | None) -> Iterator[Picture]:
+    drawn = [det(found), None if versus is None else det_against(versus)]
+    yield from filter(None, drawn)
+    yield distances(found)
+    if found.evidence is not None:
+        yield reliability(found.evidence)
+    if groups is not None:
+        yield forest(groups)
+        yield matrix(groups)

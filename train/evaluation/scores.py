@@ -1,0 +1,52 @@
+"""The distances of an evaluation: how many there were of which size, and which photos they were between."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .protocols.protocol import Indices
+from .tally import Floats, Tally
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Comparisons by name, nearest first: all of them, or a part in which each stands for `weights` of its like."""
+
+    distances: Floats  # (k,) ascending
+    probe: Indices  # (k,) positions among the photos
+    reference: Indices  # (k,)
+    weights: NDArray[np.float32]  # (k,)
+
+    @classmethod
+    def ordered(cls, distances: Floats, probe: Indices, reference: Indices, weights: NDArray[np.float32]) -> Self:
+        """Put comparisons in order of distance; equal distances stay as they come."""
+        order = np.argsort(distances, kind="stable")
+        return cls(distances[order], probe[order], reference[order], weights[order])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """All comparisons of one kind, genuine or impostor."""
+
+    tally: Tally  # of every comparison; an all-against-all rounds distances down to a grid of 1e-5 or so
+    sample: Sample
+    n_failed: int  # comparisons that could not be made: a photo had no usable face
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Both kinds of comparisons of one model on one set of photos."""
+
+    genuine: Kind
+    impostor: Kind
+    identities: Indices  # (n,) of each photo, counted from 0
+
+
+def listed_kind(distances: Floats, probe: Indices, reference: Indices) -> Kind:
+    """Comparisons that a protocol lists, of one kind; NaN is one that could not be made."""
+    made = ~np.isnan(distances)
+    weights = np.ones(int(made.sum()), np.float32)
+    sample = Sample.ordered(distances[made], probe[made], reference[made], weights)
+    return Kind(Tally.weighted(sample.distances, weights), sample, int((~made).sum()))

@@ -1,0 +1,157 @@
+"""From measured figures to the records that are shown: each rate with its interval, or nothing on too little data."""
+
+import numpy as np
+
+from embedder import ModelCard, OperatingPoint
+
+from . import evidence, metrics
+from .bootstrap import Resampling
+from .compared import Compared
+from .folds import accuracies
+from .measure import AccuracyAt, Cllr, Figure, FmrAt, FnmrAt, Measured, TarAt, eer, measure
+from .record import Accuracy, ClaimCheck, Curve, Estimate, Evidence, Figures, Histogram, TarAtFmr
+from .scores import Scores
+from .tally import Floats, Tally
+from .thresholds import Decision
+
+CURVE_FMRS = tuple(float(rate) for rate in np.geomspace(1e-6, 0.5, 58))
+N_HISTOGRAM_BINS = 120
+
+Measurements = dict[str, Measured]
+
+
+def measurements(scores: Scores, decision: Decision, card: ModelCard, resampling: Resampling) -> Measurements:
+    """Measure all that an evaluation shows, from as few draws as can be."""
+    points = tuple(point.threshold for point in card.operating_points)
+    of_scores: dict[str, Figure] = {
+        "eer": eer,
+        "tar": TarAt(metrics.FMR_TARGETS),
+        "curve": TarAt(CURVE_FMRS),
+        "claimed_fmr": FmrAt(points),
+        "claimed_fnmr": FnmrAt(points),
+    }
+    if card.calibration is not None:
+        of_scores["cllr"] = Cllr(card.calibration.log_likelihood_ratio)
+    at = decision.at
+    of_decision: dict[str, Figure] = {"accuracy": AccuracyAt(at), "fmr": FmrAt((at,)), "fnmr": FnmrAt((at,))}
+    if decision.scores is scores:
+        return measure(scores, of_scores | of_decision, resampling)
+    return measure(scores, of_scores, resampling) | measure(decision.scores, of_decision, resampling)
+
+
+def figures(compared: Compared, decision: Decision, measured: Measurements) -> Figures:
+    """Return the error rates of the comparisons that could be made."""
+    genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
+    return Figures(
+        accuracy=_accuracy(compared, decision, measured["accuracy"], failures_count=False),
+        eer=measured["eer"].rate(0, min(genuine.n, impostor.n)),
+        fmr=measured["fmr"].rate(0, impostor.n),
+        fnmr=measured["fnmr"].rate(0, genuine.n),
+        tar_at_fmr=tuple(_tar(genuine, impostor, measured["tar"], k) for k in range(len(metrics.FMR_TARGETS))),
+        n_genuine=round(genuine.n),
+        n_impostor=round(impostor.n),
+    )
+
+
+def figures_with_failures(compared: Compared, decision: Decision) -> Figures:
+    """Return the same where a failure to acquire is a non-match; without intervals."""
+    kinds = compared.scores.genuine, compared.scores.impostor
+    genuine, impostor = (kind.tally.and_never(kind.n_failed) for kind in kinds)
+    decided = decision.scores.genuine, decision.scores.impostor
+    decided_genuine, decided_impostor = (kind.tally.and_never(kind.n_failed) for kind in decided)
+    return Figures(
+        accuracy=_accuracy(compared, decision, None, failures_count=True),
+        eer=_bare(metrics.eer(genuine, impostor)),
+        fmr=_bare(metrics.fmr(decided_impostor, decision.at)),
+        fnmr=_bare(metrics.fnmr(decided_genuine, decision.at)),
+        tar_at_fmr=tuple(_bare_tar(genuine, impostor, fmr) for fmr in metrics.FMR_TARGETS),
+        n_genuine=round(genuine.n),
+        n_impostor=round(impostor.n),
+    )
+
+
+def claims(compared: Compared, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
+    """Return each operating point of the card beside what was measured at its threshold."""
+    fmr, fnmr = measured["claimed_fmr"], measured["claimed_fnmr"]
+    n_genuine, n_impostor = (kind.tally.n for kind in (compared.scores.genuine, compared.scores.impostor))
+    return tuple(
+        ClaimCheck(point, fmr.rate(k, n_impostor), fnmr.rate(k, n_genuine), _is_carried(compared, point))
+        for k, point in enumerate(card.operating_points)
+    )
+
+
+def _is_carried(compared: Compared, point: OperatingPoint) -> bool:
+    return point.fmr is not None and metrics.carries(compared.scores.impostor.tally, point.fmr)
+
+
+def evidence_of(compared: Compared, card: ModelCard, measured: Measurements) -> Evidence | None:
+    """Return how good the card's probabilities are here."""
+    if card.calibration is None:
+        return None
+    ratio = card.calibration.log_likelihood_ratio
+    genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
+    found = evidence.reliability(genuine, impostor, ratio)
+    cost = Estimate(evidence.cllr(genuine, impostor, ratio), measured["cllr"].estimate().interval)
+    return Evidence(cost, found.ece, found)
+
+
+def curve(compared: Compared, measured: Measurements) -> Curve:
+    """Return the DET curve where there are enough impostor comparisons."""
+    impostor = compared.scores.impostor.tally
+    fmrs = np.array(CURVE_FMRS)
+    stated = np.array([metrics.carries(impostor, fmr) for fmr in CURVE_FMRS])
+    draws = 1 - measured["curve"].draws[:, stated]
+    low, high = np.quantile(draws, (0.025, 0.975), axis=0) if stated.any() else np.empty((2, 0))
+    return Curve(fmrs[stated], 1 - measured["curve"].values[stated], low, high)
+
+
+def histogram(scores: Scores) -> Histogram:
+    """Count both kinds of comparisons over the whole stretch of distances."""
+    tallies = scores.genuine.tally, scores.impostor.tally
+    farthest = max(float(tally.values[-1]) for tally in tallies)
+    edges = np.linspace(0, np.nextafter(farthest, np.inf), N_HISTOGRAM_BINS + 1)
+    return Histogram(edges, *(np.diff(tally.below(edges)) for tally in tallies))
+
+
+def _accuracy(
+    compared: Compared, decision: Decision, measured: Measured | None, *, failures_count: bool
+) -> Accuracy | None:
+    listed = compared.listed
+    if listed is None:
+        return None
+    thresholds = np.full(len(listed.distances), decision.threshold.value)
+    fold = np.zeros(len(thresholds), np.int32)
+    if decision.of_comparison is not None and listed.pairs.fold is not None:
+        thresholds, fold = decision.of_comparison, listed.pairs.fold
+    of_folds = accuracies(listed, fold, thresholds, failures_count=failures_count)
+    n = len(thresholds) if failures_count else int((~np.isnan(listed.distances)).sum())
+    interval = measured.estimate().interval if measured is not None else None
+    return Accuracy(float(of_folds.mean()), _standard_error(of_folds, n), interval)
+
+
+def _standard_error(of_folds: Floats, n: int) -> float:
+    """Of the mean over folds; without folds, of a share of n comparisons."""
+    if len(of_folds) > 1:
+        return float(of_folds.std(ddof=1) / np.sqrt(len(of_folds)))
+    share = float(of_folds[0])
+    return float(np.sqrt(share * (1 - share) / n))
+
+
+def _tar(genuine: Tally, impostor: Tally, measured: Measured, k: int) -> TarAtFmr:
+    fmr = metrics.FMR_TARGETS[k]
+    if not metrics.carries(impostor, fmr):
+        return TarAtFmr(fmr, Estimate(None, None), None, None)
+    threshold = metrics.threshold_at_fmr(impostor, fmr)
+    return TarAtFmr(fmr, measured.rate(k, genuine.n), threshold, round(float(impostor.below(threshold))))
+
+
+def _bare_tar(genuine: Tally, impostor: Tally, fmr: float) -> TarAtFmr:
+    if not metrics.carries(impostor, fmr):
+        return TarAtFmr(fmr, Estimate(None, None), None, None)
+    threshold = metrics.threshold_at_fmr(impostor, fmr)
+    tar = _bare(metrics.tar_at_fmr(genuine, impostor, fmr))
+    return TarAtFmr(fmr, tar, threshold, round(float(impostor.below(threshold))))
+
+
+def _bare(value: float) -> Estimate:
+    return Estimate(None if np.isnan(value) else value, None)

@@ -1,0 +1,61 @@
+"""Where the threshold of an evaluation comes from, and the comparisons as it decides them."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from embedder import ModelCard, chosen_point
+
+from . import metrics
+from .folds import choose_on_other_folds
+from .listed import Listed, scores_of
+from .protocols.protocol import ProtocolError
+from .record import Threshold
+from .scores import Scores
+from .tally import Floats
+
+NamedChoice = Literal["card", "best", "folds"]
+Choice = NamedChoice | float | None  # None: folds where there are any, else the card's default
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """Comparisons, and the threshold that decides them all."""
+
+    threshold: Threshold
+    scores: Scores  # where folds have thresholds of their own: with distances less those, so that `at` is 0
+    at: float
+    of_comparison: Floats | None = None  # (n,) the threshold of each listed comparison, where there are folds
+
+
+def decide(scores: Scores, listed: Listed | None, card: ModelCard, choice: Choice) -> Decision:
+    """Choose the threshold that the user asked for; raises ProtocolError or OperatingPointUnavailable."""
+    has_folds = listed is not None and listed.pairs.fold is not None
+    if choice == "folds" or (choice is None and has_folds):
+        return _by_folds(scores, listed)
+    if choice == "best":
+        return decide_at(scores, Threshold(best_of(scores), "best"))
+    if choice is None or choice == "card":
+        return decide_at(scores, Threshold(chosen_point(card, None).threshold, "card"))
+    return decide_at(scores, Threshold(float(choice), "number"))
+
+
+def decide_at(scores: Scores, threshold: Threshold) -> Decision:
+    """Decide all comparisons by one threshold."""
+    return Decision(threshold, scores, threshold.value)
+
+
+def best_of(scores: Scores) -> float:
+    """Return the threshold of the highest accuracy on these comparisons."""
+    return metrics.best_threshold(scores.genuine.tally, scores.impostor.tally)
+
+
+def _by_folds(scores: Scores, listed: Listed | None) -> Decision:
+    if listed is None or listed.pairs.fold is None:
+        raise ProtocolError("this protocol has no folds; give --threshold card, best or a number")
+    folds = choose_on_other_folds(listed, listed.pairs.fold)
+    margins = replace(listed, distances=listed.distances - folds.of_comparison)
+    mean = float(np.mean(folds.thresholds))
+    threshold = Threshold(mean, "folds", tuple(map(float, folds.thresholds)))
+    return Decision(threshold, scores_of(margins, scores.identities), 0.0, folds.of_comparison)
