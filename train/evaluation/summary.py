@@ -47,7 +47,9 @@ def figures(compared: Compared, decision: Decision, measured: Measurements) -> F
         eer=measured["eer"].rate(0, min(genuine.n, impostor.n)),
         fmr=measured["fmr"].rate(0, impostor.n),
         fnmr=measured["fnmr"].rate(0, genuine.n),
-        tar_at_fmr=tuple(_tar(genuine, impostor, measured["tar"], k) for k in range(len(metrics.FMR_TARGETS))),
+        tar_at_fmr=tuple(
+            _tar(impostor, fmr, measured["tar"].rate(k, genuine.n)) for k, fmr in enumerate(metrics.FMR_TARGETS)
+        ),
         n_genuine=round(genuine.n),
         n_impostor=round(impostor.n),
     )
@@ -64,7 +66,9 @@ def figures_with_failures(compared: Compared, decision: Decision) -> Figures:
         eer=_bare(metrics.eer(genuine, impostor)),
         fmr=_bare(metrics.fmr(decided_impostor, decision.at)),
         fnmr=_bare(metrics.fnmr(decided_genuine, decision.at)),
-        tar_at_fmr=tuple(_bare_tar(genuine, impostor, fmr) for fmr in metrics.FMR_TARGETS),
+        tar_at_fmr=tuple(
+            _tar(impostor, fmr, _bare(metrics.tar_at_fmr(genuine, impostor, fmr))) for fmr in metrics.FMR_TARGETS
+        ),
         n_genuine=round(genuine.n),
         n_impostor=round(impostor.n),
     )
@@ -137,20 +141,11 @@ def _standard_error(of_folds: Floats, n: int) -> float:
     return float(np.sqrt(share * (1 - share) / n))
 
 
-def _tar(genuine: Tally, impostor: Tally, measured: Measured, k: int) -> TarAtFmr:
-    fmr = metrics.FMR_TARGETS[k]
+def _tar(impostor: Tally, fmr: float, found: Estimate) -> TarAtFmr:
     if not metrics.carries(impostor, fmr):
         return TarAtFmr(fmr, Estimate(None, None), None, None)
     threshold = metrics.threshold_at_fmr(impostor, fmr)
-    return TarAtFmr(fmr, measured.rate(k, genuine.n), threshold, round(float(impostor.below(threshold))))
-
-
-def _bare_tar(genuine: Tally, impostor: Tally, fmr: float) -> TarAtFmr:
-    if not metrics.carries(impostor, fmr):
-        return TarAtFmr(fmr, Estimate(None, None), None, None)
-    threshold = metrics.threshold_at_fmr(impostor, fmr)
-    tar = _bare(metrics.tar_at_fmr(genuine, impostor, fmr))
-    return TarAtFmr(fmr, tar, threshold, round(float(impostor.below(threshold))))
+    return TarAtFmr(fmr, found, threshold, round(float(impostor.below(threshold))))
 
 
 def _bare(value: float) -> Estimate:
