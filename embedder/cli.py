@@ -18,16 +18,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "model": ("embedder.commands.model:model", "Show the model card."),
     "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
 }
-EXTRA_HINT = "the command needs more than the base install; run: pip install 'visavis[service]'"
 
 
 class NotInstalled(click.ClickException):
-    """A subcommand needs what the base install does not hold."""
+    """A subcommand needs what the base install does not hold; `extra` does."""
 
     exit_code = 2  # trouble, as everywhere in this command
 
-    def __init__(self, module: str | None) -> None:
-        super().__init__(f"{module} is not installed: {EXTRA_HINT}")
+    def __init__(self, module: str | None, extra: str) -> None:
+        super().__init__(f"{module} is not installed, which this command needs; run: pip install 'visavis[{extra}]'")
 
 
 class LazyGroup(click.Group):
@@ -45,7 +44,7 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            raise NotInstalled(error.name) from error
+            raise NotInstalled(error.name, "train" if module.startswith("train") else "service") from error
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

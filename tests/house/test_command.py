@@ -85,3 +85,16 @@ def test_help_answers_within_a_third_of_a_second(visavis: str, tmp_path: Path) -
         return time.perf_counter() - started
 
     assert min(seconds() for _ in range(5)) < HELP_S
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [("verify", "torch", "service"), ("evaluate", "matplotlib", "train"), ("calibrate", "sklearn", "train")],
+)
+def test_a_command_whose_extra_is_not_installed_names_it(
+    tmp_path: Path, command: str, missing: str, extra: str
+) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from embedder.cli import main; main()"
+    told = run([sys.executable, "-c", program, command, "--help"], tmp_path)
+    assert told.returncode == 2
+    assert f"pip install 'visavis[{extra}]'" in told.stderr
