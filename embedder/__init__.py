@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
     from .errors import (
         BundleError,
@@ -79,6 +80,7 @@ __all__ = [
     "chosen_point",
     "copy_bundle",
     "load",
+    "percent",
 ]
 
 _CARD = ("Calibration", "CalibrationData", "LogLikelihoodRatio", "ModelCard", "OperatingPoint")
@@ -90,6 +92,7 @@ _ROOMS = {
     "chosen_point": ".points",
     "copy_bundle": ".weights.bundle",
     "load": ".pipeline",
+    "percent": ".commands.rates",
     **dict.fromkeys(_CARD, ".weights.card"),
     **dict.fromkeys(_COMPARISON, ".comparison"),
     **dict.fromkeys(_TYPES, ".types"),

@@ -5,7 +5,7 @@ import pytest
 
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling, bootstrap, interval
-from train.evaluation.scores import Kind, Sample, Scores
+from train.evaluation.scores import Sample, Scores, whole
 from train.evaluation.tally import Floats, Tally
 
 
@@ -63,8 +63,8 @@ def test_an_interval_over_people_is_wider_than_one_over_comparisons_that_share_t
     people = np.repeat(np.arange(30, dtype=np.int32), 190)
     sample = Sample.ordered(distances, people, people, np.ones(5700, np.float32))
     impostor = Sample.ordered(np.ones(1), np.zeros(1, np.int32), np.ones(1, np.int32), np.ones(1, np.float32))
-    kinds = [Kind(Tally.of(each.distances), each, 0) for each in (sample, impostor)]
-    scores = Scores(*kinds, identities=np.arange(30, dtype=np.int32))
+    identities = np.arange(30, dtype=np.int32)
+    scores = Scores(whole(sample, identities), whole(impostor, identities), identities)
     draws = bootstrap(scores, lambda genuine, _impostor: genuine.share_below([0.5]), Resampling(1000, 0))[:, 0]
     low, high = interval(draws) or (0.0, 0.0)
     naive = 2 * 1.96 * np.sqrt(0.25 / 5700)

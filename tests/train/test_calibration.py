@@ -10,7 +10,7 @@ from train.evaluation import evidence
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.calibration import Described, calibrate, evidence_from
 from train.evaluation.compared import Compared
-from train.evaluation.evaluation import Setting
+from train.evaluation.evaluation import Setting, evaluate
 from train.evaluation.protocols.protocol import ProtocolError
 from train.evaluation.tally import Tally
 
@@ -88,7 +88,8 @@ def test_the_card_says_on_which_photos_and_for_which_embeddings(embedder: FaceEm
 
 
 @pytest.mark.parametrize(
-    ("n_people", "n_each", "what"), [(8, 4, "add photos of more people"), (60, 1, "two photos or more")]
+    ("n_people", "n_each", "what"),
+    [(8, 4, "add photos of more people"), (60, 1, "two photos or more"), (19, 9, "two photos or more")],
 )
 def test_too_few_photos_are_refused_with_what_it_takes(
     embedder: FaceEmbedder, made_up: MadeUp, n_people: int, n_each: int, what: str
@@ -102,6 +103,28 @@ def test_identities_that_mean_nothing_are_refused() -> None:
     nearer = Tally.of(np.random.default_rng(1).normal(0.7, 0.1, 1000))
     with pytest.raises(ProtocolError, match="check the identities"):
         evidence_from(tally, nearer)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_model_that_tells_nobody_apart_is_refused(seed: int) -> None:
+    genuine, impostor = (normal(0.8, 0.1, n, 2 * seed + k) for k, n in enumerate((60, 2_000)))
+    try:
+        found = evidence_from(genuine, impostor)
+    except ProtocolError:
+        return
+    assert found.at(0.0) > 0 > found.at(2.0)  # by luck of the draw a little could be told
+
+
+def test_a_rate_of_one_person_has_no_interval(embedder: FaceEmbedder, made_up: MadeUp) -> None:
+    """However many photos of that person there are: nothing is known of others."""
+    compared = made_up(60, 9, n_each_of_others=1)
+    setting = Setting(embedder, "largest", resampling=Resampling(200, 0))
+    fnmr = evaluate(compared, setting, 0.44).found.figures.fnmr
+    assert fnmr.value is not None
+    assert 0 < fnmr.value < 1
+    assert fnmr.interval is None
+    with pytest.raises(ProtocolError, match="1 people with two photos or more are too few"):
+        card_of(embedder, compared)
 
 
 def normal(mean: float, spread: float, n: int, seed: int) -> Tally:

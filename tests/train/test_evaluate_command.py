@@ -70,7 +70,7 @@ def test_the_threshold_is_the_cards_default_point_where_nobody_says_otherwise(pe
 def test_a_rate_of_none_has_an_interval_that_is_not_empty(people: Path, cache: Path) -> None:
     low, high = answer("--identities", people, "--cache", cache)["intervals"]["fmr_at_threshold"]
     assert low == 0
-    assert 0.1 < high < 0.2  # none in 24: up to 14%
+    assert 0.45 < high < 0.47  # none in 24, but between no more than 6 pairs of people: up to 46%
 
 
 def test_pairs_of_a_view_1_file_have_an_accuracy(people: Path, cache: Path, tmp_path: Path) -> None:

@@ -56,13 +56,15 @@ def calibrate_command(**given: Any) -> None:
 
     Give --identities DIR, or --pairs FILE --images DIR: every photo is compared with every other. As many points are
     written as the comparisons carry: a point takes 10 false matches, so fmr-1e-4 takes 100,000 impostor comparisons,
-    of some 450 photos. The weights stay as they are.
+    of some 450 photos; and at least 20 people need two photos or more. The weights stay as they are.
 
     Exit status: 0, or 2 where the photos or the model cannot be used.
     """
     source = Source(**{name: given.pop(name) for name in ("pairs", "images", "identities")})
     asked = Asked(**given)
     with options.trouble_told():
+        if asked.out.exists():
+            options.stop(f"there is something at {asked.out} already; choose a new folder for the bundle")
         card = _calibrated(people_of(source.read()), source, asked)
         copy_bundle(asked.model, asked.out, card)
     click.echo(_as_text(card, asked.out))

@@ -22,8 +22,8 @@ from ..evaluation.labels import Groups, read_groups
 from ..evaluation.progress import progress_line
 from ..evaluation.protocols.protocol import Photo, Protocol
 from ..evaluation.record import Threshold
-from ..evaluation.report import write_report
-from ..evaluation.thresholds import Choice, NamedChoice, best_of
+from ..evaluation.report import require_folder, write_report
+from ..evaluation.thresholds import Choice, NamedChoice, best_of, require
 from . import options
 from .sources import Source
 
@@ -126,6 +126,7 @@ def _run(protocol: Protocol, tuning: Protocol | None, asked: Asked) -> None:
     models = [asked.model] if asked.against is None else [asked.model, asked.against]
     settings = [_setting(model, protocol, asked) for model in models]
     labels = None if asked.groups is None else read_groups(asked.groups, protocol)
+    _refuse_early(protocol, tuning, settings, asked)
     evaluated = [_evaluate(protocol, tuning, setting, asked.threshold) for setting in settings]
     versus = None if asked.against is None else compare_models(*evaluated)
     groups = None if labels is None else _by_group(evaluated[0], labels)
@@ -134,6 +135,16 @@ def _run(protocol: Protocol, tuning: Protocol | None, asked: Asked) -> None:
         chips = partial(_chip, settings[0])
         write_report(asked.report, answer.found, chips, shlex.join(_command()), versus=versus, groups=groups)
     click.echo(json.dumps(answer.record(), indent=2) if asked.as_json else answer.text())
+
+
+def _refuse_early(protocol: Protocol, tuning: Protocol | None, settings: list[Setting], asked: Asked) -> None:
+    """Say what cannot be had before hours go into the embeddings."""
+    has_folds = protocol.pairs is not None and protocol.pairs.fold is not None
+    for setting in settings:
+        if tuning is None:
+            require(asked.threshold, has_folds=has_folds, card=setting.embedder.card)
+    if asked.report is not None:
+        require_folder(asked.report)
 
 
 def _by_group(evaluated: Evaluated, groups: Groups) -> GroupReport:

@@ -45,7 +45,7 @@ class Source:
 
     def tuning(self, pairs: Path) -> Protocol:
         """Read other pairs of the same photos, to choose the threshold on."""
-        return read_lfw(pairs, self._images("threshold-pairs"))
+        return read_lfw(pairs, self.identities or self._images("threshold-pairs"))
 
     def _images(self, name: str) -> Path:
         if self.images is None:

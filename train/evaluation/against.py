@@ -23,7 +23,7 @@ class Difference:
     first: float
     second: float
     difference: Estimate
-    p_value: float  # two-sided, by bootstrap: how often chance alone would make it so large
+    p_value: float | None  # two-sided: twice the share of resamples on the other side of 0, or its upper bound
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,9 +66,9 @@ def _difference(figure: str, first: tuple[float, Floats], second: tuple[float, F
     draws = first[1] - second[1]
     known = draws[~np.isnan(draws)]
     tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    p_value = min(1.0, 2 * (tail + 1) / (len(known) + 1))
-    estimate = Estimate(first[0] - second[0], interval(draws))
-    return Difference(figure, first[0], second[0], estimate, p_value)
+    between = interval(draws)
+    p_value = None if between is None else min(1.0, 2 * (tail + 1) / (len(known) + 1))
+    return Difference(figure, first[0], second[0], Estimate(first[0] - second[0], between), p_value)
 
 
 def _fold_difference(first: Evaluated, second: Evaluated) -> Accuracy | None:

@@ -13,6 +13,8 @@ from .scores import Kind, Sample, Scores
 from .strata import Counts, Stratum, strata_of
 from .tally import Floats, Tally
 
+DECIMALS = 9  # of distances kept by name: more would depend on how many threads multiplied the matrices
+
 Drawn = tuple[Floats, Indices, Indices]  # distances, probes, references
 
 
@@ -25,7 +27,10 @@ def compare_all(vectors: NDArray[np.float32], identities: Indices, *, seed: int)
         faces, [strata_of(counts[k], nearest_first=k == IMPOSTOR) for k in (IMPOSTOR, GENUINE)], generator
     )
     lost = n_comparisons(identities) - n_comparisons(faces.identities)
-    genuine, impostor = (Kind(_tally(counts[k], faces.decimals), samples[k], int(lost[k])) for k in (GENUINE, IMPOSTOR))
+    n_pairs = n_pairs_of_people(faces.identities)
+    genuine, impostor = (
+        Kind(_tally(counts[k], faces.decimals), samples[k], int(lost[k]), n_pairs[k]) for k in (GENUINE, IMPOSTOR)
+    )
     return Scores(genuine, impostor, identities)
 
 
@@ -34,6 +39,12 @@ def n_comparisons(identities: Indices) -> NDArray[np.int64]:
     n, of_each = len(identities), np.bincount(identities).astype(np.int64)
     genuine = int((of_each * (of_each - 1) // 2).sum())
     return np.array([n * (n - 1) // 2 - genuine, genuine])
+
+
+def n_pairs_of_people(identities: Indices) -> tuple[int, int]:
+    """How many pairs of people, and how many people with two photos or more, are behind those."""
+    of_each = np.unique(identities, return_counts=True)[1]
+    return len(of_each) * (len(of_each) - 1) // 2, int((of_each > 1).sum())
 
 
 def _count(faces: Faces) -> list[Counts]:
@@ -55,7 +66,7 @@ def _sum(first: Counts, second: Counts) -> Counts:
 
 
 def _tally(counts: Counts, decimals: int) -> Tally:
-    """Each distance rounded down to the grid: exact wherever a threshold is a number of so many decimals."""
+    """Each distance rounded down to the grid, which every rate is then exact to one step of."""
     used = np.flatnonzero(counts)
     return Tally.weighted(np.round(used / 10.0**decimals, decimals), counts[used])
 
@@ -82,7 +93,8 @@ def _draw(block: Block, kind: int, stratum: Stratum, generator: np.random.Genera
 def _joined(strata: tuple[Stratum, ...], drawn: list[list[Drawn]]) -> Sample:
     parts = [_with_weights(stratum, of_stratum) for stratum, of_stratum in zip(strata, drawn, strict=True)]
     empty = (np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-    return Sample.ordered(*(np.concatenate(columns) for columns in zip(empty, *parts, strict=True)))
+    distances, *names = (np.concatenate(columns) for columns in zip(empty, *parts, strict=True))
+    return Sample.ordered(np.round(distances, DECIMALS), *names)
 
 
 def _with_weights(stratum: Stratum, drawn: list[Drawn]) -> tuple[Floats, Indices, Indices, NDArray[np.float32]]:

@@ -44,7 +44,8 @@ def _lines(found: Evaluation) -> Iterator[str]:
 def _rates(figures: Figures) -> Iterator[str]:
     if figures.accuracy is not None:
         accuracy = figures.accuracy
-        yield f"  accuracy     {accuracy.mean:.4f}, standard error {accuracy.se:.4f}{span(accuracy.interval)}"
+        stated = f"{100 * accuracy.mean:.2f}%, standard error {100 * accuracy.se:.2f}"
+        yield f"  accuracy     {stated}{span(accuracy.interval)}"
     yield f"  FMR          {estimated(figures.fmr)} of the impostor comparisons match"
     yield f"  FNMR         {estimated(figures.fnmr)} of the genuine comparisons do not"
     yield f"  EER          {estimated(figures.eer)}"
@@ -59,7 +60,7 @@ def _failures(found: Evaluation) -> Iterator[str]:
     yield f"  failures     {len(failures.photos)} photos ({reasons}), {failures.n_comparisons:,} comparisons left out;"
     yield f"               counted as non-matches: FNMR {rate(counted.fnmr.value)}, EER {rate(counted.eer.value)}"
     if counted.accuracy is not None:
-        yield f"               and accuracy {counted.accuracy.mean:.4f}"
+        yield f"               and accuracy {100 * counted.accuracy.mean:.2f}%"
 
 
 def _tar(found: TarAtFmr) -> str:
@@ -97,8 +98,12 @@ def _difference(found: Difference) -> str:
     between = "" if interval is None else f" [{interval[0]:+.4f} to {interval[1]:+.4f}]"
     return (
         f"  {found.figure:<22} {rate(found.first)} against {rate(found.second)}: "
-        f"{found.first - found.second:+.4f}{between}, p = {found.p_value:.3g}"
+        f"{found.first - found.second:+.4f}{between}{_p_value(found.p_value)}"
     )
+
+
+def _p_value(value: float | None) -> str:
+    return "" if value is None else f", p at most {value:.2g}"
 
 
 def groups_text(report: GroupReport) -> str:

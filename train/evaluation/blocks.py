@@ -11,6 +11,7 @@ from .tally import Floats
 
 BLOCK = 1024  # faces to a side of a block: its distances fill 8 MiB
 MAX_BINS = 1_000_000  # of the grid; its step is a power of ten, so that thresholds are short numbers
+ON_THE_GRID = 1e-6  # of a step: so that a distance on the grid does not fall just below it
 IMPOSTOR, GENUINE, NEITHER = 0, 1, 2
 
 
@@ -69,5 +70,5 @@ def _block(faces: Faces, squares: Floats, top: int, left: int) -> Block:
     kinds = (faces.identities[rows, None] == faces.identities[columns]).astype(np.int8)
     if top == left:
         kinds[np.tril_indices(len(kinds))] = NEITHER
-    bins = (distances * 10.0**faces.decimals).astype(np.int32)
+    bins = (distances * 10.0**faces.decimals + ON_THE_GRID).astype(np.int32)
     return Block(distances.ravel(), bins.ravel(), kinds.ravel(), (top, left), kinds.shape[1])

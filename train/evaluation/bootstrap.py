@@ -6,7 +6,6 @@ twice makes no impostor comparison with itself. Bolle et al., "Error analysis of
 subsets bootstrap", 2004, without its independence of the two sides.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .cores import n_threads
 from .protocols.protocol import Indices
 from .scores import Sample, Scores
 from .tally import Floats, Tally
 
 CONFIDENCE = 0.95
+MAX_THREADS = 8  # each holds the weights of all comparisons kept by name
 
 Statistics = Callable[[Tally, Tally], Floats]  # genuine, impostor -> (s,) figures, NaN where there is none
 
@@ -33,7 +34,10 @@ class Resampling:
 
 def bootstrap(scores: Scores, statistics: Statistics, resampling: Resampling) -> Floats:
     """Compute figures on every resample of the identities: (n_resamples, s). Work is spread over the cores."""
-    kinds = [_people(kind.sample, scores.identities) for kind in (scores.genuine, scores.impostor)]
+    kinds = (
+        _people(scores.genuine.sample, scores.identities, is_genuine=True),
+        _people(scores.impostor.sample, scores.identities, is_genuine=False),
+    )
     n_identities = int(scores.identities.max(initial=-1)) + 1
 
     def once(seed: np.random.SeedSequence) -> Floats:
@@ -43,16 +47,16 @@ def bootstrap(scores: Scores, statistics: Statistics, resampling: Resampling) ->
         return statistics(*(each.drawn(drawn.astype(np.float64)) for each in kinds))
 
     seeds = np.random.SeedSequence(resampling.seed).spawn(resampling.n_resamples)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(n_threads(MAX_THREADS)) as pool:
         return np.stack(list(pool.map(once, seeds)))
 
 
-def interval(draws: Floats) -> tuple[float, float] | None:
-    """Return the 95% percentile interval of one figure's resamples (n,); None where most of them have none."""
+def interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """Return the percentile interval of one figure's resamples (n,); None where most of them have none."""
     known = draws[~np.isnan(draws)]
     if len(known) <= len(draws) / 2:
         return None
-    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
@@ -73,7 +77,6 @@ class _People:
         return Tally.weighted(self.distances, weights)
 
 
-def _people(sample: Sample, identities: Indices) -> _People:
-    first, second = identities[sample.probe], identities[sample.reference]
-    is_genuine = bool((first == second).all())
-    return _People(sample.distances, sample.weights, first, None if is_genuine else second)
+def _people(sample: Sample, identities: Indices, *, is_genuine: bool) -> _People:
+    second = None if is_genuine else identities[sample.reference]
+    return _People(sample.distances, sample.weights, identities[sample.probe], second)

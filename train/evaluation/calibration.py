@@ -22,7 +22,7 @@ from .tally import Floats, Tally
 
 FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
 DEFAULT_POINT = "fmr-1e-3"
-MIN_GENUINE = 30
+MIN_PEOPLE = 20  # with two photos or more, for an FNMR: it is people that its interval redraws
 EDGE = 10  # comparisons that the strongest evidence either way must rest on
 DIGITS = 6  # significant ones of what a card states; the data carry no more
 
@@ -62,6 +62,8 @@ def evidence_from(genuine: Tally, impostor: Tally) -> LogLikelihoodRatio:
     near, far = float(impostor.loosest(EDGE / impostor.n)), float(genuine.loosest(1 - EDGE / genuine.n))
     most = log(max(float(genuine.share_below(near)), 1 / genuine.n) * impostor.n / EDGE)
     least = -log(max(1 - float(impostor.share_below(far)), 1 / impostor.n) * genuine.n / EDGE)
+    if not most > 0 > least:
+        raise ProtocolError("the distances hardly tell one person from two, so they bear no probability")
     return LogLikelihoodRatio(
         intercept=rounded(intercept),
         slope=rounded(slope),
@@ -99,17 +101,17 @@ def _with_one_more(tally: Tally, distance: float) -> tuple[Floats, Floats]:
 
 
 def _check(scores: Scores) -> None:
-    n_genuine, n_impostor = round(scores.genuine.tally.n), round(scores.impostor.tally.n)
+    n_people, n_impostor = scores.genuine.n_pairs, round(scores.impostor.tally.n)
     loosest = max(FMRS.values())
     if not metrics.carries(scores.impostor.tally, loosest):
         raise ProtocolError(
             f"{n_impostor:,} impostor comparisons do not carry an FMR of {loosest:g}, which takes "
             f"{metrics.MIN_FALSE_MATCHES / loosest:,.0f}; add photos of more people"
         )
-    if n_genuine < MIN_GENUINE:
+    if n_people < MIN_PEOPLE:
         raise ProtocolError(
-            f"{n_genuine} genuine comparisons are too few to measure an FNMR, which takes {MIN_GENUINE}; "
-            "add people with two photos or more"
+            f"{n_people} people with two photos or more are too few to measure an FNMR, which takes {MIN_PEOPLE}; "
+            "add more such people"
         )
 
 
@@ -123,8 +125,8 @@ def _points(compared: Compared, resampling: Resampling) -> tuple[OperatingPoint,
         OperatingPoint(
             name=name,
             threshold=thresholds[k],
-            **_rates("fmr", measured["fmr"].rate(k, scores.impostor.tally.n)),
-            **_rates("fnmr", measured["fnmr"].rate(k, scores.genuine.tally.n)),
+            **_rates("fmr", measured["fmr"].rate(k, scores.impostor.n_pairs)),
+            **_rates("fnmr", measured["fnmr"].rate(k, scores.genuine.n_pairs)),
             **counts,
             note=_note(name, list(carried), scores.impostor.tally.n),
         )

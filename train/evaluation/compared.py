@@ -30,24 +30,26 @@ class Compared:
         photos = tuple((photo, fault) for photo, fault in faults if fault is not None)
         return Failures(photos, self.scores.genuine.n_failed, self.scores.impostor.n_failed)
 
-    def worst_false_matches(self, threshold: float) -> tuple[WorstPair, ...]:
-        """Return the impostor comparisons nearest below the threshold, nearest first."""
-        distances = self.scores.impostor.sample.distances
-        n = min(int(np.searchsorted(distances, threshold)), N_WORST)
-        return self._pairs(self.scores.impostor.sample, range(n))
+    def worst_false_matches(self, decided: Scores, threshold: float) -> tuple[WorstPair, ...]:
+        """Return the impostor comparisons farthest below the threshold that decided them, worst first."""
+        sample = decided.impostor.sample
+        n = min(int(np.searchsorted(sample.distances, threshold)), N_WORST)
+        return self._pairs(sample, range(n))
 
-    def worst_false_non_matches(self, threshold: float) -> tuple[WorstPair, ...]:
-        """Return the genuine comparisons farthest above the threshold, farthest first."""
-        distances = self.scores.genuine.sample.distances
-        last = len(distances) - 1
-        n = min(len(distances) - int(np.searchsorted(distances, threshold)), N_WORST)
-        return self._pairs(self.scores.genuine.sample, range(last, last - n, -1))
+    def worst_false_non_matches(self, decided: Scores, threshold: float) -> tuple[WorstPair, ...]:
+        """Return the genuine comparisons farthest above the threshold that decided them, worst first."""
+        sample = decided.genuine.sample
+        last = len(sample.distances) - 1
+        n = min(last + 1 - int(np.searchsorted(sample.distances, threshold)), N_WORST)
+        return self._pairs(sample, range(last, last - n, -1))
 
     def _pairs(self, sample: Sample, chosen: Sequence[int]) -> tuple[WorstPair, ...]:
-        photos = self.protocol.photos
-        return tuple(
-            WorstPair(photos[sample.probe[k]], photos[sample.reference[k]], float(sample.distances[k])) for k in chosen
-        )
+        return tuple(self._pair(sample.probe[k], sample.reference[k]) for k in chosen)
+
+    def _pair(self, probe: int, reference: int) -> WorstPair:
+        photos, vectors = self.protocol.photos, self.embedded.vectors
+        distance = np.linalg.norm(vectors[probe].astype(np.float64) - vectors[reference].astype(np.float64))
+        return WorstPair(photos[probe], photos[reference], float(distance))
 
 
 def compare(protocol: Protocol, embedded: EmbeddedSet, *, seed: int) -> Compared:

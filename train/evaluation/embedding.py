@@ -5,7 +5,6 @@ about 19 ms a photo; all chips first and then the network on both cores take abo
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from embedder import FaceChoice, FaceEmbedder, SampleError
 
 from .cache import EMBEDDING_SIZE, EmbeddingCache, Outcomes
+from .cores import n_threads
 from .progress import Progress, no_progress
 from .protocols.protocol import Photo, Protocol, ProtocolError
 
@@ -64,7 +64,7 @@ def embed_photos(
 def _threads() -> Iterator[ThreadPoolExecutor]:
     """A thread for each core, with torch on one core in each; work that is not begun is given up on the way out."""
     n_before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(n_threads(), initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield pool
     finally:

@@ -12,10 +12,9 @@ from .compared import Compared, compare
 from .embedding import embed_photos
 from .progress import Progress, no_progress
 from .protocols.digest import data_digest
-from .protocols.protocol import Protocol, ProtocolError
+from .protocols.protocol import Protocol
 from .record import Data, Evaluation, Threshold
-from .scores import Scores
-from .thresholds import Choice, Decision, decide, decide_at
+from .thresholds import Choice, Decision, decide, decide_at, require_both_kinds
 
 COMPUTED_WITH = ("visavis", "torch", "numpy", "pillow", "facenet-pytorch", "scikit-learn")
 
@@ -49,7 +48,7 @@ class Evaluated:
 
 def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold = None) -> Evaluated:
     """Decide and measure. Raises ProtocolError where a kind of comparison is missing, and as `decide`."""
-    _check(compared.scores)
+    require_both_kinds(compared.scores)
     card, scores, resampling = setting.embedder.card, compared.scores, setting.resampling
     if isinstance(threshold, Threshold):
         decision = decide_at(scores, threshold)
@@ -68,19 +67,12 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
         evidence=summary.evidence_of(compared, card, measured),
         curve=summary.curve(compared, measured),
         histogram=summary.histogram(scores),
-        worst_false_matches=compared.worst_false_matches(decision.threshold.value),
-        worst_false_non_matches=compared.worst_false_non_matches(decision.threshold.value),
+        worst_false_matches=compared.worst_false_matches(decision.scores, decision.at),
+        worst_false_non_matches=compared.worst_false_non_matches(decision.scores, decision.at),
         resampling=resampling,
         versions={name: version(name) for name in COMPUTED_WITH},
     )
     return Evaluated(found, compared, decision, measured)
-
-
-def _check(scores: Scores) -> None:
-    for name, kind in (("genuine", scores.genuine), ("impostor", scores.impostor)):
-        if not kind.tally.n:
-            lost = f": all {kind.n_failed:,} of them lack a usable face" if kind.n_failed else ""
-            raise ProtocolError(f"there is no {name} comparison to measure{lost}; both kinds are needed")
 
 
 def _data(compared: Compared, setting: Setting) -> Data:

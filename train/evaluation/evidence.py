@@ -39,7 +39,7 @@ def cllr(genuine: Tally, impostor: Tally, ratio: LogLikelihoodRatio) -> float:
 
 
 def mean_cost(tally: Tally, ratio: LogLikelihoodRatio, sign: int) -> float:
-    """One kind's mean cost from its counts on a grid of the ratio's range: much quicker, and within a millionth."""
+    """One kind's mean cost from its counts on a grid of the ratio's range: quick, and near enough for intervals."""
     edges = np.linspace(ratio.nearest, ratio.farthest, N_COSTS + 1)
     places = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
     counts = np.diff(np.concatenate([[0.0], tally.below(edges), [tally.n]]))

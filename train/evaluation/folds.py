@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .listed import Listed, tallies
 from .metrics import best_threshold
+from .protocols.protocol import ProtocolError
 from .tally import Floats
 
 
@@ -21,8 +22,7 @@ class Folds:
 def choose_on_other_folds(listed: Listed, fold: NDArray[np.int32]) -> Folds:
     """Choose a threshold for each fold by the accuracy on the others; failures to acquire take no part in it."""
     numbers, position = np.unique(fold, return_inverse=True)
-    chosen = [best_threshold(*tallies(listed, fold != number, failures_count=False)) for number in numbers]
-    thresholds = np.array(chosen)
+    thresholds = np.array([_best(listed, fold != number) for number in numbers])
     return Folds(thresholds, thresholds[position])
 
 
@@ -32,4 +32,11 @@ def accuracies(listed: Listed, fold: NDArray[np.int32], thresholds: Floats, *, f
     right = ~failed & ((listed.distances < thresholds) == listed.pairs.same)
     right |= failed & ~listed.pairs.same  # a face that was not found matches nobody
     counted = np.ones_like(failed) if failures_count else ~failed
-    return np.array([right[counted & (fold == number)].mean() for number in np.unique(fold)])
+    return np.array([right[counted & (fold == number)].mean() for number in np.unique(fold[counted])])
+
+
+def _best(listed: Listed, chosen: NDArray[np.bool_]) -> float:
+    genuine, impostor = tallies(listed, chosen)
+    if not (genuine.n and impostor.n):
+        raise ProtocolError("a fold's threshold is chosen on the other ones, which lack a kind of comparison")
+    return best_threshold(genuine, impostor)

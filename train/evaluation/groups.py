@@ -7,16 +7,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .bootstrap import Resampling, bootstrap
+from .bootstrap import Resampling, bootstrap, interval
 from .labels import NO_GROUP, Groups
 from .measure import Measured
 from .metrics import MIN_FALSE_MATCHES as MIN_ERRORS
 from .protocols.protocol import Indices
 from .record import Estimate
-from .scores import Kind, Sample, Scores
+from .scores import Sample, Scores, whole
 from .tally import Floats, Tally
 
-MIN_IDENTITIES = 20  # of each group, behind a verdict: intervals from 5 people call 30% of equal groups different
+MIN_IDENTITIES = 50  # of each group, behind a verdict: with fewer, equal groups are called different too often
+VERDICT_CONFIDENCE = 0.99  # of the interval that decides it: there are many verdicts on one page
 DIFFERS = {True: "differs", False: "no difference seen", None: "too few comparisons to say"}
 
 
@@ -25,7 +26,7 @@ class GroupRate:
     """FMR or FNMR of some comparisons, and how many times that of all labelled ones it is."""
 
     rate: Estimate
-    times: Estimate  # nothing where there are too few comparisons or people to say
+    times: Estimate  # with its 99% interval; nothing where there are too few comparisons or people to say
     n: int  # comparisons; a close estimate where there are so many that not all are kept by name
     n_identities: int  # that take part in them
 
@@ -101,14 +102,13 @@ def _codes(sample: Sample, groups: Groups) -> Indices:
 
 def _part(scores: Scores, codes: tuple[Indices, Indices], code: int) -> Scores:
     """Keep the genuine and the impostor comparisons of two groups."""
-    genuine, impostor = codes[0] == code, codes[1] == code
-    return Scores(_chosen(scores.genuine, genuine), _chosen(scores.impostor, impostor), scores.identities)
+    genuine = whole(_chosen(scores.genuine.sample, codes[0] == code), scores.identities)
+    impostor = whole(_chosen(scores.impostor.sample, codes[1] == code), scores.identities)
+    return Scores(genuine, impostor, scores.identities)
 
 
-def _chosen(kind: Kind, chosen: NDArray[np.bool_]) -> Kind:
-    sample = kind.sample
-    part = Sample(sample.distances[chosen], sample.probe[chosen], sample.reference[chosen], sample.weights[chosen])
-    return Kind(Tally.weighted(part.distances, part.weights), part, 0)
+def _chosen(sample: Sample, chosen: NDArray[np.bool_]) -> Sample:
+    return Sample(sample.distances[chosen], sample.probe[chosen], sample.reference[chosen], sample.weights[chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +118,7 @@ class _Count:
     values: Floats  # (4,)
     draws: Floats  # (n_resamples, 4)
     people: tuple[Indices, Indices]  # (2, p) group and identity of those in impostor and in genuine comparisons
+    n_pairs: tuple[int, int]  # of people, behind impostor and behind genuine comparisons
 
     @classmethod
     def of(cls, scores: Scores, threshold: float, groups: Groups, resampling: Resampling) -> Self:
@@ -130,7 +131,8 @@ class _Count:
         values = counts(scores.genuine.tally, scores.impostor.tally)
         of_photos = np.stack([groups.of_photos, scores.identities])
         people = _people(scores.impostor.sample, of_photos), _people(scores.genuine.sample, of_photos)
-        return cls(values, bootstrap(scores, counts, resampling), people)
+        n_pairs = scores.impostor.n_pairs, scores.genuine.n_pairs
+        return cls(values, bootstrap(scores, counts, resampling), people, n_pairs)
 
 
 def _people(sample: Sample, of_photos: Indices) -> Indices:
@@ -141,7 +143,8 @@ def _together(counts: list[_Count]) -> _Count:
     """Add them up: each comparison is in one of them."""
     values, draws = sum(c.values for c in counts), sum(c.draws for c in counts)
     impostor, genuine = (np.unique(np.hstack([c.people[kind] for c in counts]), axis=1) for kind in (0, 1))
-    return _Count(np.asarray(values), np.asarray(draws), (impostor, genuine))
+    n_pairs = sum(c.n_pairs[0] for c in counts), sum(c.n_pairs[1] for c in counts)
+    return _Count(np.asarray(values), np.asarray(draws), (impostor, genuine), n_pairs)
 
 
 def _cell(names: tuple[str, str], count: _Count, everyone: _Count) -> GroupCell:
@@ -151,7 +154,7 @@ def _cell(names: tuple[str, str], count: _Count, everyone: _Count) -> GroupCell:
 def _rate(count: _Count, everyone: _Count, kind: int) -> GroupRate:
     n, (of_group, identity) = float(count.values[2 * kind + 1]), count.people[kind]
     share, of_all = _share(count, kind), _share(everyone, kind)
-    found = share.rate(0, n)
+    found = share.rate(0, count.n_pairs[kind])
     n_least = min(np.unique(of_group, return_counts=True)[1].tolist(), default=0)
     is_enough = n * float(of_all.values[0]) * (1 + 1e-9) >= MIN_ERRORS and n_least >= MIN_IDENTITIES
     times = _times(found, share, of_all) if is_enough else Estimate(None, None)
@@ -168,7 +171,8 @@ def _times(found: Estimate, share: Measured, of_all: Measured) -> Estimate:
     """How many times that of all; where no error was seen, what the rate's own interval says."""
     if found.value == 0 and found.interval is not None:
         return Estimate(0.0, (0.0, found.interval[1] / float(of_all.values[0])))
-    return Measured(_divided(share.values, of_all.values), _divided(share.draws, of_all.draws)).estimate()
+    quotient, draws = _divided(share.values, of_all.values), _divided(share.draws, of_all.draws)
+    return Estimate(float(quotient[0]), interval(draws[:, 0], VERDICT_CONFIDENCE))
 
 
 def _divided(parts: Floats, wholes: Floats) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .protocols.protocol import Indices, PairList
-from .scores import Scores, listed_kind
+from .scores import Kind, Sample, Scores, whole
 from .tally import Floats, Tally
 
 CHUNK = 65_536  # comparisons at a time
@@ -29,20 +29,22 @@ def compare_listed(vectors: NDArray[np.float32], pairs: PairList) -> Listed:
 
 def scores_of(listed: Listed, identities: Indices) -> Scores:
     """Sort listed comparisons by kind."""
-    genuine, impostor = (
-        listed_kind(listed.distances[chosen], listed.pairs.probe[chosen], listed.pairs.reference[chosen])
-        for chosen in (listed.pairs.same, ~listed.pairs.same)
-    )
+    genuine, impostor = (_kind(listed, chosen, identities) for chosen in (listed.pairs.same, ~listed.pairs.same))
     return Scores(genuine, impostor, identities)
 
 
-def tallies(listed: Listed, chosen: NDArray[np.bool_], *, failures_count: bool) -> tuple[Tally, Tally]:
-    """Genuine and impostor distances of some of the comparisons, failures left out or as non-matches."""
-    distances, same = listed.distances[chosen], listed.pairs.same[chosen]
-    failed = np.isnan(distances)
-    filled = np.where(failed, np.inf, distances)
-    kept = np.ones_like(failed) if failures_count else ~failed
-    return Tally.of(filled[kept & same]), Tally.of(filled[kept & ~same])
+def tallies(listed: Listed, chosen: NDArray[np.bool_]) -> tuple[Tally, Tally]:
+    """Genuine and impostor distances of some of the comparisons; failures are left out."""
+    made = chosen & ~np.isnan(listed.distances)
+    genuine, impostor = (Tally.of(listed.distances[made & kind]) for kind in (listed.pairs.same, ~listed.pairs.same))
+    return genuine, impostor
+
+
+def _kind(listed: Listed, chosen: NDArray[np.bool_], identities: Indices) -> Kind:
+    made = chosen & ~np.isnan(listed.distances)
+    weights = np.ones(int(made.sum()), np.float32)
+    sample = Sample.ordered(listed.distances[made], listed.pairs.probe[made], listed.pairs.reference[made], weights)
+    return whole(sample, identities, n_failed=int((chosen & ~made).sum()))
 
 
 def _distances(vectors: NDArray[np.float32], pairs: PairList, part: slice) -> Floats:

@@ -15,6 +15,8 @@ from .record import Estimate
 from .scores import Scores
 from .tally import Floats, Tally
 
+MIN_PAIRS = 10  # of people; an interval from redrawing fewer would say little and look sure
+
 
 class Figure(Shape):
     """One or several numbers read off the comparisons of both kinds."""
@@ -97,19 +99,22 @@ class Measured:
             return Estimate(None, None)
         return Estimate(value, interval(self.draws[:, k]))
 
-    def rate(self, k: int, n: float) -> Estimate:
-        """Return a share of n comparisons; of none or all of them resampling cannot tell the interval, but n can."""
+    def rate(self, k: int, n_pairs: int) -> Estimate:
+        """Return a share of comparisons that are between so many pairs of people, with its interval.
+
+        Where none or all of them did, no resample differs; then each pair of people counts as one trial.
+        """
         found = self.estimate(k)
         if found.value == 0:
-            return Estimate(0.0, (0.0, _bound(n)))
+            return Estimate(0.0, (0.0, _bound(n_pairs)))
         if found.value == 1:
-            return Estimate(1.0, (1 - _bound(n), 1.0))
-        return found
+            return Estimate(1.0, (1 - _bound(n_pairs), 1.0))
+        return found if n_pairs >= MIN_PAIRS else Estimate(found.value, None)
 
 
-def _bound(n: float) -> float:
+def _bound(n: int) -> float:
     """Upper end of the exact binomial 95% interval of none in n (Clopper and Pearson, 1934)."""
-    return float(1 - ((1 - CONFIDENCE) / 2) ** (1 / n))
+    return 1 - float(((1 - CONFIDENCE) / 2) ** (1 / n))
 
 
 def measure(scores: Scores, figures: Mapping[str, Figure], resampling: Resampling) -> dict[str, Measured]:

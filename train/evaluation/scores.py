@@ -33,6 +33,7 @@ class Kind:
     tally: Tally  # of every comparison; an all-against-all rounds distances down to a grid of 1e-5 or so
     sample: Sample
     n_failed: int  # comparisons that could not be made: a photo had no usable face
+    n_pairs: int  # of people that the comparisons are between; genuine: people, each with themselves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +45,12 @@ class Scores:
     identities: Indices  # (n,) of each photo, counted from 0
 
 
-def listed_kind(distances: Floats, probe: Indices, reference: Indices) -> Kind:
-    """Comparisons that a protocol lists, of one kind; NaN is one that could not be made."""
-    made = ~np.isnan(distances)
-    weights = np.ones(int(made.sum()), np.float32)
-    sample = Sample.ordered(distances[made], probe[made], reference[made], weights)
-    return Kind(Tally.weighted(sample.distances, weights), sample, int((~made).sum()))
+def whole(sample: Sample, identities: Indices, *, n_failed: int = 0) -> Kind:
+    """Comparisons all of which are known by name, or their weights with them."""
+    return Kind(Tally.weighted(sample.distances, sample.weights), sample, n_failed, n_pairs_of(sample, identities))
+
+
+def n_pairs_of(sample: Sample, identities: Indices) -> int:
+    """How many pairs of people comparisons are between."""
+    people = np.sort(np.stack([identities[sample.probe], identities[sample.reference]]), axis=0)
+    return int(np.unique(people, axis=1).shape[1])

@@ -39,7 +39,7 @@ def strata_of(counts: Counts, *, nearest_first: bool) -> tuple[Stratum, ...]:
     ordered = counts if nearest_first else counts[::-1]
     edges = list(_edges(np.cumsum(ordered)))
     cuts = [(first, end) if nearest_first else (len(counts) - end, len(counts) - first) for first, end in edges]
-    return tuple(_stratum(counts, first, end, is_exact=k == 0) for k, (first, end) in enumerate(cuts))
+    return tuple(_stratum(counts, first, end, N_PART if k else N_EXACT) for k, (first, end) in enumerate(cuts))
 
 
 def _edges(cumulative: Counts) -> Iterator[tuple[int, int]]:
@@ -51,9 +51,9 @@ def _edges(cumulative: Counts) -> Iterator[tuple[int, int]]:
         start, limit = end, 2 * limit
 
 
-def _stratum(counts: Counts, first: int, end: int, *, is_exact: bool) -> Stratum:
+def _stratum(counts: Counts, first: int, end: int, most: int) -> Stratum:
     n = int(counts[first:end].sum())
-    return Stratum(first, end, n, 1.0 if is_exact or n <= N_PART else N_PART / n)
+    return Stratum(first, end, n, min(1.0, most / n) if n else 1.0)
 
 
 def _thinned(n: int, rate: float, generator: np.random.Generator) -> NDArray[np.int64]:

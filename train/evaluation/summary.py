@@ -5,13 +5,13 @@ import numpy as np
 from embedder import ModelCard, OperatingPoint
 
 from . import evidence, metrics
-from .bootstrap import Resampling
+from .bootstrap import Resampling, interval
 from .compared import Compared
 from .folds import accuracies
 from .measure import AccuracyAt, Cllr, Figure, FmrAt, FnmrAt, Measured, TarAt, eer, measure
 from .record import Accuracy, ClaimCheck, Curve, Estimate, Evidence, Figures, Histogram, TarAtFmr
 from .scores import Scores
-from .tally import Floats, Tally
+from .tally import ROUNDING, Floats, Tally
 from .thresholds import Decision
 
 CURVE_FMRS = tuple(float(rate) for rate in np.geomspace(1e-6, 0.5, 58))
@@ -41,17 +41,18 @@ def measurements(scores: Scores, decision: Decision, card: ModelCard, resampling
 
 def figures(compared: Compared, decision: Decision, measured: Measurements) -> Figures:
     """Return the error rates of the comparisons that could be made."""
-    genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
+    genuine, impostor = compared.scores.genuine, compared.scores.impostor
     return Figures(
         accuracy=_accuracy(compared, decision, measured["accuracy"], failures_count=False),
-        eer=measured["eer"].rate(0, min(genuine.n, impostor.n)),
-        fmr=measured["fmr"].rate(0, impostor.n),
-        fnmr=measured["fnmr"].rate(0, genuine.n),
+        eer=measured["eer"].rate(0, min(genuine.n_pairs, impostor.n_pairs)),
+        fmr=measured["fmr"].rate(0, impostor.n_pairs),
+        fnmr=measured["fnmr"].rate(0, genuine.n_pairs),
         tar_at_fmr=tuple(
-            _tar(impostor, fmr, measured["tar"].rate(k, genuine.n)) for k, fmr in enumerate(metrics.FMR_TARGETS)
+            _tar(impostor.tally, fmr, measured["tar"].rate(k, genuine.n_pairs))
+            for k, fmr in enumerate(metrics.FMR_TARGETS)
         ),
-        n_genuine=round(genuine.n),
-        n_impostor=round(impostor.n),
+        n_genuine=round(genuine.tally.n),
+        n_impostor=round(impostor.tally.n),
     )
 
 
@@ -77,9 +78,9 @@ def figures_with_failures(compared: Compared, decision: Decision) -> Figures:
 def claims(compared: Compared, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
     """Return each operating point of the card beside what was measured at its threshold."""
     fmr, fnmr = measured["claimed_fmr"], measured["claimed_fnmr"]
-    n_genuine, n_impostor = (kind.tally.n for kind in (compared.scores.genuine, compared.scores.impostor))
+    genuine, impostor = compared.scores.genuine.n_pairs, compared.scores.impostor.n_pairs
     return tuple(
-        ClaimCheck(point, fmr.rate(k, n_impostor), fnmr.rate(k, n_genuine), _is_carried(compared, point))
+        ClaimCheck(point, fmr.rate(k, impostor), fnmr.rate(k, genuine), _is_carried(compared, point))
         for k, point in enumerate(card.operating_points)
     )
 
@@ -101,12 +102,14 @@ def evidence_of(compared: Compared, card: ModelCard, measured: Measurements) -> 
 
 def curve(compared: Compared, measured: Measurements) -> Curve:
     """Return the DET curve where there are enough impostor comparisons."""
-    impostor = compared.scores.impostor.tally
-    fmrs = np.array(CURVE_FMRS)
-    stated = np.array([metrics.carries(impostor, fmr) for fmr in CURVE_FMRS])
-    draws = 1 - measured["curve"].draws[:, stated]
-    low, high = np.quantile(draws, (0.025, 0.975), axis=0) if stated.any() else np.empty((2, 0))
-    return Curve(fmrs[stated], 1 - measured["curve"].values[stated], low, high)
+    genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
+    stated = [k for k, fmr in enumerate(CURVE_FMRS) if metrics.carries(impostor, fmr)]
+    fmrs = np.array(CURVE_FMRS)[stated]
+    roc = metrics.roc(genuine, impostor)
+    tars = roc.tar[np.searchsorted(roc.fmr, fmrs * (1 + ROUNDING), side="right") - 1]
+    bands = [interval(1 - measured["curve"].draws[:, k]) or (np.nan, np.nan) for k in stated]
+    low, high = np.array(bands, np.float64).reshape(-1, 2).T
+    return Curve(fmrs, 1 - tars, low, high)
 
 
 def histogram(scores: Scores) -> Histogram:
@@ -129,8 +132,9 @@ def _accuracy(
         thresholds, fold = decision.of_comparison, listed.pairs.fold
     of_folds = accuracies(listed, fold, thresholds, failures_count=failures_count)
     n = len(thresholds) if failures_count else int((~np.isnan(listed.distances)).sum())
-    interval = measured.estimate().interval if measured is not None else None
-    return Accuracy(float(of_folds.mean()), _standard_error(of_folds, n), interval)
+    n_pairs = compared.scores.genuine.n_pairs + compared.scores.impostor.n_pairs
+    between = measured.rate(0, n_pairs).interval if measured is not None else None
+    return Accuracy(float(of_folds.mean()), _standard_error(of_folds, n), between)
 
 
 def _standard_error(of_folds: Floats, n: int) -> float:

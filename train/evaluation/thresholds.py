@@ -13,7 +13,9 @@ from .listed import Listed, scores_of
 from .protocols.protocol import ProtocolError
 from .record import Threshold
 from .scores import Scores
-from .tally import Floats
+from .tally import Floats, Tally
+
+NO_FOLDS = "this protocol has no folds; give --threshold card, best or a number"
 
 NamedChoice = Literal["card", "best", "folds"]
 Choice = NamedChoice | float | None  # None: folds where there are any, else the card's default
@@ -35,10 +37,19 @@ def decide(scores: Scores, listed: Listed | None, card: ModelCard, choice: Choic
     if choice == "folds" or (choice is None and has_folds):
         return _by_folds(scores, listed)
     if choice == "best":
-        return decide_at(scores, Threshold(best_of(scores), "best"))
+        found = best_of(scores) if listed is not None else most_balanced_of(scores)
+        return decide_at(scores, Threshold(found, "best"))
     if choice is None or choice == "card":
         return decide_at(scores, Threshold(chosen_point(card, None).threshold, "card"))
     return decide_at(scores, Threshold(float(choice), "number"))
+
+
+def require(choice: Choice, *, has_folds: bool, card: ModelCard) -> None:
+    """Raise what `decide` would for a choice that cannot be had, before anything is embedded."""
+    if choice == "folds" and not has_folds:
+        raise ProtocolError(NO_FOLDS)
+    if choice == "card" or (choice is None and not has_folds):
+        chosen_point(card, None)
 
 
 def decide_at(scores: Scores, threshold: Threshold) -> Decision:
@@ -47,13 +58,28 @@ def decide_at(scores: Scores, threshold: Threshold) -> Decision:
 
 
 def best_of(scores: Scores) -> float:
-    """Return the threshold of the highest accuracy on these comparisons."""
+    """Return the threshold of the highest accuracy on these comparisons; ProtocolError where a kind is missing."""
+    require_both_kinds(scores)
     return metrics.best_threshold(scores.genuine.tally, scores.impostor.tally)
+
+
+def most_balanced_of(scores: Scores) -> float:
+    """Return the threshold of the smallest FMR + FNMR: accuracy over all against all would be the impostors' alone."""
+    genuine, impostor = (Tally(t.values, t.cumulative / t.n) for t in (scores.genuine.tally, scores.impostor.tally))
+    return metrics.best_threshold(genuine, impostor)
+
+
+def require_both_kinds(scores: Scores) -> None:
+    """Raise ProtocolError where there is no genuine or no impostor comparison to measure."""
+    for name, kind in (("genuine", scores.genuine), ("impostor", scores.impostor)):
+        if not kind.tally.n:
+            lost = f": all {kind.n_failed:,} of them lack a usable face" if kind.n_failed else ""
+            raise ProtocolError(f"there is no {name} comparison to measure{lost}; both kinds are needed")
 
 
 def _by_folds(scores: Scores, listed: Listed | None) -> Decision:
     if listed is None or listed.pairs.fold is None:
-        raise ProtocolError("this protocol has no folds; give --threshold card, best or a number")
+        raise ProtocolError(NO_FOLDS)
     folds = choose_on_other_folds(listed, listed.pairs.fold)
     margins = replace(listed, distances=listed.distances - folds.of_comparison)
     mean = float(np.mean(folds.thresholds))

@@ -1,15 +1,13 @@
 """Rates and intervals in words that a person reads at once."""
 
-import numpy as np
+from embedder import percent
 
 from .record import Estimate, Interval
 
 
 def rate(value: float | None) -> str:
-    """Return a share as a percentage with three significant digits."""
-    if value is None:
-        return "not measured"
-    return np.format_float_positional(100 * value, precision=3, fractional=False, trim="-") + "%"
+    """Return a share as a percentage."""
+    return "not measured" if value is None else percent(value)
 
 
 def span(interval: Interval | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from embedder import VisavisError
 
@@ -39,14 +40,28 @@ def write_report(
     pictures = tuple(_pictures(found, versus, groups))
     text = page(Content(found, command, versus, groups, pictures, chips))
     target = folder / "report.html"
+    require_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for picture in pictures:
             (folder / f"{picture.name}.png").write_bytes(picture.png)
         target.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        raise ReportError(f"the report cannot be written to {folder}: {error.strerror}; give another folder") from error
+        raise _refusal(folder, error) from error
     return target
+
+
+def require_folder(folder: Path) -> None:
+    """Make the folder; raises ReportError where that cannot be, or nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _refusal(folder, error) from error
+
+
+def _refusal(folder: Path, error: OSError) -> ReportError:
+    return ReportError(f"the report cannot be written to {folder}: {error.strerror}; give another folder")
 
 
 def _pictures(found: Evaluation, versus: Versus | None, groups: GroupReport | None) -> Iterator[Picture]:
