@@ -1,8 +1,10 @@
 """The `visavis` command: one group whose subcommands are imported when they are called, so that --help is quick."""
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
+from traceback import print_exc
 from warnings import filterwarnings
 
 import click
@@ -19,11 +21,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
 }
 
+EXIT_TROUBLE = 2
+EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C
+
 
 class NotInstalled(click.ClickException):
     """A subcommand needs what the base install does not hold; `extra` does."""
 
-    exit_code = 2  # trouble, as everywhere in this command
+    exit_code = EXIT_TROUBLE
 
     def __init__(self, module: str | None, extra: str) -> None:
         super().__init__(f"{module} is not installed, which this command needs; run: pip install 'visavis[{extra}]'")
@@ -46,6 +51,19 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise NotInstalled(error.name, "train" if module.startswith("train") else "service") from error
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand; neither a crash nor Ctrl-C may end in 1, which `verify` says of different persons."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("visavis: interrupted", err=True)
+            sys.exit(EXIT_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - told in full; only the status is chosen
+            print_exc()
+            sys.exit(EXIT_TROUBLE)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of subcommands from their one-line texts, without importing them."""

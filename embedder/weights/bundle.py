@@ -51,13 +51,13 @@ def write_bundle(folder: Path, card: ModelCard, weights: bytes) -> None:
     """Write a new bundle. The same card and weights give the same bytes; an existing file is never overwritten."""
     if sha256_of(weights) != card.weights_sha256:
         raise ValueError("these weights are not those that the card describes")
+    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise BundleError("there is something at that path already; choose a new folder for the bundle")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in ((WEIGHTS_FILE, weights), (CARD_FILE, card.to_json().encode())):
             with (folder / name).open("xb") as file:
                 file.write(content)
-    except FileExistsError as error:
-        raise BundleError("there is something at that path already; choose a new folder for the bundle") from error
     except OSError as error:
         raise BundleError(f"the bundle cannot be written: {error.strerror}") from error
 

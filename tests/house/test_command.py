@@ -98,3 +98,15 @@ def test_a_command_whose_extra_is_not_installed_names_it(
     told = run([sys.executable, "-c", program, command, "--help"], tmp_path)
     assert told.returncode == 2
     assert f"pip install 'visavis[{extra}]'" in told.stderr
+
+
+def test_neither_a_crash_nor_an_interruption_ends_as_a_verdict_does(tmp_path: Path) -> None:
+    program = (
+        "import sys, embedder.commands.verify as module; from embedder.cli import main\n"
+        "def crash(path): raise {}\n"
+        "module.read_file = crash; main(['verify', 'a', 'b'])"
+    )
+    for error, status, told in (("RuntimeError('a slip')", 2, "a slip"), ("KeyboardInterrupt", 130, "interrupted")):
+        ended = run([sys.executable, "-c", program.format(error)], tmp_path)
+        assert ended.returncode == status
+        assert told in ended.stderr

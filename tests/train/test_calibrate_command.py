@@ -47,6 +47,7 @@ def test_the_bundle_verifies_by_its_own_point(calibrated: Path, examples: Path) 
 def test_the_points_hold_on_the_very_photos_that_they_were_measured_on(calibrated: Path, data: Path) -> None:
     cache = calibrated.parent / "cache"
     result = visavis("evaluate", "--identities", data / "london", "--model", calibrated, "--cache", cache, "--json")
+    assert "says nothing" in json.loads(result.stdout)["cautions"][0]
     for claim in json.loads(result.stdout)["claims"]:
         assert claim["measured_fmr"]["value"] == pytest.approx(claim["claimed_fmr"]["value"], rel=1e-5)
         assert claim["holds"] is True
@@ -74,6 +75,8 @@ def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
         (["--out", "x"], "say where the photos are"),
         (["--identities", "no/such/folder", "--out", "x"], "no/such/folder"),
         (["--identities", "a"], "--out"),
+        (["--identities", "a", "--out", "x", "--population", " "], "must say something"),
+        (["--identities", "a", "--out", "tests"], "choose a new folder"),
     ],
 )
 def test_what_cannot_be_calibrated_is_told_in_a_line_with_status_2(arguments: list[str], says: str) -> None:

@@ -54,7 +54,8 @@ def test_all_against_all_has_error_rates_but_no_accuracy(people: Path, cache: Pa
     assert found["accuracy"] is None
     assert (found["n_genuine"], found["n_impostor"]) == (4, 24)
     assert (found["fmr_at_threshold"], found["fnmr_at_threshold"], found["eer"]) == (0, 0, 0)
-    assert found["failures_to_acquire"] == {"images": 0, "comparisons": 0, "genuine": 0, "impostor": 0, "reasons": {}}
+    none = {"images": 0, "comparisons": 0, "genuine": 0, "impostor": 0, "reasons": {}, "photos": []}
+    assert found["failures_to_acquire"] == none
     assert set(found["tar_at_fmr"]) == {"1e-1", "1e-2", "1e-3", "1e-4", "1e-5", "1e-6"}
     assert set(found["tar_at_fmr"].values()) == {None}  # 24 comparisons carry none of them
 
@@ -106,16 +107,19 @@ def test_a_csv_names_its_pairs_itself(people: Path, cache: Path, tmp_path: Path)
 
 
 def test_a_photo_without_a_face_is_counted_both_ways(people: Path, cache: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "people"
-    for person in people.iterdir():
-        (broken / person.name).mkdir(parents=True)
-        for photo in person.iterdir():
-            copy(photo, broken / person.name / photo.name)
+    broken = copied(people, tmp_path / "people")
     first = min(broken.rglob("*.jpg"))
     Image.new("RGB", (200, 200), "white").save(first)
     found = answer("--identities", broken, "--cache", cache)
-    failures = {"images": 1, "comparisons": 7, "genuine": 1, "impostor": 6, "reasons": {"no_face": 1}}
-    assert found["failures_to_acquire"] == failures
+    name = f"{first.parent.name}/{first.name}"
+    assert found["failures_to_acquire"] == {
+        "images": 1,
+        "comparisons": 7,
+        "genuine": 1,
+        "impostor": 6,
+        "reasons": {"no_face": 1},
+        "photos": [{"image": name, "reason": "no_face"}],
+    }
     assert (found["n_genuine"], found["n_impostor"], found["fnmr_at_threshold"]) == (3, 18, 0)
     counted = found["with_failures_as_non_matches"]
     assert (counted["n_genuine"], counted["n_impostor"], counted["fnmr_at_threshold"]) == (4, 24, 0.25)
@@ -208,3 +212,34 @@ def test_folds_are_refused_where_there_are_none(people: Path, cache: Path) -> No
     result = visavis("evaluate", "--identities", people, "--cache", cache, "--threshold", "folds")
     assert result.exit_code == 2
     assert "no folds" in result.stderr
+
+
+def copied(people: Path, folder: Path) -> Path:
+    for photo in sorted(people.rglob("*.jpg")):
+        (folder / photo.parent.name).mkdir(parents=True, exist_ok=True)
+        copy(photo, folder / photo.parent.name / photo.name)
+    return folder
+
+
+def test_one_image_under_two_people_is_told(people: Path, cache: Path, tmp_path: Path) -> None:
+    folder = copied(people, tmp_path / "people")
+    first, *_, last = sorted(folder.rglob("*.jpg"))
+    copy(first, last.parent / "copy.jpg")
+    (caution,) = answer("--identities", folder, "--cache", cache)["cautions"]
+    assert caution.startswith("one image lies under two people or more")
+    assert first.name in caution
+
+
+def test_a_photo_that_failed_is_named_to_programs(people: Path, cache: Path, tmp_path: Path) -> None:
+    folder = copied(people, tmp_path / "people")
+    broken = min(folder.rglob("*.jpg"))
+    broken.write_bytes(b"no image")
+    failures = answer("--identities", folder, "--cache", cache)["failures_to_acquire"]
+    assert failures["photos"] == [{"image": f"{broken.parent.name}/{broken.name}", "reason": "not_an_image"}]
+
+
+def test_an_empty_path_is_no_path() -> None:
+    for option in ("--identities", "--report", "--cache"):
+        result = visavis("evaluate", option, "")
+        assert result.exit_code == 2
+        assert "empty path" in result.stderr

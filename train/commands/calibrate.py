@@ -1,5 +1,6 @@
 """`visavis calibrate`: operating points and probabilities for a model, measured on photos of one's own."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from embedder import FaceChoice, ModelCard, copy_bundle, load
 from ..evaluation.bootstrap import Resampling
 from ..evaluation.cache import open_cache
 from ..evaluation.calibration import DEFAULT_POINT, Described, calibrate
+from ..evaluation.cautions import doubles
 from ..evaluation.evaluation import Setting, embed_and_compare
 from ..evaluation.progress import progress_line
 from ..evaluation.protocols.folders import people_of
@@ -18,6 +20,8 @@ from ..evaluation.protocols.protocol import Protocol
 from ..evaluation.words import rate, span
 from . import options
 from .sources import Source
+
+MOST_LOST = 0.5  # of the genuine comparisons, for a default point to be of use
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,7 @@ class Asked:
 @options.pairs_option
 @options.images_option
 @options.model_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, metavar="BUNDLE", help="A new folder for the bundle."
-)
+@click.option("--out", type=options.PATH, required=True, metavar="BUNDLE", help="A new folder for the bundle.")
 @options.face_option
 @click.option("--name", help="What to call the photos in the card (the file's or folder's name).")
 @click.option(
@@ -60,22 +62,32 @@ def calibrate_command(**given: Any) -> None:
 
     Exit status: 0, or 2 where the photos or the model cannot be used.
     """
+    if not str(given["population"]).strip() or given["name"] == "":
+        raise click.UsageError("--name and --population must say something, or be left out")
     source = Source(**{name: given.pop(name) for name in ("pairs", "images", "identities")})
     asked = Asked(**given)
     with options.trouble_told():
         if asked.out.exists():
             options.stop(f"there is something at {asked.out} already; choose a new folder for the bundle")
-        card = _calibrated(people_of(source.read()), source, asked)
+        card, said = _calibrated(people_of(source.read()), source, asked)
         copy_bundle(asked.model, asked.out, card)
-    click.echo(_as_text(card, asked.out))
+    click.echo("\n".join([_as_text(card, asked.out), *(f"  beware: {each}" for each in said)]))
 
 
-def _calibrated(protocol: Protocol, source: Source, asked: Asked) -> ModelCard:
+def _calibrated(protocol: Protocol, source: Source, asked: Asked) -> tuple[ModelCard, list[str]]:
     embedder, face = load(asked.model), asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
     setting = Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
     described = Described(asked.name or source.name, asked.population)
-    return calibrate(embed_and_compare(protocol, setting), setting, described)
+    compared = embed_and_compare(protocol, setting)
+    card = calibrate(compared, setting, described)
+    return card, [*doubles(compared), *_useless(card)]
+
+
+def _useless(card: ModelCard) -> Iterator[str]:
+    for point in card.operating_points:
+        if point.name == card.default_point and (point.fnmr or 0) > MOST_LOST:
+            yield f"the default point turns away {rate(point.fnmr)} of the genuine comparisons; check the identities"
 
 
 def _as_text(card: ModelCard, out: Path) -> str:

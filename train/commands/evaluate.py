@@ -70,7 +70,7 @@ class Asked:
 @click.option(
     "--protocol", type=click.Choice(["cfp-ff", "cfp-fp"]), help="CFP; --images holds its Data/ and Protocol/."
 )
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Pairs as probe,reference,same.")
+@click.option("--csv", type=options.PATH, metavar="FILE", help="Pairs as probe,reference,same.")
 @options.identities_option
 @click.option(
     "--threshold",
@@ -80,7 +80,7 @@ class Asked:
 )
 @click.option(
     "--threshold-pairs",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="FILE",
     help="Choose the threshold on these pairs (LFW's format, photos in --images).",
 )
@@ -96,13 +96,11 @@ class Asked:
 )
 @click.option(
     "--groups",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="FILE",
     help="Error rates by group: a CSV of image,group or identity,group.",
 )
-@click.option(
-    "--report", type=click.Path(path_type=Path), metavar="DIR", help="Write a page with pictures; it holds faces."
-)
+@click.option("--report", type=options.PATH, metavar="DIR", help="Write a page with pictures; it holds faces.")
 @options.cache_option
 @options.seed_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -12,13 +12,24 @@ from embedder import VisavisError
 
 EXIT_TROUBLE = 2
 
-pairs_option = click.option("--pairs", type=click.Path(path_type=Path), metavar="FILE", help="Pairs in LFW's format.")
-images_option = click.option(
-    "--images", type=click.Path(path_type=Path), metavar="DIR", help="The folder that the photos' names start from."
-)
+
+class PathType(click.Path):
+    """A path that is not empty: an unset shell variable must not mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it as a Path."""
+        if value == "":
+            self.fail("an empty path; is a variable unset?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = PathType(path_type=Path)
+
+pairs_option = click.option("--pairs", type=PATH, metavar="FILE", help="Pairs in LFW's format.")
+images_option = click.option("--images", type=PATH, metavar="DIR", help="The folder that the photos' names start from.")
 identities_option = click.option(
     "--identities",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="A folder with one folder per person: all photos against all.",
 )
@@ -30,7 +41,7 @@ face_option = click.option(
 model_option = click.option("--model", metavar="PATH", help="A model bundle; default: the built-in one.")
 cache_option = click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Keep the embeddings here, for the next time. They are biometric data: keep them like the photos.",
 )

@@ -25,6 +25,7 @@ def as_record(found: Evaluation) -> dict[str, Any]:
         "intervals": _intervals(found),
         "claims": [_claim(claim) for claim in found.claims],
         "probability": None if found.evidence is None else _evidence(found.evidence),
+        "cautions": list(found.cautions),
         "data": asdict(found.data),
         "model": asdict(found.model) | {"mirror": found.mirror},
         "resampling": asdict(found.resampling),
@@ -66,6 +67,7 @@ def _failures(failures: Failures) -> dict[str, Any]:
         "comparisons": failures.n_comparisons,
         "genuine": failures.n_genuine,
         "impostor": failures.n_impostor,
+        "photos": [{"image": photo.name, "reason": code} for photo, code in failures.photos],
         "reasons": dict(sorted(Counter(code for _, code in failures.photos).items())),
     }
 

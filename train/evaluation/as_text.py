@@ -17,7 +17,7 @@ SOURCES = {
     "number": "given",
     "pairs": "the best on the pairs of --threshold-pairs",
 }
-HOLDS = {True: "holds", False: "does not hold here", None: "too few comparisons to say"}
+HOLDS = {True: "holds", False: "does not hold here", None: "too little to say"}
 
 
 def as_text(found: Evaluation) -> str:
@@ -31,6 +31,7 @@ def _lines(found: Evaluation) -> Iterator[str]:
     yield click.style(data.protocol, bold=True) + f": {data.n_photos:,} photos of {data.n_identities:,} people"
     yield f"  model        {found.model.name}  {found.model.digest[:19]}{mirror}"
     yield f"  comparisons  {figures.n_genuine:,} genuine, {figures.n_impostor:,} impostor"
+    yield from (f"  beware       {caution}" for caution in found.cautions)
     yield from _failures(found)
     yield f"  threshold    {found.threshold.value:.5g} ({SOURCES[found.threshold.source]})"
     yield from _rates(figures)

@@ -11,6 +11,7 @@ from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard
 
 from . import metrics
 from .bootstrap import Resampling
+from .cautions import doubles
 from .compared import Compared
 from .evaluation import Setting
 from .measure import FmrAt, FnmrAt, measure
@@ -119,6 +120,8 @@ def _points(compared: Compared, resampling: Resampling) -> tuple[OperatingPoint,
     scores = compared.scores
     carried = {name: fmr for name, fmr in FMRS.items() if metrics.carries(scores.impostor.tally, fmr)}
     thresholds = tuple(metrics.threshold_at_fmr(scores.impostor.tally, fmr) for fmr in carried.values())
+    if not thresholds[-1] > 0:
+        raise ProtocolError("; ".join(["photos of two people are at distance 0", *doubles(compared)]))
     measured = measure(scores, {"fmr": FmrAt(thresholds), "fnmr": FnmrAt(thresholds)}, resampling)
     counts = _counts(compared)
     return tuple(

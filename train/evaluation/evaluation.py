@@ -8,6 +8,7 @@ from embedder import FaceChoice, FaceEmbedder
 from . import summary
 from .bootstrap import Resampling
 from .cache import EmbeddingCache
+from .cautions import cautions
 from .compared import Compared, compare
 from .embedding import embed_photos
 from .progress import Progress, no_progress
@@ -71,6 +72,7 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
         worst_false_non_matches=compared.worst_false_non_matches(decision.scores, decision.at),
         resampling=resampling,
         versions={name: version(name) for name in COMPUTED_WITH},
+        cautions=cautions(compared, card),
     )
     return Evaluated(found, compared, decision, measured)
 

@@ -12,6 +12,7 @@ from .protocols.protocol import Photo
 from .tally import Floats
 
 Interval = tuple[float, float]  # 95%: lower, upper end
+MOST_TIMES = 1.5  # the claimed FMR, that a claim which holds may be measured at
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,17 @@ class ClaimCheck:
 
     @property
     def holds(self) -> bool | None:
-        """Do the intervals of the claimed and the measured FMR overlap? None where there is too little to say."""
+        """Is the FMR no higher than claimed? None where there is too little to say.
+
+        It is higher where its interval begins above the end of the claimed one. Where the two overlap, but half as much
+        again as claimed was measured, that is no proof of either.
+        """
         claimed, measured = self.point.fmr_interval, self.fmr.interval
-        if claimed is None or measured is None or not self.is_carried:
+        if claimed is None or measured is None or self.fmr.value is None or self.point.fmr is None:
             return None
-        return claimed[0] <= measured[1] and measured[0] <= claimed[1]
+        if measured[0] > claimed[1]:
+            return False
+        return True if self.is_carried and self.fmr.value <= MOST_TIMES * self.point.fmr else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,3 +169,4 @@ class Evaluation:
     worst_false_non_matches: tuple[WorstPair, ...]  # farthest first
     resampling: Resampling
     versions: Mapping[str, str]  # of visavis and what it computes with
+    cautions: tuple[str, ...] = ()  # what must be known of the photos before a figure is trusted

@@ -41,7 +41,7 @@ def _photos_of(identity: os.DirEntry[str]) -> Iterator[Photo]:
     for entry in _entries(identity):
         if entry.is_dir():
             raise ProtocolError(f"{entry.path}: is a folder in a person's folder; {SHAPE}")
-        if _is_image(entry.name):
+        if _is_image(entry.name) and entry.is_file():
             yield Photo(Path(entry.path), f"{identity.name}/{entry.name}", identity.name)
 
 

@@ -95,6 +95,6 @@ def _impostor(line: _Line) -> tuple[tuple[str, int], tuple[str, int]]:
 
 def _photo(name: str, number: int, images_dir: Path) -> Photo:
     stem = f"{name}/{name}_{number:04d}"
-    names = [stem + suffix for suffix in IMAGE_SUFFIXES]
+    names = [stem + cased for suffix in IMAGE_SUFFIXES for cased in (suffix, suffix.upper())]
     found = next((each for each in names if (images_dir / each).exists()), names[0])
     return Photo(images_dir / found, found, name)

@@ -48,7 +48,7 @@ def claims_in_words(claims: Sequence[ClaimCheck]) -> str:
     phrases = {
         True: "it holds at {}",
         False: "it does not hold at {}",
-        None: "there are too few comparisons to check it at {}",
+        None: "there is too little to say at {}",
     }
     names = {kind: [each.point.name for each in claims if each.holds is kind] for kind in phrases}
     said = [phrases[kind].format(_listed(names[kind])) for kind in phrases if names[kind]]

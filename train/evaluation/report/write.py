@@ -44,7 +44,7 @@ def write_report(
     try:
         for picture in pictures:
             (folder / f"{picture.name}.png").write_bytes(picture.png)
-        target.write_text(text, encoding="utf-8", newline="\n")
+        target.write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
     except OSError as error:
         raise _refusal(folder, error) from error
     return target
