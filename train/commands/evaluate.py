@@ -76,7 +76,8 @@ class Asked:
     "--threshold",
     type=ThresholdType(),
     metavar="card|best|folds|NUMBER",
-    help="What decides (folds where the protocol has them, else the card's default point).",
+    help="What decides (folds where the protocol has them, else the card's default point); best: the highest accuracy, "
+    "of all against all the smallest FMR + FNMR.",
 )
 @click.option(
     "--threshold-pairs",
