@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Sample,
         Timings,
     )
-    from .weights.bundle import copy_bundle
+    from .weights.bundle import copy_bundle, require_new_folder
     from .weights.card import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OperatingPoint
 
 __all__ = [
@@ -81,6 +81,7 @@ __all__ = [
     "copy_bundle",
     "load",
     "percent",
+    "require_new_folder",
 ]
 
 _CARD = ("Calibration", "CalibrationData", "LogLikelihoodRatio", "ModelCard", "OperatingPoint")
@@ -93,6 +94,7 @@ _ROOMS = {
     "copy_bundle": ".weights.bundle",
     "load": ".pipeline",
     "percent": ".commands.rates",
+    "require_new_folder": ".weights.bundle",
     **dict.fromkeys(_CARD, ".weights.card"),
     **dict.fromkeys(_COMPARISON, ".comparison"),
     **dict.fromkeys(_TYPES, ".types"),

@@ -9,6 +9,8 @@ from warnings import filterwarnings
 
 import click
 
+from .errors import VisavisError
+
 # name -> where it lives, and its line in --help (so that help imports nothing)
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("embedder.commands.verify:verify", "Do two photos show one person?"),
@@ -53,9 +55,15 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the subcommand; neither a crash nor Ctrl-C may end in 1, which `verify` says of different persons."""
+        """Run the subcommand, and tell an error of ours in one line.
+
+        Neither a crash nor Ctrl-C may end in 1, which `verify` says of different persons.
+        """
         try:
             return super().invoke(ctx)
+        except VisavisError as error:
+            click.echo(f"visavis: {error}", err=True)
+            sys.exit(EXIT_TROUBLE)
         except KeyboardInterrupt:
             click.echo("visavis: interrupted", err=True)
             sys.exit(EXIT_INTERRUPTED)

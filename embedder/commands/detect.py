@@ -2,9 +2,9 @@
 
 import click
 
-from embedder import Face
+from embedder import Face, load
 
-from .options import json_option, load_model, model_option
+from .options import json_option, model_option
 from .outcomes import View, answer_each
 from .records import face_record
 
@@ -18,7 +18,7 @@ def detect(images: tuple[str, ...], model_path: str | None, *, as_json: bool) ->
 
     Exit status: 0, or 2 where an image could not be read; the others are answered all the same.
     """
-    answer_each(images, load_model(model_path).detect, View(_as_text, _as_record), as_json=as_json)
+    answer_each(images, load(model_path).detect, View(_as_text, _as_record), as_json=as_json)
 
 
 def _as_record(faces: list[Face]) -> dict[str, object]:

@@ -5,9 +5,9 @@ from functools import partial
 
 import click
 
-from embedder import Embedding, FaceChoice
+from embedder import Embedding, FaceChoice, load
 
-from .options import face_option, json_option, load_model, model_option
+from .options import face_option, json_option, model_option
 from .outcomes import View, answer_each
 from .records import sample_record
 
@@ -24,7 +24,7 @@ def embed(images: tuple[str, ...], face: FaceChoice, model_path: str | None, *, 
 
     Exit status: 0, or 2 where an image could not be used; the others are answered all the same.
     """
-    work = partial(load_model(model_path).embed, face=face)
+    work = partial(load(model_path).embed, face=face)
     answer_each(images, work, View(_as_text, _as_record), as_json=as_json)
 
 

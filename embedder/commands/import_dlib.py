@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from ..weights.dlib_bundle import import_dlib
-from .options import trouble_told
 
 
 @click.command("import-dlib")
@@ -13,6 +12,5 @@ from .options import trouble_told
 @click.option("--out", "folder", required=True, metavar="BUNDLE", help="A new folder for the bundle.")
 def import_dlib_command(file: str, folder: str) -> None:
     """Turn FILE, dlib_face_recognition_resnet_model_v1.dat, into a model bundle."""
-    with trouble_told():
-        card = import_dlib(Path(file), Path(folder))
+    card = import_dlib(Path(file), Path(folder))
     click.echo(f"{folder}: {card.name}, {card.digest}")

@@ -4,9 +4,9 @@ import json
 
 import click
 
-from embedder import Calibration, ModelCard, OperatingPoint
+from embedder import Calibration, ModelCard, OperatingPoint, load
 
-from .options import json_option, load_model, model_option
+from .options import json_option, model_option
 from .rates import rate_in_words
 
 
@@ -15,7 +15,7 @@ from .rates import rate_in_words
 @json_option
 def model(model_path: str | None, *, as_json: bool) -> None:
     """Show what is known about the model: licence, training data, operating points, limits."""
-    card = load_model(model_path).card
+    card = load(model_path).card
     facts = card.model_dump(mode="json") | {"card_digest": card.card_digest}
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _as_text(card))
 

@@ -1,16 +1,14 @@
-"""What the subcommands share: options, reading the user's files, loading the model, and how trouble is told."""
+"""What the subcommands share: options, reading the user's files, and leaving with a reason."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
 
-from embedder import FaceEmbedder, VisavisError, load
+from ..cli import EXIT_TROUBLE
 
-EXIT_TROUBLE = 2
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -37,27 +35,12 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def load_model(path: str | None) -> FaceEmbedder:
-    """Load the model or stop with the reason."""
-    with trouble_told():
-        return load(path)
-
-
 def read_file(path: str) -> bytes:
     """Read one of the user's own files or stop with the reason."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
         stop(f"{path}: {error.strerror}")
-
-
-@contextmanager
-def trouble_told(path: str = "") -> Iterator[None]:
-    """Turn an error of ours into one line and exit status 2."""
-    try:
-        yield
-    except VisavisError as error:
-        stop(f"{path}: {error}" if path else str(error))
 
 
 def stop(message: str) -> NoReturn:

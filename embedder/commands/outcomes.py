@@ -11,7 +11,7 @@ import click
 
 from embedder import SampleError
 
-from .options import EXIT_TROUBLE
+from ..cli import EXIT_TROUBLE
 
 T = TypeVar("T")
 

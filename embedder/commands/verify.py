@@ -7,10 +7,10 @@ from typing import NoReturn
 
 import click
 
-from embedder import Comparison, FaceChoice, OperatingPoint, OperatingPointUnavailable, Sample, SampleError
+from embedder import Comparison, FaceChoice, OperatingPoint, Sample, SampleError, load
 
 from ..comparison import EVEN
-from .options import face_option, json_option, load_model, model_option, read_file, stop
+from .options import face_option, json_option, model_option, read_file, stop
 from .rates import percent, rate_in_words
 from .records import sample_record
 
@@ -60,13 +60,11 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     """
     paths = {"probe": probe, "reference": reference}
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
-    embedder = load_model(model_path)
+    embedder = load(model_path)
     try:
         comparison = embedder.verify(*images, face=face, operating_point=operating_point, prior=prior)
     except SampleError as error:
         _stop_for(error, paths)
-    except OperatingPointUnavailable as error:
-        stop(str(error))
     click.echo(_as_json(comparison) if as_json else _as_text(comparison))
     sys.exit(0 if comparison.same else 1)
 

@@ -51,8 +51,7 @@ def write_bundle(folder: Path, card: ModelCard, weights: bytes) -> None:
     """Write a new bundle. The same card and weights give the same bytes; an existing file is never overwritten."""
     if sha256_of(weights) != card.weights_sha256:
         raise ValueError("these weights are not those that the card describes")
-    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
-        raise BundleError("there is something at that path already; choose a new folder for the bundle")
+    require_new_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in ((WEIGHTS_FILE, weights), (CARD_FILE, card.to_json().encode())):
@@ -60,6 +59,16 @@ def write_bundle(folder: Path, card: ModelCard, weights: bytes) -> None:
                 file.write(content)
     except OSError as error:
         raise BundleError(f"the bundle cannot be written: {error.strerror}") from error
+
+
+def require_new_folder(folder: Path) -> None:
+    """Raise BundleError where there is anything but an empty folder."""
+    try:
+        is_free = not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None)
+    except OSError as error:
+        raise BundleError(f"the bundle cannot be written: {error.strerror}") from error
+    if not is_free:
+        raise BundleError("there is something at that path already; choose a new folder for the bundle")
 
 
 def copy_bundle(source: str | os.PathLike[str] | None, folder: Path, card: ModelCard) -> None:

@@ -48,16 +48,20 @@ def router(desk: Desk) -> APIRouter:
             lambda: desk.intake.json(request, CompareRequest, max_bytes=MAX_COMPARE_BYTES),
             lambda asked: _compare(desk, asked),
         )
-        return CompareResponse(
-            results=[translate.judgement(each) for each in distances.results],
-            threshold=distances.threshold,
-            operating_point=translate.operating_point(distances.operating_point),
-            prior=distances.prior,
-            model=translate.model(desk.embedder.identity),
-            request_id=translate.request_id(request),
-        )
+        return _answer(distances, desk, request)
 
     return routes
+
+
+def _answer(distances: Distances, desk: Desk, request: Request) -> CompareResponse:
+    return CompareResponse(
+        results=[translate.judgement(each) for each in distances.results],
+        threshold=distances.threshold,
+        operating_point=translate.operating_point(distances.operating_point),
+        prior=distances.prior,
+        model=translate.model(desk.embedder.identity),
+        request_id=translate.request_id(request),
+    )
 
 
 def _embed(desk: Desk, submission: Submission) -> Embedding:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from embedder import FaceChoice, ModelCard, copy_bundle, load
+from embedder import FaceChoice, ModelCard, copy_bundle, load, require_new_folder
 
 from ..evaluation.bootstrap import Resampling
 from ..evaluation.cache import open_cache
@@ -66,11 +66,9 @@ def calibrate_command(**given: Any) -> None:
         raise click.UsageError("--name and --population must say something, or be left out")
     source = Source(**{name: given.pop(name) for name in ("pairs", "images", "identities")})
     asked = Asked(**given)
-    with options.trouble_told():
-        if asked.out.exists():
-            options.stop(f"there is something at {asked.out} already; choose a new folder for the bundle")
-        card, said = _calibrated(people_of(source.read()), source, asked)
-        copy_bundle(asked.model, asked.out, card)
+    require_new_folder(asked.out)  # before hours go into the embeddings
+    card, said = _calibrated(people_of(source.read()), source, asked)
+    copy_bundle(asked.model, asked.out, card)
     click.echo("\n".join([_as_text(card, asked.out), *(f"  beware: {each}" for each in said)]))
 
 

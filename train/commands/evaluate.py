@@ -116,9 +116,8 @@ def evaluate_command(**given: Any) -> None:
     asked = Asked(**given)
     if asked.threshold is not None and asked.threshold_pairs is not None:
         raise click.UsageError("give --threshold or --threshold-pairs, not both: each says what decides")
-    with options.trouble_told():
-        tuning = None if asked.threshold_pairs is None else source.tuning(asked.threshold_pairs)
-        _run(source.read(), tuning, asked)
+    tuning = None if asked.threshold_pairs is None else source.tuning(asked.threshold_pairs)
+    _run(source.read(), tuning, asked)
 
 
 def _run(protocol: Protocol, tuning: Protocol | None, asked: Asked) -> None:

@@ -1,16 +1,9 @@
-"""What the subcommands share: where the photos come from, how they are embedded, and how trouble is told."""
+"""What the subcommands share: where the photos come from and how they are embedded."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-
-from embedder import VisavisError
-
-EXIT_TROUBLE = 2
 
 
 class PathType(click.Path):
@@ -52,18 +45,3 @@ seed_option = click.option(
     show_default=True,
     help="Of the 1,000 draws of identities behind each interval.",
 )
-
-
-@contextmanager
-def trouble_told() -> Iterator[None]:
-    """Turn an error of ours into one line on stderr and exit status 2."""
-    try:
-        yield
-    except VisavisError as error:
-        stop(str(error))
-
-
-def stop(message: str) -> NoReturn:
-    """Say what is wrong on stderr and leave with status 2."""
-    click.echo(f"visavis: {message}", err=True)
-    sys.exit(EXIT_TROUBLE)

@@ -3,7 +3,7 @@
 Each resample draws as many identities as there are, with replacement. A genuine comparison counts as often as its
 identity was drawn, an impostor comparison as often as the one times as often as the other; so an identity that is drawn
 twice makes no impostor comparison with itself. Bolle et al., "Error analysis of pattern recognition systems: the
-subsets bootstrap", 2004, without its independence of the two sides.
+subsets bootstrap", 2004, draw people for the same reason.
 """
 
 from collections.abc import Callable

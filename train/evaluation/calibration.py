@@ -167,7 +167,7 @@ def _data(compared: Compared, described: Described) -> CalibrationData:
         name=described.name,
         digest=data_digest(compared.protocol, compared.embedded.image_digests),
         population=described.population,
-        n_identities=len({photo.identity for photo in compared.protocol.photos}),
+        n_identities=compared.protocol.n_identities,
         n_images=len(compared.protocol.photos),
         n_without_face=len(compared.failures().photos),
     )

@@ -80,5 +80,4 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
 def _data(compared: Compared, setting: Setting) -> Data:
     protocol = compared.protocol
     digest = data_digest(protocol, compared.embedded.image_digests)
-    n_identities = len({photo.identity for photo in protocol.photos})
-    return Data(protocol.name, digest, len(protocol.photos), n_identities, setting.face)
+    return Data(protocol.name, digest, len(protocol.photos), protocol.n_identities, setting.face)

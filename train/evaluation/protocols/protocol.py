@@ -47,6 +47,11 @@ class Protocol:
     face: FaceChoice  # which face of a photo is meant, unless the user says otherwise
 
     @property
+    def n_identities(self) -> int:
+        """How many people the photos show."""
+        return len({photo.identity for photo in self.photos})
+
+    @property
     def identities(self) -> NDArray[np.int32]:
         """The identity of each photo, as a number: (n,), counted from 0 in the order of the identities' names."""
         return identity_numbers([photo.identity for photo in self.photos])
