@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ImageError,
         ImageTooLarge,
         ImageUnreadable,
+        LowQuality,
         ModelError,
         NoFace,
         NotAnImage,
@@ -26,28 +27,38 @@ if TYPE_CHECKING:
         VisavisError,
     )
     from .image import Limits
-    from .pipeline import FaceEmbedder, load
+    from .loading import load
+    from .neighbourhood import Neighbourhoods, Places, features
+    from .pipeline import FaceEmbedder
     from .points import chosen_point
+    from .quality import MEASURES
     from .types import (
         Box,
         Chip,
         Embedding,
         Face,
         FaceChoice,
+        Grade,
         ModelIdentity,
         Pixels,
+        Quality,
+        QualityChoice,
         Sample,
         Timings,
     )
-    from .weights.bundle import copy_bundle, require_new_folder
-    from .weights.card import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OperatingPoint
+    from .weights.bundle import copy_bundle, require_new_folder, serialize_tensors, sha256_of
+    from .weights.card import Calibration, ModelCard, ScoreKind
+    from .weights.own_threshold import Cohort, OwnThreshold, PenaltyCurve, QualityRule
+    from .weights.parts import CalibrationData, LogLikelihoodRatio, OperatingPoint
 
 __all__ = [
+    "MEASURES",
     "Box",
     "BundleError",
     "Calibration",
     "CalibrationData",
     "Chip",
+    "Cohort",
     "Comparison",
     "ComparisonBatch",
     "DigestMismatch",
@@ -58,45 +69,77 @@ __all__ = [
     "FaceChoice",
     "FaceEmbedder",
     "FaceError",
+    "Grade",
     "ImageError",
     "ImageTooLarge",
     "ImageUnreadable",
     "Judgement",
     "Limits",
     "LogLikelihoodRatio",
+    "LowQuality",
     "ModelCard",
     "ModelError",
     "ModelIdentity",
+    "Neighbourhoods",
     "NoFace",
     "NotAnImage",
     "OperatingPoint",
     "OperatingPointUnavailable",
+    "OwnThreshold",
+    "PenaltyCurve",
     "Pixels",
+    "Places",
+    "Quality",
+    "QualityChoice",
+    "QualityRule",
     "Sample",
     "SampleError",
+    "ScoreKind",
     "SeveralFaces",
     "Timings",
     "VisavisError",
     "chosen_point",
     "copy_bundle",
+    "features",
     "load",
     "percent",
     "require_new_folder",
+    "serialize_tensors",
+    "sha256_of",
 ]
 
-_CARD = ("Calibration", "CalibrationData", "LogLikelihoodRatio", "ModelCard", "OperatingPoint")
+_CARD = ("Calibration", "ModelCard", "ScoreKind")
 _COMPARISON = ("Comparison", "ComparisonBatch", "Distances", "Judgement")
-_TYPES = ("Box", "Chip", "Embedding", "Face", "FaceChoice", "ModelIdentity", "Pixels", "Sample", "Timings")
+_OWN = ("Cohort", "OwnThreshold", "PenaltyCurve", "QualityRule")
+_PARTS = ("CalibrationData", "LogLikelihoodRatio", "OperatingPoint")
+_BUNDLE = ("copy_bundle", "require_new_folder", "serialize_tensors", "sha256_of")
+_TYPES = (
+    "Box",
+    "Chip",
+    "Embedding",
+    "Face",
+    "FaceChoice",
+    "Grade",
+    "ModelIdentity",
+    "Pixels",
+    "Quality",
+    "QualityChoice",
+    "Sample",
+    "Timings",
+)
 _ROOMS = {
     "FaceEmbedder": ".pipeline",
     "Limits": ".image",
+    "MEASURES": ".quality",
     "chosen_point": ".points",
-    "copy_bundle": ".weights.bundle",
-    "load": ".pipeline",
+    "load": ".loading",
     "percent": ".commands.rates",
-    "require_new_folder": ".weights.bundle",
+    **dict.fromkeys(("Neighbourhoods", "Places", "features"), ".neighbourhood"),
+    **dict.fromkeys(_BUNDLE, ".weights.bundle"),
     **dict.fromkeys(_CARD, ".weights.card"),
     **dict.fromkeys(_COMPARISON, ".comparison"),
+    **dict.fromkeys(_OWN, ".weights.own_threshold"),
+    **dict.fromkeys(_PARTS, ".weights.parts"),
     **dict.fromkeys(_TYPES, ".types"),
 }
 

@@ -49,6 +49,12 @@ def cut_chip(picture: Image.Image, landmarks: tuple[Point, ...], alignment: Alig
     return _sample(picture, fit_similarity(references, points))
 
 
+def eye_distance(alignment: Alignment) -> float:
+    """Return how far apart the eyes lie in a chip, in px."""
+    left, right = _complex(alignment.points[:2])
+    return float(abs(right - left))
+
+
 def _complex(points: tuple[Point, ...]) -> NDArray[np.complex128]:
     return np.asarray(points, dtype=np.float64).view(np.complex128).ravel()
 

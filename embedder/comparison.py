@@ -1,6 +1,6 @@
 """What a distance between two embeddings says: the decision, and how probable one person is. Finds no faces."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log, log1p
 
@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SampleError
+from .grading import Pair, Standing
 from .points import chosen_point
+from .reason import FIXED, GIVEN, threshold_reason
 from .types import ModelIdentity, Sample, Timings, Vectors
-from .weights.card import LogLikelihoodRatio, ModelCard, OperatingPoint
+from .weights.card import ModelCard
+from .weights.own_threshold import OwnThreshold
+from .weights.parts import LogLikelihoodRatio, OperatingPoint
 
 EVEN = 0.5  # a prior that favours neither answer
 
@@ -21,25 +25,52 @@ class Judgement:
 
     same: bool  # exactly distance < threshold
     distance: float  # Euclidean, 0 = identical
+    threshold: float  # this pair's, where the card has own thresholds and the caller gave none
+    threshold_reason: str  # why it is what it is, in words
+    normalized_distance: (
+        float | None
+    )  # what the error rates and the evidence are of; None = card without own thresholds
     probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
     log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """One face to be judged."""
+
+    vector: NDArray[np.float32]  # (128,)
+    standing: Standing | None  # None = the card has no own thresholds
+
+
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """By what pairs are judged: a threshold with the point it comes from, and the way from distance to probability."""
+    """By what pairs are judged, and the way from there to a probability."""
 
-    threshold: float
-    operating_point: OperatingPoint | None  # None = the threshold is the caller's own
+    level: float  # the caller's threshold, or that of the point: a normalised distance where the card has own ones
+    operating_point: OperatingPoint | None  # None = the level is the caller's
+    own: OwnThreshold | None  # None = one threshold for all pairs
     ratio: LogLikelihoodRatio | None  # None = the card has no calibration
     prior: float  # 0..1, probability of one person before the photos are seen
 
-    def judge(self, probe: NDArray[np.float32], references: Vectors) -> Iterator[Judgement]:
-        """Judge (128,) against each of (n, 128), in their order."""
-        for distance in euclidean(probe, references):
-            ratio = None if self.ratio is None else self.ratio.at(distance)
-            probability = None if ratio is None else posterior(ratio, self.prior)
-            yield Judgement(distance < self.threshold, distance, probability, ratio)
+    def judge(self, probe: Subject, references: Sequence[Subject]) -> Iterator[Judgement]:
+        """Judge a face against each of several, in their order."""
+        vectors = np.array([reference.vector for reference in references]).reshape(-1, len(probe.vector))
+        for distance, reference in zip(euclidean(probe.vector, vectors), references, strict=True):
+            yield self._judgement(distance, Pair.of(probe.standing, reference.standing))
+
+    def _judgement(self, distance: float, pair: Pair | None) -> Judgement:
+        threshold, reason = self._threshold(pair)
+        normalized = None if pair is None else pair.score_at(distance)
+        ratio = None if self.ratio is None else self.ratio.at(distance if normalized is None else normalized)
+        probability = None if ratio is None else posterior(ratio, self.prior)
+        return Judgement(distance < threshold, distance, threshold, reason, normalized, probability, ratio)
+
+    def _threshold(self, pair: Pair | None) -> tuple[float, str]:
+        if self.operating_point is None:
+            return self.level, GIVEN
+        if self.own is None or pair is None:
+            return self.level, FIXED
+        return pair.distance_at(self.level), threshold_reason(self.own, self.level, pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +78,15 @@ class Distances:
     """One embedding against several, in their order, and the standard that all were judged by."""
 
     results: tuple[Judgement, ...]
-    threshold: float
-    operating_point: OperatingPoint | None  # the card's point that gave the threshold; None = the caller's own
+    operating_point: OperatingPoint | None  # the card's point that gave the thresholds; None = the caller's own
     prior: float
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Judgement):
     """Whether two images show one person, and all that the answer rests on."""
 
-    same: bool  # exactly distance < threshold
-    distance: float  # Euclidean, 0 = identical
-    threshold: float
     operating_point: OperatingPoint | None  # the card's point that gave the threshold; None = the caller's own
-    probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
-    log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
     prior: float  # 0..1, probability of one person before the photos are seen
     probe: Sample
     reference: Sample
@@ -86,11 +111,11 @@ def standard_of(card: ModelCard, *, threshold: float | None, operating_point: st
         raise ValueError(f"threshold must be greater than 0, not {threshold}")
     if not 0 < prior < 1:
         raise ValueError(f"prior must lie between 0 and 1, both excluded, not {prior}")
-    ratio = card.calibration.log_likelihood_ratio if card.calibration else None
+    ratio = card.ratio(card.score_kind)
     if threshold is not None:
-        return Standard(threshold, None, ratio, prior)
+        return Standard(threshold, None, card.own_threshold, ratio, prior)
     point = chosen_point(card, operating_point)
-    return Standard(point.threshold, point, ratio, prior)
+    return Standard(point.threshold, point, card.own_threshold, ratio, prior)
 
 
 def posterior(log_likelihood_ratio: float, prior: float) -> float:

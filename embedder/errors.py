@@ -6,9 +6,10 @@ VisavisError
 │   │   ├── ImageTooLarge      more bytes or pixels than allowed
 │   │   ├── NotAnImage         not a format we read
 │   │   └── ImageUnreadable    a format we read, but broken
-│   └── FaceError              its faces
-│       ├── NoFace             none found
-│       └── SeveralFaces       more than the choice allows
+│   ├── FaceError              its faces
+│   │   ├── NoFace             none found
+│   │   └── SeveralFaces       more than the choice allows
+│   └── LowQuality             its face is too poor to be told from others
 ├── ModelError
 │   ├── BundleError            a model bundle that cannot be used
 │   └── DlibFileError          a dlib .dat file that is not the one we know
@@ -91,6 +92,23 @@ class SeveralFaces(FaceError):
     def __init__(self, n_faces: int, message: str) -> None:
         super().__init__(message)
         self.n_faces = n_faces
+
+
+class LowQuality(SampleError):
+    """The photo is so poor that most genuine pairs of its like would be lost.
+
+    `measure` is the one that cost most, `value` what was measured, `limit` what it takes at least (or at most).
+    """
+
+    code = "low_quality"
+
+    def __init__(self, measure: str, value: float, limit: float, *, advice: str) -> None:
+        wanted = "at least" if value < limit else "at most"
+        super().__init__(
+            f"the photo is too poor: {measure} is {value:.3g} and must be {wanted} {limit:.3g}; {advice}, or say "
+            "quality=ignore and expect errors"
+        )
+        self.measure, self.value, self.limit = measure, value, limit
 
 
 class ModelError(VisavisError):

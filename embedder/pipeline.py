@@ -1,39 +1,38 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparison, one or many. Nothing is kept of them."""
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from .alignment import cut_chip
-from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Judgement, Standard, standard_of
-from .detection.cascade import Cascade, CascadeSettings
+from .alignment import cut_chip, eye_distance
+from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Judgement, Standard, Subject, standard_of
 from .detection.choice import RULES, choose
-from .detection.finder import FaceFinder
-from .detection.weights import load_networks
 from .errors import DigestMismatch, SampleError, blaming
+from .grading import Grader
 from .image import Limits, read
-from .runtime.torch import TorchEmbedder
+from .neighbourhood import Places
+from .quality import quality_of
 from .types import (
     CHIP_SIZE_PX,
     EMBEDDING_SIZE,
+    QUALITY_CHOICES,
     Chip,
     Chips,
     Embedding,
     Face,
     FaceChoice,
     ModelIdentity,
+    Quality,
+    QualityChoice,
     Sample,
     Timings,
     Vectors,
 )
-from .weights.bundle import BUILT_IN, Bundle, read_bundle
 from .weights.card import ModelCard
 
 
@@ -53,13 +52,28 @@ class _Prepared:
     detect_s: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """One face that can be judged."""
+
+    sample: Sample
+    subject: Subject
+
+
 class FaceEmbedder:
     """A model with all that leads to it and from it. Every method blocks, and may be called from several threads."""
 
     def __init__(
-        self, card: ModelCard, network: Network, finder: Callable[[Image.Image], list[Face]], limits: Limits
+        self,
+        card: ModelCard,
+        network: Network,
+        finder: Callable[[Image.Image], list[Face]],
+        limits: Limits,
+        grader: Grader | None = None,
     ) -> None:
+        """`grader` is None where the card has no own thresholds."""
         self.card = card
+        self._grader = grader
         self._network = network
         self._finder = finder
         self._limits = limits
@@ -81,7 +95,8 @@ class FaceEmbedder:
         """The embedding of the face that `face` means. Raises ImageError or FaceError."""
         prepared = self._prepare(image, face)
         (vector,), timings = self._embed_prepared([prepared])
-        return Embedding(vector, self.identity, prepared.chip.sample, timings)
+        known = self._known(prepared.chip.sample, vector)
+        return Embedding(vector, self.identity, known.sample, timings)
 
     def embed_chips(self, chips: Chips) -> Vectors:
         """Run the network once over chips as they are, uint8 RGB (n, 150, 150, 3): float32 (n, 128).
@@ -100,7 +115,16 @@ class FaceEmbedder:
         both = self.embed_chips(np.concatenate([chips, chips[:, :, ::-1]]))
         return (both[: len(chips)] + both[len(chips) :]) * np.float32(0.5)
 
-    def verify(
+    def places(self, vectors: Vectors, measures: NDArray[np.float32]) -> Places:
+        """What normalises the distances of embeddings (n, 128), whose photos' measures are (n, 8) as in MEASURES.
+
+        NaN rows stay NaN. Raises ValueError where the card has no own thresholds.
+        """
+        if self._grader is None:
+            raise ValueError("this model's card has no own thresholds")
+        return self._grader.places(vectors, measures)
+
+    def verify(  # noqa: PLR0913 - one for each word that a request takes
         self,
         probe: bytes,
         reference: bytes,
@@ -109,23 +133,31 @@ class FaceEmbedder:
         threshold: float | None = None,
         operating_point: str | None = None,
         prior: float = EVEN,
+        quality: QualityChoice = "refuse",
     ) -> Comparison:
         """Do two images show one person?
 
         The threshold is the caller's own, or that of the card's point by its name (`fmr-1e-4`) or by a false match rate
         (`fmr=1e-4`: the nearest point that is at least that strict), or that of the default point. `prior` is the
-        probability of one person before the photos are seen, between 0 and 1. Raises OperatingPointUnavailable, and
-        ImageError or FaceError whose `image` says which one is at fault.
+        probability of one person before the photos are seen, between 0 and 1. A photo below the card's floor of quality
+        is refused, unless `quality` is "ignore". Raises OperatingPointUnavailable, and ImageError, FaceError or
+        LowQuality whose `image` says which one is at fault.
         """
         batch = self.verify_many(
-            probe, [reference], face=face, threshold=threshold, operating_point=operating_point, prior=prior
+            probe,
+            [reference],
+            face=face,
+            threshold=threshold,
+            operating_point=operating_point,
+            prior=prior,
+            quality=quality,
         )
         (result,) = batch.results
         if isinstance(result, SampleError):
             raise result
         return result
 
-    def verify_many(
+    def verify_many(  # noqa: PLR0913 - as verify
         self,
         probe: bytes,
         references: Sequence[bytes],
@@ -134,20 +166,29 @@ class FaceEmbedder:
         threshold: float | None = None,
         operating_point: str | None = None,
         prior: float = EVEN,
+        quality: QualityChoice = "refuse",
     ) -> ComparisonBatch:
         """Verify one probe against several references in one pass; a faulty reference leaves its error in its place."""
+        if quality not in QUALITY_CHOICES:
+            raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {quality!r}")
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
         with blaming("probe"):
             prepared_probe = self._prepare(probe, face)
         outcomes = [self._prepare_reference(image, face) for image in references]
         prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, _Prepared))]
         vectors, timings = self._embed_prepared(prepared)
-        judgements = standard.judge(vectors[0], vectors[1:])
+        found, *others = [self._known(item.chip.sample, vector) for item, vector in zip(prepared, vectors, strict=True)]
+        refuse = quality == "refuse"
+        with blaming("probe"):
+            self._admit(found, refuse=refuse)
+        rest = iter(others)
+        judged = [
+            self._admitted(next(rest), refuse=refuse) if isinstance(each, _Prepared) else each for each in outcomes
+        ]
+        judgements = standard.judge(found.subject, [each.subject for each in judged if isinstance(each, _Known)])
         results = tuple(
-            self._comparison(prepared_probe, outcome, next(judgements), standard, timings)
-            if isinstance(outcome, _Prepared)
-            else outcome
-            for outcome in outcomes
+            self._comparison((found, each), next(judgements), standard, timings) if isinstance(each, _Known) else each
+            for each in judged
         )
         return ComparisonBatch(results, self.identity, timings)
 
@@ -163,13 +204,15 @@ class FaceEmbedder:
     ) -> Distances:
         """Compare an embedding (128,) with others (n, 128) of the same model, judged as by `verify`.
 
-        Raises DigestMismatch, OperatingPointUnavailable.
+        The quality of their photos is not known here, so it moves no threshold. Raises DigestMismatch,
+        OperatingPointUnavailable.
         """
         if model_digest != self.card.digest:
             raise DigestMismatch(self.card.digest, model_digest)
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
-        judgements = standard.judge(np.asarray(probe, np.float32), np.asarray(references, np.float32))
-        return Distances(tuple(judgements), standard.threshold, standard.operating_point, standard.prior)
+        vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
+        one, *others = [self._subject(vector, None) for vector in vectors]
+        return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
 
     def _prepare_reference(self, image: bytes, face: FaceChoice) -> _Prepared | SampleError:
         try:
@@ -187,7 +230,8 @@ class FaceEmbedder:
         faces = self._finder(picture)
         face = choose(faces, choice, (picture.width / 2, picture.height / 2))
         chip = cut_chip(picture, face.landmarks, self.card.alignment)
-        sample = Sample(face, choice, len(faces))
+        quality = quality_of(picture, face, chip, eye_distance(self.card.alignment))
+        sample = Sample(face, choice, len(faces), quality)
         return _Prepared(Chip(chip, sample), decoded - start, perf_counter() - decoded)
 
     def _embed_prepared(self, prepared: Sequence[_Prepared]) -> tuple[Vectors, Timings]:
@@ -200,34 +244,38 @@ class FaceEmbedder:
         )
         return vectors, Timings(*(1000 * part for part in seconds))
 
+    def _subject(self, vector: NDArray[np.float32], quality: Quality | None) -> Subject:
+        return Subject(vector, None if self._grader is None else self._grader.standing(vector, quality))
+
+    def _known(self, sample: Sample, vector: NDArray[np.float32]) -> _Known:
+        subject = self._subject(vector, sample.quality)
+        if self._grader is None or subject.standing is None:
+            return _Known(sample, subject)
+        return _Known(replace(sample, grade=self._grader.grade(subject.standing)), subject)
+
+    def _admit(self, face: _Known, *, refuse: bool) -> _Known:
+        """Return it; raises LowQuality where its photo is too poor and that is to be refused."""
+        if refuse and self._grader is not None and face.subject.standing is not None:
+            self._grader.require(face.subject.standing)
+        return face
+
+    def _admitted(self, face: _Known, *, refuse: bool) -> _Known | SampleError:
+        try:
+            with blaming("reference"):
+                return self._admit(face, refuse=refuse)
+        except SampleError as error:
+            return error
+
     def _comparison(
-        self, probe: _Prepared, reference: _Prepared, judgement: Judgement, standard: Standard, timings: Timings
+        self, faces: tuple[_Known, _Known], judgement: Judgement, standard: Standard, timings: Timings
     ) -> Comparison:
+        probe, reference = (face.sample for face in faces)
         return Comparison(
-            same=judgement.same,
-            distance=judgement.distance,
-            threshold=standard.threshold,
+            **{field.name: getattr(judgement, field.name) for field in fields(judgement)},
             operating_point=standard.operating_point,
-            probability=judgement.probability,
-            log_likelihood_ratio=judgement.log_likelihood_ratio,
             prior=standard.prior,
-            probe=probe.chip.sample,
-            reference=reference.chip.sample,
+            probe=probe,
+            reference=reference,
             model=self.identity,
             timings_ms=timings,
         )
-
-
-def load(
-    path: str | os.PathLike[str] | None = None, *, limits: Limits | None = None, mirror: bool | None = None
-) -> FaceEmbedder:
-    """Load a model bundle, by default the built-in one, ready to use offline. Raises BundleError.
-
-    `mirror` overrules the card: are embeddings means over a chip and its mirror image? Other embeddings have another
-    digest, and no operating points.
-    """
-    bundle = read_bundle(Path(path) if path is not None else BUILT_IN)
-    if mirror is not None:
-        bundle = Bundle(bundle.card.with_mirror(mirror=mirror), bundle.tensors)
-    finder = FaceFinder(Cascade(load_networks(), CascadeSettings()))
-    return FaceEmbedder(bundle.card, TorchEmbedder(bundle), finder, limits or Limits())

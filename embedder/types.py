@@ -1,7 +1,7 @@
 """The nouns of the pipeline, as frozen records: bytes -> picture -> faces -> chips -> embeddings."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ CHIP_SIZE_PX = 150
 EMBEDDING_SIZE = 128
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]
+QualityChoice = Literal["refuse", "ignore"]  # what to do about a face whose photo is too poor
+QUALITY_CHOICES = get_args(QualityChoice)
 Point = tuple[float, float]  # x, y in px of the upright picture; (0, 0) is the corner of the first pixel
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 Chips = NDArray[np.uint8]  # (n, 150, 150, 3), RGB
@@ -46,12 +48,37 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """What was measured of one face and its photo."""
+
+    eye_distance_px: float  # between the eyes, in px of the picture
+    sharpness: float  # strength of edges over contrast, on the chip at half size; about 0.5 is usual, 0.15 blurred
+    blockiness: float  # height of steps every 8 px, in grey levels at the chip's scale; below 1.5 is usual
+    brightness: float  # mean grey level of the face, 0..255
+    contrast: float  # standard deviation of the face's grey levels
+    clipped: float  # share of the face that is nearly black or nearly white, 0..1
+    turn: float  # how far the nose lies off the middle of the face, in distances between the eyes; 0 = frontal
+    detector_score: float  # 0..1, the detector's own confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What a face's quality costs it, by the card's rule."""
+
+    embedding_length: float  # Euclidean norm of the embedding; short = an indistinct face
+    penalty: float  # 0 = none; in units of the normalised distance
+    is_too_poor: bool  # beyond the card's floor, where most genuine pairs would be lost
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """The face that an image was taken to mean, and how it was chosen."""
+    """The face that an image was taken to mean, how it was chosen, and how good its photo is."""
 
     face: Face
     choice: FaceChoice
     n_faces: int  # faces found in the whole picture
+    quality: Quality
+    grade: Grade | None = None  # None = not embedded yet, or the card has no rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)

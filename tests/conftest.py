@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from own_bundle import write_own_bundle, write_plain_bundle
 
 from embedder import FaceEmbedder, load
 
@@ -14,6 +15,23 @@ DATA = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared" / "data"))
 @pytest.fixture(scope="session")
 def embedder() -> FaceEmbedder:
     return load()
+
+
+@pytest.fixture(scope="session")
+def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose card gives every pair its own threshold; made up, and the same place for every face."""
+    return write_own_bundle(tmp_path_factory.mktemp("own") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose card has one threshold for all pairs."""
+    return write_plain_bundle(tmp_path_factory.mktemp("plain") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def own_embedder(own_bundle: Path) -> FaceEmbedder:
+    return load(own_bundle)
 
 
 @pytest.fixture(scope="session")

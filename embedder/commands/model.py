@@ -4,10 +4,12 @@ import json
 
 import click
 
-from embedder import Calibration, ModelCard, OperatingPoint, load
+from embedder import Calibration, ModelCard, OperatingPoint, OwnThreshold, PenaltyCurve, load
 
 from .options import json_option, model_option
 from .rates import rate_in_words
+
+ONE_THRESHOLD = "  thresholds   one for all pairs; visavis calibrate --cohort gives every pair its own"
 
 
 @click.command()
@@ -29,24 +31,29 @@ def _as_text(card: ModelCard) -> str:
         f"  digest       {card.digest}",
         f"  card digest  {card.card_digest}",
     ]
-    points = [
-        line
-        for point in card.operating_points
-        for line in _point_in_words(point, is_default=point.name == card.default_point)
-    ]
     return "\n".join(
         [
             *facts,
-            *(points or ["  point        none: run visavis calibrate on photos of yours"]),
+            *_points(card),
+            *(_own_in_words(card.own_threshold) if card.own_threshold else [ONE_THRESHOLD]),
             *(_calibration_in_words(card.calibration) if card.calibration else []),
             *(f"  beware       {limit}" for limit in card.limits),
         ]
     )
 
 
-def _point_in_words(point: OperatingPoint, *, is_default: bool) -> list[str]:
+def _points(card: ModelCard) -> list[str]:
+    points = card.points(card.score_kind)
+    below = "distance" if card.own_threshold is None else "normalised distance"
+    lines = [
+        line for point in points for line in _point_in_words(point, below, is_default=point.name == card.default_point)
+    ]
+    return lines or ["  point        none: run visavis calibrate on photos of yours"]
+
+
+def _point_in_words(point: OperatingPoint, below: str, *, is_default: bool) -> list[str]:
     return [
-        f"  point        {point.name}: same person below {point.threshold:g}{' (default)' * is_default}",
+        f"  point        {point.name}: same person below {below} {point.threshold:g}{' (default)' * is_default}",
         f"    FMR        {rate_in_words(point.fmr, point.fmr_interval)}{_counted(point.n_impostor)}",
         f"    FNMR       {rate_in_words(point.fnmr, point.fnmr_interval)}{_counted(point.n_genuine)}",
     ]
@@ -54,6 +61,26 @@ def _point_in_words(point: OperatingPoint, *, is_default: bool) -> list[str]:
 
 def _counted(n_comparisons: int | None) -> str:
     return "" if n_comparisons is None else f", of {n_comparisons:,} comparisons"
+
+
+def _own_in_words(own: OwnThreshold) -> list[str]:
+    data, n_nearest, low, high = own.cohort.data, own.cohort.n_nearest, *own.mean_range
+    floors = "; ".join(
+        _limit_in_words(curve, own.quality.floor)
+        for curve in own.quality.curves
+        if max(curve.penalties) > own.quality.floor
+    )
+    return [
+        f"  thresholds   every pair its own; usually {own.usual_threshold(0):.3f} + {own.usual_spread:.3g} x level",
+        f"    cohort     {data.name}: {data.n_identities:,} people",
+        f"    strangers  the {n_nearest} nearest of a face are {low:.2f} to {high:.2f} away on average",
+        f"    refused    photos too poor, such as {floors}" if floors else "    refused    no photo for its quality",
+    ]
+
+
+def _limit_in_words(curve: PenaltyCurve, floor: float) -> str:
+    side = "below" if curve.worse == "low" else "above"
+    return f"{curve.measure} {side} {curve.where(floor):.2g} (usually {curve.usual:.2g})"
 
 
 def _calibration_in_words(calibration: Calibration) -> list[str]:

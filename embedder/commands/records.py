@@ -1,8 +1,8 @@
 """Faces as the commands' JSON shows them: the same keys as over HTTP."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
-from embedder import Face, Sample
+from embedder import Face, Grade, Sample
 
 
 def face_record(face: Face) -> dict[str, object]:
@@ -11,5 +11,12 @@ def face_record(face: Face) -> dict[str, object]:
 
 
 def sample_record(sample: Sample) -> dict[str, object]:
-    """The face that was taken, and how it was chosen among how many."""
-    return face_record(sample.face) | {"choice": sample.choice, "n_faces": sample.n_faces}
+    """The face that was taken, how it was chosen among how many, and how good its photo is."""
+    chosen = {"choice": sample.choice, "n_faces": sample.n_faces}
+    return face_record(sample.face) | chosen | {"quality": quality_record(sample)}
+
+
+def quality_record(sample: Sample) -> dict[str, object]:
+    """Every measure by its name; what the card's rule says of them is null where it has none."""
+    rule = dict.fromkeys(field.name for field in fields(Grade)) if sample.grade is None else asdict(sample.grade)
+    return asdict(sample.quality) | rule

@@ -7,9 +7,10 @@ from typing import NoReturn
 
 import click
 
-from embedder import Comparison, FaceChoice, OperatingPoint, Sample, SampleError, load
+from embedder import Comparison, FaceChoice, OperatingPoint, QualityChoice, Sample, SampleError, load
 
 from ..comparison import EVEN
+from ..types import QUALITY_CHOICES
 from .options import face_option, json_option, model_option, read_file, stop
 from .rates import percent, rate_in_words
 from .records import sample_record
@@ -42,6 +43,13 @@ def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> flo
     metavar="P",
     help="How probable one person is before the photos are seen; the answer's probability rests on it.",
 )
+@click.option(
+    "--quality",
+    type=click.Choice(QUALITY_CHOICES),
+    default="refuse",
+    show_default=True,
+    help="What to do about a photo so poor that most genuine pairs of its like are lost.",
+)
 @model_option
 @json_option
 def verify(  # noqa: PLR0913 - one for each word that the command takes
@@ -51,6 +59,7 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     face: FaceChoice,
     operating_point: str | None,
     prior: float,
+    quality: QualityChoice,
     model_path: str | None,
     as_json: bool,
 ) -> None:
@@ -62,7 +71,7 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
     embedder = load(model_path)
     try:
-        comparison = embedder.verify(*images, face=face, operating_point=operating_point, prior=prior)
+        comparison = embedder.verify(*images, face=face, operating_point=operating_point, prior=prior, quality=quality)
     except SampleError as error:
         _stop_for(error, paths)
     click.echo(_as_json(comparison) if as_json else _as_text(comparison))
@@ -80,6 +89,8 @@ def _as_json(comparison: Comparison) -> str:
         "same": comparison.same,
         "distance": comparison.distance,
         "threshold": comparison.threshold,
+        "threshold_reason": comparison.threshold_reason,
+        "normalized_distance": comparison.normalized_distance,
         "operating_point": None if point is None else point.model_dump(mode="json"),
         "probability": comparison.probability,
         "log_likelihood_ratio": comparison.log_likelihood_ratio,
@@ -98,8 +109,9 @@ def _as_text(comparison: Comparison) -> str:
     return "\n".join(
         [
             click.style(verdict, fg=colour, bold=True),
-            f"  distance {comparison.distance:.3f}, {side} the threshold {comparison.threshold:g}",
+            f"  distance {comparison.distance:.3f}, {side} this pair's threshold {comparison.threshold:.3f}",
             f"  {_scale(comparison.distance, comparison.threshold)}",
+            f"  why          {comparison.threshold_reason}",
             *(_point_in_words(comparison.operating_point) if comparison.operating_point else []),
             f"  probability  {_probability_in_words(comparison)}",
             f"  probe        {_found(comparison.probe)}",
@@ -128,11 +140,13 @@ def _scale(distance: float, threshold: float) -> str:
     """The distance (*) and the threshold (|) on a line from 0 to 1.2."""
     line = ["·"] * (SCALE_WIDTH + 1)
     for value, mark in ((threshold, "|"), (distance, "*")):
-        line[round(min(value, SCALE_END) / SCALE_END * SCALE_WIDTH)] = mark
+        line[round(min(max(value, 0), SCALE_END) / SCALE_END * SCALE_WIDTH)] = mark
     return f"alike 0 {''.join(line)} {SCALE_END:g} unlike"
 
 
 def _found(sample: Sample) -> str:
     box = sample.face.box
     faces = "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {sample.choice} taken"
-    return f"{faces}, {box.width:.0f}x{box.height:.0f} px, detector score {sample.face.score:.3f}"
+    grade = sample.grade
+    poor = " (too poor for this model's claims)" if grade is not None and grade.is_too_poor else ""
+    return f"{faces}, {box.width:.0f}x{box.height:.0f} px, sharpness {sample.quality.sharpness:.2f}{poor}"

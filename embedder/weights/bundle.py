@@ -1,4 +1,4 @@
-"""A model bundle on disk: a folder with `weights.safetensors` and `card.json`. Nothing here reads a pickle."""
+"""A model bundle on disk: weights, card, and the coefficients of own thresholds. Nothing here reads a pickle."""
 
 import hashlib
 import json
@@ -16,12 +16,16 @@ from safetensors.numpy import save as save_safetensors
 
 from ..errors import BundleError
 from .card import ModelCard
+from .own_threshold import N_FEATURES
 
 WEIGHTS_FILE = "weights.safetensors"
+NEIGHBOURHOOD_FILE = "neighbourhood.safetensors"
 CARD_FILE = "card.json"
 BUILT_IN = Path(__file__).parent / "dlib-resnet29-128"
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
+MAX_NEIGHBOURHOOD_BYTES = 2**20
+NEIGHBOURHOOD_SHAPES = {"mean": (N_FEATURES,), "log_spread": (N_FEATURES,)}
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -32,6 +36,7 @@ class Bundle:
 
     card: ModelCard
     tensors: Tensors
+    neighbourhood: Tensors | None = None  # the coefficients of own thresholds; None where the card has none
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -39,22 +44,23 @@ def read_bundle(folder: Path) -> Bundle:
     if not folder.is_dir():
         raise BundleError("there is no model bundle at that path; a bundle is a folder with card.json in it")
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
-    weights = _read_file(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
-    if sha256_of(weights) != card.weights_sha256:
-        raise BundleError(
-            f"{WEIGHTS_FILE} is not the file that the card describes (sha256 differs); copy the bundle again"
-        )
-    return Bundle(card, _parse_tensors(weights))
+    weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)
+    return Bundle(card, _parse_tensors(WEIGHTS_FILE, weights), _read_neighbourhood(folder, card))
 
 
-def write_bundle(folder: Path, card: ModelCard, weights: bytes) -> None:
-    """Write a new bundle. The same card and weights give the same bytes; an existing file is never overwritten."""
+def write_bundle(folder: Path, card: ModelCard, weights: bytes, neighbourhood: bytes | None = None) -> None:
+    """Write a new bundle. The same card and contents give the same bytes; an existing file is never overwritten."""
+    contents = {WEIGHTS_FILE: weights, CARD_FILE: card.to_json().encode()}
     if sha256_of(weights) != card.weights_sha256:
         raise ValueError("these weights are not those that the card describes")
+    if card.own_threshold is not None:
+        if neighbourhood is None or sha256_of(neighbourhood) != card.own_threshold.coefficients_sha256:
+            raise ValueError("these are not the coefficients that the card describes")
+        contents[NEIGHBOURHOOD_FILE] = neighbourhood
     require_new_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in ((WEIGHTS_FILE, weights), (CARD_FILE, card.to_json().encode())):
+        for name, content in contents.items():
             with (folder / name).open("xb") as file:
                 file.write(content)
     except OSError as error:
@@ -71,10 +77,17 @@ def require_new_folder(folder: Path) -> None:
         raise BundleError("there is something at that path already; choose a new folder for the bundle")
 
 
-def copy_bundle(source: str | os.PathLike[str] | None, folder: Path, card: ModelCard) -> None:
-    """Write a new bundle of another one's weights (None: the built-in one's) under a new card; raises BundleError."""
-    weights = _read_file((BUILT_IN if source is None else Path(source)) / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
-    write_bundle(folder, card, weights)
+def copy_bundle(
+    source: str | os.PathLike[str] | None, folder: Path, card: ModelCard, neighbourhood: bytes | None = None
+) -> None:
+    """Write a new bundle of another one's weights (None: the built-in one's) under a new card; raises BundleError.
+
+    Where the card has own thresholds, `neighbourhood` are their coefficients; None: those of the other bundle.
+    """
+    original = BUILT_IN if source is None else Path(source)
+    if card.own_threshold is not None and neighbourhood is None:
+        neighbourhood = _read_file(original / NEIGHBOURHOOD_FILE, MAX_NEIGHBOURHOOD_BYTES)
+    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), neighbourhood)
 
 
 def serialize_tensors(tensors: Tensors) -> bytes:
@@ -85,6 +98,26 @@ def serialize_tensors(tensors: Tensors) -> bytes:
 def sha256_of(data: bytes) -> str:
     """The digest of a file's bytes, as cards write it."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _read_neighbourhood(folder: Path, card: ModelCard) -> Tensors | None:
+    if card.own_threshold is None:
+        return None
+    sha256 = card.own_threshold.coefficients_sha256
+    content = _described(folder / NEIGHBOURHOOD_FILE, MAX_NEIGHBOURHOOD_BYTES, sha256)
+    tensors = _parse_tensors(NEIGHBOURHOOD_FILE, content)
+    if {name: tensor.shape for name, tensor in tensors.items()} != NEIGHBOURHOOD_SHAPES:
+        raise BundleError(f"{NEIGHBOURHOOD_FILE} must hold mean and log_spread, {N_FEATURES:,} numbers each")
+    return tensors
+
+
+def _described(path: Path, max_bytes: int, sha256: str) -> bytes:
+    content = _read_file(path, max_bytes)
+    if sha256_of(content) != sha256:
+        raise BundleError(
+            f"{path.name} is not the file that the card describes (sha256 differs); copy the bundle again"
+        )
+    return content
 
 
 def _read_file(path: Path, max_bytes: int) -> bytes:
@@ -105,11 +138,11 @@ def _parse_card(text: bytes) -> ModelCard:
         raise BundleError(f"card.json is not a valid model card: {place}: {first['msg']}") from error
 
 
-def _parse_tensors(weights: bytes) -> Tensors:
+def _parse_tensors(file: str, content: bytes) -> Tensors:
     try:
-        tensors = load_safetensors(weights)
+        tensors = load_safetensors(content)
     except (SafetensorError, json.JSONDecodeError, KeyError, ValueError) as error:
-        raise BundleError(f"{WEIGHTS_FILE} is not a safetensors file: {error}") from error
+        raise BundleError(f"{file} is not a safetensors file: {error}") from error
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
             raise BundleError(f"tensor {name} must hold finite float32 numbers only")

@@ -4,78 +4,15 @@ import hashlib
 import json
 from typing import Annotated, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..types import ModelIdentity
+from .own_threshold import OwnThreshold
+from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Rate = Annotated[float, Field(ge=0, le=1)]
-Interval = tuple[Rate, Rate]  # lower, upper end
-Count = Annotated[int, Field(ge=0)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]
-
-
-class CardPart(BaseModel):
-    """Frozen; an unknown key is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OperatingPoint(CardPart):
-    """A threshold with its name and its measured error rates; null = not measured. Intervals are of 95%."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]{0,63}$")]
-    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    fmr: Rate | None
-    fnmr: Rate | None
-    fmr_interval: Interval | None = None
-    fnmr_interval: Interval | None = None
-    n_identities: Count | None = None
-    n_genuine: Count | None = None  # comparisons behind fnmr
-    n_impostor: Count | None = None  # comparisons behind fmr
-    note: str
-
-
-class LogLikelihoodRatio(CardPart):
-    """How a distance speaks for one person against two: natural logarithm of the ratio of the two likelihoods.
-
-    A straight line that falls with the distance, held level beyond the range in which the data had enough
-    comparisons of both kinds.
-    """
-
-    intercept: Finite
-    slope: Annotated[float, Field(lt=0, allow_inf_nan=False)]  # per unit of distance
-    nearest: Finite  # smaller distances say no more than this one
-    farthest: Finite  # larger ones neither
-
-    @model_validator(mode="after")
-    def _the_range_is_not_empty(self) -> Self:
-        if not self.nearest < self.farthest:
-            raise ValueError(f"nearest ({self.nearest}) must be below farthest ({self.farthest})")
-        return self
-
-    def at(self, distance: float) -> float:
-        """Log-likelihood ratio of a distance: positive speaks for one person, negative for two."""
-        return float(self.of_each(np.array(distance)))
-
-    def of_each(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same for many distances; an infinite one counts as the farthest."""
-        return self.intercept + self.slope * np.clip(distances, self.nearest, self.farthest)
-
-
-class CalibrationData(CardPart):
-    """The photos that the error rates were measured on."""
-
-    name: Annotated[str, Field(min_length=1)]
-    digest: Digest  # of the identities and their images' bytes
-    population: Annotated[str, Field(min_length=1)]  # whom they show and how they were taken, in words
-    n_identities: Count
-    n_images: Count
-    n_without_face: Count  # images in which no usable face was found; they take no part
+ScoreKind = Literal["own", "plain"]  # own: normalised distances, so every pair its own threshold; plain: distances
 
 
 class Calibration(CardPart):
@@ -136,9 +73,10 @@ class ModelCard(CardPart):
     preprocessing: Preprocessing
     alignment: Alignment
     metric: Literal["euclidean"]
-    operating_points: tuple[OperatingPoint, ...]  # none: the model was not calibrated yet
+    operating_points: tuple[OperatingPoint, ...]  # thresholds are distances; none: the model was not calibrated yet
     default_point: str | None  # null where there is none
     calibration: Calibration | None = None  # null: thresholds without a probability
+    own_threshold: OwnThreshold | None = None  # null: one threshold for all pairs
     provenance: Provenance
     weights_sha256: Digest
     digest: Digest
@@ -150,6 +88,24 @@ class ModelCard(CardPart):
             raise ValueError(f"operating points must have different names, not {names}")
         if self.default_point not in (names or [None]):
             raise ValueError(f"default_point {self.default_point!r} is none of {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _fixed_thresholds_are_distances(self) -> Self:
+        for point in self.operating_points:
+            if not point.threshold > 0:
+                raise ValueError(f"the threshold of {point.name} must be greater than 0, not {point.threshold:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _own_thresholds_have_the_same_default_point(self) -> Self:
+        if self.own_threshold is None:
+            return self
+        if self.calibration is None:
+            raise ValueError("own thresholds need the calibration that they were measured in")
+        names = [point.name for point in self.own_threshold.operating_points]
+        if len(set(names)) < len(names) or self.default_point not in names:
+            raise ValueError(f"own operating points must have different names, the default among them, not {names}")
         return self
 
     @model_validator(mode="after")
@@ -178,10 +134,33 @@ class ModelCard(CardPart):
         """The name and digests that every answer carries."""
         return ModelIdentity(self.name, self.digest, self.card_digest)
 
-    def calibrated(self, calibration: Calibration, points: tuple[OperatingPoint, ...], default_point: str) -> Self:
+    @property
+    def score_kind(self) -> ScoreKind:
+        """What pairs are decided by where nobody says otherwise."""
+        return "plain" if self.own_threshold is None else "own"
+
+    def points(self, scores: ScoreKind) -> tuple[OperatingPoint, ...]:
+        """Operating points whose thresholds are such scores."""
+        if scores == "plain":
+            return self.operating_points
+        return () if self.own_threshold is None else self.own_threshold.operating_points
+
+    def ratio(self, scores: ScoreKind) -> LogLikelihoodRatio | None:
+        """What such scores say as evidence; None where it was not measured."""
+        if scores == "own":
+            return None if self.own_threshold is None else self.own_threshold.log_likelihood_ratio
+        return None if self.calibration is None else self.calibration.log_likelihood_ratio
+
+    def calibrated(
+        self,
+        calibration: Calibration,
+        points: tuple[OperatingPoint, ...],
+        default_point: str,
+        own_threshold: OwnThreshold | None = None,
+    ) -> Self:
         """Return the card of the same model with points and evidence measured anew."""
         facts = {"calibration": calibration, "operating_points": points, "default_point": default_point}
-        return self.model_validate(dict(self) | facts)
+        return self.model_validate(dict(self) | facts | {"own_threshold": own_threshold})
 
     def with_mirror(self, *, mirror: bool) -> Self:
         """Return the card of the same weights with or without mirrored chips; another digest has no points yet."""
@@ -189,7 +168,7 @@ class ModelCard(CardPart):
             return self
         architecture = self.architecture.model_copy(update={"mirror": mirror})
         digest = embedding_digest(self.weights_sha256, architecture, self.preprocessing, self.alignment)
-        facts = {"architecture": architecture, "digest": digest, "calibration": None}
+        facts = {"architecture": architecture, "digest": digest, "calibration": None, "own_threshold": None}
         return self.model_copy(update=facts | {"operating_points": (), "default_point": None})
 
     def to_json(self) -> str:

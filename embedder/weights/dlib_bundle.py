@@ -13,6 +13,7 @@ def import_dlib(dat_file: Path, folder: Path) -> ModelCard:
     ValueError: the built-in card describes other weights than this file's.
     """
     weights = serialize_tensors(read_dlib_file(dat_file))
-    card = read_bundle(BUILT_IN).card
-    write_bundle(folder, card, weights)
-    return card
+    bundle = read_bundle(BUILT_IN)
+    neighbourhood = None if bundle.neighbourhood is None else serialize_tensors(bundle.neighbourhood)
+    write_bundle(folder, bundle.card, weights, neighbourhood)
+    return bundle.card

@@ -4,10 +4,18 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from embedder import BundleError, OperatingPoint, load
-from embedder.weights.bundle import BUILT_IN, CARD_FILE, WEIGHTS_FILE, read_bundle, write_bundle
+from embedder import BundleError, OperatingPoint, copy_bundle, load, serialize_tensors, sha256_of
+from embedder.weights.bundle import (
+    BUILT_IN,
+    CARD_FILE,
+    NEIGHBOURHOOD_FILE,
+    WEIGHTS_FILE,
+    read_bundle,
+    write_bundle,
+)
 
 
 @pytest.fixture
@@ -24,12 +32,18 @@ def test_the_built_in_card_says_what_must_be_said() -> None:
     card = read_bundle(BUILT_IN).card
     assert card.provenance.license == "CC0-1.0"
     assert any("photo of a photo" in limit for limit in card.limits)
-    assert [point.name for point in card.operating_points] == ["fmr-1e-2", "fmr-1e-3", "fmr-1e-4", "fmr-1e-5"]
+    for kind in ("plain", "own"):
+        assert [point.name for point in card.points(kind)] == ["fmr-1e-2", "fmr-1e-3", "fmr-1e-4", "fmr-1e-5"]
     assert card.default_point == "fmr-1e-3"
     assert card.calibration.data.population
 
 
-@pytest.mark.parametrize("point", read_bundle(BUILT_IN).card.operating_points, ids=lambda point: point.name)
+BOTH_KINDS = [(kind, point) for kind in ("plain", "own") for point in read_bundle(BUILT_IN).card.points(kind)]
+
+
+@pytest.mark.parametrize(
+    "point", [point for _, point in BOTH_KINDS], ids=[f"{kind}-{point.name}" for kind, point in BOTH_KINDS]
+)
 def test_each_built_in_point_keeps_what_its_name_claims(point: OperatingPoint) -> None:
     claimed = float(point.name.removeprefix("fmr-"))
     low, high = point.fmr_interval
@@ -78,7 +92,7 @@ def test_a_calibration_of_other_weights_is_refused(copy: Path) -> None:
 
 
 def test_a_bundle_that_was_not_calibrated_yet_is_loaded(copy: Path) -> None:
-    alter_card(copy, operating_points=[], default_point=None, calibration=None)
+    alter_card(copy, operating_points=[], default_point=None, calibration=None, own_threshold=None)
     assert load(copy).card.operating_points == ()
 
 
@@ -95,6 +109,47 @@ def test_altered_weights_are_refused(copy: Path) -> None:
     (copy / WEIGHTS_FILE).write_bytes(data)
     with pytest.raises(BundleError, match="sha256 differs"):
         load(copy)
+
+
+def test_altered_missing_or_other_coefficients_are_refused(own_bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(own_bundle, tmp_path / "bundle"))
+    file = copy / NEIGHBOURHOOD_FILE
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    with pytest.raises(BundleError, match=f"{NEIGHBOURHOOD_FILE} is not the file that the card describes"):
+        load(copy)
+    file.unlink()
+    with pytest.raises(BundleError, match=f"{NEIGHBOURHOOD_FILE} cannot be read"):
+        load(copy)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no tensors", "not a safetensors file"),
+        (serialize_tensors({"mean": np.zeros(8385, np.float32)}), "8,385 numbers each"),
+        (serialize_tensors({name: np.zeros(3, np.float32) for name in ("mean", "log_spread")}), "8,385 numbers each"),
+    ],
+)
+def test_coefficients_of_another_shape_are_refused(
+    own_bundle: Path, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    copy = Path(shutil.copytree(own_bundle, tmp_path / "bundle"))
+    (copy / NEIGHBOURHOOD_FILE).write_bytes(content)
+    own = json.loads((copy / CARD_FILE).read_text())["own_threshold"]
+    alter_card(copy, own_threshold=own | {"coefficients_sha256": sha256_of(content)})
+    with pytest.raises(BundleError, match=reason):
+        load(copy)
+
+
+def test_coefficients_travel_with_a_copied_bundle(own_bundle: Path, tmp_path: Path) -> None:
+    copy_bundle(own_bundle, tmp_path / "bundle", load(own_bundle).card)
+    for name in (CARD_FILE, WEIGHTS_FILE, NEIGHBOURHOOD_FILE):
+        assert (tmp_path / "bundle" / name).read_bytes() == (own_bundle / name).read_bytes()
+
+
+def test_coefficients_that_the_card_does_not_describe_are_never_written(own_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not the coefficients"):
+        copy_bundle(own_bundle, tmp_path / "bundle", load(own_bundle).card, b"other")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"])

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from embedder import FaceEmbedder
 from embedder.commands.rates import percent, rate_in_words
@@ -27,15 +27,15 @@ def test_the_same_person_is_exit_status_0(examples: Path) -> None:
     done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg")
     assert (done.returncode, done.stderr) == (0, "")
     assert "The same person." in done.stdout
-    assert "below the threshold" in done.stdout
+    assert "below this pair's threshold" in done.stdout
+    assert re.search(r"why +Usually 0\.\d+; .+\.\n", done.stdout)
 
 
 def test_a_verdict_is_told_with_its_point_its_rates_and_its_probability(examples: Path, embedder: FaceEmbedder) -> None:
-    point = embedder.card.operating_points[2]
+    point = embedder.card.points("own")[2]
     words = ("--operating-point", "fmr=1e-4", "--prior", "0.25")
     told = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", *words).stdout
     assert re.search(rf"point +{point.name}\n", told)
-    assert f"below the threshold {point.threshold:g}" in told
     assert f"FMR          {rate_in_words(point.fmr, point.fmr_interval)}: two people taken for one" in told
     assert re.search(r"FNMR +[\d.]+% \(95% interval [\d.]+% to [\d.]+%\): one person taken for two", told)
     assert re.search(r"probability +[\d.]+% that it is one person \(prior 0.25, log-likelihood ratio \+[\d.]+\)", told)
@@ -81,16 +81,20 @@ def test_verify_json_has_the_keys_that_programs_rely_on(examples: Path) -> None:
     done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--json", "--face", "only")
     answer = json.loads(done.stdout)
     assert set(answer) == {"same", "distance", "threshold", "operating_point", "probe", "reference", "model"} | {
+        "threshold_reason",
+        "normalized_distance",
         "probability",
         "log_likelihood_ratio",
         "prior",
     }
-    assert answer["operating_point"]["threshold"] == answer["threshold"]
+    assert answer["normalized_distance"] < answer["operating_point"]["threshold"]
     assert len(answer["operating_point"]["fmr_interval"]) == 2
     assert 0.5 == answer["prior"] < answer["probability"]
     assert answer["same"] is (answer["distance"] < answer["threshold"]) is True
     assert (answer["probe"]["choice"], answer["probe"]["n_faces"]) == ("only", 1)
     assert len(answer["reference"]["landmarks"]) == 5
+    assert answer["probe"]["quality"]["sharpness"] > 0.5
+    assert answer["probe"]["quality"]["is_too_poor"] is False
 
 
 def test_a_bad_model_is_trouble(examples: Path, tmp_path: Path) -> None:
@@ -146,19 +150,26 @@ def test_the_card_is_shown_with_its_warning() -> None:
 
 def test_the_card_is_shown_with_its_points_and_the_photos_behind_them(embedder: FaceEmbedder) -> None:
     told, data = visavis("model").stdout, embedder.card.calibration.data
-    assert re.search(r"point +fmr-1e-3: same person below [\d.]+ \(default\)\n +FMR +[\d.]+% \(95% interval", told)
+    line = r"point +fmr-1e-3: same person below normalised distance -?[\d.]+ \(default\)\n +FMR +[\d.]+% \(95% interval"
+    assert re.search(line, told)
+        r"point +fmr-1e-3: same person below normalised distance -?[\d.]+ \(default\)\n +FMR +[\d.]+% \(95% interval",
+        told,
+    )
     assert f"{data.name}: {data.n_identities:,} people, {data.n_images:,} images" in told
     assert data.population in told
-    for point in embedder.card.operating_points:
+    for point in embedder.card.points("own"):
+        assert f"{point.name}: same person below normalised distance {point.threshold:g}" in told
         assert f"{point.n_impostor:,} comparisons" in told
+    assert "every pair its own" in told
+    assert f"{embedder.card.own_threshold.cohort.data.n_identities:,} people" in told
 
 
 def uncalibrated(folder: Path, *points: dict[str, object]) -> Path:
     """A bundle of the built-in weights with other points, the last one its default, and no calibration."""
     bundle = Path(shutil.copytree(BUILT_IN, folder / "bundle"))
     card = json.loads((bundle / CARD_FILE).read_text())
-    facts = {"operating_points": points, "default_point": points[-1]["name"] if points else None, "calibration": None}
-    (bundle / CARD_FILE).write_text(json.dumps(card | facts))
+    facts = {"operating_points": points, "default_point": points[-1]["name"] if points else None}
+    (bundle / CARD_FILE).write_text(json.dumps(card | facts | {"calibration": None, "own_threshold": None}))
     return bundle
 
 
@@ -178,6 +189,24 @@ def test_a_point_that_was_not_measured_and_a_card_without_calibration_are_told_a
     assert done.returncode == 0
     assert "FMR          not measured" in done.stdout
     assert "this model was not calibrated" in done.stdout
+    assert "one threshold for all pairs" in done.stdout
+
+
+def blurred(examples: Path, folder: Path, name: str, sigma: float) -> Path:
+    path = folder / f"{name}.png"
+    Image.open(examples / f"{name}.jpg").filter(ImageFilter.GaussianBlur(sigma)).save(path)
+    return path
+
+
+def test_a_poor_photo_is_refused_unless_its_quality_is_to_be_ignored(examples: Path, tmp_path: Path) -> None:
+    pair = examples / "001-neutral.jpg", blurred(examples, tmp_path, "001-smiling", 16)
+    done = visavis("verify", *pair)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.search(r"reference .*too poor: sharpness is 0\.\d+ and must be at least 0\.\d+", done.stderr)
+    ignored = visavis("verify", *pair, "--quality", "ignore")
+    assert ignored.returncode in {0, 1}
+    assert "too poor for this model's claims" in ignored.stdout
+    assert "blur in the reference" in ignored.stdout
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embedder import OperatingPointUnavailable
-from embedder.comparison import EVEN, Standard, euclidean, posterior, standard_of
+from embedder.comparison import EVEN, Standard, Subject, euclidean, posterior, standard_of
 from embedder.weights.bundle import BUILT_IN, read_bundle
-from embedder.weights.card import LogLikelihoodRatio
+from embedder.weights.parts import LogLikelihoodRatio
 
-CARD = read_bundle(BUILT_IN).card
+CARD = read_bundle(BUILT_IN).card.model_copy(update={"own_threshold": None})  # own ones: test_own_thresholds
 BARE = CARD.model_copy(update={"operating_points": (), "default_point": None, "calibration": None})
 LINE = LogLikelihoodRatio(intercept=12, slope=-20, nearest=0.3, farthest=0.9)
 PRIORS = st.floats(0, 1, exclude_min=True, exclude_max=True)
 RATIOS = st.floats(-40, 40)
 VECTORS = arrays(np.float32, (5, 128), elements=st.floats(-1, 1, width=32))
+
+
+def plain(*vectors: np.ndarray) -> list[Subject]:
+    return [Subject(vector, None) for vector in vectors]
 
 
 def standard(**asked: object) -> Standard:
@@ -61,10 +65,11 @@ def test_distances_are_those_of_numpys_norm(vectors: np.ndarray) -> None:
 
 @given(VECTORS, st.floats(0.01, 20), PRIORS)
 def test_each_pair_is_judged_as_if_it_were_alone(vectors: np.ndarray, threshold: float, prior: float) -> None:
-    judged = Standard(threshold, None, LINE, prior)
-    together = list(judged.judge(vectors[0], vectors[1:]))
-    for reference, judgement in zip(vectors[1:], together, strict=True):
-        (alone,) = judged.judge(vectors[0], reference[None])
+    judged = Standard(threshold, None, None, LINE, prior)
+    probe, *references = plain(*vectors)
+    together = list(judged.judge(probe, references))
+    for reference, judgement in zip(references, together, strict=True):
+        (alone,) = judged.judge(probe, [reference])
         assert alone == judgement
         assert judgement.same is (judgement.distance < threshold)
         assert judgement.log_likelihood_ratio == LINE.at(judgement.distance)
@@ -72,26 +77,27 @@ def test_each_pair_is_judged_as_if_it_were_alone(vectors: np.ndarray, threshold:
 
 
 def test_a_distance_of_exactly_the_threshold_is_of_two_people() -> None:
-    (judgement,) = Standard(1.0, None, None, EVEN).judge(np.zeros(128, np.float32), np.eye(1, 128, dtype=np.float32))
+    probe, reference = plain(np.zeros(128, np.float32), np.eye(1, 128, dtype=np.float32)[0])
+    (judgement,) = Standard(1.0, None, None, None, EVEN).judge(probe, [reference])
     assert (judgement.distance, judgement.same) == (1.0, False)
 
 
 def test_without_a_calibration_there_is_a_decision_and_no_probability() -> None:
     by_threshold = standard_of(BARE, threshold=0.5, operating_point=None, prior=EVEN)
-    (judgement,) = by_threshold.judge(np.zeros(128, np.float32), np.zeros((1, 128), np.float32))
+    (judgement,) = by_threshold.judge(*plain(np.zeros(128, np.float32)), plain(np.zeros(128, np.float32)))
     assert (judgement.same, judgement.probability, judgement.log_likelihood_ratio) == (True, None, None)
 
 
 def test_a_threshold_of_the_callers_own_is_still_given_a_probability() -> None:
     asked = standard(threshold=0.5, prior=0.1)
-    assert (asked.threshold, asked.operating_point, asked.prior) == (0.5, None, 0.1)
+    assert (asked.level, asked.operating_point, asked.prior) == (0.5, None, 0.1)
     assert asked.ratio == CARD.calibration.log_likelihood_ratio
 
 
 def test_the_threshold_of_a_point_is_the_points_own() -> None:
     point = CARD.operating_points[-1]
     asked = standard(operating_point=point.name)
-    assert (asked.threshold, asked.operating_point) == (point.threshold, point)
+    assert (asked.level, asked.operating_point) == (point.threshold, point)
 
 
 def test_a_card_without_points_needs_a_threshold() -> None:

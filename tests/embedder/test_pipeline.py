@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import embedder as door
 from embedder import (
@@ -16,6 +17,7 @@ from embedder import (
     DigestMismatch,
     FaceEmbedder,
     Limits,
+    LowQuality,
     NoFace,
     NotAnImage,
     OperatingPointUnavailable,
@@ -50,7 +52,8 @@ def plain_picture() -> bytes:
 def test_one_person_neutral_and_smiling_is_the_same_person(embedder: FaceEmbedder, examples: Path, person: str) -> None:
     comparison = embedder.verify(photo(examples, f"{person}-neutral"), photo(examples, f"{person}-smiling"))
     assert comparison.same
-    assert comparison.distance < comparison.threshold == comparison.operating_point.threshold
+    assert comparison.distance < comparison.threshold
+    assert comparison.normalized_distance < comparison.operating_point.threshold
     assert comparison.operating_point.name == embedder.card.default_point
     assert comparison.probability > 0.5
     assert comparison.log_likelihood_ratio > 0
@@ -81,8 +84,8 @@ def test_a_threshold_of_the_callers_own_belongs_to_no_point(embedder: FaceEmbedd
 def test_a_point_and_a_prior_of_the_callers_choice_are_in_the_answer(embedder: FaceEmbedder, examples: Path) -> None:
     pair = photo(examples, "001-neutral"), photo(examples, "001-smiling")
     usual, asked = embedder.verify(*pair), embedder.verify(*pair, operating_point="fmr=1e-4", prior=0.001)
-    assert asked.operating_point is embedder.card.operating_points[2]
-    assert (asked.threshold, asked.prior) == (asked.operating_point.threshold, 0.001)
+    assert asked.operating_point is embedder.card.points("own")[2]
+    assert (asked.threshold < usual.threshold, asked.prior) == (True, 0.001)
     assert asked.log_likelihood_ratio == pytest.approx(usual.log_likelihood_ratio, abs=1e-3)
     assert asked.probability < usual.probability
 
@@ -111,7 +114,7 @@ def test_the_mirror_that_the_card_has_anyway_changes_nothing() -> None:
 
 def test_a_chip_is_what_its_embedding_is_made_of(embedder: FaceEmbedder, examples: Path) -> None:
     chip, embedding = (work(photo(examples, "001-neutral")) for work in (embedder.chip, embedder.embed))
-    assert chip.sample == embedding.sample
+    assert chip.sample == replace(embedding.sample, grade=None)
     assert np.allclose(embedder.embed_faces(chip.pixels[None])[0], embedding.vector, atol=1e-5)
 
 
@@ -185,7 +188,51 @@ def test_stored_embeddings_compare_as_the_photos_do(embedder: FaceEmbedder, exam
     (result,) = found.results
     assert result.distance == pytest.approx(alone.distance, abs=1e-5)
     assert result.probability == pytest.approx(alone.probability, abs=1e-3)
-    assert (found.threshold, found.operating_point, found.prior) == (alone.threshold, alone.operating_point, 0.5)
+    assert result.threshold == pytest.approx(alone.threshold, abs=0.01)  # good photos: their quality costs little
+    assert (found.operating_point, found.prior) == (alone.operating_point, 0.5)
+
+
+def blurred(examples: Path, name: str, sigma: float) -> bytes:
+    out = BytesIO()
+    Image.open(examples / f"{name}.jpg").filter(ImageFilter.GaussianBlur(sigma)).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_blurred_photo_tightens_the_threshold_and_too_poor_a_one_is_refused(
+    embedder: FaceEmbedder, examples: Path
+) -> None:
+    good, poor, hopeless = (blurred(examples, "001-neutral", sigma) for sigma in (0.1, 6, 20))
+    reference = photo(examples, "001-smiling")
+    sharp, blurry = embedder.verify(good, reference), embedder.verify(poor, reference, quality="ignore")
+    assert sharp.probe.grade.penalty < blurry.probe.grade.penalty
+    assert "blur in the probe" in blurry.threshold_reason
+    with pytest.raises(LowQuality) as caught:
+        embedder.verify(hopeless, reference)
+    assert (caught.value.image, caught.value.measure) == ("probe", "sharpness")
+    assert embedder.verify(hopeless, reference, quality="ignore").probe.grade.is_too_poor
+
+
+def test_a_poor_reference_keeps_its_place_and_costs_the_others_nothing(embedder: FaceEmbedder, examples: Path) -> None:
+    references = [blurred(examples, "001-smiling", 20), photo(examples, "001-smiling")]
+    poor, good = embedder.verify_many(photo(examples, "001-neutral"), references).results
+    assert isinstance(poor, LowQuality)
+    assert (poor.image, good.same) == ("reference", True)
+
+
+def test_an_unknown_choice_of_quality_is_a_value_error(embedder: FaceEmbedder) -> None:
+    with pytest.raises(ValueError, match="refuse, ignore"):
+        embedder.verify(b"", b"", quality="best")
+
+
+def test_a_card_without_own_thresholds_has_one_for_all_pairs_and_says_so(plain_bundle: Path, examples: Path) -> None:
+    plain = load(plain_bundle)
+    found = plain.verify(photo(examples, "001-neutral"), photo(examples, "001-smiling"))
+    assert found.threshold == found.operating_point.threshold == plain.card.operating_points[1].threshold
+    assert "one threshold for all pairs" in found.threshold_reason
+    assert (found.normalized_distance, found.probe.grade) == (None, None)
+    assert found.probe.quality.sharpness > 0.5
+    with pytest.raises(ValueError, match="no own thresholds"):
+        plain.places(np.zeros((1, 128), np.float32), np.zeros((1, 8), np.float32))
 
 
 def test_embeddings_of_another_model_are_refused(embedder: FaceEmbedder) -> None:
