@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_bundle import coefficients, write_own_bundle
 
+from embedder import MEASURES, FaceEmbedder, load
 from train.evaluation.compared import Compared, compare
 from train.evaluation.embedding import EmbeddedSet
 from train.evaluation.protocols.protocol import Photo, Protocol
@@ -36,7 +38,26 @@ def made_up_people(
     photos = tuple(Photo(Path(name, f"{i}.jpg"), f"{name}/{i}.jpg", name) for name, i in names)
     embedded = np.array([vectors[int(name), i] for name, i in names], np.float32)
     embedded[:n_failed] = np.nan
-    faults = tuple("no_face" if k < n_failed else None for k in range(len(photos)))
-    digests = tuple(f"sha256:{k:064x}" for k in range(len(photos)))
     protocol = Protocol("made-up people", photos, None, "largest")
-    return compare(protocol, EmbeddedSet(embedded, faults, digests), seed=0)
+    return compare(protocol, embedded_set(embedded), seed=0)
+
+
+def embedded_set(vectors: np.ndarray, n_poor: int = 0) -> EmbeddedSet:
+    """Embeddings (n, 128) as of n photos, the last of which are blurred; NaN rows are photos without a face."""
+    n, missing = len(vectors), np.isnan(vectors).any(axis=1)
+    measures = np.tile(np.array([60, 0.5, 0.5, 120, 40, 0, 0.1, 1], np.float32), (n, 1))
+    measures[n - n_poor :, MEASURES.index("sharpness")] = 0.05
+    measures[missing] = np.nan
+    return EmbeddedSet(
+        vectors=vectors,
+        measures=measures,
+        faults=tuple("no_face" if each else None for each in missing),
+        image_digests=tuple(f"sha256:{k:064x}" for k in range(n)),
+    )
+
+
+@pytest.fixture(scope="session")
+def varied_embedder(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
+    """A model with own thresholds by which every face has another place among strangers."""
+    folder = tmp_path_factory.mktemp("varied") / "bundle"
+    return load(write_own_bundle(folder, coefficients(0.8, 0.06, seed=1)))

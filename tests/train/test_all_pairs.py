@@ -36,7 +36,7 @@ def test_every_comparison_is_counted_once_and_kept_by_name(n: int, n_identities:
         patch.setattr(blocks, "BLOCK", 16)  # so that few faces fill several blocks
         found = compare_all(vectors, identities, seed=0)
     for kind, expected in zip((found.genuine, found.impostor), at_once(vectors, identities), strict=True):
-        assert np.allclose(kind.sample.distances, expected, atol=1e-7)
+        assert np.allclose(kind.sample.values, expected, atol=1e-7)
         assert kind.tally.n == len(expected)
         for threshold in (0.7, 1.0, 1.41421):
             assert kind.tally.below(threshold) == (expected < threshold).sum()
@@ -49,7 +49,7 @@ def test_names_are_those_of_the_photos_also_where_faces_are_missing() -> None:
     for kind, is_genuine in ((found.genuine, True), (found.impostor, False)):
         probe, reference = kind.sample.probe, kind.sample.reference
         distances = np.linalg.norm(vectors[probe].astype(float) - vectors[reference].astype(float), axis=1)
-        assert np.allclose(distances, kind.sample.distances, atol=1e-7)
+        assert np.allclose(distances, kind.sample.values, atol=1e-7)
         assert ((identities[probe] == identities[reference]) == is_genuine).all()
 
 
@@ -76,9 +76,9 @@ def thinned() -> tuple[Scores, np.ndarray, np.ndarray]:
 def test_of_very_many_comparisons_those_that_decide_are_all_kept() -> None:
     found, genuine, impostor = thinned()
     nearest = int(np.searchsorted(impostor, impostor[4_900]))
-    assert np.allclose(found.impostor.sample.distances[:nearest], impostor[:nearest], atol=1e-7)
+    assert np.allclose(found.impostor.sample.values[:nearest], impostor[:nearest], atol=1e-7)
     assert (found.impostor.sample.weights[:nearest] == 1).all()
-    assert np.allclose(found.genuine.sample.distances[-4_900:], genuine[-4_900:], atol=1e-7)
+    assert np.allclose(found.genuine.sample.values[-4_900:], genuine[-4_900:], atol=1e-7)
 
 
 @pytest.mark.parametrize("which", ["genuine", "impostor"])
@@ -86,11 +86,11 @@ def test_the_part_that_is_kept_stands_for_all(which: str) -> None:
     found, genuine, impostor = thinned()
     expected = {"genuine": genuine, "impostor": impostor}[which]
     kind: Kind = getattr(found, which)
-    assert len(kind.sample.distances) < len(expected)
+    assert len(kind.sample.values) < len(expected)
     assert kind.sample.weights.sum() == pytest.approx(len(expected))
     for share in (0.1, 0.5, 0.9):
         threshold = np.quantile(expected, share)
-        below = kind.sample.weights[kind.sample.distances < threshold].sum() / len(expected)
+        below = kind.sample.weights[kind.sample.values < threshold].sum() / len(expected)
         assert below == pytest.approx(share, abs=0.02)
 
 
@@ -110,12 +110,15 @@ assert found.impostor.tally.n + found.genuine.tally.n == 12_000 * 11_999 / 2
 print(int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)  # peak, of this program alone
 """
 DIGESTS = """
-import hashlib
+import hashlib, sys
 import numpy as np
 from train.evaluation.all_pairs import compare_all
-vectors = np.random.default_rng(4).normal(scale=0.06, size=(3_000, 128)).astype(np.float32)
-found = compare_all(vectors, np.arange(3_000, dtype=np.int32) // 4, seed=0).impostor
-parts = (found.sample.distances, found.sample.probe, found.tally.values, found.tally.cumulative)
+from train.evaluation.lines import Lines
+generator = np.random.default_rng(4)
+vectors = generator.normal(scale=0.06, size=(3_000, 128)).astype(np.float32)
+lines = Lines(1 / generator.uniform(0.02, 0.04, 3_000), -generator.uniform(15, 30, 3_000)) if sys.argv[1:] else None
+found = compare_all(vectors, np.arange(3_000, dtype=np.int32) // 4, seed=0, lines=lines).impostor
+parts = (found.sample.values, found.sample.probe, found.tally.values, found.tally.cumulative)
 print([hashlib.sha256(part.tobytes()).hexdigest() for part in parts])
 """
 
@@ -131,8 +134,10 @@ def test_memory_does_not_grow_with_the_square_of_the_faces(spread: str) -> None:
     assert float(run(PEAK, spread)) < 500  # MiB
 
 
-def test_the_same_seed_keeps_the_same_bytes_however_many_threads_multiply() -> None:
-    assert run(DIGESTS, OPENBLAS_NUM_THREADS="1") == run(DIGESTS, OPENBLAS_NUM_THREADS="2")
+@pytest.mark.parametrize("arguments", [(), ("lines",)])
+def test_the_same_seed_keeps_the_same_bytes_however_many_threads_multiply(arguments: tuple[str, ...]) -> None:
+    one, two = (run(DIGESTS, *arguments, OPENBLAS_NUM_THREADS=n) for n in "12")
+    assert one == two
 
 
 def test_one_identity_alone_has_no_impostor_comparison() -> None:

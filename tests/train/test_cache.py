@@ -14,8 +14,11 @@ from embedder.types import EMBEDDING_SIZE as CHANNELS
 from train.evaluation.cache import (
     CODE,
     EMBEDDING_SIZE,
+    N_MEASURES,
     CacheError,
     EmbeddingCache,
+    Found,
+    Outcome,
     Outcomes,
     code_digest,
     open_cache,
@@ -29,15 +32,21 @@ def image(k: int) -> str:
     return f"sha256:{k:064x}"
 
 
-def vector(k: int) -> np.ndarray:
-    return np.full(EMBEDDING_SIZE, k, np.float32)
+def face(k: int) -> Found:
+    return Found(np.full(EMBEDDING_SIZE, k, np.float32), np.full(N_MEASURES, k / 2, np.float32))
 
 
-SOME: Outcomes = {image(1): vector(1), image(2): "no_face", image(3): vector(3)}
+SOME: Outcomes = {image(1): face(1), image(2): "no_face", image(3): face(3)}
 
 
 def equal(found: Outcomes, expected: Outcomes) -> bool:
-    return found.keys() == expected.keys() and all(np.array_equal(found[key], expected[key]) for key in expected)
+    return found.keys() == expected.keys() and all(alike(found[key], expected[key]) for key in expected)
+
+
+def alike(found: Outcome, expected: Outcome) -> bool:
+    if isinstance(found, str) or isinstance(expected, str):
+        return found == expected
+    return np.array_equal(found.vector, expected.vector) and np.array_equal(found.measures, expected.measures)
 
 
 @pytest.fixture
@@ -150,7 +159,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(
 def test_several_that_save_at_once_never_spoil_the_file(cache: EmbeddingCache, warnings: list[str]) -> None:
     def save(first: int) -> None:
         for k in range(first, first + 20):
-            cache.save({image(k): vector(k)})
+            cache.save({image(k): face(k)})
 
     threads = [threading.Thread(target=save, args=(1000 * n,)) for n in range(4)]
     for thread in threads:
@@ -159,7 +168,7 @@ def test_several_that_save_at_once_never_spoil_the_file(cache: EmbeddingCache, w
         thread.join()
     found = cache.load()
     assert not warnings
-    assert equal(found, {key: vector(int(key[7:], 16)) for key in found})
+    assert equal(found, {key: face(int(key[7:], 16)) for key in found})
     assert list(file_of(cache).parent.iterdir()) == [file_of(cache)]
 
 
@@ -208,6 +217,7 @@ def test_all_the_code_that_is_named_is_there() -> None:
         "detection/choice.py",
         "detection/mtcnn.safetensors",
         "network.py",
+        "quality.py",
         "runtime/torch.py",
     ],
 )

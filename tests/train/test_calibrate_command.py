@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from own_bundle import write_own_bundle, write_plain_bundle
 
 from embedder import BundleError, load
 from embedder.cli import main
@@ -14,17 +15,42 @@ def visavis(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-@pytest.fixture(scope="module")
-def calibrated(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built-in model, calibrated on the London people."""
-    folder = tmp_path_factory.mktemp("calibrated")
-    result = visavis(
-        *("calibrate", "--identities", data / "london", "--out", folder / "bundle", "--cache", folder / "cache"),
+def london_with(model: Path, out: Path, data: Path) -> Result:
+    return visavis(
+        *(
+            "calibrate",
+            "--identities",
+            data / "london",
+            "--model",
+            model,
+            "--out",
+            out,
+            "--cache",
+            out.parent / "cache",
+        ),
         *("--name", "London", "--population", "Students in a studio."),
     )
+
+
+@pytest.fixture(scope="module")
+def calibrated(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with one threshold for all pairs, calibrated on the London people."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    result = london_with(write_plain_bundle(folder / "plain"), folder / "bundle", data)
     assert result.exit_code == 0, result.output
+    assert "one threshold for all pairs: no cohort" in result.stdout
     assert "fmr-1e-3" in result.stdout
     return folder / "bundle"
+
+
+@pytest.fixture(scope="module")
+def calibrated_own(calibrated: Path, data: Path) -> Path:
+    """The same with a model that has thresholds of the pairs' own; the embeddings are the same."""
+    folder = calibrated.parent
+    result = london_with(write_own_bundle(folder / "own"), folder / "own-bundle", data)
+    assert result.exit_code == 0, result.output
+    assert "every pair its own threshold, by normalised distance" in result.stdout
+    return folder / "own-bundle"
 
 
 def test_the_bundle_has_points_of_its_own_and_the_same_weights(calibrated: Path) -> None:
@@ -33,8 +59,59 @@ def test_the_bundle_has_points_of_its_own_and_the_same_weights(calibrated: Path)
     assert card.card_digest != built_in.card_digest
     assert [point.name for point in card.operating_points] == ["fmr-1e-2", "fmr-1e-3"]
     assert card.calibration is not None
+    assert card.own_threshold is None
     assert (card.calibration.data.name, card.calibration.data.population) == ("London", "Students in a studio.")
     assert (card.calibration.data.n_identities, card.operating_points[0].n_impostor) == (102, 204 * 203 // 2 - 102)
+
+
+def test_without_a_cohort_a_model_keeps_what_it_knows_and_points_are_measured_anew(
+    calibrated_own: Path, calibrated: Path
+) -> None:
+    before, after = (load(path).card.own_threshold for path in (calibrated.parent / "own", calibrated_own))
+    assert before is not None
+    assert after is not None
+    assert (after.quality, after.cohort, after.coefficients_sha256) == (
+        before.quality,
+        before.cohort,
+        before.coefficients_sha256,
+    )
+    assert [point.name for point in after.operating_points] == ["fmr-1e-2", "fmr-1e-3"]
+    for point in after.operating_points:
+        assert point.fmr is not None
+        assert point.fmr <= float(point.name.removeprefix("fmr-"))
+        assert point.n_impostor == 204 * 203 // 2 - 102
+    assert load(calibrated_own).card.operating_points == load(calibrated).card.operating_points
+
+
+def test_own_points_hold_on_the_photos_that_they_were_measured_on(calibrated_own: Path, data: Path) -> None:
+    cache = calibrated_own.parent / "cache"
+    arguments = ("--identities", data / "london", "--model", calibrated_own, "--cache", cache, "--scores", "own")
+    said = json.loads(visavis("evaluate", *arguments, "--json").stdout)
+    for claim in said["claims"]:
+        assert claim["measured_fmr"]["value"] == pytest.approx(claim["claimed_fmr"]["value"], rel=1e-5)
+
+
+def test_calibrating_twice_gives_the_same_bytes(calibrated_own: Path, data: Path) -> None:
+    again = calibrated_own.parent / "again"
+    assert london_with(calibrated_own.parent / "own", again, data).exit_code == 0
+    names = sorted(path.name for path in again.iterdir())
+    assert names == ["card.json", "neighbourhood.safetensors", "weights.safetensors"]
+    assert all((again / name).read_bytes() == (calibrated_own / name).read_bytes() for name in names)
+
+
+def test_a_cohort_of_the_same_people_is_refused_before_anything_is_embedded(data: Path, tmp_path: Path) -> None:
+    london = data / "london"
+    result = visavis("calibrate", "--identities", london, "--cohort", london, "--out", tmp_path / "bundle")
+    assert result.exit_code == 2
+    assert "102 people are both in the cohort and in the photos to calibrate on" in result.stderr
+    assert "embedding" not in result.stderr
+
+
+def test_too_few_photos_for_a_cohort_are_refused(calibrated: Path, data: Path, tmp_path: Path) -> None:
+    arguments = ("--cohort", data / "orl", "--cache", calibrated.parent / "cache", "--out", tmp_path / "bundle")
+    result = visavis("calibrate", "--identities", data / "london", "--model", calibrated.parent / "plain", *arguments)
+    assert result.exit_code == 2
+    assert "204 photos of 102 people with a usable face are too few to fit what a poor photo costs" in result.stderr
 
 
 def test_the_bundle_verifies_by_its_own_point(calibrated: Path, examples: Path) -> None:
@@ -76,6 +153,7 @@ def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
         (["--identities", "no/such/folder", "--out", "x"], "no/such/folder"),
         (["--identities", "a"], "--out"),
         (["--identities", "a", "--out", "x", "--population", " "], "must say something"),
+        (["--identities", "a", "--out", "x", "--cohort-population", ""], "must say something"),
         (["--identities", "a", "--out", "tests"], "choose a new folder"),
     ],
 )

@@ -27,7 +27,7 @@ def test_each_point_has_the_loosest_threshold_whose_fmr_is_at_most_its_own(
     embedder: FaceEmbedder, made_up: MadeUp
 ) -> None:
     compared = made_up(300, 3)
-    distances = compared.scores.impostor.sample.distances  # all of them: there are fewer than a million
+    distances = compared.scores.impostor.sample.values  # all of them: there are fewer than a million
     for point in card_of(embedder, compared).operating_points:
         claimed = float(point.name.removeprefix("fmr-"))
         matching = (distances < point.threshold).mean()
@@ -37,7 +37,7 @@ def test_each_point_has_the_loosest_threshold_whose_fmr_is_at_most_its_own(
 
 def test_a_point_states_its_rates_with_intervals_and_what_they_rest_on(embedder: FaceEmbedder, made_up: MadeUp) -> None:
     compared = made_up(300, 3, spread=0.09)
-    genuine = compared.scores.genuine.sample.distances
+    genuine = compared.scores.genuine.sample.values
     for point in card_of(embedder, compared).operating_points:
         assert point.fnmr == pytest.approx((genuine >= point.threshold).mean(), rel=1e-5)
         for rate, interval in ((point.fmr, point.fmr_interval), (point.fnmr, point.fnmr_interval)):

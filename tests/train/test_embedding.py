@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from embedder import FaceEmbedder
+from train.degradations import degraded
 from train.evaluation import embedding
 from train.evaluation.cache import EmbeddingCache, Outcome, open_cache
 from train.evaluation.embedding import BATCH, EmbeddedSet, embed_photos
@@ -78,6 +79,7 @@ def cache_in(folder: Path, embedder: FaceEmbedder) -> EmbeddingCache:
 def same(first: EmbeddedSet, second: EmbeddedSet) -> bool:
     return (
         np.array_equal(first.vectors, second.vectors, equal_nan=True)
+        and np.array_equal(first.measures, second.measures, equal_nan=True)
         and first.faults == second.faults
         and first.image_digests == second.image_digests
     )
@@ -139,6 +141,49 @@ def test_equal_images_are_embedded_once_and_each_has_the_embedding(
     assert (counted.n_photos, counted.n_done) == (1, 1)
     assert np.array_equal(found.vectors[0], found.vectors[1])
     assert not np.isnan(found.vectors).any()
+
+
+def test_the_measures_are_those_of_the_embedder(eight: Protocol, embedder: FaceEmbedder) -> None:
+    found = embed_photos(eight, embedder, "largest").measures
+    alone = [embedder.chip(photo.path.read_bytes(), face="largest").sample.quality for photo in eight.photos]
+    assert np.allclose(found, [astuple(quality) for quality in alone], rtol=1e-3, atol=1e-3)
+
+
+def test_no_face_has_no_measures(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    Image.new("RGB", (120, 120), "grey").save(tmp_path / "wall.png")
+    assert np.isnan(embed_photos(protocol_of([tmp_path / "wall.png"]), embedder, "largest").measures).all()
+
+
+def test_a_degraded_photo_is_embedded_as_its_file_would_be(
+    tmp_path: Path, eight: Protocol, embedder: FaceEmbedder
+) -> None:
+    original = eight.photos[0]
+    (tmp_path / "copy.jpg").write_bytes(degraded(Image.open(original.path).convert("RGB"), "jpeg10"))
+    copy = replace(original, degradation="jpeg10")
+    found = embed_photos(replace(eight, photos=(original, copy)), embedder, "largest", cache_in(tmp_path, embedder))
+    expected = embed_photos(protocol_of([original.path, tmp_path / "copy.jpg"]), embedder, "largest")
+    assert np.array_equal(found.vectors, expected.vectors)
+    assert np.array_equal(found.measures, expected.measures)
+    again = embed_photos(replace(eight, photos=(copy, original)), embedder, "largest", cache_in(tmp_path, embedder))
+    assert np.array_equal(again.vectors, found.vectors[::-1])
+
+
+def test_a_degraded_photo_lies_as_upright_as_the_original(
+    tmp_path: Path, eight: Protocol, embedder: FaceEmbedder
+) -> None:
+    turned, exif = Image.open(eight.photos[0].path).transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned.save(tmp_path / "turned.png", exif=exif)
+    protocol = protocol_of([eight.photos[0].path, tmp_path / "turned.png"])
+    poor = replace(protocol, photos=tuple(replace(photo, degradation="blur2") for photo in protocol.photos))
+    one, other = embed_photos(poor, embedder, "largest").vectors
+    assert np.array_equal(one, other)
+
+
+def test_a_file_that_cannot_be_degraded_is_the_fault_that_it_was(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    photo = replace(protocol_of([tmp_path / "text.jpg"]).photos[0], degradation="px32")
+    assert embed_photos(Protocol("p", (photo,), None, "largest"), embedder, "largest").faults == ("not_an_image",)
 
 
 def test_progress_adds_up(many: Protocol, embedder: FaceEmbedder) -> None:

@@ -6,8 +6,9 @@ from shutil import copy
 
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from embedder import ScoreKind, chosen_point, load
 from embedder.cli import main
 from embedder.weights.bundle import BUILT_IN
 
@@ -60,12 +61,16 @@ def test_all_against_all_has_error_rates_but_no_accuracy(people: Path, cache: Pa
     assert set(found["tar_at_fmr"].values()) == {None}  # 24 comparisons carry none of them
 
 
-def test_the_threshold_is_the_cards_default_point_where_nobody_says_otherwise(people: Path, cache: Path) -> None:
-    card = json.loads(visavis("model", "--json").stdout)
-    (default,) = (point for point in card["operating_points"] if point["name"] == card["default_point"])
-    found = answer("--identities", people, "--cache", cache)
-    assert (found["threshold"], found["threshold_source"]) == (default["threshold"], "card")
-    assert [claim["operating_point"] for claim in found["claims"]] == [p["name"] for p in card["operating_points"]]
+@pytest.mark.parametrize("scores", ["own", "plain"])
+def test_the_threshold_is_the_cards_default_point_where_nobody_says_otherwise(
+    people: Path, cache: Path, own_bundle: Path, plain_bundle: Path, scores: ScoreKind
+) -> None:
+    model = own_bundle if scores == "own" else plain_bundle
+    card = load(model).card
+    found = answer("--identities", people, "--cache", cache, "--model", model)
+    assert (found["threshold"], found["threshold_source"]) == (chosen_point(card, None).threshold, "card")
+    names = [claim["operating_point"] for claim in found["claims"] if claim["scores"] == scores]
+    assert names == [point.name for point in card.points(scores)]
 
 
 def test_a_rate_of_none_has_an_interval_that_is_not_empty(people: Path, cache: Path) -> None:
@@ -178,6 +183,91 @@ def test_a_person_reads_the_same_in_words(people: Path, cache: Path) -> None:
     assert "8 photos of 4 people" in told
     assert "4 genuine, 24 impostor" in told
     assert "fmr-1e-3" in told
+
+
+def test_own_scores_decide_where_the_card_has_them(people: Path, cache: Path, own_bundle: Path) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", own_bundle)
+    found = answer(*given)
+    assert (found["scores"], found["threshold"], found["threshold_source"]) == ("own", -3.7, "card")
+    assert [claim["scores"] for claim in found["claims"][:3]] == ["own"] * 3
+    assert {claim["scores"] for claim in found["claims"][3:]} == {"plain"}
+    plain = answer(*given, "--scores", "plain")
+    assert (plain["scores"], plain["claims"][0]["scores"]) == ("plain", "plain")
+    assert sorted(map(str, plain["claims"])) == sorted(map(str, found["claims"]))
+
+
+def test_a_number_is_a_distance_so_plain_ones_are_compared_with_it(people: Path, cache: Path, own_bundle: Path) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", own_bundle, "--threshold", "0.6")
+    assert answer(*given)["scores"] == "plain"
+    refused = visavis("evaluate", *given, "--scores", "own")
+    assert refused.exit_code == 2
+    assert "--threshold 0.6 is a distance, so it goes with --scores plain" in refused.stderr
+
+
+@pytest.mark.parametrize("choice", [("--scores", "own"), ("--quality", "refuse")])
+def test_what_a_card_without_own_thresholds_cannot_do_is_told(
+    people: Path, plain_bundle: Path, choice: tuple[str, str]
+) -> None:
+    result = visavis("evaluate", "--identities", people, "--model", plain_bundle, *choice)
+    assert result.exit_code == 2
+    assert f"{' '.join(choice)} cannot be" in result.stderr
+    assert "run visavis calibrate --cohort" in result.stderr
+
+
+def test_a_card_without_own_thresholds_is_evaluated_with_one_for_all(
+    people: Path, cache: Path, plain_bundle: Path
+) -> None:
+    found = answer("--identities", people, "--cache", cache, "--model", plain_bundle)
+    assert found["scores"] == "plain"
+    assert {claim["scores"] for claim in found["claims"]} == {"plain"}
+
+
+def test_the_threshold_of_own_scores_can_be_chosen_on_other_pairs_or_fold_by_fold(
+    people: Path, cache: Path, tmp_path: Path, own_bundle: Path
+) -> None:
+    pairs = write_pairs(tmp_path / "pairs.txt", people, n_folds=3)
+    given = ("--pairs", pairs, "--images", people, "--cache", cache, "--model", own_bundle)
+    folds, chosen = answer(*given), answer(*given, "--threshold-pairs", pairs)
+    assert (folds["scores"], folds["threshold_source"], len(folds["fold_thresholds"])) == ("own", "folds", 3)
+    assert (chosen["scores"], chosen["threshold_source"], chosen["accuracy"]["mean"]) == ("own", "pairs", 1)
+    assert chosen["threshold"] < 0
+
+
+def test_each_of_two_models_has_its_own_kind_of_scores(
+    people: Path, cache: Path, own_bundle: Path, plain_bundle: Path
+) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", own_bundle, "--against", plain_bundle)
+    found = answer(*given)
+    assert (found["scores"], found["against"]["second"]["scores"]) == ("own", "plain")
+    assert "every pair's own threshold against" in visavis("evaluate", *given).stdout
+    plain = answer(*given, "--scores", "plain")
+    assert (plain["scores"], plain["against"]["second"]["scores"]) == ("plain", "plain")
+    refused = visavis("evaluate", *given, "--scores", "own")
+    assert refused.exit_code == 2
+    assert "--scores own cannot be" in refused.stderr
+
+
+def test_photos_that_verify_would_refuse_are_left_out_if_asked(
+    people: Path, cache: Path, tmp_path: Path, own_bundle: Path
+) -> None:
+    folder = copied(people, tmp_path / "people")
+    first = min(folder.rglob("*.jpg"))
+    with Image.open(first) as photo:
+        photo.filter(ImageFilter.GaussianBlur(10)).save(first, quality=95)
+    given = ("--identities", folder, "--cache", cache, "--model", own_bundle)
+    found = answer(*given, "--quality", "refuse")
+    name = f"{first.parent.name}/{first.name}"
+    assert found["refused_for_low_quality"] == {
+        "images": 1,
+        "comparisons": 7,
+        "genuine": 1,
+        "impostor": 6,
+        "photos": [name],
+    }
+    assert (found["n_genuine"], found["n_impostor"], found["failures_to_acquire"]["images"]) == (3, 18, 0)
+    assert found["with_failures_as_non_matches"]["n_genuine"] == 3
+    ignoring = answer(*given)
+    assert (ignoring["n_genuine"], ignoring["refused_for_low_quality"]) == (4, None)
 
 
 @pytest.mark.parametrize(

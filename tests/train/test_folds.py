@@ -32,14 +32,14 @@ def test_each_folds_threshold_is_the_best_on_all_other_folds() -> None:
     assert fold is not None
     for number, threshold in enumerate(choose_on_other_folds(found, fold).thresholds):
         others = fold != number
-        accuracy = ((found.distances[others] < threshold) == found.pairs.same[others]).mean()
-        assert accuracy == best_by_loop(found.distances[others], found.pairs.same[others])
+        accuracy = ((found.values[others] < threshold) == found.pairs.same[others]).mean()
+        assert accuracy == best_by_loop(found.values[others], found.pairs.same[others])
 
 
 def test_a_folds_own_comparisons_have_no_say_in_its_threshold() -> None:
     found, fold = listed(), listed().pairs.fold
     assert fold is not None
-    altered = Listed(found.pairs, np.where(fold == 3, 0.123, found.distances))
+    altered = Listed(found.pairs, np.where(fold == 3, 0.123, found.values))
     one, other = (choose_on_other_folds(each, fold).thresholds for each in (found, altered))
     assert one[3] == other[3]
     assert (np.delete(one, 3) != np.delete(other, 3)).any()
@@ -47,12 +47,12 @@ def test_a_folds_own_comparisons_have_no_say_in_its_threshold() -> None:
 
 def test_the_rates_are_those_of_each_comparison_against_its_own_folds_threshold() -> None:
     found = listed()
-    identities = np.arange(len(found.distances), dtype=np.int32)
+    identities = np.arange(len(found.values), dtype=np.int32)
     fold = found.pairs.fold
     assert fold is not None
     decision = decide(scores_of(found, identities), found, card=None, choice="folds")  # type: ignore[arg-type] # no card is asked
     thresholds = choose_on_other_folds(found, fold).of_comparison
-    accepted = found.distances < thresholds
+    accepted = found.values < thresholds
     impostor, genuine = decision.scores.impostor.tally, decision.scores.genuine.tally
     assert impostor.share_below(decision.at) == pytest.approx(accepted[~found.pairs.same].mean())
     assert genuine.share_below(decision.at) == pytest.approx(accepted[found.pairs.same].mean())
@@ -62,10 +62,10 @@ def test_the_rates_are_those_of_each_comparison_against_its_own_folds_threshold(
 def test_failures_are_left_out_or_count_as_non_matches() -> None:
     found, fold = listed(n_failed=30), listed().pairs.fold
     assert fold is not None
-    thresholds = np.full(len(found.distances), 0.6)
+    thresholds = np.full(len(found.values), 0.6)
     first = slice(0, N_EACH)
-    right = (found.distances[first] < 0.6) == found.pairs.same[first]
-    made = ~np.isnan(found.distances[first])
+    right = (found.values[first] < 0.6) == found.pairs.same[first]
+    made = ~np.isnan(found.values[first])
     assert accuracies(found, fold, thresholds, failures_count=False)[0] == pytest.approx(right[made].mean())
     non_matches = (~made & ~found.pairs.same[first]).sum()
     assert accuracies(found, fold, thresholds, failures_count=True)[0] == pytest.approx(
@@ -75,7 +75,7 @@ def test_failures_are_left_out_or_count_as_non_matches() -> None:
 
 def test_a_protocol_without_folds_is_told_so() -> None:
     found = listed()
-    bare = Listed(PairList(found.pairs.probe, found.pairs.reference, found.pairs.same, None), found.distances)
-    scores = scores_of(bare, np.arange(len(bare.distances), dtype=np.int32))
+    bare = Listed(PairList(found.pairs.probe, found.pairs.reference, found.pairs.same, None), found.values)
+    scores = scores_of(bare, np.arange(len(bare.values), dtype=np.int32))
     with pytest.raises(ProtocolError, match="no folds"):
         decide(scores, bare, card=None, choice="folds")  # type: ignore[arg-type] # no card is asked

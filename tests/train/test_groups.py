@@ -190,7 +190,7 @@ def test_of_thinned_comparisons_each_stands_for_its_like() -> None:
         thinned = compare_all(*faces(100, 3, 0), seed=0)
     groups = labelled(*[0] * 150, *[1] * 150)
     found, whole = (compare_groups(scores, groups, 6.0, FEW) for scores in (thinned, scores_of(100)))
-    assert len(thinned.impostor.sample.distances) < whole.overall.fmr.n / 2
+    assert len(thinned.impostor.sample.values) < whole.overall.fmr.n / 2
     for one, other in zip(found.cells, whole.cells, strict=True):
         assert one.fmr.n == pytest.approx(other.fmr.n, rel=0.1)
         assert one.fmr.rate.value == pytest.approx(other.fmr.rate.value, rel=0.1)

@@ -32,8 +32,11 @@ from train.evaluation.report.det import det, probit
 from train.evaluation.report.distances import FEW, density_of
 from train.evaluation.report.forest import short
 from train.evaluation.report.opening import claims_in_words, opening
+from train.evaluation.scoring import scoring_of
 from train.evaluation.thresholds import Choice
 from train.evaluation.words import rate, span
+
+from .conftest import embedded_set
 
 ROOT = Path(__file__).parents[2]
 N_PEOPLE, N_EACH = 70, 3
@@ -56,8 +59,7 @@ def embedded(n_failed: int, seed: int) -> EmbeddedSet:
     vectors = np.zeros((N_PEOPLE * N_EACH, 128), np.float32)
     vectors[:, :16] = (people + 0.0742 * generator.normal(size=(N_PEOPLE, N_EACH, 16))).reshape(-1, 16)
     vectors[:n_failed] = np.nan
-    faults = ["no_face"] * n_failed + [None] * (len(vectors) - n_failed)
-    return EmbeddedSet(vectors, tuple(faults), tuple(f"sha256:{k:064x}" for k in range(len(vectors))))
+    return embedded_set(vectors)
 
 
 def folds_of(photos: tuple[Photo, ...]) -> PairList:
@@ -419,3 +421,43 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path, found: Evalu
 def test_drawing_touches_no_global_state_of_matplotlib() -> None:
     script = "import sys, train.evaluation.report; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def own_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    varied_embedder: FaceEmbedder,
+    photos: tuple[Photo, ...],
+    chips: ChipSource,
+) -> Path:
+    """A report of own scores, with photos that were refused."""
+    target = tmp_path_factory.mktemp("own")
+    protocol, some = Protocol("made-up people", photos, None, "largest"), embedded_set(embedded(0, 0).vectors, 5)
+    scoring = scoring_of(varied_embedder, some, "own", "refuse")
+    setting = Setting(varied_embedder, "largest", resampling=Resampling(100, 0))
+    found = evaluate(compare(protocol, some, seed=0, scoring=scoring), setting, "best").found
+    write_report(target, found, chips, "visavis evaluate --quality refuse")
+    return target
+
+
+def test_a_report_of_own_scores_says_what_they_are_and_checks_both_kinds_of_claims(own_folder: Path) -> None:
+    text = read(own_folder).text
+    assert "What decides is every pair's own threshold." in text
+    assert "that the model's card claims of one threshold for all pairs:" in text
+    assert "Every pair's own threshold: what decides here Point Threshold" in text
+    assert "One threshold for all pairs: for comparison Point Threshold" in text
+    assert "two people, and the smallest normalised distances" in text
+    assert "fmr-1e-3 -3.7 " in text
+
+
+def test_photos_that_were_refused_are_named(own_folder: Path) -> None:
+    page = read(own_folder)
+    assert "#refused" in page.links
+    assert page.open == []
+    assert "5 of 210 photos are too poor to be compared" in page.text
+    assert "Photos refused for low quality: 5, which leaves out" in page.text
+    assert "None: a usable face was found in every photo." in page.text
+
+
+def test_where_quality_is_ignored_nothing_is_said_of_refusals(page: Page) -> None:
+    assert "efused" not in page.text

@@ -53,5 +53,14 @@ def test_the_built_in_card_was_measured_on_the_people_of_devtrain(
     assert calibration.data.n_images == len(people_of_train.photos)
 
 
+def test_the_built_in_cohort_are_the_celebrities(splits: dict[str, Protocol], embedder: FaceEmbedder) -> None:
+    celebrities = splits["celebrities"]
+    digests = [digest_of(photo.path.read_bytes()) for photo in celebrities.photos]
+    own = embedder.card.own_threshold
+    assert own is not None
+    assert own.cohort.data.digest == data_digest(celebrities, digests)
+    assert own.cohort.data.n_identities == celebrities.n_identities
+
+
 def digest_of(data: bytes) -> str:
     return "sha256:" + sha256(data).hexdigest()

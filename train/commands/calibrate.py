@@ -1,23 +1,27 @@
 """`visavis calibrate`: operating points and probabilities for a model, measured on photos of one's own."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from embedder import FaceChoice, ModelCard, copy_bundle, load, require_new_folder
+from embedder import FaceChoice, ModelCard, OperatingPoint, copy_bundle, load, require_new_folder
 
 from ..evaluation.bootstrap import Resampling
 from ..evaluation.cache import open_cache
-from ..evaluation.calibration import DEFAULT_POINT, Described, calibrate
+from ..evaluation.calibration import DEFAULT_POINT, FMRS, Described, Normalising, calibrate
 from ..evaluation.cautions import doubles
+from ..evaluation.compared import Compared
 from ..evaluation.evaluation import Setting, embed_and_compare
 from ..evaluation.progress import progress_line
-from ..evaluation.protocols.folders import people_of
+from ..evaluation.protocols.folders import people_of, read_identities
 from ..evaluation.protocols.protocol import Protocol
 from ..evaluation.words import rate, span
+from ..own_threshold.cohort import require_other_people
+from ..own_threshold.fit import Strangers, fit
+from ..own_threshold.foundation import Foundation
 from . import options
 from .sources import Source
 
@@ -33,8 +37,19 @@ class Asked:
     face: FaceChoice | None
     name: str | None
     population: str
+    cohort: Path | None
+    cohort_population: str
     cache: Path | None
     seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A new card, and what goes with it."""
+
+    card: ModelCard
+    neighbourhood: bytes | None  # the bundle's file, where it was fitted anew
+    warnings: list[str]
 
 
 @click.command(name="calibrate")
@@ -51,6 +66,18 @@ class Asked:
     show_default=True,
     help="Whom the photos show and how they were taken, in a sentence: error rates hold for such people and photos.",
 )
+@click.option(
+    "--cohort",
+    type=options.PATH,
+    metavar="DIR",
+    help="Photos of strangers, one folder per person, 500 people or more: every pair gets a threshold of its own.",
+)
+@click.option(
+    "--cohort-population",
+    default="Not described.",
+    show_default=True,
+    help="The same of the cohort: whom it shows and how the photos were taken.",
+)
 @options.cache_option
 @options.seed_option
 def calibrate_command(**given: Any) -> None:
@@ -60,40 +87,82 @@ def calibrate_command(**given: Any) -> None:
     written as the comparisons carry: a point takes 10 false matches, so fmr-1e-4 takes 100,000 impostor comparisons,
     of some 450 photos; and at least 20 people need two photos or more. The weights stay as they are.
 
+    With --cohort DIR, poor copies of both are embedded too, and the card learns how near strangers come to a face and
+    what a poor photo costs. Without it, a model that knows keeps what it knows; another has one threshold for all
+    pairs.
+
     Exit status: 0, or 2 where the photos or the model cannot be used.
     """
-    if not str(given["population"]).strip() or given["name"] == "":
-        raise click.UsageError("--name and --population must say something, or be left out")
+    if given["name"] == "" or not all(str(given[name]).strip() for name in ("population", "cohort_population")):
+        raise click.UsageError("--name, --population and --cohort-population must say something, or be left out")
     source = Source(**{name: given.pop(name) for name in ("pairs", "images", "identities")})
     asked = Asked(**given)
     require_new_folder(asked.out)  # before hours go into the embeddings
-    card, said = _calibrated(people_of(source.read()), source, asked)
-    copy_bundle(asked.model, asked.out, card)
-    click.echo("\n".join([_as_text(card, asked.out), *(f"  beware: {each}" for each in said)]))
+    made = _made(people_of(source.read()), source, asked)
+    copy_bundle(asked.model, asked.out, made.card, made.neighbourhood)
+    click.echo("\n".join([*_as_text(made.card, asked.out), *(f"  beware: {each}" for each in made.warnings)]))
 
 
-def _calibrated(protocol: Protocol, source: Source, asked: Asked) -> tuple[ModelCard, list[str]]:
+def _made(protocol: Protocol, source: Source, asked: Asked) -> Made:
+    cohort = None if asked.cohort is None else read_identities(asked.cohort)
+    if cohort is not None:
+        require_other_people(protocol, cohort)
+    setting = _setting(protocol, asked)
+    compared = embed_and_compare(protocol, setting)
+    normalising, neighbourhood = _normalising(compared, cohort, setting, asked)
+    card = calibrate(compared, setting, Described(asked.name or source.name, asked.population), normalising)
+    return Made(card, neighbourhood, [*doubles(compared), *_useless(card)])
+
+
+def _setting(protocol: Protocol, asked: Asked) -> Setting:
     embedder, face = load(asked.model), asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
-    setting = Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
-    described = Described(asked.name or source.name, asked.population)
-    compared = embed_and_compare(protocol, setting)
-    card = calibrate(compared, setting, described)
-    return card, [*doubles(compared), *_useless(card)]
+    return Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
+
+
+def _normalising(
+    compared: Compared, cohort: Protocol | None, setting: Setting, asked: Asked
+) -> tuple[Normalising | None, bytes | None]:
+    """Fit what normalises distances, or take it from the model's card where there is no cohort to fit it on."""
+    own = setting.embedder.card.own_threshold
+    if cohort is not None:
+        of_cohort = _setting_of(cohort, setting, asked)
+        strangers = Strangers(cohort, asked.cohort_population, of_cohort)
+        fitted = fit(compared, strangers, setting, FMRS[DEFAULT_POINT])
+        return Normalising(fitted.foundation, fitted.places), fitted.neighbourhood
+    if own is None:
+        return None, None
+    places = setting.embedder.places(compared.embedded.vectors, compared.embedded.measures)
+    return Normalising(Foundation.of(own), places), None
+
+
+def _setting_of(cohort: Protocol, setting: Setting, asked: Asked) -> Setting:
+    """Which face is meant may differ from the photos to calibrate on, and so the file in the cache."""
+    face = asked.face or cohort.face
+    cache = None if asked.cache is None else open_cache(asked.cache, setting.embedder, face)
+    return replace(setting, face=face, cache=cache)
 
 
 def _useless(card: ModelCard) -> Iterator[str]:
-    for point in card.operating_points:
+    for point in card.points(card.score_kind):
         if point.name == card.default_point and (point.fnmr or 0) > MOST_LOST:
             yield f"the default point turns away {rate(point.fnmr)} of the genuine comparisons; check the identities"
 
 
-def _as_text(card: ModelCard, out: Path) -> str:
-    lines = [click.style(str(out), bold=True) + f": {card.name}, {len(card.operating_points)} operating points"]
-    for point in card.operating_points:
-        is_default = " (default)" * (point.name == card.default_point)
-        fmr, fnmr = rate(point.fmr) + span(point.fmr_interval), rate(point.fnmr) + span(point.fnmr_interval)
-        lines.append(f"  {point.name}  below {point.threshold:.5g}: FMR {fmr}, FNMR {fnmr}{is_default}")
+def _as_text(card: ModelCard, out: Path) -> Iterator[str]:
+    yield click.style(str(out), bold=True) + f": {card.name}, {len(card.operating_points)} operating points"
+    own = card.own_threshold
+    if own is not None:
+        yield "  every pair its own threshold, by normalised distance:"
+        yield from (_point_as_text(point, card) for point in own.operating_points)
+        yield f"  a photo whose penalty exceeds {own.quality.floor:.3g} is refused"
+    yield "  one threshold for all pairs, by distance:" if own else "  one threshold for all pairs: no cohort"
+    yield from (_point_as_text(point, card) for point in card.operating_points)
     if card.default_point != DEFAULT_POINT:
-        lines.append(f"  The photos do not carry {DEFAULT_POINT}; the default is the strictest that they do carry.")
-    return "\n".join(lines)
+        yield f"  The photos do not carry {DEFAULT_POINT}; the default is the strictest that they do carry."
+
+
+def _point_as_text(point: OperatingPoint, card: ModelCard) -> str:
+    is_default = " (default)" * (point.name == card.default_point)
+    fmr, fnmr = rate(point.fmr) + span(point.fmr_interval), rate(point.fnmr) + span(point.fnmr_interval)
+    return f"    {point.name}  below {point.threshold:.5g}: FMR {fmr}, FNMR {fnmr}{is_default}"

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from embedder import FaceChoice, Pixels, load
+from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, ScoreKind, load
 
 from ..evaluation.against import compare_models
 from ..evaluation.answer import Answer
@@ -23,6 +23,7 @@ from ..evaluation.progress import progress_line
 from ..evaluation.protocols.protocol import Photo, Protocol
 from ..evaluation.record import Threshold
 from ..evaluation.report import require_folder, write_report
+from ..evaluation.scoring import own_part
 from ..evaluation.thresholds import Choice, NamedChoice, best_of, require
 from . import options
 from .sources import Source
@@ -53,6 +54,8 @@ class Asked:
 
     threshold: Choice
     threshold_pairs: Path | None
+    scores: ScoreKind | None
+    quality: QualityChoice
     face: FaceChoice | None
     model: str | None
     against: str | None
@@ -85,6 +88,19 @@ class Asked:
     metavar="FILE",
     help="Choose the threshold on these pairs (LFW's format, photos in --images).",
 )
+@click.option(
+    "--scores",
+    type=click.Choice(["own", "plain"]),
+    help="What is compared with a threshold: normalised distances, so that every pair has its own, or plain distances "
+    "(own where the model's card has it; plain with --threshold NUMBER, which is a distance).",
+)
+@click.option(
+    "--quality",
+    type=click.Choice(["refuse", "ignore"]),
+    default="ignore",
+    show_default=True,
+    help="Leave out the photos that verify would refuse for low quality, and count them apart; or ignore it.",
+)
 @options.face_option
 @options.model_option
 @click.option(
@@ -116,6 +132,11 @@ def evaluate_command(**given: Any) -> None:
     asked = Asked(**given)
     if asked.threshold is not None and asked.threshold_pairs is not None:
         raise click.UsageError("give --threshold or --threshold-pairs, not both: each says what decides")
+    if isinstance(asked.threshold, float) and asked.scores == "own":
+        raise click.UsageError(
+            f"--threshold {asked.threshold:g} is a distance, so it goes with --scores plain; "
+            "with --scores own give card, best or folds"
+        )
     tuning = None if asked.threshold_pairs is None else source.tuning(asked.threshold_pairs)
     _run(source.read(), tuning, asked)
 
@@ -139,8 +160,10 @@ def _refuse_early(protocol: Protocol, tuning: Protocol | None, settings: list[Se
     """Say what cannot be had before hours go into the embeddings."""
     has_folds = protocol.pairs is not None and protocol.pairs.fold is not None
     for setting in settings:
+        card = setting.embedder.card
+        own_part(card, setting.scores, setting.quality)
         if tuning is None:
-            require(asked.threshold, has_folds=has_folds, card=setting.embedder.card)
+            require(asked.threshold, has_folds=has_folds, card=card, kind=setting.scores)
     if asked.report is not None:
         require_folder(asked.report)
 
@@ -164,7 +187,15 @@ def _setting(model: str | None, protocol: Protocol, asked: Asked) -> Setting:
     embedder = load(model, mirror=asked.mirror)
     face = asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
-    return Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
+    scores = _scores(asked, embedder.card)
+    return Setting(
+        embedder, face, cache, Resampling(seed=asked.seed), progress_line, scores=scores, quality=asked.quality
+    )
+
+
+def _scores(asked: Asked, card: ModelCard) -> ScoreKind:
+    """What the user asks for; else plain distances with a threshold that is one, or whatever the card has."""
+    return asked.scores or ("plain" if isinstance(asked.threshold, float) else card.score_kind)
 
 
 def _evaluate(protocol: Protocol, tuning: Protocol | None, setting: Setting, choice: Choice) -> Evaluated:

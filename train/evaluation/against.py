@@ -1,4 +1,4 @@
-"""Two models on the same comparisons: each figure's difference, and whether chance could make it.
+"""Two models on the same comparisons, or one by two kinds of scores: what differs beyond chance.
 
 Both are resampled with the same identities, so what is hard for both cancels out.
 """
@@ -37,7 +37,10 @@ class Versus:
 
 
 def compare_models(first: Evaluated, second: Evaluated) -> Versus:
-    """Compare two evaluations of the same protocol, drawn from the same seed."""
+    """Compare two evaluations of the same protocol, drawn from the same seed.
+
+    They may be of one model too, with every pair's own threshold against one for all.
+    """
     if first.found.data.digest != second.found.data.digest or first.found.resampling != second.found.resampling:
         raise ValueError("the two evaluations are of different data or draws, so their figures are not paired")
     differences = tuple(_difference(*figure) for figure in _paired(first, second))

@@ -1,26 +1,28 @@
 """All against all: every two faces of a data set compared, counted on a grid, and never listed whole.
 
 Memory grows with the faces, not with their square. Two passes over the blocks: the first counts; the second, knowing
-how many there are of which distance, keeps some by name (`strata` says which).
+how many there are of which score, keeps some by name (`strata` says which).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import GENUINE, IMPOSTOR, NEITHER, Block, Faces, blocks, faces_of
+from .blocks import GENUINE, IMPOSTOR, NEITHER, Block, Faces, Grid, blocks, faces_of
+from .lines import Lines
 from .protocols.protocol import Indices
 from .scores import Kind, Sample, Scores
 from .strata import Counts, Stratum, strata_of
 from .tally import Floats, Tally
 
-DECIMALS = 9  # of distances kept by name: more would depend on how many threads multiplied the matrices
-
-Drawn = tuple[Floats, Indices, Indices]  # distances, probes, references
+Drawn = tuple[Floats, Indices, Indices]  # scores, probes, references
 
 
-def compare_all(vectors: NDArray[np.float32], identities: Indices, *, seed: int) -> Scores:
-    """Compare every two of embeddings (n, 128), whose identities are (n,); NaN rows are faces that were not found."""
-    faces = faces_of(vectors, identities)
+def compare_all(vectors: NDArray[np.float32], identities: Indices, *, seed: int, lines: Lines | None = None) -> Scores:
+    """Compare every two of embeddings (n, 128), whose identities are (n,); NaN rows are faces that were not found.
+
+    A score is a distance, or what the lines of both faces make of it.
+    """
+    faces = faces_of(vectors, identities, lines)
     generator = np.random.default_rng(seed)
     counts = _count(faces)
     samples = _sample(
@@ -29,7 +31,7 @@ def compare_all(vectors: NDArray[np.float32], identities: Indices, *, seed: int)
     lost = n_comparisons(identities) - n_comparisons(faces.identities)
     n_pairs = n_pairs_of_people(faces.identities)
     genuine, impostor = (
-        Kind(_tally(counts[k], faces.decimals), samples[k], int(lost[k]), n_pairs[k]) for k in (GENUINE, IMPOSTOR)
+        Kind(_tally(counts[k], faces.grid), samples[k], int(lost[k]), n_pairs[k]) for k in (GENUINE, IMPOSTOR)
     )
     return Scores(genuine, impostor, identities)
 
@@ -65,10 +67,10 @@ def _sum(first: Counts, second: Counts) -> Counts:
     return longer
 
 
-def _tally(counts: Counts, decimals: int) -> Tally:
-    """Each distance rounded down to the grid, which every rate is then exact to one step of."""
+def _tally(counts: Counts, grid: Grid) -> Tally:
+    """Each score rounded down to the grid, which every rate is then exact to one step of."""
     used = np.flatnonzero(counts)
-    return Tally.weighted(np.round(used / 10.0**decimals, decimals), counts[used])
+    return Tally.weighted(grid.values(used), counts[used])
 
 
 def _sample(faces: Faces, strata: list[tuple[Stratum, ...]], generator: np.random.Generator) -> list[Sample]:
@@ -77,8 +79,8 @@ def _sample(faces: Faces, strata: list[tuple[Stratum, ...]], generator: np.rando
         for kind, of_kind in enumerate(strata):
             for k, stratum in enumerate(of_kind):
                 positions = _draw(block, kind, stratum, generator)
-                drawn[kind][k].append((block.distances[positions], *block.photos(positions, faces)))
-    return [_joined(of_kind, parts) for of_kind, parts in zip(strata, drawn, strict=True)]
+                drawn[kind][k].append((block.scores[positions], *block.photos(positions, faces)))
+    return [_joined(of_kind, parts, faces.grid) for of_kind, parts in zip(strata, drawn, strict=True)]
 
 
 def _draw(block: Block, kind: int, stratum: Stratum, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -90,14 +92,14 @@ def _draw(block: Block, kind: int, stratum: Stratum, generator: np.random.Genera
     return positions.compress(block.kinds[positions] == kind)
 
 
-def _joined(strata: tuple[Stratum, ...], drawn: list[list[Drawn]]) -> Sample:
+def _joined(strata: tuple[Stratum, ...], drawn: list[list[Drawn]], grid: Grid) -> Sample:
     parts = [_with_weights(stratum, of_stratum) for stratum, of_stratum in zip(strata, drawn, strict=True)]
     empty = (np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-    distances, *names = (np.concatenate(columns) for columns in zip(empty, *parts, strict=True))
-    return Sample.ordered(np.round(distances, DECIMALS), *names)
+    scores, *names = (np.concatenate(columns) for columns in zip(empty, *parts, strict=True))
+    return Sample.ordered(grid.shortened(scores), *names)
 
 
 def _with_weights(stratum: Stratum, drawn: list[Drawn]) -> tuple[Floats, Indices, Indices, NDArray[np.float32]]:
-    distances, probe, reference = (np.concatenate(columns) for columns in zip(*drawn, strict=True))
-    weight = stratum.n / len(distances) if len(distances) else 0.0
-    return distances, probe, reference, np.full(len(distances), weight, np.float32)
+    scores, probe, reference = (np.concatenate(columns) for columns in zip(*drawn, strict=True))
+    weight = stratum.n / len(scores) if len(scores) else 0.0
+    return scores, probe, reference, np.full(len(scores), weight, np.float32)

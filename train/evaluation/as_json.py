@@ -7,7 +7,7 @@ from typing import Any
 
 from .against import Difference, Versus
 from .groups import GroupCell, GroupRate, GroupReport
-from .record import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures
+from .record import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, Refusals
 
 
 def as_record(found: Evaluation) -> dict[str, Any]:
@@ -15,15 +15,17 @@ def as_record(found: Evaluation) -> dict[str, Any]:
     of_tar = {_key(each.fmr): each for each in found.figures.tar_at_fmr}
     return {
         **_figures(found.figures),
+        "scores": found.scores,
         "threshold": found.threshold.value,
         "threshold_source": found.threshold.source,
         "fold_thresholds": list(found.threshold.of_folds),
         "threshold_at_fmr": {key: each.threshold for key, each in of_tar.items()},
         "false_matches_at_fmr": {key: each.n_false_matches for key, each in of_tar.items()},
         "failures_to_acquire": _failures(found.failures),
+        "refused_for_low_quality": None if found.refusals is None else _refusals(found.refusals),
         "with_failures_as_non_matches": _figures(found.with_failures),
         "intervals": _intervals(found),
-        "claims": [_claim(claim) for claim in found.claims],
+        "claims": [_claim(claim) for claim in (*found.claims, *found.other_claims)],
         "probability": None if found.evidence is None else _evidence(found.evidence),
         "cautions": list(found.cautions),
         "data": asdict(found.data),
@@ -72,10 +74,21 @@ def _failures(failures: Failures) -> dict[str, Any]:
     }
 
 
+def _refusals(refusals: Refusals) -> dict[str, Any]:
+    return {
+        "images": len(refusals.photos),
+        "comparisons": refusals.n_comparisons,
+        "genuine": refusals.n_genuine,
+        "impostor": refusals.n_impostor,
+        "photos": [photo.name for photo in refusals.photos],
+    }
+
+
 def _claim(claim: ClaimCheck) -> dict[str, Any]:
     point = claim.point
     return {
         "operating_point": point.name,
+        "scores": claim.scores,
         "threshold": point.threshold,
         "claimed_fmr": _estimate(Estimate(point.fmr, point.fmr_interval)),
         "claimed_fnmr": _estimate(Estimate(point.fnmr, point.fnmr_interval)),

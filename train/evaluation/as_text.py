@@ -8,7 +8,7 @@ import click
 from .against import Difference, Versus
 from .groups import GroupCell, GroupReport, in_words
 from .record import ClaimCheck, Evaluation, Evidence, Figures, TarAtFmr
-from .words import estimated, rate, span
+from .words import DECIDES, SCORE, estimated, rate, span
 
 SOURCES = {
     "card": "the card's default point",
@@ -33,10 +33,12 @@ def _lines(found: Evaluation) -> Iterator[str]:
     yield f"  comparisons  {figures.n_genuine:,} genuine, {figures.n_impostor:,} impostor"
     yield from (f"  beware       {caution}" for caution in found.cautions)
     yield from _failures(found)
+    yield from _refusals(found)
+    yield f"  scores       {SCORE[found.scores]}: {DECIDES[found.scores]}"
     yield f"  threshold    {found.threshold.value:.5g} ({SOURCES[found.threshold.source]})"
     yield from _rates(figures)
     yield from map(_tar, figures.tar_at_fmr)
-    yield from map(_claim, found.claims)
+    yield from _claims(found)
     if found.evidence is not None:
         yield _evidence(found.evidence)
     yield f"  intervals    95%, {found.resampling.n_resamples:,} resamples of the people, seed {found.resampling.seed}"
@@ -64,11 +66,26 @@ def _failures(found: Evaluation) -> Iterator[str]:
         yield f"               and accuracy {100 * counted.accuracy.mean:.2f}%"
 
 
+def _refusals(found: Evaluation) -> Iterator[str]:
+    refusals = found.refusals
+    if refusals is not None:
+        made = f"{refusals.n_genuine:,} genuine and {refusals.n_impostor:,} impostor comparisons left out"
+        yield f"  refused      {len(refusals.photos):,} photos for low quality, {made}"
+
+
 def _tar(found: TarAtFmr) -> str:
     head = f"  TAR at FMR   {rate(found.fmr):>6}: "
     if found.threshold is None:
         return head + "too few impostor comparisons"
     return head + f"{estimated(found.tar)} below {found.threshold:.5g} ({found.n_false_matches:,} false matches)"
+
+
+def _claims(found: Evaluation) -> Iterator[str]:
+    """Of the thresholds that decided first; a heading tells both kinds apart where the card has both."""
+    for claims in filter(None, (found.claims, found.other_claims)):
+        if found.other_claims:
+            yield f"  claims       of {DECIDES[claims[0].scores]}"
+        yield from map(_claim, claims)
 
 
 def _claim(claim: ClaimCheck) -> str:
@@ -87,7 +104,9 @@ def _evidence(found: Evidence) -> str:
 def versus_text(versus: Versus) -> str:
     """Return two models side by side, and which differences are more than chance."""
     first, second = versus.first.model, versus.second.model
-    head = f"{first.name} {first.digest[:19]} against {second.name} {second.digest[:19]}"
+    scores = versus.first.scores, versus.second.scores
+    by = [f", {DECIDES[each]}" if len(set(scores)) > 1 else "" for each in scores]
+    head = f"{first.name} {first.digest[:19]}{by[0]} against {second.name} {second.digest[:19]}{by[1]}"
     lines = [click.style(head, bold=True), *(_difference(each) for each in versus.differences)]
     if versus.of_folds is not None:
         lines.append(f"  over the folds: accuracy {versus.of_folds.mean:+.4f}, standard error {versus.of_folds.se:.4f}")

@@ -1,18 +1,51 @@
-"""The distances of every two faces of a data set, a block at a time."""
+"""The scores of every two faces of a data set, a block at a time: their distances, or what lines make of these."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .lines import Lines
 from .protocols.protocol import Indices
 from .tally import Floats
 
-BLOCK = 1024  # faces to a side of a block: its distances fill 8 MiB
+BLOCK = 1024  # faces to a side of a block: its scores fill 8 MiB
 MAX_BINS = 1_000_000  # of the grid; its step is a power of ten, so that thresholds are short numbers
-ON_THE_GRID = 1e-6  # of a step: so that a distance on the grid does not fall just below it
+ON_THE_GRID = 1e-6  # of a step: so that a score on the grid does not fall just below it
+MORE_DECIMALS = 4  # of scores kept by name; further ones depend on how many threads multiplied the matrices
 IMPOSTOR, GENUINE, NEITHER = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What scores are rounded down to and counted on."""
+
+    decimals: int
+    first: int  # steps from 0 to the lowest score there may be
+
+    @classmethod
+    def over(cls, lowest: float, highest: float) -> Self:
+        """Lay a grid, as fine as can be, over all scores from ... to."""
+        decimals = int(np.floor(np.log10(MAX_BINS / max(highest - lowest, 1e-6))))
+        return cls(decimals, int(np.floor(lowest * 10.0**decimals)))
+
+    def bins(self, scores: Floats) -> NDArray[np.int32]:
+        """Return the place of each score, counted from 0: of their shape."""
+        steps = scores * 10.0**self.decimals
+        steps += ON_THE_GRID - self.first
+        return steps.astype(np.int32)
+
+    def shortened(self, scores: Floats) -> Floats:
+        """Return scores with a few digits beyond the grid: (k,)."""
+        shortened: Floats = np.round(scores, self.decimals + MORE_DECIMALS)
+        return shortened
+
+    def values(self, bins: NDArray[np.int64]) -> Floats:
+        """Return the lowest score of each bin: (k,)."""
+        values: Floats = np.round((bins + self.first) / 10.0**self.decimals, self.decimals)
+        return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,14 +55,15 @@ class Faces:
     vectors: Floats  # (n, 128)
     identities: Indices  # (n,)
     photos: Indices  # (n,) positions among the photos
-    decimals: int  # of the grid that their distances are counted on
+    lines: Lines | None  # None: a score is the plain distance
+    grid: Grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Distances of some faces to some others; any two faces meet in one block only."""
+    """Scores of some faces with some others; any two faces meet in one block only."""
 
-    distances: Floats  # (rows * columns,)
+    scores: Floats  # (rows * columns,)
     bins: NDArray[np.int32]  # (rows * columns,) on the grid
     kinds: NDArray[np.int8]  # (rows * columns,)
     first: tuple[int, int]  # row and column, as positions among the faces
@@ -45,13 +79,19 @@ class Block:
         return faces.photos[rows + self.first[0]], faces.photos[columns + self.first[1]]
 
 
-def faces_of(vectors: NDArray[np.float32], identities: Indices) -> Faces:
+def faces_of(vectors: NDArray[np.float32], identities: Indices, lines: Lines | None = None) -> Faces:
     """Take the faces of embeddings (n, 128) whose identities are (n,); NaN rows are those that were not found."""
     found = np.flatnonzero(~np.isnan(vectors).any(axis=1)).astype(np.int32)
     kept = vectors[found].astype(np.float64)
-    farthest = 2 * float(np.sqrt((kept**2).sum(axis=1).max(initial=0)))
-    decimals = int(np.floor(np.log10(MAX_BINS / max(farthest, 1e-6))))
-    return Faces(kept, identities[found], found, decimals)
+    their_lines = None if lines is None else lines.of(found)
+    return Faces(kept, identities[found], found, their_lines, _grid(kept, their_lines))
+
+
+def _grid(vectors: Floats, lines: Lines | None) -> Grid:
+    farthest = 2 * float(np.sqrt((vectors**2).sum(axis=1).max(initial=0)))
+    if lines is None or not len(vectors):
+        return Grid.over(0, farthest)
+    return Grid.over(float(lines.offsets.min()), float(farthest * lines.slopes.max() + lines.offsets.max()))
 
 
 def blocks(faces: Faces) -> Iterator[Block]:
@@ -66,9 +106,10 @@ def blocks(faces: Faces) -> Iterator[Block]:
 def _block(faces: Faces, squares: Floats, top: int, left: int) -> Block:
     rows, columns = slice(top, top + BLOCK), slice(left, left + BLOCK)
     products = faces.vectors[rows] @ faces.vectors[columns].T  # (rows, columns)
-    distances = np.sqrt(np.maximum(squares[rows, None] + squares[columns] - 2 * products, 0))
+    scores = np.sqrt(np.maximum(squares[rows, None] + squares[columns] - 2 * products, 0))
+    if faces.lines is not None:
+        faces.lines.score_block(scores, rows, columns)
     kinds = (faces.identities[rows, None] == faces.identities[columns]).astype(np.int8)
     if top == left:
         kinds[np.tril_indices(len(kinds))] = NEITHER
-    bins = (distances * 10.0**faces.decimals + ON_THE_GRID).astype(np.int32)
-    return Block(distances.ravel(), bins.ravel(), kinds.ravel(), (top, left), kinds.shape[1])
+    return Block(scores.ravel(), faces.grid.bins(scores).ravel(), kinds.ravel(), (top, left), kinds.shape[1])

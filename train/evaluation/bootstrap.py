@@ -62,9 +62,9 @@ def interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, floa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _People:
-    """Comparisons, as distances between identities."""
+    """Comparisons, as scores between identities."""
 
-    distances: Floats  # (k,) ascending
+    values: Floats  # (k,) ascending
     weights: NDArray[np.float32]  # (k,)
     first: Indices  # (k,) identities
     second: Indices | None  # (k,); None where it is the first one again: a genuine comparison
@@ -74,9 +74,9 @@ class _People:
         weights = times[self.first] * self.weights
         if self.second is not None:
             weights *= times[self.second]
-        return Tally.weighted(self.distances, weights)
+        return Tally.weighted(self.values, weights)
 
 
 def _people(sample: Sample, identities: Indices, *, is_genuine: bool) -> _People:
     second = None if is_genuine else identities[sample.reference]
-    return _People(sample.distances, sample.weights, identities[sample.probe], second)
+    return _People(sample.values, sample.weights, identities[sample.probe], second)

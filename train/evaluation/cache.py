@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -21,17 +22,44 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import FaceChoice, FaceEmbedder, VisavisError
+from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError
 
 # What of the embedder decides an embedding beside the model itself, and which libraries do.
-CODE = ("alignment.py", "backbones", "detection", "head.py", "image.py", "network.py", "pipeline.py", "runtime")
+CODE = (
+    "alignment.py",
+    "backbones",
+    "detection",
+    "head.py",
+    "image.py",
+    "network.py",
+    "pipeline.py",
+    "quality.py",
+    "runtime",
+)
 CODE_SUFFIXES = (".py", ".safetensors")
 LIBRARIES = ("numpy", "pillow", "torch")
 
 EMBEDDING_SIZE = 128
-RECORD = np.dtype([("image", "S71"), ("fault", "S32"), ("vector", "<f4", (EMBEDDING_SIZE,))])
+N_MEASURES = len(MEASURES)
+RECORD = np.dtype(
+    [
+        ("image", "S71"),
+        ("fault", "S32"),
+        ("vector", "<f4", (EMBEDDING_SIZE,)),
+        ("measures", "<f4", (N_MEASURES,)),
+    ]
+)
 
-Outcome = NDArray[np.float32] | str  # an embedding (128,), or the code of what is wrong with the image
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A face: its embedding, and what was measured of its photo."""
+
+    vector: NDArray[np.float32]  # (128,)
+    measures: NDArray[np.float32]  # (8,) in the order of MEASURES
+
+
+Outcome = Found | str  # a face, or the code of what is wrong with the image
 Outcomes = dict[str, Outcome]  # by the digest of the image: "sha256:..."
 
 
@@ -114,14 +142,18 @@ def _outcomes(records: NDArray[np.void]) -> Outcomes:
     if records.dtype != RECORD or records.ndim != 1:
         raise _Damaged
     images, faults = (np.char.decode(records[name], "ascii").tolist() for name in ("image", "fault"))
-    return {image: fault or vector for image, fault, vector in zip(images, faults, records["vector"], strict=True)}
+    faces = map(Found, records["vector"], records["measures"])
+    return {image: fault or face for image, fault, face in zip(images, faults, faces, strict=True)}
 
 
 def _records(outcomes: Outcomes) -> NDArray[np.void]:
     records = np.zeros(len(outcomes), RECORD)
     for record, (image, outcome) in zip(records, sorted(outcomes.items(), key=lambda item: item[0]), strict=True):
         record["image"] = image
-        record["fault" if isinstance(outcome, str) else "vector"] = outcome
+        if isinstance(outcome, str):
+            record["fault"] = outcome
+        else:
+            record["vector"], record["measures"] = outcome.vector, outcome.measures
     return records
 
 

@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OperatingPoint
+from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OperatingPoint, OwnThreshold, Places
 
+from ..own_threshold.foundation import Foundation
 from . import metrics
 from .bootstrap import Resampling
 from .cautions import doubles
-from .compared import Compared
+from .compared import Compared, compare
 from .evaluation import Setting
+from .lines import Lines
 from .measure import FmrAt, FnmrAt, measure
 from .protocols.digest import data_digest
 from .protocols.protocol import ProtocolError
 from .record import Estimate
 from .scores import Scores
+from .scoring import Scoring
 from .tally import Floats, Tally
 
 FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
@@ -36,11 +39,27 @@ class Described:
     population: str
 
 
-def calibrate(compared: Compared, setting: Setting, described: Described) -> ModelCard:
-    """Return the model's card with points and evidence from an all-against-all; ProtocolError if too little of it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Normalising:
+    """What normalises the distances of the photos to calibrate on."""
+
+    foundation: Foundation
+    places: Places  # (n,) of the photos' faces
+
+
+def calibrate(
+    compared: Compared, setting: Setting, described: Described, normalising: Normalising | None = None
+) -> ModelCard:
+    """Return the model's card with points and evidence from an all-against-all by plain distances.
+
+    Where it is known what normalises them, there are such points and evidence too: each pair's own thresholds. Raises
+    ProtocolError where the comparisons are too few.
+    """
     scores, card = compared.scores, setting.embedder.card
     _check(scores)
     points = _points(compared, setting.resampling)
+    if not points[-1].threshold > 0:
+        raise ProtocolError("; ".join(["photos of two people are at distance 0", *doubles(compared)]))
     names = [point.name for point in points]
     calibration = Calibration(
         model_digest=card.digest,
@@ -50,7 +69,17 @@ def calibrate(compared: Compared, setting: Setting, described: Described) -> Mod
         n_resamples=setting.resampling.n_resamples,
         seed=setting.resampling.seed,
     )
-    return card.calibrated(calibration, points, DEFAULT_POINT if DEFAULT_POINT in names else names[-1])
+    own = None if normalising is None else _own_threshold(compared, normalising, setting.resampling)
+    return card.calibrated(calibration, points, DEFAULT_POINT if DEFAULT_POINT in names else names[-1], own)
+
+
+def _own_threshold(compared: Compared, normalising: Normalising, resampling: Resampling) -> OwnThreshold:
+    """Measure the same comparisons by their normalised distances."""
+    places = normalising.places
+    scoring = Scoring("own", Lines(places.slopes, places.offsets))
+    normalised = compare(compared.protocol, compared.embedded, seed=resampling.seed, scoring=scoring)
+    ratio = evidence_from(normalised.scores.genuine.tally, normalised.scores.impostor.tally)
+    return normalising.foundation.thresholds(places, ratio, _points(normalised, resampling))
 
 
 def evidence_from(genuine: Tally, impostor: Tally) -> LogLikelihoodRatio:
@@ -120,8 +149,6 @@ def _points(compared: Compared, resampling: Resampling) -> tuple[OperatingPoint,
     scores = compared.scores
     carried = {name: fmr for name, fmr in FMRS.items() if metrics.carries(scores.impostor.tally, fmr)}
     thresholds = tuple(metrics.threshold_at_fmr(scores.impostor.tally, fmr) for fmr in carried.values())
-    if not thresholds[-1] > 0:
-        raise ProtocolError("; ".join(["photos of two people are at distance 0", *doubles(compared)]))
     measured = measure(scores, {"fmr": FmrAt(thresholds), "fnmr": FnmrAt(thresholds)}, resampling)
     counts = _counts(compared)
     return tuple(

@@ -34,6 +34,8 @@ def _seen_before(compared: Compared, card: ModelCard) -> Iterator[str]:
     if card.calibration is None:
         return
     digest = data_digest(people_of(compared.protocol), compared.embedded.image_digests)
+    if card.own_threshold is not None and digest == card.own_threshold.cohort.data.digest:
+        yield "these are the photos that the card's cohort was taken from: its own thresholds know these very people"
     if digest == card.calibration.data.digest:
         yield "these are the photos that the card was calibrated on: that its claims hold here says nothing"
 

@@ -1,28 +1,30 @@
-"""A protocol whose comparisons were made with one model."""
+"""A protocol whose comparisons were made with one model, and scored one way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .all_pairs import compare_all
+from .all_pairs import compare_all, n_comparisons
 from .embedding import EmbeddedSet
 from .listed import Listed, compare_listed, scores_of
-from .protocols.protocol import Protocol
-from .record import Failures, WorstPair
+from .protocols.protocol import PairList, Protocol
+from .record import Failures, Refusals, WorstPair
 from .scores import Sample, Scores
+from .scoring import PLAIN, Scoring
 
 N_WORST = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """Photos, their embeddings, and the distances between them."""
+    """Photos, their embeddings, and the scores between them."""
 
     protocol: Protocol
     embedded: EmbeddedSet
     scores: Scores
     listed: Listed | None  # None for an all-against-all
+    scoring: Scoring
 
     def failures(self) -> Failures:
         """Return the photos without a usable face, and what could not be compared for them."""
@@ -30,17 +32,24 @@ class Compared:
         photos = tuple((photo, fault) for photo, fault in faults if fault is not None)
         return Failures(photos, self.scores.genuine.n_failed, self.scores.impostor.n_failed)
 
+    def refusals(self) -> Refusals | None:
+        """Return the photos too poor to take part, and what was not compared for them; None where all took part."""
+        if self.scoring.refused is None:
+            return None
+        photos = tuple(self.protocol.photos[k] for k in np.flatnonzero(self.scoring.refused))
+        return Refusals(photos, self.scores.genuine.n_refused, self.scores.impostor.n_refused)
+
     def worst_false_matches(self, decided: Scores, threshold: float) -> tuple[WorstPair, ...]:
         """Return the impostor comparisons farthest below the threshold that decided them, worst first."""
         sample = decided.impostor.sample
-        n = min(int(np.searchsorted(sample.distances, threshold)), N_WORST)
+        n = min(int(np.searchsorted(sample.values, threshold)), N_WORST)
         return self._pairs(sample, range(n))
 
     def worst_false_non_matches(self, decided: Scores, threshold: float) -> tuple[WorstPair, ...]:
         """Return the genuine comparisons farthest above the threshold that decided them, worst first."""
         sample = decided.genuine.sample
-        last = len(sample.distances) - 1
-        n = min(last + 1 - int(np.searchsorted(sample.distances, threshold)), N_WORST)
+        last = len(sample.values) - 1
+        n = min(last + 1 - int(np.searchsorted(sample.values, threshold)), N_WORST)
         return self._pairs(sample, range(last, last - n, -1))
 
     def _pairs(self, sample: Sample, chosen: Sequence[int]) -> tuple[WorstPair, ...]:
@@ -52,10 +61,34 @@ class Compared:
         return WorstPair(photos[probe], photos[reference], float(distance))
 
 
-def compare(protocol: Protocol, embedded: EmbeddedSet, *, seed: int) -> Compared:
-    """Make the comparisons of a protocol; the seed draws which of very many are kept by name."""
-    identities = protocol.identities
+def compare(protocol: Protocol, embedded: EmbeddedSet, *, seed: int, scoring: Scoring = PLAIN) -> Compared:
+    """Make the comparisons of a protocol, by plain distances of all photos where `scoring` says nothing else.
+
+    The seed draws which of very many are kept by name.
+    """
     if protocol.pairs is None:
-        return Compared(protocol, embedded, compare_all(embedded.vectors, identities, seed=seed), None)
-    listed = compare_listed(embedded.vectors, protocol.pairs)
-    return Compared(protocol, embedded, scores_of(listed, identities), listed)
+        return Compared(protocol, embedded, _all_pairs(protocol, embedded, scoring, seed), None, scoring)
+    pairs, n_refused = _taking_part(protocol.pairs, scoring)
+    listed = compare_listed(embedded.vectors, pairs, lines=scoring.lines)
+    scores = scores_of(listed, protocol.identities).with_refused(*n_refused)
+    return Compared(protocol, embedded, scores, listed, scoring)
+
+
+def _all_pairs(protocol: Protocol, embedded: EmbeddedSet, scoring: Scoring, seed: int) -> Scores:
+    vectors, identities, refused = embedded.vectors, protocol.identities, scoring.refused
+    if refused is None:
+        return compare_all(vectors, identities, seed=seed, lines=scoring.lines)
+    vectors = np.where(refused[:, None], np.float32(np.nan), vectors)
+    scores = compare_all(vectors, identities, seed=seed, lines=scoring.lines)
+    impostor, genuine = (n_comparisons(identities) - n_comparisons(identities[~refused])).tolist()
+    return scores.with_refused(genuine, impostor, of_failed=True)
+
+
+def _taking_part(pairs: PairList, scoring: Scoring) -> tuple[PairList, tuple[int, int]]:
+    """Return the comparisons no photo of which is refused, and how many genuine and impostor ones are left out."""
+    if scoring.refused is None:
+        return pairs, (0, 0)
+    refused = scoring.refused[pairs.probe] | scoring.refused[pairs.reference]
+    fold = None if pairs.fold is None else pairs.fold[~refused]
+    kept = PairList(pairs.probe[~refused], pairs.reference[~refused], pairs.same[~refused], fold)
+    return kept, (int((refused & pairs.same).sum()), int((refused & ~pairs.same).sum()))

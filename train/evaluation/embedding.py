@@ -8,16 +8,19 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
-from embedder import FaceChoice, FaceEmbedder, SampleError
+from embedder import Chip, FaceChoice, FaceEmbedder, SampleError
 
-from .cache import EMBEDDING_SIZE, EmbeddingCache, Outcomes
+from ..degradations import degraded
+from .cache import EMBEDDING_SIZE, N_MEASURES, EmbeddingCache, Found, Outcomes
 from .cores import n_threads
 from .progress import Progress, no_progress
 from .protocols.protocol import Photo, Protocol, ProtocolError
@@ -34,7 +37,8 @@ class EmbeddedSet:
 
     vectors: NDArray[np.float32]  # (n, 128); NaN where there is no usable face
     faults: tuple[str | None, ...]  # (n,) the error's code where there is none, as in no_face
-    image_digests: tuple[str, ...]  # (n,) of the file's bytes: "sha256:..."
+    image_digests: tuple[str, ...]  # (n,) of the file's bytes, and how they were degraded: "sha256:..."
+    measures: NDArray[np.float32]  # (n, 8) of the photos' quality, in the order of MEASURES; NaN as vectors
 
 
 def embed_photos(
@@ -97,14 +101,15 @@ def _keep_nothing(_outcomes: Outcomes) -> None:
 
 def _embedded_set(digests: Sequence[str], known: Outcomes) -> EmbeddedSet:
     vectors = np.full((len(digests), EMBEDDING_SIZE), np.nan, np.float32)
+    measures = np.full((len(digests), N_MEASURES), np.nan, np.float32)
     faults: list[str | None] = [None] * len(digests)
     for k, digest in enumerate(digests):
         outcome = known[digest]
         if isinstance(outcome, str):
             faults[k] = outcome
         else:
-            vectors[k] = outcome
-    return EmbeddedSet(vectors, tuple(faults), tuple(digests))
+            vectors[k], measures[k] = outcome.vector, outcome.measures
+    return EmbeddedSet(vectors, tuple(faults), tuple(digests), measures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +121,42 @@ class _Work:
 
     def __call__(self, images: Sequence[tuple[str, Photo]]) -> Outcomes:
         outcomes: Outcomes = {}
-        chips: dict[str, NDArray[np.uint8]] = {}
+        chips: dict[str, Chip] = {}
         for digest, photo in images:
             try:
-                chips[digest] = self.embedder.chip(_read_again(photo, digest), face=self.face).pixels
+                chips[digest] = self.embedder.chip(_to_embed(photo, digest), face=self.face)
             except SampleError as error:
                 outcomes[digest] = error.code
         return outcomes | self._embed(chips)
 
-    def _embed(self, chips: Mapping[str, NDArray[np.uint8]]) -> Outcomes:
+    def _embed(self, chips: Mapping[str, Chip]) -> Outcomes:
         if not chips:
             return {}
-        cut = np.stack(list(chips.values()))
+        cut = np.stack([chip.pixels for chip in chips.values()])
         batch = np.zeros((BATCH, *cut.shape[1:]), np.uint8)
         batch[: len(cut)] = cut
-        return dict(zip(chips, self.embedder.embed_faces(batch), strict=False))
+        measures = [np.array(astuple(chip.sample.quality), np.float32) for chip in chips.values()]
+        return dict(zip(chips, map(Found, self.embedder.embed_faces(batch), measures), strict=False))
 
 
 def _digests(photos: Sequence[Photo]) -> list[str]:
-    return [_digest(_read(photo)) for photo in photos]
+    return [_digest(_read(photo), photo.degradation) for photo in photos]
 
 
-def _read_again(photo: Photo, digest: str) -> bytes:
+def _to_embed(photo: Photo, digest: str) -> bytes:
+    """Read a photo again, and degrade it where that is asked for."""
     data = _read(photo)
-    if _digest(data) != digest:
+    if _digest(data, photo.degradation) != digest:
         raise ProtocolError(f"{photo.name}: has changed since the start; begin again when the photos are all in place")
-    return data
+    return data if photo.degradation is None else _degraded(data, photo.degradation)
+
+
+def _degraded(data: bytes, degradation: str) -> bytes:
+    try:
+        picture = ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
+    except Exception:  # noqa: BLE001 - a codec may raise anything; the embedder will say what is wrong with the image
+        return data
+    return degraded(picture, degradation)
 
 
 def _read(photo: Photo) -> bytes:
@@ -151,5 +166,8 @@ def _read(photo: Photo) -> bytes:
         raise ProtocolError(f"{photo.name}: cannot be read: {error.strerror}") from error
 
 
-def _digest(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+def _digest(data: bytes, degradation: str | None) -> str:
+    digest = hashlib.sha256(data).hexdigest()
+    if degradation is not None:
+        digest = hashlib.sha256(f"{digest} {degradation}".encode()).hexdigest()
+    return "sha256:" + digest

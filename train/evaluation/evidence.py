@@ -62,9 +62,9 @@ def _counts(tally: Tally) -> Floats:
     return np.diff(tally.cumulative)
 
 
-def _costs(distances: Floats, ratio: LogLikelihoodRatio, sign: int) -> Floats:
+def _costs(scores: Floats, ratio: LogLikelihoodRatio, sign: int) -> Floats:
     """In bits, of genuine comparisons (sign -1) or impostor ones (sign 1)."""
-    costs: Floats = np.logaddexp(0, sign * ratio.of_each(distances)) / np.log(2)
+    costs: Floats = np.logaddexp(0, sign * ratio.of_each(scores)) / np.log(2)
     return costs
 
 

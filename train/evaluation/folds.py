@@ -28,8 +28,8 @@ def choose_on_other_folds(listed: Listed, fold: NDArray[np.int32]) -> Folds:
 
 def accuracies(listed: Listed, fold: NDArray[np.int32], thresholds: Floats, *, failures_count: bool) -> Floats:
     """Accuracy of each fold: (f,); comparisons (n,) are decided by thresholds (n,)."""
-    failed = np.isnan(listed.distances)
-    right = ~failed & ((listed.distances < thresholds) == listed.pairs.same)
+    failed = np.isnan(listed.values)
+    right = ~failed & ((listed.values < thresholds) == listed.pairs.same)
     right |= failed & ~listed.pairs.same  # a face that was not found matches nobody
     counted = np.ones_like(failed) if failures_count else ~failed
     return np.array([right[counted & (fold == number)].mean() for number in np.unique(fold[counted])])

@@ -108,7 +108,7 @@ def _part(scores: Scores, codes: tuple[Indices, Indices], code: int) -> Scores:
 
 
 def _chosen(sample: Sample, chosen: NDArray[np.bool_]) -> Sample:
-    return Sample(sample.distances[chosen], sample.probe[chosen], sample.reference[chosen], sample.weights[chosen])
+    return Sample(sample.values[chosen], sample.probe[chosen], sample.reference[chosen], sample.weights[chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

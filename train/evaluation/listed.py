@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .lines import Lines
 from .protocols.protocol import Indices, PairList
 from .scores import Kind, Sample, Scores, whole
 from .tally import Floats, Tally
@@ -14,17 +15,21 @@ CHUNK = 65_536  # comparisons at a time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listed:
-    """A protocol's comparisons with their distances, in the protocol's order."""
+    """A protocol's comparisons with their scores, in the protocol's order."""
 
     pairs: PairList
-    distances: Floats  # (n,) NaN where a photo had no usable face
+    values: Floats  # (n,) scores; NaN where a photo had no usable face
 
 
-def compare_listed(vectors: NDArray[np.float32], pairs: PairList) -> Listed:
-    """Measure the distances of listed comparisons of embeddings (n, 128); NaN rows are faces that were not found."""
+def compare_listed(vectors: NDArray[np.float32], pairs: PairList, *, lines: Lines | None = None) -> Listed:
+    """Measure the scores of listed comparisons of embeddings (n, 128); NaN rows are faces that were not found.
+
+    A score is a distance, or what the lines of both faces make of it.
+    """
     starts = range(0, len(pairs.same), CHUNK)
     parts = [_distances(vectors, pairs, slice(start, start + CHUNK)) for start in starts]
-    return Listed(pairs, np.concatenate([np.empty(0), *parts]))
+    distances = np.concatenate([np.empty(0), *parts])
+    return Listed(pairs, distances if lines is None else lines.scores(distances, pairs.probe, pairs.reference))
 
 
 def scores_of(listed: Listed, identities: Indices) -> Scores:
@@ -34,16 +39,16 @@ def scores_of(listed: Listed, identities: Indices) -> Scores:
 
 
 def tallies(listed: Listed, chosen: NDArray[np.bool_]) -> tuple[Tally, Tally]:
-    """Genuine and impostor distances of some of the comparisons; failures are left out."""
-    made = chosen & ~np.isnan(listed.distances)
-    genuine, impostor = (Tally.of(listed.distances[made & kind]) for kind in (listed.pairs.same, ~listed.pairs.same))
+    """Genuine and impostor scores of some of the comparisons; failures are left out."""
+    made = chosen & ~np.isnan(listed.values)
+    genuine, impostor = (Tally.of(listed.values[made & kind]) for kind in (listed.pairs.same, ~listed.pairs.same))
     return genuine, impostor
 
 
 def _kind(listed: Listed, chosen: NDArray[np.bool_], identities: Indices) -> Kind:
-    made = chosen & ~np.isnan(listed.distances)
+    made = chosen & ~np.isnan(listed.values)
     weights = np.ones(int(made.sum()), np.float32)
-    sample = Sample.ordered(listed.distances[made], listed.pairs.probe[made], listed.pairs.reference[made], weights)
+    sample = Sample.ordered(listed.values[made], listed.pairs.probe[made], listed.pairs.reference[made], weights)
     return whole(sample, identities, n_failed=int((chosen & ~made).sum()))
 
 

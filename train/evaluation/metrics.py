@@ -1,6 +1,6 @@
 """Error rates and what is read from them: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC.
 
-Every function takes the genuine and the impostor comparisons as a `Tally` each; a comparison matches where its distance
+Every function takes the genuine and the impostor comparisons as a `Tally` each; a comparison matches where its score
 is below the threshold. Terms as in ISO/IEC 19795-1.
 """
 
@@ -20,7 +20,7 @@ MIN_FALSE_MATCHES = 10  # expected at an FMR, for a rate there to be worth stati
 class Roc:
     """Every pair of rates that some threshold gives, from the strictest threshold on."""
 
-    thresholds: Floats  # (k,) ascending; the last, infinity, accepts all that has a finite distance
+    thresholds: Floats  # (k,) ascending; the last, infinity, accepts all that has a finite score
     fmr: Floats  # (k,)
     tar: Floats  # (k,) 1 - FNMR
 
@@ -43,7 +43,7 @@ def accuracy(genuine: Tally, impostor: Tally, threshold: float) -> float:
 
 
 def best_threshold(genuine: Tally, impostor: Tally) -> float:
-    """Return the threshold of the highest accuracy, midway between two distances; of several, the middle one."""
+    """Return the threshold of the highest accuracy, midway between two scores; of several, the middle one."""
     values = np.unique(np.concatenate([genuine.values, impostor.values]))
     finite = values[np.isfinite(values)]
     cuts = np.concatenate([finite, [np.inf]])  # everything below a cut matches

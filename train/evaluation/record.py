@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from embedder import ModelIdentity, OperatingPoint
+from embedder import ModelIdentity, OperatingPoint, ScoreKind
 
 from .bootstrap import Resampling
 from .evidence import Reliability
@@ -79,12 +79,27 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusals:
+    """Photos that were refused for low quality, and the comparisons that were not made for it."""
+
+    photos: tuple[Photo, ...]
+    n_genuine: int
+    n_impostor: int
+
+    @property
+    def n_comparisons(self) -> int:
+        """Comparisons of both kinds."""
+        return self.n_genuine + self.n_impostor
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimCheck:
     """An operating point of the card against what was measured here at its threshold."""
 
     point: OperatingPoint
     fmr: Estimate
     fnmr: Estimate
+    scores: ScoreKind  # that the threshold decides
     is_carried: bool  # are there enough impostor comparisons here to check an FMR as low as the claimed one?
 
     @property
@@ -117,7 +132,7 @@ class WorstPair:
 
     probe: Photo
     reference: Photo
-    distance: float
+    distance: float  # plain, also where others decide
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +147,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """How many comparisons of each kind lie in each stretch of distance."""
+    """How many comparisons of each kind lie in each stretch of scores."""
 
     edges: Floats  # (b + 1,)
     genuine: Floats  # (b,)
@@ -157,16 +172,19 @@ class Evaluation:
     data: Data
     model: ModelIdentity
     mirror: bool
+    scores: ScoreKind  # what decided: normalised distances, so that every pair has its own threshold, or plain ones
     threshold: Threshold
     figures: Figures  # of the comparisons that could be made
     with_failures: Figures  # failures to acquire counted as non-matches
     failures: Failures
-    claims: tuple[ClaimCheck, ...]  # one for each operating point of the card
+    refusals: Refusals | None  # None: the quality of photos is ignored
+    claims: tuple[ClaimCheck, ...]  # one for each of the card's operating points whose thresholds are such scores
+    other_claims: tuple[ClaimCheck, ...]  # of those whose thresholds are the other kind; none: the card has one kind
     evidence: Evidence | None  # None where the card has no calibration
     curve: Curve
     histogram: Histogram
-    worst_false_matches: tuple[WorstPair, ...]  # nearest first
-    worst_false_non_matches: tuple[WorstPair, ...]  # farthest first
+    worst_false_matches: tuple[WorstPair, ...]  # lowest score first
+    worst_false_non_matches: tuple[WorstPair, ...]  # highest score first
     resampling: Resampling
     versions: Mapping[str, str]  # of visavis and what it computes with
     cautions: tuple[str, ...] = ()  # what must be known of the photos before a figure is trusted

@@ -1,6 +1,9 @@
-"""The distances of an evaluation: how many there were of which size, and which photos they were between."""
+"""The scores of an evaluation: how many there were of which size, and which photos they were between.
 
-from dataclasses import dataclass
+A score is the plain distance, or the normalised one by which every pair has a threshold of its own.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,26 +17,27 @@ from .tally import Floats, Tally
 class Sample:
     """Comparisons by name, nearest first: all of them, or a part in which each stands for `weights` of its like."""
 
-    distances: Floats  # (k,) ascending
+    values: Floats  # (k,) scores, ascending
     probe: Indices  # (k,) positions among the photos
     reference: Indices  # (k,)
     weights: NDArray[np.float32]  # (k,)
 
     @classmethod
-    def ordered(cls, distances: Floats, probe: Indices, reference: Indices, weights: NDArray[np.float32]) -> Self:
-        """Put comparisons in order of distance; equal distances stay as they come."""
-        order = np.argsort(distances, kind="stable")
-        return cls(distances[order], probe[order], reference[order], weights[order])
+    def ordered(cls, values: Floats, probe: Indices, reference: Indices, weights: NDArray[np.float32]) -> Self:
+        """Put comparisons in order of score; equal ones stay as they come."""
+        order = np.argsort(values, kind="stable")
+        return cls(values[order], probe[order], reference[order], weights[order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """All comparisons of one kind, genuine or impostor."""
 
-    tally: Tally  # of every comparison; an all-against-all rounds distances down to a grid of 1e-5 or so
+    tally: Tally  # of every comparison; an all-against-all rounds scores down to a grid
     sample: Sample
     n_failed: int  # comparisons that could not be made: a photo had no usable face
     n_pairs: int  # of people that the comparisons are between; genuine: people, each with themselves
+    n_refused: int = 0  # comparisons not made because a photo was refused for low quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,10 +48,16 @@ class Scores:
     impostor: Kind
     identities: Indices  # (n,) of each photo, counted from 0
 
+    def with_refused(self, n_genuine: int, n_impostor: int, *, of_failed: bool = False) -> Self:
+        """Return the same with so many comparisons refused; `of_failed`: they were counted as failed so far."""
+        kinds = (self.genuine, n_genuine), (self.impostor, n_impostor)
+        genuine, impostor = (replace(kind, n_failed=kind.n_failed - of_failed * n, n_refused=n) for kind, n in kinds)
+        return replace(self, genuine=genuine, impostor=impostor)
+
 
 def whole(sample: Sample, identities: Indices, *, n_failed: int = 0) -> Kind:
     """Comparisons all of which are known by name, or their weights with them."""
-    return Kind(Tally.weighted(sample.distances, sample.weights), sample, n_failed, n_pairs_of(sample, identities))
+    return Kind(Tally.weighted(sample.values, sample.weights), sample, n_failed, n_pairs_of(sample, identities))
 
 
 def n_pairs_of(sample: Sample, identities: Indices) -> int:

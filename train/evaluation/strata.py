@@ -1,6 +1,6 @@
 """Which comparisons of very many are kept by name: all of those that decide error rates, a random part of the rest.
 
-Comparisons are counted on a grid of distances. From the deciding end on, the first million is kept; of every further
+Comparisons are counted on a grid of scores. From the deciding end on, the first million is kept; of every further
 stratum, each as large as all before it, a quarter of a million, each standing for as many as it was drawn from.
 """
 

@@ -1,5 +1,7 @@
 """From measured figures to the records that are shown: each rate with its interval, or nothing on too little data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from embedder import ModelCard, OperatingPoint
@@ -20,23 +22,29 @@ N_HISTOGRAM_BINS = 120
 Measurements = dict[str, Measured]
 
 
-def measurements(scores: Scores, decision: Decision, card: ModelCard, resampling: Resampling) -> Measurements:
+def measurements(compared: Compared, decision: Decision, card: ModelCard, resampling: Resampling) -> Measurements:
     """Measure all that an evaluation shows, from as few draws as can be."""
-    points = tuple(point.threshold for point in card.operating_points)
-    of_scores: dict[str, Figure] = {
-        "eer": eer,
-        "tar": TarAt(metrics.FMR_TARGETS),
-        "curve": TarAt(CURVE_FMRS),
-        "claimed_fmr": FmrAt(points),
-        "claimed_fnmr": FnmrAt(points),
-    }
-    if card.calibration is not None:
-        of_scores["cllr"] = Cllr(card.calibration.log_likelihood_ratio)
+    scores, kind = compared.scores, compared.scoring.scores
+    of_scores: dict[str, Figure] = {"eer": eer, "tar": TarAt(metrics.FMR_TARGETS), "curve": TarAt(CURVE_FMRS)}
+    of_scores |= _claimed(card.points(kind))
+    ratio = card.ratio(kind)
+    if ratio is not None:
+        of_scores["cllr"] = Cllr(ratio)
     at = decision.at
     of_decision: dict[str, Figure] = {"accuracy": AccuracyAt(at), "fmr": FmrAt((at,)), "fnmr": FnmrAt((at,))}
     if decision.scores is scores:
         return measure(scores, of_scores | of_decision, resampling)
     return measure(scores, of_scores, resampling) | measure(decision.scores, of_decision, resampling)
+
+
+def claim_measurements(compared: Compared, card: ModelCard, resampling: Resampling) -> Measurements:
+    """Measure the rates alone that the card claims for such scores."""
+    return measure(compared.scores, _claimed(card.points(compared.scoring.scores)), resampling)
+
+
+def _claimed(points: Sequence[OperatingPoint]) -> dict[str, Figure]:
+    thresholds = tuple(point.threshold for point in points)
+    return {"claimed_fmr": FmrAt(thresholds), "claimed_fnmr": FnmrAt(thresholds)}
 
 
 def figures(compared: Compared, decision: Decision, measured: Measurements) -> Figures:
@@ -76,12 +84,13 @@ def figures_with_failures(compared: Compared, decision: Decision) -> Figures:
 
 
 def claims(compared: Compared, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
-    """Return each operating point of the card beside what was measured at its threshold."""
+    """Return each operating point of the card for such scores beside what was measured at its threshold."""
+    kind = compared.scoring.scores
     fmr, fnmr = measured["claimed_fmr"], measured["claimed_fnmr"]
     genuine, impostor = compared.scores.genuine.n_pairs, compared.scores.impostor.n_pairs
     return tuple(
-        ClaimCheck(point, fmr.rate(k, impostor), fnmr.rate(k, genuine), _is_carried(compared, point))
-        for k, point in enumerate(card.operating_points)
+        ClaimCheck(point, fmr.rate(k, impostor), fnmr.rate(k, genuine), kind, _is_carried(compared, point))
+        for k, point in enumerate(card.points(kind))
     )
 
 
@@ -91,9 +100,9 @@ def _is_carried(compared: Compared, point: OperatingPoint) -> bool:
 
 def evidence_of(compared: Compared, card: ModelCard, measured: Measurements) -> Evidence | None:
     """Return how good the card's probabilities are here."""
-    if card.calibration is None:
+    ratio = card.ratio(compared.scoring.scores)
+    if ratio is None:
         return None
-    ratio = card.calibration.log_likelihood_ratio
     genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
     found = evidence.reliability(genuine, impostor, ratio)
     cost = Estimate(evidence.cllr(genuine, impostor, ratio), measured["cllr"].estimate().interval)
@@ -113,10 +122,11 @@ def curve(compared: Compared, measured: Measurements) -> Curve:
 
 
 def histogram(scores: Scores) -> Histogram:
-    """Count both kinds of comparisons over the whole stretch of distances."""
+    """Count both kinds of comparisons over the whole stretch of scores, and from 0 on where none is lower."""
     tallies = scores.genuine.tally, scores.impostor.tally
-    farthest = max(float(tally.values[-1]) for tally in tallies)
-    edges = np.linspace(0, np.nextafter(farthest, np.inf), N_HISTOGRAM_BINS + 1)
+    lowest = min(0.0, *(float(tally.values[0]) for tally in tallies))
+    highest = max(float(tally.values[-1]) for tally in tallies)
+    edges = np.linspace(lowest, np.nextafter(highest, np.inf), N_HISTOGRAM_BINS + 1)
     return Histogram(edges, *(np.diff(tally.below(edges)) for tally in tallies))
 
 
@@ -126,12 +136,12 @@ def _accuracy(
     listed = compared.listed
     if listed is None:
         return None
-    thresholds = np.full(len(listed.distances), decision.threshold.value)
+    thresholds = np.full(len(listed.values), decision.threshold.value)
     fold = np.zeros(len(thresholds), np.int32)
     if decision.of_comparison is not None and listed.pairs.fold is not None:
         thresholds, fold = decision.of_comparison, listed.pairs.fold
     of_folds = accuracies(listed, fold, thresholds, failures_count=failures_count)
-    n = len(thresholds) if failures_count else int((~np.isnan(listed.distances)).sum())
+    n = len(thresholds) if failures_count else int((~np.isnan(listed.values)).sum())
     n_pairs = compared.scores.genuine.n_pairs + compared.scores.impostor.n_pairs
     between = measured.rate(0, n_pairs).interval if measured is not None else None
     return Accuracy(float(of_folds.mean()), _standard_error(of_folds, n), between)

@@ -1,4 +1,4 @@
-"""How many comparisons had which distance: what every error rate is counted from. Knows nothing of photos or people."""
+"""How many comparisons had which score: what every error rate is counted from. Knows nothing of photos or people."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,23 +12,23 @@ ROUNDING = 1e-12  # what `rate * n` may be off by, so that one in a thousand of 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
-    """Distances in ascending order, and how many comparisons had a smaller one.
+    """Scores in ascending order, and how many comparisons had a smaller one.
 
-    A distance of infinity is a comparison that matches at no threshold.
+    A score of infinity is a comparison that matches at no threshold.
     """
 
     values: Floats  # (k,) ascending; one may occur several times
     cumulative: Floats  # (k + 1,) comparisons before each value; the last is all of them
 
     @classmethod
-    def of(cls, distances: ArrayLike) -> Self:
-        """Count each of some distances once: (n,), in any order."""
-        values = np.sort(np.asarray(distances, np.float64))
+    def of(cls, scores: ArrayLike) -> Self:
+        """Count each of some scores once: (n,), in any order."""
+        values = np.sort(np.asarray(scores, np.float64))
         return cls.weighted(values, np.ones(len(values)))
 
     @classmethod
     def weighted(cls, values: Floats, weights: ArrayLike) -> Self:
-        """Count ascending distances (k,) as often as their weights (k,) say."""
+        """Count ascending scores (k,) as often as their weights (k,) say."""
         cumulative = np.empty(len(values) + 1)
         cumulative[0] = 0
         np.cumsum(weights, out=cumulative[1:])
@@ -49,7 +49,7 @@ class Tally:
         return self.below(threshold) / n if n else np.full(np.shape(threshold), np.nan)
 
     def loosest(self, share: ArrayLike) -> Floats:
-        """Return the largest of the distances, or infinity, that at most such a share of the comparisons is below."""
+        """Return the largest of the scores, or infinity, that at most such a share of the comparisons is below."""
         most = np.asarray(share) * self.n * (1 + ROUNDING)
         last = np.searchsorted(self.cumulative, most, side="right") - 1
         inside = np.minimum(last, len(self.values) - 1)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from embedder import ModelCard, chosen_point
+from embedder import ModelCard, ScoreKind, chosen_point
 
 from . import metrics
 from .folds import choose_on_other_folds
@@ -26,13 +26,18 @@ class Decision:
     """Comparisons, and the threshold that decides them all."""
 
     threshold: Threshold
-    scores: Scores  # where folds have thresholds of their own: with distances less those, so that `at` is 0
+    scores: Scores  # where folds have thresholds of their own: with scores less those, so that `at` is 0
     at: float
     of_comparison: Floats | None = None  # (n,) the threshold of each listed comparison, where there are folds
 
 
-def decide(scores: Scores, listed: Listed | None, card: ModelCard, choice: Choice) -> Decision:
-    """Choose the threshold that the user asked for; raises ProtocolError or OperatingPointUnavailable."""
+def decide(
+    scores: Scores, listed: Listed | None, card: ModelCard, choice: Choice, kind: ScoreKind = "plain"
+) -> Decision:
+    """Choose the threshold that the user asked for, on the scale of such scores.
+
+    Raises ProtocolError or OperatingPointUnavailable.
+    """
     has_folds = listed is not None and listed.pairs.fold is not None
     if choice == "folds" or (choice is None and has_folds):
         return _by_folds(scores, listed)
@@ -40,16 +45,16 @@ def decide(scores: Scores, listed: Listed | None, card: ModelCard, choice: Choic
         found = best_of(scores) if listed is not None else most_balanced_of(scores)
         return decide_at(scores, Threshold(found, "best"))
     if choice is None or choice == "card":
-        return decide_at(scores, Threshold(chosen_point(card, None).threshold, "card"))
+        return decide_at(scores, Threshold(chosen_point(card, None, kind).threshold, "card"))
     return decide_at(scores, Threshold(float(choice), "number"))
 
 
-def require(choice: Choice, *, has_folds: bool, card: ModelCard) -> None:
+def require(choice: Choice, *, has_folds: bool, card: ModelCard, kind: ScoreKind) -> None:
     """Raise what `decide` would for a choice that cannot be had, before anything is embedded."""
     if choice == "folds" and not has_folds:
         raise ProtocolError(NO_FOLDS)
     if choice == "card" or (choice is None and not has_folds):
-        chosen_point(card, None)
+        chosen_point(card, None, kind)
 
 
 def decide_at(scores: Scores, threshold: Threshold) -> Decision:
@@ -73,15 +78,17 @@ def require_both_kinds(scores: Scores) -> None:
     """Raise ProtocolError where there is no genuine or no impostor comparison to measure."""
     for name, kind in (("genuine", scores.genuine), ("impostor", scores.impostor)):
         if not kind.tally.n:
-            lost = f": all {kind.n_failed:,} of them lack a usable face" if kind.n_failed else ""
-            raise ProtocolError(f"there is no {name} comparison to measure{lost}; both kinds are needed")
+            lost = [f"{kind.n_failed:,} lack a usable face"] * (kind.n_failed > 0)
+            lost += [f"{kind.n_refused:,} are refused for low quality"] * (kind.n_refused > 0)
+            reason = f": {' and '.join(lost)}" if lost else ""
+            raise ProtocolError(f"there is no {name} comparison to measure{reason}; both kinds are needed")
 
 
 def _by_folds(scores: Scores, listed: Listed | None) -> Decision:
     if listed is None or listed.pairs.fold is None:
         raise ProtocolError(NO_FOLDS)
     folds = choose_on_other_folds(listed, listed.pairs.fold)
-    margins = replace(listed, distances=listed.distances - folds.of_comparison)
+    margins = replace(listed, values=listed.values - folds.of_comparison)
     mean = float(np.mean(folds.thresholds))
     threshold = Threshold(mean, "folds", tuple(map(float, folds.thresholds)))
     return Decision(threshold, scores_of(margins, scores.identities), 0.0, folds.of_comparison)

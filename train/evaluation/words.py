@@ -1,8 +1,11 @@
 """Rates and intervals in words that a person reads at once."""
 
-from embedder import percent
+from embedder import ScoreKind, percent
 
 from .record import Estimate, Interval
+
+SCORE: dict[ScoreKind, str] = {"own": "normalised distance", "plain": "distance"}
+DECIDES: dict[ScoreKind, str] = {"own": "every pair's own threshold", "plain": "one threshold for all pairs"}
 
 
 def rate(value: float | None) -> str:

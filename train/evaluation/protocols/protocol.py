@@ -25,6 +25,7 @@ class Photo:
     path: Path
     name: str  # the path as the protocol gives it, to be shown to the user whose photo it is
     identity: str
+    degradation: str | None = None  # what is done to it before it is embedded, as train.degradations names it
 
 
 @dataclass(frozen=True, slots=True, eq=False)

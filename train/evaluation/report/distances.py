@@ -1,10 +1,11 @@
-"""How far apart faces were: the distances of genuine and impostor comparisons, plain and on a logarithmic scale."""
+"""How far apart faces were: the scores of genuine and impostor comparisons, plain and on a logarithmic scale."""
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..record import Evaluation
 from ..tally import Floats
+from ..words import SCORE
 from .canvas import BLUE, FAINT, INK, ORANGE, SMALL, Picture, as_picture, legend, logarithmic, paper, plain
 
 ROOM = 1.3  # above the highest bar, for the points' names
@@ -19,17 +20,19 @@ def distances(found: Evaluation) -> Picture:
         _densities(axes, found)
         _thresholds(axes, found)
     plain(upper, "", "density")
-    plain(lower, "distance: smaller is more alike", "density, logarithmic")
+    plain(lower, f"{SCORE[found.scores]}: smaller is more alike", "density, logarithmic")
     upper.set_ylim(0, upper.get_ylim()[1] * ROOM)
     lower.set_yscale("log")
     logarithmic(lower.yaxis, lower.get_ylim(), "{:g}".format)
     _names(upper, found)
     legend(upper, "upper right")
-    return as_picture(figure, "scores", "Histograms of the distances of genuine and of impostor comparisons")
+    return as_picture(
+        figure, "scores", f"Histograms of the {SCORE[found.scores]}s of genuine and of impostor comparisons"
+    )
 
 
 def _densities(axes: Axes, found: Evaluation) -> None:
-    axes.set_xlim(0, found.histogram.edges[-1])
+    axes.set_xlim(found.histogram.edges[0], found.histogram.edges[-1])
     kinds = (found.histogram.genuine, BLUE, "genuine"), (found.histogram.impostor, ORANGE, "impostor")
     for counts, colour, label in kinds:
         density, edges = density_of(counts, found.histogram.edges)
@@ -38,7 +41,7 @@ def _densities(axes: Axes, found: Evaluation) -> None:
 
 
 def density_of(counts: Floats, edges: Floats) -> tuple[Floats, Floats]:
-    """Return shares for each unit of distance, the area below which is 1, and their edges: few comparisons merge."""
+    """Return shares for each unit of score, the area below which is 1, and their edges: few comparisons merge."""
     if counts.sum() < FEW:
         counts = np.add.reduceat(counts, np.arange(0, len(counts), MERGED))
         edges = np.append(edges[:-1:MERGED], edges[-1])

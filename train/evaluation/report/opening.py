@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ..as_text import SOURCES
 from ..record import ClaimCheck, Evaluation
-from ..words import rate
+from ..words import DECIDES, rate
 
 FACES = {
     "dominant": "the one face that stands out in each photo",
@@ -27,6 +27,11 @@ def _compared(found: Evaluation) -> Iterator[str]:
         f"{FACES[data.face]}."
     )
     yield _failures(found)
+    if found.refusals is not None:
+        yield (
+            f"Photos refused for low quality: {len(found.refusals.photos):,}, which leaves out "
+            f"{found.refusals.n_comparisons:,} comparisons."
+        )
 
 
 def _verdict(found: Evaluation) -> Iterator[str]:
@@ -38,10 +43,13 @@ def _verdict(found: Evaluation) -> Iterator[str]:
     )
     if figures.eer.value is not None:
         yield f"Where both errors are equally frequent, each is {rate(figures.eer.value)} (EER)."
+    yield f"What decides is {DECIDES[found.scores]}."
     yield claims_in_words(found.claims)
+    if found.other_claims:
+        yield claims_in_words(found.other_claims, by=f" of {DECIDES[found.other_claims[0].scores]}")
 
 
-def claims_in_words(claims: Sequence[ClaimCheck]) -> str:
+def claims_in_words(claims: Sequence[ClaimCheck], by: str = "") -> str:
     """Say whether what the card claims holds here."""
     if not claims:
         return "The model's card claims no error rates."
@@ -52,7 +60,7 @@ def claims_in_words(claims: Sequence[ClaimCheck]) -> str:
     }
     names = {kind: [each.point.name for each in claims if each.holds is kind] for kind in phrases}
     said = [phrases[kind].format(_listed(names[kind])) for kind in phrases if names[kind]]
-    return f"As for the FMR that the model's card claims: {'; '.join(said)}."
+    return f"As for the FMR that the model's card claims{by}: {'; '.join(said)}."
 
 
 def _listed(names: Sequence[str]) -> str:

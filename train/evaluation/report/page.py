@@ -15,7 +15,7 @@ from ..as_text import HOLDS, SOURCES
 from ..groups import DIFFERS, GroupReport
 from ..protocols.protocol import Photo
 from ..record import Evaluation, WorstPair
-from ..words import rate
+from ..words import DECIDES, SCORE, rate
 from .canvas import Picture, data_uri
 from .opening import opening
 
@@ -82,7 +82,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = {"holds": HOLDS.get, "source": SOURCES.get, "differs": DIFFERS.get}
+    words = {
+        "holds": HOLDS.get,
+        "source": SOURCES.get,
+        "differs": DIFFERS.get,
+        "score": SCORE.get,
+        "decides": DECIDES.get,
+    }
     environment.filters |= words | {"rate": rate, "number": _number}
     return environment
 
