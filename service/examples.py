@@ -4,17 +4,16 @@
 _MODEL: dict[str, object] = {
     "name": "dlib-resnet29-128",
     "digest": "sha256:ed4ca7710fb57ccd319dfbeca2648915d02ff518c260f2d1c00727fb96c35761",
-    "card_digest": "sha256:e1cc22eb5ef4214c8ef2e13be29c3c2f08ad0e799ac39646db9fef816e6c1af1",
+    "card_digest": "sha256:352a5a12efc5fb7999c67c267721eca2130e9b3a65aaf819d64610d73f5e9532",
 }
 _STANDARD: dict[str, object] = {
-    "threshold": 0.52772,
     "operating_point": {
         "name": "fmr-1e-3",
-        "threshold": 0.52772,
-        "fmr": 0.000999967,
-        "fnmr": 0.0701675,
-        "fmr_interval": [0.000731369, 0.00136387],
-        "fnmr_interval": [0.056297, 0.0859531],
+        "threshold": -2.923,
+        "fmr": 0.000999461,
+        "fnmr": 0.044364,
+        "fmr_interval": [0.000877048, 0.00114075],
+        "fnmr_interval": [0.0324166, 0.0576828],
         "n_identities": 2132,
         "n_genuine": 2209,
         "n_impostor": 5923194,
@@ -22,41 +21,143 @@ _STANDARD: dict[str, object] = {
     },
     "prior": 0.5,
 }
-_SAME: dict[str, object] = {"same": True, "distance": 0.2769, "probability": 0.999995, "log_likelihood_ratio": 12.1596}
+_SAME: dict[str, object] = {
+    "same": True,
+    "distance": 0.2769,
+    "threshold": 0.5649,
+    "threshold_reason": (
+        "Usually 0.552; a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.008, a distinct "
+        "face in the reference (embedding_length 1.5, usually 1.4) +0.008."
+    ),
+    "normalized_distance": -14.732,
+    "probability": 0.999997,
+    "log_likelihood_ratio": 12.7477,
+}
 _DIFFERENT: dict[str, object] = {
     "same": False,
     "distance": 0.8402,
-    "probability": 0.004601,
-    "log_likelihood_ratio": -5.3768,
+    "threshold": 0.5111,
+    "threshold_reason": (
+        "Usually 0.552; crowded neighbourhood of the reference (nearest strangers at 0.56, usually 0.65) "
+        "-0.046, a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.009."
+    ),
+    "normalized_distance": 8.84,
+    "probability": 0.004595,
+    "log_likelihood_ratio": -5.3782,
+}
+# Of the same photos' embeddings, without the photos.
+_SAME_EMBEDDED: dict[str, object] = {
+    "same": True,
+    "distance": 0.2769,
+    "threshold": 0.5653,
+    "threshold_reason": (
+        "Usually 0.552; a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.008, a distinct "
+        "face in the reference (embedding_length 1.5, usually 1.4) +0.008. The photos are not known here, so "
+        "their quality is left out."
+    ),
+    "normalized_distance": -14.75,
+    "probability": 0.999997,
+    "log_likelihood_ratio": 12.7477,
+}
+_DIFFERENT_EMBEDDED: dict[str, object] = {
+    "same": False,
+    "distance": 0.8402,
+    "threshold": 0.5118,
+    "threshold_reason": (
+        "Usually 0.552; crowded neighbourhood of the reference (nearest strangers at 0.56, usually 0.65) "
+        "-0.046, a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.009. The photos are not "
+        "known here, so their quality is left out."
+    ),
+    "normalized_distance": 8.814,
+    "probability": 0.004595,
+    "log_likelihood_ratio": -5.3782,
 }
 
 _PROBE_FACE: dict[str, object] = {
-    "box": {"x": 202.9, "y": 166.8, "width": 202.6, "height": 278.4},
+    "box": {
+        "x": 202.9,
+        "y": 166.8,
+        "width": 202.6,
+        "height": 278.4,
+    },
     "landmarks": [[250.0, 281.1], [347.7, 277.7], [295.4, 333.6], [263.0, 384.0], [341.6, 380.0]],
     "score": 1.0,
 }
 _SMILING_FACE: dict[str, object] = {
-    "box": {"x": 204.7, "y": 197.4, "width": 198.7, "height": 268.7},
+    "box": {
+        "x": 204.7,
+        "y": 197.4,
+        "width": 198.7,
+        "height": 268.7,
+    },
     "landmarks": [[246.1, 314.0], [342.8, 305.4], [291.8, 368.2], [257.2, 408.2], [344.7, 398.8]],
     "score": 0.9999,
 }
 _OTHER_FACE: dict[str, object] = {
-    "box": {"x": 193.6, "y": 160.1, "width": 204.6, "height": 265.6},
+    "box": {
+        "x": 193.6,
+        "y": 160.1,
+        "width": 204.6,
+        "height": 265.6,
+    },
     "landmarks": [[253.3, 261.1], [345.9, 266.1], [299.0, 314.2], [260.2, 366.5], [330.8, 369.2]],
     "score": 1.0,
 }
+_PROBE_QUALITY: dict[str, object] = {
+    "eye_distance_px": 97.7,
+    "sharpness": 1.095,
+    "blockiness": 0.466,
+    "brightness": 141.2,
+    "contrast": 33.2,
+    "clipped": 0.0,
+    "turn": 0.0538,
+    "detector_score": 1.0,
+    "embedding_length": 1.568,
+    "penalty": 0.025,
+    "is_too_poor": False,
+}
+_SMILING_QUALITY: dict[str, object] = {
+    "eye_distance_px": 97.1,
+    "sharpness": 1.008,
+    "blockiness": 0.235,
+    "brightness": 146.3,
+    "contrast": 35.22,
+    "clipped": 0.0,
+    "turn": 0.0713,
+    "detector_score": 0.9999,
+    "embedding_length": 1.545,
+    "penalty": 0.0101,
+    "is_too_poor": False,
+}
+_OTHER_QUALITY: dict[str, object] = {
+    "eye_distance_px": 92.7,
+    "sharpness": 0.935,
+    "blockiness": 0.485,
+    "brightness": 131.4,
+    "contrast": 30.23,
+    "clipped": 0.0,
+    "turn": 0.0145,
+    "detector_score": 1.0,
+    "embedding_length": 1.427,
+    "penalty": 0.6343,
+    "is_too_poor": False,
+}
+
 _CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": 1}
+_PROBE: dict[str, object] = _PROBE_FACE | _CHOSEN | {"quality": _PROBE_QUALITY}
 _ONE_PERSON: dict[str, object] = {
     **_SAME,
     **_STANDARD,
-    "probe": _PROBE_FACE | _CHOSEN,
-    "reference": _SMILING_FACE | _CHOSEN,
+    "quality": "refuse",
+    "probe": _PROBE,
+    "reference": _SMILING_FACE | _CHOSEN | {"quality": _SMILING_QUALITY},
 }
 _TWO_PEOPLE: dict[str, object] = {
     **_DIFFERENT,
     **_STANDARD,
-    "probe": _PROBE_FACE | _CHOSEN,
-    "reference": _OTHER_FACE | _CHOSEN,
+    "quality": "refuse",
+    "probe": _PROBE,
+    "reference": _OTHER_FACE | _CHOSEN | {"quality": _OTHER_QUALITY},
 }
 
 VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {
@@ -94,7 +195,7 @@ FACES_ANSWER: dict[str, object] = {
 
 COMPARE_ANSWER: dict[str, object] = {
     **_STANDARD,
-    "results": [_SAME, _DIFFERENT],
+    "results": [_SAME_EMBEDDED, _DIFFERENT_EMBEDDED],
     "model": _MODEL,
     "request_id": "00d51e7663ba5571",
 }

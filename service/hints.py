@@ -18,6 +18,7 @@ _ALSO_CALLED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("choice", "face_choice", "select", "face_selection"), ("face",)),
     **dict.fromkeys(("similarity_threshold", "distance_threshold", "cutoff", "max_distance"), ("threshold",)),
     **dict.fromkeys(("fmr", "far", "point", "security_level", "threshold_name"), ("operating_point",)),
+    **dict.fromkeys(("enforce_quality", "quality_filter", "qualityfilter", "min_quality"), ("quality",)),
 }
 
 

@@ -14,6 +14,7 @@ from embedder import (
     ImageError,
     ImageTooLarge,
     ImageUnreadable,
+    LowQuality,
     ModelError,
     NoFace,
     NotAnImage,
@@ -124,6 +125,13 @@ TABLE: Mapping[KnownError, Kind] = {
         "An image shows more faces than the face rule allows; n_faces says how many.",
         "Send a crop with one face, or choose face=largest or face=center.",
     ),
+    LowQuality: Kind(
+        422,
+        "Photo too poor",
+        "The photo of a face is so poor that more than half of the pairs of one person would be taken for two; measure "
+        "says in what, value what was measured, limit what it takes.",
+        "Send a better photo, as the detail says, or quality=ignore to compare it all the same and expect errors.",
+    ),
     OperatingPointUnavailable: Kind(
         422,
         "Operating point unavailable",
@@ -176,6 +184,8 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
         "n_faces": getattr(known, "n_faces", None),
         "available": getattr(known, "available", None),
     }
+    if isinstance(known, LowQuality):
+        said |= {"measure": known.measure, "value": known.value, "limit": known.limit}
     # A key that says nothing stays unset, and what is unset is not sent.
     return Problem.model_validate({key: value for key, value in said.items() if value is not None})
 

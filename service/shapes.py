@@ -11,6 +11,7 @@ from .wire import (
     EmbeddingRequest,
     FaceChoice,
     FacesRequest,
+    QualityChoice,
     Standard,
     VerifyManyRequest,
     VerifyRequest,
@@ -23,6 +24,9 @@ class Options(Standard):
     """What may be asked for beside the images."""
 
     face: Annotated[FaceChoice, Field(description="Which face is meant where an image shows several.")] = "dominant"
+    quality: Annotated[
+        QualityChoice, Field(description="Whether a photo that is too poor is refused, or compared all the same.")
+    ] = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Submission:
         return image
 
 
-VERIFY_OPTIONS = ("face", "threshold", "operating_point", "prior")
+VERIFY_OPTIONS = ("face", "threshold", "operating_point", "prior", "quality")
 VERIFY = Shape({"probe": 1, "reference": 1}, VERIFY_OPTIONS, VerifyRequest)
 VERIFY_MANY = Shape({"probe": 1, "reference": MAX_REFERENCES}, VERIFY_OPTIONS, VerifyManyRequest)
 FACES = Shape({"image": 1}, (), FacesRequest)

@@ -1,6 +1,6 @@
 """The embedder's records -> what travels over HTTP. Decides nothing."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from fastapi import Request
 
@@ -8,9 +8,11 @@ from embedder import (
     Box,
     Comparison,
     Face,
+    Grade,
     Judgement,
     ModelIdentity,
     OperatingPoint,
+    QualityChoice,
     Sample,
     SampleError,
     Timings,
@@ -38,29 +40,33 @@ def sample(chosen: Sample) -> wire.Sample:
         score=chosen.face.score,
         choice=chosen.choice,
         n_faces=chosen.n_faces,
+        quality=quality(chosen),
     )
 
 
-def verdict(comparison: Comparison) -> wire.Verdict:
-    """Translate a comparison, without what is the same for a whole answer."""
+def quality(chosen: Sample) -> wire.Quality:
+    """Translate how good a photo is; what the card's rule says of it is null where it has none."""
+    rule = dict.fromkeys(field.name for field in fields(Grade)) if chosen.grade is None else asdict(chosen.grade)
+    return wire.Quality.model_validate(asdict(chosen.quality) | rule)
+
+
+def verdict(comparison: Comparison, asked: QualityChoice) -> wire.Verdict:
+    """Translate a comparison, without what is the same for a whole answer; `asked` says what poor photos get."""
     return wire.Verdict(
-        same=comparison.same,
-        distance=comparison.distance,
-        threshold=comparison.threshold,
+        **dict(judgement(comparison)),
         operating_point=operating_point(comparison.operating_point),
-        probability=comparison.probability,
-        log_likelihood_ratio=comparison.log_likelihood_ratio,
         prior=comparison.prior,
+        quality=asked,
         probe=sample(comparison.probe),
         reference=sample(comparison.reference),
     )
 
 
-def many_result(result: Comparison | SampleError) -> wire.ManyResult:
+def many_result(result: Comparison | SampleError, asked: QualityChoice) -> wire.ManyResult:
     """Translate one reference's result; the key that does not apply stays unset and is not sent."""
     if isinstance(result, SampleError):
         return wire.ManyResult(problem=problem_of(result))
-    return wire.ManyResult(verdict=verdict(result))
+    return wire.ManyResult(verdict=verdict(result, asked))
 
 
 def operating_point(point: OperatingPoint | None) -> wire.OperatingPoint | None:
@@ -70,7 +76,7 @@ def operating_point(point: OperatingPoint | None) -> wire.OperatingPoint | None:
 
 def judgement(judged: Judgement) -> wire.Judgement:
     """Translate what one distance of two embeddings says."""
-    return wire.Judgement.model_validate(asdict(judged))
+    return wire.Judgement.model_validate(judged, from_attributes=True)
 
 
 def model(identity: ModelIdentity) -> wire.ModelIdentity:

@@ -14,6 +14,7 @@ from ..wire import (
     EmbeddingResponse,
     FaceChoice,
     FacesResponse,
+    QualityChoice,
     VerifyManyResponse,
     VerifyResponse,
 )
@@ -48,7 +49,7 @@ class AsyncFaceClient:
         self._retry = retry or Retry()
         self._sleep = sleep
 
-    async def verify(
+    async def verify(  # noqa: PLR0913 - one for each word that a request takes
         self,
         probe: ImageInput,
         reference: ImageInput,
@@ -57,17 +58,21 @@ class AsyncFaceClient:
         threshold: float | None = None,
         operating_point: str | None = None,
         prior: float = EVEN,
+        quality: QualityChoice = "refuse",
     ) -> VerifyResponse:
         """Say whether two images show one person.
 
         The threshold is your own, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for
         the nearest that is at least that strict; by default the card's choice. `prior`: how probable one person is
-        before the photos are seen; the answer's probability rests on it.
+        before the photos are seen; the answer's probability rests on it. A photo that is too poor for the card is
+        refused (LowQualityError), unless `quality` is "ignore".
         """
         standard = checked_standard(threshold, operating_point, prior)
-        return await self._ask(await asyncio.to_thread(calls.verify, probe, reference, face=face, standard=standard))
+        return await self._ask(
+            await asyncio.to_thread(calls.verify, probe, reference, face=face, standard=standard, quality=quality)
+        )
 
-    async def verify_many(
+    async def verify_many(  # noqa: PLR0913 - as verify
         self,
         probe: ImageInput,
         references: Sequence[ImageInput],
@@ -76,11 +81,12 @@ class AsyncFaceClient:
         threshold: float | None = None,
         operating_point: str | None = None,
         prior: float = EVEN,
+        quality: QualityChoice = "refuse",
     ) -> VerifyManyResponse:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
         standard = checked_standard(threshold, operating_point, prior)
         return await self._ask(
-            await asyncio.to_thread(calls.verify_many, probe, references, face=face, standard=standard)
+            await asyncio.to_thread(calls.verify_many, probe, references, face=face, standard=standard, quality=quality)
         )
 
     async def detect(self, image: ImageInput) -> FacesResponse:

@@ -14,6 +14,7 @@ from ..wire import (
     EmbeddingResponse,
     FaceChoice,
     FacesResponse,
+    QualityChoice,
     VerifyManyResponse,
     VerifyResponse,
 )
@@ -52,7 +53,7 @@ class FaceClient:
         self._retry = retry or Retry()
         self._sleep = sleep
 
-    def verify(
+    def verify(  # noqa: PLR0913 - one for each word that a request takes
         self,
         probe: ImageInput,
         reference: ImageInput,
@@ -61,17 +62,19 @@ class FaceClient:
         threshold: float | None = None,
         operating_point: str | None = None,
         prior: float = EVEN,
+        quality: QualityChoice = "refuse",
     ) -> VerifyResponse:
         """Say whether two images show one person.
 
         The threshold is your own, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for
         the nearest that is at least that strict; by default the card's choice. `prior`: how probable one person is
-        before the photos are seen; the answer's probability rests on it.
+        before the photos are seen; the answer's probability rests on it. A photo that is too poor for the card is
+        refused (LowQualityError), unless `quality` is "ignore".
         """
         standard = checked_standard(threshold, operating_point, prior)
-        return self._ask(calls.verify(probe, reference, face=face, standard=standard))
+        return self._ask(calls.verify(probe, reference, face=face, standard=standard, quality=quality))
 
-    def verify_many(
+    def verify_many(  # noqa: PLR0913 - as verify
         self,
         probe: ImageInput,
         references: Sequence[ImageInput],
@@ -80,10 +83,11 @@ class FaceClient:
         threshold: float | None = None,
         operating_point: str | None = None,
         prior: float = EVEN,
+        quality: QualityChoice = "refuse",
     ) -> VerifyManyResponse:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
         standard = checked_standard(threshold, operating_point, prior)
-        return self._ask(calls.verify_many(probe, references, face=face, standard=standard))
+        return self._ask(calls.verify_many(probe, references, face=face, standard=standard, quality=quality))
 
     def detect(self, image: ImageInput) -> FacesResponse:
         """Find every face, largest first; none is an empty list."""

@@ -12,12 +12,13 @@ from ..wire import (
     FaceChoice,
     FacesResponse,
     Health,
+    QualityChoice,
     Standard,
     VerifyManyResponse,
     VerifyResponse,
 )
 from .card import ModelResponse
-from .choices import checked_face
+from .choices import checked_face, checked_quality
 from .embeddings import EmbeddingInput, comparison_of
 from .images import ImageInput, read_image
 
@@ -36,22 +37,29 @@ class Call(Generic[AnswerT]):
     json: bytes | None = field(default=None, repr=False)
 
 
-def verify(probe: ImageInput, reference: ImageInput, *, face: FaceChoice, standard: Standard) -> Call[VerifyResponse]:
+def verify(
+    probe: ImageInput, reference: ImageInput, *, face: FaceChoice, standard: Standard, quality: QualityChoice
+) -> Call[VerifyResponse]:
     """Ask whether two images show one person."""
-    fields = (("face", checked_face(face)), *_fields(standard))
+    fields = _verify_fields(face, standard, quality)
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return Call("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
 
 
 def verify_many(
-    probe: ImageInput, references: Sequence[ImageInput], *, face: FaceChoice, standard: Standard
+    probe: ImageInput,
+    references: Sequence[ImageInput],
+    *,
+    face: FaceChoice,
+    standard: Standard,
+    quality: QualityChoice,
 ) -> Call[VerifyManyResponse]:
     """Ask of each reference whether it shows the probe's person."""
     if not isinstance(references, list | tuple):  # a path, bytes or an array is a sequence too, but of no images
         raise TypeError(f"references is a list or tuple of images, not {type(references).__name__}")
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
-    fields = (("face", checked_face(face)), *_fields(standard))
+    fields = _verify_fields(face, standard, quality)
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
     return Call("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
 
@@ -89,5 +97,6 @@ def ready() -> Call[Health]:
     return Call("GET", "/readyz", Health)
 
 
-def _fields(standard: Standard) -> tuple[tuple[str, str], ...]:
-    return tuple((name, str(value)) for name, value in standard if value is not None)
+def _verify_fields(face: FaceChoice, standard: Standard, quality: QualityChoice) -> tuple[tuple[str, str], ...]:
+    said = tuple((name, str(value)) for name, value in standard if value is not None)
+    return (("face", checked_face(face)), *said, ("quality", checked_quality(quality)))

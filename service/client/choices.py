@@ -1,10 +1,10 @@
-"""What a caller may choose beside the images: which face, how strict. Refused here, before a photo travels."""
+"""What a caller may choose beside the images: face, strictness, quality. Refused here, before a photo travels."""
 
 from typing import get_args
 
 from pydantic import ValidationError
 
-from ..wire import FaceChoice, Standard
+from ..wire import FaceChoice, QualityChoice, Standard
 
 
 def checked_face(face: FaceChoice) -> FaceChoice:
@@ -12,6 +12,13 @@ def checked_face(face: FaceChoice) -> FaceChoice:
     if face not in get_args(FaceChoice):
         raise ValueError(f"face is one of {', '.join(get_args(FaceChoice))}; not {face!r}")
     return face
+
+
+def checked_quality(quality: QualityChoice) -> QualityChoice:
+    """Return `quality` if it is one of the named choices; ValueError otherwise."""
+    if quality not in get_args(QualityChoice):
+        raise ValueError(f"quality is one of {', '.join(get_args(QualityChoice))}; not {quality!r}")
+    return quality
 
 
 def checked_standard(threshold: float | None, operating_point: str | None, prior: float) -> Standard:

@@ -1,6 +1,7 @@
 """What can go wrong between asking the service and having its answer.
 
-ClientError                     carries status, code, request_id, image, n_faces, available, retry_after_s, or None
+ClientError                     carries status, code, request_id, image, n_faces, available, measure, value, limit,
+                                retry_after_s, or None
 ├── Unreachable                 no answer came
 │   └── TimedOut                none came in time
 ├── UnexpectedAnswer            an answer that is not this service's: a proxy's page, another program on the port
@@ -13,9 +14,10 @@ ClientError                     carries status, code, request_id, image, n_faces
     │   │   ├── ImageTooLargeError
     │   │   ├── NotAnImageError
     │   │   └── ImageUnreadableError
-    │   └── FaceRejected        its faces
-    │       ├── NoFaceError
-    │       └── SeveralFacesError
+    │   ├── FaceRejected        its faces
+    │   │   ├── NoFaceError
+    │   │   └── SeveralFacesError
+    │   └── LowQualityError     its face is too poor to be told from others; `measure`, `value` and `limit` say in what
     ├── BusyError               503: no free place, or not ready yet; `retry_after_s` if the service named a time
     └── ServiceFailed           the service failed; also any other status whose code is not known here
 
@@ -40,6 +42,9 @@ class Facts:
     image: str | None = None  # "probe" or "reference"
     n_faces: int | None = None  # found in that image
     available: tuple[str, ...] | None = None  # names of the operating points that there are
+    measure: str | None = None  # which measure of quality makes that image too poor
+    value: float | None = None  # what was measured
+    limit: float | None = None  # what it takes
     retry_after_s: float | None = None  # how long the service asked to be left alone
 
 
@@ -57,6 +62,9 @@ class ClientError(Exception):
         self.image = facts.image
         self.n_faces = facts.n_faces
         self.available = facts.available
+        self.measure = facts.measure
+        self.value = facts.value
+        self.limit = facts.limit
         self.retry_after_s = facts.retry_after_s
 
     def __str__(self) -> str:
@@ -125,6 +133,10 @@ class SeveralFacesError(FaceRejected):
     """More faces than the choice allows; `n_faces` were found."""
 
 
+class LowQualityError(SampleRejected):
+    """The photo of a face is too poor: `measure` is `value`, `limit` is what it takes. `quality` overrules it."""
+
+
 class BusyError(ServerError):
     """The service is there but cannot take the request now, at any of the attempts."""
 
@@ -142,6 +154,7 @@ KINDS: dict[str, type[ClientError]] = {
     "face_error": FaceRejected,
     "no_face": NoFaceError,
     "several_faces": SeveralFacesError,
+    "low_quality": LowQualityError,
     "digest_mismatch": DigestMismatchError,
     "operating_point_unavailable": OperatingPointUnavailableError,
 }
@@ -157,6 +170,9 @@ def from_problem(problem: Problem, *, retry_after_s: float | None = None) -> Cli
         image=problem.image,
         n_faces=problem.n_faces,
         available=None if problem.available is None else tuple(problem.available),
+        measure=problem.measure,
+        value=problem.value,
+        limit=problem.limit,
         retry_after_s=retry_after_s,
     )
     return kind(problem.detail, facts)

@@ -56,7 +56,6 @@ def router(desk: Desk) -> APIRouter:
 def _answer(distances: Distances, desk: Desk, request: Request) -> CompareResponse:
     return CompareResponse(
         results=[translate.judgement(each) for each in distances.results],
-        threshold=distances.threshold,
         operating_point=translate.operating_point(distances.operating_point),
         prior=distances.prior,
         model=translate.model(desk.embedder.identity),

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, create_model
 
-from embedder import FaceEmbedder, ModelCard
+from embedder import FaceEmbedder, ModelCard, OwnThreshold
 
 from ..openapi import responses
 from ..wire import OperatingPoint
@@ -28,8 +28,15 @@ def router(embedder: FaceEmbedder) -> APIRouter:
 
 
 def _answer_type() -> type[BaseModel]:
-    card_fields: dict[str, Any] = {name: (field.annotation, field) for name, field in ModelCard.model_fields.items()}
-    card_fields["operating_points"] = (tuple[OperatingPoint, ...], ...)  # as in other answers: described once
+    points: Any = (tuple[OperatingPoint, ...], ...)  # as in other answers: described once
+    own = create_model(
+        "OwnThreshold", __doc__=OwnThreshold.__doc__, **_fields_of(OwnThreshold) | {"operating_points": points}
+    )
+    card_fields = _fields_of(ModelCard) | {"operating_points": points, "own_threshold": (own | None, None)}
     return create_model(
         "ModelResponse", __doc__="The model card, and its digest.", card_digest=(str, ...), **card_fields
     )
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: (field.annotation, field) for name, field in model.model_fields.items()}

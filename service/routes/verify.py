@@ -2,16 +2,16 @@
 
 from fastapi import APIRouter, Request
 
-from embedder import Comparison, ComparisonBatch, OperatingPointUnavailable
+from embedder import Comparison, ComparisonBatch, LowQuality, OperatingPointUnavailable
 
 from .. import translate
 from ..desk import Desk
 from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
 from ..shapes import VERIFY, VERIFY_MANY, Submission
-from ..wire import VerifyManyResponse, VerifyResponse
+from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
 
-PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, OperatingPointUnavailable)
+PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, LowQuality, OperatingPointUnavailable)
 
 
 def router(desk: Desk) -> APIRouter:
@@ -21,9 +21,9 @@ def router(desk: Desk) -> APIRouter:
     @routes.post("/v1/verify", responses=responses(*PROBLEMS, example=VERIFY_ANSWER), openapi_extra=image_body(VERIFY))
     async def verify(request: Request) -> VerifyResponse:
         """Say whether two images show one person. It does not tell a live face from a photo of a photo."""
-        comparison = await desk.submitted(request, VERIFY, lambda submission: _compare(desk, submission))
+        comparison, asked = await desk.submitted(request, VERIFY, lambda submission: _compare(desk, submission))
         return VerifyResponse(
-            **dict(translate.verdict(comparison)),
+            **dict(translate.verdict(comparison, asked)),
             model=translate.model(comparison.model),
             timings_ms=translate.timings(comparison.timings_ms, desk.elapsed_ms(request)),
             request_id=translate.request_id(request),
@@ -37,9 +37,9 @@ def router(desk: Desk) -> APIRouter:
     )
     async def verify_many(request: Request) -> VerifyManyResponse:
         """Say of up to 16 references whether each shows the probe's person: a verdict or a problem each, in order."""
-        batch = await desk.submitted(request, VERIFY_MANY, lambda submission: _compare_many(desk, submission))
+        batch, asked = await desk.submitted(request, VERIFY_MANY, lambda submission: _compare_many(desk, submission))
         return VerifyManyResponse(
-            results=[translate.many_result(result) for result in batch.results],
+            results=[translate.many_result(result, asked) for result in batch.results],
             model=translate.model(batch.model),
             timings_ms=translate.timings(batch.timings_ms, desk.elapsed_ms(request)),
             request_id=translate.request_id(request),
@@ -48,25 +48,29 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def _compare(desk: Desk, submission: Submission) -> Comparison:
+def _compare(desk: Desk, submission: Submission) -> tuple[Comparison, QualityChoice]:
     options = submission.options
-    return desk.embedder.verify(
+    comparison = desk.embedder.verify(
         submission.one("probe"),
         submission.one("reference"),
         face=options.face,
         threshold=options.threshold,
         operating_point=options.operating_point,
         prior=options.prior,
+        quality=options.quality,
     )
+    return comparison, options.quality
 
 
-def _compare_many(desk: Desk, submission: Submission) -> ComparisonBatch:
+def _compare_many(desk: Desk, submission: Submission) -> tuple[ComparisonBatch, QualityChoice]:
     options = submission.options
-    return desk.embedder.verify_many(
+    batch = desk.embedder.verify_many(
         submission.one("probe"),
         submission.images["reference"],
         face=options.face,
         threshold=options.threshold,
         operating_point=options.operating_point,
         prior=options.prior,
+        quality=options.quality,
     )
+    return batch, options.quality

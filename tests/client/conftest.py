@@ -13,7 +13,8 @@ import httpx2
 import pytest
 
 from service.client import AsyncFaceClient, FaceClient, Problem, VerifyResponse
-from service.wire import Box, ModelIdentity, OperatingPoint, Sample, Timings
+from service.examples import VERIFY_ANSWER
+from service.wire import ModelIdentity, OperatingPoint, Sample, Timings
 
 
 @dataclass(frozen=True)
@@ -178,16 +179,18 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connector]:
 
 @pytest.fixture
 def verdict() -> VerifyResponse:
-    box = Box(x=1, y=2, width=30, height=40)
-    sample = Sample(box=box, landmarks=[(1, 2)] * 5, score=0.99, choice="dominant", n_faces=1)
+    sample = Sample.model_validate(VERIFY_ANSWER["probe"])
     return VerifyResponse(
         same=True,
         distance=0.4,
+        threshold=0.6,
+        threshold_reason="Usually 0.6; nothing moves it by much.",
+        normalized_distance=-6.5,
         probability=0.97,
         log_likelihood_ratio=3.5,
-        threshold=0.6,
-        operating_point=OperatingPoint(name="fmr-1e-2", threshold=0.6, fmr=0.01, fnmr=0.02, note=""),
+        operating_point=OperatingPoint(name="fmr-1e-2", threshold=-1.5, fmr=0.01, fnmr=0.02, note=""),
         prior=0.5,
+        quality="refuse",
         probe=sample,
         reference=sample,
         model=ModelIdentity(name="a", digest="sha256:" + "0" * 64, card_digest="sha256:" + "1" * 64),

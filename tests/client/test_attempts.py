@@ -47,6 +47,7 @@ def test_a_pair_arrives_and_the_verdict_comes_back(
         ("face", b"dominant"),
         ("prior", b"0.5"),
         ("probe", b"\x00probe"),
+        ("quality", b"refuse"),
         ("reference", b"\xffreference\r\n"),
         ("threshold", b"0.5"),
     ]
@@ -182,7 +183,7 @@ def test_an_embedding_in_an_answer_that_does_not_fit_is_not_shown(connect: Conne
 def test_an_answer_may_say_more_than_this_client_knows(
     connect: Connector, server: ScriptedServer, verdict: VerifyResponse
 ) -> None:
-    server.answers(200, json.dumps({**verdict.model_dump(mode="json"), "threshold_reason": "blur"}).encode())
+    server.answers(200, json.dumps({**verdict.model_dump(mode="json"), "something_new": "unknown here"}).encode())
     assert connect(server.url).verify(b"p", b"r") == verdict
 
 

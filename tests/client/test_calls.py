@@ -6,14 +6,14 @@ from service.client import calls
 from service.client.choices import checked_standard
 from service.wire import Standard
 
-AS_THE_CARD_SAYS = {"face": "dominant", "standard": Standard()}
+AS_THE_CARD_SAYS = {"face": "dominant", "standard": Standard(), "quality": "refuse"}
 
 
 def test_a_pair_travels_as_probe_and_reference() -> None:
     call = calls.verify(b"p", b"r", **AS_THE_CARD_SAYS)
     assert (call.method, call.path) == ("POST", "/v1/verify")
     assert call.images == (("probe", b"p"), ("reference", b"r"))
-    assert call.fields == (("face", "dominant"), ("prior", "0.5"))
+    assert call.fields == (("face", "dominant"), ("prior", "0.5"), ("quality", "refuse"))
 
 
 def test_references_keep_their_order_under_one_name() -> None:
@@ -30,7 +30,7 @@ def test_faces_and_embeddings_take_one_image() -> None:
 
 @pytest.mark.parametrize("threshold", [0.6, 0.1 + 0.2, 1e-05, 10])
 def test_a_threshold_arrives_as_the_number_it_was(threshold: float) -> None:
-    call = calls.verify(b"p", b"r", face="largest", standard=checked_standard(threshold, None, 0.5))
+    call = calls.verify(b"p", b"r", **AS_THE_CARD_SAYS | {"standard": checked_standard(threshold, None, 0.5)})
     assert float(dict(call.fields)["threshold"]) == threshold
 
 
@@ -42,9 +42,24 @@ def test_a_threshold_that_cannot_be_one_is_refused(threshold: float) -> None:
 
 def test_a_point_and_a_prior_travel_as_they_were_given() -> None:
     standard = checked_standard(None, "fmr=1e-4", 1e-05)
-    expected = (("face", "dominant"), ("operating_point", "fmr=1e-4"), ("prior", "1e-05"))
-    assert calls.verify(b"p", b"r", face="dominant", standard=standard).fields == expected
-    assert calls.verify_many(b"p", [b"r"], face="dominant", standard=standard).fields == expected
+    asked = AS_THE_CARD_SAYS | {"standard": standard}
+    expected = (("face", "dominant"), ("operating_point", "fmr=1e-4"), ("prior", "1e-05"), ("quality", "refuse"))
+    assert calls.verify(b"p", b"r", **asked).fields == expected
+    assert calls.verify_many(b"p", [b"r"], **asked).fields == expected
+
+
+def test_what_to_do_about_poor_photos_travels_as_it_was_given() -> None:
+    asked = AS_THE_CARD_SAYS | {"quality": "ignore"}
+    assert dict(calls.verify(b"p", b"r", **asked).fields)["quality"] == "ignore"
+    assert dict(calls.verify_many(b"p", [b"r"], **asked).fields)["quality"] == "ignore"
+
+
+@pytest.mark.parametrize("quality", ["", "Refuse", "accept", None, True])
+def test_an_unknown_choice_about_poor_photos_is_refused_with_the_known_ones(quality: object) -> None:
+    for references in (b"r", [b"r"]):
+        ask = calls.verify_many if isinstance(references, list) else calls.verify
+        with pytest.raises(ValueError, match="quality is one of refuse, ignore; not"):
+            ask("no such photo", references, **AS_THE_CARD_SAYS | {"quality": quality})
 
 
 @pytest.mark.parametrize("point", ["", "x" * 65, 1e-4])

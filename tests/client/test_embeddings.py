@@ -7,7 +7,8 @@ import pytest
 
 from service.client import DigestMismatchError, EmbeddingResponse
 from service.client.calls import compare
-from service.wire import Box, CompareRequest, ModelIdentity, Sample, Standard, Timings
+from service.examples import VERIFY_ANSWER
+from service.wire import CompareRequest, ModelIdentity, Sample, Standard, Timings
 
 OURS, THEIRS = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 VECTOR = [0.1] * 127 + [0.3333333432674408]
@@ -15,10 +16,9 @@ SECRET = 0.123456789
 
 
 def embedding(digest: str = OURS, vector: list[float] = VECTOR) -> EmbeddingResponse:
-    box = Box(x=1, y=2, width=30, height=40)
     return EmbeddingResponse(
         embedding=vector,
-        sample=Sample(box=box, landmarks=[(1, 2)] * 5, score=0.9, choice="dominant", n_faces=1),
+        sample=Sample.model_validate(VERIFY_ANSWER["probe"]),
         model=ModelIdentity(name="a", digest=digest, card_digest=THEIRS),
         timings_ms=Timings(decode=1, detect=2, embed=3, total=6),
         request_id="r",

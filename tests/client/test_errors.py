@@ -15,6 +15,7 @@ from service.client import (
     ImageRejected,
     ImageTooLargeError,
     ImageUnreadableError,
+    LowQualityError,
     NoFaceError,
     NotAnImageError,
     OperatingPointUnavailableError,
@@ -39,6 +40,7 @@ def problem(code: str, status: int, **more: object) -> Problem:
         ("no_face", 422, NoFaceError),
         ("several_faces", 422, SeveralFacesError),
         ("face_error", 422, FaceRejected),
+        ("low_quality", 422, LowQualityError),
         ("image_too_large", 413, ImageTooLargeError),
         ("not_an_image", 415, NotAnImageError),
         ("image_unreadable", 422, ImageUnreadableError),
@@ -71,6 +73,14 @@ def test_a_point_that_is_not_there_comes_with_those_that_are(no_face: Problem) -
     assert error.available == ("fmr-1e-2", "fmr-1e-3")
     assert isinstance(error, RequestRejected)
     assert from_problem(no_face).available is None
+
+
+def test_a_photo_that_is_too_poor_comes_with_the_measure_and_by_how_much(no_face: Problem) -> None:
+    error = from_problem(problem("low_quality", 422, image="probe", measure="sharpness", value=0.1, limit=0.2))
+    assert (error.image, error.measure, error.value, error.limit) == ("probe", "sharpness", 0.1, 0.2)
+    assert isinstance(error, SampleRejected)
+    none = from_problem(no_face)
+    assert (none.measure, none.value, none.limit) == (None, None, None)
 
 
 def test_an_errors_text_says_what_happened_and_how_to_find_it_in_the_log(no_face: Problem) -> None:

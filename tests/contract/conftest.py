@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uvicorn
-from PIL import Image
+from PIL import Image, ImageFilter
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
@@ -91,6 +91,18 @@ def ask(request: pytest.FixtureRequest, url: str, embedder: FaceEmbedder) -> Ite
 
 
 @pytest.fixture(scope="session")
+def own_url(own_embedder: FaceEmbedder) -> Iterator[str]:
+    with served(own_embedder, Settings()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS)
+def ask_own(request: pytest.FixtureRequest, own_url: str, own_embedder: FaceEmbedder) -> Iterator[Ask]:
+    """Ask a service whose card gives every pair its own threshold."""
+    yield from request.param(own_url, own_embedder)
+
+
+@pytest.fixture(scope="session")
 def photo(examples: Path) -> Callable[[str], bytes]:
     return lambda name: (examples / f"{name}.jpg").read_bytes()
 
@@ -99,6 +111,13 @@ def photo(examples: Path) -> Callable[[str], bytes]:
 def two_people(examples: Path) -> bytes:
     """Two people side by side, as large as each other."""
     return as_png(np.hstack([np.asarray(Image.open(examples / f"{who}-neutral.jpg")) for who in ("001", "041")]))
+
+
+@pytest.fixture(scope="session")
+def blurred(examples: Path) -> bytes:
+    """A photo that is too poor."""
+    with Image.open(examples / "001-smiling.jpg") as sharp:
+        return as_png(np.asarray(sharp.filter(ImageFilter.GaussianBlur(8))))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder
+from embedder import FaceEmbedder, load
 from service.app import create_app
 from service.settings import Settings
 
@@ -22,6 +22,25 @@ from odd_inputs import Site
 def client(embedder: FaceEmbedder) -> Iterator[TestClient]:
     with TestClient(create_app(Settings(), embedder)) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def own_client(own_embedder: FaceEmbedder) -> Iterator[TestClient]:
+    """A service whose card gives every pair its own threshold: by the quality of its photos alone."""
+    with TestClient(create_app(Settings(), own_embedder)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def plain_client(plain_bundle: Path) -> Iterator[TestClient]:
+    """A service whose card has one threshold for all pairs, and no rule for quality."""
+    with TestClient(create_app(Settings(), load(plain_bundle))) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def photos(examples: Path) -> dict[str, bytes]:
+    return {file.stem: file.read_bytes() for file in sorted(examples.glob("*.jpg"))}
 
 
 @pytest.fixture(scope="session")

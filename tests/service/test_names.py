@@ -4,7 +4,7 @@ import pytest
 
 from service.hints import meant_by, shown, unknown_name
 
-PAIR = ("probe", "reference", "face", "threshold", "operating_point", "prior")
+PAIR = ("probe", "reference", "face", "threshold", "operating_point", "prior", "quality")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ PAIR = ("probe", "reference", "face", "threshold", "operating_point", "prior")
         ("fmr", "operating_point"),
         ("references", "reference"),
         ("image", "probe"),
+        ("enforce_quality", "quality"),
+        ("QualityFilter", "quality"),
         ("xyz", None),
     ],
 )
@@ -34,4 +36,4 @@ def test_what_is_meant_depends_on_the_route() -> None:
 def test_an_unknown_name_is_shown_short_and_escaped() -> None:
     assert shown("x" * 1000) == "'" + "x" * 40 + "...'"
     assert "\n" not in unknown_name("part", "a\nb\u202e", PAIR)
-    assert "probe, reference, face, threshold, operating_point, prior" in unknown_name("part", "a", PAIR)
+    assert "probe, reference, face, threshold, operating_point, prior, quality" in unknown_name("part", "a", PAIR)

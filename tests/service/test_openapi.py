@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
+from embedder import MEASURES, Grade
 from service import examples, wire
 from service.wire import Problem
 
@@ -42,8 +44,8 @@ def test_every_status_of_a_route_is_described_as_a_problem(path: str, described:
 @pytest.mark.parametrize("path", [path for path in POSTS if path not in ("/v1/embeddings/compare", "/v1/faces")])
 def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any]) -> None:
     content = described["paths"][path]["post"]["responses"]["422"]["content"]["application/problem+json"]
-    of_points = {"operating_point_unavailable"} if "verify" in path else set()
-    assert {"no_face", "several_faces", "image_unreadable"} | of_points == set(content["examples"])
+    of_pairs = {"operating_point_unavailable", "low_quality"} if "verify" in path else set()
+    assert {"no_face", "several_faces", "image_unreadable"} | of_pairs == set(content["examples"])
 
 
 def test_every_example_of_a_problem_is_one(described: dict[str, Any]) -> None:
@@ -74,6 +76,18 @@ def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any])
 )
 def test_an_example_fits_its_model(example: dict[str, object], model: type) -> None:
     TypeAdapter(model).validate_python(example)
+
+
+def test_every_measure_of_quality_is_described(described: dict[str, Any]) -> None:
+    properties = described["components"]["schemas"]["Quality"]["properties"]
+    assert set(properties) == {*MEASURES, *(field.name for field in fields(Grade))}
+    assert all(each["description"] for each in properties.values())
+
+
+@pytest.mark.parametrize("measure", [*MEASURES, *(field.name for field in fields(Grade))])
+def test_the_document_of_the_api_has_every_measure_of_quality(measure: str) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| `{measure}` \|", document, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", [*POSTS, *GETS])

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder, ModelError, NoFace, OperatingPointUnavailable, VisavisError
+from embedder import (
+    FaceEmbedder,
+    ImageTooLarge,
+    LowQuality,
+    ModelError,
+    NoFace,
+    OperatingPointUnavailable,
+    VisavisError,
+)
 from service import problems
 from service.app import create_app
 from service.problems import TABLE, KnownError, kind_of, problem_of
@@ -65,6 +73,13 @@ def test_what_a_problem_does_not_know_is_left_out() -> None:
     assert problem_of(Busy()).model_dump(exclude_unset=True).keys() == {"type", "title", "status", "detail", "code"}
     assert problem_of(NoFace(), "id").model_dump(exclude_unset=True)["n_faces"] == 0
     assert problem_of(OperatingPointUnavailable(None, {})).model_dump(exclude_unset=True)["available"] == []
+    assert "limit" not in problem_of(ImageTooLarge(3, 2, "bytes")).model_dump(exclude_unset=True)
+
+
+def test_a_photo_that_is_too_poor_is_told_with_the_measure_and_by_how_much() -> None:
+    problem = problem_of(LowQuality("sharpness", 0.0, 0.2, advice="send a sharper photo"))
+    assert (problem.measure, problem.value, problem.limit) == ("sharpness", 0.0, 0.2)
+    assert "sharpness is 0 and must be at least 0.2; send a sharper photo" in problem.detail
 
 
 @pytest.mark.parametrize("error", [ModelError(PERSONAL), KeyError(PERSONAL)])

@@ -1,100 +1,16 @@
-"""What travels over HTTP, as pydantic models: the one vocabulary of server and client.
+"""What is answered. A newer server may say more than an older client knows."""
 
-Knows no torch, no FastAPI and no embedder, so that a client can import it alone.
-"""
+from typing import Annotated, Literal
 
-from typing import Annotated, Literal, Self
+from pydantic import BaseModel, ConfigDict, Field
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
-from pydantic_core import PydanticCustomError
-
-FaceChoice = Literal["dominant", "only", "largest", "center"]
-ImageRole = Literal["probe", "reference"]
-Base64Image = Annotated[str, Field(min_length=1, description="An image file, base64 (a data: URI is accepted too).")]
-# No network's channel comes near the bound; it keeps a distance from overflowing.
-Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
-Vector = Annotated[list[Channel], FailFast(), Field(min_length=128, max_length=128)]
-Threshold = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
-PointName = Annotated[str, Field(min_length=1, max_length=64)]
-Prior = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-
-EVEN = 0.5  # a prior that favours neither answer
-MAX_REFERENCES = 16
-MAX_EMBEDDINGS = 1000
-
-
-class Message(BaseModel):
-    """Frozen, and strict about names: an unknown key is an error, never ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+from .requests import FaceChoice, QualityChoice, Vector
 
 
 class Answer(BaseModel):
     """What the server says. Frozen; a newer server may say more than an older client knows."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-
-# --- requests -------------------------------------------------------------------------------------------------------
-
-
-class Standard(Message):
-    """By what a distance is judged."""
-
-    threshold: Annotated[
-        Threshold | None, Field(description="Same person below this distance; by default the card's default point.")
-    ] = None
-    operating_point: Annotated[
-        PointName | None,
-        Field(description="A point of the card by its name, or `fmr=X`: the nearest whose FMR is at most X."),
-    ] = None
-    prior: Annotated[Prior, Field(description="Probability of one person before the photos are seen.")] = EVEN
-
-    @model_validator(mode="after")
-    def _one_threshold(self) -> Self:
-        if self.threshold is not None and self.operating_point is not None:
-            raise PydanticCustomError("two_thresholds", "send threshold or operating_point, not both")
-        return self
-
-
-class VerifyRequest(Standard):
-    """The JSON form of POST /v1/verify."""
-
-    probe: Base64Image = Field(repr=False)
-    reference: Base64Image = Field(repr=False)
-    face: FaceChoice = "dominant"
-
-
-class VerifyManyRequest(Standard):
-    """The JSON form of POST /v1/verify/many."""
-
-    probe: Base64Image = Field(repr=False)
-    reference: Annotated[list[Base64Image], Field(min_length=1, max_length=MAX_REFERENCES)] = Field(repr=False)
-    face: FaceChoice = "dominant"
-
-
-class FacesRequest(Message):
-    """The JSON form of POST /v1/faces."""
-
-    image: Base64Image = Field(repr=False)
-
-
-class EmbeddingRequest(Message):
-    """The JSON form of POST /v1/embeddings."""
-
-    image: Base64Image = Field(repr=False)
-    face: FaceChoice = "dominant"
-
-
-class CompareRequest(Standard):
-    """POST /v1/embeddings/compare: one embedding against up to 1,000 made by the same model."""
-
-    probe: Vector = Field(repr=False)
-    references: Annotated[list[Vector], FailFast(), Field(min_length=1, max_length=MAX_EMBEDDINGS)] = Field(repr=False)
-    model_digest: Annotated[str, Field(description="`model.digest` of the answer that the embeddings came in.")]
-
-
-# --- answers --------------------------------------------------------------------------------------------------------
 
 
 class Box(Answer):
@@ -117,11 +33,42 @@ class Face(Answer):
     score: Annotated[float, Field(description="The detector's own confidence, 0 to 1.")]
 
 
+class Quality(Answer):
+    """How good the photo of a face is. The last three are null where the model's card has no rule for quality."""
+
+    eye_distance_px: Annotated[float, Field(description="Between the eyes, in px of the picture; 1 or more.")]
+    sharpness: Annotated[
+        float, Field(description="Strength of edges over contrast, 0 or more; about 0.5 is usual, 0.15 is blurred.")
+    ]
+    blockiness: Annotated[
+        float,
+        Field(description="Steps that JPEG leaves every 8 px, in grey levels, 0 or more; below 1.5 is usual."),
+    ]
+    brightness: Annotated[float, Field(description="Mean grey level of the face, 0 to 255.")]
+    contrast: Annotated[float, Field(description="Standard deviation of the face's grey levels, 0 to 127.5.")]
+    clipped: Annotated[float, Field(description="Share of the face that is nearly black or nearly white, 0 to 1.")]
+    turn: Annotated[
+        float,
+        Field(description="How far the nose is off the face's middle, in distances between the eyes; 0 = frontal."),
+    ]
+    detector_score: Annotated[float, Field(description="The detector's own confidence, 0 to 1.")]
+    embedding_length: Annotated[
+        float | None, Field(description="Euclidean norm of the embedding, 0 or more; short = an indistinct face.")
+    ]
+    penalty: Annotated[
+        float | None, Field(description="What all this costs, in units of the normalised distance; 0 = nothing.")
+    ]
+    is_too_poor: Annotated[
+        bool | None, Field(description="Is the penalty beyond the card's floor, from where on verify refuses?")
+    ]
+
+
 class Sample(Face):
-    """The face that was compared, and how it was chosen among those found."""
+    """The face that was compared, how it was chosen among those found, and how good its photo is."""
 
     choice: FaceChoice
     n_faces: int
+    quality: Quality
 
 
 class ModelIdentity(Answer):
@@ -145,7 +92,10 @@ class OperatingPoint(Answer):
     """A threshold with its name and its measured error rates; null = not measured. Intervals are of 95%."""
 
     name: str
-    threshold: float
+    threshold: Annotated[
+        float,
+        Field(description="A distance; where pairs have thresholds of their own a normalised one, perhaps negative."),
+    ]
     fmr: Annotated[float | None, Field(description="Share of pairs of two people that pass as one.")]
     fnmr: Annotated[float | None, Field(description="Share of pairs of one person that are taken for two.")]
     fmr_interval: tuple[float, float] | None = None
@@ -161,6 +111,23 @@ class Judgement(Answer):
 
     same: Annotated[bool, Field(description="Exactly `distance < threshold`.")]
     distance: Annotated[float, Field(description="Euclidean distance of the embeddings; 0 = identical.")]
+    threshold: Annotated[
+        float,
+        Field(
+            description="Of this pair alone, unless the request gave one or the card has one for all. Poor photos "
+            "may have one of 0 or less: then no distance is small enough."
+        ),
+    ]
+    threshold_reason: Annotated[
+        str, Field(description="Why the threshold is what it is, in words for people: do not parse it.")
+    ]
+    normalized_distance: Annotated[
+        float | None,
+        Field(
+            description="The distance against how far each face's nearest strangers are, plus the photos' penalties; "
+            "the point's threshold, error rates and evidence are of it. Null where the card has no own thresholds."
+        ),
+    ]
     probability: Annotated[float | None, Field(description="Of one person, given the distance and `prior`.")]
     log_likelihood_ratio: Annotated[
         float | None, Field(description="Natural logarithm; positive speaks for one person. Rests on no prior.")
@@ -170,10 +137,9 @@ class Judgement(Answer):
 class Judged(Answer):
     """The standard that a request was judged by."""
 
-    threshold: float
     operating_point: Annotated[
         OperatingPoint | None,
-        Field(description="The card's point that gave the threshold; null when the request gave its own."),
+        Field(description="The card's point that gave every threshold; null when the request gave its own."),
     ]
     prior: Annotated[float, Field(description="Probability of one person before the photos are seen.")]
 
@@ -181,6 +147,7 @@ class Judged(Answer):
 class Verdict(Judged, Judgement):
     """Whether two images show one person."""
 
+    quality: Annotated[QualityChoice, Field(description="What was to be done about a photo that is too poor.")]
     probe: Sample
     reference: Sample
 
@@ -205,6 +172,9 @@ class Problem(Answer):
     image: Annotated[str | None, Field(description="Which image is at fault: probe or reference.")] = None
     n_faces: Annotated[int | None, Field(description="How many faces were found in it.")] = None
     available: Annotated[list[str] | None, Field(description="The operating points that there are, by name.")] = None
+    measure: Annotated[str | None, Field(description="Which measure of quality makes its photo too poor.")] = None
+    value: Annotated[float | None, Field(description="What was measured.")] = None
+    limit: Annotated[float | None, Field(description="What it takes: at least, or at most if below value.")] = None
 
 
 class ManyResult(Answer):
