@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 from PIL.TiffImagePlugin import IFDRational
 
 FACES = Path(__file__).resolve().parents[1] / "examples" / "faces"
@@ -124,6 +124,10 @@ def two_faces() -> bytes:
     both.paste(left, (0, 0))
     both.paste(right, (left.width, 0))
     return saved(both, "JPEG", quality=95)
+
+
+def blurred(sigma_px: float, name: str = "001-smiling") -> bytes:
+    return saved(picture(name).filter(ImageFilter.GaussianBlur(sigma_px)), "PNG")
 
 
 def webp() -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx2
-from odd_images import ODD_IMAGES, exif_rotated, photo, two_faces
+from odd_images import ODD_IMAGES, blurred, exif_rotated, photo, two_faces
 
 MAX_IMAGE_BYTES = 2 * 2**20  # the limit that the service under test is given, so that too much is soon sent
 BODY_TIMEOUT_S = 1.5  # likewise: how long it waits for a body that does not come
@@ -111,6 +111,7 @@ def _body(content: bytes | str, media_type: str | None, **headers: str) -> Calla
     return lambda site: site.post("/v1/verify", content=content, headers=named)
 
 
+IMAGE, BLURRED = file("image", PROBE), file("reference", blurred(12))
 PAIR = (file("probe", PROBE), file("reference", REFERENCE))
 BOUNDARY = b"visavis-odd-inputs"
 EMPTY_INPUT = (
@@ -168,6 +169,15 @@ FORMS = (
     Case("prior = 1", _form(*PAIR, text("prior", "1")), *BAD, "prior"),
     Case("prior = nan", _form(*PAIR, text("prior", "nan")), *BAD, "prior"),
     Case("prior in percent", _form(*PAIR, text("prior", "50%")), *BAD, "prior"),
+    Case("quality = ignore", _form(*PAIR, text("quality", "ignore")), *GOOD),
+    Case("blurred photo", _form(PAIR[0], BLURRED), 422, "low_quality", "sharpness is"),
+    Case("blurred photo, quality=ignore", _form(PAIR[0], BLURRED, text("quality", "ignore")), *GOOD),
+    Case("unknown choice of quality", _form(*PAIR, text("quality", "high")), *BAD, "'refuse' or 'ignore'"),
+    Case("quality left empty", _form(*PAIR, text("quality", "")), *BAD, "quality"),
+    Case("quality sent twice", _form(*PAIR, *[text("quality", "ignore")] * 2), *BAD, "more than once"),
+    Case("quality as a file", _form(*PAIR, file("quality", b"ignore")), *BAD, "text field"),
+    Case("quality as others call it", _form(*PAIR, text("enforce_quality", "1")), *BAD, "did you mean 'quality'"),
+    Case("quality for an embedding", _form(IMAGE, text("quality", "ignore"), path="/v1/embeddings"), *BAD, "quality"),
     Case("threshold = 0.5", _form(*PAIR, text("threshold", "0.5")), *GOOD),
     Case("form field of 1 MB", _form(*PAIR, text("face", "x" * 2**20)), *BAD, "longer than"),
     Case("2,000 fields", _form(*[text(f"field{n}", "1") for n in range(2000)]), *BAD, "field0"),
@@ -207,6 +217,8 @@ JSON_BODIES = (
         *BAD,
         "both",
     ),
+    Case("quality null", _json(probe=PROBE_64, reference=REFERENCE_64, quality=None), *BAD, "quality"),
+    Case("quality as a number", _json(probe=PROBE_64, reference=REFERENCE_64, quality=1), *BAD, "quality"),
     Case("prior null", _json(probe=PROBE_64, reference=REFERENCE_64, prior=None), *BAD, "prior"),
     Case("no references", _json("/v1/verify/many", probe=PROBE_64, reference=[]), *BAD, "reference"),
     Case("image turned by EXIF, in JSON", _json("/v1/faces", image=base64.b64encode(exif_rotated()).decode()), *GOOD),
@@ -292,6 +304,7 @@ VECTORS = (
     Case("1,001 embeddings", _compare(references=[[0.123456789012345] * 128] * 1001), *BAD, "1000"),
     Case("embeddings of another model", _compare(), 409, "digest_mismatch", "embed the photo again"),
     Case("embeddings with a threshold and a point", _compare(threshold=0.5, operating_point="a"), *BAD, "both"),
+    Case("embeddings with a choice of quality", _compare(quality="ignore"), *BAD, "'quality'"),
     Case("embedding as a form", _form(PAIR[0], path="/v1/embeddings/compare"), 415, "unsupported_media_type", "json"),
 )
 
