@@ -1,9 +1,10 @@
 """What poor pictures do to a fixed threshold, to the pair's own, and to that with the penalty for quality.
 
-Usage: python benchmarks/poor_pictures.py --data DIR [--cache DIR] [--picture FILE]. The people of LFW View 1 DevTest, all
-against all, whom neither the built-in model's cohort nor its points have seen; their photos as they are, degraded in nine
-ways, and blurred on one side only. `docs/thresholds.md` shows what is printed and, with --picture, drawn here. With the
-penalty, rates are of the pairs of which no photo was refused for its quality; "refused" is the share of photos.
+Usage: python benchmarks/poor_pictures.py --data DIR [--cache DIR] [--picture FILE]. The people of LFW View 1 DevTest,
+all against all, whom neither the built-in model's cohort nor its points have seen; their photos as they are, degraded
+in nine ways, and blurred on one side only. `docs/thresholds.md` shows what is printed and, with --picture, drawn
+here. With the penalty, rates are of the pairs of which no photo was refused for its quality; "refused" is the share
+of photos.
 """
 
 import argparse
