@@ -4,7 +4,7 @@
 _MODEL: dict[str, object] = {
     "name": "dlib-resnet29-128",
     "digest": "sha256:ed4ca7710fb57ccd319dfbeca2648915d02ff518c260f2d1c00727fb96c35761",
-    "card_digest": "sha256:352a5a12efc5fb7999c67c267721eca2130e9b3a65aaf819d64610d73f5e9532",
+    "card_digest": "sha256:bf10b3a2ca04119e9f352362680b44d72272411b5421399be52eef550e697c2c",
 }
 _STANDARD: dict[str, object] = {
     "operating_point": {

@@ -66,6 +66,7 @@ def test_there_are_as_many_points_as_the_comparisons_carry(
 def test_a_card_that_cannot_carry_the_default_says_so(embedder: FaceEmbedder, made_up: MadeUp) -> None:
     small, large = card_of(embedder, made_up(30, 3)), card_of(embedder, made_up(60, 3))
     assert "so it is the default; fmr-1e-3 takes 10,000" in small.operating_points[-1].note
+    assert "The strictest that 15,930 of them carry; fmr-1e-4 takes 100,000" in large.operating_points[-1].note
     assert not any("default" in point.note for point in large.operating_points)
 
 

@@ -158,8 +158,8 @@ def _as_text(card: ModelCard, out: Path) -> Iterator[str]:
         yield f"  a photo whose penalty exceeds {own.quality.floor:.3g} is refused"
     yield "  one threshold for all pairs, by distance:" if own else "  one threshold for all pairs: no cohort"
     yield from (_point_as_text(point, card) for point in card.operating_points)
-    if card.default_point != DEFAULT_POINT:
-        yield f"  The photos do not carry {DEFAULT_POINT}; the default is the strictest that they do carry."
+    strictest = card.operating_points[-1]
+    yield f"  {strictest.name}: {strictest.note}"  # how far the photos carry
 
 
 def _point_as_text(point: OperatingPoint, card: ModelCard) -> str:

@@ -179,14 +179,14 @@ def _counts(compared: Compared) -> dict[str, Any]:
 
 
 def _note(name: str, carried: list[str], n_impostor: float) -> str:
+    """Say of the strictest point how far the comparisons carry."""
     note = f"The loosest threshold with at most {FMRS[name]:g} of the impostor comparisons below it."
-    if name != carried[-1] or DEFAULT_POINT in carried:
+    missing = [other for other in FMRS if other not in carried]
+    if name != carried[-1] or not missing:
         return note
-    needed = metrics.MIN_FALSE_MATCHES / FMRS[DEFAULT_POINT]
-    return (
-        f"{note} The strictest that {n_impostor:,.0f} of them carry, so it is the default; "
-        f"{DEFAULT_POINT} takes {needed:,.0f}."
-    )
+    needed = metrics.MIN_FALSE_MATCHES / FMRS[missing[0]]
+    default = "" if DEFAULT_POINT in carried else ", so it is the default"
+    return f"{note} The strictest that {n_impostor:,.0f} of them carry{default}; {missing[0]} takes {needed:,.0f}."
 
 
 def _data(compared: Compared, described: Described) -> CalibrationData:
