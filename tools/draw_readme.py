@@ -38,8 +38,8 @@ def draw_verdict(axes: Axes, comparison: Comparison) -> None:
     axes.barh([0], [comparison.distance], color=colour, height=0.5)
     axes.axvline(comparison.threshold, color="black", linewidth=1.5)
     axes.set(xlim=(0, 1.2), ylim=(-1, 1), yticks=[])
-    axes.set_xlabel(f"distance (line: {EMBEDDER.card.default_point})")
-    axes.set_title(f"{words}\n{comparison.distance:.3f} against {comparison.threshold:g}", color=colour, fontsize=12)
+    axes.set_xlabel("distance (line: threshold)")
+    axes.set_title(f"{words}\n{comparison.distance:.3f} against {comparison.threshold:.3f}", color=colour, fontsize=12)
 
 
 def main() -> None:
