@@ -35,8 +35,8 @@ def own_part(card: ModelCard, scores: ScoreKind, quality: QualityChoice) -> OwnT
     wanted = [*["--scores own"] * (scores == "own"), *["--quality refuse"] * (quality == "refuse")]
     if wanted and card.own_threshold is None:
         raise OwnThresholdMissing(
-            f"{' and '.join(wanted)} cannot be: the card of {card.name} has one threshold for all pairs and no floor of "
-            "quality; run visavis calibrate --cohort to give every pair its own"
+            f"{' and '.join(wanted)} cannot be: the card of {card.name} has one threshold for all pairs and no floor "
+            "of quality; run visavis calibrate --cohort to give every pair its own"
         )
     return card.own_threshold if wanted else None
 
