@@ -18,7 +18,7 @@ Worse = Literal["low", "high"]
 PricedMeasure = Literal["sharpness", "blockiness", "embedding_length"]
 
 # What moves impostors nearer, and in which direction. Others were tried: brightness, head turn, distance between the
-# eyes and the detector's score hardly tell more beside these; contrast does, but it is lower for darker skin.
+# eyes and the detector's score hardly tell more beside these; contrast does, but it may follow the colour of skin.
 WORSE: Mapping[PricedMeasure, Worse] = {"sharpness": "low", "blockiness": "high", "embedding_length": "low"}
 KNOTS = (0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85)  # shares of the faces that are worse than each knot
 LEAST = 1e-6  # a hinge that adds less is none
