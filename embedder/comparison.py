@@ -27,9 +27,7 @@ class Judgement:
     distance: float  # Euclidean, 0 = identical
     threshold: float  # this pair's, where the card has own thresholds and the caller gave none
     threshold_reason: str  # why it is what it is, in words
-    normalized_distance: (
-        float | None
-    )  # what the error rates and the evidence are of; None = card without own thresholds
+    normalized_distance: float | None  # what error rates and evidence are of; None = card without own thresholds
     probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
     log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
 

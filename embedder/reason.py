@@ -23,7 +23,6 @@ FAULTS = {
     "embedding_length": "an indistinct face",
 }
 
-
 MERITS = {
     "sharpness": "a sharp photo",
     "blockiness": "weak compression",

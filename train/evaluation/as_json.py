@@ -64,23 +64,23 @@ def _intervals(found: Evaluation) -> dict[str, Any]:
 
 
 def _failures(failures: Failures) -> dict[str, Any]:
-    return {
-        "images": len(failures.photos),
-        "comparisons": failures.n_comparisons,
-        "genuine": failures.n_genuine,
-        "impostor": failures.n_impostor,
+    return _left_out(failures) | {
         "photos": [{"image": photo.name, "reason": code} for photo, code in failures.photos],
         "reasons": dict(sorted(Counter(code for _, code in failures.photos).items())),
     }
 
 
 def _refusals(refusals: Refusals) -> dict[str, Any]:
+    return _left_out(refusals) | {"photos": [photo.name for photo in refusals.photos]}
+
+
+def _left_out(photos: Failures | Refusals) -> dict[str, Any]:
+    """Count photos that take no part, and the comparisons that were not made for them."""
     return {
-        "images": len(refusals.photos),
-        "comparisons": refusals.n_comparisons,
-        "genuine": refusals.n_genuine,
-        "impostor": refusals.n_impostor,
-        "photos": [photo.name for photo in refusals.photos],
+        "images": len(photos.photos),
+        "comparisons": photos.n_comparisons,
+        "genuine": photos.n_genuine,
+        "impostor": photos.n_impostor,
     }
 
 
