@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .backbones.registry import BACKBONES, default_input_size_px
     from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
     from .errors import (
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from .image import Limits
     from .loading import load
     from .neighbourhood import Neighbourhoods, Places, features
+    from .network import EmbeddingNet, build_network, new_network, tensors_of
     from .pipeline import FaceEmbedder
     from .points import chosen_point
     from .quality import MEASURES
     from .types import (
+        CHIP_SIZE_PX,
         Box,
         Chip,
+        Chips,
         Embedding,
         Face,
         FaceChoice,
@@ -46,18 +50,36 @@ if TYPE_CHECKING:
         Sample,
         Timings,
     )
-    from .weights.bundle import copy_bundle, require_new_folder, serialize_tensors, sha256_of
-    from .weights.card import Calibration, ModelCard, ScoreKind
+    from .weights.bundle import (
+        BUILT_IN,
+        Bundle,
+        copy_bundle,
+        read_bundle,
+        require_new_folder,
+        serialize_tensors,
+        sha256_of,
+        write_bundle,
+    )
+    from .weights.card import Alignment, Architecture, Calibration, ModelCard, Preprocessing, Provenance, ScoreKind
+    from .weights.new_card import new_card
     from .weights.own_threshold import Cohort, OwnThreshold, PenaltyCurve, QualityRule
     from .weights.parts import CalibrationData, LogLikelihoodRatio, OperatingPoint
+    from .weights.training import TrainingRecord
 
 __all__ = [
+    "BACKBONES",
+    "BUILT_IN",
+    "CHIP_SIZE_PX",
     "MEASURES",
+    "Alignment",
+    "Architecture",
     "Box",
+    "Bundle",
     "BundleError",
     "Calibration",
     "CalibrationData",
     "Chip",
+    "Chips",
     "Cohort",
     "Comparison",
     "ComparisonBatch",
@@ -65,6 +87,7 @@ __all__ = [
     "Distances",
     "DlibFileError",
     "Embedding",
+    "EmbeddingNet",
     "Face",
     "FaceChoice",
     "FaceEmbedder",
@@ -89,6 +112,8 @@ __all__ = [
     "PenaltyCurve",
     "Pixels",
     "Places",
+    "Preprocessing",
+    "Provenance",
     "Quality",
     "QualityChoice",
     "QualityRule",
@@ -97,25 +122,45 @@ __all__ = [
     "ScoreKind",
     "SeveralFaces",
     "Timings",
+    "TrainingRecord",
     "VisavisError",
+    "build_network",
     "chosen_point",
     "copy_bundle",
+    "default_input_size_px",
     "features",
     "load",
+    "new_card",
+    "new_network",
     "percent",
+    "read_bundle",
     "require_new_folder",
     "serialize_tensors",
     "sha256_of",
+    "tensors_of",
+    "write_bundle",
 ]
 
-_CARD = ("Calibration", "ModelCard", "ScoreKind")
+_CARD = ("Alignment", "Architecture", "Calibration", "ModelCard", "Preprocessing", "Provenance", "ScoreKind")
 _COMPARISON = ("Comparison", "ComparisonBatch", "Distances", "Judgement")
 _OWN = ("Cohort", "OwnThreshold", "PenaltyCurve", "QualityRule")
 _PARTS = ("CalibrationData", "LogLikelihoodRatio", "OperatingPoint")
-_BUNDLE = ("copy_bundle", "require_new_folder", "serialize_tensors", "sha256_of")
+_BUNDLE = (
+    "BUILT_IN",
+    "Bundle",
+    "copy_bundle",
+    "read_bundle",
+    "require_new_folder",
+    "serialize_tensors",
+    "sha256_of",
+    "write_bundle",
+)
+_NETWORK = ("EmbeddingNet", "build_network", "new_network", "tensors_of")
 _TYPES = (
     "Box",
+    "CHIP_SIZE_PX",
     "Chip",
+    "Chips",
     "Embedding",
     "Face",
     "FaceChoice",
@@ -131,13 +176,17 @@ _ROOMS = {
     "FaceEmbedder": ".pipeline",
     "Limits": ".image",
     "MEASURES": ".quality",
+    "TrainingRecord": ".weights.training",
     "chosen_point": ".points",
     "load": ".loading",
+    "new_card": ".weights.new_card",
     "percent": ".commands.rates",
     **dict.fromkeys(("Neighbourhoods", "Places", "features"), ".neighbourhood"),
+    **dict.fromkeys(("BACKBONES", "default_input_size_px"), ".backbones.registry"),
     **dict.fromkeys(_BUNDLE, ".weights.bundle"),
     **dict.fromkeys(_CARD, ".weights.card"),
     **dict.fromkeys(_COMPARISON, ".comparison"),
+    **dict.fromkeys(_NETWORK, ".network"),
     **dict.fromkeys(_OWN, ".weights.own_threshold"),
     **dict.fromkeys(_PARTS, ".weights.parts"),
     **dict.fromkeys(_TYPES, ".types"),

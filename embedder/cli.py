@@ -17,6 +17,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "detect": ("embedder.commands.detect:detect", "Find the faces in photos."),
     "embed": ("embedder.commands.embed:embed", "Turn faces into embeddings of 128 channels."),
     "serve": ("service.cli:serve", "Start the HTTP service."),
+    "prepare": ("train.commands.prepare:prepare_command", "Find the faces in photos once, for training."),
+    "train": ("train.commands.train:train_command", "Learn a model from photos of people."),
     "evaluate": ("train.commands.evaluate:evaluate_command", "Measure a model's error rates on photos."),
     "calibrate": ("train.commands.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
     "model": ("embedder.commands.model:model", "Show the model card."),

@@ -1,9 +1,16 @@
 """EmbeddingNet: chips as they are cut -> normalised -> backbone -> head -> embeddings."""
 
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
 
+from .backbones.backbone import Backbone
 from .backbones.dlib_resnet import ConvAffine
 from .backbones.registry import build_backbone
 from .errors import BundleError
@@ -11,6 +18,8 @@ from .head import Head
 from .types import CHIP_SIZE_PX
 from .weights.bundle import Bundle
 from .weights.card import Architecture, Preprocessing
+
+HEAD = "head"  # the stage after those of the backbone
 
 
 class EmbeddingNet(nn.Module):
@@ -20,21 +29,46 @@ class EmbeddingNet(nn.Module):
 
     def __init__(self, architecture: Architecture, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.input_size_px, self.scale = preprocessing.input_size_px, preprocessing.scale
+        self.input_size_px, self.crop_px = preprocessing.input_size_px, preprocessing.crop_px
+        self.scale = preprocessing.scale
         self.register_buffer("mean", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
         self.backbone = build_backbone(architecture.backbone)
+        _require_room(self.backbone, architecture.backbone, self.input_size_px)
         self.head = Head(self.backbone.out_channels, unit_length=architecture.unit_length)
 
     def forward(self, chips: Tensor) -> Tensor:
-        """Map uint8 RGB (n, 150, 150, 3) to float32 (n, 128)."""
-        return self.head(self.backbone(self._normalised(chips)))  # type: ignore[no-any-return] # torch types a module call as Any
+        """Map uint8 RGB chips (n, 150, 150, 3) to float32 (n, 128)."""
+        return self.embed_pictures(self.resized(chips))
 
-    def _normalised(self, chips: Tensor) -> Tensor:
-        pictures = (chips.permute(0, 3, 1, 2).float() - self.mean) / self.scale  # (n, 3, 150, 150)
-        if self.input_size_px == CHIP_SIZE_PX:
+    def resized(self, chips: Tensor) -> Tensor:
+        """The part of chips (n, 150, 150, 3) that the network looks at, at its own size: (n, 3, side, side), 0..255."""
+        start = (CHIP_SIZE_PX - self.crop_px) // 2
+        part = slice(start, start + self.crop_px)
+        pictures = chips[:, part, part].permute(0, 3, 1, 2)
+        if self.input_size_px == self.crop_px:
             return pictures
         size = (self.input_size_px, self.input_size_px)
-        return F.interpolate(pictures, size, mode="bilinear", antialias=True)
+        return F.interpolate(pictures.float(), size, mode="bilinear", antialias=True)
+
+    def embed_pictures(self, pictures: Tensor) -> Tensor:
+        """Map pixel values 0..255, uint8 or float (n, 3, side, side), to float32 (n, 128)."""
+        return self.head(self.features(pictures))  # type: ignore[no-any-return] # torch types a module call as Any
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Map pixel values (n, 3, side, side) to the pooled map, (n, out_channels, 1, 1), that the head sees."""
+        return self.backbone((pictures.float() - self.mean) / self.scale)  # type: ignore[no-any-return] # as above
+
+    def stages(self) -> Mapping[str, nn.Module]:
+        """Parts by name, from the input on: the backbone's, then the head."""
+        return {**self.backbone.stages(), HEAD: self.head}
+
+
+def new_network(architecture: Architecture, preprocessing: Preprocessing, generator: torch.Generator) -> EmbeddingNet:
+    """Build an untrained network; its weights are drawn from `generator`. Raises BundleError."""
+    seed = int(torch.randint(2**31, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # every library's own initialisation draws from torch's global generator
+        return EmbeddingNet(architecture, preprocessing)
 
 
 def build_network(bundle: Bundle) -> EmbeddingNet:
@@ -48,11 +82,41 @@ def build_network(bundle: Bundle) -> EmbeddingNet:
     return network
 
 
+def tensors_of(network: EmbeddingNet) -> dict[str, NDArray[np.float32]]:
+    """Copy weights and statistics as a bundle keeps them; counters of batches, which serving has no use for, are not.
+
+    Raises BundleError where they are not finite.
+    """
+    state = {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise BundleError(f"{name} holds numbers that are not finite: the training has diverged, lower its rate")
+    return {name: tensor.detach().cpu().float().numpy().copy() for name, tensor in state.items()}
+
+
 def fold(network: nn.Module) -> nn.Module:
-    """Fold every affine layer into its convolution, in place: the same function in fewer steps, for inference."""
+    """Fold affine layers and normalisations into their convolutions, in place: the same function in fewer steps.
+
+    The network must be in eval mode.
+    """
+    _fold_normalisations(network)
     for name, child in network.named_children():
         if isinstance(child, ConvAffine):
             setattr(network, name, child.folded())
         else:
             fold(child)
     return network
+
+
+def _fold_normalisations(parent: nn.Module) -> None:
+    """Fold each that is the next child after a convolution: in every backbone here it is also the next to run."""
+    for (name, conv), (following, norm) in pairwise(list(parent.named_children())):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(parent, name, fuse_conv_bn_eval(conv.double(), norm.double()).float())
+            setattr(parent, following, nn.Identity())
+
+
+def _require_room(backbone: Backbone, name: str, size_px: int) -> None:
+    if size_px < backbone.smallest_input_size_px:
+        smallest = backbone.smallest_input_size_px
+        raise BundleError(f"backbone {name} needs pictures of {smallest} px or more, not input_size_px = {size_px}")

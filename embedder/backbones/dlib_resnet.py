@@ -4,10 +4,14 @@ Source: Davis King, dlib, dnn_face_recognition_ex.cpp; the 34-layer network of H
 half the filters.
 """
 
+from collections.abc import Mapping
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
+from .backbone import Backbone
 from .dlib_plan import BLOCKS, OUT_CHANNELS, STEM_CHANNELS, STEM_KERNEL
 
 
@@ -18,10 +22,6 @@ class Affine(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(channels))
         self.shift = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Keep the shape, (n, channels, height, width)."""
-        return maps * self.scale[:, None, None] + self.shift[:, None, None]
 
 
 class ConvAffine(nn.Module):
@@ -34,8 +34,15 @@ class ConvAffine(nn.Module):
         self.affine = Affine(channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (n, below, h, w) to (n, channels, h', w')."""
-        return self.affine(self.conv(maps))  # type: ignore[no-any-return] # torch types a module call as Any
+        """Map (n, below, h, w) to (n, channels, h', w').
+
+        Scale and shift go into the weights first: the same function, and its gradients pass over the maps once less.
+        """
+        weight = self.conv.weight * self.affine.scale[:, None, None, None]
+        bias: Tensor = self.affine.shift
+        if self.conv.bias is not None:
+            bias = bias + self.conv.bias * self.affine.scale
+        return F.conv2d(maps, weight, bias, self.conv.stride, self.conv.padding)
 
     def folded(self) -> nn.Conv2d:
         """One convolution that computes the same; folded in float64, so nothing is lost but the last bit."""
@@ -76,10 +83,12 @@ def _pad(maps: Tensor, shape: list[int]) -> Tensor:
     return F.pad(maps, (0, columns, 0, rows, 0, channels))
 
 
-class DlibResNet(nn.Module):
+class DlibResNet(Backbone):
     """The trunk: 3@150x150 -> 256@1x1."""
 
     out_channels = OUT_CHANNELS
+    default_input_size_px = 150
+    smallest_input_size_px = 103
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,6 +97,13 @@ class DlibResNet(nn.Module):
         self.blocks = nn.Sequential(
             *(Block(below, block.channels, halves=block.halves) for below, block in zip(widths, BLOCKS, strict=False))
         )
+
+    def stages(self) -> Mapping[str, nn.Module]:
+        """The stem, then the blocks up to each halving: 32 channels in stage1, 256 in stage5."""
+        starts = [0, *(k for k, block in enumerate(BLOCKS) if block.halves), len(BLOCKS)]
+        return {"stem": self.stem} | {
+            f"stage{number}": self.blocks[first:last] for number, (first, last) in enumerate(pairwise(starts), start=1)
+        }
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map (n, 3, 150, 150), normalised, to (n, 256, 1, 1)."""

@@ -1,15 +1,44 @@
-"""Backbones by the name that a model card gives."""
+"""Backbones by the name that a model card gives. Each is imported when it is first built: serving needs one of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 
 from ..errors import BundleError
-from .dlib_resnet import DlibResNet
+from .backbone import Backbone
 
-BACKBONES: Mapping[str, Callable[[], DlibResNet]] = {"dlib_resnet": DlibResNet}
+# name -> module, class or function in it
+BACKBONES: Mapping[str, tuple[str, str]] = {
+    "dlib_resnet": (".dlib_resnet", "DlibResNet"),
+    "small": (".small", "Small"),
+    "mobilenet_v3_small": (".torchvision_nets", "MobileNetV3Small"),
+    "efficientnet_b0": (".torchvision_nets", "EfficientNetB0"),
+    "resnet18": (".torchvision_nets", "ResNet18"),
+    "resnet34": (".torchvision_nets", "ResNet34"),
+    "inception_resnet_v1": (".inception_resnet", "InceptionResNetV1"),
+}
 
 
-def build_backbone(name: str) -> DlibResNet:
-    """Build the backbone of that name, untrained; raises BundleError for a name not known here."""
+def build_backbone(name: str) -> Backbone:
+    """Build the backbone of that name, untrained. Raises BundleError for one that is not known or not installed."""
+    backbone: Backbone = backbone_class(name)()
+    return backbone
+
+
+def default_input_size_px(name: str) -> int:
+    """The side of the pictures that it is meant for. Raises BundleError as `build_backbone`."""
+    return backbone_class(name).default_input_size_px
+
+
+def backbone_class(name: str) -> type[Backbone]:
+    """Import it. Raises BundleError as `build_backbone`."""
     if name not in BACKBONES:
         raise BundleError(f"backbone {name!r} is not known here; known are {', '.join(sorted(BACKBONES))}")
-    return BACKBONES[name]()
+    module, attribute = BACKBONES[name]
+    try:
+        found: type[Backbone] = getattr(import_module(module, __package__), attribute)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        raise BundleError(
+            f"backbone {name} needs {library}, which is not installed; run: pip install 'visavis[train]'"
+        ) from error
+    return found

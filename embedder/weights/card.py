@@ -6,13 +6,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..types import ModelIdentity
+from ..types import CHIP_SIZE_PX, ModelIdentity
 from .own_threshold import OwnThreshold
 from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint
+from .training import TrainingRecord
 
 Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]
 ScoreKind = Literal["own", "plain"]  # own: normalised distances, so every pair its own threshold; plain: distances
+
+
+def _is_whole_chip(crop_px: int) -> bool:
+    return crop_px == CHIP_SIZE_PX
+
+
+def _is_missing(part: object) -> bool:
+    return part is None
 
 
 class Calibration(CardPart):
@@ -30,6 +39,9 @@ class Preprocessing(CardPart):
     """How a chip becomes the network's input: x = (pixel - mean) / scale, channel by channel."""
 
     input_size_px: Annotated[int, Field(gt=0, le=1024)]
+    # Side of the chip's middle that is looked at, before it is resized. Left out where it is the whole chip, so that
+    # the digests of models that know no crop stay as they are.
+    crop_px: Annotated[int, Field(ge=32, le=CHIP_SIZE_PX, exclude_if=_is_whole_chip)] = CHIP_SIZE_PX
     color_order: Literal["RGB"]
     mean: Triple  # in pixel values, 0..255
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -78,6 +90,7 @@ class ModelCard(CardPart):
     calibration: Calibration | None = None  # null: thresholds without a probability
     own_threshold: OwnThreshold | None = None  # null: one threshold for all pairs
     provenance: Provenance
+    training: Annotated[TrainingRecord | None, Field(exclude_if=_is_missing)] = None  # null: not learnt by visavis
     weights_sha256: Digest
     digest: Digest
 

@@ -1,10 +1,12 @@
 """The built-in network against the numbers that dlib itself gives for the same chips."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from embedder import BundleError, FaceEmbedder, load
@@ -156,3 +158,28 @@ def test_weights_that_do_not_fit_the_architecture_are_refused() -> None:
     fewer = {name: tensor for name, tensor in bundle.tensors.items() if not name.startswith("head")}
     with pytest.raises(BundleError, match="do not fit"):
         build_network(Bundle(bundle.card, fewer))
+
+
+def middle(crop_px: int, input_size_px: int) -> EmbeddingNet:
+    """The built-in network as if it looked at the middle of chips."""
+    card = read_bundle(BUILT_IN).card
+    changed = {"crop_px": crop_px, "input_size_px": input_size_px}
+    return EmbeddingNet(card.architecture, card.preprocessing.model_copy(update=changed))
+
+
+def test_the_middle_of_a_chip_is_what_lies_around_its_centre() -> None:
+    chips = torch.from_numpy(pattern()[None])
+    pictures = middle(114, 114).resized(chips)
+    assert torch.equal(pictures, chips[:, 18:132, 18:132].permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(("crop_px", "input_size_px"), [(150, 104), (114, 104), (114, 160)])
+def test_pictures_are_resized_as_pillow_resizes_them(
+    embedder: FaceEmbedder, examples: Path, crop_px: int, input_size_px: int
+) -> None:
+    chip = embedder.chip((examples / "001-neutral.jpg").read_bytes()).pixels
+    edge = (150 - crop_px) // 2
+    cut = Image.fromarray(chip[edge : edge + crop_px, edge : edge + crop_px])
+    expected = np.asarray(cut.resize((input_size_px, input_size_px), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    (resized,) = middle(crop_px, input_size_px).resized(torch.from_numpy(chip[None].copy())).numpy()
+    assert np.abs(resized - expected).max() < 1.1  # Pillow rounds twice, by half a grey level each

@@ -89,7 +89,12 @@ def test_help_answers_within_a_third_of_a_second(visavis: str, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("command", "missing", "extra"),
-    [("verify", "torch", "service"), ("evaluate", "matplotlib", "train"), ("calibrate", "sklearn", "train")],
+    [
+        ("verify", "torch", "service"),
+        ("evaluate", "matplotlib", "train"),
+        ("calibrate", "sklearn", "train"),
+        ("prepare", "safetensors", "train"),
+    ],
 )
 def test_a_command_whose_extra_is_not_installed_names_it(
     tmp_path: Path, command: str, missing: str, extra: str

@@ -1,5 +1,7 @@
 """Made-up people for what is counted, real ones for what is seen."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,3 +63,16 @@ def varied_embedder(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
     """A model with own thresholds by which every face has another place among strangers."""
     folder = tmp_path_factory.mktemp("varied") / "bundle"
     return load(write_own_bundle(folder, coefficients(0.8, 0.06, seed=1)))
+
+
+@pytest.fixture(scope="session")
+def prepared_people(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """Chips of twelve people, five photos of each."""
+    photos, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("chips") / "twelve"
+    for k in range(1, 13):
+        (photos / f"s{k}").mkdir()
+        for each in sorted((data / "orl" / f"s{k}").iterdir())[:5]:
+            (photos / f"s{k}" / each.name).symlink_to(each.resolve())
+    command = [Path(sys.executable).with_name("visavis"), "prepare", photos, "--out", out]
+    subprocess.run(command, check=True, capture_output=True)
+    return out

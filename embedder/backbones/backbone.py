@@ -1,0 +1,23 @@
+"""What every trunk is: maps shrink and channels grow, down to one pooled map that the head turns into the embedding."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module, ABC):
+    """A trunk: (n, 3, side, side), normalised, to (n, out_channels, 1, 1)."""
+
+    out_channels: int
+    default_input_size_px: ClassVar[int]
+    smallest_input_size_px: ClassVar[int] = 1  # below it the maps run out of pixels before the last layer
+
+    @abstractmethod
+    def stages(self) -> Mapping[str, nn.Module]:
+        """Parts by name, from the input on; every parameter is in exactly one. They freeze and learn stage by stage."""
+
+    @abstractmethod
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map (n, 3, side, side) to (n, out_channels, 1, 1)."""

@@ -1,0 +1,81 @@
+"""Our own CNN for plain CPUs: residual, and its channels double as its maps halve.
+
+Sources: He et al., "Deep Residual Learning", 2015; shortcuts that pool before their 1x1 convolution as in He et al.,
+"Bag of Tricks", 2018.
+"""
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor, nn
+
+from .backbone import Backbone
+
+STEM_CHANNELS = 32
+BLOCKS = (1, 1, 1)  # in each stage; the first of each halves the maps and doubles the channels
+
+
+def conv_norm(below: int, channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Make a convolution without a bias, then batch normalisation."""
+    return nn.Sequential(
+        nn.Conv2d(below, channels, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut. Where it halves the maps, the shortcut pools and then mixes channels."""
+
+    def __init__(self, below: int, channels: int, *, halves: bool) -> None:
+        super().__init__()
+        self.first = conv_norm(below, channels, 3, 2 if halves else 1)
+        self.second = conv_norm(channels, channels, 3)
+        pool = nn.AvgPool2d(2, ceil_mode=True) if halves else nn.Identity()
+        self.shortcut = (
+            nn.Sequential(pool, conv_norm(below, channels, 1)) if halves or below != channels else nn.Identity()
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, below, h, w) to (n, channels, h', w')."""
+        return F.relu(self.second(F.relu(self.first(maps))) + self.shortcut(maps))
+
+
+class Small(Backbone):
+    """3@96x96 -> 32@48x48 -> 64@24x24 -> 128@12x12 -> 256@6x6 -> 256@1x1."""
+
+    out_channels = STEM_CHANNELS * 2 ** len(BLOCKS)
+    default_input_size_px = 96
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(conv_norm(3, STEM_CHANNELS, 3, 2), nn.ReLU(inplace=True))
+        for number, n_blocks in enumerate(BLOCKS, start=1):
+            setattr(self, f"stage{number}", _stage(STEM_CHANNELS * 2 ** (number - 1), n_blocks))
+        _initialise(self)
+
+    def stages(self) -> Mapping[str, nn.Module]:
+        """From the stem on, a stage for each size of maps."""
+        return dict(self.named_children())
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map (n, 3, side, side) to (n, 256, 1, 1)."""
+        maps = pictures
+        for stage in self.children():
+            maps = stage(maps)
+        return F.adaptive_avg_pool2d(maps, 1)
+
+
+def _stage(below: int, n_blocks: int) -> nn.Sequential:
+    """Halve the maps and double the channels, then blocks that keep both."""
+    first = Residual(below, 2 * below, halves=True)
+    return nn.Sequential(first, *(Residual(2 * below, 2 * below, halves=False) for _ in range(n_blocks - 1)))
+
+
+def _initialise(network: nn.Module) -> None:
+    """He initialisation; each residual branch begins at 0, so that the network begins as its shortcuts."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if isinstance(module, Residual):
+            norm: nn.BatchNorm2d = module.second[1]  # type: ignore[assignment] # as conv_norm makes it
+            nn.init.zeros_(norm.weight)

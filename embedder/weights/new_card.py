@@ -1,0 +1,37 @@
+"""The card of a model that was just learnt: all that is known of it before anything was measured."""
+
+from .bundle import sha256_of
+from .card import Alignment, Architecture, ModelCard, Preprocessing, Provenance, embedding_digest
+from .training import TrainingRecord
+
+
+def new_card(  # noqa: PLR0913 - one for each part of a card
+    *,
+    name: str,
+    summary: str,
+    limits: tuple[str, ...],
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    alignment: Alignment,
+    provenance: Provenance,
+    weights: bytes,
+    training: TrainingRecord | None = None,
+) -> ModelCard:
+    """Return a card without operating points, for the bytes of a weights file. Raises pydantic's ValidationError."""
+    weights_sha256 = sha256_of(weights)
+    return ModelCard(
+        format="visavis-bundle/1",
+        name=name,
+        summary=summary,
+        limits=limits,
+        architecture=architecture,
+        preprocessing=preprocessing,
+        alignment=alignment,
+        metric="euclidean",
+        operating_points=(),
+        default_point=None,
+        provenance=provenance,
+        training=training,
+        weights_sha256=weights_sha256,
+        digest=embedding_digest(weights_sha256, architecture, preprocessing, alignment),
+    )

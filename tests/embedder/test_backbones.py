@@ -1,0 +1,201 @@
+"""Every backbone behind the one interface: shapes, stages, gradients, batches, folding; and what is refused."""
+
+import subprocess
+import sys
+from copy import deepcopy
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from embedder import (
+    BACKBONES,
+    Architecture,
+    BundleError,
+    EmbeddingNet,
+    Preprocessing,
+    default_input_size_px,
+    new_network,
+)
+from embedder.backbones.backbone import Backbone
+from embedder.backbones.dlib_resnet import ConvAffine
+from embedder.backbones.registry import backbone_class, build_backbone
+from embedder.network import fold
+
+TOLERANCE = 1e-5
+LARGEST_INPUT_SIZE_PX = 176  # tried; larger ones only have more room
+
+
+def architecture(backbone: str, *, unit_length: bool = True) -> Architecture:
+    return Architecture(backbone=backbone, embedding_size=128, unit_length=unit_length, mirror=False)
+
+
+def preprocessing(size_px: int) -> Preprocessing:
+    return Preprocessing(input_size_px=size_px, color_order="RGB", mean=(127.5, 127.5, 127.5), scale=64.0)
+
+
+def untrained(backbone: str, seed: int = 0) -> EmbeddingNet:
+    """A network that looks at pictures as small as it can: the rest is the same function, only slower."""
+    size_px = max(48, backbone_class(backbone).smallest_input_size_px)
+    return new_network(architecture(backbone), preprocessing(size_px), torch.Generator().manual_seed(seed))
+
+
+def pictures(network: EmbeddingNet, n: int, seed: int = 0) -> Tensor:
+    """Coarse patterns, of the network's size: noise alone would look the same to it after a few layers."""
+    size = (network.input_size_px, network.input_size_px)
+    coarse = torch.rand(n, 3, 9, 9, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(255 * coarse, size)
+
+
+@pytest.fixture(scope="module", params=BACKBONES)
+def network(request: pytest.FixtureRequest) -> EmbeddingNet:
+    """A network whose statistics are those of pictures, and whose residual branches do something."""
+    network = untrained(request.param)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)  # some drop branches at random
+        for parameter in network.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.1 * torch.rand(parameter.shape))
+        network.train().embed_pictures(pictures(network, 8, seed=1))
+    return network.eval()
+
+
+@pytest.fixture(scope="module", params=BACKBONES)
+def outline(request: pytest.FixtureRequest) -> Backbone:
+    """A backbone without numbers: it only tells the shapes of what it would give."""
+    with torch.device("meta"):
+        return build_backbone(request.param).eval()
+
+
+@settings(max_examples=10, deadline=None)  # a large network takes its time even without numbers
+@given(side=st.integers(1, LARGEST_INPUT_SIZE_PX))
+def test_pictures_of_any_side_that_is_large_enough_become_one_pooled_map(outline: Backbone, side: int) -> None:
+    shape = (2, 3, side, side)
+    if side < outline.smallest_input_size_px:
+        with pytest.raises(RuntimeError, match="size"):
+            outline(torch.empty(shape, device="meta"))
+    else:
+        assert outline(torch.empty(shape, device="meta")).shape == (2, outline.out_channels, 1, 1)
+
+
+def test_the_size_that_a_backbone_is_meant_for_is_one_that_it_can_see(outline: Backbone) -> None:
+    assert outline.smallest_input_size_px <= outline.default_input_size_px <= LARGEST_INPUT_SIZE_PX
+
+
+def test_each_parameter_is_in_exactly_one_stage_and_so_is_each_statistic(network: EmbeddingNet) -> None:
+    staged = [tensor for stage in network.stages().values() for tensor in (*stage.parameters(), *stage.buffers())]
+    own = [*network.parameters(), *(buffer for name, buffer in network.named_buffers() if name != "mean")]
+    assert sorted(map(id, staged)) == sorted(map(id, own))
+
+
+def test_stages_are_named_from_the_input_on_and_the_head_is_the_last(network: EmbeddingNet) -> None:
+    first, *between, last = network.stages()
+    assert (first, last) == ("stem", "head")
+    assert between == [f"stage{k}" for k in range(1, len(between) + 1)]
+
+
+def test_stages_run_in_their_order(network: EmbeddingNet) -> None:
+    ran: list[str] = []
+    hooks = [
+        next(
+            module for module in stage.modules() if not isinstance(module, (nn.Sequential, nn.Identity))
+        ).register_forward_pre_hook(lambda *_, name=name: ran.append(name))
+        for name, stage in network.stages().items()
+    ]
+    with torch.inference_mode():
+        network.embed_pictures(pictures(network, 1))
+    for hook in hooks:
+        hook.remove()
+    assert list(dict.fromkeys(ran)) == list(network.stages())
+
+
+def test_the_gradient_reaches_every_parameter(network: EmbeddingNet) -> None:
+    towards = torch.randn(128, generator=torch.Generator().manual_seed(1))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        (network.train().embed_pictures(pictures(network, 8)) @ towards).sum().backward()
+    unreached = [name for name, each in network.named_parameters() if each.grad is None or not each.grad.any()]
+    network.zero_grad()
+    network.eval()
+    assert unreached == []
+
+
+def test_embeddings_are_the_head_over_the_features(network: EmbeddingNet) -> None:
+    with torch.inference_mode():
+        chips = torch.randint(256, (2, 150, 150, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+        features = network.features(network.resized(chips))
+        assert features.shape == (2, network.backbone.out_channels, 1, 1)
+        assert torch.equal(network.head(features), network(chips))
+
+
+def test_the_head_is_a_linear_layer_by_another_name(network: EmbeddingNet) -> None:
+    pooled = torch.rand(5, network.backbone.out_channels, 1, 1, generator=torch.Generator().manual_seed(3))
+    linear = F.normalize(F.linear(pooled.flatten(1), network.head.projection.weight.flatten(1)))
+    assert (network.head(pooled) - linear).abs().max() < 1e-6
+
+
+def test_a_batch_gives_what_single_pictures_give(network: EmbeddingNet) -> None:
+    with torch.inference_mode():
+        batch = pictures(network, 8)
+        alone = torch.cat([network.embed_pictures(each[None]) for each in batch])
+        assert (network.embed_pictures(batch) - alone).abs().max() < TOLERANCE
+
+
+def test_bytes_and_floats_of_the_same_pictures_are_embedded_alike(network: EmbeddingNet) -> None:
+    with torch.inference_mode():
+        whole = pictures(network, 2).byte()
+        assert torch.equal(network.embed_pictures(whole), network.embed_pictures(whole.float()))
+
+
+def test_folding_takes_the_normalisations_away_but_not_the_answer(network: EmbeddingNet) -> None:
+    folded = fold(deepcopy(network))
+    with torch.inference_mode():
+        before, after = (each.embed_pictures(pictures(network, 2)) for each in (network, folded))
+    assert not any(isinstance(module, (nn.BatchNorm2d, ConvAffine)) for module in folded.modules())
+    assert (before - after).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["small", "mobilenet_v3_small", "dlib_resnet"])
+def test_the_same_seed_draws_the_same_weights_and_leaves_every_other_generator_alone(name: str) -> None:
+    state = torch.get_rng_state()
+    one, same, other = untrained(name), untrained(name), untrained(name, seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    weights = [network.head.projection.weight for network in (one, same, other)]
+    assert all(map(torch.equal, one.parameters(), same.parameters()))
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(("name", "smallest"), [("dlib_resnet", 103), ("inception_resnet_v1", 75)])
+def test_pictures_too_small_for_a_backbone_are_refused_with_what_it_needs(name: str, smallest: int) -> None:
+    with pytest.raises(BundleError, match=f"{name} needs pictures of {smallest} px or more, not .* {smallest - 1}"):
+        EmbeddingNet(architecture(name), preprocessing(smallest - 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "absent"),
+    [
+        ("resnet18", "torchvision_nets", "torchvision.models"),
+        ("inception_resnet_v1", "inception_resnet", "facenet_pytorch"),
+    ],
+)
+def test_a_backbone_whose_library_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, name: str, module: str, absent: str
+) -> None:
+    monkeypatch.delitem(sys.modules, f"embedder.backbones.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, absent, None)
+    library = absent.partition(".")[0]
+    with pytest.raises(BundleError, match=rf"{name} needs {library}, .*pip install 'visavis\[train\]'"):
+        build_backbone(name)
+
+
+def test_serving_the_built_in_network_imports_no_other_network_library() -> None:
+    source = "import sys; from embedder import load; load(); print({'torchvision', 'facenet_pytorch'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", source], text=True).strip() == "set()"
+
+
+def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BundleError, match=r"'vgg' is not known here; known are dlib_resnet, .*small"):
+        default_input_size_px("vgg")

@@ -1,0 +1,197 @@
+"""`visavis prepare` as a program: what it tells, and what is left of it when it is stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from embedder.cli import main
+from train.data import preparing
+from train.data.errors import DataError
+from train.data.prepared import open_prepared
+from train.data.shard import shard_path
+
+SIZE = 3  # photos in a shard
+SMALL_SHARDS = """
+import resource
+import train.data.cores, train.data.preparing
+from embedder.cli import main
+train.data.cores.BATCH, train.data.preparing.SIZE = 1, {size}
+{first}
+main()
+"""
+FULL_DISK = "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"  # no file may grow beyond
+
+
+def visavis(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["prepare", *map(str, arguments)])
+
+
+def command(*arguments: object, first: str = "") -> list[str]:
+    return [sys.executable, "-c", SMALL_SHARDS.format(size=SIZE, first=first), "prepare", *map(str, arguments)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def many(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four people with four photos each, and one that is none."""
+    folder = tmp_path_factory.mktemp("many")
+    for photo in sorted(examples.glob("*.jpg")):
+        person = folder / photo.name.split("-", maxsplit=1)[0]
+        person.mkdir(exist_ok=True)
+        for side in (140, 180):
+            Image.open(photo).resize((side, side)).save(person / f"{photo.stem}-{side}.jpg", quality=95)
+    (person / "broken.jpg").write_bytes(b"broken")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("unbroken") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "SIZE", SIZE)
+        told = visavis(many, "--out", out)
+    assert told.exit_code == 0, told.output
+    assert "finding faces in 17 photos" in told.stderr
+    return out
+
+
+@pytest.fixture
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "SIZE", SIZE)
+
+
+@pytest.mark.usefixtures("_small_shards")
+def test_killed_in_the_middle_it_goes_on_and_ends_in_the_same_bytes(many: Path, unbroken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    process = subprocess.Popen(command(many, "--out", out), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not shard_path(out, 1).exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("shard-*.safetensors")}
+    assert 2 <= len(kept) < 6
+    with pytest.raises(DataError, match="is not finished"):
+        open_prepared(out)
+    told = visavis(many, "--out", out)
+    assert told.exit_code == 0, told.output
+    assert f"finding faces in {17 - SIZE * len(kept)} photos" in told.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert contents(out) == contents(unbroken)
+
+
+def test_chips_of_several_shards_are_read_across_them(unbroken: Path) -> None:
+    data = open_prepared(unbroken)
+    assert len(data.starts) == 6
+    chips = data.chips(range(16))
+    for k in (15, 0, 11, 3, 2):
+        assert (data.chips([k])[0] == chips[k]).all()
+
+
+@pytest.mark.usefixtures("_small_shards")
+def test_no_space_is_told_and_nothing_half_written_is_left(many: Path, unbroken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    full = subprocess.run(command(many, "--out", out, first=FULL_DISK), capture_output=True, text=True, check=False)
+    assert full.returncode == 2
+    assert "shard-00000.safetensors: cannot be written: File too large; make room or give another --out" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert list(contents(out)) == ["data.json"]
+    assert visavis(many, "--out", out).exit_code == 0
+    assert contents(out) == contents(unbroken)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_faces_are_sought(people: Path) -> None:
+    told = visavis(people, "--out", "/dev/null/data")
+    assert told.exit_code == 2
+    assert "/dev/null/data: cannot be " in told.stderr
+    assert "finding faces" not in told.stderr
+
+
+def test_the_report_is_told_in_words(people: Path, tmp_path: Path) -> None:
+    (people / "001/broken.jpg").write_bytes(b"broken")
+    first = visavis(people, "--out", tmp_path / "data")
+    assert first.exit_code == 0, first.output
+    assert first.stdout.splitlines() == [
+        f"{tmp_path}/data: 8 chips of 4 people, from 9 photos",
+        "  chips of a person: 2 to 2, median 2",
+        "  people by chips: 1: 0, 2-4: 4, 5-9: 0, 10+: 0",
+        "  skipped: 1 (not_an_image 1); see skipped.csv",
+        f"  digest: {open_prepared(tmp_path / 'data').digest}",
+    ]
+    second = visavis(people, "--out", tmp_path / "data", "--json")
+    assert "is prepared already; nothing was changed" in second.stderr
+    assert second.stdout == (tmp_path / "data/report.json").read_text()
+
+
+def test_leaks_and_doubles_are_told_in_words(people: Path, tmp_path: Path) -> None:
+    first, second, third, _ = sorted(each.name for each in people.iterdir())
+    (people / first / "again.jpg").write_bytes((people / first / f"{first}_0001.jpg").read_bytes())
+    (people / second / "other.jpg").write_bytes((people / first / f"{first}_0001.jpg").read_bytes())
+    evaluation = tmp_path / "evaluation"
+    for name, photo in ((third, f"{first}/{first}_0002.jpg"), ("stranger", f"{second}/{second}_0001.jpg")):
+        (evaluation / name).mkdir(parents=True)
+        (evaluation / name / "1.jpg").write_bytes((people / photo).read_bytes())
+    told = visavis(people, "--out", tmp_path / "data", "--exclude", evaluation)
+    assert told.exit_code == 0, told.output
+    photo = f"{first}/{first}_0001.jpg"
+    assert told.stdout.splitlines()[3:-1] == [
+        "  skipped: 5 (excluded_identity 2, excluded_image 2, duplicate 1); see skipped.csv",
+        f"  the same image twice with one person, left out: 1 ({first}/again.jpg = {photo})",
+        f"  the same image with several people, kept, though a name must be wrong: 1 ({photo} = {second}/other.jpg)",
+        f"  people in evaluation too, left out: 1 ({third} (2 photos))",
+        f"  images in evaluation too, left out: 2 ({first}/{first}_0002.jpg, {second}/{second}_0001.jpg)",
+    ]
+
+
+def test_an_evaluation_set_with_nothing_in_common_is_told(people: Path, tmp_path: Path) -> None:
+    evaluation = tmp_path / "evaluation"
+    for color in ("red", "blue"):
+        (evaluation / color).mkdir(parents=True)
+        Image.new("RGB", (9, 9), color).save(evaluation / color / "1.png")
+    told = visavis(people, "--out", tmp_path / "data", "--exclude", evaluation)
+    assert "  in common with evaluation: nobody and no image" in told.stdout.splitlines()
+
+
+def test_names_that_are_no_utf_8_can_be_told(people: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"Jos\xe9")
+    (people / name).mkdir()
+    (people / name / "1.jpg").write_bytes(b"garbage")
+    for more in ([], ["--json"]):
+        told = visavis(people, "--out", tmp_path / "data", *more)
+        assert told.exit_code == 0, told.output
+        assert r"Jos\udce9" in told.stdout
+
+
+def test_a_csv_may_be_prepared(people: Path, tmp_path: Path) -> None:
+    photos = sorted(people.rglob("*.jpg"))[:4]
+    rows = [f"{photo.relative_to(people)},{photo.parent.name}" for photo in photos]
+    (tmp_path / "list.csv").write_text("\n".join(["image,identity", *rows]))
+    told = visavis(tmp_path / "list.csv", "--images", people, "--out", tmp_path / "data", "--json")
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["chips"] == 4
+    assert open_prepared(tmp_path / "data").photo(0).path == photos[0]
+
+
+def test_images_without_a_csv_are_wrong_usage(people: Path, tmp_path: Path) -> None:
+    told = visavis(people, "--images", people, "--out", tmp_path / "data")
+    assert told.exit_code == 2
+    assert "--images goes with FILE.csv" in told.stderr
+
+
+def test_an_evaluation_photo_that_cannot_be_read_is_refused(people: Path, tmp_path: Path) -> None:
+    big = people / "001/big.png"
+    big.write_bytes(b"\0" * (20 * 2**20 + 1))
+    told = visavis(people, "--out", tmp_path / "data", "--exclude", people)
+    assert told.exit_code == 2
+    assert "001/big.png: the image has 20,971,521 bytes" in told.stderr
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,156 @@
+"""The run file: TOML with settings over it, every mistake told by its key."""
+
+from pathlib import Path
+
+import pytest
+
+from train.runfile.reading import RunFileError, read_json, read_run_file, to_json
+from train.runfile.run import RunFile
+
+LEAST = """
+[data]
+train = "chips"
+[network]
+backbone = "small"
+[[losses]]
+kind = "triplet"
+[loop]
+steps = 10
+[bundle]
+name = "ours"
+license = "ours alone"
+trained_on = "our own people"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(LEAST, encoding="utf-8")
+    return path
+
+
+def changed(file: Path, before: str, after: str) -> Path:
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+    return file
+
+
+def test_what_is_left_out_has_a_default(file: Path) -> None:
+    run = read_run_file(file)
+    assert (run.seed, run.sampling.people, run.losses[0].kind, run.data.held_out) == (0, 32, "triplet", 0.1)
+
+
+def test_paths_in_the_file_start_from_its_folder_and_those_of_settings_from_the_working_folder(file: Path) -> None:
+    assert read_run_file(file).data.train == file.parent / "chips"
+    assert read_run_file(file, ["data.train=elsewhere"]).data.train == Path("elsewhere").resolve()
+
+
+@pytest.mark.parametrize("name", ["network.start", "losses.0.teacher"])
+def test_the_built_in_bundle_is_named_by_a_word_and_others_by_a_path(file: Path, name: str) -> None:
+    changed(file, 'kind = "triplet"', 'kind = "distillation"\nteacher = "other"')
+    run = read_run_file(file, [f"{name}=built-in"])
+    found = run.network.start if name == "network.start" else run.losses[0].model_dump()["teacher"]
+    assert found == "built-in"
+    assert read_run_file(file).losses[0].model_dump()["teacher"] == str(file.parent / "other")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("seed=7", 7),
+        ("loop.steps=500", 500),
+        ("optimizer.rate=1e-2", 1e-2),
+        ("network.frozen=['stem', 'stage1']", ("stem", "stage1")),
+        ("network.unit_length=false", False),
+        ("losses.0.miner=hard", "hard"),
+        ("augmentation.blur.probability=0", 0),
+        ("network.rates={head = 2.0}", {"head": 2.0}),
+    ],
+)
+def test_a_setting_overrules_the_file(file: Path, setting: str, value: object) -> None:
+    found: object = read_run_file(file, [setting]).model_dump()
+    for key in setting.partition("=")[0].split("."):
+        found = found[int(key)] if isinstance(found, list | tuple) else found[key]  # type: ignore[index] # a dump
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("steps = 10", "stepz = 10", "loop.stepz is no key of a run file"),
+        ("steps = 10", "", "say loop.steps or loop.minutes"),
+        ("steps = 10", "steps = 10\nminutes = 2", "say loop.steps or loop.minutes"),
+        ("steps = 10", "steps = -3", "loop.steps: Input should be greater than 0"),
+        ('kind = "triplet"', 'kind = "tripled"', "losses.0"),
+        ('kind = "triplet"', 'kind = "triplet"\nmargin = -1', "margin: Input should be greater"),
+        ('license = "ours alone"', "", "bundle.license is missing"),
+        ('license = "ours alone"', 'license = ""', "bundle.license"),
+        ('backbone = "small"', "", "say network.backbone, or network.start"),
+        ('train = "chips"', 'train = ""', "data.train: an empty path"),
+        ('train = "chips"', 'train = "chips', "is no TOML"),
+        ("[loop]", "[validation]\nkeep = 3\n[loop]", "validation.keep"),
+        ("[loop]", "[augmentation.blur]\nsigma_px = [3, 1]\n[loop]", "blur.sigma_px"),
+    ],
+)
+def test_a_mistake_is_told_by_its_key(file: Path, before: str, after: str, told: str) -> None:
+    with pytest.raises(RunFileError, match=r"run\.toml") as caught:
+        read_run_file(changed(file, before, after))
+    assert told in str(caught.value)
+
+
+def test_a_mistake_in_one_loss_is_not_followed_by_a_complaint_that_there_is_none(file: Path) -> None:
+    with pytest.raises(RunFileError) as caught:
+        read_run_file(file, ["losses.0.margin=-1"])
+    assert "at least 1 item" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("loop.steps", "takes key=value"),
+        ("=3", "takes key=value"),
+        ("losses.3.margin=1", "a list of 1 is there"),
+        ("losses.first.margin=1", "a list of 1 is there"),
+        ("loop.steps.more=1", "steps is a value"),
+        ("loop.steps.more.still=1", "more would be in a value"),
+        ("nothing.here=1", "nothing is no key"),
+    ],
+)
+def test_a_setting_that_fits_nothing_is_refused(file: Path, setting: str, told: str) -> None:
+    with pytest.raises(RunFileError) as caught:
+        read_run_file(file, [setting])
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "cannot be read"), (b"\xff\xfe\x00", "is no text in UTF-8"), (b"", "data is missing")]
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "some.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RunFileError, match=told):
+        read_run_file(path)
+
+
+def test_a_run_file_written_in_full_reads_back_as_it_was(file: Path, tmp_path: Path) -> None:
+    run = read_run_file(file, ["losses.0.memory=64", "network.rates={stem = 0.1}"])
+    path = tmp_path / "run.json"
+    path.write_text(to_json(run), encoding="utf-8")
+    assert read_json(path) == run
+
+
+def test_what_was_written_and_then_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(RunFileError, match="begin the run anew"):
+        read_json(path)
+    with pytest.raises(RunFileError, match="cannot be read"):
+        read_json(tmp_path / "none.json")
+
+
+def test_a_run_file_keeps_nothing_that_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        RunFile.model_validate({"data": {"train": "x", "colour": 1}})

@@ -1,0 +1,43 @@
+"""From chips as they are cut to pictures at the network's size, each changed by chance as the run file says.
+
+Every face has its own numbers, for every change; none of them is shared within a batch.
+"""
+
+from numpy.random import Generator
+from torch import Tensor
+
+from embedder import CHIP_SIZE_PX, Pixels
+
+from ..runfile.augmentation import Augmentation
+from .color import recolor, remove_color
+from .degrading import blur, compress, lower_resolution
+from .placing import mirror, placed, turn, windows
+
+
+class Augmenter:
+    """All changes in the order in which `Augmentation` lists them, for pictures of `side_px` by `side_px`.
+
+    They show the middle `crop_px` of a chip, as the network does; crops and turns may show what is around it.
+
+    Only the mirror comes after the crop, where there is less to exchange; what is drawn is as likely either way.
+
+    Whatever is not drawn leaves its face untouched: with every probability 0 the pictures are the chips, resized as the
+    network itself does it. The same state of the generator gives the same pictures, and one change set to another
+    probability draws the same numbers for the others.
+    """
+
+    def __init__(self, settings: Augmentation, side_px: int, crop_px: int = CHIP_SIZE_PX) -> None:
+        self._settings, self._side_px, self._crop_px = settings, side_px, crop_px
+
+    def __call__(self, chips: Pixels, generator: Generator) -> Tensor:
+        """Map chips (n, 150, 150, 3) to uint8 (n, 3, side, side), channels last in memory."""
+        settings = self._settings
+        pictures = placed(chips, windows(len(chips), settings.crop, generator, self._crop_px), self._side_px)
+        mirror(pictures, settings.mirror, generator)
+        turn(pictures, settings.rotation, generator)
+        recolor(pictures, settings.color, generator)
+        remove_color(pictures, settings.grey, generator)
+        lower_resolution(pictures, settings.low_resolution, generator)
+        blur(pictures, settings.blur, generator)
+        compress(pictures, settings.jpeg, generator)
+        return pictures

@@ -1,0 +1,82 @@
+"""`visavis prepare`: find the faces in photos once, and keep their chips for training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embedder import FaceChoice, load
+
+from ..data.cutting import Cutter
+from ..data.exclusion import read_excluded
+from ..data.preparing import Prepared, prepare, require_free_or_ours
+from ..data.progress import told_on_stderr
+from ..data.report import as_json
+from ..data.report_text import as_text
+from ..data.source import read_source
+from . import options
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for."""
+
+    photos: Path
+    out: Path
+    images: Path | None
+    exclude: tuple[Path, ...]
+    face: FaceChoice
+    model: str | None
+    as_json: bool
+
+
+@click.command(name="prepare")
+@click.argument("photos", type=options.PATH, metavar="DIR|FILE.csv")
+@click.option("--out", type=options.PATH, required=True, metavar="DATA", help="The folder for the chips.")
+@click.option(
+    "--images", type=options.PATH, metavar="DIR", help="The folder that paths in FILE.csv start from (the file's own)."
+)
+@click.option(
+    "--exclude",
+    type=options.PATH,
+    metavar="DIR",
+    multiple=True,
+    help="Photos that a model will be measured on, one folder per person, or a folder of chips: people of the same "
+    "name, and the very same images, are left out. May be given several times.",
+)
+@click.option(
+    "--face",
+    type=click.Choice(["dominant", "only", "largest", "center"]),
+    default="largest",
+    show_default=True,
+    help="Which face is meant, where there are several.",
+)
+@options.model_option
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def prepare_command(**given: Any) -> None:
+    """Find the face in each photo, on every core, and keep its aligned chip in the folder DATA, which `train` takes.
+
+    DIR holds a folder for each person, DIR/<person>/<photo>; FILE.csv has the columns image,identity. Photos that
+    cannot be used are listed in DATA/skipped.csv and stop nothing. A run that was stopped goes on where it was, when it
+    is started again in the same way.
+
+    DATA shows faces: keep it like the photos. Only its owner may read it.
+
+    Exit status: 0, or 2 where the photos or DATA cannot be used.
+    """
+    asked = Asked(**given)
+    if asked.images is not None and asked.photos.is_dir():
+        raise click.UsageError("--images goes with FILE.csv; DIR names the folder of photos itself")
+    prepared = _prepared(asked)
+    if prepared.was_finished:
+        click.echo(f"{asked.out} is prepared already; nothing was changed", err=True)
+    told = as_json(prepared.report) if asked.as_json else "\n".join(as_text(prepared.report, asked.out)) + "\n"
+    click.echo(told, nl=False)
+
+
+def _prepared(asked: Asked) -> Prepared:
+    require_free_or_ours(asked.out)  # before the time that reading takes
+    source = read_source(asked.photos, asked.images)
+    excluded = [read_excluded(folder, told_on_stderr) for folder in asked.exclude]
+    return prepare(source, asked.out, Cutter(load(asked.model), asked.face), excluded, told_on_stderr)

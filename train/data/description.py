@@ -1,0 +1,112 @@
+"""`data.json`: what a folder of chips was made from; written before the first chip and completed after the last."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from embedder import Alignment, FaceChoice
+
+from .errors import DataError
+from .private_files import write_private
+
+FILE = "data.json"
+FORMAT = 1
+BEGUN, FINISHED = "begun", "finished"
+LIBRARIES = ("visavis", "numpy", "pillow", "torch")  # what decides how a face is found and cut
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What there is in the end."""
+
+    digest: str  # of identities and images: "sha256:..."
+    n_chips: int
+    n_identities: int
+    shards: tuple[str, ...]  # the digest of each one's facts
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a folder of chips is."""
+
+    source: str  # folder that the photos' names start from
+    face: FaceChoice
+    alignment: Alignment
+    n_photos: int  # in which faces are to be found
+    photos: str  # digest of their names, identities and contents
+    versions: dict[str, str]
+    totals: Totals | None = None  # None: not finished
+
+
+def versions() -> dict[str, str]:
+    """Version of each library that decides a chip."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Write it. Raises DataError."""
+    totals = description.totals
+    facts = {
+        "format": FORMAT,
+        "state": BEGUN if totals is None else FINISHED,
+        "source": description.source,
+        "face": description.face,
+        "alignment": description.alignment.model_dump(mode="json"),
+        "n_photos": description.n_photos,
+        "photos": description.photos,
+        "versions": description.versions,
+        "totals": None if totals is None else asdict(totals),
+    }
+    write_private(folder / FILE, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def read_description(folder: Path) -> Description | None:
+    """Read it; None where there is none. Raises DataError."""
+    path = folder / FILE
+    try:
+        return _parse(json.loads(path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: is not as visavis prepare of this version writes it; prepare the photos anew in another folder"
+        ) from error
+
+
+def differences(before: Description, now: Description) -> Iterator[str]:
+    """In words, what differs between what a folder was begun for and what is asked of it now."""
+    if before.source != now.source:
+        yield f"the photos' folder was {before.source}, is {now.source}"
+    if before.face != now.face:
+        yield f"--face was {before.face}, is {now.face}"
+    if before.alignment != now.alignment:
+        yield "--model was one that is given other chips"
+    if before.photos != now.photos:
+        yield (
+            f"other photos ({before.n_photos:,} were to be prepared, now {now.n_photos:,}), "
+            "by their names, identities or contents, or by --exclude"
+        )
+    if before.totals is None:  # a finished folder is whole, whatever it was made with
+        for name, number in now.versions.items():
+            if before.versions.get(name) != number:
+                yield f"{name} was {before.versions.get(name)}, is {number}"
+
+
+def _parse(facts: dict[str, Any]) -> Description:
+    if facts["format"] != FORMAT or facts["state"] != (BEGUN if facts["totals"] is None else FINISHED):
+        raise ValueError("another format")
+    totals = facts["totals"]
+    return Description(
+        source=facts["source"],
+        face=facts["face"],
+        alignment=Alignment.model_validate(facts["alignment"], strict=False),
+        n_photos=facts["n_photos"],
+        photos=facts["photos"],
+        versions=facts["versions"],
+        totals=None if totals is None else Totals(**{**totals, "shards": tuple(totals["shards"])}),
+    )

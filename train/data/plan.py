@@ -1,0 +1,96 @@
+"""In which photos faces are to be found, and which are left out before: doubles, and what a model is measured on."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..evaluation.protocols.protocol import Photo
+from .errors import DataError
+from .exclusion import Excluded
+from .names import same_name, shown
+from .reading import Known, Skipped
+
+DUPLICATE, SAME_PERSON, SAME_IMAGE = "duplicate", "excluded_identity", "excluded_image"
+MIN_PEOPLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPerson:
+    """Somebody who is in an evaluation set too, by name."""
+
+    identity: str
+    theirs: str  # the name there
+    evaluation: str  # the evaluation set's name
+    n_photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with the photos of a source."""
+
+    photos: tuple[Known, ...]  # to find faces in, in the order of names
+    skipped: tuple[Skipped, ...]  # in the order of names
+    shared_people: tuple[SharedPerson, ...]
+
+    @property
+    def digest(self) -> str:
+        """Digest of who is on which photo, by name and content: "sha256:..."."""
+        facts = [(known.photo.name, known.photo.identity, known.digest) for known in self.photos]
+        return "sha256:" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def make_plan(found: Sequence[Known | Skipped], photos: Sequence[Photo], excluded: Sequence[Excluded]) -> Plan:
+    """Decide of each photo, given what reading it gave. Raises DataError where fewer than two people remain."""
+    shared = tuple(_shared_people(photos, excluded))
+    decided = list(_decided(found, shared, excluded))
+    kept = tuple(each for each in decided if isinstance(each, Known))
+    skipped = tuple(each for each in decided if isinstance(each, Skipped))
+    n_people = len({known.photo.identity for known in kept})
+    if n_people < MIN_PEOPLE:
+        raise DataError(
+            f"two persons are needed, and {n_people} of {len({photo.identity for photo in photos}):,} remain: "
+            f"{_reasons(skipped)}; give more photos, or fewer --exclude"
+        )
+    return Plan(kept, skipped, shared)
+
+
+def _shared_people(photos: Sequence[Photo], excluded: Sequence[Excluded]) -> Iterator[SharedPerson]:
+    n_photos = Counter(photo.identity for photo in photos)
+    for identity in sorted(n_photos):
+        holder = next((each for each in excluded if same_name(identity) in each.people), None)
+        if holder is not None:
+            yield SharedPerson(identity, holder.people[same_name(identity)], holder.name, n_photos[identity])
+
+
+def _decided(
+    found: Iterable[Known | Skipped], shared: Sequence[SharedPerson], excluded: Sequence[Excluded]
+) -> Iterator[Known | Skipped]:
+    people = {each.identity: each for each in shared}
+    first: dict[tuple[str, str], str] = {}  # by identity and digest: the first photo's name
+    for each in found:
+        if isinstance(each, Skipped):
+            yield each
+            continue
+        name, identity = each.photo.name, each.photo.identity
+        holder = next((one for one in excluded if each.digest in one.images), None)
+        if identity in people:
+            same = people[identity]
+            yield Skipped(name, SAME_PERSON, f"the person is in {shown(same.evaluation)}, as {shown(same.theirs)}")
+        elif holder is not None:
+            theirs = holder.images[each.digest]
+            yield Skipped(name, SAME_IMAGE, f"the image is in {shown(holder.name)}, as {shown(theirs)}", theirs)
+        elif first.setdefault((identity, each.digest), name) != name:
+            earlier = first[identity, each.digest]
+            yield Skipped(name, DUPLICATE, f"the same image as {shown(earlier)}", earlier)
+        else:
+            yield each
+
+
+def _reasons(skipped: Sequence[Skipped]) -> str:
+    """Count them in words, and give an example."""
+    if not skipped:
+        return "nothing was left out"
+    counts = ", ".join(f"{code} {n:,}" for code, n in Counter(each.code for each in skipped).most_common())
+    return f"left out were {counts} photos, such as {shown(skipped[0].name)}: {skipped[0].words}"

@@ -1,0 +1,138 @@
+"""Chips that `visavis prepare` made, to be read in any order."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from embedder import Alignment, Chips, FaceChoice
+
+from ..evaluation.cores import n_threads
+from ..evaluation.protocols.digest import data_digest
+from ..evaluation.protocols.protocol import Photo, Protocol
+from .description import FILE, Description, Totals, read_description
+from .errors import DataError
+from .shard import Facts, Shard, damaged, shard_path
+
+CHIP_SHAPE = (150, 150, 3)
+BATCH = 16  # chips that a thread decodes at a time
+
+
+class Shards:
+    """The shards of a folder, each opened when it is first asked for. Pickled, they travel by their folder alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[int, Shard] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, number: int) -> Shard:
+        with self._lock:
+            if number not in self._open:
+                self._open[number] = Shard(shard_path(self._folder, number))
+            return self._open[number]
+
+    def __reduce__(self) -> tuple[type["Shards"], tuple[Path]]:
+        return Shards, (self._folder,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedData:
+    """n chips with what is known of them. Safe to use from several threads, and may be pickled."""
+
+    folder: Path
+    alignment: Alignment  # of the chips
+    face: FaceChoice  # which face of a photo was meant
+    digest: str  # of identities and images: "sha256:..."
+    names: tuple[str, ...]  # (n,) the photos' paths in `source`
+    identities: tuple[str, ...]  # (n,)
+    image_digests: tuple[str, ...]  # (n,) of the photos' files: "sha256:..."
+    measures: NDArray[np.float32]  # (n, 8) in the order of MEASURES
+    source: Path  # the folder the photos came from, be it still there or not
+    starts: NDArray[np.int64] = field(repr=False)  # (shards,) position of each shard's first chip
+    shards: Shards = field(repr=False)
+
+    @property
+    def n_identities(self) -> int:
+        """How many people the chips show."""
+        return len(set(self.identities))
+
+    def chips(self, indices: ArrayLike) -> Chips:
+        """Decode chips by their positions, (k,): uint8 (k, 150, 150, 3). Raises DataError where one is damaged."""
+        positions = np.arange(len(self.names))[np.asarray(indices, np.int64)]
+        chips = np.empty((len(positions), *CHIP_SHAPE), np.uint8)
+        batches = [slice(start, start + BATCH) for start in range(0, len(positions), BATCH)]
+        fill = partial(self._fill, chips, positions)
+        if len(batches) <= 1:
+            fill(slice(None))
+            return chips
+        with ThreadPoolExecutor(n_threads(len(batches))) as pool:
+            list(pool.map(fill, batches))
+        return chips
+
+    def photo(self, position: int) -> Photo:
+        """The photo that a chip was cut from, where it lay then."""
+        name = self.names[position]
+        return Photo(self.source / name, name, self.identities[position])
+
+    def _fill(self, chips: Chips, positions: NDArray[np.int64], part: slice) -> None:
+        numbers = np.searchsorted(self.starts, positions[part], side="right") - 1
+        for chip, number, position in zip(chips[part], numbers.tolist(), positions[part].tolist(), strict=True):
+            chip[:] = self.shards[number].chip(position - int(self.starts[number]))
+
+
+def is_prepared(folder: Path) -> bool:
+    """Is it a folder that `visavis prepare` made, or began?"""
+    return (folder / FILE).is_file()
+
+
+def open_prepared(folder: Path) -> PreparedData:
+    """Open a folder of chips. Raises DataError where it is none, unfinished or damaged."""
+    description = read_description(folder)
+    if description is None:
+        raise DataError(
+            f"{folder}: was not made by visavis prepare; run: visavis prepare DIR --out DATA, and give DATA"
+        )
+    if description.totals is None:
+        raise DataError(f"{folder}: is not finished; run visavis prepare again as before: it goes on where it stopped")
+    shards = Shards(folder)
+    facts = [shards[number].facts for number in range(len(description.totals.shards))]
+    _require_unchanged(folder, facts, description.totals)
+    return _joined(folder, description, description.totals, facts, shards)
+
+
+def chips_digest(facts: Iterable[Facts]) -> str:
+    """Digest of who is on which image, wherever the files lie and in whatever order: "sha256:..."."""
+    each = list(facts)
+    named = chain.from_iterable(zip(one.names, one.identities, strict=True) for one in each)
+    photos = tuple(Photo(Path(), name, identity) for name, identity in named)
+    return data_digest(Protocol("", photos, None, "largest"), [image for one in each for image in one.image_digests])
+
+
+def _require_unchanged(folder: Path, facts: list[Facts], totals: Totals) -> None:
+    for number, (one, digest) in enumerate(zip(facts, totals.shards, strict=True)):
+        if one.digest != digest:
+            raise damaged(shard_path(folder, number), "it is not as it was written")
+
+
+def _joined(folder: Path, description: Description, totals: Totals, facts: list[Facts], shards: Shards) -> PreparedData:
+    lengths = [len(one.names) for one in facts]
+    return PreparedData(
+        folder=folder,
+        alignment=description.alignment,
+        face=description.face,
+        digest=totals.digest,
+        names=tuple(chain.from_iterable(one.names for one in facts)),
+        identities=tuple(chain.from_iterable(one.identities for one in facts)),
+        image_digests=tuple(chain.from_iterable(one.image_digests for one in facts)),
+        measures=np.concatenate([one.measures for one in facts]),
+        source=Path(description.source),
+        starts=np.cumsum([0, *lengths[:-1]], dtype=np.int64),
+        shards=shards,
+    )

@@ -1,0 +1,155 @@
+"""Photos -> a folder of chips: each face is found once. Stopped anywhere, it goes on from the last whole shard."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from embedder import FaceChoice, FaceEmbedder
+
+from .cores import on_every_core, one_core_threads
+from .cutting import Cut, Cutter
+from .description import FILE, Description, Totals, differences, read_description, versions, write_description
+from .errors import DataError
+from .exclusion import Excluded
+from .names import shown
+from .plan import Plan, make_plan
+from .prepared import chips_digest
+from .private_files import UNFINISHED, sole_use, write_private
+from .progress import Telling, no_telling
+from .reading import Known, Skipped, digests_of
+from .report import Report, as_json, make_report
+from .report_text import REPORT_FILE, SKIPPED_FILE, skipped_csv
+from .shard import SIZE, Facts, Shard, packed, shard_path
+from .source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What there is, and whether it was there already."""
+
+    report: Report
+    was_finished: bool
+
+
+def prepare(
+    source: Source,
+    out: Path,
+    cutter: Cutter,
+    excluded: Sequence[Excluded] = (),
+    telling: Telling = no_telling,
+) -> Prepared:
+    """Find the faces and keep their chips in `out`; go on where an earlier run was stopped.
+
+    A photo that cannot be used is listed and stops nothing. Raises DataError where `out` holds something else or cannot
+    be written, where fewer than two people remain, and where no face was found at all.
+    """
+    require_free_or_ours(out)
+    found = digests_of(source.photos, telling)
+    plan = make_plan(found, source.photos, excluded)
+    description = _description(source, cutter.embedder, cutter.face, plan)
+    with sole_use(out):
+        before = _begin(out, description)
+        missing = _missing(out, plan, before.totals)
+        _cut(out, missing, cutter, telling)
+        facts = [Shard(shard_path(out, number)).facts for number in range(len(_parts(plan)))]
+        _require_faces(facts, plan)
+        totals = _totals(facts)
+        report = make_report(plan, facts, [each.name for each in excluded], totals.digest)
+        was_finished = before.totals is not None and not missing
+        if not was_finished:
+            _finish(out, replace(before, totals=totals), report)
+    return Prepared(report, was_finished)
+
+
+def require_free_or_ours(out: Path) -> None:
+    """Raise DataError where there is anything but an empty folder, or one that was begun."""
+    try:
+        entries = [each.name for each in out.iterdir()] if out.exists() else []
+    except OSError as error:
+        raise DataError(f"{out}: cannot be used: {error.strerror}; give another --out") from error
+    if FILE not in entries and any(not name.endswith(UNFINISHED) for name in entries):
+        raise DataError(f"{out}: holds other things than prepared chips; give a new folder as --out")
+
+
+def _description(source: Source, embedder: FaceEmbedder, face: FaceChoice, plan: Plan) -> Description:
+    return Description(
+        source=str(source.folder),
+        face=face,
+        alignment=embedder.card.alignment,
+        n_photos=len(plan.photos),
+        photos=plan.digest,
+        versions=versions(),
+    )
+
+
+def _begin(out: Path, description: Description) -> Description:
+    """Write what is to be made, or find it written. Raises DataError where it was something else."""
+    before = read_description(out)
+    if before is None:
+        write_description(out, description)
+        return description
+    differing = list(differences(before, description))
+    if differing:
+        raise DataError(
+            f"{out}: was begun with something else: {'; '.join(differing)}. Give another --out, or the same as then"
+        )
+    return before
+
+
+def _parts(plan: Plan) -> list[Sequence[Known]]:
+    return [plan.photos[start : start + SIZE] for start in range(0, len(plan.photos), SIZE)]
+
+
+def _missing(out: Path, plan: Plan, totals: Totals | None) -> dict[int, Sequence[Known]]:
+    """Which shards are not there, or not as they were written, and of which photos they are."""
+    return {
+        number: part
+        for number, part in enumerate(_parts(plan))
+        if not _is_whole(shard_path(out, number), None if totals is None else totals.shards[number])
+    }
+
+
+def _is_whole(path: Path, digest: str | None) -> bool:
+    if not path.exists():
+        return False
+    try:
+        shard = Shard(path)
+        shard.check()
+    except DataError:
+        return False
+    return digest in (None, shard.facts.digest)
+
+
+def _cut(out: Path, missing: dict[int, Sequence[Known]], cutter: Cutter, telling: Telling) -> None:
+    photos = [known for part in missing.values() for known in part]
+    if not photos:
+        return
+    with one_core_threads() as pool, telling("finding faces in", len(photos)) as advance:
+        outcomes: Iterator[Cut | Skipped] = on_every_core(cutter, photos, pool, advance)
+        for number, part in missing.items():
+            write_private(shard_path(out, number), packed(list(islice(outcomes, len(part)))))
+
+
+def _require_faces(facts: Sequence[Facts], plan: Plan) -> None:
+    if not any(one.names for one in facts):
+        first = next(each for one in facts for each in one.skipped)
+        raise DataError(
+            f"none of {len(plan.photos):,} photos gave a chip; the first is {shown(first.name)}: {first.words}"
+        )
+
+
+def _totals(facts: Sequence[Facts]) -> Totals:
+    return Totals(
+        digest=chips_digest(facts),
+        n_chips=sum(len(one.names) for one in facts),
+        n_identities=len({identity for one in facts for identity in one.identities}),
+        shards=tuple(one.digest for one in facts),
+    )
+
+
+def _finish(out: Path, description: Description, report: Report) -> None:
+    """The description comes last: it says that all the rest is there."""
+    write_private(out / SKIPPED_FILE, skipped_csv(report))
+    write_private(out / REPORT_FILE, as_json(report).encode())
+    write_description(out, description)

@@ -1,0 +1,144 @@
+"""A file of up to 512 photos: their chips one after the other, and what is known of each. Nothing reads a pickle.
+
+Every chip has a check sum, and the rest has a digest in the folder's description, so that no damage passes unseen.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from embedder import MEASURES, Pixels
+
+from .cutting import Cut, decoded
+from .errors import DataError
+from .reading import Skipped
+
+SIZE = 512  # photos
+FACTS = "facts"  # one key: the order of several in a file is left to chance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """What is known of a shard's photos beside their chips."""
+
+    names: tuple[str, ...]  # (k,) of the photos that have a chip, in their order
+    identities: tuple[str, ...]  # (k,)
+    image_digests: tuple[str, ...]  # (k,) of the photos' files: "sha256:..."
+    skipped: tuple[Skipped, ...]  # the photos that have none
+    measures: NDArray[np.float32]  # (k, 8) in the order of MEASURES
+    offsets: NDArray[np.int64]  # (k + 1,) where each chip's file begins and ends
+    checks: NDArray[np.uint32]  # (k,) CRC-32 of each chip's file
+
+    @property
+    def digest(self) -> str:
+        """Digest of it all, and by the check sums of the chips: "sha256:..."."""
+        parts = [_text(self).encode(), *(array.tobytes() for array in (self.measures, self.offsets, self.checks))]
+        return "sha256:" + hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+class Shard:
+    """A shard that is open; the chips stay on the disk until they are asked for. Safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DataError where the file is not there, or damaged where it can be seen at once."""
+        self._path = path
+        try:
+            file: Any = safe_open(path, framework="numpy")  # its methods carry no types
+            self._images = file.get_slice("images")
+            self.facts = _facts(file)
+            is_whole = _is_whole(self.facts, self._images.get_shape())
+        except Exception as error:  # broken bytes may raise anything in there
+            raise damaged(path, type(error).__name__) from error
+        if not is_whole:
+            raise damaged(path, "its parts do not fit")
+
+    def chip(self, position: int) -> Pixels:
+        """Decode a chip, (150, 150, 3). Raises DataError where it is damaged."""
+        try:
+            return decoded(self._checked(position))
+        except DataError:
+            raise
+        except Exception as error:  # as above
+            raise damaged(self._path, type(error).__name__) from error
+
+    def check(self) -> None:
+        """Read every chip's bytes. Raises DataError where one is damaged."""
+        for position in range(len(self.facts.names)):
+            self._checked(position)
+
+    def _checked(self, position: int) -> bytes:
+        begin, end = self.facts.offsets[position : position + 2].tolist()
+        image: bytes = self._images[begin:end].tobytes()
+        if zlib.crc32(image) != self.facts.checks[position]:
+            raise damaged(self._path, f"chip {position} differs from its check sum")
+        return image
+
+
+def packed(outcomes: Sequence[Cut | Skipped]) -> bytes:
+    """Photos as the bytes of a shard: the same photos give the same bytes."""
+    cuts = [each for each in outcomes if isinstance(each, Cut)]
+    images = [cut.image for cut in cuts]
+    facts = Facts(
+        names=tuple(cut.known.photo.name for cut in cuts),
+        identities=tuple(cut.known.photo.identity for cut in cuts),
+        image_digests=tuple(cut.known.digest for cut in cuts),
+        skipped=tuple(each for each in outcomes if isinstance(each, Skipped)),
+        measures=np.array([cut.measures for cut in cuts], np.float32).reshape(-1, len(MEASURES)),
+        offsets=np.cumsum([0, *map(len, images)], dtype=np.int64),
+        checks=np.array([zlib.crc32(image) for image in images], np.uint32),
+    )
+    tensors: dict[str, NDArray[Any]] = {
+        "images": np.frombuffer(b"".join(images), np.uint8),
+        "measures": facts.measures,
+        "offsets": facts.offsets,
+        "checks": facts.checks,
+    }
+    return save(tensors, {FACTS: _text(facts)})
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where a shard lies, counted from 0."""
+    return folder / f"shard-{number:05}.safetensors"
+
+
+def damaged(path: Path, reason: str) -> DataError:
+    """What is told of a shard that is not as it was written."""
+    return DataError(f"{path}: is missing or damaged ({reason}); run visavis prepare again as before: it is made anew")
+
+
+def _text(facts: Facts) -> str:
+    """Names that are no UTF-8 travel as JSON's escapes."""
+    rows = [astuple(each) for each in facts.skipped]
+    return json.dumps([facts.names, facts.identities, facts.image_digests, rows])
+
+
+def _facts(file: Any) -> Facts:
+    names, identities, image_digests, skipped = json.loads(file.metadata()[FACTS])
+    return Facts(
+        tuple(names),
+        tuple(identities),
+        tuple(image_digests),
+        tuple(Skipped(*row) for row in skipped),
+        *(file.get_tensor(name) for name in ("measures", "offsets", "checks")),
+    )
+
+
+def _is_whole(facts: Facts, images: list[int]) -> bool:
+    k = len(facts.names)
+    return (
+        (len(facts.identities), len(facts.image_digests), facts.checks.shape) == (k, k, (k,))
+        and facts.measures.shape == (k, len(MEASURES))
+        and facts.offsets.shape == (k + 1,)
+        and images == [facts.offsets[-1]]
+        and facts.offsets[0] == 0
+        and bool((facts.offsets[1:] > facts.offsets[:-1]).all())
+    )

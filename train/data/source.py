@@ -1,0 +1,70 @@
+"""Where the photos lie and whom they show: a folder with one folder per person (ImageFolder, LFW), or a CSV file."""
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from ..evaluation.protocols.files import read_text
+from ..evaluation.protocols.folders import read_identities
+from ..evaluation.protocols.protocol import Photo
+from .errors import DataError
+
+COLUMNS = ("image", "identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Photos by identity."""
+
+    folder: Path  # absolute; the photos' names start from it
+    photos: tuple[Photo, ...]  # each file once, in the order of its name
+
+
+def read_source(given: Path, images: Path | None = None) -> Source:
+    """Read a folder `DIR/<identity>/<photo>`, or a CSV of image,identity.
+
+    Paths in the CSV start from `images`, or else from its own folder. Hidden files are passed over. Raises
+    ProtocolError where a folder's layout leaves open who a person is, DataError where the CSV does not say it.
+    """
+    if given.is_file():
+        return _read_csv(given, given.parent if images is None else images)
+    return Source(given.resolve(), read_identities(given).photos)
+
+
+def _read_csv(file: Path, folder: Path) -> Source:
+    try:
+        people = _people(file, os.path.abspath(folder))  # noqa: PTH100 - a folder behind a link keeps its name
+    except csv.Error as error:
+        raise DataError(f"{file}: is no CSV file: {error}") from error
+    if len(set(people.values())) < 2:  # noqa: PLR2004 - telling people apart takes two
+        raise DataError(f"{file}: two persons are needed, and it names {len(set(people.values()))}")
+    photos = tuple(Photo(folder / name, name, identity) for name, identity in sorted(people.items()))
+    return Source(folder.resolve(), photos)
+
+
+def _people(file: Path, folder: str) -> dict[str, str]:
+    people: dict[str, str] = {}
+    for line, image, identity in _rows(file):
+        name = os.path.relpath(os.path.join(folder, image), folder)  # noqa: PTH118 - of a name, not yet a path
+        if people.setdefault(name, identity) != identity:
+            raise DataError(
+                f"{file}, line {line}: gives {image} to {identity}, an earlier line to {people[name]}; "
+                "correct the one that is wrong"
+            )
+    return people
+
+
+def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Line number, image, identity."""
+    reader = csv.reader(StringIO(read_text(file), newline=""))
+    header = [name.strip() for name in next(reader, [])]
+    if sorted(header) != sorted(COLUMNS):
+        raise DataError(f"{file}, line 1: should name the columns {','.join(COLUMNS)}, not {','.join(header)[:80]!r}")
+    for fields in filter(None, reader):
+        values = dict(zip(header, (field.strip() for field in fields), strict=False))
+        if len(fields) != len(header) or not all(values.values()):
+            raise DataError(f"{file}, line {reader.line_num}: should name one image and one identity")
+        yield reader.line_num, values["image"], values["identity"]

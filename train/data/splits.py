@@ -1,0 +1,138 @@
+"""Who is learnt from and who is held out: people, never photos, and the same ones whatever the order of the photos."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..evaluation.protocols.protocol import Indices
+from .errors import DataError
+from .names import same_name, shown
+from .prepared import PreparedData
+
+MIN_PEOPLE = 2  # on either side: telling people apart takes two
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Positions among the chips."""
+
+    train: Indices  # (n,)
+    validation: Indices  # (m,) of other people; of a separate folder where there is one
+    left_out: tuple[str, ...]  # people with too few images for either side, in the order of names
+    contradictory: Indices  # (k,) left out of both sides: the very same image lies with people of either
+
+
+def split_people(data: PreparedData, held_out: float, min_images: int, seed: int) -> Split:
+    """Hold out a share of the people who have at least `min_images` chips.
+
+    Who is held out follows from the seed and the person's name alone, in whichever way it is written; with more people,
+    few change sides. Raises DataError where fewer than two people are on a side.
+    """
+    people = _people_of(data, min_images)
+    drawn = sorted({same_name(name) for name in people}, key=lambda name: _draw(seed, name))
+    first = set(drawn[: round(held_out * len(drawn))])
+    held = {name for name in people if same_name(name) in first}
+    sides = _chips_of(data, people - held), _chips_of(data, held)
+    contradictory = _in_both(data, *sides)
+    train, validation = (np.setdiff1d(side, contradictory) for side in sides)
+    n_on_sides = [len({data.identities[k] for k in side}) for side in (train, validation)]
+    if min(n_on_sides) < MIN_PEOPLE:
+        raise DataError(f"{data.folder}: {_too_few(len(people), n_on_sides, held_out)}")
+    return Split(train, validation, _left_out(data, min_images), contradictory)
+
+
+def other_people(train: PreparedData, validation: PreparedData, min_images: int) -> Split:
+    """Take the people of a separate folder for validation; `validation` are positions among its chips.
+
+    Raises DataError where the two share people, by name, or images, where they were prepared differently, and where
+    either has fewer than two people of `min_images` chips.
+    """
+    _require_same_cut(train, validation)
+    _require_nobody_shared(train, validation)
+    _require_no_image_shared(train, validation)
+    return Split(
+        train=_chips_of(train, _people_of(train, min_images)),
+        validation=_chips_of(validation, _people_of(validation, min_images)),
+        left_out=_left_out(train, min_images),
+        contradictory=np.empty(0, np.int32),
+    )
+
+
+def _require_same_cut(train: PreparedData, validation: PreparedData) -> None:
+    if (train.alignment, train.face) != (validation.alignment, validation.face):
+        raise DataError(
+            f"{validation.folder}: was prepared with another --model or --face than {train.folder}; prepare both alike"
+        )
+
+
+def _require_nobody_shared(train: PreparedData, validation: PreparedData) -> None:
+    ours = {same_name(name) for name in train.identities}
+    both = sorted({name for name in validation.identities if same_name(name) in ours})
+    if both:
+        raise DataError(
+            f"{validation.folder}: {_listed(both)} are in {train.folder} too, and must be on one side alone; prepare "
+            f"the photos to learn from with --exclude {validation.folder}"
+        )
+
+
+def _require_no_image_shared(train: PreparedData, validation: PreparedData) -> None:
+    images = set(train.image_digests)
+    shared = [name for name, image in zip(validation.names, validation.image_digests, strict=True) if image in images]
+    if shared:
+        raise DataError(
+            f"{validation.folder}: {_listed(shared)} are images of {train.folder} too, under other names of people; "
+            f"prepare the photos to learn from with --exclude {validation.folder}"
+        )
+
+
+def _people_of(data: PreparedData, min_images: int) -> set[str]:
+    """Those with chips enough. Raises DataError where they are fewer than two."""
+    people = {name for name, n in Counter(data.identities).items() if n >= min_images}
+    if len(people) < MIN_PEOPLE:
+        raise DataError(
+            f"{data.folder}: {len(people)} people have {min_images} chips or more, and two are needed; prepare photos "
+            "of more people, or lower data.min_images"
+        )
+    return people
+
+
+def _left_out(data: PreparedData, min_images: int) -> tuple[str, ...]:
+    return tuple(sorted(name for name, n in Counter(data.identities).items() if n < min_images))
+
+
+def _draw(seed: int, identity: str) -> bytes:
+    return hashlib.sha256(f"{seed} {identity}".encode("utf-8", "surrogateescape")).digest()
+
+
+def _chips_of(data: PreparedData, people: Collection[str]) -> Indices:
+    return np.array([k for k, identity in enumerate(data.identities) if identity in people], np.int32)
+
+
+def _in_both(data: PreparedData, one: Indices, other: Indices) -> Indices:
+    """Chips of either side whose image lies on the other side too."""
+    images = [{data.image_digests[k] for k in side} for side in (one, other)]
+    shared = images[0] & images[1]
+    return np.array([k for k in np.union1d(one, other) if data.image_digests[k] in shared], np.int32)
+
+
+def _too_few(n_people: int, n_on_sides: Sequence[int], held_out: float) -> str:
+    n_train, n_held_out = n_on_sides
+    least = MIN_PEOPLE / n_people
+    advice = (
+        f"set data.held_out between {least:.2g} and {1 - least:.2g}"
+        if n_people >= 2 * MIN_PEOPLE
+        else "prepare photos of more people, or lower data.min_images"
+    )
+    return (
+        f"of {n_people} people, data.held_out={held_out:g} holds out {n_held_out} and leaves {n_train} to learn from; "
+        f"two are needed on either side: {advice}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else ""
+    return ", ".join(map(shown, names[:EXAMPLES])) + rest

@@ -1,0 +1,1 @@
+"""Is a run still learning, or have its embeddings collapsed?"""

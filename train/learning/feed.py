@@ -1,0 +1,130 @@
+"""What a step learns from. A batch depends on the seed and the step alone, so a run can go on anywhere.
+
+A feed of chips augments them anew each time; a feed of features, for a head that learns alone, draws from what the
+backbone made of them once.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embedder import Pixels
+
+from ..augmentation.augmenter import Augmenter
+from ..data.prepared import PreparedData
+from ..evaluation.protocols.protocol import Indices
+from ..sampling.people import PeopleSampler
+
+_AUGMENTATION = 2  # a stream of draws of its own beside the sampler's
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """n faces, and what is known of them."""
+
+    inputs: Tensor  # uint8 (n, 3, side, side), or float32 (n, channels, 1, 1) of features
+    labels: Tensor  # int64 (n,)
+    teachers: dict[str, Tensor]  # by the teacher's name: (n, 128)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same there."""
+        teachers = {name: vectors.to(device) for name, vectors in self.teachers.items()}
+        return Batch(self.inputs.to(device), self.labels.to(device), teachers)
+
+
+class Feed(Protocol):
+    """Batches by step."""
+
+    def batch(self, step: int) -> Batch:
+        """Make the batch of a step, counted from 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Which faces are learnt from."""
+
+    data: PreparedData
+    positions: Indices  # (n,) among the data's chips
+    labels: Indices  # (n,) identity of each, counted from 0
+    teachers: dict[str, np.ndarray]  # by the teacher's name: float32 (n, 128)
+
+    def batch(self, chosen: Indices, inputs: Tensor) -> Batch:
+        """Join inputs with what is known of the chosen faces, (k,) of the n."""
+        teachers = {name: torch.from_numpy(vectors[chosen]) for name, vectors in self.teachers.items()}
+        return Batch(inputs, torch.from_numpy(self.labels[chosen].astype(np.int64)), teachers)
+
+
+class ChipFeed:
+    """Augmented chips."""
+
+    def __init__(self, faces: Faces, sampler: PeopleSampler, augmenter: Augmenter, seed: int) -> None:
+        self._faces, self._sampler, self._augmenter = faces, sampler, augmenter
+        self._seed = seed
+
+    def batch(self, step: int) -> Batch:
+        """Make the batch of a step, counted from 0."""
+        chosen = self._sampler.batch(step)
+        chips = self._faces.data.chips(self._faces.positions[chosen])
+        generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
+        return self._faces.batch(chosen, self._augmenter(chips, generator))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What a trunk that does not learn makes of each face."""
+
+    upright: Tensor  # float32 (n, channels)
+    mirrored: Tensor  # (n, channels) of the mirror images; the same as `upright` where these are never drawn
+    probability: float  # with which the mirror image is drawn
+
+
+class FeatureFeed:
+    """Features in place of chips, for a head that learns alone."""
+
+    def __init__(self, faces: Faces, sampler: PeopleSampler, features: Features, seed: int) -> None:
+        self._faces, self._sampler, self._features = faces, sampler, features
+        self._seed = seed
+
+    def batch(self, step: int) -> Batch:
+        """Make the batch of a step, counted from 0."""
+        chosen = self._sampler.batch(step)
+        generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
+        is_mirrored = torch.from_numpy(generator.random(len(chosen)) < self._features.probability)[:, None]
+        drawn = torch.where(is_mirrored, self._features.mirrored[chosen], self._features.upright[chosen])
+        return self._faces.batch(chosen, drawn[:, :, None, None])
+
+
+class Ahead:
+    """Another feed whose next batch is made while this one is learnt from."""
+
+    def __init__(self, feed: Feed, pool: ThreadPoolExecutor) -> None:
+        self._feed, self._pool = feed, pool
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step, and begin with the next one's."""
+        ready = self._next if self._next is not None and self._next[0] == step else None
+        batch = self._feed.batch(step) if ready is None else ready[1].result()
+        self._next = step + 1, self._pool.submit(self._feed.batch, step + 1)
+        return batch
+
+
+@contextmanager
+def ahead(feed: Feed) -> Iterator[Feed]:
+    """Make batches ahead, in a thread that ends with the block."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield Ahead(feed, pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def mirrored(chips: Pixels) -> Pixels:
+    """Left and right exchanged, of chips (n, height, width, 3)."""
+    return np.ascontiguousarray(chips[:, :, ::-1])

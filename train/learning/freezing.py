@@ -1,0 +1,80 @@
+"""Which stages of a network learn, and how fast each."""
+
+from collections.abc import Iterator, Mapping
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from embedder import EmbeddingNet
+
+from ..errors import TrainingError
+from ..runfile.run import Network
+from ..runfile.run import Optimizer as OptimizerSettings
+from .learner import Learner
+
+BACKBONE = "backbone"  # every stage but the head
+HEAD = "head"
+
+
+def frozen_stages(network: EmbeddingNet, settings: Network) -> frozenset[str]:
+    """Names of the stages that do not learn. Raises TrainingError for a name that the network does not have."""
+    stages = list(network.stages())
+    named = {*settings.frozen, *settings.rates}
+    unknown = sorted(named - {*stages, BACKBONE})
+    if unknown:
+        raise TrainingError(
+            f"network.frozen and network.rates: there is no stage {unknown[0]}; there are {_told(stages)}"
+        )
+    frozen = {name for name in stages if name in settings.frozen or _is_in_backbone(name, settings.frozen)}
+    if frozen == set(stages):
+        raise TrainingError("network.frozen names every stage, so nothing is left to learn; leave head out")
+    return frozenset(frozen)
+
+
+def freeze(network: EmbeddingNet, frozen: frozenset[str]) -> None:
+    """Let stages neither learn nor move their statistics."""
+    for name, stage in network.stages().items():
+        stage.requires_grad_(name not in frozen)
+
+
+def set_training(network: EmbeddingNet, frozen: frozenset[str]) -> None:
+    """Switch to training, but for the stages that are frozen."""
+    network.train()
+    for name, stage in network.stages().items():
+        stage.train(name not in frozen)
+
+
+def build_optimizer(learner: Learner, network: Network, settings: OptimizerSettings) -> Optimizer:
+    """Build it, with a group for every stage, `factor` in it; weights alone decay, not shifts and scales."""
+    groups = list(_groups(learner, network.rates, settings))
+    if settings.kind == "sgd":
+        return SGD(groups, settings.rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
+    return AdamW(groups, settings.rate)
+
+
+def _groups(learner: Learner, rates: Mapping[str, float], settings: OptimizerSettings) -> Iterator[dict[str, object]]:
+    modules = {name: (stage, _rate(name, rates)) for name, stage in learner.network.stages().items()}
+    modules["losses"] = learner.losses, settings.classifier_factor
+    for module, factor in modules.values():
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        for is_weight, decay in ((True, settings.weight_decay), (False, 0.0)):
+            group = [parameter for parameter in learning if (parameter.ndim > 1) == is_weight]
+            if group:
+                yield {"params": group, "factor": factor, "weight_decay": decay}
+
+
+def _rate(name: str, rates: Mapping[str, float]) -> float:
+    return rates.get(name, rates.get(BACKBONE, 1.0) if name != HEAD else 1.0)
+
+
+def _is_in_backbone(name: str, frozen: tuple[str, ...]) -> bool:
+    return name != HEAD and BACKBONE in frozen
+
+
+def _told(stages: list[str]) -> str:
+    return ", ".join([*stages, f"and {BACKBONE} for all but the head"])
+
+
+def parameters_of(module: nn.Module) -> list[nn.Parameter]:
+    """Those that learn."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -1,0 +1,203 @@
+"""The loop: one step after the other until the run's length is done, nothing is gained, or it has collapsed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from embedder import EmbeddingNet
+
+from ..guard.guard import Guard
+from ..guard.health import health_of
+from ..runfile.run import RunFile
+from ..telling.record import StepRecord, ValidationRecord
+from .checkpoint import State
+from .feed import Batch, Feed, ahead
+from .freezing import set_training
+from .learner import Learnt
+from .pull import Pull
+from .schedule import Clock, Length, factor
+from .tensors_file import write_tensors
+from .validation import Look
+
+T = TypeVar("T")
+
+NOT_LOOKED = Look(eer=1.0, fnmr=None, n_genuine=0, n_impostor=0)  # of a process that hears it from the first
+
+
+class Told(Protocol):
+    """Whoever takes note of what happens."""
+
+    def step(self, now: StepRecord) -> None:
+        """Take note of a step."""
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Take note of a look at people held out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """All that a loop works with."""
+
+    run: RunFile
+    state: State
+    feed: Feed
+    look: Callable[[EmbeddingNet], Look]  # at people held out
+    pull: Pull
+    guard: Guard
+    frozen: frozenset[str]
+    accelerator: Accelerator
+    checkpoint: Path
+    best: Path
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How far the run is, and the best that was seen."""
+
+    step: int = 0  # steps that are done
+    seconds: float = 0.0
+    best_eer: float | None = None
+    best_step: int = 0
+    looks_since_best: int = 0
+    looked_at: int | None = None  # the step after which people held out were looked at last
+
+    def after(self, found: Look, *, is_best: bool) -> "Counters":
+        """Count one look more."""
+        if is_best:
+            return replace(self, best_eer=found.eer, best_step=self.step, looks_since_best=0, looked_at=self.step)
+        return replace(self, looks_since_best=self.looks_since_best + 1, looked_at=self.step)
+
+
+class Loop:
+    """Runs a course to its end; what changes meanwhile is in here, and in the course's state and guard."""
+
+    def __init__(self, course: Course, told: Told, counters: Counters) -> None:
+        self._course, self._told, self.counters = course, told, counters
+        self._length = Length.of(course.run.loop)
+        self._since = course.clock() - counters.seconds
+        self._rated = counters
+        self._module, self._optimizer = course.accelerator.prepare(course.state.learner, course.state.optimizer)
+
+    def run(self) -> Counters:
+        """Go on until it is over. Raises Collapsed, and TrainingError where a checkpoint cannot be written."""
+        if self.counters.step == 0:
+            self._begin()
+        set_training(self._course.state.learner.network, self._course.frozen)
+        with ahead(self._course.feed) as feed:
+            while not self._is_over():
+                self._step(feed.batch(self.counters.step))
+                self._regularly()
+        if self.counters.looked_at != self.counters.step:
+            self._look()
+        self._save()
+        return self.counters
+
+    def _begin(self) -> None:
+        """Look at what the run starts from, where that is a trained network; see that a checkpoint can be written."""
+        if self._course.run.network.start is not None:
+            self._look()
+        self._save()
+
+    def _is_over(self) -> bool:
+        patience = self._course.run.validation.patience
+        is_tired = patience is not None and self.counters.looks_since_best >= patience
+        return is_tired or self._share() >= 1
+
+    def _share(self) -> float:
+        """How much of the run lies behind; by the first process's clock, so that all agree."""
+        return self._agreed(self._length.share(self.counters.step, self._seconds()))
+
+    def _step(self, batch: Batch) -> None:
+        course, step = self._course, self.counters.step
+        rate = course.run.optimizer.rate * factor(course.run.schedule, self._share())
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        learnt: Learnt = self._module(batch.to(course.accelerator.device), step)
+        self._optimizer.zero_grad()
+        course.accelerator.backward(learnt.loss.total)
+        norm = course.accelerator.clip_grad_norm_(self._module.parameters(), course.run.loop.clip)
+        self._optimizer.step()
+        course.pull.step(rate)
+        course.state.average.update()
+        self.counters = replace(self.counters, step=step + 1, seconds=self._seconds())
+        if step % course.run.guard.every == 0:
+            self._check(batch, learnt, rate, float(norm))
+
+    def _check(self, batch: Batch, learnt: Learnt, rate: float, norm: float) -> None:
+        """Measure how the embeddings are, tell it, and stop where they have collapsed."""
+        health = health_of(learnt.embeddings.detach().cpu(), batch.labels.cpu())
+        self._told.step(
+            StepRecord(
+                step=self.counters.step,
+                seconds=self.counters.seconds,
+                rate_faces_s=self._rate(len(batch.labels)),
+                loss=float(learnt.loss.total.detach()),
+                parts=learnt.loss.parts,
+                learning_rate=rate,
+                gradient_norm=norm,
+                active_share=learnt.loss.active_share,
+                positive_distance=health.positive_distance,
+                negative_distance=health.negative_distance,
+                effective_rank=health.effective_rank,
+                least_variance=health.least_variance,
+            )
+        )
+        self._course.guard.look(self.counters.step, health, learnt.loss)
+
+    def _regularly(self) -> None:
+        run, step = self._course.run, self.counters.step
+        if step % run.validation.every == 0:
+            self._look()
+            set_training(self._course.state.learner.network, self._course.frozen)
+        if step % run.loop.checkpoint_every == 0:
+            self._save()
+
+    def _look(self) -> None:
+        """Look at people held out, in the first process; the others hear of it, so that all stop together."""
+        course = self._course
+        is_first = course.accelerator.is_main_process
+        found = self._agreed(course.look(course.state.average.network) if is_first else NOT_LOOKED)
+        is_best = self.counters.best_eer is None or found.eer < self.counters.best_eer
+        self.counters = self.counters.after(found, is_best=is_best)
+        self._told.validation(
+            ValidationRecord(
+                step=self.counters.step,
+                seconds=self.counters.seconds,
+                eer=found.eer,
+                fnmr_at_1_percent=found.fnmr,
+                n_genuine=found.n_genuine,
+                n_impostor=found.n_impostor,
+                is_best=is_best,
+            )
+        )
+        if is_best and course.run.validation.keep == "best" and course.accelerator.is_main_process:
+            write_tensors(course.best, course.state.average.network.state_dict(), facts="")
+
+    def _save(self) -> None:
+        if self._course.accelerator.is_main_process:
+            facts = json.dumps({"counters": asdict(self.counters), "guard": self._course.guard.to_dict()})
+            self._course.state.save(self._course.checkpoint, facts)
+
+    def _rate(self, n_faces: int) -> float:
+        """Faces a second of all processes, since this was last asked."""
+        before, self._rated = self._rated, self.counters
+        n_steps, seconds = self.counters.step - before.step, self.counters.seconds - before.seconds
+        n_processes: int = self._course.accelerator.num_processes
+        return n_steps * n_faces * n_processes / max(seconds, 1e-9)
+
+    def _seconds(self) -> float:
+        return self._course.clock() - self._since
+
+    def _agreed(self, value: T) -> T:
+        """What the first process found, in all of them."""
+        if self._course.accelerator.num_processes == 1:
+            return value
+        shared = [value]
+        broadcast_object_list(shared)
+        return shared[0]

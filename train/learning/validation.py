@@ -1,0 +1,87 @@
+"""How well a network tells apart people whom it does not learn from: its equal error rate, all against all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from embedder import Chips, EmbeddingNet
+
+from ..data.prepared import PreparedData
+from ..evaluation import metrics
+from ..evaluation.all_pairs import compare_all
+from ..evaluation.protocols.protocol import Indices
+
+BATCH = 64
+FMR = 1e-2  # of the second figure; strict enough to tell, loose enough for few people
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at one look."""
+
+    eer: float
+    fnmr: float | None  # where FMR is 1%; None on too few comparisons
+    n_genuine: int
+    n_impostor: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByChips:
+    """Embeds people whom the network does not learn from, and compares them all with each other."""
+
+    data: PreparedData
+    positions: Indices  # (n,) among the data's chips
+    labels: Indices  # (n,)
+    mirror: bool  # is an embedding the mean over a chip and its mirror image?
+
+    def __call__(self, network: EmbeddingNet) -> Look:
+        """Look at them. The network is left in eval mode."""
+        parts = [self.positions[start : start + BATCH] for start in range(0, len(self.positions), BATCH)]
+        found = [embedded(network, self.data.chips(part), mirror=self.mirror) for part in parts]
+        return judged(np.concatenate(found), self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByFeatures:
+    """The same where the head alone learns: what the trunk makes of them is known."""
+
+    features: tuple[
+        Tensor, ...
+    ]  # float32 (n, channels) each: of the chips, and of their mirror images where these count
+    labels: Indices  # (n,)
+
+    def __call__(self, network: EmbeddingNet) -> Look:
+        """Look at them. The network is left in eval mode."""
+        network.eval()
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            vectors = sum(network.head(each.to(device)[:, :, None, None]).cpu() for each in self.features)
+        return judged((vectors / len(self.features)).numpy(), self.labels)
+
+
+def judged(vectors: NDArray[np.float32], labels: Indices) -> Look:
+    """Compare all embeddings (n, 128) with each other."""
+    scores = compare_all(vectors, labels, seed=0)
+    genuine, impostor = scores.genuine.tally, scores.impostor.tally
+    is_carried = metrics.carries(impostor, FMR)
+    return Look(
+        eer=metrics.eer(genuine, impostor),
+        fnmr=1 - metrics.tar_at_fmr(genuine, impostor, FMR) if is_carried else None,
+        n_genuine=round(genuine.n),
+        n_impostor=round(impostor.n),
+    )
+
+
+def embedded(network: EmbeddingNet, chips: Chips, *, mirror: bool) -> NDArray[np.float32]:
+    """Embed chips (n, 150, 150, 3) as a bundle of this network would: (n, 128). The network is left in eval mode."""
+    device = next(network.parameters()).device
+    network.eval()
+    with torch.inference_mode():
+        pictures = torch.from_numpy(np.ascontiguousarray(chips)).to(device)
+        vectors = network(pictures)
+        if mirror:
+            vectors = (vectors + network(pictures.flip(2))) / 2
+    return vectors.cpu().numpy()  # type: ignore[no-any-return] # torch types it as Any

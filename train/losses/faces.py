@@ -1,0 +1,50 @@
+"""A batch as the losses see it, and what a term gives for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """n embeddings, and what is known of them."""
+
+    embeddings: Tensor  # float32 or float64 (n, 128)
+    labels: Tensor  # int64 (n,)
+    teachers: Mapping[str, Tensor]  # by the teacher's name: (n, 128), of the same faces
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparisons:
+    """Each face of a batch against references, the first n of which are the batch itself."""
+
+    embeddings: Tensor  # (n, 128)
+    labels: Tensor  # (n,)
+    references: Tensor  # (m, 128), m >= n
+    reference_labels: Tensor  # (m,)
+
+    @classmethod
+    def within(cls, faces: Faces) -> "Comparisons":
+        """Compare a batch with itself alone."""
+        return cls(faces.embeddings, faces.labels, faces.embeddings, faces.labels)
+
+    def positives(self) -> Tensor:
+        """Tell which references are of the same identity; a face is no positive of itself: bool (n, m)."""
+        return self._same().fill_diagonal_(fill_value=False)
+
+    def negatives(self) -> Tensor:
+        """Tell which references are of another identity: bool (n, m)."""
+        return ~self._same()
+
+    def _same(self) -> Tensor:
+        return self.labels[:, None] == self.reference_labels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermValue:
+    """What one term gives for a batch, before it is weighted."""
+
+    loss: Tensor  # scalar
+    active_share: float | None = None  # of what it compares; None: it compares nothing
+    share_of_plateau: float | None = None  # loss over what it is when all embeddings are one point; None: no such value

@@ -1,0 +1,108 @@
+"""Metric terms: a loss of pytorch-metric-learning over what a miner chose, by a distance, with a memory or without."""
+
+import math
+
+from pytorch_metric_learning.distances import CosineSimilarity
+from pytorch_metric_learning.losses import ContrastiveLoss, MultiSimilarityLoss, TripletMarginLoss
+from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer
+from torch import Tensor, nn
+
+from ..runfile import losses as runfile
+from .distance import euclidean
+from .faces import Comparisons, Faces, TermValue
+from .memory import Memory
+from .mining import EveryPair, EveryTriplet, Hardest, Indices, InformativePairs, Miner, SemiHard
+
+
+class MetricTerm(nn.Module):
+    """A loss over mined pairs or triplets; `plateau` is what it costs when all embeddings are one point, if known."""
+
+    def __init__(self, loss: nn.Module, miner: Miner, memory: Memory | None, *, plateau: float | None = None) -> None:
+        super().__init__()
+        self.loss, self.memory = loss, memory
+        self._miner, self._plateau = miner, plateau
+
+    def forward(self, faces: Faces, step: int) -> TermValue:
+        """Compare a batch with itself, and with the memory where there is one. Raises LossError."""
+        comparisons = Comparisons.within(faces) if self.memory is None else self.memory(faces, step)
+        chosen = self._miner(comparisons)
+        loss = self.loss(
+            comparisons.embeddings,
+            comparisons.labels,
+            chosen.indices,
+            comparisons.references,
+            comparisons.reference_labels,
+        )
+        return TermValue(loss, chosen.active_share, self._plateau and float(loss.detach()) / self._plateau)
+
+
+class SquaredContrastive(ContrastiveLoss):  # type: ignore[misc] # the library carries no types
+    """The library's, with the distance beyond a margin squared as in the paper: near the margin the pull fades.
+
+    Hadsell et al., "Dimensionality reduction by learning an invariant mapping", CVPR 2006, without the factor 1/2.
+    """
+
+    def get_per_pair_loss(self, pair_dists: Tensor, pos_or_neg: str) -> Tensor:
+        """Square what the library gives."""
+        return super().get_per_pair_loss(pair_dists, pos_or_neg).square()  # type: ignore[no-any-return]
+
+
+class FullMultiSimilarity(MultiSimilarityLoss):  # type: ignore[misc] # the library carries no types
+    """The library's, which gives 0 where the miner kept a single pair; the paper's formula counts it."""
+
+    def compute_loss(
+        self, embeddings: Tensor, _labels: Tensor, indices_tuple: Indices, ref_emb: Tensor, _ref_labels: Tensor
+    ) -> object:
+        """Weight the pairs."""
+        return self.loss_method(self.distance(embeddings, ref_emb), indices_tuple)
+
+
+def contrastive(term: runfile.Contrastive, *, unit_length: bool) -> MetricTerm:
+    """Make a contrastive term: the means over positive and over negative pairs that cost something, added."""
+    distance = euclidean(unit_length=unit_length)
+    loss = SquaredContrastive(
+        pos_margin=term.positive_margin,
+        neg_margin=term.negative_margin,
+        distance=distance,
+        reducer=AvgNonZeroReducer(),
+    )
+    miner = EveryPair(distance, term.positive_margin, term.negative_margin)
+    return MetricTerm(loss, miner, memory_of(term), plateau=term.negative_margin**2)
+
+
+def triplet(term: runfile.Triplet, *, unit_length: bool) -> MetricTerm:
+    """Make a triplet term. Margins are of Euclidean distances, not of squared ones.
+
+    Batch-hard is the mean over anchors; the others over the triplets that cost something. The soft loss is the mean of
+    log(1 + exp(d_ap - d_an)) over what is mined, without a margin; semi-hard mining keeps to the margin even then.
+    """
+    distance = euclidean(unit_length=unit_length)
+    margin = 0.0 if term.soft else term.margin
+    miners: dict[str, Miner] = {
+        "all": EveryTriplet(distance, margin),
+        "hard": Hardest(distance, margin),
+        "semi-hard": SemiHard(distance, term.margin),
+    }
+    loss = TripletMarginLoss(
+        margin=margin,
+        smooth_loss=term.soft,
+        distance=distance,
+        reducer=MeanReducer() if term.miner == "hard" else AvgNonZeroReducer(),
+    )
+    cost = math.log(2) if term.soft else term.margin
+    has_plateau = cost > 0 and term.miner != "semi-hard"  # in one point no negative is farther: none is mined
+    return MetricTerm(loss, miners[term.miner], memory_of(term), plateau=cost if has_plateau else None)
+
+
+def multi_similarity(term: runfile.MultiSimilarity) -> MetricTerm:
+    """Make a multi-similarity term, of cosines whatever the length of embeddings; the mean over anchors."""
+    similarity = CosineSimilarity()
+    loss = FullMultiSimilarity(
+        alpha=term.alpha, beta=term.beta, base=term.base, distance=similarity, reducer=MeanReducer()
+    )
+    return MetricTerm(loss, InformativePairs(similarity, term.epsilon), memory_of(term))
+
+
+def memory_of(term: runfile.Mined) -> Memory | None:
+    """Make the memory that a term asks for."""
+    return Memory(term.memory, term.memory_after_steps) if term.memory else None

@@ -1,0 +1,121 @@
+"""All that a loop works with, put together from a run file; what cannot work is refused here, before hours go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import torch
+from accelerate import Accelerator
+
+from embedder import EmbeddingNet
+
+from ..augmentation.augmenter import Augmenter
+from ..evaluation.progress import Progress, no_progress, progress_line
+from ..guard.guard import Guard
+from ..learning.averaging import Average
+from ..learning.checkpoint import State
+from ..learning.feed import ChipFeed, Faces, FeatureFeed, Feed
+from ..learning.freezing import HEAD, build_optimizer, freeze, frozen_stages
+from ..learning.learner import Learner
+from ..learning.loop import Course
+from ..learning.pull import Pull, Weights, weights_of
+from ..learning.validation import ByChips, ByFeatures, Look
+from ..losses.build import build_losses
+from ..runfile.augmentation import Mirror
+from ..runfile.run import RunFile
+from ..sampling.people import PeopleSampler
+from .folder import RunFolder
+from .network import Built, build
+from .passes import features_of, taught, teachers_of
+from .people import People, people_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembled:
+    """A course, and what its end will need."""
+
+    course: Course
+    built: Built
+    people: People
+    start: Weights  # of the network, before it learns
+
+
+def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assembled:
+    """Put it together. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
+    people = people_of(run)
+    sampler = _sampler(run, people, accelerator)
+    torch.manual_seed(run.seed)
+    generator = torch.Generator().manual_seed(run.seed)
+    built = build(run.network, people.data.alignment, generator)
+    frozen = frozen_stages(built.network, run.network)
+    freeze(built.network, frozen)
+    head_alone = frozen == set(built.network.stages()) - {HEAD}
+    learner = _learner(run, built, people, generator, head_alone=head_alone).to(accelerator.device)
+    start = weights_of(built.network)
+    folder.require_room(sum(tensor.nbytes for tensor in start.values()))
+    progress: Progress = progress_line if accelerator.is_main_process else no_progress
+    course = Course(
+        run=run,
+        state=State(
+            learner,
+            build_optimizer(learner, run.network, run.optimizer),
+            Average(learner.network, run.loop.ema),
+        ),
+        feed=_feed(run, built, people, sampler, progress, head_alone=head_alone),
+        look=_look(built, people, progress, head_alone=head_alone),
+        pull=Pull(learner.network, start, run.optimizer.pull),
+        guard=Guard(run.guard),
+        frozen=frozen,
+        accelerator=accelerator,
+        checkpoint=folder.checkpoint,
+        best=folder.best,
+        clock=monotonic,
+    )
+    return Assembled(course, built, people, start)
+
+
+def _sampler(run: RunFile, people: People, accelerator: Accelerator) -> PeopleSampler:
+    return PeopleSampler(
+        people.labels,
+        run.sampling.people,
+        run.sampling.images,
+        run.seed,
+        process=accelerator.process_index,
+        n_processes=accelerator.num_processes,
+    )
+
+
+def _learner(run: RunFile, built: Built, people: People, generator: torch.Generator, *, head_alone: bool) -> Learner:
+    losses = build_losses(
+        run.losses,
+        n_identities=people.n_identities,
+        unit_length=built.architecture.unit_length,
+        generator=generator,
+    )
+    return Learner(built.network.to(memory_format=torch.channels_last), losses, head_alone=head_alone)
+
+
+def augmenter_of(run: RunFile, built: Built) -> Augmenter:
+    """What turns chips into what the network is shown."""
+    return Augmenter(run.augmentation, built.preprocessing.input_size_px, built.preprocessing.crop_px)
+
+
+def _feed(
+    run: RunFile, built: Built, people: People, sampler: PeopleSampler, progress: Progress, *, head_alone: bool
+) -> Feed:
+    teachers = {name: taught(name, people.data, people.positions, progress) for name in teachers_of(run.losses)}
+    faces = Faces(people.data, people.positions, people.labels, teachers)
+    if head_alone:
+        features = features_of(built.network, people.data, people.positions, run.augmentation.mirror, progress)
+        return FeatureFeed(faces, sampler, features, run.seed)
+    return ChipFeed(faces, sampler, augmenter_of(run, built), run.seed)
+
+
+def _look(built: Built, people: People, progress: Progress, *, head_alone: bool) -> Callable[[EmbeddingNet], Look]:
+    held_out, mirror = people.held_out, built.architecture.mirror
+    if not head_alone:
+        return ByChips(held_out.data, held_out.positions, held_out.labels, mirror)
+    features = features_of(
+        built.network, held_out.data, held_out.positions, Mirror(probability=float(mirror)), progress
+    )
+    return ByFeatures((features.upright, features.mirrored) if mirror else (features.upright,), held_out.labels)

@@ -1,0 +1,95 @@
+"""What becomes of the weights: a bundle, its points measured on people held out, and the report of an evaluation."""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from embedder import FaceChoice, ModelCard, Pixels, copy_bundle, load, write_bundle
+
+from ..data.prepared import PreparedData
+from ..evaluation.as_text import as_text
+from ..evaluation.bootstrap import Resampling
+from ..evaluation.calibration import Described
+from ..evaluation.compared import Compared, compare
+from ..evaluation.evaluation import Setting, evaluate
+from ..evaluation.progress import progress_line
+from ..evaluation.protocols.protocol import Photo, Protocol
+from ..evaluation.report.write import write_report
+from ..evaluation.scoring import scoring_of
+from ..runfile.run import RunFile
+from .folder import RunFolder
+from .held_out_photos import embedded_chips, protocol_of
+from .people import People
+from .points import calibrated
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """What was learnt, as it goes into a bundle."""
+
+    card: ModelCard  # not calibrated yet
+    content: bytes  # of the weights' file
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ended:
+    """A finished run."""
+
+    bundle: Path
+    text: str  # of the evaluation
+    notes: tuple[str, ...]  # what could not be measured, and why
+
+
+def end(folder: RunFolder, run: RunFile, weights: Weights, people: People) -> Ended:
+    """Write RUN/bundle, its points measured on people held out, and RUN/report. Raises BundleError, ReportError."""
+    uncalibrated = folder.path / "uncalibrated"
+    shutil.rmtree(uncalibrated, ignore_errors=True)  # of a run that was stopped here
+    write_bundle(uncalibrated, weights.card, weights.content)
+    compared, setting = _compared(uncalibrated, run, people)
+    described = Described(compared.protocol.name, run.bundle.trained_on)
+    found = calibrated(compared, setting, people, described, own=run.bundle.own_thresholds)
+    shutil.rmtree(folder.bundle, ignore_errors=True)
+    copy_bundle(uncalibrated, folder.bundle, found.card, found.neighbourhood)
+    shutil.rmtree(uncalibrated)
+    return Ended(folder.bundle, _report(folder, compared, run, people), found.notes)
+
+
+def _compared(bundle: Path, run: RunFile, people: People) -> tuple[Compared, Setting]:
+    held_out = people.held_out
+    setting = _setting(bundle, run, held_out.data.face)
+    protocol = protocol_of(held_out.data, held_out.positions, f"people held out of {held_out.data.folder.name}")
+    embedded = embedded_chips(held_out.data, held_out.positions, setting.embedder)
+    return compare(protocol, embedded, seed=setting.resampling.seed), setting
+
+
+def _setting(bundle: Path, run: RunFile, face: FaceChoice) -> Setting:
+    return Setting(load(bundle), face, resampling=Resampling(seed=run.seed), progress=progress_line)
+
+
+def _report(folder: RunFolder, compared: Compared, run: RunFile, people: People) -> str:
+    """Evaluate the bundle as `visavis evaluate` does, by the thresholds that its card has."""
+    setting = _setting(folder.bundle, run, compared.protocol.face)
+    card = setting.embedder.card
+    scoring = scoring_of(setting.embedder, compared.embedded, card.score_kind)
+    scored = compare(compared.protocol, compared.embedded, seed=setting.resampling.seed, scoring=scoring)
+    found = evaluate(scored, setting, None if card.operating_points else "best").found
+    write_report(
+        folder.report, found, partial(_chip, people.held_out.data, _places(compared.protocol, people)), _command()
+    )
+    return as_text(found)
+
+
+def _places(protocol: Protocol, people: People) -> dict[str, int]:
+    """Where each photo's chip lies."""
+    return {photo.name: int(k) for photo, k in zip(protocol.photos, people.held_out.positions, strict=True)}
+
+
+def _chip(data: PreparedData, places: dict[str, int], photo: Photo) -> Pixels:
+    pixels: Pixels = data.chips([places[photo.name]])[0]
+    return pixels
+
+
+def _command() -> str:
+    return "visavis " + " ".join(sys.argv[1:])

@@ -1,0 +1,97 @@
+"""The network that a run file asks for: built anew, from a bundle, or from a backbone's own file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from embedder import (
+    BUILT_IN,
+    CHIP_SIZE_PX,
+    Alignment,
+    Architecture,
+    Bundle,
+    EmbeddingNet,
+    Preprocessing,
+    build_network,
+    default_input_size_px,
+    new_network,
+    read_bundle,
+)
+
+from ..errors import TrainingError
+from ..runfile.reading import BUILT_IN as BUILT_IN_NAME
+from ..runfile.run import Network
+from .foreign_weights import load_foreign_weights
+
+# What a network that begins from scratch gets: channels of mean about 0 and spread about 1.
+MEAN, SCALE = (127.5, 127.5, 127.5), 64.0
+SCALE_OF_FOREIGN_WEIGHTS = 128.0  # facenet-pytorch's
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """A network with what its card says of it."""
+
+    network: EmbeddingNet
+    architecture: Architecture
+    preprocessing: Preprocessing
+    started_from: str | None  # digest of a bundle
+
+
+def bundle_named(name: str) -> Bundle:
+    """Read a bundle that a run file names. Raises BundleError."""
+    return read_bundle(BUILT_IN if name == BUILT_IN_NAME else Path(name))
+
+
+def build(settings: Network, alignment: Alignment, generator: torch.Generator) -> Built:
+    """Build it for chips that were cut so. Raises TrainingError and BundleError."""
+    built = _from_scratch(settings, generator) if settings.start is None else _from_bundle(settings, alignment)
+    if settings.weights is not None:
+        load_foreign_weights(built.network, settings)
+    return built
+
+
+def _from_scratch(settings: Network, generator: torch.Generator) -> Built:
+    backbone = settings.backbone or ""
+    preprocessing = Preprocessing(
+        input_size_px=settings.input_size_px or default_input_size_px(backbone),
+        crop_px=settings.crop_px or CHIP_SIZE_PX,
+        color_order="RGB",
+        mean=MEAN,
+        scale=SCALE if settings.weights is None else SCALE_OF_FOREIGN_WEIGHTS,
+    )
+    architecture = Architecture(
+        backbone=backbone,
+        embedding_size=128,
+        unit_length=settings.unit_length is not False,
+        mirror=bool(settings.mirror),
+    )
+    return Built(new_network(architecture, preprocessing, generator), architecture, preprocessing, None)
+
+
+def _from_bundle(settings: Network, alignment: Alignment) -> Built:
+    bundle = bundle_named(settings.start or BUILT_IN_NAME)
+    card = bundle.card
+    if settings.backbone not in (None, card.architecture.backbone):
+        raise TrainingError(
+            f"network.backbone is {settings.backbone}, and the bundle to start from has {card.architecture.backbone}; "
+            "leave it out"
+        )
+    if card.alignment != alignment:
+        raise TrainingError(
+            "the chips were cut for another model than the one to start from; prepare them with --model"
+        )
+    architecture = card.architecture.model_copy(update=_given(unit_length=settings.unit_length, mirror=settings.mirror))
+    preprocessing = card.preprocessing.model_copy(
+        update=_given(input_size_px=settings.input_size_px, crop_px=settings.crop_px)
+    )
+    changed = Bundle(
+        card.model_copy(update={"architecture": architecture, "preprocessing": preprocessing}), bundle.tensors
+    )
+    return Built(build_network(changed), architecture, preprocessing, card.digest)
+
+
+def _given(**asked: bool | int | None) -> dict[str, bool | int]:
+    """What the run file says; the rest stays as the bundle has it."""
+    return {name: value for name, value in asked.items() if value is not None}

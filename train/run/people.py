@@ -1,0 +1,56 @@
+"""Who learns and who is held out, as positions among prepared chips."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.prepared import PreparedData, open_prepared
+from ..data.splits import other_people, split_people
+from ..evaluation.protocols.protocol import Indices, identity_numbers
+from ..runfile.run import RunFile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """People whom a network does not learn from."""
+
+    data: PreparedData
+    positions: Indices  # (n,) among the data's chips
+    labels: Indices  # (n,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class People:
+    """Those who are learnt from, and those held out."""
+
+    data: PreparedData
+    positions: Indices  # (n,) of the chips that are learnt from
+    labels: Indices  # (n,) their identities, counted from 0
+    held_out: HeldOut
+    left_out: tuple[str, ...]  # identities of too few images
+
+    @property
+    def n_identities(self) -> int:
+        """How many people are learnt from."""
+        return int(self.labels.max()) + 1
+
+
+def people_of(run: RunFile) -> People:
+    """Open the data and divide the people. Raises DataError."""
+    data = open_prepared(run.data.train)
+    if run.data.validation is None:
+        split = split_people(data, run.data.held_out, run.data.min_images, run.seed)
+        held_out = _held_out(data, split.validation)
+    else:
+        others = open_prepared(run.data.validation)
+        split = other_people(data, others, run.data.min_images)
+        held_out = _held_out(others, split.validation)
+    return People(data, split.train, _labels(data, split.train), held_out, split.left_out)
+
+
+def _held_out(data: PreparedData, positions: Indices) -> HeldOut:
+    return HeldOut(data, positions, _labels(data, positions))
+
+
+def _labels(data: PreparedData, positions: Indices) -> Indices:
+    return identity_numbers([data.identities[k] for k in np.asarray(positions)])

@@ -1,0 +1,71 @@
+"""A run's weights with their card: what they are, where they come from, and how they were learnt."""
+
+from hashlib import sha256
+
+from embedder import EmbeddingNet, Provenance, TrainingRecord, new_card, serialize_tensors, tensors_of
+
+from ..learning.loop import Counters
+from ..runfile.losses import LossTerm
+from ..runfile.reading import to_json
+from ..runfile.run import RunFile
+from .assembling import Assembled
+from .ending import Weights
+from .environment import versions
+
+LIMITS = (
+    "does not tell a live face from a photo of a photo",
+    "how well it does on people and photos of another kind than it was trained and measured on is not known",
+)
+
+
+def weights_with_card(run: RunFile, assembled: Assembled, network: EmbeddingNet, counters: Counters) -> Weights:
+    """Return the bytes of the weights, and an uncalibrated card that says all that is known of them."""
+    content = serialize_tensors(tensors_of(network))
+    card = new_card(
+        name=run.bundle.name,
+        summary=run.bundle.summary or f"{assembled.built.architecture.backbone}, learnt by {_losses(run)}",
+        limits=LIMITS,
+        architecture=assembled.built.architecture,
+        preprocessing=assembled.built.preprocessing,
+        alignment=assembled.people.data.alignment,
+        provenance=Provenance(
+            license=run.bundle.license,
+            source="learnt by visavis train",
+            source_sha256=None,
+            trained_on=run.bundle.trained_on,
+            stored_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        ),
+        weights=content,
+        training=_training(run, assembled, counters),
+    )
+    return Weights(card, content)
+
+
+def _training(run: RunFile, assembled: Assembled, counters: Counters) -> TrainingRecord:
+    people = assembled.people
+    held_out = people.held_out
+    return TrainingRecord(
+        data_digest=people.data.digest,
+        validation_digest=held_out.data.digest,
+        n_identities=people.n_identities,
+        n_images=len(people.positions),
+        n_validation_identities=len(set(held_out.labels.tolist())),
+        n_validation_images=len(held_out.positions),
+        run_sha256="sha256:" + sha256(to_json(run).encode()).hexdigest(),
+        seed=run.seed,
+        steps=counters.step,
+        minutes=round(counters.seconds / 60, 1),
+        started_from=assembled.built.started_from,
+        losses=tuple(map(_in_words, run.losses)),
+        versions=versions(),
+    )
+
+
+def _losses(run: RunFile) -> str:
+    return " and ".join(dict.fromkeys(term.kind for term in run.losses))
+
+
+def _in_words(term: LossTerm) -> str:
+    """Name a term with all its numbers."""
+    facts = ", ".join(f"{key} {value}" for key, value in term.model_dump(exclude={"kind"}).items())
+    return f"{term.kind}: {facts}"

@@ -1,0 +1,81 @@
+"""One run, from its file to its end."""
+
+import json
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from accelerate import Accelerator
+from numpy.random import default_rng
+
+from embedder import EmbeddingNet
+
+from ..augmentation.sheet import sheet
+from ..learning.loop import Counters, Course, Loop, Told
+from ..learning.precision import build_accelerator, chosen_precision
+from ..learning.pull import blend
+from ..learning.tensors_file import read_tensors
+from ..runfile.run import RunFile
+from .assembling import Assembled, assemble, augmenter_of
+from .ending import Ended, end
+from .environment import environment
+from .folder import RunFolder
+from .record import weights_with_card
+from .telling import silence, telling
+
+N_PICTURES = 64  # on the sheet of augmented chips
+
+
+def go(run: RunFile, out: Path, *, resume: bool) -> Ended | None:
+    """Run it in a folder, or go on with what is in there; None in all processes but the first.
+
+    Raises DataError, BundleError, LossError, SamplingError, TrainingError, Collapsed and ReportError.
+    """
+    folder = RunFolder(out)
+    accelerator = build_accelerator(run.loop)
+    if accelerator.is_main_process:
+        (folder.resume if resume else folder.begin)(run)
+    assembled = assemble(run, folder, accelerator)
+    if accelerator.is_main_process and not resume:
+        _note(run, folder, assembled, accelerator)
+    counters = _counters(assembled.course) if resume else Counters()
+    with _told(run, folder, assembled, counters.step if resume else None) as told:
+        counters = Loop(assembled.course, told, counters).run()
+    if not accelerator.is_main_process:
+        return None
+    network = _learnt(run, folder, assembled)
+    return end(folder, run, weights_with_card(run, assembled, network, counters), assembled.people)
+
+
+def _told(
+    run: RunFile, folder: RunFolder, assembled: Assembled, resumed_from: int | None
+) -> AbstractContextManager[Told]:
+    if not assembled.course.accelerator.is_main_process:
+        return silence()
+    return telling(folder.path, run.loop, assembled.course.state.learner.losses.names, resumed_from)
+
+
+def _note(run: RunFile, folder: RunFolder, assembled: Assembled, accelerator: Accelerator) -> None:
+    """Write what the run is computed with, and what the network will see."""
+    precision = chosen_precision(run.loop.precision)
+    folder.write(folder.environment, environment(precision, accelerator.num_processes).encode())
+    people = assembled.people
+    generator = default_rng(run.seed)
+    chosen = people.positions[generator.permutation(len(people.positions))[:N_PICTURES]]
+    augmenter = augmenter_of(run, assembled.built)
+    folder.write(folder.chips, sheet(augmenter(people.data.chips(chosen), generator)))
+
+
+def _counters(course: Course) -> Counters:
+    """Set the course to where it was stopped."""
+    facts = json.loads(course.state.load(course.checkpoint))
+    course.guard.load(facts["guard"])
+    return Counters(**facts["counters"])
+
+
+def _learnt(run: RunFile, folder: RunFolder, assembled: Assembled) -> EmbeddingNet:
+    """The network to keep: the best, or the last; part of the way back to its start, if so asked."""
+    network = assembled.course.state.average.network
+    if run.validation.keep == "best":
+        network.load_state_dict(read_tensors(folder.best).tensors)
+    blend(network, assembled.start, run.loop.blend)
+    return network.eval()

@@ -1,0 +1,54 @@
+"""What a run writes and shows while it goes on, and the picture of it all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..learning.loop import Told
+from ..runfile.run import Loop
+from ..telling.curves import curves
+from ..telling.live import live_progress, no_live_progress
+from ..telling.log import RunLog, read_steps, read_validations
+from ..telling.pace import Length
+from ..telling.record import StepRecord, ValidationRecord
+
+
+class All:
+    """Several who are told the same."""
+
+    def __init__(self, *told: Told) -> None:
+        self._told = told
+
+    def step(self, now: StepRecord) -> None:
+        """Tell each."""
+        for each in self._told:
+            each.step(now)
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Tell each."""
+        for each in self._told:
+            each.validation(found)
+
+
+@contextmanager
+def telling(folder: Path, loop: Loop, parts: tuple[str, ...], resumed_from: int | None) -> Iterator[Told]:
+    """Write tables and show progress; when it ends, however it ends, draw the curves of all that was written."""
+    with RunLog(folder, parts, resumed_from) as log, live_progress(Length.of(loop)) as live:
+        try:
+            yield All(log, live)
+        finally:
+            draw_curves(folder)
+
+
+@contextmanager
+def silence() -> Iterator[Told]:
+    """Tell nobody: of several processes, the first alone tells."""
+    with no_live_progress() as nobody:
+        yield nobody
+
+
+def draw_curves(folder: Path) -> None:
+    """Draw a run's tables beside them, as curves.png."""
+    picture = curves(read_steps(folder), read_validations(folder))
+    if picture is not None:
+        (folder / "curves.png").write_bytes(picture.png)

@@ -1,0 +1,1 @@
+"""What a run file may say, as pydantic models, and how it is read. The only owner of margins and learning rates."""

@@ -1,0 +1,132 @@
+"""A whole run file: what is learnt from, the network, the losses, the loop, and what comes of it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .augmentation import Augmentation
+from .losses import LossTerm
+from .part import Count, GivenPath, NotNegative, Positive, RunPart, Share
+
+
+class Data(RunPart):
+    """Where the chips lie, and who is held out. Folders are those that `visavis prepare` makes."""
+
+    train: GivenPath
+    validation: GivenPath | None = None  # other people's; None: some of `train` are held out
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of train's people
+    min_images: Count = 2  # people with fewer are left out
+
+
+class Network(RunPart):
+    """The network that learns, and what it starts from."""
+
+    backbone: str | None = None  # None: that of `start`
+    start: str | None = None  # "built-in" or the path of a bundle; None: from scratch
+    weights: GivenPath | None = None  # the backbone's, in a file of its own format (inception_resnet_v1 alone)
+    input_size_px: Annotated[int, Field(ge=32, le=300)] | None = None  # None: that of `start`, or the backbone's own
+    crop_px: Annotated[int, Field(ge=32, le=150)] | None = (
+        None  # the chip's middle that is seen; None: as `start`, or all
+    )
+    unit_length: bool | None = None  # None: that of `start`, or true
+    mirror: bool | None = (
+        None  # is the embedding the mean over a chip and its mirror image? None: that of `start`, or no
+    )
+    frozen: tuple[str, ...] = ()  # stages that do not learn; "backbone" is all but the head
+    rates: dict[str, NotNegative] = Field(
+        default_factory=dict
+    )  # stage -> factor on the learning rate (1 where it is not named)
+
+    @model_validator(mode="after")
+    def _something_is_built(self) -> Self:
+        if self.backbone is None and self.start is None:
+            raise ValueError("say network.backbone, or network.start for the weights of a bundle")
+        return self
+
+
+class Sampling(RunPart):
+    """A batch is so many people, and so many images of each."""
+
+    people: Annotated[int, Field(ge=2)] = 32
+    images: Annotated[int, Field(ge=2)] = 4
+
+
+class Optimizer(RunPart):
+    """SGD with momentum, or AdamW."""
+
+    kind: Literal["sgd", "adamw"] = "adamw"
+    rate: Positive = 1e-3
+    classifier_factor: Positive = 1.0  # on the rate, for the class weights of ArcFace and CosFace
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of SGD
+    weight_decay: NotNegative = 5e-4
+    pull: NotNegative = 0.0  # of the weights towards those at the start (L2-SP), in place of towards 0
+
+
+class Schedule(RunPart):
+    """How the learning rate rises and falls over the run."""
+
+    kind: Literal["cosine", "poly", "constant"] = "cosine"
+    power: Positive = 2.0  # of poly
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05  # share of the run
+    last: Share = 0.01  # of the full rate, at the end
+
+
+class Loop(RunPart):
+    """How long, how precise, and what is averaged."""
+
+    steps: Count | None = None  # the same run every time
+    minutes: Positive | None = None  # as many steps as fit: another number on another machine
+    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"  # auto: bf16 where the processor computes in it
+    clip: Positive = 5.0  # of the gradient's norm
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the weights, at each step; 0: none
+    checkpoint_every: Count = 200  # steps
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the learnt weights with those at the start; 1: none of these
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("say loop.steps or loop.minutes, one of the two")
+        return self
+
+
+class Validation(RunPart):
+    """How often people held out are looked at, and when that ends the run."""
+
+    every: Count = 200  # steps
+    patience: Count | None = None  # looks without a lower error rate before the run stops; None: it never does
+    keep: Literal["best", "last"] = "last"  # which weights become the bundle
+
+
+class Guard(RunPart):
+    """When a run counts as collapsed. It is looked at every few steps."""
+
+    every: Count = 10  # steps
+    patience: Count = 5  # looks in a row that must find it collapsed
+    is_on: bool = True
+
+
+class BundleFacts(RunPart):
+    """What the card of the new bundle says that no program can know."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._\-]{0,63}$")]
+    license: Annotated[str, Field(min_length=1)]  # of the weights, given what they were trained on
+    trained_on: Annotated[str, Field(min_length=1)]  # whom the photos show, where they are from, in words
+    summary: str = ""
+    own_thresholds: bool = True  # fit them where there are people enough and their photos still lie in place
+
+
+class RunFile(RunPart):
+    """All of it. Paths are as the file gives them; `reading` has made them start from the right folder."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    data: Data
+    augmentation: Augmentation = Augmentation()
+    network: Network
+    losses: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
+    sampling: Sampling = Sampling()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    loop: Loop
+    validation: Validation = Validation()
+    guard: Guard = Guard()
+    bundle: BundleFacts

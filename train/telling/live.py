@@ -1,0 +1,143 @@
+"""What a person sees of a run: a bar on a terminal, a line twice a minute where stderr goes elsewhere.
+
+Nothing is written on stdout.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ..evaluation.words import rate
+from .pace import Length, Pace, duration
+from .record import StepRecord, ValidationRecord
+
+LINE_EVERY_S = 30
+REFRESH_EVERY_S = 0.5  # a bar that is drawn more often takes its time from the run
+BAR_WIDTH = 16
+
+
+class Live(Protocol):
+    """Whoever is told what happens."""
+
+    def step(self, now: StepRecord) -> None:
+        """Take note of a step; it may be every one."""
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Take note of a look at people held out."""
+
+    def say(self, text: str) -> None:
+        """Take note of anything else, in a line."""
+
+
+class Silent:
+    """Nobody: of several processes, all but the first."""
+
+    def step(self, now: StepRecord) -> None:
+        """Tell nobody."""
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Tell nobody."""
+
+    def say(self, text: str) -> None:
+        """Tell nobody."""
+
+
+class Lines:
+    """A line for the first step, one every 30 s of the run, and one for every look at people held out."""
+
+    def __init__(self, length: Length) -> None:
+        self._length, self._pace = length, Pace(length)
+        self._told_at_s: float | None = None
+
+    def step(self, now: StepRecord) -> None:
+        """Tell of it if the last line is long enough ago."""
+        left = self._pace.left_s(now)
+        if self._told_at_s is None or now.seconds - self._told_at_s >= LINE_EVERY_S:
+            self._told_at_s = now.seconds
+            self.say(f"{place(self._length, now)}, {duration(now.seconds)}: {facts(now, left)}")
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Tell of it."""
+        self.say(validated(found))
+
+    def say(self, text: str) -> None:
+        """Write a line on stderr."""
+        click.echo(text, err=True)
+
+
+class Bar:
+    """A bar that stays in its place, with lines above it."""
+
+    def __init__(self, length: Length, progress: Progress) -> None:
+        self._length, self._pace, self._progress = length, Pace(length), progress
+        self._task = progress.add_task("the first step", total=1.0, facts="")
+        self._eer: float | None = None
+        self._drawn_at_s = -REFRESH_EVERY_S
+
+    def step(self, now: StepRecord) -> None:
+        """Move the bar if it has stood long enough."""
+        left, share = self._pace.left_s(now), self._length.share(now)
+        if share < 1 and now.seconds - self._drawn_at_s < REFRESH_EVERY_S:
+            return
+        self._drawn_at_s = now.seconds
+        self._progress.update(
+            self._task,
+            completed=share,
+            description=place(self._length, now),
+            facts=facts(now, left, self._eer),
+            refresh=True,
+        )
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Tell of it above the bar, and keep the figure beside it."""
+        self._eer = found.eer
+        self.say(validated(found))
+
+    def say(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+
+LiveProgress = AbstractContextManager[Live]
+
+
+@contextmanager
+def no_live_progress() -> Iterator[Live]:
+    """Tell nobody."""
+    yield Silent()
+
+
+@contextmanager
+def live_progress(length: Length) -> Iterator[Live]:
+    """Tell of a run of this length on stderr, as fits what stderr is."""
+    console = Console(stderr=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield Lines(length)
+        return
+    columns = TextColumn("{task.description}"), BarColumn(BAR_WIDTH), TextColumn("{task.fields[facts]}")
+    with Progress(*columns, console=console, auto_refresh=False, redirect_stdout=False) as progress:
+        yield Bar(length, progress)
+
+
+def place(length: Length, now: StepRecord) -> str:
+    """Say which step it is."""
+    return f"step {now.step:,}" + (f" of {length.steps:,}" if length.steps else "")
+
+
+def facts(now: StepRecord, left_s: float | None, eer: float | None = None) -> str:
+    """Say what matters at a step, the most wanted first: a narrow terminal cuts the end off."""
+    told = [f"loss {now.loss:.4g}", f"{now.rate_faces_s:,.0f} faces/s"]
+    told += [f"{duration(left_s)} left"] if left_s is not None else []
+    told += [f"EER {rate(eer)}"] if eer is not None else []
+    return ", ".join(told)
+
+
+def validated(found: ValidationRecord) -> str:
+    """Say what a look at people held out has given."""
+    comparisons = f"{found.n_genuine:,} genuine and {found.n_impostor:,} impostor comparisons"
+    best = ", the lowest so far" if found.is_best else ""
+    return f"step {found.step:,}, people held out: EER {rate(found.eer)} of {comparisons}{best}"
