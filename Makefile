@@ -15,6 +15,9 @@ TORCH_INDEX ?=
 ARGS ?=
 DATA ?= $(or $(TEST_DATA),../shared/data)
 
+# Threads sleep while they wait for each other: what else the machine does then costs far less.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 VENV := .venv
 BIN := $(VENV)/bin
 FACES := examples/faces

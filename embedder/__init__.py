@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .image import Limits
     from .loading import load
     from .neighbourhood import Neighbourhoods, Places, features
-    from .network import EmbeddingNet, build_network, new_network, tensors_of
+    from .network import EmbeddingNet, build_network, fold, new_network, tensors_of
     from .pipeline import FaceEmbedder
     from .points import chosen_point
     from .quality import MEASURES
@@ -129,6 +129,7 @@ __all__ = [
     "copy_bundle",
     "default_input_size_px",
     "features",
+    "fold",
     "load",
     "new_card",
     "new_network",
@@ -155,7 +156,7 @@ _BUNDLE = (
     "sha256_of",
     "write_bundle",
 )
-_NETWORK = ("EmbeddingNet", "build_network", "new_network", "tensors_of")
+_NETWORK = ("EmbeddingNet", "build_network", "fold", "new_network", "tensors_of")
 _TYPES = (
     "Box",
     "CHIP_SIZE_PX",

@@ -1,5 +1,6 @@
 """The `visavis` command: one group whose subcommands are imported when they are called, so that --help is quick."""
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -88,5 +89,8 @@ def main() -> None:
 
     visavis does not tell a live face from a photo of a photo.
     """
+    # Threads that wait for each other by turning in circles slow a busy machine down, some jobs to a fifth; those that
+    # sleep cost a quiet one nothing. The library below reads this when torch is imported, which the subcommands do.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Pillow warns of huge pictures on stderr; ours are refused by a limit of our own, in words.
     filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")

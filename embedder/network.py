@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from .head import Head
 from .types import CHIP_SIZE_PX
 from .weights.bundle import Bundle
 from .weights.card import Architecture, Preprocessing
+
+M = TypeVar("M", bound=nn.Module)
 
 HEAD = "head"  # the stage after those of the backbone
 
@@ -94,7 +97,7 @@ def tensors_of(network: EmbeddingNet) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.detach().cpu().float().numpy().copy() for name, tensor in state.items()}
 
 
-def fold(network: nn.Module) -> nn.Module:
+def fold(network: M) -> M:
     """Fold affine layers and normalisations into their convolutions, in place: the same function in fewer steps.
 
     The network must be in eval mode.

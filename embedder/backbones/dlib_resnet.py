@@ -65,9 +65,9 @@ class Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, below, h, w) to (n, channels, h', w')."""
-        branch = self.second(F.relu(self.first(maps)))
+        branch = self.second(F.relu(self.first(maps), inplace=True))
         shortcut = F.avg_pool2d(maps, 2) if self.halves else maps
-        return F.relu(add_padded(branch, shortcut))
+        return F.relu(add_padded(branch, shortcut), inplace=True)
 
 
 def add_padded(a: Tensor, b: Tensor) -> Tensor:
@@ -107,5 +107,5 @@ class DlibResNet(Backbone):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map (n, 3, 150, 150), normalised, to (n, 256, 1, 1)."""
-        maps = F.max_pool2d(F.relu(self.stem(pictures)), 3, 2)  # (n, 32, 35, 35)
+        maps = F.max_pool2d(F.relu(self.stem(pictures), inplace=True), 3, 2)  # (n, 32, 35, 35)
         return F.adaptive_avg_pool2d(self.blocks(maps), 1)

@@ -37,7 +37,8 @@ class Residual(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, below, h, w) to (n, channels, h', w')."""
-        return F.relu(self.second(F.relu(self.first(maps))) + self.shortcut(maps))
+        branch = self.second(F.relu(self.first(maps), inplace=True))
+        return F.relu(branch + self.shortcut(maps), inplace=True)
 
 
 class Small(Backbone):

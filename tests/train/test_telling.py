@@ -160,9 +160,9 @@ def test_the_time_left_of_so_many_steps_follows_from_those_done_since_the_run_go
 def test_the_time_left_of_so_many_minutes_is_known_at_once() -> None:
     length = Length.of(Loop(minutes=20))
     assert Pace(length).left_s(at(100)) == 1000
-    assert length.share(at(300)) == 0.5
-    assert length.share(at(900)) == 1
-    assert Length.of(Loop(steps=400)).share(at(100)) == 0.25
+    assert length.share(300, 600.0) == 0.5
+    assert length.share(900, 1800.0) == 1
+    assert Length.of(Loop(steps=400)).share(100, 0.0) == 0.25
 
 
 WORK = """

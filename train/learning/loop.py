@@ -14,13 +14,14 @@ from embedder import EmbeddingNet
 from ..guard.guard import Guard
 from ..guard.health import health_of
 from ..runfile.run import RunFile
+from ..telling.pace import Length
 from ..telling.record import StepRecord, ValidationRecord
 from .checkpoint import State
 from .feed import Batch, Feed, ahead
 from .freezing import set_training
 from .learner import Learnt
 from .pull import Pull
-from .schedule import Clock, Length, factor
+from .schedule import factor
 from .tensors_file import write_tensors
 from .validation import Look
 
@@ -53,7 +54,7 @@ class Course:
     accelerator: Accelerator
     checkpoint: Path
     best: Path
-    clock: Clock
+    clock: Callable[[], float]  # seconds, from any start
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,8 @@ class Loop:
         return self.counters
 
     def _begin(self) -> None:
-        """Look at what the run starts from, where that is a trained network; see that a checkpoint can be written."""
-        if self._course.run.network.start is not None:
-            self._look()
+        """Look at what the run starts from, and see that a checkpoint can be written."""
+        self._look()
         self._save()
 
     def _is_over(self) -> bool:

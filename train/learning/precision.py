@@ -31,4 +31,5 @@ def computes_in_bf16() -> bool:
 
 def build_accelerator(loop: Loop) -> Accelerator:
     """Build what knows the device and the other processes."""
-    return Accelerator(mixed_precision=_ACCELERATES_NAMES[chosen_precision(loop.precision)])
+    name = _ACCELERATES_NAMES[chosen_precision(loop.precision)]
+    return Accelerator(mixed_precision=name, cpu=not torch.accelerator.is_available())

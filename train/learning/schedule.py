@@ -1,32 +1,10 @@
-"""How far a run is, and how fast it learns there."""
+"""How fast a run learns, by how far it is."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from ..runfile.run import Loop, Schedule
+from ..runfile.run import Schedule
 
 FIRST = 1e-3  # of the full rate, at the very first step: with none at all it would be wasted
-
-Clock = Callable[[], float]  # seconds, from any start
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """How long a run is, by steps or by time; one of the two is None."""
-
-    steps: int | None
-    seconds: float | None
-
-    @classmethod
-    def of(cls, loop: Loop) -> "Length":
-        """Take it from a run file."""
-        return cls(loop.steps, None if loop.minutes is None else 60 * loop.minutes)
-
-    def share(self, step: int, seconds: float) -> float:
-        """How much of the run lies behind, 0..1, before a step, after so many seconds of it."""
-        done = step / self.steps if self.steps is not None else seconds / (self.seconds or math.inf)
-        return min(done, 1.0)
 
 
 def factor(schedule: Schedule, share: float) -> float:

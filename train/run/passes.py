@@ -1,12 +1,13 @@
 """Every face once through a network that does not learn: a teacher's embeddings, or a frozen backbone's features."""
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from embedder import Chips, EmbeddingNet, load
+from embedder import Chips, EmbeddingNet, fold, load
 
 from ..data.prepared import PreparedData
 from ..errors import TrainingError
@@ -41,9 +42,9 @@ def features_of(
     network: EmbeddingNet, data: PreparedData, positions: Indices, mirror: Mirror, progress: Progress
 ) -> Features:
     """What the backbone makes of chips, and of their mirror images if these may be drawn."""
-    network.eval()
+    trunk = fold(deepcopy(network).eval())
     turns = (np.asarray, mirrored) if mirror.probability > 0 else (np.asarray,)
-    found = [torch.from_numpy(_each(_features(network, turn), data, positions, progress)) for turn in turns]
+    found = [torch.from_numpy(_each(_features(trunk, turn), data, positions, progress)) for turn in turns]
     return Features(found[0], found[-1], mirror.probability)
 
 

@@ -10,6 +10,7 @@ from numpy.random import default_rng
 from embedder import EmbeddingNet
 
 from ..augmentation.sheet import sheet
+from ..learning.allocator import keep_freed_memory
 from ..learning.loop import Counters, Course, Loop, Told
 from ..learning.precision import build_accelerator, chosen_precision
 from ..learning.pull import blend
@@ -30,16 +31,19 @@ def go(run: RunFile, out: Path, *, resume: bool) -> Ended | None:
 
     Raises DataError, BundleError, LossError, SamplingError, TrainingError, Collapsed and ReportError.
     """
+    keep_freed_memory()
     folder = RunFolder(out)
     accelerator = build_accelerator(run.loop)
     if accelerator.is_main_process:
         (folder.resume if resume else folder.begin)(run)
+    accelerator.wait_for_everyone()
     assembled = assemble(run, folder, accelerator)
     if accelerator.is_main_process and not resume:
         _note(run, folder, assembled, accelerator)
     counters = _counters(assembled.course) if resume else Counters()
     with _told(run, folder, assembled, counters.step if resume else None) as told:
         counters = Loop(assembled.course, told, counters).run()
+    accelerator.end_training()
     if not accelerator.is_main_process:
         return None
     network = _learnt(run, folder, assembled)

@@ -80,7 +80,7 @@ class Bar:
 
     def step(self, now: StepRecord) -> None:
         """Move the bar if it has stood long enough."""
-        left, share = self._pace.left_s(now), self._length.share(now)
+        left, share = self._pace.left_s(now), self._length.share(now.step, now.seconds)
         if share < 1 and now.seconds - self._drawn_at_s < REFRESH_EVERY_S:
             return
         self._drawn_at_s = now.seconds

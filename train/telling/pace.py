@@ -21,9 +21,9 @@ class Length:
         """Return what a run file says."""
         return cls(loop.steps, None if loop.minutes is None else loop.minutes * MINUTE_S)
 
-    def share(self, now: StepRecord) -> float:
-        """Return how much of the run is done, from 0 to 1."""
-        done, whole = (now.step, self.steps) if self.steps else (now.seconds, self.seconds)
+    def share(self, step: int, seconds: float) -> float:
+        """Return how much of the run is done, from 0 to 1, after so many steps and seconds."""
+        done, whole = (step, self.steps) if self.steps else (seconds, self.seconds)
         return min(1.0, done / whole) if whole else 1.0
 
 

@@ -1,0 +1,54 @@
+"""Which loss learns what on the same budget: the six recipes of examples/recipes/losses, one after the other.
+
+Usage: python benchmarks/losses.py --chips DATA [--minutes N] [--people P] [--out DIR]. DATA is a folder made by
+`visavis prepare`. Each run begins with the same weights (one seed) and has the same people held out. Prints a table of
+the equal error rate of people held out, before and after, and draws the course of each to DIR/losses.png. What
+docs/training.md states of them is printed here.
+"""
+
+import argparse
+from pathlib import Path
+
+from train.evaluation.report.canvas import as_picture, paper
+from train.run.run import go
+from train.runfile.reading import read_run_file
+from train.telling.log import read_steps, read_validations
+
+RECIPES = Path(__file__).parent.parent / "examples" / "recipes" / "losses"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chips", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--people", type=int, default=22, help="in a batch")
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE over each recipe")
+    parser.add_argument("--out", type=Path, default=Path("losses"))
+    asked = parser.parse_args()
+    more = [f"data.train={asked.chips}", f"loop.minutes={asked.minutes}", f"sampling.people={asked.people}"]
+    for recipe in sorted(RECIPES.glob("*.toml")):
+        go(read_run_file(recipe, [*more, *asked.set]), asked.out / recipe.stem, resume=False)
+    report(asked.out)
+
+
+def report(out: Path) -> None:
+    figure = paper(3.2)
+    axes = figure.subplots()
+    print(f"{'loss':20} {'steps':>6} {'EER first':>10} {'EER last':>9} {'positive':>9} {'negative':>9} {'rank':>6}")
+    for recipe in sorted(RECIPES.glob("*.toml")):
+        looks, steps = read_validations(out / recipe.stem), read_steps(out / recipe.stem)
+        last = steps[-1]
+        print(
+            f"{recipe.stem:20} {last.step:6} {looks[0].eer:10.1%} {looks[-1].eer:9.1%} "
+            f"{last.positive_distance or 0:9.3f} {last.negative_distance or 0:9.3f} {last.effective_rank or 0:6.1f}",
+            flush=True,
+        )
+        axes.plot([look.seconds / 60 for look in looks], [100 * look.eer for look in looks], label=recipe.stem)
+    axes.set_xlabel("minutes")
+    axes.set_ylabel("EER of people held out, %")
+    axes.legend(frameon=False, fontsize=7)
+    (out / "losses.png").write_bytes(as_picture(figure, "losses", "EER of people held out, by loss").png)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Batches by step: the same whatever came before, ahead of time or not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from train.augmentation.augmenter import Augmenter
+from train.data.prepared import PreparedData, open_prepared
+from train.evaluation.protocols.protocol import identity_numbers
+from train.learning.feed import Batch, ChipFeed, Faces, FeatureFeed, Features, Feed, ahead, mirrored
+from train.learning.validation import ByChips, ByFeatures, judged
+from train.run.network import build
+from train.runfile.augmentation import Augmentation
+from train.runfile.run import Network
+from train.sampling.people import PeopleSampler
+
+
+@pytest.fixture(scope="module")
+def people(prepared_people: Path) -> PreparedData:
+    return open_prepared(prepared_people)
+
+
+@pytest.fixture
+def faces(people: PreparedData) -> Faces:
+    teacher = np.arange(60 * 128, dtype=np.float32).reshape(60, 128)
+    return Faces(people, np.arange(60, dtype=np.int32), identity_numbers(people.identities), {"teacher": teacher})
+
+
+@pytest.fixture
+def chip_feed(faces: Faces) -> ChipFeed:
+    return ChipFeed(faces, PeopleSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64), seed=5)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    pairs = (
+        (one.inputs, other.inputs),
+        (one.labels, other.labels),
+        (one.teachers["teacher"], other.teachers["teacher"]),
+    )
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_batch_depends_on_the_step_alone(chip_feed: Feed) -> None:
+    later = chip_feed.batch(7)
+    chip_feed.batch(3)
+    assert same(chip_feed.batch(7), later)
+    assert not torch.equal(chip_feed.batch(8).inputs, later.inputs)
+
+
+def test_batches_made_ahead_are_those_made_in_time_also_out_of_turn(chip_feed: Feed) -> None:
+    with ahead(chip_feed) as prefetched:
+        for step in (0, 1, 2, 9, 10, 4):
+            assert same(prefetched.batch(step), chip_feed.batch(step))
+
+
+def test_what_goes_wrong_ahead_is_raised_where_the_batch_is_asked_for() -> None:
+    class Broken:
+        def batch(self, step: int) -> Batch:
+            if step == 1:
+                raise ValueError("no such batch")
+            return Batch(torch.zeros(1), torch.zeros(1, dtype=torch.int64), {})
+
+    with ahead(Broken()) as prefetched:
+        prefetched.batch(0)
+        with pytest.raises(ValueError, match="no such batch"):
+            prefetched.batch(1)
+
+
+def test_a_batch_holds_so_many_of_each_person_with_the_teachers_embeddings_of_those_very_faces(
+    chip_feed: ChipFeed, faces: Faces
+) -> None:
+    batch = chip_feed.batch(0)
+    assert batch.inputs.shape == (12, 3, 64, 64)
+    assert sorted(torch.bincount(batch.labels).tolist())[-4:] == [3, 3, 3, 3]
+    rows = (batch.teachers["teacher"][:, 0] / 128).int().tolist()
+    assert [int(faces.labels[row]) for row in rows] == batch.labels.tolist()
+
+
+@pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
+def test_features_of_mirror_images_are_drawn_as_often_as_asked(faces: Faces, probability: float, share: float) -> None:
+    features = Features(torch.zeros(60, 8), torch.ones(60, 8), probability)
+    feed = FeatureFeed(faces, PeopleSampler(faces.labels, 10, 4, seed=1), features, seed=1)
+    drawn = torch.stack([feed.batch(step).inputs.mean() for step in range(20)])
+    assert feed.batch(0).inputs.shape == (40, 8, 1, 1)
+    assert drawn.mean().item() == pytest.approx(share, abs=0.08)
+
+
+def test_a_mirrored_chip_is_the_chip_from_right_to_left(people: PreparedData) -> None:
+    chips = people.chips([0, 1])
+    assert np.array_equal(mirrored(chips)[:, :, 0], chips[:, :, -1])
+    assert np.array_equal(mirrored(mirrored(chips)), chips)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_people_held_out_are_judged_alike_by_chips_and_by_features(people: PreparedData, mirror: bool) -> None:  # noqa: FBT001 - a case
+    built = build(Network(start="built-in", mirror=mirror), people.alignment, torch.Generator())
+    positions, labels = np.arange(20, dtype=np.int32), identity_numbers(people.identities[:20])
+    chips = people.chips(positions)
+    network = built.network.eval()
+    with torch.inference_mode():
+        each = [
+            network.features(network.resized(torch.from_numpy(turned))).flatten(1)
+            for turned in (chips, mirrored(chips))
+        ]
+    by_features = ByFeatures(tuple(each) if mirror else (each[0],), labels)(network)
+    assert by_features == ByChips(people, positions, labels, mirror)(network)
+
+
+def test_people_told_apart_perfectly_have_no_error_and_too_few_comparisons_give_no_second_figure() -> None:
+    labels = np.repeat(np.arange(3, dtype=np.int32), 2)
+    look = judged(np.eye(128, dtype=np.float32)[labels], labels)
+    assert (look.eer, look.fnmr, look.n_genuine, look.n_impostor) == (0.0, None, 3, 12)
