@@ -20,6 +20,6 @@ class TrainingRecord(CardPart):
     seed: Count
     steps: Count
     minutes: Annotated[float, Field(ge=0)]
-    started_from: Digest | None  # the bundle that it began with; null: from scratch
+    started_from: Digest | None  # the bundle, or file of another project, that it began with; null: from scratch
     losses: tuple[str, ...]  # in words, with their numbers
     versions: dict[str, str]  # of the libraries

@@ -56,6 +56,15 @@ def test_the_built_in_bundle_is_named_by_a_word_and_others_by_a_path(file: Path,
     assert read_run_file(file).losses[0].model_dump()["teacher"] == str(file.parent / "other")
 
 
+def test_a_folder_may_have_a_number_for_a_name_and_a_teacher_of_a_setting_is_a_path_too(file: Path) -> None:
+    assert read_run_file(file, ["data.train=2024"]).data.train == Path("2024").resolve()
+    changed(file, 'kind = "triplet"', 'kind = "distillation"')
+    assert read_run_file(file, ["losses.0.teacher=other"]).losses[0].model_dump()["teacher"] == str(
+        Path("other").resolve()
+    )
+    assert read_run_file(file, ["data.train=~/chips"]).data.train == Path.home() / "chips"
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -84,13 +93,16 @@ def test_a_setting_overrules_the_file(file: Path, setting: str, value: object) -
         ("steps = 10", "steps = 10\nminutes = 2", "say loop.steps or loop.minutes"),
         ("steps = 10", "steps = -3", "loop.steps: Input should be greater than 0"),
         ('kind = "triplet"', 'kind = "tripled"', "losses.0"),
-        ('kind = "triplet"', 'kind = "triplet"\nmargin = -1', "margin: Input should be greater"),
+        ('kind = "triplet"', 'kind = "triplet"\nmargin = -1', "losses.0.margin: Input should be greater"),
         ('license = "ours alone"', "", "bundle.license is missing"),
-        ('license = "ours alone"', 'license = ""', "bundle.license"),
+        ('license = "ours alone"', 'license = ""', "bundle.license must say on what terms"),
         ('backbone = "small"', "", "say network.backbone, or network.start"),
         ('train = "chips"', 'train = ""', "data.train: an empty path"),
         ('train = "chips"', 'train = "chips', "is no TOML"),
         ("[loop]", "[validation]\nkeep = 3\n[loop]", "validation.keep"),
+        ("steps = 10", "steps = 10\nblend = 0.5", "go back to a start"),
+        ("[loop]", "[optimizer]\npull = 1\n[loop]", "go back to a start"),
+        ('name = "ours"', 'name = "Ours!"', "bundle.name must be of small letters"),
         ("[loop]", "[augmentation.blur]\nsigma_px = [3, 1]\n[loop]", "blur.sigma_px"),
     ],
 )

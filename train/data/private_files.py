@@ -41,7 +41,7 @@ def _lock(handle: int, folder: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise DataError(f"{folder}: another process prepares it at this moment; wait for its end") from None
+        raise DataError(f"{folder}: another process works in it at this moment; wait for its end") from None
     except OSError:
         return  # a file system without locks: two at once would do the same work twice
 

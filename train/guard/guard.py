@@ -20,6 +20,11 @@ class Guard:
         self._first: Health | None = None
         self._n_found = 0
 
+    @property
+    def is_worried(self) -> bool:
+        """Did the last look find a collapse?"""
+        return self._n_found > 0
+
     def look(self, step: int, health: Health, loss: LossValue) -> None:
         """Judge the embeddings and the loss of a batch; raises Collapsed after `patience` findings in a row."""
         finding = self._finding(health, loss)

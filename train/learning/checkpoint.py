@@ -33,14 +33,13 @@ class State:
         )
         write_tensors(path, tensors, facts)
 
-    def load(self, path: Path) -> str:
-        """Set them as they were, and return the counters. Raises TrainingError."""
+    def load(self, path: Path) -> None:
+        """Set them as they were. Raises TrainingError."""
         stored = read_tensors(path)
         self.learner.load_state_dict(within("learner", stored.tensors))
         self.average.load(within("average", stored.tensors))
         _into_optimizer(self.optimizer, stored)
         torch.set_rng_state(stored.tensors["generator"])
-        return stored.facts
 
 
 def _of_optimizer(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from embedder import EmbeddingNet
@@ -45,7 +44,10 @@ def set_training(network: EmbeddingNet, frozen: frozenset[str]) -> None:
 
 
 def build_optimizer(learner: Learner, network: Network, settings: OptimizerSettings) -> Optimizer:
-    """Build it, with a group for every stage, `factor` in it; weights alone decay, not shifts and scales."""
+    """Build it, with a group for every stage, `factor` in it; weights alone decay, not shifts and scales.
+
+    Weights that are drawn back to where they began do not decay towards 0 as well.
+    """
     groups = list(_groups(learner, network.rates, settings))
     if settings.kind == "sgd":
         return SGD(groups, settings.rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
@@ -53,11 +55,12 @@ def build_optimizer(learner: Learner, network: Network, settings: OptimizerSetti
 
 
 def _groups(learner: Learner, rates: Mapping[str, float], settings: OptimizerSettings) -> Iterator[dict[str, object]]:
-    modules = {name: (stage, _rate(name, rates)) for name, stage in learner.network.stages().items()}
-    modules["losses"] = learner.losses, settings.classifier_factor
-    for module, factor in modules.values():
+    decays = 0.0 if settings.pull else settings.weight_decay
+    modules = [(stage, _rate(name, rates), decays) for name, stage in learner.network.stages().items()]
+    modules.append((learner.losses, settings.classifier_factor, settings.weight_decay))
+    for module, factor, of_weights in modules:
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        for is_weight, decay in ((True, settings.weight_decay), (False, 0.0)):
+        for is_weight, decay in ((True, of_weights), (False, 0.0)):
             group = [parameter for parameter in learning if (parameter.ndim > 1) == is_weight]
             if group:
                 yield {"params": group, "factor": factor, "weight_decay": decay}
@@ -73,8 +76,3 @@ def _is_in_backbone(name: str, frozen: tuple[str, ...]) -> bool:
 
 def _told(stages: list[str]) -> str:
     return ", ".join([*stages, f"and {BACKBONE} for all but the head"])
-
-
-def parameters_of(module: nn.Module) -> list[nn.Parameter]:
-    """Those that learn."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -1,7 +1,7 @@
 """The loop: one step after the other until the run's length is done, nothing is gained, or it has collapsed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -55,6 +55,7 @@ class Course:
     checkpoint: Path
     best: Path
     clock: Callable[[], float]  # seconds, from any start
+    made_of: Mapping[str, str]  # what must be the same where the run goes on, by a name that a person understands
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Loop:
         course.accelerator.backward(learnt.loss.total)
         norm = course.accelerator.clip_grad_norm_(self._module.parameters(), course.run.loop.clip)
         self._optimizer.step()
-        course.pull.step(rate)
+        course.pull.step(self._optimizer.param_groups)
         course.state.average.update()
         self.counters = replace(self.counters, step=step + 1, seconds=self._seconds())
         if step % course.run.guard.every == 0:
@@ -155,8 +156,8 @@ class Loop:
         if step % run.validation.every == 0:
             self._look()
             set_training(self._course.state.learner.network, self._course.frozen)
-        if step % run.loop.checkpoint_every == 0:
-            self._save()
+        if step % run.loop.checkpoint_every == 0 and not self._course.guard.is_worried:
+            self._save()  # a collapse must not take the place of the last weights before it
 
     def _look(self) -> None:
         """Look at people held out, in the first process; the others hear of it, so that all stop together."""
@@ -180,9 +181,14 @@ class Loop:
             write_tensors(course.best, course.state.average.network.state_dict(), facts="")
 
     def _save(self) -> None:
-        if self._course.accelerator.is_main_process:
-            facts = json.dumps({"counters": asdict(self.counters), "guard": self._course.guard.to_dict()})
-            self._course.state.save(self._course.checkpoint, facts)
+        course = self._course
+        if course.accelerator.is_main_process:
+            facts = {
+                "counters": asdict(self.counters),
+                "guard": course.guard.to_dict(),
+                "made_of": dict(course.made_of),
+            }
+            course.state.save(course.checkpoint, json.dumps(facts))
 
     def _rate(self, n_faces: int) -> float:
         """Faces a second of all processes, since this was last asked."""

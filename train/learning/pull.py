@@ -4,6 +4,9 @@ Sources: Li et al., "Explicit Inductive Bias for Transfer Learning with Convolut
 "Robust fine-tuning of zero-shot models", 2022.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,20 +19,20 @@ def weights_of(network: nn.Module) -> Weights:
 
 
 class Pull:
-    """Draws learning weights towards where they were, by a share of the learning rate at each step."""
+    """Draws learning weights towards where they were, by a share of the rate at which each learns."""
 
     def __init__(self, network: nn.Module, start: Weights, strength: float) -> None:
-        learning = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-        self._parameters: list[Tensor] = [parameter for _, parameter in learning]
-        self._start = [start[name] for name, _ in learning]
+        self._start_of = {parameter: start[name] for name, parameter in network.named_parameters()}
         self._strength = strength
 
-    def step(self, rate: float) -> None:
-        """Draw them, after a step of the optimizer at this rate."""
-        share = self._strength * rate
-        if share > 0:
-            with torch.no_grad():
-                torch._foreach_lerp_(self._parameters, self._start, min(share, 1.0))
+    @torch.no_grad()
+    def step(self, groups: Sequence[Mapping[str, Any]]) -> None:
+        """Draw them, after a step of an optimizer with such groups of parameters, each with its rate as `lr`."""
+        for group in groups if self._strength > 0 else ():
+            pairs = [(each, self._start_of[each]) for each in group["params"] if each in self._start_of]
+            if pairs:
+                drawn, start = map(list, zip(*pairs, strict=True))
+                torch._foreach_lerp_(drawn, start, min(self._strength * group["lr"], 1.0))
 
 
 def blend(network: nn.Module, start: Weights, share: float) -> None:

@@ -63,13 +63,14 @@ class ByFeatures:
 
 
 def judged(vectors: NDArray[np.float32], labels: Indices) -> Look:
-    """Compare all embeddings (n, 128) with each other."""
-    scores = compare_all(vectors, labels, seed=0)
+    """Compare all embeddings (n, 128) with each other. Where one is no number, the network is of no use: EER 100%."""
+    is_broken = not np.isfinite(vectors).all()
+    scores = compare_all(np.zeros_like(vectors) if is_broken else vectors, labels, seed=0)
     genuine, impostor = scores.genuine.tally, scores.impostor.tally
     is_carried = metrics.carries(impostor, FMR)
     return Look(
-        eer=metrics.eer(genuine, impostor),
-        fnmr=1 - metrics.tar_at_fmr(genuine, impostor, FMR) if is_carried else None,
+        eer=1.0 if is_broken else metrics.eer(genuine, impostor),
+        fnmr=1 - metrics.tar_at_fmr(genuine, impostor, FMR) if is_carried and not is_broken else None,
         n_genuine=round(genuine.n),
         n_impostor=round(impostor.n),
     )

@@ -36,17 +36,6 @@ class MetricTerm(nn.Module):
         return TermValue(loss, chosen.active_share, self._plateau and float(loss.detach()) / self._plateau)
 
 
-class SquaredContrastive(ContrastiveLoss):  # type: ignore[misc] # the library carries no types
-    """The library's, with the distance beyond a margin squared as in the paper: near the margin the pull fades.
-
-    Hadsell et al., "Dimensionality reduction by learning an invariant mapping", CVPR 2006, without the factor 1/2.
-    """
-
-    def get_per_pair_loss(self, pair_dists: Tensor, pos_or_neg: str) -> Tensor:
-        """Square what the library gives."""
-        return super().get_per_pair_loss(pair_dists, pos_or_neg).square()  # type: ignore[no-any-return]
-
-
 class FullMultiSimilarity(MultiSimilarityLoss):  # type: ignore[misc] # the library carries no types
     """The library's, which gives 0 where the miner kept a single pair; the paper's formula counts it."""
 
@@ -58,16 +47,20 @@ class FullMultiSimilarity(MultiSimilarityLoss):  # type: ignore[misc] # the libr
 
 
 def contrastive(term: runfile.Contrastive, *, unit_length: bool) -> MetricTerm:
-    """Make a contrastive term: the means over positive and over negative pairs that cost something, added."""
+    """Make a contrastive term: the means over positive and over negative pairs that cost something, added.
+
+    A pair costs its distance beyond the margin as it is, not squared as in Hadsell et al., 2006: a square would let the
+    farthest pairs decide, and among those are the ones with a wrong label.
+    """
     distance = euclidean(unit_length=unit_length)
-    loss = SquaredContrastive(
+    loss = ContrastiveLoss(
         pos_margin=term.positive_margin,
         neg_margin=term.negative_margin,
         distance=distance,
         reducer=AvgNonZeroReducer(),
     )
     miner = EveryPair(distance, term.positive_margin, term.negative_margin)
-    return MetricTerm(loss, miner, memory_of(term), plateau=term.negative_margin**2)
+    return MetricTerm(loss, miner, memory_of(term), plateau=term.negative_margin)
 
 
 def triplet(term: runfile.Triplet, *, unit_length: bool) -> MetricTerm:

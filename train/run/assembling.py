@@ -21,11 +21,13 @@ from ..learning.loop import Course
 from ..learning.pull import Pull, Weights, weights_of
 from ..learning.validation import ByChips, ByFeatures, Look
 from ..losses.build import build_losses
-from ..runfile.augmentation import Mirror
+from ..losses.errors import LossError
+from ..runfile.augmentation import Mirror, only_mirror
+from ..runfile.losses import Mined
 from ..runfile.run import RunFile
 from ..sampling.people import PeopleSampler
 from .folder import RunFolder
-from .network import Built, build
+from .network import Built, build, bundle_named
 from .passes import features_of, taught, teachers_of
 from .people import People, people_of
 
@@ -38,10 +40,12 @@ class Assembled:
     built: Built
     people: People
     start: Weights  # of the network, before it learns
+    augmenter: Augmenter  # what the network is shown; a head alone sees chips as they are, or mirrored
 
 
 def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assembled:
     """Put it together. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
+    _require_room_for_memories(run, accelerator.num_processes)
     people = people_of(run)
     sampler = _sampler(run, people, accelerator)
     torch.manual_seed(run.seed)
@@ -70,8 +74,31 @@ def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assem
         checkpoint=folder.checkpoint,
         best=folder.best,
         clock=monotonic,
+        made_of=_made_of(run, built, people, accelerator.num_processes),
     )
-    return Assembled(course, built, people, start)
+    return Assembled(course, built, people, start, _augmenter(run, built, head_alone=head_alone))
+
+
+def _made_of(run: RunFile, built: Built, people: People, n_processes: int) -> dict[str, str]:
+    teachers = {f"the teacher {name}": bundle_named(name).card.digest for name in teachers_of(run.losses)}
+    return {
+        "the chips to learn from": people.data.digest,
+        "the chips of people held out": people.held_out.data.digest,
+        "what the network began with": str(built.started_from),
+        "the number of processes": str(n_processes),
+    } | teachers
+
+
+def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
+    """Refuse at once what the losses would refuse at their first step."""
+    n_faces = run.sampling.people * run.sampling.images
+    sizes = [term.memory for term in run.losses if isinstance(term, Mined) and term.memory]
+    if sizes and min(sizes) < n_faces:
+        raise LossError(f"a batch of {n_faces} faces does not fit into a memory of {min(sizes)}: raise losses.memory")
+    if sizes and n_processes > 1:
+        raise LossError(
+            "a memory remembers the batches of one process alone: leave losses.memory out, or use one process"
+        )
 
 
 def _sampler(run: RunFile, people: People, accelerator: Accelerator) -> PeopleSampler:
@@ -95,9 +122,9 @@ def _learner(run: RunFile, built: Built, people: People, generator: torch.Genera
     return Learner(built.network.to(memory_format=torch.channels_last), losses, head_alone=head_alone)
 
 
-def augmenter_of(run: RunFile, built: Built) -> Augmenter:
-    """What turns chips into what the network is shown."""
-    return Augmenter(run.augmentation, built.preprocessing.input_size_px, built.preprocessing.crop_px)
+def _augmenter(run: RunFile, built: Built, *, head_alone: bool) -> Augmenter:
+    settings = only_mirror(run.augmentation.mirror) if head_alone else run.augmentation
+    return Augmenter(settings, built.preprocessing.input_size_px, built.preprocessing.crop_px)
 
 
 def _feed(
@@ -108,7 +135,7 @@ def _feed(
     if head_alone:
         features = features_of(built.network, people.data, people.positions, run.augmentation.mirror, progress)
         return FeatureFeed(faces, sampler, features, run.seed)
-    return ChipFeed(faces, sampler, augmenter_of(run, built), run.seed)
+    return ChipFeed(faces, sampler, _augmenter(run, built, head_alone=False), run.seed)
 
 
 def _look(built: Built, people: People, progress: Progress, *, head_alone: bool) -> Callable[[EmbeddingNet], Look]:

@@ -1,5 +1,6 @@
 """What becomes of the weights: a bundle, its points measured on people held out, and the report of an evaluation."""
 
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ from .folder import RunFolder
 from .held_out_photos import embedded_chips, protocol_of
 from .people import People
 from .points import calibrated
+
+SAME_PEOPLE = (
+    "the points, and the figures above, are of the people held out, on whom the run may have chosen its weights too; "
+    "measure the model on others by visavis evaluate"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,10 +56,13 @@ def end(folder: RunFolder, run: RunFile, weights: Weights, people: People) -> En
     compared, setting = _compared(uncalibrated, run, people)
     described = Described(compared.protocol.name, run.bundle.trained_on)
     found = calibrated(compared, setting, people, described, own=run.bundle.own_thresholds)
-    shutil.rmtree(folder.bundle, ignore_errors=True)
-    copy_bundle(uncalibrated, folder.bundle, found.card, found.neighbourhood)
-    shutil.rmtree(uncalibrated)
-    return Ended(folder.bundle, _report(folder, compared, run, people), found.notes)
+    unfinished = folder.path / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    copy_bundle(uncalibrated, unfinished, found.card, found.neighbourhood)
+    text = _report(folder, unfinished, compared, run, people)
+    unfinished.rename(folder.bundle)  # last of all: a run whose bundle is there is finished
+    shutil.rmtree(uncalibrated, ignore_errors=True)
+    return Ended(folder.bundle, text, (*people.left_out, *found.notes, SAME_PEOPLE))
 
 
 def _compared(bundle: Path, run: RunFile, people: People) -> tuple[Compared, Setting]:
@@ -68,9 +77,9 @@ def _setting(bundle: Path, run: RunFile, face: FaceChoice) -> Setting:
     return Setting(load(bundle), face, resampling=Resampling(seed=run.seed), progress=progress_line)
 
 
-def _report(folder: RunFolder, compared: Compared, run: RunFile, people: People) -> str:
+def _report(folder: RunFolder, bundle: Path, compared: Compared, run: RunFile, people: People) -> str:
     """Evaluate the bundle as `visavis evaluate` does, by the thresholds that its card has."""
-    setting = _setting(folder.bundle, run, compared.protocol.face)
+    setting = _setting(bundle, run, compared.protocol.face)
     card = setting.embedder.card
     scoring = scoring_of(setting.embedder, compared.embedded, card.score_kind)
     scored = compare(compared.protocol, compared.embedded, seed=setting.resampling.seed, scoring=scoring)
@@ -92,4 +101,4 @@ def _chip(data: PreparedData, places: dict[str, int], photo: Photo) -> Pixels:
 
 
 def _command() -> str:
-    return "visavis " + " ".join(sys.argv[1:])
+    return shlex.join(["visavis", *sys.argv[1:]])

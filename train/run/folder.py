@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import TrainingError
 from ..runfile.reading import read_json, to_json
 from ..runfile.run import RunFile
+from ..telling.log import STEPS, VALIDATION
 
 # How many times the weights: a checkpoint holds four (two numbers of the optimizer's for each, and the average), and is
 # there twice while it is replaced; then the best, the bundle twice, and pictures.
@@ -64,15 +65,19 @@ class RunFolder:
     def begin(self, run: RunFile) -> None:
         """Make it for a new run. Raises TrainingError where there is something in it already."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if {each.name for each in self.path.iterdir()} - {self.run_file.name}:
+            self.path.mkdir(0o700, parents=True, exist_ok=True)  # chips and the report show faces
+            if self._holds_something():
                 raise TrainingError(
                     f"{self.path}: holds something already; go on with that run by --resume, or give another --out"
                 )
-            self.path.chmod(0o700)  # chips and the report show faces
             self.run_file.write_text(to_json(run), encoding="utf-8")
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be written: {error.strerror}; give another --out") from error
+
+    def _holds_something(self) -> bool:
+        """Is there more than what a run leaves that was stopped before its first checkpoint?"""
+        early = {self.run_file, self.environment, self.chips, self.path / STEPS, self.path / VALIDATION}
+        return bool(set(self.path.iterdir()) - {*early, self.curves})
 
     def resume(self, run: RunFile) -> None:
         """Check that it holds that very run. Raises TrainingError."""

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import torch
 
-from embedder import EmbeddingNet
+from embedder import EmbeddingNet, sha256_of
 
 from ..errors import TrainingError
 from ..runfile.run import Network
 
 
-def load_foreign_weights(network: EmbeddingNet, settings: Network) -> None:
-    """Load them into the backbone; the head stays as it is. Raises TrainingError."""
+def load_foreign_weights(network: EmbeddingNet, settings: Network) -> str:
+    """Load them into the backbone, the head stays as it is; return the file's digest. Raises TrainingError."""
     path = settings.weights
     if path is None or settings.backbone != "inception_resnet_v1":
         raise TrainingError(
@@ -24,6 +24,7 @@ def load_foreign_weights(network: EmbeddingNet, settings: Network) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise TrainingError(f"{path}: holds other weights than facenet-pytorch's: {first}") from error
+    return sha256_of(path.read_bytes())
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

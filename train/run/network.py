@@ -1,6 +1,6 @@
 """The network that a run file asks for: built anew, from a bundle, or from a backbone's own file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,7 +36,7 @@ class Built:
     network: EmbeddingNet
     architecture: Architecture
     preprocessing: Preprocessing
-    started_from: str | None  # digest of a bundle
+    started_from: str | None  # digest of a bundle, or of a file of another project
 
 
 def bundle_named(name: str) -> Bundle:
@@ -47,9 +47,9 @@ def bundle_named(name: str) -> Bundle:
 def build(settings: Network, alignment: Alignment, generator: torch.Generator) -> Built:
     """Build it for chips that were cut so. Raises TrainingError and BundleError."""
     built = _from_scratch(settings, generator) if settings.start is None else _from_bundle(settings, alignment)
-    if settings.weights is not None:
-        load_foreign_weights(built.network, settings)
-    return built
+    if settings.weights is None:
+        return built
+    return replace(built, started_from=load_foreign_weights(built.network, settings))
 
 
 def _from_scratch(settings: Network, generator: torch.Generator) -> Built:

@@ -49,10 +49,13 @@ def features_of(
 
 
 def _features(network: EmbeddingNet, turn: Callable[[Chips], Chips]) -> Callable[[Chips], Floats]:
+    device = next(network.parameters()).device
+
     def run(chips: Chips) -> Floats:
         with torch.inference_mode():
-            pooled: torch.Tensor = network.features(network.resized(torch.from_numpy(turn(chips))))
-            return pooled.flatten(1).numpy()
+            there = torch.from_numpy(turn(chips)).to(device)
+            pooled: torch.Tensor = network.features(network.resized(there))
+            return pooled.flatten(1).cpu().numpy()
 
     return run
 

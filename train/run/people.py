@@ -1,11 +1,14 @@
 """Who learns and who is held out, as positions among prepared chips."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..data.errors import DataError
+from ..data.names import shown
 from ..data.prepared import PreparedData, open_prepared
-from ..data.splits import other_people, split_people
+from ..data.splits import EXAMPLES, Split, other_people, split_people
 from ..evaluation.protocols.protocol import Indices, identity_numbers
 from ..runfile.run import RunFile
 
@@ -27,7 +30,7 @@ class People:
     positions: Indices  # (n,) of the chips that are learnt from
     labels: Indices  # (n,) their identities, counted from 0
     held_out: HeldOut
-    left_out: tuple[str, ...]  # identities of too few images
+    left_out: tuple[str, ...]  # who and what takes no part, in words
 
     @property
     def n_identities(self) -> int:
@@ -45,7 +48,25 @@ def people_of(run: RunFile) -> People:
         others = open_prepared(run.data.validation)
         split = other_people(data, others, run.data.min_images)
         held_out = _held_out(others, split.validation)
-    return People(data, split.train, _labels(data, split.train), held_out, split.left_out)
+    _require_genuine_pairs(held_out, run.data.min_images)
+    return People(data, split.train, _labels(data, split.train), held_out, tuple(_left_out(split, run.data.min_images)))
+
+
+def _require_genuine_pairs(held_out: HeldOut, min_images: int) -> None:
+    if not (np.bincount(held_out.labels) > 1).any():
+        raise DataError(
+            f"{held_out.data.folder}: of those held out nobody has two images, so no error rate can be measured on "
+            f"them; raise data.min_images (now {min_images}) to 2 or more, or hold out more people"
+        )
+
+
+def _left_out(split: Split, min_images: int) -> Iterator[str]:
+    """Say who and what takes no part."""
+    if split.left_out:
+        names = ", ".join(map(shown, split.left_out[:EXAMPLES])) + ", ..." * (len(split.left_out) > EXAMPLES)
+        yield f"{len(split.left_out):,} people with fewer than {min_images} images take no part ({names})"
+    if len(split.contradictory):
+        yield f"{len(split.contradictory):,} images take no part: each lies with people on both sides"
 
 
 def _held_out(data: PreparedData, positions: Indices) -> HeldOut:

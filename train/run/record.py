@@ -5,12 +5,13 @@ from hashlib import sha256
 from embedder import EmbeddingNet, Provenance, TrainingRecord, new_card, serialize_tensors, tensors_of
 
 from ..learning.loop import Counters
-from ..runfile.losses import LossTerm
+from ..runfile.losses import Distillation, LossTerm
 from ..runfile.reading import to_json
 from ..runfile.run import RunFile
 from .assembling import Assembled
 from .ending import Weights
 from .environment import versions
+from .network import bundle_named
 
 LIMITS = (
     "does not tell a live face from a photo of a photo",
@@ -67,5 +68,6 @@ def _losses(run: RunFile) -> str:
 
 def _in_words(term: LossTerm) -> str:
     """Name a term with all its numbers."""
-    facts = ", ".join(f"{key} {value}" for key, value in term.model_dump(exclude={"kind"}).items())
-    return f"{term.kind}: {facts}"
+    facts = ", ".join(f"{key} {value}" for key, value in term.model_dump(exclude={"kind", "teacher"}).items())
+    teacher = f", teacher {bundle_named(term.teacher).card.digest}" if isinstance(term, Distillation) else ""
+    return f"{term.kind}: {facts}{teacher}"

@@ -1,7 +1,7 @@
 """One run, from its file to its end."""
 
 import json
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -10,13 +10,15 @@ from numpy.random import default_rng
 from embedder import EmbeddingNet
 
 from ..augmentation.sheet import sheet
+from ..data.private_files import sole_use
+from ..errors import TrainingError
 from ..learning.allocator import keep_freed_memory
 from ..learning.loop import Counters, Course, Loop, Told
 from ..learning.precision import build_accelerator, chosen_precision
 from ..learning.pull import blend
 from ..learning.tensors_file import read_tensors
 from ..runfile.run import RunFile
-from .assembling import Assembled, assemble, augmenter_of
+from .assembling import Assembled, assemble
 from .ending import Ended, end
 from .environment import environment
 from .folder import RunFolder
@@ -32,8 +34,12 @@ def go(run: RunFile, out: Path, *, resume: bool) -> Ended | None:
     Raises DataError, BundleError, LossError, SamplingError, TrainingError, Collapsed and ReportError.
     """
     keep_freed_memory()
-    folder = RunFolder(out)
     accelerator = build_accelerator(run.loop)
+    with sole_use(out) if accelerator.is_main_process else nullcontext():
+        return _go(run, RunFolder(out), accelerator, resume=resume)
+
+
+def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bool) -> Ended | None:
     if accelerator.is_main_process:
         (folder.resume if resume else folder.begin)(run)
     accelerator.wait_for_everyone()
@@ -65,13 +71,19 @@ def _note(run: RunFile, folder: RunFolder, assembled: Assembled, accelerator: Ac
     people = assembled.people
     generator = default_rng(run.seed)
     chosen = people.positions[generator.permutation(len(people.positions))[:N_PICTURES]]
-    augmenter = augmenter_of(run, assembled.built)
-    folder.write(folder.chips, sheet(augmenter(people.data.chips(chosen), generator)))
+    folder.write(folder.chips, sheet(assembled.augmenter(people.data.chips(chosen), generator)))
 
 
 def _counters(course: Course) -> Counters:
     """Set the course to where it was stopped."""
-    facts = json.loads(course.state.load(course.checkpoint))
+    facts = json.loads(read_tensors(course.checkpoint).facts)
+    changed = [name for name, digest in course.made_of.items() if facts["made_of"].get(name) != digest]
+    if changed:
+        raise TrainingError(
+            f"{course.checkpoint.parent}: {' and '.join(changed)} changed since the run began; bring back what was "
+            "there, or begin anew in another --out"
+        )
+    course.state.load(course.checkpoint)
     course.guard.load(facts["guard"])
     return Counters(**facts["counters"])
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from ..learning.loop import Told
 from ..runfile.run import Loop
 from ..telling.curves import curves
@@ -50,5 +52,9 @@ def silence() -> Iterator[Told]:
 def draw_curves(folder: Path) -> None:
     """Draw a run's tables beside them, as curves.png."""
     picture = curves(read_steps(folder), read_validations(folder))
-    if picture is not None:
+    if picture is None:
+        return
+    try:
         (folder / "curves.png").write_bytes(picture.png)
+    except OSError as error:  # nothing is lost: they can be drawn from the tables, and what ended the run matters more
+        click.echo(f"visavis: curves.png cannot be written: {error.strerror}", err=True)

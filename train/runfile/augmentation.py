@@ -91,3 +91,17 @@ class Augmentation(RunPart):
             if low > high:
                 raise ValueError(f"{name}: the first of the two numbers must not be greater, as in [{high}, {low}]")
         return self
+
+
+def only_mirror(mirror: Mirror) -> Augmentation:
+    """No change but that one."""
+    return Augmentation(
+        mirror=mirror,
+        crop=Crop(probability=0),
+        rotation=Rotation(probability=0),
+        color=Color(probability=0),
+        grey=Grey(probability=0),
+        low_resolution=LowResolution(probability=0),
+        blur=Blur(probability=0),
+        jpeg=Jpeg(probability=0),
+    )

@@ -26,7 +26,7 @@ class Mined(Term):
 
 
 class Contrastive(Mined):
-    """Positive pairs nearer than one margin, negative ones farther than another; what is missing is squared."""
+    """Positive pairs nearer than one margin, negative ones farther than another."""
 
     kind: Literal["contrastive"]
     positive_margin: NotNegative = 0.0
@@ -51,7 +51,7 @@ class MultiSimilarity(Mined):
     kind: Literal["multi-similarity"]
     alpha: Positive = 2.0
     beta: Positive = 50.0
-    base: float = 0.5
+    base: Annotated[float, Field(ge=-1, le=1)] = 0.5
     epsilon: NotNegative = 0.1  # of the miner
 
 

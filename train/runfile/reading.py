@@ -15,6 +15,13 @@ from .run import RunFile
 PATHS = (("data", "train"), ("data", "validation"), ("network", "weights"))
 BUNDLES = (("network", "start"),)  # a path too, unless it says built-in
 BUILT_IN = "built-in"
+KIND_AT = 2  # where a loss's kind stands in the place of a fault, between its number and its key
+
+WORDED = {
+    "bundle.name": "must be of small letters, digits, dots, dashes and underscores, and begin with a letter or digit",
+    "bundle.license": "must say on what terms the weights may be used, given what they were trained on",
+    "bundle.trained_on": "must say whom the photos show and where they are from",
+}
 
 Table = dict[str, Any]
 
@@ -72,14 +79,14 @@ def _apply(table: Table, setting: str) -> None:
     place: Any = table
     for key in keys[:-1]:
         place = _inside(place, key, name)
+    is_path = tuple(keys) in PATHS + BUNDLES or keys[-1] == "teacher"
+    value = _path(text.strip(), Path()) if is_path else _value(text.strip())
     if isinstance(place, list):
-        place[_position(place, keys[-1], name)] = _value(text.strip())
+        place[_position(place, keys[-1], name)] = value
     elif isinstance(place, dict):
-        place[keys[-1]] = _value(text.strip())
+        place[keys[-1]] = value
     else:
         raise RunFileError(f"--set {name}: {keys[-2]} is a value and has no keys")
-    if tuple(keys) in PATHS + BUNDLES:
-        _resolve(table, Path(), only=tuple(keys))
 
 
 def _inside(place: Any, key: str, name: str) -> Any:
@@ -104,17 +111,23 @@ def _value(text: str) -> Any:
         return text
 
 
-def _resolve(table: Table, folder: Path, *, only: tuple[str, ...] | None = None) -> None:
+def _resolve(table: Table, folder: Path) -> None:
+    """Let every path of the file start from its folder."""
     for section, key in PATHS + BUNDLES:
-        part = table.get(section)
-        value = part.get(key) if isinstance(part, dict) else None
-        is_wanted = only is None or only == (section, key)
-        if is_wanted and isinstance(part, dict) and isinstance(value, str) and value not in ("", BUILT_IN):
-            part[key] = str((folder / value).resolve())
-    for term in _terms(table) if only is None else ():
-        teacher = term.get("teacher")
-        if isinstance(teacher, str) and teacher not in ("", BUILT_IN):
-            term["teacher"] = str((folder / teacher).resolve())
+        _resolve_one(table.get(section), key, folder)
+    for term in _terms(table):
+        _resolve_one(term, "teacher", folder)
+
+
+def _resolve_one(part: object, key: str, folder: Path) -> None:
+    if isinstance(part, dict) and isinstance(part.get(key), str):
+        part[key] = _path(part[key], folder)
+
+
+def _path(text: str, folder: Path) -> str:
+    """A path from a folder, as it is from anywhere; an empty one, which is refused later, and the built-in one stay."""
+    bare = text.strip("'\"")
+    return bare if bare in ("", BUILT_IN) else str((folder / Path(bare).expanduser()).resolve())
 
 
 def _terms(table: Table) -> list[Table]:
@@ -138,10 +151,12 @@ def _faults(error: ValidationError) -> list[str]:
 
 
 def _told(place: tuple[int | str, ...], message: str, kind: str) -> str:
-    key = ".".join(map(str, place))
+    key = ".".join(str(part) for k, part in enumerate(place) if not (k == KIND_AT and place[0] == "losses"))
     if kind == "extra_forbidden":
         return f"{key} is no key of a run file; see docs/training.md for those there are"
     if kind == "missing":
         return f"{key} is missing"
+    if key in WORDED:
+        return f"{key} {WORDED[key]}"
     text = message.removeprefix("Value error, ")
     return f"{key}: {text}" if key else text

@@ -59,7 +59,7 @@ class Optimizer(RunPart):
     classifier_factor: Positive = 1.0  # on the rate, for the class weights of ArcFace and CosFace
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of SGD
     weight_decay: NotNegative = 5e-4
-    pull: NotNegative = 0.0  # of the weights towards those at the start (L2-SP); with it, let none decay towards 0
+    pull: NotNegative = 0.0  # of the weights towards those at the start (L2-SP), in place of towards 0
 
 
 class Schedule(RunPart):
@@ -130,3 +130,9 @@ class RunFile(RunPart):
     validation: Validation = Validation()
     guard: Guard = Guard()
     bundle: BundleFacts
+
+    @model_validator(mode="after")
+    def _there_is_a_start_to_go_back_to(self) -> Self:
+        if self.network.start is None and (self.loop.blend < 1 or self.optimizer.pull > 0):
+            raise ValueError("loop.blend and optimizer.pull go back to a start: say network.start, or leave them out")
+        return self

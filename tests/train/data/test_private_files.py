@@ -36,7 +36,7 @@ def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
 def test_two_cannot_work_in_a_folder_at_once(tmp_path: Path) -> None:
     with (
         sole_use(tmp_path),
-        pytest.raises(DataError, match="another process prepares it at this moment"),
+        pytest.raises(DataError, match="another process works in it at this moment"),
         sole_use(tmp_path),
     ):
         pass

@@ -112,3 +112,11 @@ def test_people_told_apart_perfectly_have_no_error_and_too_few_comparisons_give_
     labels = np.repeat(np.arange(3, dtype=np.int32), 2)
     look = judged(np.eye(128, dtype=np.float32)[labels], labels)
     assert (look.eer, look.fnmr, look.n_genuine, look.n_impostor) == (0.0, None, 3, 12)
+
+
+def test_a_network_that_gives_what_is_no_number_is_never_the_best() -> None:
+    labels = np.repeat(np.arange(3, dtype=np.int32), 2)
+    vectors = np.eye(128, dtype=np.float32)[labels]
+    vectors[0] = np.nan
+    assert judged(vectors, labels).eer == 1.0
+    assert judged(np.full_like(vectors, np.inf), labels).eer == 1.0

@@ -68,5 +68,8 @@ def test_every_parameter_that_learns_is_in_one_group_at_its_stages_rate_and_weig
     for name, stage in network.stages().items():
         assert {factor_of[id(parameter)] for parameter in stage.parameters()} == {rates.get(name, 0.1)}
     assert {factor_of[id(parameter)] for parameter in losses.parameters()} == {3.0}
+    of_network = [group for group in optimizer.param_groups if group["factor"] != 3.0]
+    drawn_back = build_optimizer(learner, settings(), OptimizerSettings(pull=1.0, weight_decay=0.01))
+    assert {group["weight_decay"] for group in drawn_back.param_groups[: len(of_network)]} == {0.0}
     for group in optimizer.param_groups:
         assert {parameter.ndim > 1 for parameter in group["params"]} == {group["weight_decay"] > 0}

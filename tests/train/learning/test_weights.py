@@ -53,22 +53,25 @@ def test_without_decay_the_network_itself_is_kept() -> None:
     assert average.state() == {}
 
 
-def test_the_pull_takes_a_share_of_the_way_back_at_each_step_and_leaves_frozen_weights() -> None:
+def test_the_pull_takes_a_share_of_the_way_back_at_each_weights_own_rate() -> None:
     network = small_net()
     start = weights_of(network)
-    network[1].requires_grad_(requires_grad=False)  # type: ignore[index]
     pull = Pull(network, start, strength=10.0)
     move(network, 1.0)
-    pull.step(0.01)
+    weight, bias = list(network.parameters())[:2]
+    stranger = nn.Parameter(torch.ones(3))
+    pull.step([{"params": [weight, stranger], "lr": 0.01}, {"params": [bias], "lr": 0.05}])
     torch.testing.assert_close(network.state_dict()["0.weight"], start["0.weight"] + 0.9)
+    torch.testing.assert_close(network.state_dict()["0.bias"], start["0.bias"] + 0.5)
     torch.testing.assert_close(network.state_dict()["1.weight"], start["1.weight"] + 1.0)
+    assert torch.equal(stranger, torch.ones(3))
 
 
 def test_a_pull_stronger_than_the_way_back_stops_at_the_start() -> None:
     network = small_net()
     start = weights_of(network)
     move(network, 1.0)
-    Pull(network, start, strength=1000.0).step(0.01)
+    Pull(network, start, strength=1000.0).step([{"params": list(network.parameters()), "lr": 0.01}])
     torch.testing.assert_close(network.state_dict()["0.weight"], start["0.weight"])
 
 

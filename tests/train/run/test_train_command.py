@@ -1,6 +1,7 @@
 """`visavis train` from its file to a model, on real photos; as processes where it is about processes."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,7 +171,8 @@ def test_two_processes_share_a_run(run_file: Path, tmp_path: Path) -> None:
 
 
 def test_the_head_alone_learns_over_features_and_the_trunk_stays_as_it_was(run_file: Path, tmp_path: Path) -> None:
-    done = train(run_file, tmp_path / "run", "network={start = 'built-in', frozen = ['backbone']}", "optimizer.pull=1")
+    settings = ("network={start = 'built-in', frozen = ['backbone']}", "optimizer.pull=1")
+    done = train(run_file, tmp_path / "run", *settings, "losses.0.miner=hard", "losses.0.soft=true")
     assert done.exit_code == 0, done.stderr
     new, old = load_file(tmp_path / "run" / "bundle" / "weights.safetensors"), read_bundle(BUILT_IN).tensors
     assert not np.array_equal(new["head.projection.weight"], old["head.projection.weight"])
@@ -192,7 +194,10 @@ def test_a_student_learns_from_the_built_in_network(run_file: Path, tmp_path: Pa
     losses = "losses=[{kind = 'distillation', teacher = 'built-in'}]"
     done = train(run_file, tmp_path / "run", losses, "network.unit_length=false")
     assert done.exit_code == 0, done.stderr
-    assert read_bundle(tmp_path / "run" / "bundle").card.architecture.unit_length is False
+    card = read_bundle(tmp_path / "run" / "bundle").card
+    assert card.architecture.unit_length is False
+    assert card.training is not None
+    assert f"teacher {load().card.digest}" in card.training.losses[0]
 
 
 @pytest.mark.parametrize(
@@ -219,6 +224,40 @@ def test_what_cannot_be_run_is_told_in_a_line_and_the_folder_may_be_used_again(
     assert refused.stdout == ""
     again = train(run_file, tmp_path / "run", "sampling.people=31")
     assert "31 people in a batch" in again.stderr
+
+
+def test_a_memory_too_small_for_a_batch_is_refused_before_anything_is_learnt(run_file: Path, tmp_path: Path) -> None:
+    assert "raise losses.memory" in train(run_file, tmp_path / "run", "losses.0.memory=5").stderr
+
+
+def test_a_run_does_not_go_on_with_other_chips_than_it_began_with(
+    run_file: Path, tmp_path: Path, prepared_people: Path, data: Path
+) -> None:
+    chips = tmp_path / "chips"
+    shutil.copytree(prepared_people, chips)
+    setting = f"data.train={chips}"
+    assert train(run_file, tmp_path / "run", setting).exit_code == 0
+    shutil.rmtree(tmp_path / "run" / "bundle")  # as if it had been stopped before its end
+    shutil.rmtree(chips)
+    photos = tmp_path / "others"
+    for k in range(20, 32):
+        (photos / f"s{k}").mkdir(parents=True)
+        for each in sorted((data / "orl" / f"s{k}").iterdir())[:3]:
+            (photos / f"s{k}" / each.name).symlink_to(each.resolve())
+    assert visavis("prepare", photos, "--out", chips).exit_code == 0
+    refused = train(run_file, tmp_path / "run", setting, resume=True)
+    assert refused.exit_code == 2
+    assert "the chips to learn from" in refused.stderr
+    assert "bring back what was there" in refused.stderr
+
+
+def test_a_run_stopped_before_its_first_checkpoint_may_be_begun_again(finished: Finished, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in ("run.json", "environment.json", "chips.png", "steps.csv", "validation.csv"):
+        shutil.copy(finished.folder / name, out / name)
+    assert "begin the run anew, without --resume" in train(finished.file, out, resume=True).stderr
+    assert train(finished.file, out).exit_code == 0
 
 
 def test_people_on_both_sides_are_refused_by_name(run_file: Path, tmp_path: Path, prepared_people: Path) -> None:
