@@ -4,7 +4,7 @@ import json
 
 import click
 
-from embedder import Calibration, ModelCard, OperatingPoint, OwnThreshold, PenaltyCurve, load
+from embedder import Calibration, ModelCard, OperatingPoint, OwnThreshold, PenaltyCurve, TrainingRecord, load
 
 from .options import json_option, model_option
 from .rates import rate_in_words
@@ -34,12 +34,22 @@ def _as_text(card: ModelCard) -> str:
     return "\n".join(
         [
             *facts,
+            *(_training_in_words(card.training) if card.training else []),
             *_points(card),
             *(_own_in_words(card.own_threshold) if card.own_threshold else [ONE_THRESHOLD]),
             *(_calibration_in_words(card.calibration) if card.calibration else []),
             *(f"  beware       {limit}" for limit in card.limits),
         ]
     )
+
+
+def _training_in_words(training: TrainingRecord) -> list[str]:
+    began = "from scratch" if training.started_from is None else f"from {training.started_from[:19]}"
+    return [
+        f"  learnt       {training.steps:,} steps, {training.minutes:g} minutes, seed {training.seed}, {began}",
+        f"    from       {training.n_images:,} images of {training.n_identities:,} people, {training.data_digest[:19]}",
+        *(f"    loss       {loss}" for loss in training.losses),
+    ]
 
 
 def _points(card: ModelCard) -> list[str]:

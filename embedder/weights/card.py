@@ -41,7 +41,7 @@ class Preprocessing(CardPart):
     input_size_px: Annotated[int, Field(gt=0, le=1024)]
     # Side of the chip's middle that is looked at, before it is resized. Left out where it is the whole chip, so that
     # the digests of models that know no crop stay as they are.
-    crop_px: Annotated[int, Field(ge=32, le=CHIP_SIZE_PX, exclude_if=_is_whole_chip)] = CHIP_SIZE_PX
+    crop_px: Annotated[int, Field(ge=32, le=CHIP_SIZE_PX, multiple_of=2, exclude_if=_is_whole_chip)] = CHIP_SIZE_PX
     color_order: Literal["RGB"]
     mean: Triple  # in pixel values, 0..255
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -37,7 +37,7 @@ CODE = (
     "runtime",
 )
 CODE_SUFFIXES = (".py", ".safetensors")
-LIBRARIES = ("numpy", "pillow", "torch")
+LIBRARIES = ("facenet-pytorch", "numpy", "pillow", "torch", "torchvision")
 
 EMBEDDING_SIZE = 128
 N_MEASURES = len(MEASURES)

@@ -108,6 +108,14 @@ def test_a_run_ends_in_a_bundle_that_the_other_commands_take(finished: Finished,
     assert json.loads(found.stdout)[0]["model"]["digest"] == card.digest
 
 
+def test_the_card_tells_how_its_weights_were_learnt(finished: Finished) -> None:
+    told = visavis("model", "--model", finished.folder / "bundle").stdout
+    assert "learnt       12 steps" in told
+    assert "seed 3, from scratch" in told
+    assert "from       35 images of 7 people" in told
+    assert "loss       triplet: " in told
+
+
 def test_what_could_not_be_measured_is_told(finished: Finished) -> None:
     assert "no operating points: " in finished.printed
     assert "one threshold for all pairs: " in finished.printed
