@@ -64,9 +64,9 @@ def _left_out(split: Split, min_images: int) -> Iterator[str]:
     """Say who and what takes no part."""
     if split.left_out:
         names = ", ".join(map(shown, split.left_out[:EXAMPLES])) + ", ..." * (len(split.left_out) > EXAMPLES)
-        yield f"{len(split.left_out):,} people with fewer than {min_images} images take no part ({names})"
+        yield f"left out: {len(split.left_out):,} with fewer than {min_images} images of them ({names})"
     if len(split.contradictory):
-        yield f"{len(split.contradictory):,} images take no part: each lies with people on both sides"
+        yield f"left out: {len(split.contradictory):,} images that lie with people on both sides"
 
 
 def _held_out(data: PreparedData, positions: Indices) -> HeldOut:
