@@ -273,6 +273,7 @@ def test_torch_has_its_threads_back(eight: Protocol, embedder: FaceEmbedder) -> 
 
 
 PRESSED = """
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -281,6 +282,8 @@ from embedder import load
 from train.evaluation.cache import open_cache
 from train.evaluation.embedding import embed_photos
 from train.evaluation.protocols.protocol import Photo, Protocol
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell begins jobs in the background with it ignored
 
 @contextmanager
 def told(_n_photos):
