@@ -1,31 +1,15 @@
-"""A thread for each core, and the work in the order it was given."""
+"""Work on every core, its results in the order in which it was given."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
-
-from ..evaluation.cores import n_threads
 from ..evaluation.progress import Advance
 
 BATCH = 16  # photos that a thread takes at a time
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@contextmanager
-def one_core_threads() -> Iterator[ThreadPoolExecutor]:
-    """A thread for each core, with torch on one core in each; work that is not begun is given up on the way out."""
-    n_before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(n_threads(), initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(n_before)
 
 
 def on_every_core(

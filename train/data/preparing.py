@@ -7,7 +7,8 @@ from pathlib import Path
 
 from embedder import FaceChoice, FaceEmbedder
 
-from .cores import on_every_core, one_core_threads
+from ..evaluation.cores import one_core_threads
+from .cores import on_every_core
 from .cutting import Cut, Cutter
 from .description import FILE, Description, Totals, differences, read_description, versions, write_description
 from .errors import DataError

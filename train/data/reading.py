@@ -6,8 +6,9 @@ from pathlib import Path
 
 from embedder import ImageTooLarge, Limits, sha256_of
 
+from ..evaluation.cores import one_core_threads
 from ..evaluation.protocols.protocol import Photo
-from .cores import on_every_core, one_core_threads
+from .cores import on_every_core
 from .progress import Telling
 
 NOT_READ = "file_unreadable"  # the code of a file that the disk does not give

@@ -5,15 +5,12 @@ about 19 ms a photo; all chips first and then the network on both cores take abo
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -21,7 +18,7 @@ from embedder import Chip, FaceChoice, FaceEmbedder, SampleError
 
 from ..degradations import degraded
 from .cache import EMBEDDING_SIZE, N_MEASURES, EmbeddingCache, Found, Outcomes
-from .cores import n_threads
+from .cores import one_core_threads
 from .progress import Progress, no_progress
 from .protocols.protocol import Photo, Protocol, ProtocolError
 
@@ -53,7 +50,7 @@ def embed_photos(
     Raises ProtocolError where a file cannot be read, CacheError. Interrupted, it still saves what is done.
     """
     known = {} if cache is None else cache.load()
-    with _threads() as pool:
+    with one_core_threads() as pool:
         parts = pool.map(_digests, _batches(protocol.photos))
         digests = [digest for part in parts for digest in part]
         new = {digest: photo for digest, photo in zip(digests, protocol.photos, strict=True) if digest not in known}
@@ -62,18 +59,6 @@ def embed_photos(
             with progress(len(new)) as advance:
                 _collect(pool.map(_Work(embedder, face), _batches(list(new.items()))), known, save, advance)
     return _embedded_set(digests, known)
-
-
-@contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-    """A thread for each core, with torch on one core in each; work that is not begun is given up on the way out."""
-    n_before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(n_threads(), initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(n_before)
 
 
 def _batches(items: Sequence[T]) -> list[Sequence[T]]:
