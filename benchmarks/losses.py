@@ -1,13 +1,16 @@
-"""Which loss learns what on the same budget: the six recipes of examples/recipes/losses, one after the other.
+"""Which loss learns what on the same budget of CPU time: the six recipes of examples/recipes/losses, one by one.
 
 Usage: python benchmarks/losses.py --chips DATA [--minutes N] [--people P] [--out DIR]. DATA is a folder made by
-`visavis prepare`. Each run begins with the same weights (one seed) and has the same people held out. Prints a table of
-the equal error rate of people held out, before and after, and draws the course of each to DIR/losses.png. What
-docs/training.md states of them is printed here.
+`visavis prepare`. Each run begins with the same weights (one seed), has the same people held out, and keeps to one
+core, so that N minutes are N CPU-minutes. Prints a table of the equal error rate of people held out, before and after,
+and draws the course of each to DIR/losses.png. What docs/training.md states of them is printed here.
 """
 
 import argparse
+import os
 from pathlib import Path
+
+import torch
 
 from train.evaluation.report.canvas import as_picture, paper
 from train.run.run import go
@@ -25,6 +28,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE over each recipe")
     parser.add_argument("--out", type=Path, default=Path("losses"))
     asked = parser.parse_args()
+    torch.set_num_threads(1)
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the thread that makes batches shares the core
     more = [f"data.train={asked.chips}", f"loop.minutes={asked.minutes}", f"sampling.people={asked.people}"]
     for recipe in sorted(RECIPES.glob("*.toml")):
         go(read_run_file(recipe, [*more, *asked.set]), asked.out / recipe.stem, resume=False)

@@ -1,16 +1,20 @@
 """A step of training against a plain f32 loop over the same network and batch: how many times as fast.
 
-Usage: python benchmarks/training_step.py [--rounds N]. Both take turns in one run, on random pixels (what a chip shows
-makes no difference to the time). Ours is the loop's own step: channels last, bf16 where the processor computes in
-it, gradients clipped, the average of the weights kept. The plain one is a network in torch's own memory format, in f32,
-with the same loss and optimizer and nothing else. Prints the median ratio and its spread.
+Usage: python benchmarks/training_step.py [--rounds N]. Each is a process of its own, and they take turns, on random
+pixels (what a chip shows makes no difference to the time). Ours is the loop's own step, with what `visavis train` sets
+for its process: channels last, bf16 where the processor computes in it, freed memory kept, threads that wait asleep;
+gradients clipped, the average of the weights kept. The plain one is a network in torch's own memory format, in f32,
+with the same loss and optimizer, and nothing else set. Prints the median ratio and its spread.
 """
 
 import argparse
-import copy
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from typing import IO, cast
 
 import numpy as np
 import torch
@@ -28,16 +32,22 @@ from train.runfile.run import Loop
 
 PEOPLE, IMAGES = 16, 4
 LOSSES = (Triplet(kind="triplet", miner="hard"),)
+SIDES = ("ours", "plain")
+N_FIRST = 2  # rounds that warm up
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    n_rounds = parser.parse_args().rounds
-    keep_freed_memory()
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--network", choices=NETWORKS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.side is not None:
+        take_steps(asked.side, NETWORKS[asked.network]())
+        return
     print(f"precision of ours: {chosen_precision('auto')}; {torch.get_num_threads()} threads; batch {PEOPLE * IMAGES}")
-    for name, network in (("dlib_resnet at 150 px", built_in()), ("small at 96 px", small())):
-        compare(name, network, n_rounds)
+    for name in NETWORKS:
+        compare(name, asked.rounds)
 
 
 def built_in() -> EmbeddingNet:
@@ -50,22 +60,50 @@ def small() -> EmbeddingNet:
     return new_network(architecture, preprocessing, torch.Generator().manual_seed(0))
 
 
-def compare(name: str, network: EmbeddingNet, n_rounds: int) -> None:
-    steps = {"ours": our_step(copy.deepcopy(network)), "plain": plain_step(network)}
-    seconds: dict[str, list[float]] = {which: [] for which in steps}
-    for number in range(n_rounds + 1):
-        for which, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if number > 0:  # the first of each warms up
-                seconds[which].append(time.perf_counter() - start)
+NETWORKS = {"dlib_resnet at 150 px": built_in, "small at 96 px": small}
+
+
+def compare(name: str, n_rounds: int) -> None:
+    others = {side: begun(side, name) for side in SIDES}
+    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    for number in range(n_rounds + N_FIRST):
+        for side, other in others.items():
+            taken = one_step(other)
+            if number >= N_FIRST:
+                seconds[side].append(taken)
+    for other in others.values():
+        other.communicate()
     ratios = [plain / ours for ours, plain in zip(seconds["ours"], seconds["plain"], strict=True)]
-    rates = {which: PEOPLE * IMAGES / statistics.median(each) for which, each in seconds.items()}
+    rates = {side: PEOPLE * IMAGES / statistics.median(each) for side, each in seconds.items()}
     print(
         f"{name}: {statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f}); "
         f"ours {rates['ours']:.0f} faces/s, plain {rates['plain']:.0f}",
         flush=True,
     )
+
+
+def begun(side: str, name: str) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "--side", side, "--network", name]
+    waiting = {"OMP_WAIT_POLICY": "PASSIVE"} if side == "ours" else {}
+    return subprocess.Popen(
+        command, env={**os.environ, **waiting}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def one_step(other: subprocess.Popen[str]) -> float:
+    orders, answers = cast("IO[str]", other.stdin), cast("IO[str]", other.stdout)
+    orders.write("step\n")
+    orders.flush()
+    return float(answers.readline())
+
+
+def take_steps(side: str, network: EmbeddingNet) -> None:
+    """A step, and the seconds it took, for every line that comes in."""
+    step = {"ours": our_step, "plain": plain_step}[side](network)
+    for _line in sys.stdin:
+        start = time.perf_counter()
+        step()
+        print(time.perf_counter() - start, flush=True)
 
 
 def batch_for(network: EmbeddingNet, *, channels_last: bool) -> Batch:
@@ -83,6 +121,7 @@ def learner_of(network: EmbeddingNet) -> Learner:
 
 
 def our_step(network: EmbeddingNet) -> Callable[[], None]:
+    keep_freed_memory()
     learner = learner_of(network.to(memory_format=torch.channels_last))
     average = Average(learner.network, 0.999)
     batch = batch_for(network, channels_last=True)

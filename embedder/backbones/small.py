@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
-from .backbone import Backbone
+from .backbone import Backbone, Pool
 
 STEM_CHANNELS = 32
 BLOCKS = (1, 1, 1)  # in each stage; the first of each halves the maps and doubles the channels
@@ -52,10 +52,11 @@ class Small(Backbone):
         self.stem = nn.Sequential(conv_norm(3, STEM_CHANNELS, 3, 2), nn.ReLU(inplace=True))
         for number, n_blocks in enumerate(BLOCKS, start=1):
             setattr(self, f"stage{number}", _stage(STEM_CHANNELS * 2 ** (number - 1), n_blocks))
+        self.pool = Pool(self.out_channels)
         _initialise(self)
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """From the stem on, a stage for each size of maps."""
+        """From the stem on, a stage for each size of maps, then the pool."""
         return dict(self.named_children())
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ class Small(Backbone):
         maps = pictures
         for stage in self.children():
             maps = stage(maps)
-        return F.adaptive_avg_pool2d(maps, 1)
+        return maps
 
 
 def _stage(below: int, n_blocks: int) -> nn.Sequential:

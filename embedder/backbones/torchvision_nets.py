@@ -3,35 +3,34 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 from torchvision.models import efficientnet_b0, mobilenet_v3_small, resnet18, resnet34
 
-from .backbone import Backbone
+from .backbone import Backbone, Pool
 
 
 class Trunk(Backbone):
-    """Layers one after the other, in named stages."""
+    """Layers one after the other, in named stages, then the pool."""
 
     default_input_size_px: ClassVar[int] = 112
 
     def __init__(self, stages: Mapping[str, nn.Module], out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
-        self._names = tuple(stages)
         for name, stage in stages.items():
             setattr(self, name, stage)
+        self.pool = Pool(out_channels)
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """In the order of torchvision's layers."""
-        return {name: getattr(self, name) for name in self._names}
+        """In the order of torchvision's layers, then the pool."""
+        return dict(self.named_children())
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map (n, 3, side, side) to (n, out_channels, 1, 1)."""
         maps = pictures
-        for stage in self.stages().values():
+        for stage in self.children():
             maps = stage(maps)
-        return F.adaptive_avg_pool2d(maps, 1)
+        return maps
 
 
 class ResNet18(Trunk):

@@ -99,6 +99,10 @@ NAN = (embedded(1)[0] * math.nan, loss_of(math.nan))
             "nearly on one point",
         ),  # as wide as ever, but far below the margin
         ((0 * embedded(1)[0], loss_of(0.2, 1.0)), "nearly on one point"),
+        (
+            (0.15 * embedded(1)[0], loss_of(0.95, 0.87)),
+            "nearly on one point.* 0.87 times what one point",
+        ),  # not so near, but telling nobody apart, and there to stay
         (LINE, "along little more than a line: the effective rank of their embeddings is 1.00"),
         ((1e4 * embedded(1)[0], loss_of(1e4)), "fly apart"),
         (NAN, "not finite"),

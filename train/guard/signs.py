@@ -12,7 +12,10 @@ from .health import Health
 SHRUNK = 1 / 30  # of the first distance; batch-hard at too high a rate falls below it in under 100 steps
 GROWN = 1000.0
 AT_PLATEAU = 0.1  # how near the loss is to what one point would cost
+HUDDLED = 1 / 5  # of the first distance: a run that comes down to this and tells nobody apart seldom gets up again
+NEAR_PLATEAU = 0.2  # where they are huddled the loss lies a little off
 BLURRED = 0.5  # positive over negative distance; of networks that tell people apart it is smaller
+BLIND = 0.85  # the same, of networks that tell nobody apart
 FEW_DIRECTIONS = 1.2  # a healthy run from scratch may come down to 1.5 in its first steps
 MANY_IDENTITIES = 4  # so many lie in 3 directions when they are told apart
 
@@ -32,7 +35,8 @@ def point(health: Health, first: Health, loss: LossValue) -> str | None:
         return None
     is_narrow = _spread(now, health) <= SHRUNK * _spread(then, first)
     has_shrunk = now <= SHRUNK * then and _is_at_plateau(loss)  # alone it may be healthy: embeddings began too long
-    if not (is_narrow or has_shrunk):
+    is_huddled = now <= HUDDLED * then and _is_blurred(health, BLIND) and _is_at_plateau(loss, NEAR_PLATEAU)
+    if not (is_narrow or has_shrunk or is_huddled):
         return None
     return f"all faces lie nearly on one point: {_distances(health, first)}{_plateau(loss)}"
 
@@ -56,9 +60,9 @@ def explosion(health: Health, first: Health, _loss: LossValue) -> str | None:
     return f"the faces fly apart without being told apart: {_distances(health, first)}"
 
 
-def _is_blurred(health: Health) -> bool:
+def _is_blurred(health: Health, limit: float = BLURRED) -> bool:
     positive, negative = health.positive_distance, health.negative_distance
-    return positive is None or negative is None or positive >= BLURRED * negative
+    return positive is None or negative is None or positive >= limit * negative
 
 
 def _spread(distance: float, health: Health) -> float:
@@ -66,8 +70,8 @@ def _spread(distance: float, health: Health) -> float:
     return distance / health.length if health.length > 0 else 0.0
 
 
-def _is_at_plateau(loss: LossValue) -> bool:
-    return loss.share_of_plateau is not None and abs(loss.share_of_plateau - 1) < AT_PLATEAU
+def _is_at_plateau(loss: LossValue, limit: float = AT_PLATEAU) -> bool:
+    return loss.share_of_plateau is not None and abs(loss.share_of_plateau - 1) < limit
 
 
 def _distances(health: Health, first: Health) -> str:
