@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder import Chip, SampleError, load
-from embedder.types import Point
+from embedder.quality import head_turn
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.cores import one_core_threads
 from train.evaluation.protocols.folders import read_identities
@@ -24,6 +24,7 @@ BATCH = 64
 N_DRAWS = 1000
 
 Rows = NDArray[np.float64]
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     everyone = read_identities(arguments.data / "lfw-view1" / "lfw")
     chips, identities = chips_of(everyone)
     probe, reference = genuine_pairs(identities)
-    turns = np.array([turn(chip.sample.face.landmarks) for chip in chips])
+    turns = np.array([head_turn(chip.sample.face.landmarks) for chip in chips])
     difference = np.abs(turns[probe] - turns[reference])
     is_turned = difference >= np.quantile(difference, 0.75)
     print(f"{len(chips):,} faces, {len(probe):,} genuine comparisons; FNMR at FMR {FMR:g}")
@@ -42,9 +43,9 @@ def main() -> None:
     draws = drawn_people(identities)[:, identities[probe]]
     missed_before = None
     for model in (None, *arguments.models):
-        missed = misses(model, chips, identities)
+        missed = misses(model, chips, identities, (probe, reference))
         missed_before = missed if missed_before is None else missed_before
-        for which, chosen in (("all", is_turned | ~is_turned), ("most turned quarter", is_turned)):
+        for which, chosen in (("all", np.ones_like(is_turned)), ("most turned quarter", is_turned)):
             tell(model or "built-in", which, missed[chosen], missed_before[chosen], draws[:, chosen])
 
 
@@ -64,14 +65,7 @@ def chips_of(everyone: Protocol) -> tuple[list[Chip], NDArray[np.int32]]:
     return [chip for chip, _ in kept], np.array([whose for _, whose in kept], np.int32)
 
 
-def turn(landmarks: tuple[Point, ...]) -> float:
-    """How far the nose lies to one side of the face's middle, in distances between the eyes; 0 = frontal."""
-    left_eye, right_eye, nose, *mouth = (complex(*point) for point in landmarks)
-    middle = (left_eye + right_eye + sum(mouth)) / 4
-    return float(((nose - middle) / (right_eye - left_eye)).real)
-
-
-def genuine_pairs(identities: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def genuine_pairs(identities: NDArray[np.int32]) -> Pairs:
     """Every two faces of one person."""
     probe, reference = np.triu_indices(len(identities), 1)
     same = identities[probe] == identities[reference]
@@ -85,13 +79,13 @@ def drawn_people(identities: NDArray[np.int32]) -> Rows:
     return np.random.default_rng(0).multinomial(n_people, shares, N_DRAWS).astype(np.float64)
 
 
-def misses(model: str | None, chips: list[Chip], identities: NDArray[np.int32]) -> Rows:
+def misses(model: str | None, chips: list[Chip], identities: NDArray[np.int32], pairs: Pairs) -> Rows:
     """1 for every genuine comparison that is missed at the model's own threshold, else 0."""
     embedder = load(model)
     pixels = [np.stack([chip.pixels for chip in chips[k : k + BATCH]]) for k in range(0, len(chips), BATCH)]
     vectors = np.concatenate([embedder.embed_faces(part) for part in pixels])
     threshold = compare_all(vectors, identities, seed=0).impostor.tally.loosest((FMR,))[0]
-    probe, reference = genuine_pairs(identities)
+    probe, reference = pairs
     missed: Rows = (np.linalg.norm(vectors[probe] - vectors[reference], axis=1) >= threshold).astype(np.float64)
     return missed
 

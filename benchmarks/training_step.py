@@ -84,10 +84,10 @@ def compare(name: str, n_rounds: int) -> None:
 
 def begun(side: str, name: str) -> subprocess.Popen[str]:
     command = [sys.executable, __file__, "--side", side, "--network", name]
-    waiting = {"OMP_WAIT_POLICY": "PASSIVE"} if side == "ours" else {}
-    return subprocess.Popen(
-        command, env={**os.environ, **waiting}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if side == "ours":
+        env["OMP_WAIT_POLICY"] = "PASSIVE"
+    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def one_step(other: subprocess.Popen[str]) -> float:

@@ -34,7 +34,7 @@ def quality_of(picture: Image.Image, face: Face, chip: Pixels, chip_eye_distance
     """
     halved = _halved(chip[INSIDE, INSIDE, 1])  # green carries most of what we see as brightness
     mean, contrast = _moments(halved)
-    eye_distance = max(_length(face.landmarks[0], face.landmarks[1]), 1.0)
+    eye_distance = _eye_distance(face.landmarks)
     shrinking = max(1.0, eye_distance / chip_eye_distance)  # px of the picture to a px of the chip
     return Quality(
         eye_distance_px=eye_distance,
@@ -43,7 +43,7 @@ def quality_of(picture: Image.Image, face: Face, chip: Pixels, chip_eye_distance
         brightness=mean,
         contrast=contrast,
         clipped=int(np.count_nonzero((halved < 4 * DARKEST) | (halved > 4 * BRIGHTEST))) / halved.size,
-        turn=_turn(face.landmarks, eye_distance),
+        turn=abs(head_turn(face.landmarks)),
         detector_score=face.score,
     )
 
@@ -91,11 +91,21 @@ def _blockiness(picture: Image.Image, nose: Point, eye_distance: float) -> float
     return float(phases[-1] - phases[JPEG_BLOCK // 2]) / (2 * n_blocks * len(strip))
 
 
-def _turn(landmarks: tuple[Point, ...], eye_distance: float) -> float:
+def head_turn(landmarks: tuple[Point, ...]) -> float:
+    """How far the nose lies to the right of the face's middle, in distances between the eyes.
+
+    0 = frontal, negative = to the left.
+    """
     left_eye, right_eye, nose, *mouth = (complex(*point) for point in landmarks)
     middle = (left_eye + right_eye + sum(mouth)) / 4
+    eye_distance = _eye_distance(landmarks)
     across = (right_eye - left_eye) / eye_distance  # the unit vector from eye to eye
-    return abs(((nose - middle) * across.conjugate()).real) / eye_distance
+    return ((nose - middle) * across.conjugate()).real / eye_distance
+
+
+def _eye_distance(landmarks: tuple[Point, ...]) -> float:
+    """In px, and never less than one."""
+    return max(_length(landmarks[0], landmarks[1]), 1.0)
 
 
 def _length(one: Point, other: Point) -> float:

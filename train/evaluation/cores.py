@@ -1,4 +1,4 @@
-"""How many threads to work with: as many as this process may use cores."""
+"""A thread for each core that this process may use."""
 
 import os
 from collections.abc import Iterator
