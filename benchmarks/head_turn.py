@@ -1,9 +1,10 @@
 """Do the two faces of a pair look the same way? What models miss where one head is turned most against the other.
 
-Usage: python benchmarks/head_turn.py --data DIR [MODEL ...] (DIR holds lfw-view1/). Over all comparisons of LFW View 1,
-by plain distances: each model's threshold is that of FMR 1e-3 over all impostor comparisons; FNMR is given over all
-genuine ones and over the quarter of them with the greatest difference of head turn. Beside it the difference to the
-built-in model, with a 95% interval: people are redrawn, the same for both, and thresholds stay.
+Usage: python benchmarks/head_turn.py --data DIR [--mirror] [MODEL ...] (DIR holds lfw-view1/). Over all comparisons of
+LFW View 1, by plain distances; with --mirror all models, the built-in one too, embed a chip as the mean over it and its
+mirror image. Each model's threshold is that of FMR 1e-3 over all impostor comparisons; FNMR is given over all genuine
+ones and over the quarter of them with the greatest difference of head turn. Beside it the difference to the built-in
+model, with a 95% interval: people are redrawn, the same for both, and thresholds stay.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import Chip, SampleError, load
+from embedder import Chip, FaceEmbedder, SampleError, load
 from embedder.quality import head_turn
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.cores import one_core_threads
@@ -30,6 +31,7 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--mirror", action="store_true")
     parser.add_argument("models", nargs="*", metavar="MODEL")
     arguments = parser.parse_args()
     everyone = read_identities(arguments.data / "lfw-view1" / "lfw")
@@ -43,7 +45,7 @@ def main() -> None:
     draws = drawn_people(identities)[:, identities[probe]]
     missed_before = None
     for model in (None, *arguments.models):
-        missed = misses(model, chips, identities, (probe, reference))
+        missed = misses(load(model, mirror=arguments.mirror or None), chips, identities, (probe, reference))
         missed_before = missed if missed_before is None else missed_before
         for which, chosen in (("all", np.ones_like(is_turned)), ("most turned quarter", is_turned)):
             tell(model or "built-in", which, missed[chosen], missed_before[chosen], draws[:, chosen])
@@ -79,9 +81,8 @@ def drawn_people(identities: NDArray[np.int32]) -> Rows:
     return np.random.default_rng(0).multinomial(n_people, shares, N_DRAWS).astype(np.float64)
 
 
-def misses(model: str | None, chips: list[Chip], identities: NDArray[np.int32], pairs: Pairs) -> Rows:
+def misses(embedder: FaceEmbedder, chips: list[Chip], identities: NDArray[np.int32], pairs: Pairs) -> Rows:
     """1 for every genuine comparison that is missed at the model's own threshold, else 0."""
-    embedder = load(model)
     pixels = [np.stack([chip.pixels for chip in chips[k : k + BATCH]]) for k in range(0, len(chips), BATCH)]
     vectors = np.concatenate([embedder.embed_faces(part) for part in pixels])
     threshold = compare_all(vectors, identities, seed=0).impostor.tally.loosest((FMR,))[0]

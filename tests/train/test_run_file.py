@@ -65,6 +65,14 @@ def test_a_folder_may_have_a_number_for_a_name_and_a_teacher_of_a_setting_is_a_p
     assert read_run_file(file, ["data.train=~/chips"]).data.train == Path.home() / "chips"
 
 
+@pytest.mark.parametrize("term", ["losses=[{TERM}]", "losses.0={TERM}"])
+def test_paths_inside_a_table_of_a_setting_start_from_the_working_folder_too(file: Path, term: str) -> None:
+    settings = [term.replace("TERM", "kind='distillation', teacher='other'"), "network={start='there'}"]
+    run = read_run_file(file, settings)
+    assert run.losses[0].model_dump()["teacher"] == str(Path("other").resolve())
+    assert run.network.start == str(Path("there").resolve())
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [

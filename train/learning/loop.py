@@ -82,7 +82,7 @@ class Loop:
     def __init__(self, course: Course, told: Told, counters: Counters) -> None:
         self._course, self._told, self.counters = course, told, counters
         self._length = Length.of(course.run.loop)
-        self._since = course.clock() - counters.seconds
+        self._since = 0.0  # by the clock; set when the first step begins
         self._rated = counters
         self._module, self._optimizer = course.accelerator.prepare(course.state.learner, course.state.optimizer)
 
@@ -90,6 +90,7 @@ class Loop:
         """Go on until it is over. Raises Collapsed, and TrainingError where a checkpoint cannot be written."""
         if self.counters.step == 0:
             self._begin()
+        self._since = self._course.clock() - self.counters.seconds
         set_training(self._course.state.learner.network, self._course.frozen)
         with ahead(self._course.feed) as feed:
             while not self._is_over():

@@ -23,7 +23,7 @@ from ..learning.validation import ByChips, ByFeatures, Look
 from ..losses.build import build_losses
 from ..losses.errors import LossError
 from ..runfile.augmentation import Mirror, only_mirror
-from ..runfile.losses import Mined
+from ..runfile.losses import Distillation, Mined
 from ..runfile.run import RunFile
 from ..sampling.people import PeopleSampler
 from .folder import RunFolder
@@ -51,6 +51,7 @@ def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assem
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
     built = build(run.network, people.data.alignment, generator)
+    _require_teachers_within_reach(run, built)
     frozen = frozen_stages(built.network, run.network)
     freeze(built.network, frozen)
     head_alone = frozen == set(built.network.stages()) - {HEAD}
@@ -99,6 +100,17 @@ def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
         raise LossError(
             "a memory remembers the batches of one process alone: leave losses.memory out, or use one process"
         )
+
+
+def _require_teachers_within_reach(run: RunFile, built: Built) -> None:
+    """Refuse a student of unit length whose teacher's embeddings, of any length, it is to meet exactly."""
+    exact = [term.teacher for term in run.losses if isinstance(term, Distillation) and term.measure == "mse"]
+    for name in exact if built.architecture.unit_length else ():
+        if not bundle_named(name).card.architecture.unit_length:
+            raise LossError(
+                f"embeddings of unit length cannot equal those of the teacher {name}, which are of any length: "
+                'set network.unit_length to false, or losses.distillation.measure to "cosine"'
+            )
 
 
 def _sampler(run: RunFile, people: People, accelerator: Accelerator) -> PeopleSampler:

@@ -81,6 +81,11 @@ def _apply(table: Table, setting: str) -> None:
         place = _inside(place, key, name)
     is_path = tuple(keys) in PATHS + BUNDLES or keys[-1] == "teacher"
     value = _path(text.strip(), Path()) if is_path else _value(text.strip())
+    match keys:  # a table as a whole may have paths in it
+        case [_]:
+            _resolve({keys[0]: value}, Path())
+        case ["losses", _]:
+            _resolve({"losses": [value]}, Path())
     if isinstance(place, list):
         place[_position(place, keys[-1], name)] = value
     elif isinstance(place, dict):

@@ -220,6 +220,7 @@ def test_a_student_learns_from_the_built_in_network(run_file: Path, tmp_path: Pa
         ("network.weights=some.pt", "inception_resnet_v1 alone"),
         ("data.held_out=0.01", "data.held_out"),
         ("loop.precision=fp16", "needs a GPU"),
+        ("losses=[{kind='distillation'}]", "set network.unit_length to false"),
     ],
 )
 def test_what_cannot_be_run_is_told_in_a_line_and_the_folder_may_be_used_again(
