@@ -13,6 +13,7 @@ MODEL ?=
 PYTHON ?= python3.11 python3
 TORCH_INDEX ?=
 ARGS ?=
+CHIPS ?=
 DATA ?= $(or $(TEST_DATA),../shared/data)
 
 # Threads sleep while they wait for each other: what else the machine does then costs far less.
@@ -37,6 +38,7 @@ help: ## List the targets and settings
 	@echo '  MODEL        a model bundle to serve instead of the built-in one'
 	@echo '  ARGS         more arguments for pytest, as in: make test ARGS="-k tight_crop --no-cov"'
 	@echo '  DATA         the folder of photographs for `make bench` (../shared/data)'
+	@echo '  CHIPS        a folder made by `visavis prepare`, for the benchmarks of training in `make bench`'
 	@echo '  PYTHON       the interpreter that .venv is made from (python3.11, else python3; 3.11 or newer)'
 	@echo '  TORCH_INDEX  another wheel index to take torch from at the first installation. The default x86-64'
 	@echo '               wheel of torch brings 5 GB of CUDA libraries, which visavis does not use; PyTorch has'
@@ -79,6 +81,9 @@ format: $(VENV)/.installed-dev ## Format the code and mend what the linter can m
 bench: $(VENV)/.installed-dev ## Measure: accuracy on photographs from DATA, answers to bad inputs
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	    data=(); ! grep -q -- --data "$$script" || data=(--data '$(DATA)'); \
+	    if grep -q -- --chips "$$script"; then \
+	        [ -n '$(CHIPS)' ] || { echo "== $$script: left out, for it needs CHIPS"; continue; }; data=(--chips '$(CHIPS)'); \
+	    fi; \
 	    echo "== $$script"; $(BIN)/python "$$script" "$${data[@]}"; \
 	done
 
