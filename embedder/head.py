@@ -13,6 +13,8 @@ class Head(nn.Module):
         super().__init__()
         self.unit_length = unit_length
         self.projection = nn.Conv2d(below, EMBEDDING_SIZE, 1, bias=False)
+        if not unit_length:  # an untrained network's embeddings begin about 1 long, as margins and teachers expect
+            nn.init.normal_(self.projection.weight, std=(below * EMBEDDING_SIZE) ** -0.5)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Map (n, below, 1, 1) to (n, 128)."""

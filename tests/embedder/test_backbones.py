@@ -108,6 +108,13 @@ def test_faces_begin_all_around_and_not_in_one_cone(backbone: str) -> None:
     assert embeddings.mean(dim=0).norm() < LONGEST_MIDDLE
 
 
+def test_embeddings_that_are_not_made_unit_length_begin_about_1_long() -> None:
+    network = new_network(architecture("small", unit_length=False), preprocessing(48), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        lengths = network.train().embed_pictures(pictures(network, 32)).norm(dim=1)
+    assert 0.5 < float(lengths.mean()) < 2
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_pool_where_there_is_one_is_the_last_before_the_head(backbone: str) -> None:
     names = list(build_backbone(backbone).stages())
