@@ -108,6 +108,13 @@ def test_faces_begin_all_around_and_not_in_one_cone(backbone: str) -> None:
     assert embeddings.mean(dim=0).norm() < LONGEST_MIDDLE
 
 
+def test_the_small_network_knows_where_in_the_face_something_was_seen() -> None:
+    pool = build_backbone("small").eval().stages()["pool"]
+    upper_left, lower_right = torch.zeros(2, 1, 256, 6, 6)
+    upper_left[..., :2, :2] = lower_right[..., 4:, 4:] = 1  # their means are the same
+    assert (pool(upper_left) - pool(lower_right)).abs().max() > 0.1
+
+
 def test_embeddings_that_are_not_made_unit_length_begin_about_1_long() -> None:
     network = new_network(architecture("small", unit_length=False), preprocessing(48), torch.Generator().manual_seed(0))
     with torch.no_grad():
