@@ -3,7 +3,8 @@
 Usage: python benchmarks/losses.py --chips DATA [--minutes N] [--people P] [--out DIR]. DATA is a folder made by
 `visavis prepare`. Each run begins with the same weights (one seed), has the same people held out, and keeps to one
 core, so that N minutes are N CPU-minutes. Prints a table of the equal error rate of people held out, before and after,
-and draws the course of each to DIR/losses.png. What docs/training.md states of them is printed here.
+and draws the course of each to DIR/losses.png; a run that collapsed is told, and ends where it did. What
+docs/training.md states of them is printed here.
 """
 
 import argparse

@@ -43,7 +43,7 @@ class Residual(nn.Module):
         return F.relu(branch + self.shortcut(maps), inplace=True)
 
 
-class Pool(nn.Sequential):
+class RegionPool(nn.Sequential):
     """(n, channels, h, w) to (n, channels, 1, 1): 3 by 3 regions, mixed into channels of mean 0 and variance 1.
 
     A mean over the whole map forgets where in it something was seen. Faces are aligned: what lies in the upper left
@@ -69,7 +69,7 @@ class Small(Backbone):
         self.stem = nn.Sequential(conv_norm(3, STEM_CHANNELS, 3, 2), nn.ReLU(inplace=True))
         for number, n_blocks in enumerate(BLOCKS, start=1):
             setattr(self, f"stage{number}", _stage(STEM_CHANNELS * 2 ** (number - 1), n_blocks))
-        self.pool = Pool(self.out_channels)
+        self.pool = RegionPool(self.out_channels)
         _initialise(self)
 
     def stages(self) -> Mapping[str, nn.Module]:
