@@ -17,6 +17,7 @@ from torch import Tensor
 from embedder import Pixels
 
 from ..augmentation.augmenter import Augmenter
+from ..data.kept import KeptChips
 from ..data.prepared import PreparedData
 from ..evaluation.protocols.protocol import Indices
 from ..sampling.people import PeopleSampler
@@ -65,12 +66,13 @@ class ChipFeed:
 
     def __init__(self, faces: Faces, sampler: PeopleSampler, augmenter: Augmenter, seed: int) -> None:
         self._faces, self._sampler, self._augmenter = faces, sampler, augmenter
+        self._chips = KeptChips(faces.data, faces.positions)
         self._seed = seed
 
     def batch(self, step: int) -> Batch:
         """Make the batch of a step, counted from 0."""
         chosen = self._sampler.batch(step)
-        chips = self._faces.data.chips(self._faces.positions[chosen])
+        chips = self._chips(chosen)
         generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
         return self._faces.batch(chosen, self._augmenter(chips, generator))
 
