@@ -2,8 +2,6 @@
 # tools/docker_steps.py runs these same steps without Docker, so keep to what it knows: it says so when it meets something else.
 
 FROM python:3.11-slim AS builder
-# PyTorch's wheels without CUDA; the default ones bring 5 GB of it. Empty: torch from the default index.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_CONSTRAINT=constraints.txt
 WORKDIR /build
 COPY constraints.txt pyproject.toml ./
@@ -11,7 +9,7 @@ COPY constraints.txt pyproject.toml ./
 # What visavis stands on, before visavis itself: this layer stays when only our code changes.
 RUN python -m venv /opt/visavis
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['service'], sep='\n')" > requirements.txt
-RUN /opt/visavis/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url $TORCH_INDEX} -r requirements.txt
+RUN /opt/visavis/bin/pip install --no-cache-dir -r requirements.txt
 
 # hatchling builds the wheel from an environment of its own, which does not go into the image.
 RUN python -m venv hatch && hatch/bin/pip install --no-cache-dir hatchling

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         NoFace,
         NotAnImage,
         OperatingPointUnavailable,
+        RuntimeUnavailable,
         SampleError,
         SeveralFaces,
         VisavisError,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from .pipeline import FaceEmbedder
     from .points import chosen_point
     from .quality import MEASURES
+    from .runtime.choice import Running, RuntimeName
+    from .runtime.graph import embedding_graph
+    from .runtime.runtime import Precision
     from .types import (
         CHIP_SIZE_PX,
         Box,
@@ -112,11 +116,15 @@ __all__ = [
     "PenaltyCurve",
     "Pixels",
     "Places",
+    "Precision",
     "Preprocessing",
     "Provenance",
     "Quality",
     "QualityChoice",
     "QualityRule",
+    "Running",
+    "RuntimeName",
+    "RuntimeUnavailable",
     "Sample",
     "SampleError",
     "ScoreKind",
@@ -128,6 +136,7 @@ __all__ = [
     "chosen_point",
     "copy_bundle",
     "default_input_size_px",
+    "embedding_graph",
     "features",
     "fold",
     "load",
@@ -177,12 +186,15 @@ _ROOMS = {
     "FaceEmbedder": ".pipeline",
     "Limits": ".image",
     "MEASURES": ".quality",
+    "Precision": ".runtime.runtime",
     "TrainingRecord": ".weights.training",
     "chosen_point": ".points",
+    "embedding_graph": ".runtime.graph",
     "load": ".loading",
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",
     **dict.fromkeys(("Neighbourhoods", "Places", "features"), ".neighbourhood"),
+    **dict.fromkeys(("Running", "RuntimeName"), ".runtime.choice"),
     **dict.fromkeys(("BACKBONES", "default_input_size_px"), ".backbones.registry"),
     **dict.fromkeys(_BUNDLE, ".weights.bundle"),
     **dict.fromkeys(_CARD, ".weights.card"),

@@ -12,7 +12,8 @@ VisavisError
 │   └── LowQuality             its face is too poor to be told from others
 ├── ModelError
 │   ├── BundleError            a model bundle that cannot be used
-│   └── DlibFileError          a dlib .dat file that is not the one we know
+│   ├── DlibFileError          a dlib .dat file that is not the one we know
+│   └── RuntimeUnavailable     what is to run the model is not to be had here
 ├── DigestMismatch             embeddings that different models made
 └── OperatingPointUnavailable  the model card has no such operating point
 
@@ -127,6 +128,12 @@ class DlibFileError(ModelError):
     """A dlib .dat file is truncated, altered or not the face recognition network; the message says where."""
 
     code = "dlib_file_error"
+
+
+class RuntimeUnavailable(ModelError):
+    """The library, device or precision that a model is to run with is not to be had here; the message says what is."""
+
+    code = "runtime_unavailable"
 
 
 class DigestMismatch(VisavisError):

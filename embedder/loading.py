@@ -1,23 +1,29 @@
 """From a bundle's folder to a FaceEmbedder that is ready to be used."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from .detection.cascade import Cascade, CascadeSettings
 from .detection.finder import FaceFinder
-from .detection.weights import load_networks
 from .grading import Grader
 from .image import Limits
 from .neighbourhood import Neighbourhoods
 from .pipeline import FaceEmbedder
-from .runtime.torch import TorchEmbedder
+from .runtime.choice import Running, runtime_for
 from .weights.bundle import BUILT_IN, Bundle, read_bundle
+
+AS_IT_IS_QUICKEST = Running()
 
 
 def load(
-    path: str | os.PathLike[str] | None = None, *, limits: Limits | None = None, mirror: bool | None = None
+    path: str | os.PathLike[str] | None = None,
+    *,
+    limits: Limits | None = None,
+    mirror: bool | None = None,
+    running: Running = AS_IT_IS_QUICKEST,
 ) -> FaceEmbedder:
-    """Load a model bundle, by default the built-in one, ready to use offline. Raises BundleError.
+    """Load a model bundle, by default the built-in one, ready to use offline. Raises ModelError.
 
     `mirror` overrules the card: are embeddings means over a chip and its mirror image? Other embeddings have another
     digest, and no operating points.
@@ -25,9 +31,10 @@ def load(
     bundle = read_bundle(Path(path) if path is not None else BUILT_IN)
     if mirror is not None:
         card = bundle.card.with_mirror(mirror=mirror)
-        bundle = Bundle(card, bundle.tensors, bundle.neighbourhood if card.own_threshold is not None else None)
-    finder = FaceFinder(Cascade(load_networks(), CascadeSettings()))
-    return FaceEmbedder(bundle.card, TorchEmbedder(bundle), finder, limits or Limits(), _grader(bundle))
+        bundle = replace(bundle, card=card, neighbourhood=bundle.neighbourhood if card.own_threshold else None)
+    runtime = runtime_for(bundle, running)
+    finder = FaceFinder(Cascade(runtime.detection(), CascadeSettings()))
+    return FaceEmbedder(bundle.card, runtime.embedding(bundle), finder, limits or Limits(), _grader(bundle))
 
 
 def _grader(bundle: Bundle) -> Grader | None:

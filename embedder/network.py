@@ -29,11 +29,13 @@ class EmbeddingNet(nn.Module):
     """A whole network, from uint8 chips to embeddings. What a card says of its input happens inside."""
 
     mean: Tensor
+    resizing: Tensor  # (side, crop)
 
     def __init__(self, architecture: Architecture, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.input_size_px, self.crop_px = preprocessing.input_size_px, preprocessing.crop_px
         self.scale = preprocessing.scale
+        self.register_buffer("resizing", _resizing(self.crop_px, self.input_size_px), persistent=False)
         self.register_buffer("mean", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
         self.backbone = build_backbone(architecture.backbone)
         _require_room(self.backbone, architecture.backbone, self.input_size_px)
@@ -50,8 +52,8 @@ class EmbeddingNet(nn.Module):
         pictures = chips[:, part, part].permute(0, 3, 1, 2)
         if self.input_size_px == self.crop_px:
             return pictures
-        size = (self.input_size_px, self.input_size_px)
-        return F.interpolate(pictures.float(), size, mode="bilinear", antialias=True)
+        planes = pictures.flatten(0, 1).float()  # of a product in four dimensions OpenVINO 2026.4 fuses too much
+        return (self.resizing @ planes @ self.resizing.T).unflatten(0, (-1, 3))
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Map pixel values 0..255, uint8 or float (n, 3, side, side), to float32 (n, 128)."""
@@ -117,6 +119,15 @@ def _fold_normalisations(parent: nn.Module) -> None:
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(parent, name, fuse_conv_bn_eval(conv.double(), norm.double()).float())
             setattr(parent, following, nn.Identity())
+
+
+def _resizing(size_px: int, new_size_px: int) -> Tensor:
+    """The matrix (new, old) that resizes a column of pixels as torch's antialiased bilinear interpolation does.
+
+    That is linear, and a product of matrices is the same in every runtime; not every one has this interpolation.
+    """
+    columns = torch.eye(size_px)[None, None]
+    return F.interpolate(columns, (new_size_px, size_px), mode="bilinear", antialias=True)[0, 0]
 
 
 def _require_room(backbone: Backbone, name: str, size_px: int) -> None:

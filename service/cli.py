@@ -17,7 +17,14 @@ class CannotServe(click.ClickException):
 @click.option(
     "--model", type=click.Path(path_type=Path), metavar="PATH", help="A model bundle to serve (the built-in model)."
 )
-def serve(host: str | None, port: int | None, model: Path | None) -> None:
+@click.option(
+    "--runtime",
+    type=click.Choice(["openvino", "torch"]),
+    help="What runs the networks (openvino on a CPU, else torch).",
+)
+@click.option("--device", metavar="NAME", help="Where torch computes: cpu, cuda, cuda:1, mps (cpu).")
+@click.option("--precision", type=click.Choice(["f32", "bf16"]), help="What embeddings are computed in (f32).")
+def serve(**given: object) -> None:
     """Answer over HTTP.
 
     Every setting is also an environment variable: VISAVIS_HOST, VISAVIS_PORT, VISAVIS_MODEL and more; see docs/api.md.
@@ -28,4 +35,4 @@ def serve(host: str | None, port: int | None, model: Path | None) -> None:
         raise CannotServe(
             f"{error.name} is not installed; install the service: pip install 'visavis[service]'"
         ) from None
-    run(host=host, port=port, model=model)
+    run(**given)

@@ -5,14 +5,13 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 import uvicorn
 
-from embedder import FaceEmbedder, Limits, ModelError, load
+from embedder import FaceEmbedder, Limits, ModelError, Running, load
 
 from .app import create_app
 from .cli import CannotServe
@@ -22,9 +21,9 @@ GRACE_S = 30  # for requests under way when the server is told to stop
 BACKLOG = 2048
 
 
-def run(*, host: str | None, port: int | None, model: Path | None) -> None:
-    """Serve until told to stop; raises CannotServe."""
-    settings = _settings(host, port, model)
+def run(**given: object) -> None:
+    """Serve until told to stop; what is given goes before the environment. Raises CannotServe."""
+    settings = _settings(given)
     _start_logs(settings.log_level)
     with _listening(settings.host, settings.port) as listener:
         click.echo("visavis is loading its model ...", err=True)
@@ -36,9 +35,9 @@ def run(*, host: str | None, port: int | None, model: Path | None) -> None:
     click.echo("visavis has stopped.", err=True)
 
 
-def _settings(host: str | None, port: int | None, model: Path | None) -> Settings:
+def _settings(given: Mapping[str, object]) -> Settings:
     try:
-        return load_settings(host=host, port=port, model=model)
+        return load_settings(**given)
     except SettingsError as error:
         raise CannotServe(str(error)) from None
 
@@ -49,9 +48,10 @@ def _start_logs(level: str) -> None:
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
+    running = Running(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
     try:
-        return load(settings.model, limits=limits)
+        return load(settings.model, limits=limits, running=running)
     except (ModelError, OSError) as error:
         raise CannotServe(f"the model cannot be served: {error}") from None
 

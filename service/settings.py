@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from embedder import Precision, RuntimeName
+
 PREFIX = "VISAVIS_"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -26,6 +28,9 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0 = any free one
     model: Path | None = None  # a model bundle; None = the built-in model
+    runtime: RuntimeName | None = None  # None = openvino on a CPU, torch for all else
+    device: Annotated[str, Field(min_length=1)] = "cpu"  # of torch
+    precision: Precision = "f32"  # of embeddings
     max_image_bytes: Annotated[int, Field(gt=0)] = 20 * 2**20  # of one image file
     # Of one image, as its header says; Pillow itself opens none of more than 178,956,970.
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
@@ -35,13 +40,12 @@ class Settings(BaseSettings):
     log_level: LogLevel = "info"
 
 
-def load_settings(*, host: str | None = None, port: int | None = None, model: Path | None = None) -> Settings:
-    """Read the environment, of which every VISAVIS_ variable must be known; an argument goes before its variable.
+def load_settings(**given: object) -> Settings:
+    """Read the environment, of which every VISAVIS_ variable must be known; what is given goes before its variable.
 
     Raises SettingsError.
     """
     _refuse_unknown(os.environ)
-    given = {"host": host, "port": port, "model": model}
     try:
         return Settings.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:

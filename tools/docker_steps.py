@@ -16,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from string import Template
@@ -90,8 +89,8 @@ class Stage:
 class Steps:
     """Carries out instructions one by one. The stage at work lies at `root`; finished ones are moved aside."""
 
-    def __init__(self, folder: Path, context: Path, arguments: Mapping[str, str]) -> None:
-        self.folder, self.context, self.arguments = folder, context, arguments
+    def __init__(self, folder: Path, context: Path) -> None:
+        self.folder, self.context = folder, context
         self.ignored = Ignored.read((context / ".dockerignore").read_text())
         self.stages: dict[str, Stage] = {}
         self.stage: Stage | None = None
@@ -122,12 +121,6 @@ class Steps:
         self.stage = Stage(root, base_environment(self.folder / "bin"), root)
         self.stages[text.rpartition(" AS ")[2]] = self.stage
 
-    def do_arg(self, stage: Stage, text: str) -> None:
-        """Set a build argument: ours, or the Dockerfile's default."""
-        name, _, default = text.partition("=")
-        stage.env[name] = self.arguments.get(name, default)
-        say(f"    {name}={stage.env[name]}")
-
     def do_env(self, stage: Stage, text: str) -> None:
         """Set variables."""
         for word in shlex.split(stage.localized(text)):
@@ -140,7 +133,7 @@ class Steps:
         stage.workdir.mkdir(parents=True, exist_ok=True)
 
     def do_copy(self, stage: Stage, text: str) -> None:
-        """Copy from the context, or from another stage (as hard links: a torch is large)."""
+        """Copy from the context, or from another stage (as hard links: an environment is large)."""
         *sources, target = shlex.split(stage.localized(text))
         destination = stage.workdir / target
         if sources[0].startswith("--from="):
@@ -203,23 +196,6 @@ def base_environment(bin_folder: Path) -> dict[str, str]:
     return env | {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
 
 
-def reachable(index: str) -> bool:
-    """Whether a wheel index answers."""
-    try:
-        with urllib.request.urlopen(f"{index}/torch/", timeout=10):  # noqa: S310 - the Dockerfile's own address
-            return True
-    except OSError as error:
-        say(f"{index} cannot be reached ({error}): torch comes from the default index")
-        return False
-
-
-def torch_index(instructions: list[Instruction]) -> str:
-    """The Dockerfile's wheel index for torch, or none where it cannot be reached."""
-    (line,) = (each.text for each in instructions if each.keyword == "ARG" and each.text.startswith("TORCH_INDEX="))
-    index = line.partition("=")[2]
-    return index if reachable(index) else ""
-
-
 def free_port() -> str:
     """A port that nobody listens on."""
     with socket.socket() as probe:
@@ -263,15 +239,12 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Run all the steps of the project's Dockerfile once."""
-    parser = argparse.ArgumentParser(
-        description="Run the Dockerfile's steps without Docker (needs up to 7 GB in TMPDIR)."
-    )
-    parser.add_argument("--torch-index", help="instead of the Dockerfile's TORCH_INDEX; '' is the default index")
-    chosen = parser.parse_args().torch_index
+    argparse.ArgumentParser(
+        description="Run the Dockerfile's steps without Docker (needs up to 1 GB in TMPDIR)."
+    ).parse_args()
     instructions = list(read_instructions((PROJECT / "Dockerfile").read_text()))
-    index = torch_index(instructions) if chosen is None else chosen
     with tempfile.TemporaryDirectory(prefix="visavis-docker-steps-") as folder:
-        steps = Steps(Path(folder).resolve(), PROJECT, {"TORCH_INDEX": index})
+        steps = Steps(Path(folder).resolve(), PROJECT)
         try:
             for instruction in instructions:
                 steps.run(instruction)

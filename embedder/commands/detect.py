@@ -2,9 +2,9 @@
 
 import click
 
-from embedder import Face, load
+from embedder import Face, Running, load
 
-from .options import json_option, model_option
+from .options import json_option, model_option, running_options
 from .outcomes import View, answer_each
 from .records import face_record
 
@@ -12,13 +12,14 @@ from .records import face_record
 @click.command()
 @click.argument("images", nargs=-1, required=True)
 @model_option
+@running_options
 @json_option
-def detect(images: tuple[str, ...], model_path: str | None, *, as_json: bool) -> None:
+def detect(images: tuple[str, ...], model_path: str | None, running: Running, *, as_json: bool) -> None:
     """Find every face in IMAGES, largest first.
 
     Exit status: 0, or 2 where an image could not be read; the others are answered all the same.
     """
-    answer_each(images, load(model_path).detect, View(_as_text, _as_record), as_json=as_json)
+    answer_each(images, load(model_path, running=running).detect, View(_as_text, _as_record), as_json=as_json)
 
 
 def _as_record(faces: list[Face]) -> dict[str, object]:

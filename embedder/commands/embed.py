@@ -5,9 +5,9 @@ from functools import partial
 
 import click
 
-from embedder import Embedding, FaceChoice, load
+from embedder import Embedding, FaceChoice, Running, load
 
-from .options import face_option, json_option, model_option
+from .options import face_option, json_option, model_option, running_options
 from .outcomes import View, answer_each
 from .records import sample_record
 
@@ -18,13 +18,16 @@ SHOWN = 4  # channels shown to a person; a program asks for --json
 @click.argument("images", nargs=-1, required=True)
 @face_option
 @model_option
+@running_options
 @json_option
-def embed(images: tuple[str, ...], face: FaceChoice, model_path: str | None, *, as_json: bool) -> None:
+def embed(
+    images: tuple[str, ...], face: FaceChoice, model_path: str | None, running: Running, *, as_json: bool
+) -> None:
     """Turn one face of each of IMAGES into its embedding. Treat the result like the photo: it is biometric data.
 
     Exit status: 0, or 2 where an image could not be used; the others are answered all the same.
     """
-    work = partial(load(model_path).embed, face=face)
+    work = partial(load(model_path, running=running).embed, face=face)
     answer_each(images, work, View(_as_text, _as_record), as_json=as_json)
 
 

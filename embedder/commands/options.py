@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
+
+from embedder import Precision, Running, RuntimeName
 
 from ..cli import EXIT_TROUBLE
 
@@ -28,6 +31,35 @@ def model_option(command: F) -> F:
     return click.option("--model", "model_path", metavar="PATH", help="A model bundle; default: the built-in one.")(
         command
     )
+
+
+def running_options(command: F) -> F:
+    """Add --runtime, --device and --precision; the command gets them as `running`."""
+
+    @wraps(command)
+    def with_running(
+        *args: object, runtime: RuntimeName | None, device: str, precision: Precision, **others: object
+    ) -> object:
+        return command(*args, running=Running(runtime, device, precision), **others)
+
+    options = (
+        click.option(
+            "--runtime",
+            type=click.Choice(["openvino", "torch"]),
+            help="What runs the networks; default: openvino on the CPU, torch for all else.",
+        ),
+        click.option("--device", default="cpu", show_default=True, help="Where torch computes: cpu, cuda, mps."),
+        click.option(
+            "--precision",
+            type=click.Choice(["f32", "bf16"]),
+            default="f32",
+            show_default=True,
+            help="What embeddings are computed in; bf16 is quicker where the processor has it, and less exact.",
+        ),
+    )
+    for option in reversed(options):
+        with_running = option(with_running)
+    return with_running  # type: ignore[return-value] # the same command, seen from outside
 
 
 def json_option(command: F) -> F:

@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import click
 
-from embedder import Comparison, FaceChoice, OperatingPoint, QualityChoice, Sample, SampleError, load
+from embedder import Comparison, FaceChoice, OperatingPoint, QualityChoice, Running, Sample, SampleError, load
 
 from ..comparison import EVEN
 from ..types import QUALITY_CHOICES
-from .options import face_option, json_option, model_option, read_file, stop
+from .options import face_option, json_option, model_option, read_file, running_options, stop
 from .rates import percent, rate_in_words
 from .records import sample_record
 
@@ -51,6 +51,7 @@ def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> flo
     help="What to do about a photo so poor that most genuine pairs of its like are lost.",
 )
 @model_option
+@running_options
 @json_option
 def verify(  # noqa: PLR0913 - one for each word that the command takes
     probe: str,
@@ -61,6 +62,7 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     prior: float,
     quality: QualityChoice,
     model_path: str | None,
+    running: Running,
     as_json: bool,
 ) -> None:
     """Say whether PROBE and REFERENCE show one person.
@@ -69,7 +71,7 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     """
     paths = {"probe": probe, "reference": reference}
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
-    embedder = load(model_path)
+    embedder = load(model_path, running=running)
     try:
         comparison = embedder.verify(*images, face=face, operating_point=operating_point, prior=prior, quality=quality)
     except SampleError as error:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..runtime.torch import run
+from ..runtime.runtime import DetectionPasses
 from ..types import Box, Face
 from .boxes import Floats, corrected, squared, suppressed
-from .weights import Networks
 
 _CELL, _STRIDE = 12, 2  # px that an output cell of the proposal network looks at, and how far cells are apart
 _REFINE_SIZE, _OUTPUT_SIZE = 24, 48
@@ -32,7 +31,7 @@ class CascadeSettings:
 class Cascade:
     """The three networks with their settings. Safe to call from several threads."""
 
-    def __init__(self, networks: Networks, settings: CascadeSettings) -> None:
+    def __init__(self, networks: DetectionPasses, settings: CascadeSettings) -> None:
         self._networks = networks
         self._settings = settings
 
@@ -60,7 +59,7 @@ class Cascade:
 
     def _proposals_at(self, picture: Image.Image, scale: float) -> tuple[Floats, Floats, Floats]:
         size = int(picture.width * scale + 1), int(picture.height * scale + 1)
-        scores, corrections = run(self._networks.proposal, _resized(picture, size)[None])
+        scores, corrections = self._networks.proposal(_resized(picture, size)[None])
         rows, columns = np.nonzero(scores[0] >= self._settings.min_scores[0])
         corners = _STRIDE * np.stack([columns, rows], axis=1)
         boxes = np.floor(np.concatenate([corners + 1, corners + _CELL], axis=1) / scale).astype(np.float32)
@@ -72,7 +71,7 @@ class Cascade:
         boxes, crops = _crops(picture, boxes, _REFINE_SIZE)
         if not len(boxes):
             return boxes
-        scores, corrections = run(self._networks.refinement, crops)
+        scores, corrections = self._networks.refinement(crops)
         sure = scores > self._settings.min_scores[1]
         boxes, scores, corrections = boxes[sure], scores[sure], corrections[sure]
         kept = suppressed(boxes, scores, _SUPPRESS)
@@ -82,7 +81,7 @@ class Cascade:
         boxes, crops = _crops(picture, boxes, _OUTPUT_SIZE)
         if not len(boxes):
             return []
-        scores, corrections, shares = run(self._networks.output, crops)
+        scores, corrections, shares = self._networks.output(crops)
         sure = scores > self._settings.min_scores[2]
         boxes, scores, landmarks = boxes[sure], scores[sure], _landmarks(boxes[sure], shares[sure])
         boxes = corrected(boxes, corrections[sure], inclusive=1)

@@ -21,10 +21,12 @@ from .own_threshold import N_FEATURES
 WEIGHTS_FILE = "weights.safetensors"
 NEIGHBOURHOOD_FILE = "neighbourhood.safetensors"
 CARD_FILE = "card.json"
+GRAPH_FILE = "network.onnx"
 BUILT_IN = Path(__file__).parent / "dlib-resnet29-128"
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
 MAX_NEIGHBOURHOOD_BYTES = 2**20
+MAX_GRAPH_BYTES = 4 * 2**20
 NEIGHBOURHOOD_SHAPES = {"mean": (N_FEATURES,), "log_spread": (N_FEATURES,)}
 
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -37,6 +39,7 @@ class Bundle:
     card: ModelCard
     tensors: Tensors
     neighbourhood: Tensors | None = None  # the coefficients of own thresholds; None where the card has none
+    graph: Path | None = None  # of the exported network, beside its weights; None: the card has none
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -45,10 +48,13 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError("there is no model bundle at that path; a bundle is a folder with card.json in it")
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
     weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)
-    return Bundle(card, _parse_tensors(WEIGHTS_FILE, weights), _read_neighbourhood(folder, card))
+    tensors = _parse_tensors(WEIGHTS_FILE, weights)
+    return Bundle(card, tensors, _read_neighbourhood(folder, card), _graph(folder, card))
 
 
-def write_bundle(folder: Path, card: ModelCard, weights: bytes, neighbourhood: bytes | None = None) -> None:
+def write_bundle(
+    folder: Path, card: ModelCard, weights: bytes, neighbourhood: bytes | None = None, graph: bytes | None = None
+) -> None:
     """Write a new bundle. The same card and contents give the same bytes; an existing file is never overwritten."""
     contents = {WEIGHTS_FILE: weights, CARD_FILE: card.to_json().encode()}
     if sha256_of(weights) != card.weights_sha256:
@@ -57,6 +63,10 @@ def write_bundle(folder: Path, card: ModelCard, weights: bytes, neighbourhood: b
         if neighbourhood is None or sha256_of(neighbourhood) != card.own_threshold.coefficients_sha256:
             raise ValueError("these are not the coefficients that the card describes")
         contents[NEIGHBOURHOOD_FILE] = neighbourhood
+    if card.graph_sha256 is not None:
+        if graph is None or sha256_of(graph) != card.graph_sha256:
+            raise ValueError("this is not the graph that the card describes")
+        contents[GRAPH_FILE] = graph
     require_new_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +97,8 @@ def copy_bundle(
     original = BUILT_IN if source is None else Path(source)
     if card.own_threshold is not None and neighbourhood is None:
         neighbourhood = _read_file(original / NEIGHBOURHOOD_FILE, MAX_NEIGHBOURHOOD_BYTES)
-    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), neighbourhood)
+    graph = None if card.graph_sha256 is None else _read_file(original / GRAPH_FILE, MAX_GRAPH_BYTES)
+    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), neighbourhood, graph)
 
 
 def serialize_tensors(tensors: Tensors) -> bytes:
@@ -109,6 +120,13 @@ def _read_neighbourhood(folder: Path, card: ModelCard) -> Tensors | None:
     if {name: tensor.shape for name, tensor in tensors.items()} != NEIGHBOURHOOD_SHAPES:
         raise BundleError(f"{NEIGHBOURHOOD_FILE} must hold mean and log_spread, {N_FEATURES:,} numbers each")
     return tensors
+
+
+def _graph(folder: Path, card: ModelCard) -> Path | None:
+    if card.graph_sha256 is None:
+        return None
+    _described(folder / GRAPH_FILE, MAX_GRAPH_BYTES, card.graph_sha256)
+    return folder / GRAPH_FILE
 
 
 def _described(path: Path, max_bytes: int, sha256: str) -> bytes:

@@ -92,6 +92,7 @@ class ModelCard(CardPart):
     provenance: Provenance
     training: Annotated[TrainingRecord | None, Field(exclude_if=_is_missing)] = None  # null: not learnt by visavis
     weights_sha256: Digest
+    graph_sha256: Annotated[Digest | None, Field(exclude_if=_is_missing)] = None  # of network.onnx; null: there is none
     digest: Digest
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .bundle import BUILT_IN, read_bundle, serialize_tensors, write_bundle
+from .bundle import BUILT_IN, GRAPH_FILE, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
 from .dlib_dat import read_dlib_file
 
@@ -15,5 +15,5 @@ def import_dlib(dat_file: Path, folder: Path) -> ModelCard:
     weights = serialize_tensors(read_dlib_file(dat_file))
     bundle = read_bundle(BUILT_IN)
     neighbourhood = None if bundle.neighbourhood is None else serialize_tensors(bundle.neighbourhood)
-    write_bundle(folder, bundle.card, weights, neighbourhood)
+    write_bundle(folder, bundle.card, weights, neighbourhood, (BUILT_IN / GRAPH_FILE).read_bytes())
     return bundle.card

@@ -15,9 +15,10 @@ def new_card(  # noqa: PLR0913 - one for each part of a card
     alignment: Alignment,
     provenance: Provenance,
     weights: bytes,
+    graph: bytes | None = None,
     training: TrainingRecord | None = None,
 ) -> ModelCard:
-    """Return a card without operating points, for the bytes of a weights file. Raises pydantic's ValidationError."""
+    """Return a card without operating points, for the bytes of weights and graph. Raises pydantic's ValidationError."""
     weights_sha256 = sha256_of(weights)
     return ModelCard(
         format="visavis-bundle/1",
@@ -33,5 +34,6 @@ def new_card(  # noqa: PLR0913 - one for each part of a card
         provenance=provenance,
         training=training,
         weights_sha256=weights_sha256,
+        graph_sha256=None if graph is None else sha256_of(graph),
         digest=embedding_digest(weights_sha256, architecture, preprocessing, alignment),
     )

@@ -103,6 +103,16 @@ def test_a_bad_model_is_trouble(examples: Path, tmp_path: Path) -> None:
     assert "no model bundle" in done.stderr
 
 
+def test_what_runs_the_networks_may_be_chosen(examples: Path) -> None:
+    photos = (examples / "001-neutral.jpg", examples / "001-smiling.jpg")
+    told = [visavis("verify", *photos, "--json", "--runtime", name).stdout for name in ("openvino", "torch")]
+    one, other = (json.loads(each)["distance"] for each in told)
+    assert one == pytest.approx(other, abs=1e-4)
+    refused = visavis("detect", photos[0], "--device", "cuda", "--runtime", "openvino")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "visavis: the runtime openvino computes on the CPU, not on cuda: say torch\n"
+
+
 @pytest.mark.parametrize(("command", "key"), [("detect", "faces"), ("embed", "embedding")])
 def test_a_bad_image_among_good_ones_costs_the_others_nothing(
     examples: Path, tmp_path: Path, command: str, key: str

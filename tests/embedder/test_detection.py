@@ -17,7 +17,8 @@ from embedder import Face, FaceEmbedder
 from embedder.detection.boxes import squared, suppressed
 from embedder.detection.cascade import Cascade, CascadeSettings
 from embedder.detection.finder import border_px
-from embedder.detection.weights import FILE, load_networks
+from embedder.detection.weights import FILE
+from embedder.runtime.torch import TorchRuntime
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -62,7 +63,7 @@ def intersection_over_union(a: Face, b: np.ndarray) -> float:
 def test_the_cascade_finds_the_face_that_facenet_pytorch_finds(examples: Path, person: str) -> None:
     picture = Image.open(examples / f"{person}-neutral.jpg")
     boxes, scores, landmarks = MTCNN(select_largest=True).detect(picture, landmarks=True)
-    (face,) = Cascade(load_networks(), CascadeSettings(min_face_share=0))(picture)
+    (face,) = Cascade(TorchRuntime().detection(), CascadeSettings(min_face_share=0))(picture)
     assert len(boxes) == 1
     assert intersection_over_union(face, boxes[0]) > 0.9
     assert face.score == pytest.approx(scores[0], abs=0.01)

@@ -90,7 +90,7 @@ def test_help_answers_within_a_third_of_a_second(visavis: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("command", "missing", "extra"),
     [
-        ("verify", "torch", "service"),
+        ("verify", "safetensors", "service"),
         ("evaluate", "matplotlib", "train"),
         ("calibrate", "sklearn", "train"),
         ("prepare", "safetensors", "train"),

@@ -35,7 +35,7 @@ def context(tmp_path: Path) -> Path:
 def run(docker_steps: ModuleType, context: Path, dockerfile: str) -> Path:
     folder = context.parent / "image"
     folder.mkdir()
-    steps = docker_steps.Steps(folder, context, {"CHOICE": "ours"})
+    steps = docker_steps.Steps(folder, context)
     for instruction in docker_steps.read_instructions(dockerfile):
         steps.run(instruction)
     return folder
@@ -62,11 +62,11 @@ def test_steps_run_in_a_folder_that_stands_for_the_root_of_the_image(docker_step
     image = run(
         docker_steps,
         context,
-        "FROM base AS first\nARG CHOICE=default\nENV GREETING=hello\nWORKDIR /build\nCOPY room room\n"
-        'RUN mkdir /opt && echo "$GREETING $CHOICE" > /opt/said\n'
+        "FROM base AS first\nENV GREETING=hello\nWORKDIR /build\nCOPY room room\n"
+        'RUN mkdir /opt && echo "$GREETING" > /opt/said\n'
         "FROM base\nCOPY --from=first /opt /opt",
     )
-    assert (image / "root" / "opt" / "said").read_text() == "hello ours\n"
+    assert (image / "root" / "opt" / "said").read_text() == "hello\n"
     assert [path.name for path in (image / "stage-1" / "build" / "room").iterdir()] == ["code.py"]
     assert not (image / "root" / "build").exists()
 

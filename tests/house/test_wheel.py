@@ -10,7 +10,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("embedder", "service", "train")
-KINDS = {".py", ".typed", ".safetensors", ".json", ".toml", ".html", ".css", ".js", ".svg", ".txt", ".md"}
+KINDS = {".py", ".typed", ".safetensors", ".onnx", ".json", ".toml", ".html", ".css", ".js", ".svg", ".txt", ".md"}
 COMPARE_WITH_THE_WHEEL_ALONE = """
 import json, sys
 from pathlib import Path
@@ -26,7 +26,7 @@ print(json.dumps({
 
 WITHOUT_THE_EXTRAS = """
 import sys
-ABSENT = {"torch", "torchvision", "safetensors", "fastapi", "starlette", "uvicorn", "pydantic_settings", "multipart"}
+ABSENT = {"torch", "openvino", "safetensors", "fastapi", "starlette", "uvicorn", "pydantic_settings", "multipart"}
 
 class Absent:
     def find_spec(self, name, path=None, target=None):

@@ -19,6 +19,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (settings.host, settings.port, settings.model) == ("127.0.0.1", 8000, None)
     assert (settings.max_image_bytes, settings.max_pixels) == (20 * 2**20, 50_000_000)
     assert (settings.max_concurrent, settings.max_waiting) == (2, 32)
+    assert (settings.runtime, settings.device, settings.precision) == (None, "cpu", "f32")
 
 
 def test_a_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,14 @@ def test_variables_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("PORT", "99999"), ("PORT", "http"), ("MAX_PIXELS", "0"), ("BODY_TIMEOUT_S", "nan"), ("LOG_LEVEL", "loud")],
+    [
+        ("RUNTIME", "abacus"),
+        ("PORT", "99999"),
+        ("PORT", "http"),
+        ("MAX_PIXELS", "0"),
+        ("BODY_TIMEOUT_S", "nan"),
+        ("LOG_LEVEL", "loud"),
+    ],
 )
 def test_a_value_that_cannot_be_used_is_told_with_its_variable(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch

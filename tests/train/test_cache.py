@@ -216,8 +216,10 @@ def test_all_the_code_that_is_named_is_there() -> None:
         "detection/cascade.py",
         "detection/choice.py",
         "detection/mtcnn.safetensors",
+        "detection/proposal.onnx",
         "network.py",
         "quality.py",
+        "runtime/openvino.py",
         "runtime/torch.py",
     ],
 )

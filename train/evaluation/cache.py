@@ -36,8 +36,8 @@ CODE = (
     "quality.py",
     "runtime",
 )
-CODE_SUFFIXES = (".py", ".safetensors")
-LIBRARIES = ("facenet-pytorch", "numpy", "pillow", "torch", "torchvision")
+CODE_SUFFIXES = (".onnx", ".py", ".safetensors")
+LIBRARIES = ("facenet-pytorch", "numpy", "openvino", "pillow", "torch", "torchvision")
 
 EMBEDDING_SIZE = 128
 N_MEASURES = len(MEASURES)

@@ -37,6 +37,7 @@ class Weights:
 
     card: ModelCard  # not calibrated yet
     content: bytes  # of the weights' file
+    graph: bytes  # of the exported network
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,7 @@ def end(folder: RunFolder, run: RunFile, weights: Weights, people: People) -> En
     """Write RUN/bundle, its points measured on people held out, and RUN/report. Raises BundleError, ReportError."""
     uncalibrated = folder.path / "uncalibrated"
     shutil.rmtree(uncalibrated, ignore_errors=True)  # of a run that was stopped here
-    write_bundle(uncalibrated, weights.card, weights.content)
+    write_bundle(uncalibrated, weights.card, weights.content, graph=weights.graph)
     compared, setting = _compared(uncalibrated, run, people)
     described = Described(compared.protocol.name, run.bundle.trained_on)
     found = calibrated(compared, setting, people, described, own=run.bundle.own_thresholds)

@@ -2,7 +2,15 @@
 
 from hashlib import sha256
 
-from embedder import EmbeddingNet, Provenance, TrainingRecord, new_card, serialize_tensors, tensors_of
+from embedder import (
+    EmbeddingNet,
+    Provenance,
+    TrainingRecord,
+    embedding_graph,
+    new_card,
+    serialize_tensors,
+    tensors_of,
+)
 
 from ..learning.loop import Counters
 from ..runfile.losses import Distillation, LossTerm
@@ -20,8 +28,9 @@ LIMITS = (
 
 
 def weights_with_card(run: RunFile, assembled: Assembled, network: EmbeddingNet, counters: Counters) -> Weights:
-    """Return the bytes of the weights, and an uncalibrated card that says all that is known of them."""
+    """Return the bytes of weights and graph, and an uncalibrated card that says all that is known of them."""
     content = serialize_tensors(tensors_of(network))
+    graph = embedding_graph(network, content)
     card = new_card(
         name=run.bundle.name,
         summary=run.bundle.summary or f"{assembled.built.architecture.backbone}, learnt by {_losses(run)}",
@@ -37,9 +46,10 @@ def weights_with_card(run: RunFile, assembled: Assembled, network: EmbeddingNet,
             stored_parameters=sum(parameter.numel() for parameter in network.parameters()),
         ),
         weights=content,
+        graph=graph,
         training=_training(run, assembled, counters),
     )
-    return Weights(card, content)
+    return Weights(card, content, graph)
 
 
 def _training(run: RunFile, assembled: Assembled, counters: Counters) -> TrainingRecord:

@@ -1,0 +1,53 @@
+"""Networks run by OpenVINO on the CPU, from exported graphs, with the weights that lie beside them; needs no torch.
+
+Graphs are read by OpenVINO's core alone: its converter tells its maker that it was used.
+"""
+
+from pathlib import Path
+from threading import local
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from ..detection.graphs import OUTPUT, PROPOSAL, REFINEMENT
+from ..errors import BundleError, RuntimeUnavailable
+from ..weights.bundle import Bundle
+from .runtime import DetectionPasses, EmbeddingPasses, Precision
+
+
+class OpenVinoRuntime:
+    """On all cores of the CPU."""
+
+    def __init__(self, precision: Precision = "f32") -> None:
+        """Compute embeddings in that precision. Raises RuntimeUnavailable where this processor cannot."""
+        self._core, self._precision = openvino.Core(), precision
+        if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise RuntimeUnavailable("this processor does not compute in bf16: say f32")
+
+    def embedding(self, bundle: Bundle) -> EmbeddingPasses:
+        """The network of a bundle. Raises BundleError where it has no graph."""
+        if bundle.graph is None:
+            raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
+        return EmbeddingPasses(self._pass(bundle.graph, self._precision))
+
+    def detection(self) -> DetectionPasses:
+        """The cascade's networks."""
+        return DetectionPasses(*(self._pass(each, "f32") for each in (PROPOSAL, REFINEMENT, OUTPUT)))
+
+    def _pass(self, graph: Path, precision: Precision) -> "_Compiled":
+        model = self._core.read_model(graph)
+        return _Compiled(self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision}))
+
+
+class _Compiled:
+    """A network. A request does one thing at a time, so each thread has one of its own."""
+
+    def __init__(self, model: openvino.CompiledModel) -> None:
+        self._model, self._own = model, local()
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        if not hasattr(self._own, "request"):
+            self._own.request = self._model.create_infer_request()
+        outputs = self._own.request.infer([np.ascontiguousarray(pixels)])
+        return tuple(outputs[place] for place in range(len(outputs)))

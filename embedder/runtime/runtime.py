@@ -1,0 +1,48 @@
+"""What runs networks: a small protocol, so that nothing else knows by which library they run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Chips, Vectors
+from ..weights.bundle import Bundle
+
+MAX_BATCH = 64  # chips a pass; bounds memory, and larger batches are no faster on a CPU
+
+Precision = Literal["f32", "bf16"]
+Pass = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], ...]]  # pixels (n, h, w, 3) in, an array an output out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectionPasses:
+    """The three networks of the cascade; their outputs are those of `detection.networks`."""
+
+    proposal: Pass
+    refinement: Pass
+    output: Pass
+
+
+class Runtime(Protocol):
+    """Makes networks ready to run. What it makes is safe to call from several threads."""
+
+    def embedding(self, bundle: Bundle) -> "EmbeddingPasses":
+        """The network of a bundle. Raises BundleError where this runtime cannot run it."""
+
+    def detection(self) -> DetectionPasses:
+        """The cascade's networks."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingPasses:
+    """A bundle's network, in passes of bounded size."""
+
+    one: Pass
+
+    def __call__(self, chips: Chips) -> Vectors:
+        """Map uint8 (n, 150, 150, 3) to float32 (n, 128)."""
+        return np.concatenate(
+            [self.one(chips[start : start + MAX_BATCH])[0] for start in range(0, len(chips), MAX_BATCH)]
+        )

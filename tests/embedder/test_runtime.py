@@ -1,0 +1,244 @@
+"""Runtimes: OpenVINO computes what torch does, without torch, from graphs whose weights lie beside them."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+import torch
+
+from embedder import (
+    BACKBONES,
+    BUILT_IN,
+    Alignment,
+    Architecture,
+    BundleError,
+    EmbeddingNet,
+    FaceEmbedder,
+    Preprocessing,
+    Provenance,
+    Running,
+    RuntimeUnavailable,
+    build_network,
+    default_input_size_px,
+    embedding_graph,
+    load,
+    new_card,
+    new_network,
+    read_bundle,
+    serialize_tensors,
+    tensors_of,
+    write_bundle,
+)
+from embedder.detection.graphs import OUTPUT, PROPOSAL, REFINEMENT
+from embedder.runtime.choice import runtime_for
+from embedder.runtime.graph import places_in
+from embedder.runtime.openvino import OpenVinoRuntime
+from embedder.runtime.runtime import Pass
+from embedder.runtime.torch import TorchRuntime
+
+TOLERANCE = 1e-5
+OPENVINO, TORCH = Running(runtime="openvino"), Running(runtime="torch")
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def differ(one: Pass, other: Pass, pixels: np.ndarray) -> float:
+    pairs = zip(one(pixels), other(pixels), strict=True)
+    return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+def written(network: EmbeddingNet, folder: Path, architecture: Architecture, preprocessing: Preprocessing) -> Path:
+    weights = serialize_tensors(tensors_of(network))
+    graph = embedding_graph(network, weights)
+    facts = Provenance(license="none", source="a test", source_sha256=None, trained_on="nobody", stored_parameters=1)
+    alignment: Alignment = read_bundle(BUILT_IN).card.alignment
+    card = new_card(
+        name="new",
+        summary="",
+        limits=(),
+        architecture=architecture,
+        preprocessing=preprocessing,
+        alignment=alignment,
+        provenance=facts,
+        weights=weights,
+        graph=graph,
+    )
+    write_bundle(folder, card, weights, graph=graph)
+    return folder
+
+
+def test_both_find_the_same_faces_and_the_same_distances(examples: Path) -> None:
+    photos = [(examples / f"{name}.jpg").read_bytes() for name in ("001-neutral", "001-smiling", "005-neutral")]
+    one, other = (load(running=running).verify_many(photos[0], photos[1:]) for running in (OPENVINO, TORCH))
+    for ours, theirs in zip(one.results, other.results, strict=True):
+        assert ours.distance == pytest.approx(theirs.distance, abs=1e-4)
+        assert np.array(ours.probe.face.landmarks) == pytest.approx(np.array(theirs.probe.face.landmarks), abs=0.01)
+
+
+def test_both_embed_chips_alike() -> None:
+    chips = noise(5, 150, 150, 3)
+    one, other = (load(running=running).embed_chips(chips) for running in (OPENVINO, TORCH))
+    assert np.abs(one - other).max() < TOLERANCE
+
+
+@pytest.mark.parametrize(("height", "width"), [(12, 12), (13, 40), (97, 64)])
+def test_proposals_are_alike_at_any_size(height: int, width: int) -> None:
+    ours, theirs = OpenVinoRuntime().detection(), TorchRuntime().detection()
+    assert differ(ours.proposal, theirs.proposal, noise(1, height, width, 3)) < TOLERANCE
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_refinement_and_output_are_alike_for_any_number(n: int) -> None:
+    ours, theirs = OpenVinoRuntime().detection(), TorchRuntime().detection()
+    assert differ(ours.refinement, theirs.refinement, noise(n, 24, 24, 3)) < TOLERANCE
+    assert differ(ours.output, theirs.output, noise(n, 48, 48, 3)) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_every_backbone_is_exported_and_computes_the_same(name: str, tmp_path: Path) -> None:
+    architecture = Architecture(backbone=name, embedding_size=128, unit_length=True, mirror=False)
+    size = default_input_size_px(name)
+    preprocessing = Preprocessing(
+        input_size_px=size, crop_px=130, color_order="RGB", mean=(127.5, 127.5, 127.5), scale=64.0
+    )
+    network = new_network(architecture, preprocessing, torch.Generator().manual_seed(0)).eval()
+    bundle = read_bundle(written(network, tmp_path / "bundle", architecture, preprocessing))
+    ours, theirs = (runtime_for(bundle, running).embedding(bundle) for running in (OPENVINO, TORCH))
+    assert np.abs(ours(noise(3, 150, 150, 3)) - theirs(noise(3, 150, 150, 3))).max() < TOLERANCE
+
+
+def test_several_threads_may_use_one_network(embedder: FaceEmbedder) -> None:
+    chips = noise(6, 150, 150, 3)
+    expected = [embedder.embed_chips(chip[None]) for chip in chips]
+    with ThreadPoolExecutor(3) as pool:
+        for vector, right in zip(pool.map(lambda chip: embedder.embed_chips(chip[None]), chips), expected, strict=True):
+            assert np.abs(vector - right).max() < TOLERANCE
+
+
+def test_bf16_changes_a_little_or_is_refused() -> None:
+    chips = noise(4, 150, 150, 3)
+    try:
+        quick = load(running=Running(precision="bf16"))
+    except RuntimeUnavailable as error:
+        assert "does not compute in bf16: say f32" in str(error)  # noqa: PT017 - which of the two depends on the processor
+        return
+    change = np.linalg.norm(quick.embed_chips(chips) - load().embed_chips(chips), axis=1)
+    assert 1e-5 < change.max() < 0.05
+
+
+def test_torch_takes_over_where_a_bundle_has_no_graph(tmp_path: Path) -> None:
+    folder = without_graph(tmp_path)
+    chips = noise(1, 150, 150, 3)
+    assert np.abs(load(folder).embed_chips(chips) - load().embed_chips(chips)).max() < TOLERANCE
+    with pytest.raises(BundleError, match="no exported network"):
+        load(folder, running=OPENVINO)
+
+
+def without_graph(tmp_path: Path) -> Path:
+    folder = Path(copytree(BUILT_IN, tmp_path / "bundle"))
+    (folder / "network.onnx").unlink()
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    del card["graph_sha256"]
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    return folder
+
+
+def test_another_graph_than_the_card_describes_is_refused(tmp_path: Path) -> None:
+    folder = Path(copytree(BUILT_IN, tmp_path / "bundle"))
+    with (folder / "network.onnx").open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(BundleError, match="not the file that the card describes"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("running", "reason"),
+    [
+        (Running(runtime="openvino", device="cuda"), "computes on the CPU, not on cuda: say torch"),
+        (Running(device="abacus"), "no device 'abacus' here"),
+        (Running(device="meta:7x"), "no device 'meta:7x' here"),
+    ],
+)
+def test_what_is_not_to_be_had_is_refused_in_words(running: Running, reason: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=reason):
+        load(running=running)
+
+
+@pytest.mark.parametrize(
+    ("absent", "words", "told"),
+    [
+        (("openvino", "torch"), (), "openvino is not installed; run: pip install 'visavis[service]'"),
+        (("openvino",), ("--runtime", "openvino"), "openvino is not installed; run: pip install 'visavis[service]'"),
+        (("torch",), ("--device", "cuda"), "every device but the CPU need; run: pip install 'visavis[train]'"),
+        (("openvino",), (), ""),
+        (("torch",), (), ""),
+    ],
+)
+def test_what_is_not_installed_is_named_with_what_brings_it(
+    examples: Path, absent: tuple[str, ...], words: tuple[str, ...], told: str
+) -> None:
+    program = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name in {absent!r} else found(name, package)
+sys.meta_path.insert(0, Absent())
+from embedder.cli import main
+main(sys.argv[1:])
+"""
+    command = [sys.executable, "-c", program, "detect", str(examples / "001-neutral.jpg"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert told in done.stderr
+    assert (done.returncode, "1 face" in done.stdout) == ((2, False) if told else (0, True)), done.stderr
+
+
+def test_the_graphs_hold_no_weights_and_nothing_of_the_machine_that_made_them() -> None:
+    for path in (BUILT_IN / "network.onnx", PROPOSAL, REFINEMENT, OUTPUT):
+        content = path.read_bytes()
+        assert len(content) < 60_000
+        assert b"site-packages" not in content
+        assert b".py" not in content
+        assert b".safetensors" in content
+
+
+def test_the_shipped_graph_is_that_of_the_shipped_weights() -> None:
+    weights = (BUILT_IN / "weights.safetensors").read_bytes()
+    tensors = read_bundle(BUILT_IN).tensors
+    for name, (first, length) in places_in(weights).items():
+        assert weights[first : first + length] == tensors[name].tobytes()
+    assert build_network(read_bundle(BUILT_IN)).state_dict().keys() == places_in(weights).keys()
+
+
+QUIET_PROCESS = """
+import sys, os
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise SystemExit(f"{event} {args[1:]}")
+sys.addaudithook(refuse)
+from embedder import load
+paths = sys.argv[1:]
+result = load().verify(*(open(path, "rb").read() for path in paths))
+places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+sockets = [place for place in places if os.path.lexists(place) and os.readlink(place).startswith("socket:")]
+print(result.same, sockets, sorted({"torch", "torchvision", "onnx", "openvino_telemetry"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="sees open sockets by Linux's /proc")
+def test_a_verification_needs_no_torch_and_opens_no_connection(examples: Path) -> None:
+    photos = [str(examples / f"001-{name}.jpg") for name in ("neutral", "smiling")]
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET_PROCESS, *photos], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.stdout, done.returncode) == ("True [] []\n", 0), done.stderr
