@@ -53,7 +53,7 @@ class EmbeddingNet(nn.Module):
         if self.input_size_px == self.crop_px:
             return pictures
         planes = pictures.flatten(0, 1).float()  # of a product in four dimensions OpenVINO 2026.4 fuses too much
-        return (self.resizing @ planes @ self.resizing.T).unflatten(0, (-1, 3))
+        return (self.resizing @ planes @ self.resizing.T).reshape(-1, 3, self.input_size_px, self.input_size_px)
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Map pixel values 0..255, uint8 or float (n, 3, side, side), to float32 (n, 128)."""
