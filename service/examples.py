@@ -4,7 +4,7 @@
 _MODEL: dict[str, object] = {
     "name": "dlib-resnet29-128",
     "digest": "sha256:ed4ca7710fb57ccd319dfbeca2648915d02ff518c260f2d1c00727fb96c35761",
-    "card_digest": "sha256:bf10b3a2ca04119e9f352362680b44d72272411b5421399be52eef550e697c2c",
+    "card_digest": "sha256:2d06b3ca9a1c215095d3b1bd69e28a2afe28a09b4070acfb792ab6239514b2e4",
 }
 _STANDARD: dict[str, object] = {
     "operating_point": {

@@ -19,6 +19,7 @@ from embedder import (
     NoFace,
     NotAnImage,
     OperatingPointUnavailable,
+    RuntimeUnavailable,
     SampleError,
     SeveralFaces,
     VisavisError,
@@ -142,6 +143,9 @@ TABLE: Mapping[KnownError, Kind] = {
     ModelError: Kind(500, "Model failed", "The model cannot be used as asked.", _REPORT),
     BundleError: Kind(500, "Model bundle unusable", "The model bundle is missing, broken or altered.", _REPORT),
     DlibFileError: Kind(500, "Model file unusable", "A dlib file is not the one that is known.", _REPORT),
+    RuntimeUnavailable: Kind(
+        500, "Runtime unavailable", "What is to run the model is not to be had on this machine.", _REPORT
+    ),
     InternalError: Kind(500, "Service failed", _FAILED, _REPORT),
     Unavailable: Kind(503, "Unavailable", "The service cannot take requests now.", "Wait as Retry-After says."),
     Busy: Kind(

@@ -1,19 +1,23 @@
 """Networks run by OpenVINO on the CPU, from exported graphs, with the weights that lie beside them; needs no torch.
 
-Graphs are read by OpenVINO's core alone: its converter tells its maker that it was used.
+Importing it, and its converter, report to its maker by openvino_telemetry, which is installed with it. Here that module
+cannot be imported, so nothing is sent, and graphs are read by the core alone.
 """
 
+import sys
 from pathlib import Path
 from threading import local
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from ..detection.graphs import OUTPUT, PROPOSAL, REFINEMENT
 from ..errors import BundleError, RuntimeUnavailable
 from ..weights.bundle import Bundle
 from .runtime import DetectionPasses, EmbeddingPasses, Precision
+
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
+import openvino  # noqa: E402 - only after that
 
 
 class OpenVinoRuntime:

@@ -231,7 +231,8 @@ paths = sys.argv[1:]
 result = load().verify(*(open(path, "rb").read() for path in paths))
 places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
 sockets = [place for place in places if os.path.lexists(place) and os.readlink(place).startswith("socket:")]
-print(result.same, sockets, sorted({"torch", "torchvision", "onnx", "openvino_telemetry"} & set(sys.modules)))
+loaded = {name for name, module in sys.modules.items() if module is not None}
+print(result.same, sockets, sorted({"torch", "torchvision", "onnx", "openvino_telemetry"} & loaded))
 """
 
 

@@ -95,7 +95,7 @@ def test_calibrating_twice_gives_the_same_bytes(calibrated_own: Path, data: Path
     again = calibrated_own.parent / "again"
     assert london_with(calibrated_own.parent / "own", again, data).exit_code == 0
     names = sorted(path.name for path in again.iterdir())
-    assert names == ["card.json", "neighbourhood.safetensors", "weights.safetensors"]
+    assert names == ["card.json", "neighbourhood.safetensors", "network.onnx", "weights.safetensors"]
     assert all((again / name).read_bytes() == (calibrated_own / name).read_bytes() for name in names)
 
 
