@@ -40,9 +40,9 @@ help: ## List the targets and settings
 	@echo '  DATA         the folder of photographs for `make bench` (../shared/data)'
 	@echo '  CHIPS        a folder made by `visavis prepare`, for the benchmarks of training in `make bench`'
 	@echo '  PYTHON       the interpreter that .venv is made from (python3.11, else python3; 3.11 or newer)'
-	@echo '  TORCH_INDEX  another wheel index to take torch from when tests are set up: serving needs none. The default x86-64'
-	@echo '               wheel of torch brings 5 GB of CUDA libraries, which visavis does not use; PyTorch has'
-	@echo '               wheels without them: TORCH_INDEX=https://download.pytorch.org/whl/cpu'
+	@echo '  TORCH_INDEX  another wheel index to take torch from at the first `make test`; serving needs no torch.'
+	@echo '               Its default x86-64 wheel brings 5 GB of CUDA libraries, which visavis does not use;'
+	@echo '               PyTorch has wheels without them: TORCH_INDEX=https://download.pytorch.org/whl/cpu'
 
 .PHONY: setup
 setup: $(VENV)/.installed-dev ## Make .venv with all that serving, training, testing and checking need

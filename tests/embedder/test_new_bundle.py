@@ -4,31 +4,27 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from learnt_card import learnt_card
 from pydantic import ValidationError
 
 from embedder import (
     BACKBONES,
     BUILT_IN,
-    Alignment,
     Architecture,
     Bundle,
     BundleError,
     EmbeddingNet,
     FaceEmbedder,
-    ModelCard,
     Preprocessing,
-    Provenance,
     TrainingRecord,
     build_network,
     default_input_size_px,
     load,
-    new_card,
     new_network,
     read_bundle,
     serialize_tensors,
@@ -55,18 +51,11 @@ RECORD = TrainingRecord(
     versions={"torch": "2.14.1"},
 )
 
-CardOf = Callable[..., ModelCard]
-
 
 @pytest.fixture(scope="module")
 def chips(embedder: FaceEmbedder, examples: Path) -> np.ndarray:
     """The faces of the eight example photos."""
     return np.stack([embedder.chip(photo.read_bytes()).pixels for photo in sorted(examples.glob("*.jpg"))])
-
-
-@pytest.fixture(scope="module")
-def alignment() -> Alignment:
-    return read_bundle(BUILT_IN).card.alignment
 
 
 def learnt(backbone: str, chips: np.ndarray, *, crop_px: int = 150) -> tuple[EmbeddingNet, Architecture, Preprocessing]:
@@ -82,35 +71,13 @@ def learnt(backbone: str, chips: np.ndarray, *, crop_px: int = 150) -> tuple[Emb
     return network.eval(), architecture, preprocessing
 
 
-@pytest.fixture(scope="module")
-def card_of(alignment: Alignment) -> CardOf:
-    def make(
-        weights: bytes, architecture: Architecture, preprocessing: Preprocessing, training: TrainingRecord | None = None
-    ) -> ModelCard:
-        return new_card(
-            name="just-learnt",
-            summary="A network of the tests.",
-            limits=("tells nobody from anybody",),
-            architecture=architecture,
-            preprocessing=preprocessing,
-            alignment=alignment,
-            provenance=Provenance(
-                license="CC0-1.0", source="tests", source_sha256=None, trained_on="nobody", stored_parameters=1
-            ),
-            weights=weights,
-            training=training,
-        )
-
-    return make
-
-
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_network_of_each_backbone_is_read_and_served_as_it_was_learnt(
-    name: str, chips: np.ndarray, card_of: CardOf, tmp_path: Path
+    name: str, chips: np.ndarray, tmp_path: Path
 ) -> None:
     network, architecture, preprocessing = learnt(name, chips)
     weights = serialize_tensors(tensors_of(network))
-    write_bundle(tmp_path / "bundle", card_of(weights, architecture, preprocessing, RECORD), weights)
+    write_bundle(tmp_path / "bundle", learnt_card(weights, architecture, preprocessing, RECORD), weights)
     faces, turned = (torch.from_numpy(np.ascontiguousarray(each)) for each in (chips, chips[:, :, ::-1]))
     with torch.inference_mode():
         before, mirrored = network(faces).numpy(), network(turned).numpy()
@@ -123,12 +90,12 @@ def test_a_network_of_each_backbone_is_read_and_served_as_it_was_learnt(
 
 
 @pytest.fixture(scope="module")
-def small(chips: np.ndarray, card_of: CardOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(chips: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the small network, which looks at the middle of chips."""
     network, architecture, preprocessing = learnt("small", chips, crop_px=114)
     weights = serialize_tensors(tensors_of(network))
     folder = tmp_path_factory.mktemp("small") / "bundle"
-    write_bundle(folder, card_of(weights, architecture, preprocessing, RECORD), weights)
+    write_bundle(folder, learnt_card(weights, architecture, preprocessing, RECORD), weights)
     return folder
 
 

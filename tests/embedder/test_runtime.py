@@ -10,24 +10,22 @@ from shutil import copytree
 import numpy as np
 import pytest
 import torch
+from learnt_card import learnt_card
 
 from embedder import (
     BACKBONES,
     BUILT_IN,
-    Alignment,
     Architecture,
     BundleError,
     EmbeddingNet,
     FaceEmbedder,
     Preprocessing,
-    Provenance,
     Running,
     RuntimeUnavailable,
     build_network,
     default_input_size_px,
     embedding_graph,
     load,
-    new_card,
     new_network,
     read_bundle,
     serialize_tensors,
@@ -57,19 +55,7 @@ def differ(one: Pass, other: Pass, pixels: np.ndarray) -> float:
 def written(network: EmbeddingNet, folder: Path, architecture: Architecture, preprocessing: Preprocessing) -> Path:
     weights = serialize_tensors(tensors_of(network))
     graph = embedding_graph(network, weights)
-    facts = Provenance(license="none", source="a test", source_sha256=None, trained_on="nobody", stored_parameters=1)
-    alignment: Alignment = read_bundle(BUILT_IN).card.alignment
-    card = new_card(
-        name="new",
-        summary="",
-        limits=(),
-        architecture=architecture,
-        preprocessing=preprocessing,
-        alignment=alignment,
-        provenance=facts,
-        weights=weights,
-        graph=graph,
-    )
+    card = learnt_card(weights, architecture, preprocessing, graph=graph)
     write_bundle(folder, card, weights, graph=graph)
     return folder
 

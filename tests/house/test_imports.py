@@ -55,6 +55,22 @@ def test_facenet_pytorch_is_named_only_where_its_weights_or_its_network_are_take
     assert naming <= MAY_NAME_FACENET_PYTORCH
 
 
+def imports_openvino(path: Path) -> bool:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import() if any(alias.name.partition(".")[0] == "openvino" for alias in node.names):
+                return True
+            case ast.ImportFrom(module=str(module), level=0) if module.partition(".")[0] == "openvino":
+                return True
+    return False
+
+
+def test_openvino_is_imported_only_where_its_reporter_is_kept_from_reporting() -> None:
+    rooms = sources("embedder", "service", "train", "tools", "benchmarks")
+    importing = [str(path.relative_to(PROJECT)) for path in rooms if imports_openvino(path)]
+    assert importing == ["embedder/runtime/openvino.py"]
+
+
 def test_nothing_that_serves_reads_a_pickle() -> None:
     assert [
         str(path.relative_to(PROJECT)) for path in sources("embedder", "service") if reads_pickles(names_of(path))
