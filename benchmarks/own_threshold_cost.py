@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
-
-from embedder import load
+from embedder import Limits, load
 from embedder.alignment import eye_distance
 from embedder.comparison import EVEN, Subject, standard_of
 from embedder.grading import Grader
+from embedder.image import read
 from embedder.neighbourhood import Neighbourhoods
 from embedder.quality import quality_of
 from embedder.weights.bundle import BUILT_IN, read_bundle
@@ -28,7 +27,7 @@ def main() -> None:
     own = bundle.card.own_threshold
     grader = Grader(own, Neighbourhoods.of(own.mean_range, own.spread_range, bundle.neighbourhood))
     images = [(FACES / f"001-{name}.jpg").read_bytes() for name in ("neutral", "smiling")]
-    pictures = [Image.open(FACES / f"001-{name}.jpg").convert("RGB") for name in ("neutral", "smiling")]
+    photos = [read(image, Limits()) for image in images]
     chips = [embedder.chip(image) for image in images]
     vectors = [embedder.embed(image).vector for image in images]
     apart = eye_distance(bundle.card.alignment)
@@ -38,8 +37,8 @@ def main() -> None:
     )
 
     def measure() -> None:
-        for picture, chip in zip(pictures, chips, strict=True):
-            quality_of(picture, chip.sample.face, chip.pixels, apart)
+        for photo, chip in zip(photos, chips, strict=True):
+            quality_of(photo, chip.sample.face, chip.pixels, apart)
 
     def grade() -> list[Subject]:
         return [

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .photo import Photo, factor_for
 from .types import CHIP_SIZE_PX, Pixels, Point
 from .weights.card import Alignment
 
@@ -39,14 +40,22 @@ def fit_similarity(sources: NDArray[np.complex128], targets: NDArray[np.complex1
     return Similarity(turn, complex(target_mean - turn * source_mean))
 
 
-def cut_chip(picture: Image.Image, landmarks: tuple[Point, ...], alignment: Alignment) -> Pixels:
-    """Cut the chip of one face, (150, 150, 3) uint8, from an upright RGB picture.
+def cut_chip(photo: Photo, landmarks: tuple[Point, ...], alignment: Alignment) -> Pixels:
+    """Cut the chip of one face, (150, 150, 3) uint8, from a photo that is just large enough for it.
 
     `landmarks` are the detector's five points; `alignment` says where they go.
     """
     references = _complex(alignment.points)
     points = _complex(landmarks) + complex(alignment.landmark_offset_px, alignment.landmark_offset_px)
-    return _sample(picture, fit_similarity(references, points))
+    to_photo = fit_similarity(references, points)
+    factor = factor_for(abs(to_photo.turn))
+    return _sample(photo.at(factor), _reduced(to_photo, factor))
+
+
+def _reduced(similarity: Similarity, factor: int) -> Similarity:
+    """The similarity to the photo at 1/factor, where pixel p lies in the middle of `factor` of the photo's pixels."""
+    middle = (factor - 1) / 2
+    return Similarity(similarity.turn / factor, (similarity.shift - complex(middle, middle)) / factor)
 
 
 def eye_distance(alignment: Alignment) -> float:

@@ -1,4 +1,4 @@
-"""Bytes -> one upright RGB picture. Limits are checked on the header, before any pixel is decoded.
+"""Bytes -> one photo, upright and RGB. Limits are checked on the header, before any pixel is decoded.
 
 EXIF orientation is applied; of an animation the first frame is taken; transparency lies over white; ICC profiles are
 ignored (the networks were trained on pixels taken as they are).
@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
+from .photo import Photo
 
 # JPEG includes MPO (phones put a second picture behind it), PPM includes PGM.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM"
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+_SCALED_FORMATS = ("JPEG", "MPO")  # they can be decoded at a fraction of their size
+_LYING = (5, 6, 7, 8)  # EXIF orientations whose width and height change places
 _MAX_8_BIT, _MAX_16_BIT = 255, 65535
 _TO_8_BIT = _MAX_16_BIT / _MAX_8_BIT  # 257: 65535 becomes 255 exactly
 
@@ -28,10 +31,10 @@ class Limits:
     max_pixels: int = 50_000_000
 
 
-def read(data: bytes, limits: Limits) -> Image.Image:
-    """Decode an image file to an upright picture of mode RGB.
+def read(data: bytes, limits: Limits) -> Photo:
+    """Read an image file: a photo, decoded as far as the search for faces needs at first.
 
-    Raises ImageTooLarge, NotAnImage or ImageUnreadable.
+    Raises ImageTooLarge, NotAnImage or ImageUnreadable; the photo's own methods raise ImageUnreadable.
     """
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(len(data), limits.max_bytes, "bytes")
@@ -39,7 +42,18 @@ def read(data: bytes, limits: Limits) -> Image.Image:
     n_pixels = picture.width * picture.height
     if n_pixels > limits.max_pixels:
         raise ImageTooLarge(n_pixels, limits.max_pixels, "pixels")
-    return _decode(picture)
+    if picture.format in _SCALED_FORMATS:
+        return Photo(_upright_size(picture), lambda factor: _decoded(_open(data, limits), factor))
+    whole = _decoded(picture)
+    return Photo(whole.size, lambda _: whole)
+
+
+def _upright_size(picture: Image.Image) -> tuple[int, int]:
+    try:
+        lies = picture.getexif().get(ExifTags.Base.Orientation) in _LYING
+    except Exception as fault:  # as in _open
+        raise _unreadable(fault) from fault
+    return (picture.height, picture.width) if lies else picture.size
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
@@ -55,10 +69,14 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
         raise _unreadable(fault) from fault
 
 
-def _decode(picture: Image.Image) -> Image.Image:
+def _decoded(picture: Image.Image, factor: int = 1) -> Image.Image:
+    """The picture, upright and RGB; a JPEG at 1/factor of its size."""
     try:
+        if factor > 1:
+            picture.draft(None, (picture.width // factor, picture.height // factor))
         picture.load()
-        return _to_rgb(ImageOps.exif_transpose(picture))
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _to_rgb(picture)
     except ImageUnreadable:
         raise
     except Exception as fault:  # as above

@@ -1,21 +1,24 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparison, one or many. Nothing is kept of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from .alignment import cut_chip, eye_distance
 from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Judgement, Standard, Subject, standard_of
-from .detection.choice import RULES, choose
-from .errors import DigestMismatch, SampleError, blaming
+from .cores import n_cores
+from .detection.choice import RULES, choose, least_share
+from .detection.finder import FaceFinder
+from .errors import DigestMismatch, SampleError, SeveralFaces, blaming
 from .grading import Grader
 from .image import Limits, read
 from .neighbourhood import Places
+from .photo import Photo
 from .quality import quality_of
 from .types import (
     CHIP_SIZE_PX,
@@ -67,7 +70,7 @@ class FaceEmbedder:
         self,
         card: ModelCard,
         network: Network,
-        finder: Callable[[Image.Image], list[Face]],
+        finder: FaceFinder,
         limits: Limits,
         grader: Grader | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class FaceEmbedder:
         self._network = network
         self._finder = finder
         self._limits = limits
+        self._workers = ThreadPoolExecutor(n_cores(), "visavis-photo")  # no thread starts before it has work
 
     @property
     def identity(self) -> ModelIdentity:
@@ -85,7 +89,7 @@ class FaceEmbedder:
 
     def detect(self, image: bytes) -> list[Face]:
         """Every face of an image file, largest first; none is an empty list. Raises ImageError."""
-        return self._finder(read(image, self._limits))
+        return list(self._finder(read(image, self._limits)).faces)
 
     def chip(self, image: bytes, *, face: FaceChoice = "dominant") -> Chip:
         """Cut the aligned chip of the face that `face` means, and do not embed it. Raises ImageError or FaceError."""
@@ -172,9 +176,7 @@ class FaceEmbedder:
         if quality not in QUALITY_CHOICES:
             raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {quality!r}")
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
-        with blaming("probe"):
-            prepared_probe = self._prepare(probe, face)
-        outcomes = [self._prepare_reference(image, face) for image in references]
+        prepared_probe, outcomes = self._prepare_all(probe, references, face)
         prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, _Prepared))]
         vectors, timings = self._embed_prepared(prepared)
         found, *others = [self._known(item.chip.sample, vector) for item, vector in zip(prepared, vectors, strict=True)]
@@ -214,6 +216,19 @@ class FaceEmbedder:
         one, *others = [self._subject(vector, None) for vector in vectors]
         return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
 
+    def _prepare_all(
+        self, probe: bytes, references: Sequence[bytes], face: FaceChoice
+    ) -> tuple[_Prepared, list[_Prepared | SampleError]]:
+        """All photos of a question at the same time, on as many cores as there are."""
+        first = self._workers.submit(self._prepare, probe, face)
+        others = [self._workers.submit(self._prepare_reference, image, face) for image in references]
+        try:
+            with blaming("probe"):
+                return first.result(), [each.result() for each in others]
+        finally:  # where the probe is at fault, nobody asks for the others
+            for each in others:
+                each.cancel()
+
     def _prepare_reference(self, image: bytes, face: FaceChoice) -> _Prepared | SampleError:
         try:
             with blaming("reference"):
@@ -225,14 +240,25 @@ class FaceEmbedder:
         if choice not in RULES:
             raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
         start = perf_counter()
-        picture = read(image, self._limits)
+        photo = read(image, self._limits)
         decoded = perf_counter()
-        faces = self._finder(picture)
-        face = choose(faces, choice, (picture.width / 2, picture.height / 2))
-        chip = cut_chip(picture, face.landmarks, self.card.alignment)
-        quality = quality_of(picture, face, chip, eye_distance(self.card.alignment))
-        sample = Sample(face, choice, len(faces), quality)
+        face, n_faces = self._chosen(photo, choice)
+        chip = cut_chip(photo, face.landmarks, self.card.alignment)
+        quality = quality_of(photo, face, chip, eye_distance(self.card.alignment))
+        sample = Sample(face, choice, n_faces, quality)
         return _Prepared(Chip(chip, sample), decoded - start, perf_counter() - decoded)
+
+    def _chosen(self, photo: Photo, choice: FaceChoice) -> tuple[Face, int | None]:
+        """The face that is meant, and how many there are, if they were all looked for: who refuses has looked."""
+        center = photo.size[0] / 2, photo.size[1] / 2
+        found = self._finder(photo, least_share=least_share(choice))
+        try:
+            return choose(found, choice, center), found.n_faces
+        except SeveralFaces:
+            if found.is_whole:
+                raise
+        found = self._finder(photo)
+        return choose(found, choice, center), found.n_faces
 
     def _embed_prepared(self, prepared: Sequence[_Prepared]) -> tuple[Vectors, Timings]:
         start = perf_counter()

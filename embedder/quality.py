@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .photo import Photo, factor_for
 from .types import Face, Pixels, Point, Quality
 
 INSIDE = slice(20, 130)  # rows and columns of the chip that show the face and little else
@@ -20,6 +21,7 @@ JPEG_BLOCK = 8  # px
 STRIP = 16  # px above and below the nose that are searched for JPEG's blocks
 REACH = 1.6  # how far to both sides, in distances between the eyes
 MOST_REACH = 256  # px
+FINEST_BLOCK = 4  # px
 FEWEST_BLOCKS = 3  # along the strip; fewer show no grid
 
 Greys = NDArray[np.int16]
@@ -27,8 +29,8 @@ Greys = NDArray[np.int16]
 MEASURES = tuple(field.name for field in fields(Quality))
 
 
-def quality_of(picture: Image.Image, face: Face, chip: Pixels, chip_eye_distance: float) -> Quality:
-    """Measure a face on its upright RGB picture and on the chip (150, 150, 3) that was cut from it.
+def quality_of(photo: Photo, face: Face, chip: Pixels, chip_eye_distance: float) -> Quality:
+    """Measure a face on its photo and on the chip (150, 150, 3) that was cut from it.
 
     `chip_eye_distance` is how far apart the eyes lie in a chip, in px.
     """
@@ -39,7 +41,7 @@ def quality_of(picture: Image.Image, face: Face, chip: Pixels, chip_eye_distance
     return Quality(
         eye_distance_px=eye_distance,
         sharpness=_edge_strength(halved) / max(contrast, FLATTEST),
-        blockiness=_blockiness(picture, face.landmarks[2], eye_distance) / shrinking,
+        blockiness=_blockiness(photo, face.landmarks[2], eye_distance, factor_for(shrinking)) / shrinking,
         brightness=mean,
         contrast=contrast,
         clipped=int(np.count_nonzero((halved < 4 * DARKEST) | (halved > 4 * BRIGHTEST))) / halved.size,
@@ -73,22 +75,33 @@ def _edge_strength(halved: Greys) -> float:
     return sqrt(float(values @ values) / values.size) / 4
 
 
-def _blockiness(picture: Image.Image, nose: Point, eye_distance: float) -> float:
-    """How much more neighbouring columns differ at every eighth step than elsewhere, in grey levels; 0 or more.
+def _blockiness(photo: Photo, nose: Point, eye_distance: float, factor: int) -> float:
+    """How much more neighbouring columns differ where blocks meet than elsewhere, in grey levels; 0 or more.
 
-    The blocks need not begin at the picture's edge: it may have been cropped after it was compressed.
+    The blocks need not begin at the picture's edge: it may have been cropped after it was compressed. On the photo at
+    1/factor of its size, where blocks of less than FINEST_BLOCK px are none.
     """
-    reach = min(REACH * eye_distance, MOST_REACH)
-    left, right = max(0, int(nose[0] - reach)), min(picture.width, int(nose[0] + reach))
-    top, bottom = max(0, int(nose[1]) - STRIP), min(picture.height, int(nose[1]) + STRIP)
-    if right - left < FEWEST_BLOCKS * JPEG_BLOCK + 3 or bottom <= top:
+    block = JPEG_BLOCK // factor
+    if block < FINEST_BLOCK:
         return 0.0
-    strip = np.asarray(picture.crop((left, top, right, bottom)))[:, :, 1].astype(np.int16)
+    reach = min(REACH * eye_distance, MOST_REACH)
+    strip = _strip(photo.at(factor), (nose[0] / factor, nose[1] / factor), reach / factor)
+    n_blocks = (strip.shape[1] - 3) // block
+    if n_blocks < FEWEST_BLOCKS:
+        return 0.0
     steps = np.abs(strip[:, 1:] - strip[:, :-1]).sum(axis=0, dtype=np.int32)
     beyond = 2 * steps[1:-1] - steps[:-2] - steps[2:]  # twice the step beyond the mean of those beside it
-    n_blocks = len(beyond) // JPEG_BLOCK
-    phases = np.sort(beyond[: n_blocks * JPEG_BLOCK].reshape(n_blocks, JPEG_BLOCK).sum(axis=0))
-    return float(phases[-1] - phases[JPEG_BLOCK // 2]) / (2 * n_blocks * len(strip))
+    phases = np.sort(beyond[: n_blocks * block].reshape(n_blocks, block).sum(axis=0))
+    return float((phases[-1] - phases[block // 2]) / (2 * n_blocks * len(strip)))
+
+
+def _strip(picture: Image.Image, nose: Point, reach: float) -> Greys:
+    """The greens on both sides of the nose; empty where it lies outside the picture."""
+    left, right = max(0, int(nose[0] - reach)), min(picture.width, int(nose[0] + reach))
+    top, bottom = max(0, int(nose[1]) - STRIP), min(picture.height, int(nose[1]) + STRIP)
+    if right <= left or bottom <= top:
+        return np.empty((0, 0), np.int16)
+    return np.asarray(picture.crop((left, top, right, bottom)))[:, :, 1].astype(np.int16)
 
 
 def head_turn(landmarks: tuple[Point, ...]) -> float:

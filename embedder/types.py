@@ -12,6 +12,7 @@ EMBEDDING_SIZE = 128
 FaceChoice = Literal["dominant", "only", "largest", "center"]
 QualityChoice = Literal["refuse", "ignore"]  # what to do about a face whose photo is too poor
 QUALITY_CHOICES = get_args(QualityChoice)
+Rotation = Literal[0, 90, 180, 270]  # degrees clockwise
 Point = tuple[float, float]  # x, y in px of the upright picture; (0, 0) is the corner of the first pixel
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 Chips = NDArray[np.uint8]  # (n, 150, 150, 3), RGB
@@ -45,6 +46,7 @@ class Face:
     box: Box
     landmarks: tuple[Point, ...]  # 5: image-left eye, image-right eye, nose tip, mouth corners image-left, image-right
     score: float  # 0..1, the detector's own confidence
+    rotation: Rotation = 0  # by how much the face lies turned in the picture; 0 = upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Sample:
 
     face: Face
     choice: FaceChoice
-    n_faces: int  # faces found in the whole picture
+    n_faces: int | None  # in the whole picture; None = not counted: no smaller face could have changed the choice
     quality: Quality
     grade: Grade | None = None  # None = not embedded yet, or the card has no rule
 

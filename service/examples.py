@@ -82,6 +82,7 @@ _PROBE_FACE: dict[str, object] = {
     },
     "landmarks": [[250.0, 281.1], [347.7, 277.7], [295.4, 333.6], [263.0, 384.0], [341.6, 380.0]],
     "score": 1.0,
+    "rotation": 0,
 }
 _SMILING_FACE: dict[str, object] = {
     "box": {
@@ -92,6 +93,7 @@ _SMILING_FACE: dict[str, object] = {
     },
     "landmarks": [[246.1, 314.0], [342.8, 305.4], [291.8, 368.2], [257.2, 408.2], [344.7, 398.8]],
     "score": 0.9999,
+    "rotation": 0,
 }
 _OTHER_FACE: dict[str, object] = {
     "box": {
@@ -102,6 +104,7 @@ _OTHER_FACE: dict[str, object] = {
     },
     "landmarks": [[253.3, 261.1], [345.9, 266.1], [299.0, 314.2], [260.2, 366.5], [330.8, 369.2]],
     "score": 1.0,
+    "rotation": 0,
 }
 _PROBE_QUALITY: dict[str, object] = {
     "eye_distance_px": 97.7,
@@ -143,7 +146,7 @@ _OTHER_QUALITY: dict[str, object] = {
     "is_too_poor": False,
 }
 
-_CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": 1}
+_CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": None}
 _PROBE: dict[str, object] = _PROBE_FACE | _CHOSEN | {"quality": _PROBE_QUALITY}
 _ONE_PERSON: dict[str, object] = {
     **_SAME,

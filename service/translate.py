@@ -29,15 +29,13 @@ def request_id(request: Request) -> str:
 
 def face(found: Face) -> wire.Face:
     """Translate a detected face."""
-    return wire.Face(box=_box(found.box), landmarks=list(found.landmarks), score=found.score)
+    return wire.Face(box=_box(found.box), landmarks=list(found.landmarks), score=found.score, rotation=found.rotation)
 
 
 def sample(chosen: Sample) -> wire.Sample:
     """Translate the face that was compared."""
     return wire.Sample(
-        box=_box(chosen.face.box),
-        landmarks=list(chosen.face.landmarks),
-        score=chosen.face.score,
+        **dict(face(chosen.face)),
         choice=chosen.choice,
         n_faces=chosen.n_faces,
         quality=quality(chosen),

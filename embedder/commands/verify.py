@@ -146,9 +146,15 @@ def _scale(distance: float, threshold: float) -> str:
     return f"alike 0 {''.join(line)} {SCALE_END:g} unlike"
 
 
+def _counted(sample: Sample) -> str:
+    if sample.n_faces is None:
+        return f"{sample.choice} face"
+    return "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {sample.choice} taken"
+
+
 def _found(sample: Sample) -> str:
     box = sample.face.box
-    faces = "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {sample.choice} taken"
+    faces = _counted(sample) + (f", turned by {sample.face.rotation} degrees" if sample.face.rotation else "")
     grade = sample.grade
     poor = " (too poor for this model's claims)" if grade is not None and grade.is_too_poor else ""
     return f"{faces}, {box.width:.0f}x{box.height:.0f} px, sharpness {sample.quality.sharpness:.2f}{poor}"

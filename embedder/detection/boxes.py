@@ -4,7 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
+Flags = NDArray[np.bool_]
 Indices = NDArray[np.intp]
+
+_AT_A_TIME = 512  # boxes compared each with each; bounds memory
 
 
 def corrected(boxes: Floats, corrections: Floats, *, inclusive: float) -> Floats:
@@ -24,20 +27,42 @@ def squared(boxes: Floats) -> Floats:
 def suppressed(boxes: Floats, scores: Floats, limit: float, *, over_smaller: bool = False) -> Indices:
     """Indices of the boxes left by non-maximum suppression, best score first.
 
-    A box falls when its overlap with a better one exceeds `limit`: intersection over union, or over the smaller box.
+    A box falls when its overlap with a better one exceeds `limit`: intersection over union; or over the smaller box,
+    where sizes count both border pixels.
     """
     order = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(int(best))
-        order = rest[_overlap(boxes[best], boxes[rest], over_smaller=over_smaller) <= limit]
-    return np.asarray(kept, dtype=np.intp)
+    kept = order[:0]
+    for start in range(0, len(order), _AT_A_TIME):
+        rest = order[start : start + _AT_A_TIME]
+        if len(kept):
+            rest = rest[~_clashing(boxes[kept], boxes[rest], limit, over_smaller=over_smaller).any(axis=0)]
+        clashing = _clashing(boxes[rest], boxes[rest], limit, over_smaller=over_smaller)
+        kept = np.concatenate([kept, rest[_best_first(clashing)]])
+    return kept
 
 
-def _overlap(box: Floats, others: Floats, *, over_smaller: bool) -> Floats:
-    corner = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    intersection = np.maximum(corner, 0).prod(axis=1)
-    area, areas = (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)
+def _best_first(clashing: Flags) -> list[int]:
+    """Which of n boxes stay, the best being the first: each strikes out all that it clashes with."""
+    standing = np.ones(len(clashing), np.bool_)
+    kept = []
+    for place in range(len(clashing)):
+        if standing[place]:
+            kept.append(place)
+            standing &= ~clashing[place]
+    return kept
+
+
+def _clashing(ones: Floats, others: Floats, limit: float, *, over_smaller: bool) -> Flags:
+    """Whether each of n boxes overlaps each of m by more than the limit: (n, m)."""
+    inclusive = 1 if over_smaller else 0
+    left_top = np.maximum(ones[:, None, :2], others[None, :, :2])
+    right_bottom = np.minimum(ones[:, None, 2:], others[None, :, 2:])
+    sides = np.maximum(right_bottom - left_top + inclusive, 0)
+    intersection = sides[..., 0] * sides[..., 1]
+    area, areas = _areas(ones, inclusive)[:, None], _areas(others, inclusive)[None]
     whole = np.minimum(area, areas) if over_smaller else area + areas - intersection
-    return np.asarray(intersection / np.maximum(whole, np.finfo(np.float32).tiny))
+    return np.asarray(intersection > limit * whole)
+
+
+def _areas(boxes: Floats, inclusive: int) -> Floats:
+    return (boxes[:, 2] - boxes[:, 0] + inclusive) * (boxes[:, 3] - boxes[:, 1] + inclusive)

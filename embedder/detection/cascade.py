@@ -1,19 +1,22 @@
-"""The MTCNN cascade: proposals over a pyramid of scales, refined, then judged with landmarks.
+"""The MTCNN cascade, from the coarsest scale to the finest: proposals, refined, then judged with landmarks.
 
-Source: Zhang et al. 2016, with the thresholds that facenet-pytorch uses. One picture in, all its faces out.
+Source: Zhang et al. 2016, with the thresholds that facenet-pytorch uses. One view in, its faces out. A search for the
+largest face ends where no finer scale can change the answer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from ..runtime.runtime import DetectionPasses
 from ..types import Box, Face
-from .boxes import Floats, corrected, squared, suppressed
+from .boxes import Floats, Indices, corrected, squared, suppressed
+from .pyramid import CELL_PX, Cuts, Pyramid, scales_of
+from .shapes import STRIDE_PX, over_crops, over_levels
+from .views import View
 
-_CELL, _STRIDE = 12, 2  # px that an output cell of the proposal network looks at, and how far cells are apart
+GROWTH = 2.0  # no face is larger than the cells that proposed it by more than this; docs/why.md says how that is known
 _REFINE_SIZE, _OUTPUT_SIZE = 24, 48
 _SUPPRESS_IN_SCALE, _SUPPRESS = 0.5, 0.7
 
@@ -26,85 +29,169 @@ class CascadeSettings:
     min_face_share: float = 0.02  # of the picture's longer side: bounds the work on a large picture
     scale_step: float = 0.709
     min_scores: tuple[float, float, float] = (0.6, 0.7, 0.7)
+    max_overlap: float = 0.5  # of two candidates that the last network is to judge; it takes longest
+    together_px: float = 80.0  # levels of at most this are looked at in one pass
+
+    def scales(self, size: tuple[int, int]) -> list[list[float]]:
+        """The scales at which a picture of that size is searched, the coarsest first; the small ones go together."""
+        scales = scales_of(size, max(self.min_face_px, self.min_face_share * max(size)), self.scale_step)
+        small = [scale for scale in scales if scale * max(size) <= self.together_px]
+        return [each for each in (small, *([scale] for scale in scales[len(small) :])) if each]
+
+
+LARGE_FACES = CascadeSettings(min_face_share=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The faces of a view, largest first; not `is_whole` = scales were left out that could hold smaller ones."""
+
+    faces: tuple[Face, ...]
+    is_whole: bool
+
+    @property
+    def n_faces(self) -> int | None:
+        """How many faces there are; None where that is not known."""
+        return len(self.faces) if self.is_whole else None
 
 
 class Cascade:
     """The three networks with their settings. Safe to call from several threads."""
 
-    def __init__(self, networks: DetectionPasses, settings: CascadeSettings) -> None:
-        self._networks = networks
-        self._settings = settings
+    def __init__(
+        self, networks: DetectionPasses, settings: CascadeSettings, cuts: Callable[[View], Cuts] = Pyramid
+    ) -> None:
+        self._networks, self._settings, self._cuts = networks, settings, cuts
 
-    def __call__(self, picture: Image.Image) -> list[Face]:
-        """Find all faces of an upright RGB picture, largest first."""
-        boxes = self._proposals(picture)
-        boxes = self._refined(picture, boxes)
-        faces = self._judged(picture, boxes)
-        return sorted(faces, key=lambda face: face.box.area, reverse=True)
+    def __call__(self, view: View, *, least_share: float = 0.0) -> Found:
+        """Find the faces of at least that share of the largest one's area; 0 finds all.
 
-    def _proposals(self, picture: Image.Image) -> Floats:
-        found = [self._proposals_at(picture, scale) for scale in self._scales(picture)]
-        boxes, scores, corrections = (np.concatenate(part) for part in zip(*found, strict=True)) if found else _NOTHING
-        kept = suppressed(boxes, scores, _SUPPRESS)
-        return squared(corrected(boxes[kept], corrections[kept], inclusive=0))
-
-    def _scales(self, picture: Image.Image) -> list[float]:
-        settings = self._settings
-        scale = _CELL / max(settings.min_face_px, settings.min_face_share * max(picture.size))
-        scales = []
-        while min(picture.size) * scale >= _CELL:
-            scales.append(scale)
-            scale *= settings.scale_step
-        return scales
-
-    def _proposals_at(self, picture: Image.Image, scale: float) -> tuple[Floats, Floats, Floats]:
-        size = int(picture.width * scale + 1), int(picture.height * scale + 1)
-        scores, corrections = self._networks.proposal(_resized(picture, size)[None])
-        rows, columns = np.nonzero(scores[0] >= self._settings.min_scores[0])
-        corners = _STRIDE * np.stack([columns, rows], axis=1)
-        boxes = np.floor(np.concatenate([corners + 1, corners + _CELL], axis=1) / scale).astype(np.float32)
-        picked, score = corrections[0][:, rows, columns].T, scores[0][rows, columns]
-        kept = suppressed(boxes, score, _SUPPRESS_IN_SCALE)
-        return boxes[kept], score[kept], picked[kept]
-
-    def _refined(self, picture: Image.Image, boxes: Floats) -> Floats:
-        boxes, crops = _crops(picture, boxes, _REFINE_SIZE)
-        if not len(boxes):
-            return boxes
-        scores, corrections = self._networks.refinement(crops)
-        sure = scores > self._settings.min_scores[1]
-        boxes, scores, corrections = boxes[sure], scores[sure], corrections[sure]
-        kept = suppressed(boxes, scores, _SUPPRESS)
-        return squared(corrected(boxes[kept], corrections[kept], inclusive=1))
-
-    def _judged(self, picture: Image.Image, boxes: Floats) -> list[Face]:
-        boxes, crops = _crops(picture, boxes, _OUTPUT_SIZE)
-        if not len(boxes):
-            return []
-        scores, corrections, shares = self._networks.output(crops)
-        sure = scores > self._settings.min_scores[2]
-        boxes, scores, landmarks = boxes[sure], scores[sure], _landmarks(boxes[sure], shares[sure])
-        boxes = corrected(boxes, corrections[sure], inclusive=1)
-        kept = suppressed(boxes, scores, _SUPPRESS, over_smaller=True)
-        return [_face(boxes[i], landmarks[i], scores[i]) for i in kept]
+        Smaller ones may be among those found, or not.
+        """
+        search = _Search(self._networks, self._settings, self._cuts(view))
+        for scales in self._settings.scales(view.size):
+            if search.is_settled(least_share, _largest_at(scales[0])):
+                return Found(tuple(search.faces()), is_whole=False)
+            search.look_at(scales)
+        return Found(tuple(search.faces()), is_whole=True)
 
 
-_NOTHING = (np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 4), np.float32))
+def _largest_at(scale: float) -> float:
+    """The area of the largest face that can be found at a scale, in px squared."""
+    return (GROWTH * CELL_PX / scale) ** 2
 
 
-def _resized(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """What the first two networks said of n places."""
+
+    cells: Floats  # (n, 4), as proposed
+    cell_scores: Floats  # (n,)
+    squares: Floats  # (n, 4), as they were refined
+    scores: Floats  # (n,)
+    corrections: Floats  # (n, 4)
+
+    def and_also(self, more: "_Candidates") -> "_Candidates":
+        return _Candidates(
+            np.concatenate([self.cells, more.cells]),
+            np.concatenate([self.cell_scores, more.cell_scores]),
+            np.concatenate([self.squares, more.squares]),
+            np.concatenate([self.scores, more.scores]),
+            np.concatenate([self.corrections, more.corrections]),
+        )
 
 
-def _crops(picture: Image.Image, boxes: Floats, size: int) -> tuple[Floats, NDArray[np.uint8]]:
-    """Cut each box, clipped to the picture, to size x size. Boxes that lie outside it are left out."""
-    corners = np.trunc(boxes)
-    left_top = np.maximum(corners[:, :2], 1) - 1
-    right_bottom = np.minimum(corners[:, 2:], picture.size)
-    inside = (right_bottom > left_top).all(axis=1)
-    windows = np.concatenate([left_top, right_bottom], axis=1)[inside].tolist()
-    crops = [np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=tuple(window))) for window in windows]
-    return boxes[inside], np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """What the third network said of one candidate."""
+
+    score: float
+    corrections: Floats  # (4,)
+    shares: Floats  # (10,)
+
+
+class _Search:
+    """The search of one view, scale after scale. No network runs twice on the same piece."""
+
+    def __init__(self, networks: DetectionPasses, settings: CascadeSettings, cuts: Cuts) -> None:
+        self._networks, self._settings, self._cuts = networks, settings, cuts
+        self._candidates = _NONE
+        self._judged: dict[int, _Judged] = {}
+
+    def look_at(self, scales: list[float]) -> None:
+        """Add what is found at these scales, the coarsest first."""
+        cells, scores, corrections = self._proposed(scales[::-1])
+        squares = squared(corrected(cells, corrections, inclusive=0))
+        inside, pieces = self._cuts.crops(squares, _REFINE_SIZE)
+        if len(pieces):
+            refined = over_crops(self._networks.refinement, pieces)
+            found = _Candidates(cells[inside], scores[inside], squares[inside], *refined)
+            self._candidates = self._candidates.and_also(found)
+
+    def is_settled(self, least_share: float, largest_to_come: float) -> bool:
+        """Whether faces of at most this area, in px squared, are below the share of the largest one's."""
+        if self._largest_hope() * least_share <= largest_to_come:  # the last network takes longest
+            return False
+        faces = self.faces()
+        return bool(faces) and faces[0].box.area * least_share > largest_to_come
+
+    def faces(self) -> list[Face]:
+        """All faces found so far, largest first."""
+        places, boxes = self._refined()
+        self._judge(places, boxes)
+        least = self._settings.min_scores[2]
+        sure = [place in self._judged and self._judged[place].score > least for place in places.tolist()]
+        return _faces(boxes[sure], [self._judged[place] for place in places[sure].tolist()]) if any(sure) else []
+
+    def _largest_hope(self) -> float:
+        """The area of the largest candidate, in px squared: of the largest face, if the last network agrees."""
+        found = self._candidates
+        squares = found.squares[found.scores > self._settings.min_scores[1]]
+        return float(((squares[:, 2:] - squares[:, :2]) ** 2).max(initial=0))
+
+    def _proposed(self, scales: list[float]) -> tuple[Floats, Floats, Floats]:
+        maps = over_levels(self._networks.proposal, [self._cuts.level(scale) for scale in scales])
+        found = [self._proposed_at(scale, *each) for scale, each in zip(scales, maps, strict=True)]
+        cells, scores, corrections = (np.concatenate(part) for part in zip(*found, strict=True))
+        return cells, scores, corrections
+
+    def _proposed_at(self, scale: float, scores: Floats, corrections: Floats) -> tuple[Floats, Floats, Floats]:
+        rows, columns = np.nonzero(scores >= self._settings.min_scores[0])
+        corners = STRIDE_PX * np.stack([columns, rows], axis=1)
+        cells = np.floor(np.concatenate([corners + 1, corners + CELL_PX], axis=1) / scale).astype(np.float32)
+        picked, score = corrections[:, rows, columns].T, scores[rows, columns]
+        kept = suppressed(cells, score, _SUPPRESS_IN_SCALE)
+        return cells[kept], score[kept], picked[kept]
+
+    def _refined(self) -> tuple[Indices, Floats]:
+        """The candidates that the third network is to judge, and their boxes."""
+        found = self._candidates
+        places = suppressed(found.cells, found.cell_scores, _SUPPRESS)
+        places = places[found.scores[places] > self._settings.min_scores[1]]
+        places = places[suppressed(found.squares[places], found.scores[places], self._settings.max_overlap)]
+        return places, squared(corrected(found.squares[places], found.corrections[places], inclusive=1))
+
+    def _judge(self, places: Indices, boxes: Floats) -> None:
+        new = np.array([place not in self._judged for place in places.tolist()], np.bool_)
+        inside, pieces = self._cuts.crops(boxes[new], _OUTPUT_SIZE)
+        if len(pieces):
+            outputs = over_crops(self._networks.output, pieces)
+            for place, score, corrections, shares in zip(places[new][inside], *outputs, strict=True):
+                self._judged[int(place)] = _Judged(float(score), corrections, shares)
+
+
+_EMPTY = np.empty((0, 4), np.float32)
+_NONE = _Candidates(_EMPTY, _EMPTY[:, 0], _EMPTY, _EMPTY[:, 0], _EMPTY)
+
+
+def _faces(boxes: Floats, judged: list[_Judged]) -> list[Face]:
+    """Each face once, largest first."""
+    scores = np.array([each.score for each in judged])
+    landmarks = _landmarks(boxes, np.stack([each.shares for each in judged]))
+    boxes = corrected(boxes, np.stack([each.corrections for each in judged]), inclusive=1)
+    kept = suppressed(boxes, scores, _SUPPRESS, over_smaller=True)
+    found = [_face(boxes[place], landmarks[place], scores[place]) for place in kept]
+    return sorted(found, key=lambda face: face.box.area, reverse=True)
 
 
 def _landmarks(boxes: Floats, shares: Floats) -> Floats:
@@ -114,7 +201,7 @@ def _landmarks(boxes: Floats, shares: Floats) -> Floats:
     return points * size[:, None] + boxes[:, None, :2] - 1
 
 
-def _face(box: Floats, landmarks: Floats, score: np.float32) -> Face:
+def _face(box: Floats, landmarks: Floats, score: float) -> Face:
     left, top, right, bottom = (float(edge) for edge in box)
     points = tuple((float(x), float(y)) for x, y in landmarks)
     return Face(Box(left, top, right - left, bottom - top), points, float(score))

@@ -1,47 +1,57 @@
 """Which of the faces found is meant: four named rules, none of them a silent pick."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ..errors import NoFace, SeveralFaces
 from ..types import Face, FaceChoice, Point
+from .cascade import Found
 
 RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's area makes "dominant" undecided
 
-Rule = Callable[[Sequence[Face], Point], Face]
+Rule = Callable[[Found, Point], Face]
 
 
-def choose(faces: Sequence[Face], choice: FaceChoice, picture_center: Point) -> Face:
+def choose(found: Found, choice: FaceChoice, picture_center: Point) -> Face:
     """Return the one face that `choice` means; raise NoFace or SeveralFaces where it means none."""
-    if not faces:
+    if not found.faces:
         raise NoFace
-    return RULES[choice](faces, picture_center)
+    return RULES[choice](found, picture_center)
 
 
-def _largest(faces: Sequence[Face], _: Point) -> Face:
-    return max(faces, key=lambda face: face.box.area)
+def least_share(choice: FaceChoice) -> float:
+    """How large a face must be to matter to `choice`, as a share of the largest one's area; 0 = every face matters.
+
+    The largest is looked for as long as the dominant one: at finer scales it may be found more exactly.
+    """
+    return RIVAL_SHARE if choice in ("dominant", "largest") else 0.0
 
 
-def _dominant(faces: Sequence[Face], picture_center: Point) -> Face:
-    largest = _largest(faces, picture_center)
-    if any(face is not largest and face.box.area >= RIVAL_SHARE * largest.box.area for face in faces):
+def _largest(found: Found, _: Point) -> Face:
+    return max(found.faces, key=lambda face: face.box.area)
+
+
+def _dominant(found: Found, picture_center: Point) -> Face:
+    largest = _largest(found, picture_center)
+    if any(face is not largest and face.box.area >= RIVAL_SHARE * largest.box.area for face in found.faces):
         raise SeveralFaces(
-            len(faces),
-            f"found {len(faces)} faces, and the largest does not clearly dominate; "
+            len(found.faces),
+            f"found {len(found.faces)} faces, and the largest does not clearly dominate; "
             "send a crop with one face, or choose face=largest or face=center",
         )
     return largest
 
 
-def _only(faces: Sequence[Face], _: Point) -> Face:
-    if len(faces) > 1:
+def _only(found: Found, _: Point) -> Face:
+    if len(found.faces) > 1:
         raise SeveralFaces(
-            len(faces), f"found {len(faces)} faces where only one may be; send a crop, or choose another face rule"
+            len(found.faces),
+            f"found {len(found.faces)} faces where only one may be; send a crop, or choose another face rule",
         )
-    return faces[0]
+    return found.faces[0]
 
 
-def _center(faces: Sequence[Face], picture_center: Point) -> Face:
-    return min(faces, key=lambda face: _distance_squared(face.box.center, picture_center))
+def _center(found: Found, picture_center: Point) -> Face:
+    return min(found.faces, key=lambda face: _distance_squared(face.box.center, picture_center))
 
 
 def _distance_squared(a: Point, b: Point) -> float:

@@ -1,43 +1,60 @@
-"""Finds the faces of a picture, tight crops included.
+"""Finds the faces of a photo, of tight crops and lying pictures too; ordinary ones do not pay for these.
 
 Where a face fills the picture, with forehead or chin cut off, the cascade finds a wrong or skewed face without
-complaint. So when the largest face comes near the edge, or none is found, a border is added and the search repeated;
-ordinary pictures do not pay for it.
+complaint. So when the largest face comes near the edge, or none is found, a border is added and the search repeated.
+In a picture that lies on its side or stands on its head it finds nothing, or a false face. So when none is found, or
+one that is in doubt, large faces are looked for in the other three ways up, and the surest way is taken.
 """
 
-from PIL import Image, ImageOps
+from ..types import Box, Rotation
+from .cascade import Cascade, Found
+from .views import Framed, Turned, View
+from .wayup import LEAST_TURNED, SURE, certainty
 
-from ..types import Box, Face, Point
-from .cascade import Cascade
-
-BORDER_SHARE = 0.25  # of the picture's longer side, on every side
-MAX_ASPECT = 2  # no face is longer than that; in a longer picture the border follows the shorter side, to bound memory
-BORDER_GREY = (127, 127, 127)
 NEAR_EDGE_SHARE = 0.1  # of the face's own size
 
 
 class FaceFinder:
-    """The cascade behind the border rule. Safe to call from several threads."""
+    """The cascade behind these rules. Safe to call from several threads."""
 
-    def __init__(self, cascade: Cascade) -> None:
-        self._cascade = cascade
+    def __init__(self, cascade: Cascade, coarse: Cascade) -> None:
+        """`coarse` looks for large faces only, in other ways up."""
+        self._cascade, self._coarse = cascade, coarse
 
-    def __call__(self, picture: Image.Image) -> list[Face]:
-        """All faces of an upright RGB picture, largest first."""
-        faces = self._cascade(picture)
-        if faces and not _is_near_edge(faces[0].box, picture.size):
-            return faces
-        return self._with_border(picture) or faces
+    def __call__(self, photo: View, *, least_share: float = 0.0) -> Found:
+        """The faces of a photo, as the cascade finds them."""
+        found = _as_it_stands(self._cascade, photo, least_share)
+        sure = _certainty(found)
+        if sure >= SURE:
+            return found
+        others = {view: _certainty(_as_it_stands(self._coarse, view, 1.0)) for view in _other_ways_up(photo)}
+        surest = max(others, key=lambda view: others[view])
+        if others[surest] <= max(sure, LEAST_TURNED):
+            return found
+        turned = _as_it_stands(self._cascade, surest, least_share)
+        return Found(tuple(surest.back(face) for face in turned.faces), turned.is_whole)
 
-    def _with_border(self, picture: Image.Image) -> list[Face]:
-        border = border_px(picture.size)
-        framed = ImageOps.expand(picture, border, BORDER_GREY)
-        return [_moved(face, -border) for face in self._cascade(framed)]
+
+def _other_ways_up(photo: View) -> list[Turned]:
+    rotations: tuple[Rotation, ...] = (90, 180, 270)
+    return [Turned(photo, rotation) for rotation in rotations]
 
 
-def border_px(size: tuple[int, int]) -> int:
-    """Width of the border around a picture of that size, in px; the framed picture has at most 3 times its area."""
-    return int(BORDER_SHARE * min(max(size), MAX_ASPECT * min(size)))
+def _certainty(found: Found) -> float:
+    """Of the largest face; that of none is less than all."""
+    return certainty(found.faces[0]) if found.faces else float("-inf")
+
+
+def _as_it_stands(cascade: Cascade, view: View, least_share: float) -> Found:
+    """The faces of a view, looked for within a border too where that is needed."""
+    found = cascade(view, least_share=least_share)
+    if found.faces and not _is_near_edge(found.faces[0].box, view.size):
+        return found
+    framed = Framed.of(view)
+    within = cascade(framed, least_share=least_share)
+    if not within.faces:
+        return found
+    return Found(tuple(framed.back(face) for face in within.faces), within.is_whole)
 
 
 def _is_near_edge(box: Box, size: tuple[int, int]) -> bool:
@@ -48,9 +65,3 @@ def _is_near_edge(box: Box, size: tuple[int, int]) -> bool:
         or box.x + box.width > size[0] - margin_x
         or box.y + box.height > size[1] - margin_y
     )
-
-
-def _moved(face: Face, by: int) -> Face:
-    box = Box(face.box.x + by, face.box.y + by, face.box.width, face.box.height)
-    landmarks: tuple[Point, ...] = tuple((x + by, y + by) for x, y in face.landmarks)
-    return Face(box, landmarks, face.score)

@@ -11,13 +11,18 @@ from threading import local
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cores import n_cores
 from ..detection.graphs import OUTPUT, PROPOSAL, REFINEMENT
 from ..errors import BundleError, RuntimeUnavailable
 from ..weights.bundle import Bundle
-from .runtime import DetectionPasses, EmbeddingPasses, Precision
+from .gathering import Gathering
+from .runtime import DetectionPasses, EmbeddingPasses, Inputs, Precision
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
 import openvino  # noqa: E402 - only after that
+
+# Two threads that are the first to ask for a tensor's data wait for each other for ever: so here one is.
+_ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
 
 class OpenVinoRuntime:
@@ -25,7 +30,7 @@ class OpenVinoRuntime:
 
     def __init__(self, precision: Precision = "f32") -> None:
         """Compute embeddings in that precision. Raises RuntimeUnavailable where this processor cannot."""
-        self._core, self._precision = openvino.Core(), precision
+        self._core, self._precision, self._n_cores = openvino.Core(), precision, n_cores()
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeUnavailable("this processor does not compute in bf16: say f32")
 
@@ -33,15 +38,19 @@ class OpenVinoRuntime:
         """The network of a bundle. Raises BundleError where it has no graph."""
         if bundle.graph is None:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
-        return EmbeddingPasses(self._pass(bundle.graph, self._precision))
+        return EmbeddingPasses(Gathering(self._pass(bundle.graph, self._precision)))
 
     def detection(self) -> DetectionPasses:
         """The cascade's networks."""
-        return DetectionPasses(*(self._pass(each, "f32") for each in (PROPOSAL, REFINEMENT, OUTPUT)))
+        streams = {
+            "NUM_STREAMS": self._n_cores,
+            "INFERENCE_NUM_THREADS": self._n_cores,
+        }  # one core each: they are small
+        return DetectionPasses(*(self._pass(each, "f32", **streams) for each in (PROPOSAL, REFINEMENT, OUTPUT)))
 
-    def _pass(self, graph: Path, precision: Precision) -> "_Compiled":
+    def _pass(self, graph: Path, precision: Precision, **settings: int) -> "_Compiled":
         model = self._core.read_model(graph)
-        return _Compiled(self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision}))
+        return _Compiled(self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision, **settings}))
 
 
 class _Compiled:
@@ -50,7 +59,7 @@ class _Compiled:
     def __init__(self, model: openvino.CompiledModel) -> None:
         self._model, self._own = model, local()
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+    def __call__(self, pixels: Inputs) -> tuple[NDArray[np.float32], ...]:
         if not hasattr(self._own, "request"):
             self._own.request = self._model.create_infer_request()
         outputs = self._own.request.infer([np.ascontiguousarray(pixels)])

@@ -13,7 +13,8 @@ from ..weights.bundle import Bundle
 MAX_BATCH = 64  # chips a pass; bounds memory, and larger batches are no faster on a CPU
 
 Precision = Literal["f32", "bf16"]
-Pass = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], ...]]  # pixels (n, h, w, 3) in, an array an output out
+Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), 0..255
+Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # an array for each output
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from ..detection.weights import load_networks
 from ..errors import RuntimeUnavailable
 from ..network import build_network, fold
 from ..weights.bundle import Bundle
-from .runtime import DetectionPasses, EmbeddingPasses, Pass, Precision
+from .runtime import DetectionPasses, EmbeddingPasses, Inputs, Pass, Precision
 
 CPU = torch.device("cpu")
 
@@ -42,14 +42,14 @@ class TorchRuntime:
     def _pass(self, network: nn.Module, precision: Precision) -> Pass:
         network = network.requires_grad_(requires_grad=False).to(self._device)
 
-        def one(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        def one(pixels: Inputs) -> tuple[NDArray[np.float32], ...]:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bf16"):
                 return run(network, pixels, self._device)
 
         return one
 
 
-def run(network: nn.Module, pixels: NDArray[np.uint8], device: torch.device = CPU) -> tuple[NDArray[np.float32], ...]:
+def run(network: nn.Module, pixels: Inputs, device: torch.device = CPU) -> tuple[NDArray[np.float32], ...]:
     """One forward pass without gradients; a tuple of arrays, also where the network gives a single one."""
     with torch.inference_mode():
         outputs = network(torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device))

@@ -31,6 +31,9 @@ class Face(Answer):
         Field(description="x, y in px: image-left eye, image-right eye, nose tip, left and right mouth corner."),
     ]
     score: Annotated[float, Field(description="The detector's own confidence, 0 to 1.")]
+    rotation: Annotated[
+        int, Field(description="By how many degrees it lies turned clockwise in the picture: 0, 90, 180 or 270.")
+    ]
 
 
 class Quality(Answer):
@@ -67,7 +70,10 @@ class Sample(Face):
     """The face that was compared, how it was chosen among those found, and how good its photo is."""
 
     choice: FaceChoice
-    n_faces: int
+    n_faces: Annotated[
+        int | None,
+        Field(description="Faces in the picture; null where no smaller one could change the choice: not looked for."),
+    ]
     quality: Quality
 
 

@@ -35,7 +35,7 @@ def test_two_photos_of_one_person_are_the_same_person(ask: Ask, photo: Photo, em
     assert answer.log_likelihood_ratio == pytest.approx(direct.log_likelihood_ratio, abs=1e-3)
     assert answer.prior == direct.prior
     assert answer.model.digest == embedder.identity.digest
-    assert (answer.probe.n_faces, answer.probe.choice) == (1, "dominant")
+    assert (answer.probe.n_faces, answer.probe.choice) == (None, "dominant")
     assert answer.probe.box.width == pytest.approx(direct.probe.face.box.width, abs=0.01)
     assert answer.timings_ms.total > 0
     assert answer.request_id
@@ -67,7 +67,7 @@ def test_a_point_and_a_prior_of_the_callers_choice_are_in_every_answer(ask: Ask,
 
 def test_a_face_rule_of_the_callers_own_is_followed_and_told(ask: Ask, two_people: bytes, photo: Photo) -> None:
     answer = ask("verify", two_people, photo("001-neutral"), face="largest")
-    assert (answer.probe.choice, answer.probe.n_faces, answer.reference.n_faces) == ("largest", 2, 1)
+    assert (answer.probe.choice, answer.probe.n_faces, answer.reference.n_faces) == ("largest", None, None)
 
 
 def test_each_of_many_references_gets_a_verdict_or_a_problem_in_order(ask: Ask, photo: Photo, nobody: bytes) -> None:

@@ -5,13 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedder import Box, Face, NoFace, SeveralFaces
-from embedder.detection.choice import RIVAL_SHARE, RULES, choose
+from embedder.detection.cascade import Found
+from embedder.detection.choice import RIVAL_SHARE, RULES
+from embedder.detection.choice import choose as choose_of
+from embedder.types import FaceChoice, Point
 
 CENTER = (50.0, 50.0)
 
 
 def face(x: float, y: float, width: float, height: float) -> Face:
     return Face(Box(x, y, width, height), (), 1.0)
+
+
+def choose(faces: list[Face], choice: FaceChoice, center: Point) -> Face:
+    return choose_of(Found(tuple(faces), is_whole=True), choice, center)
 
 
 BIG, SMALL_AT_CENTER = face(0, 0, 30, 40), face(48, 48, 4, 4)

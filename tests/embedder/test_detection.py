@@ -16,17 +16,20 @@ from PIL import Image
 from embedder import Face, FaceEmbedder
 from embedder.detection.boxes import squared, suppressed
 from embedder.detection.cascade import Cascade, CascadeSettings
-from embedder.detection.finder import border_px
+from embedder.detection.views import border_px
 from embedder.detection.weights import FILE
+from embedder.photo import Photo
 from embedder.runtime.torch import TorchRuntime
 
+FACENET = CascadeSettings(min_face_share=0, max_overlap=0.7, together_px=0)
 ROOT = Path(__file__).parent.parent.parent
 
 
 def overlap(a: np.ndarray, b: np.ndarray, *, over_smaller: bool) -> float:
-    width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
-    area = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    both = 1 if over_smaller else 0  # border pixels count as part of the box
+    width = max(0, min(a[2], b[2]) - max(a[0], b[0]) + both)
+    height = max(0, min(a[3], b[3]) - max(a[1], b[1]) + both)
+    area = [(box[2] - box[0] + both) * (box[3] - box[1] + both) for box in (a, b)]
     whole = min(area) if over_smaller else sum(area) - width * height
     return width * height / whole
 
@@ -63,7 +66,7 @@ def intersection_over_union(a: Face, b: np.ndarray) -> float:
 def test_the_cascade_finds_the_face_that_facenet_pytorch_finds(examples: Path, person: str) -> None:
     picture = Image.open(examples / f"{person}-neutral.jpg")
     boxes, scores, landmarks = MTCNN(select_largest=True).detect(picture, landmarks=True)
-    (face,) = Cascade(TorchRuntime().detection(), CascadeSettings(min_face_share=0))(picture)
+    (face,) = Cascade(TorchRuntime().detection(), FACENET)(Photo.of(picture.convert("RGB"))).faces
     assert len(boxes) == 1
     assert intersection_over_union(face, boxes[0]) > 0.9
     assert face.score == pytest.approx(scores[0], abs=0.01)

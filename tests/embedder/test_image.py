@@ -7,9 +7,13 @@ import pytest
 from PIL import Image
 
 from embedder import ImageTooLarge, ImageUnreadable, Limits, NotAnImage
-from embedder.image import read
+from embedder.image import read as read_photo
 
 LIMITS = Limits()
+
+
+def read(data: bytes, limits: Limits) -> Image.Image:
+    return read_photo(data, limits).at(1)
 
 
 def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from embedder import Box, Face, FaceEmbedder, Quality
+from embedder.photo import Photo
 from embedder.quality import MEASURES, quality_of
 
 PEOPLE = ("001", "005", "021", "041")
@@ -89,7 +90,7 @@ def face_at(nose: tuple[float, float]) -> Face:
 
 
 def of(picture: Image.Image, face: Face, chip: np.ndarray) -> Quality:
-    return quality_of(picture, face, chip, 53.7)
+    return quality_of(Photo.of(picture), face, chip, 53.7)
 
 
 def test_a_nose_off_the_middle_is_a_turned_head() -> None:

@@ -1,0 +1,65 @@
+"""Faces that wait for the network at the same time go through it together: one pass at a time, which fills every core.
+
+Nobody waits for company: whoever comes while no pass is under way goes at once; the others gather until it ends.
+"""
+
+from collections import deque
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .runtime import MAX_BATCH, Inputs, Pass
+
+Outputs = tuple[NDArray[np.float32], ...]
+
+
+class Gathering:
+    """A network that is a Pass itself, for any number of threads; first come, first served."""
+
+    def __init__(self, one: Pass) -> None:
+        self._one = one
+        self._waiting: deque[_Place] = deque()
+        self._under_way = Lock()
+
+    def __call__(self, pixels: Inputs) -> Outputs:
+        """Run it: what it gives for these pixels, whoever else's went with them. Raises what the pass raises."""
+        place = _Place(pixels)
+        self._waiting.append(place)
+        while place.outcome is None:
+            with self._under_way:
+                if place.outcome is None:
+                    self._run(self._next_few())
+        if isinstance(place.outcome, Exception):
+            raise place.outcome
+        return place.outcome
+
+    def _next_few(self) -> list["_Place"]:
+        """Take the first, and those behind it that find room beside it. Only for who holds the lock."""
+        few = [self._waiting.popleft()]
+        n_chips = len(few[0].pixels)
+        while self._waiting and n_chips + len(self._waiting[0].pixels) <= MAX_BATCH:
+            few.append(self._waiting.popleft())
+            n_chips += len(few[-1].pixels)
+        return few
+
+    def _run(self, few: list["_Place"]) -> None:
+        try:
+            outputs = self._one(np.concatenate([place.pixels for place in few]) if len(few) > 1 else few[0].pixels)
+        except Exception as error:  # noqa: BLE001 - raised in each thread that waits for it
+            for place in few:
+                place.outcome = error
+            return
+        start = 0
+        for place in few:
+            end = start + len(place.pixels)
+            place.outcome = tuple(output[start:end] for output in outputs)
+            start = end
+
+
+class _Place:
+    """What one thread waits for."""
+
+    def __init__(self, pixels: Inputs) -> None:
+        self.pixels = pixels
+        self.outcome: Outputs | Exception | None = None
