@@ -185,7 +185,8 @@ _NONE = _Candidates(_EMPTY, _EMPTY[:, 0], _EMPTY, _EMPTY[:, 0], _EMPTY)
 
 
 def _faces(boxes: Floats, judged: list[_Judged]) -> list[Face]:
-    """Each face once, largest first."""
+    """Each face once, largest first; of boxes with equal scores the last one, as facenet-pytorch has it."""
+    boxes, judged = boxes[::-1], judged[::-1]
     scores = np.array([each.score for each in judged])
     landmarks = _landmarks(boxes, np.stack([each.shares for each in judged]))
     boxes = corrected(boxes, np.stack([each.corrections for each in judged]), inclusive=1)
