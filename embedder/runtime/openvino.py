@@ -35,6 +35,10 @@ class OpenVinoRuntime:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
         return EmbeddingPasses(self._pass(bundle.graph, self._precision))
 
+    def embedding_of_file(self, network: Path) -> EmbeddingPasses:
+        """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
+        return EmbeddingPasses(self._pass(network, self._precision))
+
     def detection(self) -> DetectionPasses:
         """The cascade's networks."""
         return DetectionPasses(*(self._pass(each, "f32") for each in (PROPOSAL, REFINEMENT, OUTPUT)))
@@ -42,6 +46,11 @@ class OpenVinoRuntime:
     def _pass(self, graph: Path, precision: Precision) -> "_Compiled":
         model = self._core.read_model(graph)
         return _Compiled(self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision}))
+
+
+def convert(graph: bytes, file: Path) -> None:
+    """Write an ONNX graph, weights inside, in OpenVINO's own format: `file` is the .xml; a .bin comes beside it."""
+    openvino.save_model(openvino.Core().read_model(graph), file, compress_to_fp16=False)
 
 
 class _Compiled:
