@@ -33,11 +33,11 @@ class OpenVinoRuntime:
         """The network of a bundle. Raises BundleError where it has no graph."""
         if bundle.graph is None:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
-        return EmbeddingPasses(self._pass(bundle.graph, self._precision))
+        return self.embedding_of_file(bundle.graph)
 
     def embedding_of_file(self, network: Path) -> EmbeddingPasses:
         """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
-        return EmbeddingPasses(self._pass(network, self._precision))
+        return EmbeddingPasses(self._pass(network, self._precision), f"openvino {self._precision}")
 
     def detection(self) -> DetectionPasses:
         """The cascade's networks."""
