@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .backbones.registry import BACKBONES, default_input_size_px
+    from .commands.options import running_options
     from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
     from .errors import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .runtime.choice import Running, RuntimeName
     from .runtime.graph import embedding_graph
     from .runtime.runtime import Precision
+    from .runtime.torch import computes_in_bf16
     from .types import (
         CHIP_SIZE_PX,
         Box,
@@ -134,6 +136,7 @@ __all__ = [
     "VisavisError",
     "build_network",
     "chosen_point",
+    "computes_in_bf16",
     "copy_bundle",
     "default_input_size_px",
     "embedding_graph",
@@ -145,6 +148,7 @@ __all__ = [
     "percent",
     "read_bundle",
     "require_new_folder",
+    "running_options",
     "serialize_tensors",
     "sha256_of",
     "tensors_of",
@@ -189,10 +193,12 @@ _ROOMS = {
     "Precision": ".runtime.runtime",
     "TrainingRecord": ".weights.training",
     "chosen_point": ".points",
+    "computes_in_bf16": ".runtime.torch",
     "embedding_graph": ".runtime.graph",
     "load": ".loading",
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",
+    "running_options": ".commands.options",
     **dict.fromkeys(("Neighbourhoods", "Places", "features"), ".neighbourhood"),
     **dict.fromkeys(("Running", "RuntimeName"), ".runtime.choice"),
     **dict.fromkeys(("BACKBONES", "default_input_size_px"), ".backbones.registry"),

@@ -23,8 +23,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("train.commands.evaluate:evaluate_command", "Measure a model's error rates on photos."),
     "calibrate": ("train.commands.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
     "model": ("embedder.commands.model:model", "Show the model card."),
+    "export": ("embedder.commands.export:export_command", "Write the network for other programs: ONNX, OpenVINO."),
     "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
 }
+
+TAKE_TORCH = ("train", "embedder.commands.export")  # where commands live that need what `train` brings
 
 EXIT_TROUBLE = 2
 EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C
@@ -54,7 +57,7 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            raise NotInstalled(error.name, "train" if module.startswith("train") else "service") from error
+            raise NotInstalled(error.name, "train" if module.startswith(TAKE_TORCH) else "service") from error
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -28,7 +28,7 @@ HEAD = "head"  # the stage after those of the backbone
 class EmbeddingNet(nn.Module):
     """A whole network, from uint8 chips to embeddings. What a card says of its input happens inside."""
 
-    mean: Tensor
+    mean_pixel: Tensor  # not `mean`: an exported graph would hold that name twice, as a step's outcome too
     resizing: Tensor  # (side, crop)
 
     def __init__(self, architecture: Architecture, preprocessing: Preprocessing) -> None:
@@ -36,7 +36,7 @@ class EmbeddingNet(nn.Module):
         self.input_size_px, self.crop_px = preprocessing.input_size_px, preprocessing.crop_px
         self.scale = preprocessing.scale
         self.register_buffer("resizing", _resizing(self.crop_px, self.input_size_px), persistent=False)
-        self.register_buffer("mean", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
+        self.register_buffer("mean_pixel", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
         self.backbone = build_backbone(architecture.backbone)
         _require_room(self.backbone, architecture.backbone, self.input_size_px)
         self.head = Head(self.backbone.out_channels, unit_length=architecture.unit_length)
@@ -61,7 +61,7 @@ class EmbeddingNet(nn.Module):
 
     def features(self, pictures: Tensor) -> Tensor:
         """Map pixel values (n, 3, side, side) to the pooled map, (n, out_channels, 1, 1), that the head sees."""
-        return self.backbone((pictures.float() - self.mean) / self.scale)  # type: ignore[no-any-return] # as above
+        return self.backbone((pictures.float() - self.mean_pixel) / self.scale)  # type: ignore[no-any-return] # as above
 
     def stages(self) -> Mapping[str, nn.Module]:
         """Parts by name, from the input on: the backbone's, then the head."""

@@ -42,6 +42,10 @@ from .weights.card import ModelCard
 class Network(Protocol):
     """What runs the chips: uint8 (n, 150, 150, 3) to float32 (n, 128)."""
 
+    @property
+    def way(self) -> str:
+        """Runtime, precision and device, in words."""
+
     def __call__(self, chips: Chips) -> Vectors:
         """Run it."""
 
@@ -86,6 +90,11 @@ class FaceEmbedder:
     def identity(self) -> ModelIdentity:
         """The model's name and digests."""
         return self.card.identity
+
+    @property
+    def way(self) -> str:
+        """By which runtime, in which precision and on which device embeddings are computed, in words."""
+        return self._network.way
 
     def detect(self, image: bytes) -> list[Face]:
         """Every face of an image file, largest first; none is an empty list. Raises ImageError."""

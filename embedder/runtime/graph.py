@@ -1,6 +1,6 @@
 """A network -> its ONNX graph, whose weights stay where they are: in the safetensors file that lies beside it.
 
-So a model needs no torch where it serves, and its weights are on the disk once.
+So a model needs no torch where it serves, and its weights are on the disk once. For other programs they go inside.
 """
 
 import json
@@ -26,10 +26,17 @@ Places = Mapping[str, tuple[int, int]]  # a tensor's name -> its first byte in t
 
 def embedding_graph(network: EmbeddingNet, weights: bytes) -> bytes:
     """The graph of a network whose tensors are those of a weights file; it takes uint8 chips (n, 150, 150, 3)."""
+    return _graph_of_chips(deepcopy(network).cpu().eval(), WEIGHTS_FILE, places_in(weights))
+
+
+def self_standing_graph(network: EmbeddingNet) -> bytes:
+    """The graph of a network in eval mode, with its weights inside; it takes uint8 chips (n, 150, 150, 3)."""
+    return _graph_of_chips(network, "", {})
+
+
+def _graph_of_chips(network: EmbeddingNet, file: str, places: Places) -> bytes:
     chips = torch.zeros(2, CHIP_SIZE_PX, CHIP_SIZE_PX, 3, dtype=torch.uint8)
-    return graph(
-        deepcopy(network).cpu().eval(), chips, {0: Dim("n", min=1)}, [EMBEDDINGS], WEIGHTS_FILE, places_in(weights)
-    )
+    return graph(network, chips, {0: Dim("n", min=1)}, [EMBEDDINGS], file, places)
 
 
 def graph(

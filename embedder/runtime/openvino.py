@@ -38,7 +38,11 @@ class OpenVinoRuntime:
         """The network of a bundle. Raises BundleError where it has no graph."""
         if bundle.graph is None:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
-        return EmbeddingPasses(Gathering(self._pass(bundle.graph, self._precision)))
+        return self.embedding_of_file(bundle.graph)
+
+    def embedding_of_file(self, network: Path) -> EmbeddingPasses:
+        """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
+        return EmbeddingPasses(Gathering(self._pass(network, self._precision)), f"openvino {self._precision}")
 
     def detection(self) -> DetectionPasses:
         """The cascade's networks."""
@@ -51,6 +55,11 @@ class OpenVinoRuntime:
     def _pass(self, graph: Path, precision: Precision, **settings: int) -> "_Compiled":
         model = self._core.read_model(graph)
         return _Compiled(self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision, **settings}))
+
+
+def convert(graph: bytes, file: Path) -> None:
+    """Write an ONNX graph, weights inside, in OpenVINO's own format: `file` is the .xml; a .bin comes beside it."""
+    openvino.save_model(openvino.Core().read_model(graph), file, compress_to_fp16=False)
 
 
 class _Compiled:

@@ -41,6 +41,7 @@ class EmbeddingPasses:
     """A bundle's network, in passes of bounded size."""
 
     one: Pass
+    way: str  # what ran it, in words: another way's embeddings are not the same to the last bit, or far from it in bf16
 
     def __call__(self, chips: Chips) -> Vectors:
         """Map uint8 (n, 150, 150, 3) to float32 (n, 128)."""

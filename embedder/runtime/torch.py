@@ -12,13 +12,14 @@ from ..weights.bundle import Bundle
 from .runtime import DetectionPasses, EmbeddingPasses, Inputs, Pass, Precision
 
 CPU = torch.device("cpu")
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names them; the last is ARM's
 
 
 class TorchRuntime:
     """On one device."""
 
     def __init__(self, device: str = "cpu", precision: Precision = "f32") -> None:
-        """Compute embeddings in that precision. Raises RuntimeUnavailable where there is no such device."""
+        """Compute embeddings in that precision. Raises RuntimeUnavailable where there is no such device, or no bf16."""
         self._precision = precision
         try:
             self._device = torch.device(device)
@@ -27,10 +28,13 @@ class TorchRuntime:
             raise RuntimeUnavailable(
                 f"torch has no device {device!r} here: say cpu, or see what torch supports"
             ) from error
+        if precision == "bf16" and not computes_in_bf16(self._device.type):
+            raise RuntimeUnavailable(f"{self._device} does not compute in bf16: say f32")
 
     def embedding(self, bundle: Bundle) -> EmbeddingPasses:
         """The network of a bundle, folded. Raises BundleError where its weights do not fit."""
-        return EmbeddingPasses(self._pass(fold(build_network(bundle).eval()), self._precision))
+        one = self._pass(fold(build_network(bundle).eval()), self._precision)
+        return EmbeddingPasses(one, f"torch {self._precision} {self._device}")
 
     def detection(self) -> DetectionPasses:
         """The cascade's networks."""
@@ -47,6 +51,14 @@ class TorchRuntime:
                 return run(network, pixels, self._device)
 
         return one
+
+
+def computes_in_bf16(device_type: str) -> bool:
+    """Tell whether bf16 is quicker than f32 on cpu, cuda, ...: elsewhere it is emulated, and ten times slower."""
+    if device_type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return device_type != "cpu" or any(capabilities.get(name) for name in BF16_INSTRUCTIONS)
 
 
 def run(network: nn.Module, pixels: Inputs, device: torch.device = CPU) -> tuple[NDArray[np.float32], ...]:

@@ -119,6 +119,22 @@ def test_bf16_changes_a_little_or_is_refused() -> None:
     assert 1e-5 < change.max() < 0.05
 
 
+@pytest.mark.parametrize("capabilities", [{"avx2": True, "avx512_bf16": False}, {}])
+def test_torch_refuses_bf16_on_a_processor_without_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)  # as such a processor tells of itself
+    with pytest.raises(RuntimeUnavailable, match="cpu does not compute in bf16: say f32"):
+        TorchRuntime(precision="bf16")
+
+
+@pytest.mark.parametrize("name", ["avx512_bf16", "amx_bf16", "bf16"])
+def test_torch_takes_bf16_on_one_that_has_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {name: True})
+    bundle = read_bundle(BUILT_IN)
+    assert TorchRuntime(precision="bf16").embedding(bundle).way == "torch bf16 cpu"
+
+
 def test_torch_takes_over_where_a_bundle_has_no_graph(tmp_path: Path) -> None:
     folder = without_graph(tmp_path)
     chips = noise(1, 150, 150, 3)

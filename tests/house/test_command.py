@@ -94,6 +94,7 @@ def test_help_answers_within_a_third_of_a_second(visavis: str, tmp_path: Path) -
         ("evaluate", "matplotlib", "train"),
         ("calibrate", "sklearn", "train"),
         ("prepare", "safetensors", "train"),
+        ("export", "onnx", "train"),
     ],
 )
 def test_a_command_whose_extra_is_not_installed_names_it(

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -181,11 +182,12 @@ def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path, warnings: list[str]
         EmbeddingCache(tmp_path, "key", warnings.append).load()
 
 
-def test_model_and_face_choice_name_the_file(tmp_path: Path, embedder: FaceEmbedder) -> None:
-    keys = {settings_key(model, face) for model in (image(1), image(2)) for face in ("center", "largest")}
-    assert len(keys) == 4
+def test_model_way_of_running_and_face_choice_name_the_file(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    ways = ("openvino f32", "openvino bf16")
+    keys = {settings_key(*each) for each in product((image(1), image(2)), ways, ("center", "largest"))}
+    assert len(keys) == 8
     cache = open_cache(tmp_path, embedder, "center")
-    assert file_of(cache).stem == settings_key(embedder.card.digest, "center")
+    assert file_of(cache).stem == settings_key(embedder.card.digest, "openvino f32", "center")
 
 
 def test_a_damaged_file_is_told_on_stderr(

@@ -298,6 +298,31 @@ def test_a_model_that_is_not_there_is_told(people: Path) -> None:
     assert "no model bundle" in result.stderr
 
 
+def test_either_runtime_finds_the_same_and_each_keeps_its_own_embeddings(people: Path, tmp_path: Path) -> None:
+    given = ("--identities", people, "--cache", tmp_path)
+    ours, theirs = (answer(*given, "--runtime", runtime) for runtime in ("openvino", "torch"))
+    assert ours["eer"] == theirs["eer"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_bf16_takes_no_embeddings_of_f32_from_the_cache_or_is_refused(people: Path, tmp_path: Path) -> None:
+    given = ("--identities", people, "--cache", tmp_path)
+    answer(*given)
+    quick = visavis("evaluate", *given, "--precision", "bf16")
+    assert (quick.exit_code, len(list(tmp_path.iterdir()))) in {(0, 2), (2, 1)}
+    assert quick.exit_code == 0 or "does not compute in bf16: say f32" in quick.stderr
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate", "prepare"])
+def test_a_device_that_is_not_there_is_told(people: Path, tmp_path: Path, command: str) -> None:
+    photos = [people] if command == "prepare" else ["--identities", people]
+    out = [] if command == "evaluate" else ["--out", tmp_path / "out"]
+    result = visavis(command, *photos, *out, "--device", "abacus")
+    assert result.exit_code == 2
+    assert "no device 'abacus' here" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_folds_are_refused_where_there_are_none(people: Path, cache: Path) -> None:
     result = visavis("evaluate", "--identities", people, "--cache", cache, "--threshold", "folds")
     assert result.exit_code == 2

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from embedder import FaceChoice, ModelCard, OperatingPoint, copy_bundle, load, require_new_folder
+from embedder import (
+    FaceChoice,
+    ModelCard,
+    OperatingPoint,
+    Running,
+    copy_bundle,
+    load,
+    require_new_folder,
+    running_options,
+)
 
 from ..evaluation.bootstrap import Resampling
 from ..evaluation.cache import open_cache
@@ -34,6 +43,7 @@ class Asked:
 
     out: Path
     model: str | None
+    running: Running
     face: FaceChoice | None
     name: str | None
     population: str
@@ -57,6 +67,7 @@ class Made:
 @options.pairs_option
 @options.images_option
 @options.model_option
+@running_options
 @click.option("--out", type=options.PATH, required=True, metavar="BUNDLE", help="A new folder for the bundle.")
 @options.face_option
 @click.option("--name", help="What to call the photos in the card (the file's or folder's name).")
@@ -115,7 +126,7 @@ def _made(protocol: Protocol, source: Source, asked: Asked) -> Made:
 
 
 def _setting(protocol: Protocol, asked: Asked) -> Setting:
-    embedder, face = load(asked.model), asked.face or protocol.face
+    embedder, face = load(asked.model, running=asked.running), asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
     return Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, ScoreKind, load
+from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, Running, ScoreKind, load, running_options
 
 from ..evaluation.against import compare_models
 from ..evaluation.answer import Answer
@@ -58,6 +58,7 @@ class Asked:
     quality: QualityChoice
     face: FaceChoice | None
     model: str | None
+    running: Running
     against: str | None
     mirror: bool | None
     groups: Path | None
@@ -103,6 +104,7 @@ class Asked:
 )
 @options.face_option
 @options.model_option
+@running_options
 @click.option(
     "--against", metavar="MODEL", help="A second model: both side by side, with the significance of each difference."
 )
@@ -184,7 +186,7 @@ def _command() -> list[str]:
 
 
 def _setting(model: str | None, protocol: Protocol, asked: Asked) -> Setting:
-    embedder = load(model, mirror=asked.mirror)
+    embedder = load(model, mirror=asked.mirror, running=asked.running)
     face = asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
     scores = _scores(asked, embedder.card)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from embedder import FaceChoice, load
+from embedder import FaceChoice, Running, load, running_options
 
 from ..data.cutting import Cutter
 from ..data.exclusion import read_excluded
@@ -28,6 +28,7 @@ class Asked:
     exclude: tuple[Path, ...]
     face: FaceChoice
     model: str | None
+    running: Running
     as_json: bool
 
 
@@ -53,6 +54,7 @@ class Asked:
     help="Which face is meant, where there are several.",
 )
 @options.model_option
+@running_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def prepare_command(**given: Any) -> None:
     """Find the face in each photo, on every core, and keep its aligned chip in the folder DATA, which `train` takes.
@@ -79,4 +81,5 @@ def _prepared(asked: Asked) -> Prepared:
     require_free_or_ours(asked.out)  # before the time that reading takes
     source = read_source(asked.photos, asked.images)
     excluded = [read_excluded(folder, told_on_stderr) for folder in asked.exclude]
-    return prepare(source, asked.out, Cutter(load(asked.model), asked.face), excluded, told_on_stderr)
+    cutter = Cutter(load(asked.model, running=asked.running), asked.face)
+    return prepare(source, asked.out, cutter, excluded, told_on_stderr)

@@ -15,7 +15,7 @@ from .private_files import write_private
 FILE = "data.json"
 FORMAT = 1
 BEGUN, FINISHED = "begun", "finished"
-LIBRARIES = ("visavis", "numpy", "pillow", "torch")  # what decides how a face is found and cut
+LIBRARIES = ("visavis", "numpy", "openvino", "pillow", "torch")  # what decides how a face is found and cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _description(source: Source, embedder: FaceEmbedder, face: FaceChoice, plan:
         alignment=embedder.card.alignment,
         n_photos=len(plan.photos),
         photos=plan.digest,
-        versions=versions(),
+        versions=versions() | {"runtime": embedder.way},
     )
 
 

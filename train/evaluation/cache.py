@@ -1,7 +1,8 @@
 """Embeddings kept from one run to the next, by the digest of the image's bytes; one file for each way of making them.
 
-Whatever could change an embedding, or which face is taken, names the file: the model, the face choice, and the code,
-weights and libraries that find faces and run networks. The file holds biometric data: only its owner may read it.
+Whatever could change an embedding, or which face is taken, names the file: the model, the way it is run, the face
+choice, and the code, weights and libraries that find faces and run networks. The file holds biometric data: only its
+owner may read it.
 """
 
 import hashlib
@@ -109,13 +110,13 @@ class EmbeddingCache:
 
 def open_cache(folder: Path, embedder: FaceEmbedder, face: FaceChoice) -> EmbeddingCache:
     """Open the cache for what an embedder makes of the faces chosen so; warnings go to stderr. Raises CacheError."""
-    return EmbeddingCache(folder, settings_key(embedder.card.digest, face), partial(click.echo, err=True))
+    return EmbeddingCache(folder, settings_key(embedder.card.digest, embedder.way, face), partial(click.echo, err=True))
 
 
-def settings_key(model_digest: str, face: FaceChoice) -> str:
-    """Digest all that decides what becomes of an image: 64 hexadecimal digits."""
+def settings_key(model_digest: str, way: str, face: FaceChoice) -> str:
+    """Digest all that decides what becomes of an image, `way` being how the model is run: 64 hexadecimal digits."""
     libraries = {name: version(name) for name in LIBRARIES}
-    facts = [model_digest, face, code_digest(Path(str(files("embedder")))), libraries]
+    facts = [model_digest, way, face, code_digest(Path(str(files("embedder")))), libraries]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 
+from embedder import computes_in_bf16
+
 from ..errors import TrainingError
 from ..runfile.run import Loop
 
@@ -15,18 +17,10 @@ _ACCELERATES_NAMES = {"f32": "no", "bf16": "bf16", "fp16": "fp16"}
 def chosen_precision(asked: Literal["auto", "f32", "bf16", "fp16"]) -> Precision:
     """Say what to compute in; auto is bf16 where the processor has instructions for it. Raises TrainingError."""
     if asked == "auto":
-        return "bf16" if computes_in_bf16() else "f32"
+        return "bf16" if computes_in_bf16("cuda" if torch.cuda.is_available() else "cpu") else "f32"
     if asked == "fp16" and not torch.cuda.is_available():
         raise TrainingError("loop.precision fp16 needs a GPU; say auto, f32 or bf16")
     return asked
-
-
-def computes_in_bf16() -> bool:
-    """Tell whether bf16 is quicker than f32 here: elsewhere it is emulated, and ten times slower."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def build_accelerator(loop: Loop) -> Accelerator:

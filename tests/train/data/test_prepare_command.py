@@ -90,6 +90,15 @@ def test_killed_in_the_middle_it_goes_on_and_ends_in_the_same_bytes(many: Path, 
     assert contents(out) == contents(unbroken)
 
 
+def test_what_one_runtime_began_no_other_ends(many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    full = command(many, "--out", out, "--runtime", "torch", first=FULL_DISK)
+    assert subprocess.run(full, capture_output=True, check=False).returncode == 2
+    told = visavis(many, "--out", out)
+    assert told.exit_code == 2
+    assert "runtime was torch f32 cpu, is openvino f32" in told.stderr
+
+
 def test_chips_of_several_shards_are_read_across_them(unbroken: Path) -> None:
     data = open_prepared(unbroken)
     assert len(data.starts) == 6

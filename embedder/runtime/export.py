@@ -1,0 +1,126 @@
+"""A model's network as files of its own, for programs that know no bundles; held against torch before they stay.
+
+ONNX is one file with the weights inside, so there is no second one to lose. The network is folded, as it serves here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from ..errors import BundleError, ModelError
+from ..network import build_network, fold
+from ..types import CHIP_SIZE_PX, EMBEDDING_SIZE, Chips
+from ..weights.bundle import CARD_FILE, Bundle, require_new_folder
+from ..weights.card import ModelCard
+from .graph import EMBEDDINGS, INPUT, self_standing_graph
+from .openvino import OpenVinoRuntime, convert
+from .runtime import EmbeddingPasses
+from .torch import TorchRuntime
+
+ExportFormat = Literal["onnx", "openvino"]
+SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml"}
+ABOUT_FILE = "README.txt"
+BAR = 1e-4  # how far an embedding may lie from torch's, in the unit of distances
+SEED, N_CHIPS = 0, 5
+PATCH_SIZE_PX = 6  # of the noise that chips are stretched from: smooth, as faces are
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written."""
+
+    files: tuple[str, ...]
+    about: str  # what goes in and what comes out
+    difference: float  # the largest distance between an embedding by it and by torch
+
+
+def export(bundle: Bundle, folder: Path, file_format: ExportFormat) -> Exported:
+    """Write a bundle's network, its card and what goes in and out into a new folder.
+
+    What was written is read again by OpenVINO, and compared with torch. Raises BundleError where it cannot be written,
+    ModelError where it computes something else; either way the folder is not there.
+    """
+    require_new_folder(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent, prefix=".export-") as beside:
+            made = Path(beside) / "made"
+            made.mkdir()
+            exported = _written(bundle, made, file_format)
+            made.rename(folder)
+    except OSError as error:
+        raise BundleError(f"the export cannot be written: {error.strerror}") from error
+    return exported
+
+
+def sample_chips() -> Chips:
+    """Chips that are the same everywhere: noise, stretched, so that it is smooth: uint8 (5, 150, 150, 3)."""
+    noise = np.random.default_rng(SEED).integers(0, 256, (N_CHIPS, PATCH_SIZE_PX, PATCH_SIZE_PX, 3), np.uint8)
+    size = CHIP_SIZE_PX, CHIP_SIZE_PX
+    return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in noise])
+
+
+def largest_difference(one: EmbeddingPasses, other: EmbeddingPasses, chips: Chips) -> float:
+    """The largest distance between two networks' embeddings of a chip, (n, 150, 150, 3), alone and among others."""
+    return max(
+        float(np.linalg.norm(one(part) - other(part), axis=1).max())  # of NaN it is NaN
+        for part in (chips, chips[:1])
+    )
+
+
+def about(card: ModelCard, file: str) -> str:
+    """Say what goes into an exported network and what comes out, and what is left to the caller."""
+    length = "of unit length" if card.architecture.unit_length else "not of unit length"
+    return f"""\
+{file}: the network of the model {card.name}, {card.digest}.
+in:  {INPUT}, uint8 (n, {CHIP_SIZE_PX}, {CHIP_SIZE_PX}, 3): n RGB chips, their pixels 0 to 255 as they are. A chip is a
+     face aligned as `alignment` in {CARD_FILE} says; normalisation is inside.
+out: {EMBEDDINGS}, float32 (n, {EMBEDDING_SIZE}), {length}.
+{_mirroring(card)}
+Whose weights these are, and on what terms: `provenance` in {CARD_FILE}.
+"""
+
+
+def _mirroring(card: ModelCard) -> str:
+    if not card.architecture.mirror:
+        return "That is a face's embedding; the card's thresholds are Euclidean distances of them."
+    return (
+        "A face's embedding is the mean of that over its chip and the chip's mirror image (left and right exchanged).\n"
+        "The averaging is not inside; the card's thresholds are Euclidean distances of such means."
+    )
+
+
+def _written(bundle: Bundle, folder: Path, file_format: ExportFormat) -> Exported:
+    network = folder / (bundle.card.name + SUFFIXES[file_format])
+    _write_network(bundle, network, file_format)
+    difference = _difference_from_torch(bundle, network)
+    text = about(bundle.card, network.name)
+    (folder / CARD_FILE).write_text(bundle.card.to_json(), encoding="utf-8")
+    (folder / ABOUT_FILE).write_text(text, encoding="utf-8")
+    return Exported(tuple(sorted(path.name for path in folder.iterdir())), text, difference)
+
+
+def _write_network(bundle: Bundle, file: Path, file_format: ExportFormat) -> None:
+    graph = self_standing_graph(fold(build_network(bundle).eval()))
+    if file_format == "onnx":
+        file.write_bytes(graph)
+    else:
+        convert(graph, file)
+
+
+def _difference_from_torch(bundle: Bundle, network: Path) -> float:
+    """Hold what was written against the reference. Raises ModelError where it differs by more than the bar."""
+    difference = largest_difference(
+        OpenVinoRuntime().embedding_of_file(network), TorchRuntime().embedding(bundle), sample_chips()
+    )
+    if not difference <= BAR:  # NaN neither
+        raise ModelError(
+            f"the exported network's embeddings lie up to {difference:.2g} from torch's, {BAR:g} is the most allowed; "
+            "nothing was kept: let visavis run this model"
+        )
+    return difference
