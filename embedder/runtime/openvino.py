@@ -21,11 +21,11 @@ import openvino  # noqa: E402 - only after that
 
 
 class OpenVinoRuntime:
-    """On all cores of the CPU."""
+    """On all cores of the CPU, or with so many threads."""
 
-    def __init__(self, precision: Precision = "f32") -> None:
+    def __init__(self, precision: Precision = "f32", threads: int | None = None) -> None:
         """Compute embeddings in that precision. Raises RuntimeUnavailable where this processor cannot."""
-        self._core, self._precision = openvino.Core(), precision
+        self._core, self._precision, self._threading = openvino.Core(), precision, _threading(threads)
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeUnavailable("this processor does not compute in bf16: say f32")
 
@@ -41,7 +41,13 @@ class OpenVinoRuntime:
 
     def _pass(self, graph: Path, precision: Precision) -> "_Compiled":
         model = self._core.read_model(graph)
-        return _Compiled(self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision}))
+        settings = {"INFERENCE_PRECISION_HINT": precision} | self._threading
+        return _Compiled(self._core.compile_model(model, "CPU", settings))
+
+
+def _threading(threads: int | None) -> dict[str, int | bool]:
+    """How many threads; not tied to cores, for every process would tie its own to the same ones."""
+    return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
 
 
 class _Compiled:
