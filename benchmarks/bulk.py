@@ -22,7 +22,7 @@ import numpy as np
 from pyarrow import parquet
 
 VISAVIS = Path(sys.executable).parent / "visavis"
-SAMPLE_EVERY_S = 0.2
+SAMPLE_EVERY_S = 1.0  # reading it costs the kernel a walk over all pages
 MIB = 2**20
 
 

@@ -19,6 +19,10 @@ from .runtime import DetectionPasses, EmbeddingPasses, Precision
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
 import openvino  # noqa: E402 - only after that
 
+# What is compiled for pictures of one size is kept for the next. Of its own accord OpenVINO keeps 5,000 such kernels a
+# network, and pictures of many sizes then make memory grow for thousands of photos.
+KERNELS_KEPT = 256
+
 
 class OpenVinoRuntime:
     """On all cores of the CPU, or with so many threads."""
@@ -41,7 +45,7 @@ class OpenVinoRuntime:
 
     def _pass(self, graph: Path, precision: Precision) -> "_Compiled":
         model = self._core.read_model(graph)
-        settings = {"INFERENCE_PRECISION_HINT": precision} | self._threading
+        settings = {"INFERENCE_PRECISION_HINT": precision, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT} | self._threading
         return _Compiled(self._core.compile_model(model, "CPU", settings))
 
 
