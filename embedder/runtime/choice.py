@@ -19,6 +19,7 @@ class Running:
     runtime: RuntimeName | None = None  # None: openvino on a CPU, where it is installed and the bundle has a graph
     device: str = CPU  # of torch, as it names them: cpu, cuda, cuda:1, mps
     precision: Precision = "f32"  # of embeddings; faces are found in f32
+    threads: int | None = None  # of one pass, on whichever cores are free; None: as many as there are cores
 
 
 def runtime_for(bundle: Bundle, running: Running) -> Runtime:
@@ -41,7 +42,7 @@ def _openvino(running: Running) -> Runtime:
         from .openvino import OpenVinoRuntime  # noqa: PLC0415 - only where it is taken: torch serves without it
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(f"{error.name} is not installed; run: pip install 'visavis[service]'") from error
-    return OpenVinoRuntime(running.precision)
+    return OpenVinoRuntime(running.precision, running.threads)
 
 
 def _torch(running: Running) -> Runtime:
@@ -52,4 +53,4 @@ def _torch(running: Running) -> Runtime:
             f"{error.name} is not installed, which a model without an exported network (network.onnx) and every device "
             "but the CPU need; run: pip install 'visavis[train]'"
         ) from error
-    return TorchRuntime(running.device, running.precision)
+    return TorchRuntime(running.device, running.precision, running.threads)

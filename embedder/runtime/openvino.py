@@ -24,13 +24,17 @@ import openvino  # noqa: E402 - only after that
 # Two threads that are the first to ask for a tensor's data wait for each other for ever: so here one is.
 _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
+# What is compiled for pictures of one size is kept for the next. Of its own accord OpenVINO keeps 5,000 such kernels a
+# network, and pictures of many sizes then make memory grow for thousands of photos.
+KERNELS_KEPT = 256
+
 
 class OpenVinoRuntime:
-    """On all cores of the CPU."""
+    """On all cores of the CPU, or with so many threads."""
 
-    def __init__(self, precision: Precision = "f32") -> None:
+    def __init__(self, precision: Precision = "f32", threads: int | None = None) -> None:
         """Compute embeddings in that precision. Raises RuntimeUnavailable where this processor cannot."""
-        self._core, self._precision, self._n_cores = openvino.Core(), precision, n_cores()
+        self._core, self._precision, self._threads = openvino.Core(), precision, threads
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeUnavailable("this processor does not compute in bf16: say f32")
 
@@ -42,19 +46,31 @@ class OpenVinoRuntime:
 
     def embedding_of_file(self, network: Path) -> EmbeddingPasses:
         """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
-        return EmbeddingPasses(Gathering(self._pass(network, self._precision)), f"openvino {self._precision}")
+        return EmbeddingPasses(
+            Gathering(self._pass(network, self._precision, _threads_of_a_pass(self._threads))),
+            f"openvino {self._precision}",
+        )
 
     def detection(self) -> DetectionPasses:
         """The cascade's networks."""
-        streams = {
-            "NUM_STREAMS": self._n_cores,
-            "INFERENCE_NUM_THREADS": self._n_cores,
-        }  # one core each: they are small
-        return DetectionPasses(*(self._pass(each, "f32", **streams) for each in (PROPOSAL, REFINEMENT, OUTPUT)))
+        threading = _threads_of_many_passes(self._threads)
+        return DetectionPasses(*(self._pass(each, "f32", threading) for each in (PROPOSAL, REFINEMENT, OUTPUT)))
 
-    def _pass(self, graph: Path, precision: Precision, **settings: int) -> "_Compiled":
+    def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
         model = self._core.read_model(graph)
-        return _Compiled(self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision, **settings}))
+        settings = {"INFERENCE_PRECISION_HINT": precision, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT} | threading
+        return _Compiled(self._core.compile_model(model, "CPU", settings))
+
+
+def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
+    """All cores, or so many threads: not tied to cores then, for every process would tie its own to the same ones."""
+    return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+
+
+def _threads_of_many_passes(threads: int | None) -> dict[str, int | bool]:
+    """A thread a pass, on all cores or so many: for networks so small that two threads would wait for each other."""
+    n_passes = threads or n_cores()
+    return {"NUM_STREAMS": n_passes, "INFERENCE_NUM_THREADS": n_passes, "ENABLE_CPU_PINNING": False}
 
 
 def convert(graph: bytes, file: Path) -> None:

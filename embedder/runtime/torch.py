@@ -18,9 +18,14 @@ BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names them; 
 class TorchRuntime:
     """On one device."""
 
-    def __init__(self, device: str = "cpu", precision: Precision = "f32") -> None:
-        """Compute embeddings in that precision. Raises RuntimeUnavailable where there is no such device, or no bf16."""
+    def __init__(self, device: str = "cpu", precision: Precision = "f32", threads: int | None = None) -> None:
+        """Compute embeddings in that precision. Raises RuntimeUnavailable where there is no such device, or no bf16.
+
+        torch has one number of threads for the whole process.
+        """
         self._precision = precision
+        if threads is not None:
+            torch.set_num_threads(threads)
         try:
             self._device = torch.device(device)
             torch.empty(1, device=self._device)

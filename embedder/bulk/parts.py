@@ -1,0 +1,114 @@
+"""A part: what became of a block of photos. Its faces as Parquet; beside it, if there are any, those that failed.
+
+The Parquet file comes last, and gets its name when it is whole: where it is there, the block is done.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from ..quality import MEASURES
+from ..types import EMBEDDING_SIZE
+from .manifest import Manifest
+from .outcome import Embedded, Failed
+from .private_files import new_private
+
+BOX = ("x", "y", "width", "height")
+N_LANDMARKS = 5
+_NUMBER = pa.float32()
+SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("embedding", pa.list_(_NUMBER, EMBEDDING_SIZE), nullable=False),
+        pa.field("box", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in BOX]), nullable=False),
+        pa.field("landmarks", pa.list_(_NUMBER, 2 * N_LANDMARKS), nullable=False),  # x, y of one after the other
+        pa.field("score", _NUMBER, nullable=False),
+        pa.field("quality", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in MEASURES]), nullable=False),
+        pa.field("n_faces", pa.int32()),
+        pa.field("choice", pa.string(), nullable=False),
+    ]
+)
+
+
+def part_path(out: Path, number: int) -> Path:
+    """Where a part lies, counted from 0."""
+    return out / f"part-{number:05}.parquet"
+
+
+def failed_path(out: Path, number: int) -> Path:
+    """Where the failures of a part's photos lie, one JSON object a line."""
+    return out / f"_failed-{number:05}.jsonl"
+
+
+def write_part(out: Path, number: int, outcomes: Sequence[Embedded | Failed], manifest: Manifest) -> None:
+    """Write a whole part. Raises BulkError."""
+    failed = [each for each in outcomes if isinstance(each, Failed)]
+    failed_path(out, number).unlink(missing_ok=True)  # of a run that was killed before the part itself
+    if failed:
+        with new_private(failed_path(out, number)) as lines:
+            lines.writelines(json.dumps(asdict(each)).encode() + b"\n" for each in failed)
+    table = _table([each for each in outcomes if isinstance(each, Embedded)])
+    with new_private(part_path(out, number)) as file:
+        parquet.write_table(table.replace_schema_metadata(_facts(manifest)), file, use_dictionary=["choice"])
+
+
+def n_rows(out: Path, n_parts: int) -> int:
+    """How many faces there are in all parts."""
+    return sum(parquet.read_metadata(part_path(out, number)).num_rows for number in range(n_parts))
+
+
+def failures(out: Path, n_parts: int) -> Counter[str]:
+    """How many photos failed in all parts, by code."""
+    return Counter(code for number in range(n_parts) for code in _codes(failed_path(out, number)))
+
+
+def _codes(path: Path) -> Iterator[str]:
+    if path.exists():
+        with path.open("rb") as lines:
+            yield from (json.loads(line)["code"] for line in lines)
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    """What goes into the file's own metadata: embeddings without their model's digest are of no use."""
+    return {
+        f"visavis.{name}": getattr(manifest, name) for name in ("model", "model_digest", "card_digest", "precision")
+    }
+
+
+def _table(rows: Sequence[Embedded]) -> pa.Table:
+    samples = [row.sample for row in rows]
+    faces = [sample.face for sample in samples]
+    columns = [
+        pa.array([_as_text(row.name) for row in rows], pa.string()),
+        _lists([row.vector for row in rows], EMBEDDING_SIZE),
+        _struct([astuple(face.box) for face in faces], BOX),
+        _lists([np.ravel(face.landmarks) for face in faces], 2 * N_LANDMARKS),
+        pa.array([face.score for face in faces], _NUMBER),
+        _struct([astuple(sample.quality) for sample in samples], MEASURES),
+        pa.array([sample.n_faces for sample in samples], pa.int32()),
+        pa.array([sample.choice for sample in samples], pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def _lists(rows: Sequence[NDArray[np.floating]], size: int) -> pa.Array:
+    numbers = np.concatenate([*rows, np.empty(0)], dtype=np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(numbers), size)
+
+
+def _struct(rows: Sequence[tuple[float, ...]], names: Sequence[str]) -> pa.Array:
+    numbers = np.array(rows, np.float32).reshape(-1, len(names))
+    fields = [pa.field(name, _NUMBER, nullable=False) for name in names]
+    return pa.StructArray.from_arrays([pa.array(column) for column in numbers.T.copy()], fields=fields)
+
+
+def _as_text(name: str) -> str:
+    """Bytes of a name that are no UTF-8 as escapes: Parquet has no other strings."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

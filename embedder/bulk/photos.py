@@ -1,0 +1,55 @@
+"""Which photos are meant: folders and files as the user names them, in an order that is the same every time."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .errors import BulkError
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".pgm", ".ppm", ".pnm"),
+)
+
+
+def start_of(given: Sequence[Path]) -> Path:
+    """Where the photos' names start from: the folder, if one is given and nothing else; else the working folder."""
+    return given[0] if len(given) == 1 and given[0].is_dir() else Path()
+
+
+def photos_in(given: Sequence[Path]) -> Iterator[str]:
+    """Name the photos in folders, by suffix, and the files that are given themselves, whatever their suffix.
+
+    Of the names in a folder only that folder's are in memory. Hidden files and folders are passed over, links are
+    followed, and a folder that lies within itself is entered once. Raises BulkError.
+    """
+    start = start_of(given)
+    for path in given:
+        if not path.is_dir():
+            yield _file(path)
+        else:
+            yield from _inside(path, "" if path == start else os.path.join(path, ""), ())  # noqa: PTH118 - of a name
+
+
+def _file(path: Path) -> str:
+    if not path.exists():
+        raise BulkError(f"{path}: there is no such file or folder")
+    return str(path)
+
+
+def _inside(folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    try:
+        facts = os.stat(folder)  # noqa: PTH116 - of names, which are many: a Path for each would cost more than the rest
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise BulkError(f"{folder}: cannot be listed: {error.strerror}; allow it, or move it away") from error
+    itself = facts.st_dev, facts.st_ino
+    if itself in within:
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _inside(entry.path, f"{prefix}{entry.name}/", (*within, itself))
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield prefix + entry.name

@@ -1,0 +1,125 @@
+"""A whole run: photos listed once, then block by block from their files to a part. Begun before, it goes on."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, process_time
+
+from ..loading import load
+from ..types import ModelIdentity
+from .errors import BulkError
+from .manifest import (
+    BLOCK,
+    LIST_FILE,
+    Listed,
+    Manifest,
+    blocks,
+    require_as_begun,
+    require_free_or_ours,
+    write_manifest,
+    written,
+)
+from .outcome import CpuSeconds, Embedded, Failed
+from .parts import failures, n_rows, part_path, write_part
+from .photos import photos_in, start_of
+from .private_files import new_private, sole_use
+from .processes import in_order, n_cores, workers
+from .progress import Advance, Telling, no_telling
+from .wanted import Wanted
+from .worker import BATCH, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What there is in the end, and what this run took of it."""
+
+    n_photos: int
+    n_rows: int
+    failed: Counter[str]  # by code
+    n_new: int  # photos that this run took
+    wall_s: float  # from the first batch to the last part
+    n_cores: int
+    cpu_s: CpuSeconds
+
+    @property
+    def photos_s(self) -> float:
+        """Photos a second."""
+        return self.n_new / self.wall_s
+
+    @property
+    def cpu_share(self) -> float:
+        """How much of the cores' time the stages had, 0..1."""
+        return sum(self.cpu_s) / (self.n_cores * self.wall_s)
+
+
+def embed_folders(wanted: Wanted, telling: Telling = no_telling) -> Summary:
+    """Embed one face of every photo into numbered Parquet parts in `wanted.out`; go on where an earlier run ended.
+
+    A photo that cannot be used is listed and stops nothing. Raises BulkError where the folder holds something else, was
+    begun with something else or cannot be written, and where there is no photo; ModelError.
+    """
+    out = wanted.out
+    require_free_or_ours(out)
+    identity = load(wanted.model, running=wanted.running).identity
+    with sole_use(out):
+        with new_private(out / LIST_FILE) as lines:
+            manifest = _manifest(wanted, identity, written(photos_in(wanted.given), lines))
+            require_as_begun(out, manifest)  # or the list is not kept
+        write_manifest(out, manifest)
+        return _embedded(wanted, manifest, telling)
+
+
+def _manifest(wanted: Wanted, identity: ModelIdentity, found: Listed) -> Manifest:
+    if not found.n_photos:
+        raise BulkError("there is no photo in what was given: give folders of images, or image files")
+    return Manifest(
+        n_photos=found.n_photos,
+        photos=found.digest,
+        block=BLOCK,
+        face=wanted.face,
+        model=identity.name,
+        model_digest=identity.digest,
+        card_digest=identity.card_digest,
+        precision=wanted.running.precision,
+    )
+
+
+def _embedded(wanted: Wanted, manifest: Manifest, telling: Telling) -> Summary:
+    out, n_parts = wanted.out, -(-manifest.n_photos // manifest.block)
+    missing = {
+        number: min(manifest.block, manifest.n_photos - number * manifest.block)
+        for number in range(n_parts)
+        if not part_path(out, number).exists()
+    }
+    n_new, start = sum(missing.values()), perf_counter()
+    with telling(manifest.n_photos, manifest.n_photos - n_new) as advance:
+        cpu_s = _embed(wanted, manifest, missing, advance) if missing else CpuSeconds()
+    wall_s = perf_counter() - start
+    return Summary(manifest.n_photos, n_rows(out, n_parts), failures(out, n_parts), n_new, wall_s, n_cores(), cpu_s)
+
+
+def _embed(wanted: Wanted, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:
+    """Write the parts that are missing, by number, of so many photos each."""
+    task = Task(start_of(wanted.given), wanted.model, wanted.running, wanted.face)
+    n_processes = min(n_cores(), -(-sum(missing.values()) // BATCH))
+    cpu_s = CpuSeconds()
+    with workers(task, n_processes) as pool:
+        results = in_order(pool, _batches(wanted.out, manifest.block, missing), n_processes)
+        for number, n_photos in missing.items():
+            outcomes: list[Embedded | Failed] = []
+            while len(outcomes) < n_photos:
+                done = next(results)
+                outcomes += done.outcomes
+                cpu_s = cpu_s.plus(done.cpu_s)
+                advance(len(done.outcomes))
+            start = process_time()
+            write_part(wanted.out, number, outcomes, manifest)
+            cpu_s = cpu_s.plus(CpuSeconds(write=process_time() - start))
+    return cpu_s
+
+
+def _batches(out: Path, size: int, missing: Mapping[int, int]) -> Iterator[Sequence[str]]:
+    for number, block in enumerate(blocks(out, size)):
+        if number in missing:
+            yield from (block[start : start + BATCH] for start in range(0, len(block), BATCH))

@@ -1,0 +1,56 @@
+"""Which photos a bulk run takes, and in which order."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedder.bulk.errors import BulkError
+from embedder.bulk.photos import photos_in, start_of
+
+
+def touched(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_a_folder_gives_its_images_by_their_names_from_it(tmp_path: Path) -> None:
+    folder = touched(tmp_path / "a", "z.JPG", "b/two.png", "b/one.tiff", "notes.txt", ".hidden.jpg", ".trash/x.jpg")
+    assert list(photos_in([folder])) == ["b/one.tiff", "b/two.png", "z.JPG"]
+    assert start_of([folder]) == folder
+
+
+def test_several_folders_and_files_give_names_that_lead_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touched(tmp_path, "a/x.jpg", "b/x.jpg", "photo.of-no-suffix")
+    monkeypatch.chdir(tmp_path)
+    given = [Path("b"), Path("a"), Path("photo.of-no-suffix")]
+    names = list(photos_in(given))
+    assert names == ["b/x.jpg", "a/x.jpg", "photo.of-no-suffix"]
+    assert all((start_of(given) / name).is_file() for name in names)
+
+
+def test_links_are_followed_and_one_that_leads_back_is_entered_once(tmp_path: Path) -> None:
+    touched(tmp_path, "all/a/x.jpg", "elsewhere/y.jpg")
+    (tmp_path / "all" / "a" / "back").symlink_to(tmp_path / "all")
+    (tmp_path / "all" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "all" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert list(photos_in([tmp_path / "all"])) == ["a/x.jpg", "b/y.jpg", "gone.jpg"]
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BulkError, match="there is no such file or folder"):
+        list(photos_in([tmp_path / "nothing"]))
+
+
+@given(names=st.sets(st.text("abAB0-", min_size=1, max_size=4), max_size=6))
+def test_the_order_does_not_depend_on_the_order_of_making(
+    tmp_path_factory: pytest.TempPathFactory, names: set[str]
+) -> None:
+    one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
+    touched(one, *(f"{name}/x.jpg" for name in sorted(names)))
+    touched(other, *(f"{name}/x.jpg" for name in sorted(names, reverse=True)))
+    assert list(photos_in([one])) == list(photos_in([other]))
+    assert len(list(photos_in([one]))) == len(names)

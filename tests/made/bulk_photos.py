@@ -1,0 +1,32 @@
+"""Folders of photos for bulk runs, and a bulk run in small blocks as a program of its own."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+BLOCK, BATCH = 4, 2  # photos in a part, and to a process at a time
+SMALL_BLOCKS = f"""
+import embedder.bulk.run as run
+run.BLOCK, run.BATCH = {BLOCK}, {BATCH}
+from embedder.cli import main
+main()
+"""
+
+
+def bulk(*words: object) -> list[str]:
+    """`visavis embed` in small blocks."""
+    return [sys.executable, "-c", SMALL_BLOCKS, "embed", *map(str, words)]
+
+
+def make_photos(examples: Path, folder: Path) -> Path:
+    """16 photos of four people in folders of theirs, one file that is no image, and one image without a face."""
+    for photo in sorted(examples.glob("*.jpg")):
+        person = folder / photo.stem.partition("-")[0]
+        person.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, person)
+        Image.open(photo).resize((200, 200)).save(person / f"{photo.stem}-small.png")
+    (folder / "005" / "broken.jpg").write_bytes(b"broken")
+    Image.new("RGB", (120, 120), "grey").save(folder / "021" / "nobody.png")
+    return folder
