@@ -20,7 +20,7 @@ def facts() -> dict[str, object]:
 
 def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = dict(line.split("\t: ", 1) for line in lines if "\t: " in line)
+    named = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return (
         f"{named.get('model name', platform.machine())} (family {named.get('cpu family')}, model {named.get('model')})"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-N_OF_A_KIND = 4  # pairs of one person, and of two, from LFW
+N_OF_A_KIND = 6  # pairs of one person, and of two, from LFW
 PHONE = (4000, 3000)
 PHONE_BYTES = (2_000_000, 4_000_000)
 NOISE = 4.0  # of a sensor: standard deviation in steps of 256

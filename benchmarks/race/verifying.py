@@ -1,5 +1,6 @@
 """One verification in process, bytes to decision: all in turns on the same photographs; and who is how much faster."""
 
+import sys
 from collections.abc import Sequence
 
 from .figures import Telling, figure
@@ -7,7 +8,7 @@ from .photos import Size
 from .workers import OPENBLAS, VISAVIS, WHEEL, Worker
 
 SLOW = 5  # one round of slow photographs for so many of the others
-N_WARMING = 2  # turns of each before any is counted
+N_WARMING = 2  # passes of each network before any is counted
 Taken = dict[str, list[float]]
 
 
@@ -16,7 +17,8 @@ def race(workers: Sequence[Worker], size: Size, rounds: int, tell: Telling) -> N
     for worker in workers:
         worker.ask("read", [[str(probe), str(reference)] for probe, reference in size.pairs])
     place = ("one verification", f"two photos of {size.name}, {size.mean_kb:,.0f} kB each")
-    taken = in_turns(workers, max(3, rounds // SLOW) if size.is_slow else rounds, tell)
+    decided = decided_by_all(workers, range(1 if size.is_slow else len(size.pairs)), tell)
+    taken = in_turns(workers, decided, max(3, rounds // SLOW) if size.is_slow else rounds)
     for name, ms in taken.items():
         tell(figure(place, name, "ms", ms))
     bars = dict(zip((OPENBLAS, WHEEL), size.bars, strict=True))
@@ -29,22 +31,29 @@ def race(workers: Sequence[Worker], size: Size, rounds: int, tell: Telling) -> N
         tell(figure(place, f"{worker.name}, peak memory so far", "MiB", [worker.memory_mib()]))
 
 
-def in_turns(workers: Sequence[Worker], rounds: int, tell: Telling) -> Taken:
-    """Milliseconds of each in every round in which all came to a decision; who begins changes from round to round."""
+def in_turns(workers: Sequence[Worker], decided: Sequence[int], rounds: int) -> Taken:
+    """Milliseconds of each in every round; who begins changes from round to round."""
     taken: Taken = {worker.name: [] for worker in workers}
-    for number in range(min(N_WARMING, rounds // SLOW + 1)):
-        for worker in workers:
-            worker.ask("verify", number)
     for number in range(rounds):
         first = number % len(workers)
-        turn = {worker.name: worker.ask("verify", number) for worker in (*workers[first:], *workers[:first])}
-        undecided = [f"{name} ({said['told']})" for name, said in turn.items() if not isinstance(said["told"], bool)]
-        if undecided:
-            tell.note(f"round {number + 1} does not count: no decision by {', '.join(undecided)}")
-            continue
-        for name, said in turn.items():
-            taken[name].append(said["ms"])
+        for worker in (*workers[first:], *workers[:first]):
+            taken[worker.name].append(worker.ask("verify", decided[number % len(decided)])["ms"])
     return taken
+
+
+def decided_by_all(workers: Sequence[Worker], numbers: Sequence[int], tell: Telling) -> list[int]:
+    """Those pairs of which everyone says one or two persons; trying it warms them up."""
+    found = []
+    for number in numbers:
+        told = {worker.name: worker.ask("verify", number)["told"] for worker in workers}
+        undecided = [f"{name} ({what})" for name, what in told.items() if not isinstance(what, bool)]
+        if undecided:
+            tell.note(f"pair {number + 1} is left out: no decision by {', '.join(undecided)}")
+        else:
+            found.append(number)
+    if not found:
+        sys.exit("there is no pair of these photographs of which all come to a decision")
+    return found
 
 
 def one_face(workers: Sequence[Worker], rounds: int, tell: Telling) -> None:

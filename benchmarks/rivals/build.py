@@ -17,7 +17,7 @@ from pathlib import Path
 RIVALS = Path(__file__).parent.parent.parent / ".rivals"
 PINS = Path(__file__).parent / "pins.txt"
 OPENBLAS, WHEEL = "openblas", "wheel"
-SYSTEM_PACKAGES = ("g++", "cmake", "libopenblas-dev", "python3-dev")  # as Debian and Ubuntu name them
+SYSTEM_PACKAGES = ("g++", "make", "libopenblas-dev", "python3-dev")  # as Debian and Ubuntu name them; pip brings cmake
 
 
 def main() -> None:
@@ -58,9 +58,9 @@ def build(name: str, what: list[str]) -> None:
 
 
 def has_what_is_needed() -> bool:
-    """Are a compiler, cmake, Python's headers, and an OpenBLAS to link with there?"""
+    """Are a compiler, Python's headers, and an OpenBLAS to link with there?"""
     compiler, headers = shutil.which("g++"), Path(sysconfig.get_path("include")) / "Python.h"
-    if compiler is None or shutil.which("cmake") is None or not headers.exists():
+    if compiler is None or not headers.exists():
         return False
     with tempfile.TemporaryDirectory() as folder:
         command = [compiler, "-x", "c++", "-", "-lopenblas", "-o", f"{folder}/program"]
