@@ -58,7 +58,7 @@ def draw_case(axes: Axes, case: str, lines: list[Line]) -> None:
             as_text(ms, times.get(who)), (ms, place), (6, 0), textcoords="offset points", va="center", color=INK
         )
         axes.annotate(who, (1, place), (-6, 0), textcoords="offset points", ha="right", va="center", color=INK)
-    axes.set(xscale="log", xlim=(1, 1e6), yticks=[])
+    axes.set(xscale="log", xlim=(1, 1e7), yticks=[])
     axes.invert_yaxis()
     axes.set_title(case, loc="left", fontsize=10, color=INK)
     axes.xaxis.set_visible(False)
@@ -66,11 +66,14 @@ def draw_case(axes: Axes, case: str, lines: list[Line]) -> None:
 
 
 def as_text(ms: float, times: Line | None) -> str:
-    text = f"{ms:,.1f} ms" if ms < 100 else f"{ms:,.0f} ms"  # noqa: PLR2004 - where a tenth says nothing any more
     if times is None:
-        return text
-    median, least, most = (f"{times[name]:.1f}" for name in ("median", "least", "most"))
-    return f"{text}: visavis is {median} times as fast ({least} to {most})"
+        return f"{short(ms)} ms"
+    median, least, most = (short(times[name]) for name in ("median", "least", "most"))
+    return f"{short(ms)} ms: visavis is {median} times as fast ({least} to {most})"
+
+
+def short(value: float) -> str:
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"  # noqa: PLR2004 - where a tenth says nothing any more
 
 
 def draw_table(axes: Axes, figures: list[Line]) -> None:
