@@ -38,7 +38,7 @@ def main() -> None:
     figures = [line for line in lines if line["part"] != "facts"]
     cases = list(dict.fromkeys(line["case"] for line in figures if line["part"] == "one verification"))
     heights = [1.0] * len(cases) + [1.05]
-    figure, places = plt.subplots(len(heights), 1, figsize=(10, 7.2), height_ratios=heights, layout="constrained")
+    figure, places = plt.subplots(len(heights), 1, figsize=(11, 8.4), height_ratios=heights, layout="constrained")
     for axes, case in zip(places, cases, strict=False):
         draw_case(axes, case, [line for line in figures if line["case"] == case])
     draw_table(places[-1], figures)

@@ -13,7 +13,9 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 PIPELINES = ROOT / "benchmarks" / "rivals"
 RIVALS = ROOT / ".rivals"  # made by `make rivals`
-VISAVIS, OPENBLAS, WHEEL, FACENET = "visavis", "dlib with OpenBLAS", "dlib-bin", "facenet-pytorch"
+VISAVIS, FACENET = "visavis", "facenet-pytorch"
+OPENBLAS, NATIVE, WHEEL = "dlib with OpenBLAS", "dlib with OpenBLAS, -march=native", "dlib-bin"
+DLIBS = {OPENBLAS: "openblas", NATIVE: "native", WHEEL: "wheel"}  # the folders of their environments
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,14 @@ def commands() -> tuple[dict[str, list[str]], dict[str, str]]:
     models = dlib_models()
     found = {
         VISAVIS: [sys.executable, str(PIPELINES / "visavis_pipeline.py")],
-        OPENBLAS: [str(RIVALS / "openblas" / "bin" / "python"), str(PIPELINES / "dlib_pipeline.py"), str(models)],
-        WHEEL: [str(RIVALS / "wheel" / "bin" / "python"), str(PIPELINES / "dlib_pipeline.py"), str(models)],
+        **{
+            name: [str(RIVALS / folder / "bin" / "python"), str(PIPELINES / "dlib_pipeline.py"), str(models)]
+            for name, folder in DLIBS.items()
+        },
         FACENET: [sys.executable, str(PIPELINES / "facenet_pipeline.py")],
     }
-    missing = {
-        name: f"{path} is not there (make rivals)" for name, (path, *_) in found.items() if not Path(path).exists()
-    }
+    unmade = {name: folder for name, folder in DLIBS.items() if not (RIVALS / folder / ".installed").exists()}
+    missing = {name: f".rivals/{folder} is not there (make rivals)" for name, folder in unmade.items()}
     return {name: command for name, command in found.items() if name not in missing}, missing
 
 
