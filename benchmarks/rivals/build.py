@@ -1,10 +1,9 @@
 """Makes the rivals' environments in .rivals: dlib built from its source with OpenBLAS, and its ready wheel without.
 
 Usage: python benchmarks/rivals/build.py, or `make rivals`. Both have a module named dlib, so each lives in an
-environment of its own. The first is compiled twice, which takes some ten minutes each on two cores: as `pip install`
-does it, and for this very processor (-march=native), by which dlib's detector becomes 2.5 times as fast. Where that
-cannot be done it is said, and the benchmark leaves the rival out. What is there already, at the versions of pins.txt,
-is left as it is.
+environment of its own. The first is compiled twice, which takes long: as `pip install` does it, and for this very
+processor (-march=native), by which dlib's detector becomes much faster. Where that cannot be done it is said, and the
+benchmark leaves the rival out. What is there already, at the versions of pins.txt, is left as it is.
 """
 
 import os
