@@ -36,9 +36,9 @@ help: ## List the targets and settings
 	@echo 'Settings:'
 	@echo '  HOST PORT    where `make serve` listens (127.0.0.1, 8000)'
 	@echo '  MODEL        a model bundle to serve instead of the built-in one'
-	@echo '  ARGS         more arguments for pytest, as in: make test ARGS="-k tight_crop --no-cov"'
-	@echo '  DATA         the folder of photographs for `make bench` (../shared/data)'
-	@echo '  CHIPS        a folder made by `visavis prepare`, for the benchmarks of training in `make bench`'
+	@echo '  ARGS         more arguments for pytest or the benchmark, as in: make test ARGS="-k tight_crop --no-cov"'
+	@echo '  DATA         the folder of photographs for `make bench` and `make bench-all` (../shared/data)'
+	@echo '  CHIPS        a folder made by `visavis prepare`, for the benchmarks of training in `make bench-all`'
 	@echo '  PYTHON       the interpreter that .venv is made from (python3.11, else python3; 3.11 or newer)'
 	@echo '  TORCH_INDEX  another wheel index to take torch from at the first `make test`; serving needs no torch.'
 	@echo '               Its default x86-64 wheel brings 5 GB of CUDA libraries, which visavis does not use;'
@@ -78,7 +78,11 @@ format: $(VENV)/.installed-dev ## Format the code and mend what the linter can m
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(VENV)/.installed-dev ## Measure: accuracy on photographs from DATA, answers to bad inputs
+bench: rivals ## Measure the speed beside dlib's and facenet-pytorch's, in a quarter of an hour
+	$(BIN)/python benchmarks/speed.py --data '$(DATA)' $(ARGS)
+
+.PHONY: bench-all
+bench-all: rivals ## Measure all: speed, accuracy on photographs from DATA, answers to bad inputs
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	    data=(); ! grep -q -- --data "$$script" || data=(--data '$(DATA)'); \
 	    if grep -q -- --chips "$$script"; then \
@@ -87,9 +91,13 @@ bench: $(VENV)/.installed-dev ## Measure: accuracy on photographs from DATA, ans
 	    echo "== $$script"; $(BIN)/python "$$script" "$${data[@]}"; \
 	done
 
+.PHONY: rivals
+rivals: $(VENV)/.installed-dev ## Make the environments of the rivals that `make bench` measures (one is compiled)
+	$(BIN)/python benchmarks/rivals/build.py
+
 .PHONY: clean
-clean: ## Remove what make made: .venv, caches, build output
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: ## Remove what make made: .venv, .rivals, caches, build output
+	rm -rf $(VENV) .rivals build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the last thing that venv installs: a venv that holds it is whole.

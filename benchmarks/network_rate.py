@@ -48,10 +48,10 @@ def operations_of_a_face() -> int:
     return int(counter.get_total_flops())
 
 
-def networks(n: int) -> Timed:
+def networks(n: int, ways: tuple[tuple[RuntimeName, Precision], ...] = WAYS) -> Timed:
     chips = np.random.default_rng(0).integers(0, 256, (n, 150, 150, 3), np.uint8)
     found: Timed = {}
-    for runtime, precision in WAYS:
+    for runtime, precision in ways:
         try:
             embedder = load(running=Running(runtime=runtime, precision=precision))
         except RuntimeUnavailable as error:

@@ -1,0 +1,68 @@
+"""One verification in process, bytes to decision: all in turns on the same photographs; and who is how much faster."""
+
+import sys
+from collections.abc import Sequence
+
+from .figures import Telling, figure
+from .photos import Size
+from .workers import OPENBLAS, VISAVIS, WHEEL, Worker
+
+SLOW = 5  # one round of slow photographs for so many of the others
+N_WARMING = 2  # passes of each network before any is counted
+Taken = dict[str, list[float]]
+
+
+def race(workers: Sequence[Worker], size: Size, rounds: int, tell: Telling) -> None:
+    """Tell milliseconds, times, and memory, for one size of photographs."""
+    for worker in workers:
+        worker.ask("read", [[str(probe), str(reference)] for probe, reference in size.pairs])
+    place = ("one verification", f"two photos of {size.name}, {size.mean_kb:,.0f} kB each")
+    decided = decided_by_all(workers, range(1 if size.is_slow else len(size.pairs)), tell)
+    taken = in_turns(workers, decided, max(3, rounds // SLOW) if size.is_slow else rounds)
+    for name, ms in taken.items():
+        tell(figure(place, name, "ms", ms))
+    bars = dict(zip((OPENBLAS, WHEEL), size.bars, strict=True))
+    for name, ms in taken.items():
+        if name != VISAVIS:
+            times = [theirs / ours for theirs, ours in zip(ms, taken[VISAVIS], strict=True)]
+            bar = {"at_least": bars[name]} if name in bars else {}
+            tell(figure(place, f"visavis against {name}", "times", times, **bar))
+    for worker in workers:
+        tell(figure(place, f"{worker.name}, peak memory so far", "MiB", [worker.memory_mib()]))
+
+
+def in_turns(workers: Sequence[Worker], decided: Sequence[int], rounds: int) -> Taken:
+    """Milliseconds of each in every round; who begins changes from round to round."""
+    taken: Taken = {worker.name: [] for worker in workers}
+    for number in range(rounds):
+        first = number % len(workers)
+        for worker in (*workers[first:], *workers[:first]):
+            taken[worker.name].append(worker.ask("verify", decided[number % len(decided)])["ms"])
+    return taken
+
+
+def decided_by_all(workers: Sequence[Worker], numbers: Sequence[int], tell: Telling) -> list[int]:
+    """Those pairs of which everyone says one or two persons; trying it warms them up."""
+    found = []
+    for number in numbers:
+        told = {worker.name: worker.ask("verify", number)["told"] for worker in workers}
+        undecided = [f"{name} ({what})" for name, what in told.items() if not isinstance(what, bool)]
+        if undecided:
+            tell.note(f"pair {number + 1} is left out: no decision by {', '.join(undecided)}")
+        else:
+            found.append(number)
+    if not found:
+        sys.exit("there is no pair of these photographs of which all come to a decision")
+    return found
+
+
+def one_face(workers: Sequence[Worker], rounds: int, tell: Telling) -> None:
+    """The networks alone, on one face that is cut already, as each embeds it (ours: with its mirror image)."""
+    taken: Taken = {worker.name: [] for worker in workers}
+    for number in range(rounds + N_WARMING):
+        for worker in workers:
+            ms = worker.ask("network")
+            if number >= N_WARMING:
+                taken[worker.name].append(ms)
+    for name, ms in taken.items():
+        tell(figure(("network", "one face"), name, "ms", ms))

