@@ -14,7 +14,9 @@ from embedder.detection.cascade import CascadeSettings
 from embedder.detection.pyramid import Crops, clipped, level_size
 from embedder.detection.views import View
 
-SETTINGS = CascadeSettings(min_face_px=20, min_face_share=0, max_overlap=0.7, together_px=0)  # its defaults
+SETTINGS = CascadeSettings(  # its defaults
+    min_face_px=20, min_face_share=0, min_scores=(0.6, 0.7, 0.7), max_overlaps=(0.5, 0.7, 0.7), together_px=0
+)
 
 
 class Bins(NamedTuple):

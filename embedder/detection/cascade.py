@@ -18,7 +18,7 @@ from .views import View
 
 GROWTH = 2.0  # no face is larger than the cells that proposed it by more than this; docs/why.md says how that is known
 _REFINE_SIZE, _OUTPUT_SIZE = 24, 48
-_SUPPRESS_IN_SCALE, _SUPPRESS = 0.5, 0.7
+_MAX_OVERLAP = 0.7  # of two faces, as a share of the smaller one
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,12 @@ class CascadeSettings:
     min_face_px: float = 20.0
     min_face_share: float = 0.02  # of the picture's longer side: bounds the work on a large picture
     scale_step: float = 0.709
-    min_scores: tuple[float, float, float] = (0.6, 0.7, 0.7)
-    max_overlap: float = 0.5  # of two candidates that the last network is to judge; it takes longest
+    min_scores: tuple[float, float, float] = (0.7, 0.7, 0.7)
+    max_overlaps: tuple[float, float, float] = (
+        0.5,
+        0.5,
+        0.5,
+    )  # of two proposals at one scale, at any, and once refined
     together_px: float = 80.0  # levels of at most this are looked at in one pass
 
     def scales(self, size: tuple[int, int]) -> list[list[float]]:
@@ -153,22 +157,23 @@ class _Search:
         maps = over_levels(self._networks.proposal, [self._cuts.level(scale) for scale in scales])
         found = [self._proposed_at(scale, *each) for scale, each in zip(scales, maps, strict=True)]
         cells, scores, corrections = (np.concatenate(part) for part in zip(*found, strict=True))
-        return cells, scores, corrections
+        kept = suppressed(cells, scores, self._settings.max_overlaps[1])
+        return cells[kept], scores[kept], corrections[kept]
 
     def _proposed_at(self, scale: float, scores: Floats, corrections: Floats) -> tuple[Floats, Floats, Floats]:
         rows, columns = np.nonzero(scores >= self._settings.min_scores[0])
         corners = STRIDE_PX * np.stack([columns, rows], axis=1)
         cells = np.floor(np.concatenate([corners + 1, corners + CELL_PX], axis=1) / scale).astype(np.float32)
         picked, score = corrections[:, rows, columns].T, scores[rows, columns]
-        kept = suppressed(cells, score, _SUPPRESS_IN_SCALE)
+        kept = suppressed(cells, score, self._settings.max_overlaps[0])
         return cells[kept], score[kept], picked[kept]
 
     def _refined(self) -> tuple[Indices, Floats]:
         """The candidates that the third network is to judge, and their boxes."""
         found = self._candidates
-        places = suppressed(found.cells, found.cell_scores, _SUPPRESS)
+        places = suppressed(found.cells, found.cell_scores, self._settings.max_overlaps[1])
         places = places[found.scores[places] > self._settings.min_scores[1]]
-        places = places[suppressed(found.squares[places], found.scores[places], self._settings.max_overlap)]
+        places = places[suppressed(found.squares[places], found.scores[places], self._settings.max_overlaps[2])]
         return places, squared(corrected(found.squares[places], found.corrections[places], inclusive=1))
 
     def _judge(self, places: Indices, boxes: Floats) -> None:
@@ -190,7 +195,7 @@ def _faces(boxes: Floats, judged: list[_Judged]) -> list[Face]:
     scores = np.array([each.score for each in judged])
     landmarks = _landmarks(boxes, np.stack([each.shares for each in judged]))
     boxes = corrected(boxes, np.stack([each.corrections for each in judged]), inclusive=1)
-    kept = suppressed(boxes, scores, _SUPPRESS, over_smaller=True)
+    kept = suppressed(boxes, scores, _MAX_OVERLAP, over_smaller=True)
     found = [_face(boxes[place], landmarks[place], scores[place]) for place in kept]
     return sorted(found, key=lambda face: face.box.area, reverse=True)
 

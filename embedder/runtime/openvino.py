@@ -11,7 +11,6 @@ from threading import local
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cores import n_cores
 from ..detection.graphs import OUTPUT, PROPOSAL, REFINEMENT
 from ..errors import BundleError, RuntimeUnavailable
 from ..weights.bundle import Bundle
@@ -27,6 +26,9 @@ _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 # What is compiled for pictures of one size is kept for the next. Of its own accord OpenVINO keeps 5,000 such kernels a
 # network, and pictures of many sizes then make memory grow for thousands of photos.
 KERNELS_KEPT = 256
+
+# A network so small that two threads would wait for each other runs in the thread that calls it.
+_IN_THE_CALLERS_THREAD: dict[str, int | bool] = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
 
 
 class OpenVinoRuntime:
@@ -53,8 +55,8 @@ class OpenVinoRuntime:
 
     def detection(self) -> DetectionPasses:
         """The cascade's networks."""
-        threading = _threads_of_many_passes(self._threads)
-        return DetectionPasses(*(self._pass(each, "f32", threading) for each in (PROPOSAL, REFINEMENT, OUTPUT)))
+        graphs = (PROPOSAL, REFINEMENT, OUTPUT)
+        return DetectionPasses(*(self._pass(each, "f32", _IN_THE_CALLERS_THREAD) for each in graphs))
 
     def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
         model = self._core.read_model(graph)
@@ -65,12 +67,6 @@ class OpenVinoRuntime:
 def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
     """All cores, or so many threads: not tied to cores then, for every process would tie its own to the same ones."""
     return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-
-
-def _threads_of_many_passes(threads: int | None) -> dict[str, int | bool]:
-    """A thread a pass, on all cores or so many: for networks so small that two threads would wait for each other."""
-    n_passes = threads or n_cores()
-    return {"NUM_STREAMS": n_passes, "INFERENCE_NUM_THREADS": n_passes, "ENABLE_CPU_PINNING": False}
 
 
 def convert(graph: bytes, file: Path) -> None:

@@ -21,7 +21,7 @@ from embedder.detection.weights import FILE
 from embedder.photo import Photo
 from embedder.runtime.torch import TorchRuntime
 
-FACENET = CascadeSettings(min_face_share=0, max_overlap=0.7, together_px=0)
+FACENET = CascadeSettings(min_face_share=0, min_scores=(0.6, 0.7, 0.7), max_overlaps=(0.5, 0.7, 0.7), together_px=0)
 ROOT = Path(__file__).parent.parent.parent
 
 
