@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         pa.field("box", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in BOX]), nullable=False),
         pa.field("landmarks", pa.list_(_NUMBER, 2 * N_LANDMARKS), nullable=False),  # x, y of one after the other
         pa.field("score", _NUMBER, nullable=False),
+        pa.field("rotation", pa.int16(), nullable=False),
         pa.field("quality", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in MEASURES]), nullable=False),
         pa.field("n_faces", pa.int32()),
         pa.field("choice", pa.string(), nullable=False),
@@ -91,6 +92,7 @@ def _table(rows: Sequence[Embedded]) -> pa.Table:
         _struct([astuple(face.box) for face in faces], BOX),
         _lists([np.ravel(face.landmarks) for face in faces], 2 * N_LANDMARKS),
         pa.array([face.score for face in faces], _NUMBER),
+        pa.array([face.rotation for face in faces], pa.int16()),
         _struct([astuple(sample.quality) for sample in samples], MEASURES),
         pa.array([sample.n_faces for sample in samples], pa.int32()),
         pa.array([sample.choice for sample in samples], pa.string()),

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from service.serving import _listening
+
 COMMAND = [sys.executable, "-c", "from service.cli import serve; serve()"]
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
@@ -83,6 +85,13 @@ def test_a_taken_port_is_told() -> None:
 
 def test_a_bad_bundle_is_told(tmp_path: Path) -> None:
     assert "the model cannot be served" in _refused("--port", "0", "--model", str(tmp_path))
+
+
+def test_an_answer_does_not_wait_for_its_beginning_to_be_acknowledged() -> None:
+    with _listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_a_host_that_is_none_is_told() -> None:

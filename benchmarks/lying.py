@@ -1,0 +1,112 @@
+"""Pictures that lie: View 1's DevTest with every probe turned, and what looking for them costs the upright ones.
+
+Usage: python benchmarks/lying.py --data DIR (DIR holds lfw-view1/). Accuracy is at the threshold that is best on
+DevTrain, upright. A face is false where its embedding is as far from that of the same photo upright as those of two
+people. The cost is that of the faces of upright photos found with and without the other ways up, in turns.
+"""
+
+import argparse
+import statistics
+import time
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from embedder import FaceEmbedder, NoFace, load
+from embedder.detection import finder as finding
+from embedder.image import Limits, read
+from train.evaluation.protocols.lfw import read_lfw
+
+TURNS = (0, 90, 180, 270, 30)  # degrees clockwise
+ROUNDS, EVERY = 5, 10  # of View 1's photos, for the cost
+
+Vectors = dict[Path, np.ndarray]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    folder = parser.parse_args().data / "lfw-view1"
+    embedder = load()
+    threshold = best_threshold(*distances(folder, "Train", embedder, 0))
+    upright = embedded([pair[0] for pair in pairs(folder, "Test")[0]], embedder, 0)
+    references = embedded([pair[1] for pair in pairs(folder, "Test")[0]], embedder, 0)
+    for turn in TURNS:
+        tell(turn, folder, embedder, threshold, (upright, references))
+    cost(folder, embedder)
+
+
+def pairs(folder: Path, part: str) -> tuple[list[tuple[Path, Path]], np.ndarray]:
+    protocol = read_lfw(folder / f"pairsDev{part}.txt", folder / "lfw")
+    listed = protocol.pairs
+    paths = [photo.path for photo in protocol.photos]
+    return [(paths[a], paths[b]) for a, b in zip(listed.probe, listed.reference, strict=True)], listed.same
+
+
+def distances(folder: Path, part: str, embedder: FaceEmbedder, turn: int) -> tuple[np.ndarray, np.ndarray]:
+    both, genuine = pairs(folder, part)
+    probes, references = (
+        embedded([pair[side] for pair in both], embedder, angle) for side, angle in ((0, turn), (1, 0))
+    )
+    return np.array([np.linalg.norm(probes[a] - references[b]) for a, b in both]), genuine
+
+
+def embedded(paths: list[Path], embedder: FaceEmbedder, turn: int) -> Vectors:
+    """NaN where no face is found."""
+    found = {}
+    for path in set(paths):
+        try:
+            found[path] = embedder.embed(turned(path, turn), face="center").vector
+        except NoFace:
+            found[path] = np.full(128, np.nan, np.float32)
+    return found
+
+
+def turned(path: Path, degrees: int) -> bytes:
+    if not degrees:
+        return path.read_bytes()
+    out = BytesIO()
+    Image.open(path).convert("RGB").rotate(-degrees, Image.Resampling.BICUBIC, expand=True).save(out, "PNG")
+    return out.getvalue()
+
+
+def best_threshold(found: np.ndarray, genuine: np.ndarray) -> float:
+    return float(max(np.sort(found), key=lambda threshold: ((found < threshold) == genuine).mean()))
+
+
+def tell(turn: int, folder: Path, embedder: FaceEmbedder, threshold: float, known: tuple[Vectors, Vectors]) -> None:
+    upright, references = known
+    both, genuine = pairs(folder, "Test")
+    probes = embedded([probe for probe, _ in both], embedder, turn)
+    apart = np.array([np.linalg.norm(probes[a] - references[b]) for a, b in both])
+    off = np.array([np.linalg.norm(probes[path] - upright[path]) for path in probes])
+    print(
+        f"turned by {turn}: accuracy {((apart < threshold) == genuine).mean():.2%} (no face counts as different); "
+        f"of {len(off)} probes {np.isnan(off).sum()} without a face, {(off >= threshold).sum()} with a false one",
+        flush=True,
+    )
+
+
+def cost(folder: Path, embedder: FaceEmbedder) -> None:
+    images = [path.read_bytes() for path in sorted((folder / "lfw").glob("*/*.jpg"))[::EVERY]]
+    ways = {"all ways up": finding.SURE, "upright only": float("-inf")}
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(ROUNDS):
+        for way, sure in ways.items():
+            finding.SURE = sure
+            start = time.perf_counter()
+            for image in images:
+                embedder._finder(read(image, Limits()), least_share=0.5)  # noqa: SLF001 - what the door does not show
+            taken[way].append(time.perf_counter() - start)
+    finding.SURE = ways["all ways up"]
+    ratios = [both / one for both, one in zip(*taken.values(), strict=True)]
+    print(
+        f"upright photos: {statistics.median(ratios) - 1:+.1%} ({min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}) for "
+        f"finding faces; {1e3 * statistics.median(taken['all ways up']) / len(images):.2f} ms a photo"
+    )
+
+
+if __name__ == "__main__":
+    main()
