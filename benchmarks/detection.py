@@ -62,7 +62,7 @@ def main() -> None:
     embedder = load()
     for name, paths in (("groups", groups(asked.data)), ("View 1", lfw(asked.data)[:: asked.every])):
         against_facenet(name, paths, embedder)
-    early_ends(asked.data, asked.every, embedder._finder)  # noqa: SLF001 - what the door does not show
+    early_ends(asked.data, asked.every, embedder._prepare.finder)  # noqa: SLF001 - what the door does not show
 
 
 def groups(data: Path) -> list[Path]:
@@ -81,8 +81,8 @@ def against_facenet(name: str, paths: list[Path], embedder: FaceEmbedder) -> Non
         photos = [read(data, Limits()) for _ in range(3)]
         expected = of_theirs(race.timed("facenet-pytorch", lambda: theirs.detect(picture, landmarks=True)))  # noqa: B023 - called at once
         found = of_ours(race.timed("equal settings", lambda: equal(photos[0])).faces)  # noqa: B023 - called at once
-        race.timed("default settings", lambda: embedder._finder(photos[1]))  # noqa: B023, SLF001 - called at once
-        race.timed("default settings, largest face", lambda: embedder._finder(photos[2], least_share=0.5))  # noqa: B023, SLF001 - called at once
+        race.timed("default settings", lambda: embedder._prepare.finder(photos[1]))  # noqa: B023, SLF001 - called at once
+        race.timed("default settings, largest face", lambda: embedder._prepare.finder(photos[2], least_share=0.5))  # noqa: B023, SLF001 - called at once
         race.n_photos += 1
         if not are_same(expected, found):
             race.differing.append(path.name)

@@ -98,7 +98,7 @@ def cost(folder: Path, embedder: FaceEmbedder) -> None:
             finding.SURE = sure
             start = time.perf_counter()
             for image in images:
-                embedder._finder(read(image, Limits()), least_share=0.5)  # noqa: SLF001 - what the door does not show
+                embedder._prepare.finder(read(image, Limits()), least_share=0.5)  # noqa: SLF001 - what the door does not show
             taken[way].append(time.perf_counter() - start)
     finding.SURE = ways["all ways up"]
     ratios = [both / one for both, one in zip(*taken.values(), strict=True)]

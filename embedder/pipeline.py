@@ -1,7 +1,6 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparison, one or many. Nothing is kept of them."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Protocol
@@ -9,17 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .alignment import cut_chip, eye_distance
 from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Judgement, Standard, Subject, standard_of
-from .cores import n_cores
-from .detection.choice import RULES, choose, least_share
 from .detection.finder import FaceFinder
-from .errors import DigestMismatch, SampleError, SeveralFaces, blaming
+from .errors import DigestMismatch, SampleError, blaming
 from .grading import Grader
-from .image import Limits, read
+from .image import Limits
 from .neighbourhood import Places
-from .photo import Photo
-from .quality import quality_of
+from .preparing import Prepared, Preparing
 from .types import (
     CHIP_SIZE_PX,
     EMBEDDING_SIZE,
@@ -51,15 +46,6 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
-    """One image, up to its chip, and how long that took."""
-
-    chip: Chip
-    decode_s: float
-    detect_s: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Known:
     """One face that can be judged."""
 
@@ -82,9 +68,7 @@ class FaceEmbedder:
         self.card = card
         self._grader = grader
         self._network = network
-        self._finder = finder
-        self._limits = limits
-        self._workers = ThreadPoolExecutor(n_cores(), "visavis-photo")  # no thread starts before it has work
+        self._prepare = Preparing(finder, limits, card.alignment)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -98,7 +82,7 @@ class FaceEmbedder:
 
     def detect(self, image: bytes) -> list[Face]:
         """Every face of an image file, largest first; none is an empty list. Raises ImageError."""
-        return list(self._finder(read(image, self._limits)).faces)
+        return self._prepare.faces(image)
 
     def chip(self, image: bytes, *, face: FaceChoice = "dominant") -> Chip:
         """Cut the aligned chip of the face that `face` means, and do not embed it. Raises ImageError or FaceError."""
@@ -185,8 +169,8 @@ class FaceEmbedder:
         if quality not in QUALITY_CHOICES:
             raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {quality!r}")
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
-        prepared_probe, outcomes = self._prepare_all(probe, references, face)
-        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, _Prepared))]
+        prepared_probe, outcomes = self._prepare.all(probe, references, face)
+        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, Prepared))]
         vectors, timings = self._embed_prepared(prepared)
         found, *others = [self._known(item.chip.sample, vector) for item, vector in zip(prepared, vectors, strict=True)]
         refuse = quality == "refuse"
@@ -194,7 +178,7 @@ class FaceEmbedder:
             self._admit(found, refuse=refuse)
         rest = iter(others)
         judged = [
-            self._admitted(next(rest), refuse=refuse) if isinstance(each, _Prepared) else each for each in outcomes
+            self._admitted(next(rest), refuse=refuse) if isinstance(each, Prepared) else each for each in outcomes
         ]
         judgements = standard.judge(found.subject, [each.subject for each in judged if isinstance(each, _Known)])
         results = tuple(
@@ -225,51 +209,7 @@ class FaceEmbedder:
         one, *others = [self._subject(vector, None) for vector in vectors]
         return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
 
-    def _prepare_all(
-        self, probe: bytes, references: Sequence[bytes], face: FaceChoice
-    ) -> tuple[_Prepared, list[_Prepared | SampleError]]:
-        """All photos of a question at the same time, on as many cores as there are."""
-        first = self._workers.submit(self._prepare, probe, face)
-        others = [self._workers.submit(self._prepare_reference, image, face) for image in references]
-        try:
-            with blaming("probe"):
-                return first.result(), [each.result() for each in others]
-        finally:  # where the probe is at fault, nobody asks for the others
-            for each in others:
-                each.cancel()
-
-    def _prepare_reference(self, image: bytes, face: FaceChoice) -> _Prepared | SampleError:
-        try:
-            with blaming("reference"):
-                return self._prepare(image, face)
-        except SampleError as error:
-            return error
-
-    def _prepare(self, image: bytes, choice: FaceChoice) -> _Prepared:
-        if choice not in RULES:
-            raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
-        start = perf_counter()
-        photo = read(image, self._limits)
-        decoded = perf_counter()
-        face, n_faces = self._chosen(photo, choice)
-        chip = cut_chip(photo, face.landmarks, self.card.alignment)
-        quality = quality_of(photo, face, chip, eye_distance(self.card.alignment))
-        sample = Sample(face, choice, n_faces, quality)
-        return _Prepared(Chip(chip, sample), decoded - start, perf_counter() - decoded)
-
-    def _chosen(self, photo: Photo, choice: FaceChoice) -> tuple[Face, int | None]:
-        """The face that is meant, and how many there are, if they were all looked for: who refuses has looked."""
-        center = photo.size[0] / 2, photo.size[1] / 2
-        found = self._finder(photo, least_share=least_share(choice))
-        try:
-            return choose(found, choice, center), found.n_faces
-        except SeveralFaces:
-            if found.is_whole:
-                raise
-        found = self._finder(photo)
-        return choose(found, choice, center), found.n_faces
-
-    def _embed_prepared(self, prepared: Sequence[_Prepared]) -> tuple[Vectors, Timings]:
+    def _embed_prepared(self, prepared: Sequence[Prepared]) -> tuple[Vectors, Timings]:
         start = perf_counter()
         vectors = self.embed_faces(np.stack([item.chip.pixels for item in prepared]))
         seconds = (

@@ -31,6 +31,8 @@ def suppressed(boxes: Floats, scores: Floats, limit: float, *, over_smaller: boo
     where sizes count both border pixels.
     """
     order = np.argsort(-scores, kind="stable")
+    if limit >= 1 or len(order) <= 1:  # nothing overlaps by more than itself
+        return order
     kept = order[:0]
     for start in range(0, len(order), _AT_A_TIME):
         rest = order[start : start + _AT_A_TIME]

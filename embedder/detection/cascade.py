@@ -29,11 +29,8 @@ class CascadeSettings:
     min_face_share: float = 0.02  # of the picture's longer side: bounds the work on a large picture
     scale_step: float = 0.709
     min_scores: tuple[float, float, float] = (0.7, 0.7, 0.7)
-    max_overlaps: tuple[float, float, float] = (
-        0.5,
-        0.5,
-        0.5,
-    )  # of two proposals at one scale, at any, and once refined
+    # Of two proposals at one scale, of two at any scales, and of two refined ones.
+    max_overlaps: tuple[float, float, float] = (0.5, 0.5, 0.5)
     together_px: float = 80.0  # levels of at most this are looked at in one pass
 
     def scales(self, size: tuple[int, int]) -> list[list[float]]:
@@ -74,8 +71,8 @@ class Cascade:
         """
         search = _Search(self._networks, self._settings, self._cuts(view))
         for scales in self._settings.scales(view.size):
-            if search.is_settled(least_share, _largest_at(scales[0])):
-                return Found(tuple(search.faces()), is_whole=False)
+            if faces := search.settled(least_share, _largest_at(scales[0])):
+                return Found(tuple(faces), is_whole=False)
             search.look_at(scales)
         return Found(tuple(search.faces()), is_whole=True)
 
@@ -132,12 +129,12 @@ class _Search:
             found = _Candidates(cells[inside], scores[inside], squares[inside], *refined)
             self._candidates = self._candidates.and_also(found)
 
-    def is_settled(self, least_share: float, largest_to_come: float) -> bool:
-        """Whether faces of at most this area, in px squared, are below the share of the largest one's."""
+    def settled(self, least_share: float, largest_to_come: float) -> list[Face]:
+        """The faces, if those to come, of at most this area in px squared, are below that share of the largest one."""
         if self._largest_hope() * least_share <= largest_to_come:  # the last network takes longest
-            return False
+            return []
         faces = self.faces()
-        return bool(faces) and faces[0].box.area * least_share > largest_to_come
+        return faces if faces and faces[0].box.area * least_share > largest_to_come else []
 
     def faces(self) -> list[Face]:
         """All faces found so far, largest first."""

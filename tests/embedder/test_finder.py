@@ -22,7 +22,7 @@ EVERY = 40  # LFW photos, of which a test looks at one; the benchmark looks at a
 
 @pytest.fixture(scope="module")
 def finder(embedder: FaceEmbedder) -> FaceFinder:
-    return embedder._finder
+    return embedder._prepare.finder
 
 
 def verdict(finder: FaceFinder, data: bytes, share: float) -> Face | str:

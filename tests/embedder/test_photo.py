@@ -88,5 +88,7 @@ def test_the_same_photo_in_large_gives_the_same_face(
     out = BytesIO()
     large.save(out, kind, **({"quality": 92} if kind == "JPEG" else {"compress_level": 1}))
     here, there = embedder.embed(small), embedder.embed(out.getvalue())
-    assert np.linalg.norm(here.vector - there.vector) < 0.12
-    assert np.allclose(there.sample.face.landmarks, times * np.array(here.sample.face.landmarks), atol=6 * times)
+    assert np.linalg.norm(here.vector - there.vector) < 0.2
+    assert np.allclose(
+        there.sample.face.landmarks, times * np.array(here.sample.face.landmarks), atol=12 * times
+    )  # another of several boxes may be taken

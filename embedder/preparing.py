@@ -1,0 +1,84 @@
+"""Image bytes -> the chip of the face that is meant, for one photo or for all of a question at the same time."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+
+from .alignment import cut_chip, eye_distance
+from .cores import n_cores
+from .detection.choice import RULES, choose, least_share
+from .detection.finder import FaceFinder
+from .errors import SampleError, SeveralFaces, blaming
+from .image import Limits, read
+from .photo import Photo
+from .quality import quality_of
+from .types import Chip, Face, FaceChoice, Sample
+from .weights.card import Alignment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One image, up to its chip, and how long that took."""
+
+    chip: Chip
+    decode_s: float
+    detect_s: float
+
+
+class Preparing:
+    """Everything before the network. Safe to call from several threads."""
+
+    def __init__(self, finder: FaceFinder, limits: Limits, alignment: Alignment) -> None:
+        self.finder = finder
+        self._limits, self._alignment = limits, alignment
+        self._workers = ThreadPoolExecutor(n_cores(), "visavis-photo")  # no thread starts before it has work
+
+    def __call__(self, image: bytes, choice: FaceChoice) -> Prepared:
+        """Prepare the face that `choice` means. Raises ImageError or FaceError."""
+        if choice not in RULES:
+            raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
+        start = perf_counter()
+        photo = read(image, self._limits)
+        decoded = perf_counter()
+        face, n_faces = self._chosen(photo, choice)
+        chip = cut_chip(photo, face.landmarks, self._alignment)
+        quality = quality_of(photo, face, chip, eye_distance(self._alignment))
+        sample = Sample(face, choice, n_faces, quality)
+        return Prepared(Chip(chip, sample), decoded - start, perf_counter() - decoded)
+
+    def all(
+        self, probe: bytes, references: Sequence[bytes], choice: FaceChoice
+    ) -> tuple[Prepared, list[Prepared | SampleError]]:
+        """All photos of a question, on as many cores as there are; a faulty reference leaves its error in its place."""
+        first = self._workers.submit(self, probe, choice)
+        others = [self._workers.submit(self._reference, image, choice) for image in references]
+        try:
+            with blaming("probe"):
+                return first.result(), [each.result() for each in others]
+        finally:  # where the probe is at fault, nobody asks for the others
+            for each in others:
+                each.cancel()
+
+    def faces(self, image: bytes) -> list[Face]:
+        """Every face, largest first. Raises ImageError."""
+        return list(self.finder(read(image, self._limits)).faces)
+
+    def _reference(self, image: bytes, choice: FaceChoice) -> Prepared | SampleError:
+        try:
+            with blaming("reference"):
+                return self(image, choice)
+        except SampleError as error:
+            return error
+
+    def _chosen(self, photo: Photo, choice: FaceChoice) -> tuple[Face, int | None]:
+        """The face that is meant, and how many there are, if they were all looked for: who refuses has looked."""
+        center = photo.size[0] / 2, photo.size[1] / 2
+        found = self.finder(photo, least_share=least_share(choice))
+        try:
+            return choose(found, choice, center), found.n_faces
+        except SeveralFaces:
+            if found.is_whole:
+                raise
+        found = self.finder(photo)
+        return choose(found, choice, center), found.n_faces
