@@ -20,7 +20,7 @@ class Photo:
         self.size = size  # width, height, in px
         self._decode = decode
         self._at: dict[int, Image.Image] = {}
-        self._take(next(factor for factor in FACTORS if factor == 1 or max(size) >= factor * FIRST_SIDE_PX))
+        self._take(next(factor for factor in FACTORS if factor == 1 or _is_left_large(size, factor)))
 
     @classmethod
     def of(cls, picture: Image.Image) -> "Photo":
@@ -42,6 +42,10 @@ class Photo:
     def _take(self, factor: int) -> None:
         picture = self._decode(factor)
         self._at[1 if picture.size == self.size else factor] = picture
+
+
+def _is_left_large(size: tuple[int, int], factor: int) -> bool:
+    return max(size) >= factor * FIRST_SIDE_PX and min(size) >= factor
 
 
 def factor_for(shrinking: float) -> int:

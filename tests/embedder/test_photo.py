@@ -49,6 +49,13 @@ def test_smaller_pictures_are_made_of_what_is_decoded_and_larger_ones_decoded_on
     assert decode.asked == [4, 2]
 
 
+@pytest.mark.parametrize("size", [(20_000, 1), (5, 20_000), (20_000, 13)])
+def test_a_very_long_jpeg_is_read_as_any_other(size: tuple[int, int]) -> None:
+    photo = read(jpeg(Image.new("RGB", size, "grey")), Limits())
+    assert photo.size == size
+    assert all(photo.at(factor).size == tuple(-(-side // factor) for side in size) for factor in FACTORS)
+
+
 @pytest.mark.parametrize("shrinking", [0.3, 1.0, 1.9, 2.0, 7.9, 8.0, 100.0])
 def test_no_picture_is_reduced_below_what_is_needed(shrinking: float) -> None:
     factor = factor_for(shrinking)
