@@ -55,7 +55,7 @@ class PlainMeans:
         totals = at(rows.ends, columns.ends) - at(rows.starts, columns.ends)
         totals -= at(rows.ends, columns.starts) - at(rows.starts, columns.starts)
         counts = (rows.ends - rows.starts)[:, :, None] * (columns.ends - columns.starts)[:, None, :]
-        return totals / counts[..., None].astype(np.float32)
+        return totals.astype(np.float32) / counts[..., None].astype(np.float32)
 
 
 def bins(first: NDArray[np.intp], last: NDArray[np.intp], size: int) -> Bins:

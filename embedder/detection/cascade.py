@@ -160,7 +160,8 @@ class _Search:
     def _proposed_at(self, scale: float, scores: Floats, corrections: Floats) -> tuple[Floats, Floats, Floats]:
         rows, columns = np.nonzero(scores >= self._settings.min_scores[0])
         corners = STRIDE_PX * np.stack([columns, rows], axis=1)
-        cells = np.floor(np.concatenate([corners + 1, corners + CELL_PX], axis=1) / scale).astype(np.float32)
+        edges = np.concatenate([corners + 1, corners + CELL_PX], axis=1).astype(np.float32)
+        cells = np.floor(edges / np.float32(scale))  # as facenet-pytorch divides: in f32, or some edges are a pixel off
         picked, score = corrections[:, rows, columns].T, scores[rows, columns]
         kept = suppressed(cells, score, self._settings.max_overlaps[0])
         return cells[kept], score[kept], picked[kept]
