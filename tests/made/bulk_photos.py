@@ -8,7 +8,9 @@ from PIL import Image
 
 BLOCK, BATCH = 4, 2  # photos in a part, and to a process at a time
 SMALL_BLOCKS = f"""
+import signal
 import embedder.bulk.run as run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without it
 run.BLOCK, run.BATCH = {BLOCK}, {BATCH}
 from embedder.cli import main
 main()
