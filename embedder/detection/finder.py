@@ -27,7 +27,7 @@ class FaceFinder:
         sure = _certainty(found)
         if sure >= SURE:
             return found
-        others = {view: _certainty(_as_it_stands(self._coarse, view, 1.0)) for view in _other_ways_up(photo)}
+        others = {view: _certainty(self._coarse(view, least_share=1.0)) for view in _other_ways_up(photo)}
         surest = max(others, key=lambda view: others[view])
         if others[surest] <= max(sure, LEAST_TURNED):
             return found
