@@ -29,12 +29,13 @@ if TYPE_CHECKING:
         SeveralFaces,
         VisavisError,
     )
-    from .image import Limits
+    from .image import Limits, image_file
     from .loading import load
     from .neighbourhood import Neighbourhoods, Places, features
     from .network import EmbeddingNet, build_network, fold, new_network, tensors_of
     from .pipeline import FaceEmbedder
     from .points import chosen_point
+    from .private_files import PrivateFiles, unfinished
     from .quality import MEASURES
     from .runtime.choice import Running, RuntimeName
     from .runtime.graph import embedding_graph
@@ -120,6 +121,7 @@ __all__ = [
     "Places",
     "Precision",
     "Preprocessing",
+    "PrivateFiles",
     "Provenance",
     "Quality",
     "QualityChoice",
@@ -142,6 +144,7 @@ __all__ = [
     "embedding_graph",
     "features",
     "fold",
+    "image_file",
     "load",
     "new_card",
     "new_network",
@@ -152,6 +155,7 @@ __all__ = [
     "serialize_tensors",
     "sha256_of",
     "tensors_of",
+    "unfinished",
     "write_bundle",
 ]
 
@@ -189,6 +193,7 @@ _TYPES = (
 _ROOMS = {
     "FaceEmbedder": ".pipeline",
     "Limits": ".image",
+    "image_file": ".image",
     "MEASURES": ".quality",
     "Precision": ".runtime.runtime",
     "TrainingRecord": ".weights.training",
@@ -196,6 +201,7 @@ _ROOMS = {
     "computes_in_bf16": ".runtime.torch",
     "embedding_graph": ".runtime.graph",
     "load": ".loading",
+    **dict.fromkeys(("PrivateFiles", "unfinished"), ".private_files"),
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",
     "running_options": ".commands.options",

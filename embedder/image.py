@@ -4,8 +4,10 @@ EXIF orientation is applied; of an animation the first frame is taken; transpare
 ignored (the networks were trained on pixels taken as they are).
 """
 
+import stat
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -46,6 +48,16 @@ def read(data: bytes, limits: Limits) -> Photo:
         return Photo(_upright_size(picture), lambda factor: _decoded(_open(data, limits), factor))
     whole = _decoded(picture)
     return Photo(whole.size, lambda _: whole)
+
+
+def image_file(path: Path) -> bytes:
+    """Read a plain file of bearable size; a pipe would be waited for without end. Raises OSError, ImageTooLarge."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError("it is no plain file")
+    if facts.st_size > Limits().max_bytes:
+        raise ImageTooLarge(facts.st_size, Limits().max_bytes, "bytes")
+    return path.read_bytes()
 
 
 def _upright_size(picture: Image.Image) -> tuple[int, int]:

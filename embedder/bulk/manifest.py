@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..runtime.runtime import Precision
 from ..types import FaceChoice
 from .errors import BulkError
-from .private_files import new_private
+from .files import FILES
 
 MANIFEST_FILE = "_run.json"  # what begins with _ is no data to readers of Parquet folders
 LIST_FILE = "_photos.jsonl"
@@ -86,7 +86,7 @@ def require_as_begun(out: Path, manifest: Manifest) -> None:
 
 def write_manifest(out: Path, manifest: Manifest) -> None:
     """Write what is to be made. Raises BulkError."""
-    with new_private(out / MANIFEST_FILE) as file:
+    with FILES.new(out / MANIFEST_FILE) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
 
 

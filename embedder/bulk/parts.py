@@ -16,9 +16,9 @@ from pyarrow import parquet
 
 from ..quality import MEASURES
 from ..types import EMBEDDING_SIZE
+from .files import FILES
 from .manifest import Manifest
 from .outcome import Embedded, Failed
-from .private_files import new_private
 
 BOX = ("x", "y", "width", "height")
 N_LANDMARKS = 5
@@ -53,10 +53,10 @@ def write_part(out: Path, number: int, outcomes: Sequence[Embedded | Failed], ma
     failed = [each for each in outcomes if isinstance(each, Failed)]
     failed_path(out, number).unlink(missing_ok=True)  # of a run that was killed before the part itself
     if failed:
-        with new_private(failed_path(out, number)) as lines:
+        with FILES.new(failed_path(out, number)) as lines:
             lines.writelines(json.dumps(asdict(each)).encode() + b"\n" for each in failed)
     table = _table([each for each in outcomes if isinstance(each, Embedded)])
-    with new_private(part_path(out, number)) as file:
+    with FILES.new(part_path(out, number)) as file:
         parquet.write_table(table.replace_schema_metadata(_facts(manifest)), file, use_dictionary=["choice"])
 
 

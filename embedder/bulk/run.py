@@ -9,6 +9,7 @@ from time import perf_counter, process_time
 from ..loading import load
 from ..types import ModelIdentity
 from .errors import BulkError
+from .files import FILES
 from .manifest import (
     BLOCK,
     LIST_FILE,
@@ -23,7 +24,6 @@ from .manifest import (
 from .outcome import CpuSeconds, Embedded, Failed
 from .parts import failures, n_rows, part_path, write_part
 from .photos import photos_in, start_of
-from .private_files import new_private, sole_use
 from .processes import in_order, n_cores, workers
 from .progress import Advance, Telling, no_telling
 from .wanted import Wanted
@@ -62,8 +62,8 @@ def embed_folders(wanted: Wanted, telling: Telling = no_telling) -> Summary:
     out = wanted.out
     require_free_or_ours(out)
     identity = load(wanted.model, running=wanted.running).identity
-    with sole_use(out):
-        with new_private(out / LIST_FILE) as lines:
+    with FILES.sole_use(out):
+        with FILES.new(out / LIST_FILE) as lines:
             manifest = _manifest(wanted, identity, written(photos_in(wanted.given), lines))
             require_as_begun(out, manifest)  # or the list is not kept
         write_manifest(out, manifest)

@@ -5,7 +5,6 @@ It ends when the process that started it does, however that ended.
 
 import os
 import signal
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -16,8 +15,8 @@ from time import process_time
 
 import numpy as np
 
-from ..errors import ImageTooLarge, SampleError
-from ..image import Limits
+from ..errors import SampleError
+from ..image import image_file
 from ..loading import load
 from ..pipeline import FaceEmbedder
 from ..runtime.choice import Running
@@ -58,23 +57,13 @@ class Worker:
 
     def _chip(self, name: str) -> Chip | Failed:
         try:
-            return self._embedder.chip(_content(self._task.start / name), face=self._task.face)
+            return self._embedder.chip(image_file(self._task.start / name), face=self._task.face)
         except SampleError as error:
             return Failed(name, error.code, str(error))
         except OSError as error:
             return Failed(name, "not_readable", f"the file cannot be read: {error.strerror or error}")
         except Exception as error:  # noqa: BLE001 - among millions of photos one may be odder than all we have seen
             return Failed(name, "unexpected", f"{type(error).__name__}: {error}; this is a mistake of ours: report it")
-
-
-def _content(path: Path) -> bytes:
-    """Read a plain file of bearable size; a pipe would be waited for without end."""
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise OSError("it is no plain file")
-    if facts.st_size > Limits().max_bytes:
-        raise ImageTooLarge(facts.st_size, Limits().max_bytes, "bytes")
-    return path.read_bytes()
 
 
 _worker: Worker  # of this process

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from embedder import FaceChoice, FaceEmbedder
+from embedder import FaceChoice, FaceEmbedder, unfinished
 
 from ..evaluation.cores import one_core_threads
 from .cores import on_every_core
@@ -16,7 +16,7 @@ from .exclusion import Excluded
 from .names import shown
 from .plan import Plan, make_plan
 from .prepared import chips_digest
-from .private_files import UNFINISHED, sole_use, write_private
+from .private_files import sole_use, write_private
 from .progress import Telling, no_telling
 from .reading import Known, Skipped, digests_of
 from .report import Report, as_json, make_report
@@ -69,7 +69,7 @@ def require_free_or_ours(out: Path) -> None:
         entries = [each.name for each in out.iterdir()] if out.exists() else []
     except OSError as error:
         raise DataError(f"{out}: cannot be used: {error.strerror}; give another --out") from error
-    if FILE not in entries and any(not name.endswith(UNFINISHED) for name in entries):
+    if FILE not in entries and set(entries) - {unfinished(out / FILE).name}:
         raise DataError(f"{out}: holds other things than prepared chips; give a new folder as --out")
 
 

@@ -1,10 +1,8 @@
 """Reading photos that may be broken, too large or gone: none of them stops the work on the others."""
 
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 
-from embedder import ImageTooLarge, Limits, sha256_of
+from embedder import ImageTooLarge, image_file, sha256_of
 
 from ..evaluation.cores import one_core_threads
 from ..evaluation.protocols.protocol import Photo
@@ -41,7 +39,7 @@ def digests_of(photos: tuple[Photo, ...], telling: Telling) -> list[Known | Skip
 def read_photo(photo: Photo) -> bytes | Skipped:
     """Return a file's bytes."""
     try:
-        return _read(photo.path)
+        return image_file(photo.path)
     except ImageTooLarge as error:
         return Skipped(photo.name, error.code, str(error))
     except OSError as error:
@@ -53,13 +51,3 @@ def read_photo(photo: Photo) -> bytes | Skipped:
 def _known(photo: Photo) -> Known | Skipped:
     data = read_photo(photo)
     return data if isinstance(data, Skipped) else Known(photo, sha256_of(data))
-
-
-def _read(path: Path) -> bytes:
-    """Read a plain file of bearable size; a pipe would be waited for without end."""
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise OSError("it is no plain file")
-    if facts.st_size > Limits().max_bytes:
-        raise ImageTooLarge(facts.st_size, Limits().max_bytes, "bytes")
-    return path.read_bytes()

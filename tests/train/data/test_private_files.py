@@ -28,7 +28,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
 
 
 def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / "x.part").write_bytes(b"half of a longer fi")
+    (tmp_path / ".x").write_bytes(b"half of a longer fi")
     write_private(tmp_path / "x", b"whole")
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("x", b"whole")]
 
