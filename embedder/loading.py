@@ -4,14 +4,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from .detection.cascade import LARGE_FACES, Cascade, CascadeSettings
 from .detection.finder import FaceFinder
 from .grading import Grader
 from .image import Limits
 from .neighbourhood import Neighbourhoods
 from .pipeline import FaceEmbedder
 from .runtime.choice import Running, runtime_for
-from .runtime.runtime import Runtime
 from .weights.bundle import BUILT_IN, Bundle, read_bundle
 
 AS_IT_IS_QUICKEST = Running()
@@ -34,12 +32,8 @@ def load(
         card = bundle.card.with_mirror(mirror=mirror)
         bundle = replace(bundle, card=card, neighbourhood=bundle.neighbourhood if card.own_threshold else None)
     runtime = runtime_for(bundle, running)
-    return FaceEmbedder(bundle.card, runtime.embedding(bundle), _finder(runtime), limits or Limits(), _grader(bundle))
-
-
-def _finder(runtime: Runtime) -> FaceFinder:
-    networks = runtime.detection()
-    return FaceFinder(Cascade(networks, CascadeSettings()), Cascade(networks, LARGE_FACES))
+    finder = FaceFinder(runtime.detection())
+    return FaceEmbedder(bundle.card, runtime.embedding(bundle), finder, limits or Limits(), _grader(bundle))
 
 
 def _grader(bundle: Bundle) -> Grader | None:
