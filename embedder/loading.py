@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .detection.cascade import LARGE_FACES, Cascade, CascadeSettings
 from .detection.finder import FaceFinder
+from .explain.opening import Opening
 from .grading import Grader
 from .image import Limits
 from .neighbourhood import Neighbourhoods
@@ -34,7 +35,14 @@ def load(
         card = bundle.card.with_mirror(mirror=mirror)
         bundle = replace(bundle, card=card, neighbourhood=bundle.neighbourhood if card.own_threshold else None)
     runtime = runtime_for(bundle, running)
-    return FaceEmbedder(bundle.card, runtime.embedding(bundle), _finder(runtime), limits or Limits(), _grader(bundle))
+    return FaceEmbedder(
+        bundle.card,
+        runtime.embedding(bundle),
+        _finder(runtime),
+        limits or Limits(),
+        _grader(bundle),
+        Opening(bundle),
+    )
 
 
 def _finder(runtime: Runtime) -> FaceFinder:
