@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Judgement, Standard, Subject, standard_of
 from .detection.finder import FaceFinder
 from .errors import DigestMismatch, SampleError, blaming
+from .explain.layers import Description
+from .explain.maps import FeatureMaps, feature_maps
+from .explain.opening import Opening
 from .grading import Grader
 from .image import Limits
 from .neighbourhood import Places
@@ -62,10 +65,12 @@ class FaceEmbedder:
         network: Network,
         finder: FaceFinder,
         limits: Limits,
-        grader: Grader | None = None,
+        grader: Grader | None,
+        opening: Opening,
     ) -> None:
         """`grader` is None where the card has no own thresholds."""
         self.card = card
+        self._opening = opening
         self._grader = grader
         self._network = network
         self._prepare = Preparing(finder, limits, card.alignment)
@@ -208,6 +213,17 @@ class FaceEmbedder:
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
         one, *others = [self._subject(vector, None) for vector in vectors]
         return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
+
+    def describe(self) -> Description:
+        """The network layer by layer. Raises RuntimeUnavailable where it cannot be looked into here."""
+        return self._opening().description
+
+    def maps(self, image: bytes, *, layer: str, face: FaceChoice = "dominant") -> FeatureMaps:
+        """What a layer makes of the face that `face` means. Raises UnknownLayer, ImageError, FaceError."""
+        inside = self._opening()
+        described = inside.layer(layer)
+        chip = self.chip(image, face=face)
+        return feature_maps(described, chip, self.identity, inside.maps(layer, chip.pixels))
 
     def _embed_prepared(self, prepared: Sequence[Prepared]) -> tuple[Vectors, Timings]:
         start = perf_counter()

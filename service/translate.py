@@ -1,5 +1,6 @@
 """The embedder's records -> what travels over HTTP. Decides nothing."""
 
+from base64 import b64encode
 from dataclasses import asdict, fields
 
 from fastapi import Request
@@ -7,9 +8,13 @@ from fastapi import Request
 from embedder import (
     Box,
     Comparison,
+    Description,
+    Drawing,
     Face,
+    FeatureMaps,
     Grade,
     Judgement,
+    Layer,
     ModelIdentity,
     OperatingPoint,
     QualityChoice,
@@ -80,6 +85,38 @@ def judgement(judged: Judgement) -> wire.Judgement:
 def model(identity: ModelIdentity) -> wire.ModelIdentity:
     """Translate the identity of the model that answered."""
     return wire.ModelIdentity(name=identity.name, digest=identity.digest, card_digest=identity.card_digest)
+
+
+def layers(description: Description, identity: ModelIdentity) -> wire.LayersResponse:
+    """Translate a network's layers."""
+    return wire.LayersResponse(
+        layers=[layer(each) for each in description.layers],
+        total_macs=description.total_macs,
+        total_parameters=description.total_parameters,
+        stored_parameters=description.stored_parameters,
+        model=model(identity),
+    )
+
+
+def layer(described: Layer) -> wire.Layer:
+    """Translate one layer."""
+    return wire.Layer.model_validate(described, from_attributes=True)
+
+
+def maps(made: FeatureMaps, drawing: Drawing, asked_as: str) -> wire.MapsResponse:
+    """Translate feature maps and their picture."""
+    return wire.MapsResponse(
+        layer=layer(made.layer),
+        maps=[wire.Response(channel=each.channel, peak=each.peak, mean=each.mean) for each in made.responses],
+        columns=drawing.columns,
+        cell_px=drawing.cell_px,
+        scale=made.scale,
+        colors=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in drawing.colors],
+        picture=f"data:image/png;base64,{b64encode(drawing.png).decode()}",
+        sample=sample(made.chip.sample),
+        model=model(made.model),
+        request_id=asked_as,
+    )
 
 
 def timings(spent: Timings, total_ms: float) -> wire.Timings:
