@@ -30,9 +30,10 @@ if TYPE_CHECKING:
         UnknownLayer,
         VisavisError,
     )
+    from .explain.explanation import Both, ChannelShare, Explanation, RegionShare, Saliency, Side
     from .explain.layers import Description, Layer
     from .explain.maps import FeatureMaps, Response
-    from .explain.sheet import Drawing, drawn
+    from .explain.sheet import Drawing, drawn, png
     from .image import Limits, image_file
     from .loading import load
     from .neighbourhood import Neighbourhoods, Places, features
@@ -84,11 +85,13 @@ __all__ = [
     "MEASURES",
     "Alignment",
     "Architecture",
+    "Both",
     "Box",
     "Bundle",
     "BundleError",
     "Calibration",
     "CalibrationData",
+    "ChannelShare",
     "Chip",
     "Chips",
     "Cohort",
@@ -101,6 +104,7 @@ __all__ = [
     "Drawing",
     "Embedding",
     "EmbeddingNet",
+    "Explanation",
     "Face",
     "FaceChoice",
     "FaceEmbedder",
@@ -134,14 +138,17 @@ __all__ = [
     "Quality",
     "QualityChoice",
     "QualityRule",
+    "RegionShare",
     "Response",
     "Running",
     "RuntimeName",
     "RuntimeUnavailable",
+    "Saliency",
     "Sample",
     "SampleError",
     "ScoreKind",
     "SeveralFaces",
+    "Side",
     "Timings",
     "TrainingRecord",
     "UnknownLayer",
@@ -160,6 +167,7 @@ __all__ = [
     "new_card",
     "new_network",
     "percent",
+    "png",
     "read_bundle",
     "require_new_folder",
     "running_options",
@@ -184,6 +192,7 @@ _BUNDLE = (
     "sha256_of",
     "write_bundle",
 )
+_EXPLANATION = ("Both", "ChannelShare", "Explanation", "RegionShare", "Saliency", "Side")
 _NETWORK = ("EmbeddingNet", "build_network", "fold", "new_network", "tensors_of")
 _TYPES = (
     "Box",
@@ -214,7 +223,8 @@ _ROOMS = {
     "load": ".loading",
     **dict.fromkeys(("Description", "Layer"), ".explain.layers"),
     **dict.fromkeys(("FeatureMaps", "Response"), ".explain.maps"),
-    **dict.fromkeys(("Drawing", "drawn"), ".explain.sheet"),
+    **dict.fromkeys(_EXPLANATION, ".explain.explanation"),
+    **dict.fromkeys(("Drawing", "drawn", "png"), ".explain.sheet"),
     **dict.fromkeys(("PrivateFiles", "unfinished"), ".private_files"),
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",

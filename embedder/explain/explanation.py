@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from ..alignment import landmarks_in_chip
 from ..comparison import Comparison
-from ..types import Chip, Chips, Pixels, Point, Vectors
+from ..types import CHIP_SIZE_PX, Chip, Chips, Pixels, Point, Vectors
 from ..weights.card import Alignment, ModelCard
 from .regions import REGIONS, Region, regions_of_chip
 from .saliency import SaliencyMap, saliency_map
 from .sentences import Sentence, sentences_of
+
+_COARSE_PX = 5
+_N_COARSE = CHIP_SIZE_PX // _COARSE_PX
 
 T = TypeVar("T")
 Embed = Callable[[Chips], Vectors]
@@ -35,6 +38,12 @@ class Saliency:
     map: SaliencyMap = field(repr=False)  # (150, 150)
     regions: tuple[RegionShare, ...]  # the largest share first
 
+    @property
+    def coarse(self) -> SaliencyMap:
+        """The map in places of 5 x 5 px, (30, 30): it is smoother than that."""
+        blocks: SaliencyMap = self.map.reshape(_N_COARSE, _COARSE_PX, _N_COARSE, _COARSE_PX).mean(axis=(1, 3))
+        return blocks
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
@@ -53,7 +62,7 @@ class ChannelShare:
     probe: float = field(repr=False)  # its value
     reference: float = field(repr=False)
     share: float  # of the squared distance, 0..1; they add up to 1, or to 0 where the faces are at distance 0
-    sentence: Sentence | None  # what it goes with, as the model's atlas has it; None = the model has no atlas
+    sentences: Sentence | None  # what it goes with, as the model's atlas has it; None = the model has no atlas
 
 
 @dataclass(frozen=True, slots=True)

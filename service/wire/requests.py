@@ -58,6 +58,12 @@ class VerifyRequest(Standard):
     quality: QualityChoice = "refuse"
 
 
+class ExplainRequest(VerifyRequest):
+    """The JSON form of POST /v1/explain."""
+
+    saliency: bool = True
+
+
 class VerifyManyRequest(Standard):
     """The JSON form of POST /v1/verify/many."""
 
