@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("embedder.commands.verify:verify", "Do two photos show one person?"),
     "detect": ("embedder.commands.detect:detect", "Find the faces in photos."),
     "embed": ("embedder.commands.embed:embed", "Turn faces into embeddings of 128 channels."),
+    "explain": ("embedder.commands.explain:explain", "Why do two photos show one person, or not?"),
     "serve": ("service.cli:serve", "Start the HTTP service."),
     "prepare": ("train.commands.prepare:prepare_command", "Find the faces in photos once, for training."),
     "train": ("train.commands.train:train_command", "Learn a model from photos of people."),

@@ -40,3 +40,8 @@ def regions_of_chip(landmarks: tuple[Point, ...]) -> RegionMap:
     apart = [np.hypot(right - x, (below - y) * down / across) for x, y in _PLACES]
     is_outside = np.hypot((right - _MIDDLE[0]) / _HALF[0], (below - _MIDDLE[1]) / _HALF[1]) > 1
     return np.where(is_outside, REGIONS.index("outside"), np.argmin(apart, axis=0))
+
+
+def in_words(region: Region) -> str:
+    """The name as people write it."""
+    return region.replace("_", " ")
