@@ -1,8 +1,9 @@
 """What the subcommands share: options, reading the user's files, and leaving with a reason."""
 
+import os
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -71,6 +72,15 @@ def read_file(path: str) -> bytes:
     """Read one of the user's own files or stop with the reason."""
     try:
         return Path(path).read_bytes()
+    except OSError as error:
+        stop(f"{path}: {error.strerror}")
+
+
+def write_file(path: str, content: bytes, mode: int = 0o666) -> None:
+    """Write a file that the user asked for, or stop with the reason; `mode` is a new file's, less the umask."""
+    try:
+        with open(path, "wb", opener=partial(os.open, mode=mode)) as file:
+            file.write(content)
     except OSError as error:
         stop(f"{path}: {error.strerror}")
 
