@@ -26,7 +26,6 @@ from embedder import (
     load,
     read_bundle,
 )
-from embedder.detection.cascade import Cascade, CascadeSettings
 from embedder.detection.finder import FaceFinder
 from embedder.explain.opening import Opening
 from embedder.grading import Grader
@@ -50,7 +49,7 @@ BAR = 1e-4  # in distance, between runtimes in f32
 def same_chips() -> FaceEmbedder:
     """The built-in model by torch's network, behind OpenVINO's detector."""
     bundle = read_bundle(BUILT_IN)
-    finder = FaceFinder(Cascade(OpenVinoRuntime().detection(), CascadeSettings()))
+    finder = FaceFinder(OpenVinoRuntime().detection())
     own = bundle.card.own_threshold
     if own is None or bundle.neighbourhood is None:
         raise ValueError("the built-in card has own thresholds")

@@ -4,7 +4,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from .detection.cascade import LARGE_FACES, Cascade, CascadeSettings
 from .detection.finder import FaceFinder
 from .explain.opening import Opening
 from .grading import Grader
@@ -12,7 +11,6 @@ from .image import Limits
 from .neighbourhood import Neighbourhoods
 from .pipeline import FaceEmbedder
 from .runtime.choice import Running, runtime_for
-from .runtime.runtime import Runtime
 from .weights.bundle import BUILT_IN, Bundle, read_bundle
 
 AS_IT_IS_QUICKEST = Running()
@@ -38,16 +36,11 @@ def load(
     return FaceEmbedder(
         bundle.card,
         runtime.embedding(bundle),
-        _finder(runtime),
+        FaceFinder(runtime.detection()),
         limits or Limits(),
         _grader(bundle),
         Opening(bundle),
     )
-
-
-def _finder(runtime: Runtime) -> FaceFinder:
-    networks = runtime.detection()
-    return FaceFinder(Cascade(networks, CascadeSettings()), Cascade(networks, LARGE_FACES))
 
 
 def _grader(bundle: Bundle) -> Grader | None:

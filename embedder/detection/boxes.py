@@ -24,22 +24,28 @@ def squared(boxes: Floats) -> Floats:
     return np.concatenate([corner, corner + side], axis=1)
 
 
-def suppressed(boxes: Floats, scores: Floats, limit: float, *, over_smaller: bool = False) -> Indices:
+def suppressed(
+    boxes: Floats, scores: Floats, limit: float, *, groups: Indices | None = None, over_smaller: bool = False
+) -> Indices:
     """Indices of the boxes left by non-maximum suppression, best score first.
 
-    A box falls when its overlap with a better one exceeds `limit`: intersection over union; or over the smaller box,
-    where sizes count both border pixels.
+    A box falls when its overlap with a better one of its group, (n,) or one for all, exceeds `limit`: intersection over
+    union; or over the smaller box, where sizes count both border pixels.
     """
     order = np.argsort(-scores, kind="stable")
     if limit >= 1 or len(order) <= 1:  # nothing overlaps by more than itself
         return order
+
+    def clashing(ones: Indices, others: Indices) -> Flags:
+        overlapping = _overlapping(boxes[ones], boxes[others], limit, over_smaller=over_smaller)
+        return overlapping if groups is None else overlapping & (groups[ones][:, None] == groups[others])
+
     kept = order[:0]
     for start in range(0, len(order), _AT_A_TIME):
         rest = order[start : start + _AT_A_TIME]
         if len(kept):
-            rest = rest[~_clashing(boxes[kept], boxes[rest], limit, over_smaller=over_smaller).any(axis=0)]
-        clashing = _clashing(boxes[rest], boxes[rest], limit, over_smaller=over_smaller)
-        kept = np.concatenate([kept, rest[_best_first(clashing)]])
+            rest = rest[~clashing(kept, rest).any(axis=0)]
+        kept = np.concatenate([kept, rest[_best_first(clashing(rest, rest))]])
     return kept
 
 
@@ -47,20 +53,20 @@ def _best_first(clashing: Flags) -> list[int]:
     """Which of n boxes stay, the best being the first: each strikes out all that it clashes with."""
     standing = np.ones(len(clashing), np.bool_)
     kept = []
-    for place in range(len(clashing)):
-        if standing[place]:
-            kept.append(place)
-            standing &= ~clashing[place]
+    while standing.any():
+        place = int(standing.argmax())
+        kept.append(place)
+        standing &= ~clashing[place]
+        standing[place] = False
     return kept
 
 
-def _clashing(ones: Floats, others: Floats, limit: float, *, over_smaller: bool) -> Flags:
+def _overlapping(ones: Floats, others: Floats, limit: float, *, over_smaller: bool) -> Flags:
     """Whether each of n boxes overlaps each of m by more than the limit: (n, m)."""
     inclusive = 1 if over_smaller else 0
-    left_top = np.maximum(ones[:, None, :2], others[None, :, :2])
-    right_bottom = np.minimum(ones[:, None, 2:], others[None, :, 2:])
-    sides = np.maximum(right_bottom - left_top + inclusive, 0)
-    intersection = sides[..., 0] * sides[..., 1]
+    (left, top, right, bottom), (lefts, tops, rights, bottoms) = ones.T[..., None], others.T[:, None]
+    width = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts) + inclusive, 0)
+    intersection = width * np.maximum(np.minimum(bottom, bottoms) - np.maximum(top, tops) + inclusive, 0)
     area, areas = _areas(ones, inclusive)[:, None], _areas(others, inclusive)[None]
     whole = np.minimum(area, areas) if over_smaller else area + areas - intersection
     return np.asarray(intersection > limit * whole)

@@ -40,9 +40,6 @@ class CascadeSettings:
         return [each for each in (small, *([scale] for scale in scales[len(small) :])) if each]
 
 
-LARGE_FACES = CascadeSettings(min_face_share=0.1)
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """The faces of a view, largest first; not `is_whole` = scales were left out that could hold smaller ones."""
@@ -151,20 +148,16 @@ class _Search:
         return float(((squares[:, 2:] - squares[:, :2]) ** 2).max(initial=0))
 
     def _proposed(self, scales: list[float]) -> tuple[Floats, Floats, Floats]:
+        """The cells that may hold a face, (n, 4), with their scores, (n,), and corrections, (n, 4)."""
         maps = over_levels(self._networks.proposal, [self._cuts.level(scale) for scale in scales])
-        found = [self._proposed_at(scale, *each) for scale, each in zip(scales, maps, strict=True)]
-        cells, scores, corrections = (np.concatenate(part) for part in zip(*found, strict=True))
-        kept = suppressed(cells, scores, self._settings.max_overlaps[1])
-        return cells[kept], scores[kept], corrections[kept]
-
-    def _proposed_at(self, scale: float, scores: Floats, corrections: Floats) -> tuple[Floats, Floats, Floats]:
-        rows, columns = np.nonzero(scores >= self._settings.min_scores[0])
-        corners = STRIDE_PX * np.stack([columns, rows], axis=1)
-        edges = np.concatenate([corners + 1, corners + CELL_PX], axis=1).astype(np.float32)
-        cells = np.floor(edges / np.float32(scale))  # as facenet-pytorch divides: in f32, or some edges are a pixel off
-        picked, score = corrections[:, rows, columns].T, scores[rows, columns]
-        kept = suppressed(cells, score, self._settings.max_overlaps[0])
-        return cells[kept], score[kept], picked[kept]
+        places = [np.nonzero(scores >= self._settings.min_scores[0]) for scores, _ in maps]
+        levels = np.repeat(np.arange(len(scales)), [len(rows) for rows, _ in places])
+        cells = _cells(np.concatenate(places, axis=1), np.array(scales, np.float32)[levels])
+        scores = np.concatenate([scores[place] for (scores, _), place in zip(maps, places, strict=True)])
+        corrections = [part[:, rows, columns].T for (_, part), (rows, columns) in zip(maps, places, strict=True)]
+        kept = suppressed(cells, scores, self._settings.max_overlaps[0], groups=levels)
+        kept = kept[suppressed(cells[kept], scores[kept], self._settings.max_overlaps[1])]
+        return cells[kept], scores[kept], np.concatenate(corrections)[kept]
 
     def _refined(self) -> tuple[Indices, Floats]:
         """The candidates that the third network is to judge, and their boxes."""
@@ -185,6 +178,13 @@ class _Search:
 
 _EMPTY = np.empty((0, 4), np.float32)
 _NONE = _Candidates(_EMPTY, _EMPTY[:, 0], _EMPTY, _EMPTY[:, 0], _EMPTY)
+
+
+def _cells(places: Indices, scales: Floats) -> Floats:
+    """What the cells at rows and columns (2, n) look at, in px of the view: (n, 4)."""
+    corners = STRIDE_PX * places[::-1].T
+    edges = np.concatenate([corners + 1, corners + CELL_PX], axis=1).astype(np.float32)
+    return np.asarray(np.floor(edges / scales[:, None]))  # as facenet-pytorch divides: in f32, or edges are a pixel off
 
 
 def _faces(boxes: Floats, judged: list[_Judged]) -> list[Face]:

@@ -6,20 +6,25 @@ In a picture that lies on its side or stands on its head it finds nothing, or a 
 one that is in doubt, large faces are looked for in the other three ways up, and the surest way is taken.
 """
 
+from ..runtime.runtime import DetectionPasses
 from ..types import Box, Rotation
-from .cascade import Cascade, Found
+from .cascade import Cascade, CascadeSettings, Found
 from .views import Framed, Turned, View
 from .wayup import LEAST_TURNED, SURE, certainty
 
 NEAR_EDGE_SHARE = 0.1  # of the face's own size
+# The smallest face that is looked for in other ways up, as a share of the picture's longer side: where none was found,
+# and where one is in doubt, as it is in upright photos too, which should not pay.
+_WHERE_NONE, _WHERE_IN_DOUBT = 0.1, 0.2
 
 
 class FaceFinder:
     """The cascade behind these rules. Safe to call from several threads."""
 
-    def __init__(self, cascade: Cascade, coarse: Cascade) -> None:
-        """`coarse` looks for large faces only, in other ways up."""
-        self._cascade, self._coarse = cascade, coarse
+    def __init__(self, networks: DetectionPasses) -> None:
+        self._cascade = Cascade(networks, CascadeSettings())
+        self._where_none = Cascade(networks, CascadeSettings(min_face_share=_WHERE_NONE))
+        self._where_in_doubt = Cascade(networks, CascadeSettings(min_face_share=_WHERE_IN_DOUBT))
 
     def __call__(self, photo: View, *, least_share: float = 0.0) -> Found:
         """The faces of a photo, as the cascade finds them."""
@@ -27,7 +32,8 @@ class FaceFinder:
         sure = _certainty(found)
         if sure >= SURE:
             return found
-        others = {view: _certainty(self._coarse(view, least_share=1.0)) for view in _other_ways_up(photo)}
+        coarse = self._where_in_doubt if found.faces else self._where_none
+        others = {view: _certainty(coarse(view, least_share=1.0)) for view in _other_ways_up(photo)}
         surest = max(others, key=lambda view: others[view])
         if others[surest] <= max(sure, LEAST_TURNED):
             return found

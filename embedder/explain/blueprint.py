@@ -16,6 +16,7 @@ WIDEST_PX, NARROWEST_PX = 170, 4
 TOP_PX, MARGIN_PX, MIDDLE_PX, TEXT_PX, LETTER_PX = 74, 16, 175, 330, 7.3
 LANE_PX = 3.2  # how much farther out a longer way around goes
 LEGEND = {"both": "mixes channels and space", "channels": "channels only", "space": "space only", "neither": "neither"}
+LEGEND_OF_FORMS = "as high as the maps, as wide as they are many; dashed: maps that are added"
 STYLE = """
 text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 } .pale { fill: #636c76 }
@@ -83,9 +84,10 @@ def _block(shape: MapShape, top: float, highest: int, widest: int) -> Block:
 
 
 def _heading(name: str, description: Description) -> Iterator[str]:
-    told = f"{description.total_parameters:,} parameters, {description.total_macs:,} multiply-adds; height: size of the maps, width: how many; dashed: added"
+    told = f"{description.total_parameters:,} parameters, {description.total_macs:,} MACs"
     yield f'<text class="title" x="{MARGIN_PX}" y="26">{escape(name)}</text>'
     yield f'<text class="pale" x="{MARGIN_PX}" y="46">{told}</text>'
+    yield f'<text class="pale" x="{TEXT_PX}" y="46">{LEGEND_OF_FORMS}</text>'
     left = float(TEXT_PX)
     mixes = {layer.mixes for layer in description.layers}
     for kind, words in LEGEND.items():
