@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("train.commands.evaluate:evaluate_command", "Measure a model's error rates on photos."),
     "calibrate": ("train.commands.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
     "model": ("embedder.commands.model:model", "Show the model card."),
+    "describe": ("embedder.commands.describe:describe", "Show the network layer by layer."),
+    "maps": ("embedder.commands.maps:maps", "Draw what a layer makes of a face, or its kernels."),
     "export": ("embedder.commands.export:export_command", "Write the network for other programs: ONNX, OpenVINO."),
     "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
 }

@@ -1,7 +1,6 @@
 """`visavis explain`: why do two photos show one person, or not? Words, JSON, or a picture."""
 
 import json
-from pathlib import Path
 
 import click
 
@@ -9,7 +8,18 @@ from embedder import Explanation, FaceChoice, QualityChoice, Running, Saliency, 
 
 from ..explain.pair_sheet import pair_sheet
 from ..explain.regions import in_words
-from .options import face_option, json_option, judging_options, model_option, read_file, running_options, stop, stop_for
+from ..explain.sheet import png
+from .options import (
+    PRIVATE,
+    face_option,
+    json_option,
+    judging_options,
+    model_option,
+    read_file,
+    running_options,
+    stop_for,
+    write_file,
+)
 from .verdicts import comparison_record, comparison_text
 
 N_CHANNELS = 5  # that are told in words
@@ -50,15 +60,8 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     except SampleError as error:
         stop_for(error, paths)
     if out is not None:
-        _draw(found, Path(out))
+        write_file(out, png(pair_sheet(found)), PRIVATE)
     click.echo(json.dumps(_record(found), indent=2) if as_json else _text(found))
-
-
-def _draw(found: Explanation, out: Path) -> None:
-    try:
-        pair_sheet(found).save(out, "PNG")
-    except OSError as error:
-        stop(f"{out}: {error.strerror or error}")
 
 
 def _record(found: Explanation) -> dict[str, object]:

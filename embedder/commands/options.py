@@ -1,8 +1,9 @@
 """What the subcommands share: options, reading the user's files, and leaving with a reason."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -13,6 +14,8 @@ from embedder import Precision, Running, RuntimeName, SampleError
 from ..cli import EXIT_TROUBLE
 from ..comparison import EVEN
 from ..types import QUALITY_CHOICES
+
+PRIVATE = 0o600  # of a file that shows a face
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -118,6 +121,15 @@ def stop_for(error: SampleError, paths: Mapping[str, str]) -> NoReturn:
     """Say which of the user's images is at fault; `paths` by their roles, probe and reference."""
     role = error.image or "probe"
     stop(f"{role} {paths[role]}: {error}")
+
+
+def write_file(path: str, content: bytes, mode: int = 0o666) -> None:
+    """Write a file that the user asked for, or stop with the reason; `mode` is a new file's, less the umask."""
+    try:
+        with open(path, "wb", opener=partial(os.open, mode=mode)) as file:
+            file.write(content)
+    except OSError as error:
+        stop(f"{path}: {error.strerror}")
 
 
 def stop(message: str) -> NoReturn:

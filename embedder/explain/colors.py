@@ -40,7 +40,8 @@ def painted(values: NDArray[np.float32], scale: Scale) -> Pixels:
     """Values (height, width) as pixels (height, width, 3)."""
     low, high = scale
     shares = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    return np.take(_ramp(colors_of(scale)), np.rint(shares.clip(0, 1) * (SHADES - 1)).astype(int), axis=0)
+    pixels: Pixels = _ramp(colors_of(scale))[np.rint(shares.clip(0, 1) * (SHADES - 1)).astype(int)]
+    return pixels
 
 
 def bar(scale: Scale, width_px: int, height_px: int) -> Pixels:

@@ -1,4 +1,4 @@
-"""A layer of a network as plain facts, and what follows from them: its notation, what it mixes, how much it computes."""
+"""A layer of a network as plain facts, and what follows: its notation, what it mixes, how much it computes."""
 
 from dataclasses import dataclass
 from math import prod

@@ -42,7 +42,7 @@ def _sum(layer: "Layer") -> str:
     if layer.added is None:
         return ""
     result = "" if layer.hands_on == layer.shape else ARROW + maps_in_words(layer.hands_on)
-    return f", + {maps_in_words(layer.added)} of {layer.adds}{result}"
+    return f" + {maps_in_words(layer.added)} of {layer.adds}{result}"
 
 
 def _by(size: "Pair") -> str:

@@ -1,6 +1,7 @@
 """Sheets to look at: a layer's feature maps beside the chip they are of, and its kernels. Drawn by Pillow alone."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,16 @@ def kernels_sheet(layer: Layer, kernels: Kernels) -> Image.Image:
         return _sheet(layer, told, _beside(None, scale), _numbered([painted(each[0], scale) for each in kernels]))
     told = f"{n} kernels, a row each from 0 on; in it {size[0]}x{size[1]} for each of the {depth} maps below, from 0 on"
     return _sheet(layer, told, _beside(None, scale), _matrix(kernels, scale))
+
+
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """One sheet below the other."""
+    whole = Image.new("RGB", (max(each.width for each in sheets), sum(each.height for each in sheets)), PAPER)
+    top = 0
+    for each in sheets:
+        whole.paste(each, (0, top))
+        top += each.height
+    return whole
 
 
 def png(picture: Image.Image) -> bytes:

@@ -62,7 +62,7 @@ class Walk:
         if (name := self._maker.get(step.get_friendly_name())) is not None:
             return name
         parts = list(dict.fromkeys(self._made_from(node) for node in inputs_of(step)))
-        return JOINING.get(kind_of(step), " ").join(parts) or INPUT
+        return f" {JOINING.get(kind_of(step))} ".join(parts) or INPUT
 
     def _looked_at(self, steps: Sequence["Node"]) -> dict[str, Sight]:
         """How far each step's values see; up to the first layer, the input is what is looked at."""
