@@ -31,7 +31,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
 }
 
-TAKE_TORCH = (
+# Where commands live that need what `train` brings.
+TAKE_TORCH = ("train", "embedder.commands.export", "embedder.commands.atlas")
     "train",
     "embedder.commands.export",
     "embedder.commands.atlas",

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from ..explain.atlas.atlas import record_of
+from ..explain.atlas.atlas import Atlas, record_of
 from ..explain.atlas.make import Wanted, make_atlas
 from ..explain.atlas.page import page
 from ..explain.atlas.people import AtlasError
@@ -47,13 +47,15 @@ def atlas(  # noqa: PLR0913 - one for each word that the command takes
     made, faces = make_atlas(wanted, bundle, load(model_path), _told)
     write_file(str(target / "atlas.html"), page(made, faces).encode(), PRIVATE)
     write_file(str(target / "atlas.json"), json.dumps(record_of(made), ensure_ascii=False).encode())
-    strongest = sorted(
-        made.channels, key=lambda each: -max((abs(c.r) for c in each.correlations if c.is_sure), default=0)
-    )
-    n_sure = sum(any(c.is_sure for c in each.correlations) for each in made.channels)
-    click.echo(f"{made.n_faces:,} faces of {made.n_people:,} people; {n_sure} of 128 channels surely go with a trait:")
-    click.echo("\n".join(f"  {each.channel:3}  {each.sentence.en}" for each in strongest[:N_TOLD]))
+    click.echo(_in_words(made))
     click.echo(f"written to {target}/atlas.html and {target}/atlas.json")
+
+
+def _in_words(made: Atlas) -> str:
+    sure = [each for each in made.channels if each.strength]
+    strongest = sorted(sure, key=lambda each: -each.strength)[:N_TOLD]
+    told = f"{made.n_faces:,} faces of {made.n_people:,} people; {len(sure)} of 128 channels surely go with a trait:"
+    return "\n".join([told, *(f"  {each.channel:3}  {each.sentence.en}" for each in strongest)])
 
 
 def _new_folder(folder: Path) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...types import Chips, ModelIdentity, Pixels
+from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
 from ..sentences import Sentence
 from .correlations import correlations
 from .faces import Faces, jpeg
@@ -44,6 +44,11 @@ class Channel:
     between_over_within: float  # variance between people over that within a person; NaN = not known
     looks_at: Floats  # (places, places): the mean change by covering each place
     maximising: str  # data: URI of a JPEG
+
+    @property
+    def strength(self) -> float:
+        """The largest |r| with a trait that it surely goes with; 0 = there is none."""
+        return max((abs(each.r) for each in self.correlations if each.is_sure), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
