@@ -33,10 +33,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 # Where commands live that need what `train` brings.
 TAKE_TORCH = ("train", "embedder.commands.export", "embedder.commands.atlas")
-    "train",
-    "embedder.commands.export",
-    "embedder.commands.atlas",
-)  # where commands live that need what `train` brings
 
 EXIT_TROUBLE = 2
 EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C
