@@ -14,4 +14,5 @@ def overlaid(chip: Pixels, saliency: SaliencyMap) -> Pixels:
     grey = np.repeat(chip.mean(axis=2, keepdims=True), 3, axis=2)
     color = np.where(saliency[..., None] > 0, TOGETHER, APART)
     strength = _MOST * np.abs(saliency[..., None])
-    return np.rint(grey + strength * (color - grey)).astype(np.uint8)
+    pixels: Pixels = np.rint(grey + strength * (color - grey)).astype(np.uint8)
+    return pixels
