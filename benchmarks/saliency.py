@@ -49,7 +49,7 @@ def main() -> None:
     asked = parser.parse_args()
     embedder, network = load(), fold(build_network(read_bundle(BUILT_IN)).eval())
     ways = {
-        "covering": lambda chip, other: saliency_map(chip, other, embedder.embed_faces),
+        "covering": lambda chip, other: saliency_map(chip, other, embedder.embed_chips),
         "gradients": lambda chip, other: gradient_map(chip, other, network),
     }
     gains = {name: [] for name in ways}

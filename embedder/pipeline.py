@@ -191,7 +191,7 @@ class FaceEmbedder:
         sides = [
             side_of(item.chip, vector, self.card.alignment) for item, vector in zip(prepared, vectors, strict=True)
         ]
-        return explanation(_only(batch), Both(*sides), self.card, self.embed_faces if saliency else None)
+        return explanation(_only(batch), Both(*sides), self.card, self.embed_chips if saliency else None)
 
     def compare(
         self,
