@@ -188,7 +188,10 @@ def test_a_covered_place_shows_a_blur_and_the_rest_the_face(one_person: Explanat
     (found,) = covered(chip, shares)
     assert np.array_equal(found[:40], chip[:40])
     assert np.array_equal(found[80:], chip[80:])
-    assert np.abs(np.diff(found[40:80].astype(int), axis=1)).max() < np.abs(np.diff(chip[40:80].astype(int), axis=1)).max() / 4
+    assert (
+        np.abs(np.diff(found[40:80].astype(int), axis=1)).max()
+        < np.abs(np.diff(chip[40:80].astype(int), axis=1)).max() / 4
+    )
 
 
 def test_captums_gradients_find_places_that_matter_too(one_person: Explanation, embedder: FaceEmbedder) -> None:
@@ -252,7 +255,9 @@ def test_landmarks_that_lie_as_the_card_has_them_fall_on_its_points(
 ) -> None:
     alignment = embedder.card.alignment
     places = np.array([complex(x, y) for x, y in alignment.points]) * size * np.exp(1j * turned) + shift
-    placed = tuple((place.real - alignment.landmark_offset_px, place.imag - alignment.landmark_offset_px) for place in places)
+    placed = tuple(
+        (place.real - alignment.landmark_offset_px, place.imag - alignment.landmark_offset_px) for place in places
+    )
     assert np.allclose(landmarks_in_chip(placed, alignment), alignment.points, atol=1e-6)
 
 
@@ -277,14 +282,16 @@ def test_landmarks_lie_in_the_chip_where_the_chip_was_cut(embedder: FaceEmbedder
 
 @pytest.mark.parametrize("mirror", [True, False])
 def test_a_model_with_and_without_mirrored_chips_is_explained_by_its_own_distance(
-    mirror: bool, tmp_path: Path, photos: dict[str, bytes]
+    *, mirror: bool, tmp_path: Path, photos: dict[str, bytes]
 ) -> None:
     copy_bundle(None, tmp_path / "bundle", load().card.with_mirror(mirror=mirror))
     other = load(tmp_path / "bundle")
     images = photos["001-neutral"], photos["001-smiling"]
     found = other.explain(*images, threshold=0.6)
     assert found.comparison.distance == other.verify(*images, threshold=0.6).distance
-    assert sum((each.probe - each.reference) ** 2 for each in found.channels) == pytest.approx(found.comparison.distance**2)
+    assert sum((each.probe - each.reference) ** 2 for each in found.channels) == pytest.approx(
+        found.comparison.distance**2
+    )
     assert sum(each.share for each in halves(found)[0][2].regions) == pytest.approx(1)
 
 
@@ -364,7 +371,9 @@ def test_the_command_tells_the_verdict_the_places_and_the_channels(examples: Pat
     first = one_person.saliency.probe.regions[0]
     assert f"{one_person.comparison.distance:.3f}" in done.stdout
     assert re.search(rf"{first.region.replace('_', ' ')} +{first.share:.0%} +brings together", done.stdout)
-    assert re.search(rf"^ +{one_person.channels[0].channel} +{one_person.channels[0].share:.1%}", done.stdout, re.MULTILINE)
+    assert re.search(
+        rf"^ +{one_person.channels[0].channel} +{one_person.channels[0].share:.1%}", done.stdout, re.MULTILINE
+    )
 
 
 def test_two_people_are_explained_with_exit_status_0_too(examples: Path) -> None:

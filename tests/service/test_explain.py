@@ -49,7 +49,10 @@ def test_the_reasons_are_those_of_the_embedder(
     ]
     assert found.saliency is not None
     assert told.saliency is not None
-    for one, other in ((told.saliency.probe, found.saliency.probe), (told.saliency.reference, found.saliency.reference)):
+    for one, other in (
+        (told.saliency.probe, found.saliency.probe),
+        (told.saliency.reference, found.saliency.reference),
+    ):
         assert [(each.region, each.share, each.toward) for each in one.regions] == [
             (each.region, each.share, each.toward) for each in other.regions
         ]
@@ -78,7 +81,7 @@ def test_the_chips_are_pictures_of_what_the_network_saw(
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_without_saliency_the_rest_is_answered(
-    as_json: bool, client: TestClient, pair: dict[str, bytes], answer: dict[str, Any]
+    *, as_json: bool, client: TestClient, pair: dict[str, bytes], answer: dict[str, Any]
 ) -> None:
     if as_json:
         body = {name: base64.b64encode(image).decode() for name, image in pair.items()} | {"saliency": False}
@@ -122,7 +125,8 @@ def test_a_photo_that_verify_refuses_is_refused_alike(
 
 
 @pytest.mark.parametrize(
-    "options", [{"threshold": "-1"}, {"prior": "1"}, {"operating_point": "fmr=1e-9"}, {"face": "first"}, {"layer": "conv1"}]
+    "options",
+    [{"threshold": "-1"}, {"prior": "1"}, {"operating_point": "fmr=1e-9"}, {"face": "first"}, {"layer": "conv1"}],
 )
 def test_an_option_that_verify_refuses_is_refused_alike(
     options: dict[str, str], client: TestClient, pair: dict[str, bytes]

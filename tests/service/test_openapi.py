@@ -14,7 +14,15 @@ from embedder import MEASURES, Grade
 from service import examples, wire
 from service.wire import Problem
 
-POSTS = ("/v1/verify", "/v1/verify/many", "/v1/faces", "/v1/embeddings", "/v1/maps", "/v1/explain", "/v1/embeddings/compare")
+POSTS = (
+    "/v1/verify",
+    "/v1/verify/many",
+    "/v1/faces",
+    "/v1/embeddings",
+    "/v1/maps",
+    "/v1/explain",
+    "/v1/embeddings/compare",
+)
 GETS = ("/v1/model", "/v1/layers", "/healthz", "/readyz")
 
 
