@@ -162,7 +162,7 @@ def test_the_farthest_influence_of_a_map_is_1(one_person: Explanation) -> None:
         assert saliency.map.shape == (CHIP_SIZE_PX, CHIP_SIZE_PX)
         assert np.abs(saliency.map).max() == 1
         assert saliency.coarse.shape == (30, 30)
-        assert saliency.coarse[3, 7] == pytest.approx(saliency.map[15:20, 35:40].mean(), abs=1e-6)
+        assert saliency.coarse[3, 7] == pytest.approx(saliency.map[15:20, 35:40].mean(), abs=6e-4)
 
 
 def test_a_face_of_which_covering_hides_nothing_has_no_places_that_matter(embedder: FaceEmbedder) -> None:
