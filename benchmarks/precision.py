@@ -27,6 +27,7 @@ from embedder import (
     read_bundle,
 )
 from embedder.detection.finder import FaceFinder
+from embedder.explain.opening import Opening
 from embedder.grading import Grader
 from embedder.runtime.openvino import OpenVinoRuntime
 from embedder.runtime.torch import TorchRuntime
@@ -53,7 +54,9 @@ def same_chips() -> FaceEmbedder:
     if own is None or bundle.neighbourhood is None:
         raise ValueError("the built-in card has own thresholds")
     places = Neighbourhoods.of(own.mean_range, own.spread_range, bundle.neighbourhood)
-    return FaceEmbedder(bundle.card, TorchRuntime().embedding(bundle), finder, Limits(), Grader(own, places))
+    return FaceEmbedder(
+        bundle.card, TorchRuntime().embedding(bundle), finder, Limits(), Grader(own, places), Opening(bundle)
+    )
 
 
 OTHERS: Mapping[str, Callable[[], FaceEmbedder]] = {

@@ -45,11 +45,24 @@ def cut_chip(photo: Photo, landmarks: tuple[Point, ...], alignment: Alignment) -
 
     `landmarks` are the detector's five points; `alignment` says where they go.
     """
-    references = _complex(alignment.points)
-    points = _complex(landmarks) + complex(alignment.landmark_offset_px, alignment.landmark_offset_px)
-    to_photo = fit_similarity(references, points)
+    to_photo = _chip_to_photo(landmarks, alignment)
     factor = factor_for(abs(to_photo.turn))
     return _sample(photo.at(factor), _reduced(to_photo, factor))
+
+
+def landmarks_in_chip(landmarks: tuple[Point, ...], alignment: Alignment) -> tuple[Point, ...]:
+    """Where a face's five landmarks lie in the chip that is cut by them, in px."""
+    to_photo = _chip_to_photo(landmarks, alignment)
+    places = (_offset(landmarks, alignment) - to_photo.shift) / to_photo.turn
+    return tuple((float(place.real), float(place.imag)) for place in places)
+
+
+def _chip_to_photo(landmarks: tuple[Point, ...], alignment: Alignment) -> Similarity:
+    return fit_similarity(_complex(alignment.points), _offset(landmarks, alignment))
+
+
+def _offset(landmarks: tuple[Point, ...], alignment: Alignment) -> NDArray[np.complex128]:
+    return _complex(landmarks) + complex(alignment.landmark_offset_px, alignment.landmark_offset_px)
 
 
 def _reduced(similarity: Similarity, factor: int) -> Similarity:

@@ -15,13 +15,14 @@ VisavisError
 │   ├── DlibFileError          a dlib .dat file that is not the one we know
 │   └── RuntimeUnavailable     what is to run the model is not to be had here
 ├── DigestMismatch             embeddings that different models made
-└── OperatingPointUnavailable  the model card has no such operating point
+├── OperatingPointUnavailable  the model card has no such operating point
+└── UnknownLayer               the network has no layer of that name
 
 A message says what happened, with which value, and what to do; it never names a person's file.
 Mistakes of the calling programmer are ValueError or TypeError.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -158,6 +159,16 @@ class OperatingPointUnavailable(VisavisError):
         what = "" if asked is None else f" {asked[:64]!a}"
         super().__init__(f"the model card has no operating point{what}; {_points_in_words(fmr_of)}")
         self.asked, self.available = asked, tuple(fmr_of)
+
+
+class UnknownLayer(VisavisError):
+    """The network has no layer of that name; `available` are the names of those it has."""
+
+    code = "unknown_layer"
+
+    def __init__(self, asked: str, available: Sequence[str]) -> None:
+        super().__init__(f"the network has no layer {asked[:64]!a}; it has {', '.join(available)}")
+        self.asked, self.available = asked, tuple(available)
 
 
 def _points_in_words(fmr_of: Mapping[str, float | None]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .detection.finder import FaceFinder
+from .explain.opening import Opening
 from .grading import Grader
 from .image import Limits
 from .neighbourhood import Neighbourhoods
@@ -32,8 +33,14 @@ def load(
         card = bundle.card.with_mirror(mirror=mirror)
         bundle = replace(bundle, card=card, neighbourhood=bundle.neighbourhood if card.own_threshold else None)
     runtime = runtime_for(bundle, running)
-    finder = FaceFinder(runtime.detection())
-    return FaceEmbedder(bundle.card, runtime.embedding(bundle), finder, limits or Limits(), _grader(bundle))
+    return FaceEmbedder(
+        bundle.card,
+        runtime.embedding(bundle),
+        FaceFinder(runtime.detection()),
+        limits or Limits(),
+        _grader(bundle),
+        Opening(bundle),
+    )
 
 
 def _grader(bundle: Bundle) -> Grader | None:

@@ -1,18 +1,22 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparison, one or many. Nothing is kept of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Judgement, Standard, Subject, standard_of
+from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Standard, standard_of
 from .detection.finder import FaceFinder
-from .errors import DigestMismatch, SampleError, blaming
+from .errors import DigestMismatch, SampleError
+from .explain.explanation import Both, Explanation, explanation, side_of
+from .explain.layers import Description
+from .explain.maps import FeatureMaps, feature_maps
+from .explain.opening import Opening
 from .grading import Grader
 from .image import Limits
+from .judging import Judging
 from .neighbourhood import Places
 from .preparing import Prepared, Preparing
 from .types import (
@@ -25,9 +29,7 @@ from .types import (
     Face,
     FaceChoice,
     ModelIdentity,
-    Quality,
     QualityChoice,
-    Sample,
     Timings,
     Vectors,
 )
@@ -45,12 +47,12 @@ class Network(Protocol):
         """Run it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Known:
-    """One face that can be judged."""
-
-    sample: Sample
-    subject: Subject
+def _only(batch: ComparisonBatch) -> Comparison:
+    """The result of a question with one reference. Raises what came instead of it."""
+    (result,) = batch.results
+    if isinstance(result, SampleError):
+        raise result
+    return result
 
 
 class FaceEmbedder:
@@ -62,11 +64,13 @@ class FaceEmbedder:
         network: Network,
         finder: FaceFinder,
         limits: Limits,
-        grader: Grader | None = None,
+        grader: Grader | None,
+        opening: Opening,
     ) -> None:
         """`grader` is None where the card has no own thresholds."""
         self.card = card
-        self._grader = grader
+        self._opening = opening
+        self._grader, self._judging = grader, Judging(grader, card.identity)
         self._network = network
         self._prepare = Preparing(finder, limits, card.alignment)
 
@@ -92,7 +96,7 @@ class FaceEmbedder:
         """The embedding of the face that `face` means. Raises ImageError or FaceError."""
         prepared = self._prepare(image, face)
         (vector,), timings = self._embed_prepared([prepared])
-        known = self._known(prepared.chip.sample, vector)
+        known = self._judging.known(prepared.chip.sample, vector)
         return Embedding(vector, self.identity, known.sample, timings)
 
     def embed_chips(self, chips: Chips) -> Vectors:
@@ -149,10 +153,7 @@ class FaceEmbedder:
             prior=prior,
             quality=quality,
         )
-        (result,) = batch.results
-        if isinstance(result, SampleError):
-            raise result
-        return result
+        return _only(batch)
 
     def verify_many(  # noqa: PLR0913 - as verify
         self,
@@ -166,26 +167,31 @@ class FaceEmbedder:
         quality: QualityChoice = "refuse",
     ) -> ComparisonBatch:
         """Verify one probe against several references in one pass; a faulty reference leaves its error in its place."""
-        if quality not in QUALITY_CHOICES:
-            raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {quality!r}")
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
-        prepared_probe, outcomes = self._prepare.all(probe, references, face)
-        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, Prepared))]
-        vectors, timings = self._embed_prepared(prepared)
-        found, *others = [self._known(item.chip.sample, vector) for item, vector in zip(prepared, vectors, strict=True)]
-        refuse = quality == "refuse"
-        with blaming("probe"):
-            self._admit(found, refuse=refuse)
-        rest = iter(others)
-        judged = [
-            self._admitted(next(rest), refuse=refuse) if isinstance(each, Prepared) else each for each in outcomes
+        return self._verified((probe, references), standard, face, quality)[0]
+
+    def explain(  # noqa: PLR0913 - as verify
+        self,
+        probe: bytes,
+        reference: bytes,
+        *,
+        face: FaceChoice = "dominant",
+        threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
+        quality: QualityChoice = "refuse",
+        saliency: bool = True,
+    ) -> Explanation:
+        """Why `verify` says of two images what it says: their places that matter, if asked for, and their channels.
+
+        Raises what `verify` raises.
+        """
+        standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
+        batch, prepared, vectors = self._verified((probe, [reference]), standard, face, quality)
+        sides = [
+            side_of(item.chip, vector, self.card.alignment) for item, vector in zip(prepared, vectors, strict=True)
         ]
-        judgements = standard.judge(found.subject, [each.subject for each in judged if isinstance(each, _Known)])
-        results = tuple(
-            self._comparison((found, each), next(judgements), standard, timings) if isinstance(each, _Known) else each
-            for each in judged
-        )
-        return ComparisonBatch(results, self.identity, timings)
+        return explanation(_only(batch), Both(*sides), self.card, self.embed_chips if saliency else None)
 
     def compare(
         self,
@@ -206,8 +212,34 @@ class FaceEmbedder:
             raise DigestMismatch(self.card.digest, model_digest)
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
-        one, *others = [self._subject(vector, None) for vector in vectors]
+        one, *others = [self._judging.subject(vector, None) for vector in vectors]
         return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
+
+    def describe(self) -> Description:
+        """The network layer by layer. Raises RuntimeUnavailable where it cannot be looked into here."""
+        return self._opening().description
+
+    def maps(self, image: bytes, *, layer: str, face: FaceChoice = "dominant") -> FeatureMaps:
+        """What a layer makes of the face that `face` means. Raises UnknownLayer, ImageError, FaceError."""
+        inside = self._opening()
+        described = inside.layer(layer)
+        chip = self.chip(image, face=face)
+        return feature_maps(described, chip, self.identity, inside.maps(layer, chip.pixels))
+
+    def _verified(
+        self, images: tuple[bytes, Sequence[bytes]], standard: Standard, face: FaceChoice, quality: QualityChoice
+    ) -> tuple[ComparisonBatch, list[Prepared], Vectors]:
+        """Judge a probe against references; and the faces that could be embedded, the probe's first, with vectors."""
+        if quality not in QUALITY_CHOICES:
+            raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {quality!r}")
+        prepared_probe, outcomes = self._prepare.all(*images, face)
+        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, Prepared))]
+        vectors, timings = self._embed_prepared(prepared)
+        probe, *others = map(self._judging.known, (item.chip.sample for item in prepared), vectors)
+        rest = iter(others)
+        references = [next(rest) if isinstance(each, Prepared) else each for each in outcomes]
+        batch = self._judging.batch(probe, references, standard, timings, refuse=quality == "refuse")
+        return batch, prepared, vectors
 
     def _embed_prepared(self, prepared: Sequence[Prepared]) -> tuple[Vectors, Timings]:
         start = perf_counter()
@@ -218,39 +250,3 @@ class FaceEmbedder:
             perf_counter() - start,
         )
         return vectors, Timings(*(1000 * part for part in seconds))
-
-    def _subject(self, vector: NDArray[np.float32], quality: Quality | None) -> Subject:
-        return Subject(vector, None if self._grader is None else self._grader.standing(vector, quality))
-
-    def _known(self, sample: Sample, vector: NDArray[np.float32]) -> _Known:
-        subject = self._subject(vector, sample.quality)
-        if self._grader is None or subject.standing is None:
-            return _Known(sample, subject)
-        return _Known(replace(sample, grade=self._grader.grade(subject.standing)), subject)
-
-    def _admit(self, face: _Known, *, refuse: bool) -> _Known:
-        """Return it; raises LowQuality where its photo is too poor and that is to be refused."""
-        if refuse and self._grader is not None and face.subject.standing is not None:
-            self._grader.require(face.subject.standing)
-        return face
-
-    def _admitted(self, face: _Known, *, refuse: bool) -> _Known | SampleError:
-        try:
-            with blaming("reference"):
-                return self._admit(face, refuse=refuse)
-        except SampleError as error:
-            return error
-
-    def _comparison(
-        self, faces: tuple[_Known, _Known], judgement: Judgement, standard: Standard, timings: Timings
-    ) -> Comparison:
-        probe, reference = (face.sample for face in faces)
-        return Comparison(
-            **{field.name: getattr(judgement, field.name) for field in fields(judgement)},
-            operating_point=standard.operating_point,
-            prior=standard.prior,
-            probe=probe,
-            reference=reference,
-            model=self.identity,
-            timings_ms=timings,
-        )

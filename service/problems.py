@@ -22,6 +22,7 @@ from embedder import (
     RuntimeUnavailable,
     SampleError,
     SeveralFaces,
+    UnknownLayer,
     VisavisError,
 )
 
@@ -138,6 +139,12 @@ TABLE: Mapping[KnownError, Kind] = {
         "Operating point unavailable",
         "The model card has no such operating point, or none as strict as that.",
         "Ask for one of those that available lists, or give a threshold.",
+    ),
+    UnknownLayer: Kind(
+        422,
+        "Unknown layer",
+        "The served network has no layer of that name.",
+        "Ask for one of those that available lists; GET /v1/layers describes them.",
     ),
     VisavisError: Kind(500, "Service failed", _FAILED, _REPORT),
     ModelError: Kind(500, "Model failed", "The model cannot be used as asked.", _REPORT),

@@ -7,17 +7,23 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from .wire import (
+    FIRST_LAYER,
     MAX_REFERENCES,
     EmbeddingRequest,
+    ExplainRequest,
     FaceChoice,
     FacesRequest,
+    LayerName,
+    MapsRequest,
     QualityChoice,
     Standard,
     VerifyManyRequest,
     VerifyRequest,
 )
 
-ImageRequest: TypeAlias = VerifyRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest
+ImageRequest: TypeAlias = (
+    VerifyRequest | ExplainRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest | MapsRequest
+)
 
 
 class Options(Standard):
@@ -27,6 +33,10 @@ class Options(Standard):
     quality: Annotated[
         QualityChoice, Field(description="Whether a photo that is too poor is refused, or compared all the same.")
     ] = "refuse"
+    saliency: Annotated[bool, Field(description="Whether the places of both faces that matter are found too.")] = True
+    layer: Annotated[LayerName, Field(description="Whose maps are asked for, by its name in GET /v1/layers.")] = (
+        FIRST_LAYER
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,8 @@ class Submission:
 
 VERIFY_OPTIONS = ("face", "threshold", "operating_point", "prior", "quality")
 VERIFY = Shape({"probe": 1, "reference": 1}, VERIFY_OPTIONS, VerifyRequest)
+EXPLAIN = Shape({"probe": 1, "reference": 1}, (*VERIFY_OPTIONS, "saliency"), ExplainRequest)
 VERIFY_MANY = Shape({"probe": 1, "reference": MAX_REFERENCES}, VERIFY_OPTIONS, VerifyManyRequest)
 FACES = Shape({"image": 1}, (), FacesRequest)
+MAPS = Shape({"image": 1}, ("face", "layer"), MapsRequest)
 EMBEDDING = Shape({"image": 1}, ("face",), EmbeddingRequest)

@@ -1,21 +1,32 @@
 """The embedder's records -> what travels over HTTP. Decides nothing."""
 
+from base64 import b64encode
 from dataclasses import asdict, fields
 
 from fastapi import Request
+from PIL import Image
 
 from embedder import (
+    Both,
     Box,
     Comparison,
+    Description,
+    Drawing,
+    Explanation,
     Face,
+    FeatureMaps,
     Grade,
     Judgement,
+    Layer,
     ModelIdentity,
     OperatingPoint,
     QualityChoice,
+    Saliency,
     Sample,
     SampleError,
+    Side,
     Timings,
+    png,
 )
 
 from . import wire
@@ -80,6 +91,70 @@ def judgement(judged: Judgement) -> wire.Judgement:
 def model(identity: ModelIdentity) -> wire.ModelIdentity:
     """Translate the identity of the model that answered."""
     return wire.ModelIdentity(name=identity.name, digest=identity.digest, card_digest=identity.card_digest)
+
+
+def layers(description: Description, identity: ModelIdentity) -> wire.LayersResponse:
+    """Translate a network's layers."""
+    return wire.LayersResponse(
+        layers=[layer(each) for each in description.layers],
+        total_macs=description.total_macs,
+        total_parameters=description.total_parameters,
+        stored_parameters=description.stored_parameters,
+        model=model(identity),
+    )
+
+
+def layer(described: Layer) -> wire.Layer:
+    """Translate one layer."""
+    return wire.Layer.model_validate(described, from_attributes=True)
+
+
+def maps(made: FeatureMaps, drawing: Drawing, asked_as: str) -> wire.MapsResponse:
+    """Translate feature maps and their picture."""
+    return wire.MapsResponse(
+        layer=layer(made.layer),
+        maps=[wire.Response(channel=each.channel, peak=each.peak, mean=each.mean) for each in made.responses],
+        columns=drawing.columns,
+        cell_px=drawing.cell_px,
+        scale=made.scale,
+        colors=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in drawing.colors],
+        picture=png_uri(drawing.png),
+        sample=sample(made.chip.sample),
+        model=model(made.model),
+        request_id=asked_as,
+    )
+
+
+def explanation(found: Explanation, asked: QualityChoice, *, total_ms: float, asked_as: str) -> wire.ExplainResponse:
+    """Translate a comparison and the reasons for it."""
+    comparison = found.comparison
+    return wire.ExplainResponse(
+        **dict(verdict(comparison, asked)),
+        model=model(comparison.model),
+        timings_ms=timings(comparison.timings_ms, total_ms),
+        request_id=asked_as,
+        chips=wire.Chips(probe=_chip(found.sides.probe), reference=_chip(found.sides.reference)),
+        channels=[wire.ChannelShare.model_validate(each, from_attributes=True) for each in found.channels],
+        saliency=None if found.saliency is None else _saliencies(found.saliency),
+    )
+
+
+def _chip(side: Side) -> wire.ChipPicture:
+    return wire.ChipPicture(picture=png_uri(png(Image.fromarray(side.chip))), landmarks=list(side.landmarks))
+
+
+def _saliencies(found: Both[Saliency]) -> wire.Saliencies:
+    return wire.Saliencies(probe=_saliency(found.probe), reference=_saliency(found.reference))
+
+
+def _saliency(found: Saliency) -> wire.Saliency:
+    regions = [wire.RegionShare.model_validate(each, from_attributes=True) for each in found.regions]
+    return wire.Saliency(map=found.coarse.tolist(), regions=regions)
+
+
+def png_uri(image: bytes) -> str:
+    """A PNG file as an address that holds it."""
+    return f"data:image/png;base64,{b64encode(image).decode()}"
 
 
 def timings(spent: Timings, total_ms: float) -> wire.Timings:

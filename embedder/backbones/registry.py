@@ -1,10 +1,13 @@
-"""Backbones by the name that a model card gives. Each is imported when it is first built: serving needs one of them."""
+"""Backbones by the name that a model card gives. Each is imported when it is first built; the names need no torch."""
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..errors import BundleError
-from .backbone import Backbone
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
 
 # name -> module, class or function in it
 BACKBONES: Mapping[str, tuple[str, str]] = {
@@ -18,7 +21,7 @@ BACKBONES: Mapping[str, tuple[str, str]] = {
 }
 
 
-def build_backbone(name: str) -> Backbone:
+def build_backbone(name: str) -> "Backbone":
     """Build the backbone of that name, untrained. Raises BundleError for one that is not known or not installed."""
     backbone: Backbone = backbone_class(name)()
     return backbone
@@ -29,7 +32,7 @@ def default_input_size_px(name: str) -> int:
     return backbone_class(name).default_input_size_px
 
 
-def backbone_class(name: str) -> type[Backbone]:
+def backbone_class(name: str) -> "type[Backbone]":
     """Import it. Raises BundleError as `build_backbone`."""
     if name not in BACKBONES:
         raise BundleError(f"backbone {name!r} is not known here; known are {', '.join(sorted(BACKBONES))}")

@@ -1,16 +1,21 @@
 """What the subcommands share: options, reading the user's files, and leaving with a reason."""
 
+import os
 import sys
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
 
-from embedder import Precision, Running, RuntimeName
+from embedder import Precision, Running, RuntimeName, SampleError
 
 from ..cli import EXIT_TROUBLE
+from ..comparison import EVEN
+from ..types import QUALITY_CHOICES
+
+PRIVATE = 0o600  # of a file that shows a face
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -24,6 +29,43 @@ def face_option(command: F) -> F:
         show_default=True,
         help="Which face is meant, where there are several.",
     )(command)
+
+
+def judging_options(command: F) -> F:
+    """Add --operating-point, --prior and --quality."""
+    options = (
+        click.option(
+            "--operating-point",
+            metavar="NAME|fmr=X",
+            help="How strict: a point of the model card, or the nearest whose FMR is at most X; "
+            "default: the card's choice.",
+        ),
+        click.option(
+            "--prior",
+            type=float,
+            default=EVEN,
+            show_default=True,
+            callback=_a_prior,
+            metavar="P",
+            help="How probable one person is before the photos are seen; the answer's probability rests on it.",
+        ),
+        click.option(
+            "--quality",
+            type=click.Choice(QUALITY_CHOICES),
+            default="refuse",
+            show_default=True,
+            help="What to do about a photo so poor that most genuine pairs of its like are lost.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
+    if not 0 < value < 1:  # click's own range lets NaN pass
+        raise click.BadParameter(f"a probability between 0 and 1, both excluded, not {value}")
+    return value
 
 
 def model_option(command: F) -> F:
@@ -71,6 +113,21 @@ def read_file(path: str) -> bytes:
     """Read one of the user's own files or stop with the reason."""
     try:
         return Path(path).read_bytes()
+    except OSError as error:
+        stop(f"{path}: {error.strerror}")
+
+
+def stop_for(error: SampleError, paths: Mapping[str, str]) -> NoReturn:
+    """Say which of the user's images is at fault; `paths` by their roles, probe and reference."""
+    role = error.image or "probe"
+    stop(f"{role} {paths[role]}: {error}")
+
+
+def write_file(path: str, content: bytes, mode: int = 0o666) -> None:
+    """Write a file that the user asked for, or stop with the reason; `mode` is a new file's, less the umask."""
+    try:
+        with open(path, "wb", opener=partial(os.open, mode=mode)) as file:
+            file.write(content)
     except OSError as error:
         stop(f"{path}: {error.strerror}")
 

@@ -1,8 +1,25 @@
-"""Faces as the commands' JSON shows them: the same keys as over HTTP."""
+"""Faces and layers as the commands' JSON shows them: the same keys as over HTTP."""
 
 from dataclasses import asdict, fields
 
-from embedder import Face, Grade, Sample
+from embedder import Face, Grade, Layer, Sample
+
+
+def layer_record(layer: Layer) -> dict[str, object]:
+    """One layer of a network."""
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "notation": layer.notation,
+        "takes": layer.takes,
+        "adds": layer.adds,
+        "activation": layer.activation,
+        "shape": layer.shape,
+        "receptive_field_px": layer.receptive_field_px,
+        "mixes": layer.mixes,
+        "parameters": layer.parameters,
+        "macs": layer.macs,
+    }
 
 
 def face_record(face: Face) -> dict[str, object]:

@@ -5,8 +5,10 @@ cannot be imported, so nothing is sent, and graphs are read by the core alone.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from threading import local
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,11 @@ from ..detection.graphs import OUTPUT, PROPOSAL, REFINEMENT
 from ..errors import BundleError, RuntimeUnavailable
 from ..weights.bundle import Bundle
 from .gathering import Gathering
-from .runtime import DetectionPasses, EmbeddingPasses, Inputs, Precision
+from .runtime import DetectionPasses, EmbeddingPasses, Inputs, Pass, Precision
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
 import openvino  # noqa: E402 - only after that
+from openvino._offline_transformations import apply_moc_transformations  # noqa: E402 - the same; openvino's own use it
 
 # Two threads that are the first to ask for a tensor's data wait for each other for ever: so here one is.
 _ = openvino.Tensor(np.zeros(1, np.uint8)).data
@@ -26,6 +29,9 @@ _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 # What is compiled for pictures of one size is kept for the next. Of its own accord OpenVINO keeps 5,000 such kernels a
 # network, and pictures of many sizes then make memory grow for thousands of photos.
 KERNELS_KEPT = 256
+
+Node: TypeAlias = openvino.Node
+Model: TypeAlias = openvino.Model
 
 # A network so small that two threads would wait for each other runs in the thread that calls it.
 _IN_THE_CALLERS_THREAD: dict[str, int | bool] = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
@@ -72,6 +78,21 @@ def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
 def convert(graph: bytes, file: Path) -> None:
     """Write an ONNX graph, weights inside, in OpenVINO's own format: `file` is the .xml; a .bin comes beside it."""
     openvino.save_model(openvino.Core().read_model(graph), file, compress_to_fp16=False)
+
+
+def folded(graph: Path | bytes) -> Model:
+    """The steps of a graph as it runs for one input: all shapes known, normalisations folded into convolutions."""
+    model = openvino.Core().read_model(graph)
+    (dimensions,) = (parameter.get_partial_shape() for parameter in model.get_parameters())
+    model.reshape([1, *(dimension.get_length() for dimension in list(dimensions)[1:])])
+    apply_moc_transformations(model, cf=True)
+    return model
+
+
+def watched(model: Model, nodes: Sequence[Node]) -> Pass:
+    """Run a model up to these of its steps, and answer with what each of them gives."""
+    part = openvino.Model([node.output(0) for node in nodes], model.get_parameters())
+    return _Compiled(openvino.Core().compile_model(part, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
 
 class _Compiled:

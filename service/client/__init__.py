@@ -3,6 +3,7 @@
 from ..wire import (
     CompareResponse,
     EmbeddingResponse,
+    ExplainResponse,
     FaceChoice,
     FacesResponse,
     Problem,
@@ -47,6 +48,7 @@ __all__ = [
     "DigestMismatchError",
     "EmbeddingInput",
     "EmbeddingResponse",
+    "ExplainResponse",
     "FaceChoice",
     "FaceClient",
     "FaceRejected",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,6 +13,7 @@ from ..wire import (
     Answer,
     CompareResponse,
     EmbeddingResponse,
+    ExplainResponse,
     FaceChoice,
     FacesResponse,
     QualityChoice,
@@ -88,6 +90,26 @@ class AsyncFaceClient:
         return await self._ask(
             await asyncio.to_thread(calls.verify_many, probe, references, face=face, standard=standard, quality=quality)
         )
+
+    async def explain(  # noqa: PLR0913 - as verify
+        self,
+        probe: ImageInput,
+        reference: ImageInput,
+        *,
+        face: FaceChoice = "dominant",
+        threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
+        quality: QualityChoice = "refuse",
+        saliency: bool = True,
+    ) -> ExplainResponse:
+        """Say what `verify` says and why: both aligned faces, the share of each channel, and the places that matter.
+
+        `saliency`: whether those places are found, which takes most of the time.
+        """
+        standard = checked_standard(threshold, operating_point, prior)
+        ask = partial(calls.explain, face=face, standard=standard, quality=quality, saliency=saliency)
+        return await self._ask(await asyncio.to_thread(ask, probe, reference))
 
     async def detect(self, image: ImageInput) -> FacesResponse:
         """Find every face, largest first; none is an empty list."""

@@ -12,6 +12,7 @@ from ..wire import (
     Answer,
     CompareResponse,
     EmbeddingResponse,
+    ExplainResponse,
     FaceChoice,
     FacesResponse,
     QualityChoice,
@@ -88,6 +89,27 @@ class FaceClient:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
         standard = checked_standard(threshold, operating_point, prior)
         return self._ask(calls.verify_many(probe, references, face=face, standard=standard, quality=quality))
+
+    def explain(  # noqa: PLR0913 - as verify
+        self,
+        probe: ImageInput,
+        reference: ImageInput,
+        *,
+        face: FaceChoice = "dominant",
+        threshold: float | None = None,
+        operating_point: str | None = None,
+        prior: float = EVEN,
+        quality: QualityChoice = "refuse",
+        saliency: bool = True,
+    ) -> ExplainResponse:
+        """Say what `verify` says and why: both aligned faces, the share of each channel, and the places that matter.
+
+        `saliency`: whether those places are found, which takes most of the time.
+        """
+        standard = checked_standard(threshold, operating_point, prior)
+        return self._ask(
+            calls.explain(probe, reference, face=face, standard=standard, quality=quality, saliency=saliency)
+        )
 
     def detect(self, image: ImageInput) -> FacesResponse:
         """Find every face, largest first; none is an empty list."""

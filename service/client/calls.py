@@ -9,6 +9,7 @@ from ..wire import (
     Answer,
     CompareResponse,
     EmbeddingResponse,
+    ExplainResponse,
     FaceChoice,
     FacesResponse,
     Health,
@@ -62,6 +63,21 @@ def verify_many(
     fields = _verify_fields(face, standard, quality)
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
     return Call("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
+
+
+def explain(
+    probe: ImageInput,
+    reference: ImageInput,
+    *,
+    face: FaceChoice,
+    standard: Standard,
+    quality: QualityChoice,
+    saliency: bool,
+) -> Call[ExplainResponse]:
+    """Ask why two images show one person or not."""
+    fields = (*_verify_fields(face, standard, quality), ("saliency", str(saliency).lower()))
+    images = (("probe", read_image(probe)), ("reference", read_image(reference)))
+    return Call("POST", "/v1/explain", ExplainResponse, images=images, fields=fields)
 
 
 def detect(image: ImageInput) -> Call[FacesResponse]:

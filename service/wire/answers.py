@@ -177,7 +177,9 @@ class Problem(Answer):
     request_id: str | None = None
     image: Annotated[str | None, Field(description="Which image is at fault: probe or reference.")] = None
     n_faces: Annotated[int | None, Field(description="How many faces were found in it.")] = None
-    available: Annotated[list[str] | None, Field(description="The operating points that there are, by name.")] = None
+    available: Annotated[
+        list[str] | None, Field(description="The operating points, or the layers, that there are.")
+    ] = None
     measure: Annotated[str | None, Field(description="Which measure of quality makes its photo too poor.")] = None
     value: Annotated[float | None, Field(description="What was measured.")] = None
     limit: Annotated[float | None, Field(description="What it takes: at least, or at most if below value.")] = None

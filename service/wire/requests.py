@@ -15,6 +15,9 @@ Threshold = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 PointName = Annotated[str, Field(min_length=1, max_length=64)]
 Prior = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
+LayerName = Annotated[str, Field(min_length=1, max_length=64)]
+
+FIRST_LAYER = "conv1"
 EVEN = 0.5  # a prior that favours neither answer
 MAX_REFERENCES = 16
 MAX_EMBEDDINGS = 1000
@@ -55,6 +58,12 @@ class VerifyRequest(Standard):
     quality: QualityChoice = "refuse"
 
 
+class ExplainRequest(VerifyRequest):
+    """The JSON form of POST /v1/explain."""
+
+    saliency: bool = True
+
+
 class VerifyManyRequest(Standard):
     """The JSON form of POST /v1/verify/many."""
 
@@ -75,6 +84,14 @@ class EmbeddingRequest(Message):
 
     image: Base64Image = Field(repr=False)
     face: FaceChoice = "dominant"
+
+
+class MapsRequest(Message):
+    """The JSON form of POST /v1/maps."""
+
+    image: Base64Image = Field(repr=False)
+    face: FaceChoice = "dominant"
+    layer: LayerName = FIRST_LAYER
 
 
 class CompareRequest(Standard):

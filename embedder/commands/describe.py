@@ -1,0 +1,90 @@
+"""`visavis describe`: a network layer by layer."""
+
+import json
+from pathlib import Path
+
+import click
+
+from ..backbones.registry import BACKBONES
+from ..explain.blueprint import blueprint
+from ..explain.layers import Description, Layer
+from ..explain.opening import open_backbone, open_bundle
+from ..weights.bundle import BUILT_IN, read_bundle
+from .options import json_option, model_option, stop, write_file
+from .records import layer_record
+
+HEADS = ("layer", "maps -> kernels -> maps", "sees", "mixes", "parameters", "MACs", "takes")
+NUMBERS = ("sees", "parameters", "MACs")  # to the right
+ABOUT = """\
+sees: px of the network's input, in each direction, that one value depends on. mixes: what a value is made from.
+takes: whose maps it is given, where they are not those of the layer before; x multiplies, & puts side by side."""
+
+
+@click.command()
+@model_option
+@click.option("--backbone", type=click.Choice(list(BACKBONES)), help="Instead: a backbone that has learnt nothing.")
+@json_option
+@click.option("--svg", metavar="FILE", help="Also draw the network into this file.")
+def describe(model_path: str | None, backbone: str | None, svg: str | None, *, as_json: bool) -> None:
+    """Show the network layer by layer: maps, kernels, what a value sees and is made from, parameters, MACs.
+
+    `3@150x150 -> 32 kernels 3@7x7, stride 2 -> 32@72x72` says: 3 maps of 150x150 go in, each of 32 kernels sees all
+    3 of them at 7x7 places at a time, and makes one of 32 maps of 72x72. Measured by running the network once.
+
+    Exit status: 0, or 2 where the model cannot be described.
+    """
+    if model_path is not None and backbone is not None:
+        stop("give --model or --backbone, not both")
+    name, description = _described(model_path, backbone)
+    if svg is not None:
+        write_file(svg, blueprint(name, description).encode())
+    click.echo(json.dumps(_as_record(description), indent=2) if as_json else _as_text(name, description))
+
+
+def _described(model_path: str | None, backbone: str | None) -> tuple[str, Description]:
+    if backbone is not None:
+        return backbone, open_backbone(backbone).description
+    bundle = read_bundle(BUILT_IN if model_path is None else Path(model_path))
+    return bundle.card.name, open_bundle(bundle).description
+
+
+def _as_record(description: Description) -> dict[str, object]:
+    return {
+        "layers": [layer_record(layer) for layer in description.layers],
+        "total_macs": description.total_macs,
+        "total_parameters": description.total_parameters,
+        "stored_parameters": description.stored_parameters,
+    }
+
+
+def _as_text(name: str, description: Description) -> str:
+    rows = [HEADS, *_rows(description.layers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(_aligned, HEADS, row, widths)).rstrip() for row in rows]
+    return "\n".join([click.style(name, bold=True), *lines, _totals(description), ABOUT])
+
+
+def _rows(layers: tuple[Layer, ...]) -> list[tuple[str, ...]]:
+    above = ("input", *(layer.name for layer in layers))
+    return [
+        (
+            layer.name,
+            layer.notation,
+            f"{layer.receptive_field_px}",
+            layer.mixes,
+            f"{layer.parameters:,}",
+            f"{layer.macs:,}",
+            "" if layer.takes == before else layer.takes,
+        )
+        for layer, before in zip(layers, above, strict=False)
+    ]
+
+
+def _aligned(head: str, word: str, width: int) -> str:
+    return word.rjust(width) if head in NUMBERS else word.ljust(width)
+
+
+def _totals(description: Description) -> str:
+    stored = description.stored_parameters
+    folded = f" ({stored:,} are stored, before normalisations are folded in)" * (stored != description.total_parameters)
+    return f"{description.total_macs:,} MACs, {description.total_parameters:,} parameters{folded}"

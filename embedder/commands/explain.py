@@ -1,0 +1,115 @@
+"""`visavis explain`: why do two photos show one person, or not? Words, JSON, or a picture."""
+
+import json
+
+import click
+
+from embedder import Explanation, FaceChoice, QualityChoice, Running, Saliency, SampleError, load
+
+from ..explain.pair_sheet import pair_sheet
+from ..explain.regions import in_words
+from ..explain.sheet import png
+from .options import (
+    PRIVATE,
+    face_option,
+    json_option,
+    judging_options,
+    model_option,
+    read_file,
+    running_options,
+    stop_for,
+    write_file,
+)
+from .verdicts import comparison_record, comparison_text
+
+N_CHANNELS = 5  # that are told in words
+LEAST_SHARE = 0.01  # of a region that is told in words
+
+
+@click.command()
+@click.argument("probe")
+@click.argument("reference")
+@face_option
+@judging_options
+@click.option("--out", metavar="FILE.png", help="Draw both faces, the places that matter and the channels. Biometric.")
+@model_option
+@running_options
+@json_option
+def explain(  # noqa: PLR0913 - one for each word that the command takes
+    probe: str,
+    reference: str,
+    *,
+    face: FaceChoice,
+    operating_point: str | None,
+    prior: float,
+    quality: QualityChoice,
+    out: str | None,
+    model_path: str | None,
+    running: Running,
+    as_json: bool,
+) -> None:
+    """Say why PROBE and REFERENCE show one person or not: by which places of the faces, and by which channels.
+
+    The reasons are of the plain distance, before any threshold. Exit status: 0, or 2 for trouble.
+    """
+    paths = {"probe": probe, "reference": reference}
+    images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
+    embedder = load(model_path, running=running)
+    try:
+        found = embedder.explain(*images, face=face, operating_point=operating_point, prior=prior, quality=quality)
+    except SampleError as error:
+        stop_for(error, paths)
+    if out is not None:
+        write_file(out, png(pair_sheet(found)), PRIVATE)
+    click.echo(json.dumps(_record(found), indent=2) if as_json else _text(found))
+
+
+def _record(found: Explanation) -> dict[str, object]:
+    return comparison_record(found.comparison) | {
+        "saliency": None
+        if found.saliency is None
+        else {"probe": _saliency_record(found.saliency.probe), "reference": _saliency_record(found.saliency.reference)},
+        "channels": [
+            {
+                "channel": each.channel,
+                "probe": each.probe,
+                "reference": each.reference,
+                "share": each.share,
+                "sentences": None if each.sentences is None else {"en": each.sentences.en, "zh": each.sentences.zh},
+            }
+            for each in found.channels
+        ],
+    }
+
+
+def _saliency_record(saliency: Saliency) -> dict[str, object]:
+    return {
+        "map": saliency.coarse.tolist(),
+        "regions": [{"region": each.region, "share": each.share, "toward": each.toward} for each in saliency.regions],
+    }
+
+
+def _text(found: Explanation) -> str:
+    lines = [comparison_text(found.comparison)]
+    if found.saliency is not None:
+        lines += ["", "Places, by their share of all influence on the distance, the other face being as it is:"]
+        lines += _places("probe", found.saliency.probe) + _places("reference", found.saliency.reference)
+    lines += ["", f"Channels, by their share of the squared distance; these {N_CHANNELS} of 128 have the largest:"]
+    return "\n".join([*lines, *_channels(found)])
+
+
+def _places(name: str, saliency: Saliency) -> list[str]:
+    told = [
+        f"    {in_words(each.region):12} {each.share:4.0%}  {'brings together' if each.toward > 0 else 'drives apart'}"
+        for each in saliency.regions
+        if each.share >= LEAST_SHARE
+    ]
+    return [f"  {name}", *(told or ["    none has any"])]
+
+
+def _channels(found: Explanation) -> list[str]:
+    return [
+        f"    {each.channel:3}  {each.share:5.1%}  {each.probe:+.3f} against {each.reference:+.3f}"
+        + (f"  {each.sentences.en}" if each.sentences is not None else "")
+        for each in found.channels[:N_CHANNELS]
+    ]

@@ -1,0 +1,57 @@
+"""Numbers as colours: dark to bright for what is 0 or more, blue over white to red for what has two signs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Pixels
+
+Color = tuple[int, int, int]
+Scale = tuple[float, float]  # the values that have the first and the last colour; from 0, or as far to both sides of it
+
+# Brightness rises evenly along the first, and falls evenly to both sides of the second one's middle.
+RISING: tuple[Color, ...] = ((9, 12, 41), (58, 28, 110), (136, 42, 118), (206, 75, 84), (243, 140, 52), (252, 237, 160))
+SIGNED: tuple[Color, ...] = (
+    (19, 57, 122),
+    (76, 138, 196),
+    (178, 210, 232),
+    (250, 250, 250),
+    (244, 190, 165),
+    (214, 96, 77),
+    (127, 18, 38),
+)
+SHADES = 256
+SHARE_WITHIN = 99.8  # % of the values; a few outliers would leave all others dark
+
+
+def scale_of(values: NDArray[np.float32]) -> Scale:
+    """A scale for values of any shape; the few that lie beyond its ends are drawn as its ends."""
+    farthest = float(np.percentile(np.abs(values), SHARE_WITHIN))
+    return (0.0 if values.min() >= 0 else -farthest, farthest)
+
+
+def colors_of(scale: Scale) -> tuple[Color, ...]:
+    """The colours from the scale's low end to its high end, at even distances."""
+    return RISING if scale[0] == 0 else SIGNED
+
+
+def painted(values: NDArray[np.float32], scale: Scale) -> Pixels:
+    """Values (height, width) as pixels (height, width, 3)."""
+    low, high = scale
+    shares = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    pixels: Pixels = _ramp(colors_of(scale))[np.rint(shares.clip(0, 1) * (SHADES - 1)).astype(int)]
+    return pixels
+
+
+def bar(scale: Scale, width_px: int, height_px: int) -> Pixels:
+    """The colours from the low end, on the left, to the high end."""
+    ramp = _ramp(colors_of(scale))[np.linspace(0, SHADES - 1, width_px).round().astype(int)]
+    return np.repeat(ramp[None], height_px, axis=0)
+
+
+def _ramp(colors: Sequence[Color]) -> Pixels:
+    """256 shades from the first colour to the last."""
+    places = np.linspace(0, len(colors) - 1, SHADES)
+    channels = [np.interp(places, range(len(colors)), channel) for channel in zip(*colors, strict=True)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)

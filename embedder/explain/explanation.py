@@ -1,0 +1,136 @@
+"""Why two faces matched or not: which places of each, and which of the 128 channels, by how much."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..alignment import landmarks_in_chip
+from ..comparison import Comparison
+from ..types import CHIP_SIZE_PX, Chip, Chips, Pixels, Point, Vectors
+from ..weights.card import Alignment, ModelCard
+from .regions import REGIONS, Region, regions_of_chip
+from .saliency import SaliencyMap, saliency_map
+from .sentences import Sentence, sentences_of
+
+_COARSE_PX = 5
+_N_COARSE = CHIP_SIZE_PX // _COARSE_PX
+
+T = TypeVar("T")
+Embed = Callable[[Chips], Vectors]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionShare:
+    """What one region of a face does to the distance."""
+
+    region: Region
+    share: float  # of all influence, 0..1; those of a face add up to 1, or to 0 where nothing has any
+    toward: float  # -share..share: how much of it brings the faces together, less how much drives them apart
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saliency:
+    """Which places of a face matter to a comparison."""
+
+    map: SaliencyMap = field(repr=False)  # (150, 150)
+    regions: tuple[RegionShare, ...]  # the largest share first
+
+    @property
+    def coarse(self) -> NDArray[np.float64]:
+        """The map in places of 5 x 5 px, (30, 30), to the thousandth: it is smoother than that."""
+        blocks = self.map.astype(np.float64).reshape(_N_COARSE, _COARSE_PX, _N_COARSE, _COARSE_PX)
+        means: NDArray[np.float64] = blocks.mean(axis=(1, 3)).round(3)
+        return means
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One of the two faces that were compared. Biometric data, all of it: repr shows none."""
+
+    chip: Pixels = field(repr=False)  # (150, 150, 3)
+    landmarks: tuple[Point, ...] = field(repr=False)  # as detected, in px of the chip
+    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelShare:
+    """What one of the 128 channels adds to the distance."""
+
+    channel: int  # from 0
+    probe: float = field(repr=False)  # its value
+    reference: float = field(repr=False)
+    share: float  # of the squared distance, 0..1; they add up to 1, or to 0 where the faces are at distance 0
+    sentences: Sentence | None  # what it goes with, as the model's atlas has it; None = the model has no atlas
+
+
+@dataclass(frozen=True, slots=True)
+class Both(Generic[T]):
+    """The same of both faces."""
+
+    probe: T
+    reference: T
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """A comparison and the reasons for it. They are of the plain distance, before any threshold."""
+
+    comparison: Comparison
+    sides: Both[Side]
+    channels: tuple[ChannelShare, ...]  # all 128, the largest share first
+    saliency: Both[Saliency] | None  # None = not asked for
+
+
+def side_of(chip: Chip, vector: NDArray[np.float32], alignment: Alignment) -> Side:
+    """Put together what is known of one face."""
+    return Side(chip.pixels, landmarks_in_chip(chip.sample.face.landmarks, alignment), vector)
+
+
+def explanation(comparison: Comparison, sides: Both[Side], card: ModelCard, embed: Embed | None) -> Explanation:
+    """Find the reasons for a comparison; the places that matter only with an `embed` to try them by."""
+    return Explanation(
+        comparison,
+        sides,
+        channel_shares(sides, sentences_of(card.digest)),
+        None if embed is None else saliency_of(sides, embed, card.alignment),
+    )
+
+
+def saliency_of(sides: Both[Side], embed: Embed, alignment: Alignment) -> Both[Saliency]:
+    """Find which places of each face matter, the other one being as it is."""
+    regions = regions_of_chip(alignment.points)
+
+    def one(side: Side, other: Side) -> Saliency:
+        found = saliency_map(side.chip, other.vector, embed)
+        return Saliency(found, region_shares(found, regions))
+
+    return Both(one(sides.probe, sides.reference), one(sides.reference, sides.probe))
+
+
+def region_shares(saliency: SaliencyMap, regions: NDArray[np.intp]) -> tuple[RegionShare, ...]:
+    """What each region has of a map, (150, 150) both, the largest share first."""
+    toward = np.bincount(regions.ravel(), saliency.ravel(), len(REGIONS))
+    shares = np.bincount(regions.ravel(), np.abs(saliency).ravel(), len(REGIONS))
+    whole = shares.sum() or 1.0
+    found = zip(REGIONS, shares / whole, toward / whole, strict=True)
+    return tuple(sorted((RegionShare(name, float(a), float(b)) for name, a, b in found), key=lambda each: -each.share))
+
+
+def channel_shares(sides: Both[Side], sentences: tuple[Sentence, ...] | None) -> tuple[ChannelShare, ...]:
+    """What each channel adds to the squared distance, the largest share first; of equal ones the lower number."""
+    probe, reference = sides.probe.vector.astype(np.float64), sides.reference.vector.astype(np.float64)
+    squares = (probe - reference) ** 2
+    shares = squares / (squares.sum() or 1.0)
+    return tuple(
+        ChannelShare(
+            channel := int(place),
+            float(probe[place]),
+            float(reference[place]),
+            float(shares[place]),
+            None if sentences is None else sentences[channel],
+        )
+        for place in np.argsort(-shares, kind="stable")
+    )

@@ -1,0 +1,74 @@
+"""From a bundle, or the name of a backbone, to a network with its inside open."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ..errors import RuntimeUnavailable
+from ..weights.bundle import Bundle
+
+if TYPE_CHECKING:
+    from .inside import Inside
+
+
+class Opening:
+    """Opens a bundle's network when it is first asked for, and keeps it open. Safe to call from several threads."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._open, self._lock = _opener(bundle), Lock()
+        self._inside: Inside | None = None
+
+    def __call__(self) -> "Inside":
+        """The opened network. Raises RuntimeUnavailable where what it takes is not installed."""
+        with self._lock:
+            if self._inside is None:
+                self._inside = self._open()
+            return self._inside
+
+
+def open_bundle(bundle: Bundle) -> "Inside":
+    """Open a bundle's network. Raises RuntimeUnavailable where what it takes is not installed."""
+    return _opener(bundle)()
+
+
+def open_backbone(name: str) -> "Inside":
+    """Open a network of that backbone which has learnt nothing. Raises BundleError, RuntimeUnavailable."""
+    try:
+        from ..runtime.graph import self_standing_graph  # noqa: PLC0415 - it takes torch
+        from .untrained import untrained_network  # noqa: PLC0415 - the same
+    except ModuleNotFoundError as error:
+        raise _needs(error.name, "train") from error
+    network = untrained_network(name)
+    return _inside(self_standing_graph(network), sum(each.numel() for each in network.parameters()))
+
+
+def _opener(bundle: Bundle) -> Callable[[], "Inside"]:
+    """How to open it; where the bundle has an exported graph, without keeping its weights."""
+    stored, graph = bundle.card.provenance.stored_parameters, bundle.graph
+    if graph is not None:
+        return lambda: _inside(graph, stored)
+    return lambda: _inside(_exported(bundle), stored)
+
+
+def _inside(graph: Path | bytes, stored_parameters: int) -> "Inside":
+    try:
+        from .inside import Inside  # noqa: PLC0415 - it takes openvino, which torch alone serves without
+    except ModuleNotFoundError as error:
+        raise _needs(error.name, "service") from error
+    return Inside(graph, stored_parameters)
+
+
+def _exported(bundle: Bundle) -> bytes:
+    try:
+        from ..network import build_network  # noqa: PLC0415 - as above
+        from ..runtime.graph import self_standing_graph  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        raise _needs(error.name, "train") from error
+    return self_standing_graph(build_network(bundle).eval())
+
+
+def _needs(module: str | None, extra: str) -> RuntimeUnavailable:
+    return RuntimeUnavailable(
+        f"{module} is not installed, which looking inside this network needs; run: pip install 'visavis[{extra}]'"
+    )

@@ -1,0 +1,46 @@
+"""Explanation: why do two images show one person, or not? Shows both faces; nothing of them is kept."""
+
+from fastapi import APIRouter, Request
+
+from embedder import Explanation, LowQuality, OperatingPointUnavailable, QualityChoice
+
+from .. import translate
+from ..desk import Desk
+from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
+from ..shapes import EXPLAIN, Submission
+from ..wire import ExplainResponse
+
+PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, LowQuality, OperatingPointUnavailable)
+
+
+def router(desk: Desk) -> APIRouter:
+    """Join POST /v1/explain."""
+    routes = APIRouter(tags=["inside"])
+
+    @routes.post("/v1/explain", responses=responses(*PROBLEMS), openapi_extra=image_body(EXPLAIN))
+    async def explain(request: Request) -> ExplainResponse:
+        """Say whether two images show one person, and which places and channels speak for it. Treat it as the photos.
+
+        The reasons are of the plain distance, before any threshold.
+        """
+        found, asked = await desk.submitted(request, EXPLAIN, lambda submission: _explained(desk, submission))
+        return translate.explanation(
+            found, asked, total_ms=desk.elapsed_ms(request), asked_as=translate.request_id(request)
+        )
+
+    return routes
+
+
+def _explained(desk: Desk, submission: Submission) -> tuple[Explanation, QualityChoice]:
+    options = submission.options
+    found = desk.embedder.explain(
+        submission.one("probe"),
+        submission.one("reference"),
+        face=options.face,
+        threshold=options.threshold,
+        operating_point=options.operating_point,
+        prior=options.prior,
+        quality=options.quality,
+        saliency=options.saliency,
+    )
+    return found, options.quality
