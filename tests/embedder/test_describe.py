@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -23,7 +24,7 @@ from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.explain.blueprint import blueprint
 from embedder.explain.inside import Inside
 from embedder.explain.layers import Description, Layer
-from embedder.explain.opening import open_bundle
+from embedder.explain.opening import Opening, open_bundle
 from embedder.explain.untrained import untrained_network
 from embedder.runtime.graph import graph
 
@@ -278,3 +279,21 @@ def test_describing_a_bundle_with_a_graph_takes_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert np.prod(json.loads(done.stdout)["layers"][0]["shape"]) == 32 * 72 * 72
+
+
+def test_a_backbone_without_torch_is_trouble_told_with_the_remedy() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from embedder.cli import main\n"
+        "main(['describe', '--backbone', 'small'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "torch is not installed" in done.stderr
+    assert "pip install 'visavis[train]'" in done.stderr
+
+
+def test_a_network_is_opened_once_for_all_threads() -> None:
+    opening = Opening(read_bundle(BUILT_IN))
+    with ThreadPoolExecutor(4) as threads:
+        assert len({id(opened) for opened in threads.map(lambda _: opening(), range(4))}) == 1
