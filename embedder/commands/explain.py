@@ -84,7 +84,7 @@ def _record(found: Explanation) -> dict[str, object]:
 
 def _saliency_record(saliency: Saliency) -> dict[str, object]:
     return {
-        "map": saliency.coarse.round(3).tolist(),
+        "map": saliency.coarse.tolist(),
         "regions": [{"region": each.region, "share": each.share, "toward": each.toward} for each in saliency.regions],
     }
 
