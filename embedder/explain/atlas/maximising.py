@@ -12,10 +12,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from ...network import EmbeddingNet
-from ...runtime.torch import computes_in_bf16
 from ...types import CHIP_SIZE_PX, EMBEDDING_SIZE, Chips, Pixels
 
-N_STEPS, RATE = 60, 3.0  # the rate in grey levels
+N_STEPS, RATE = 40, 4.0  # the rate in grey levels
 JITTER_PX = 4
 ROUGHNESS, FARNESS = 0.004, 0.0004  # what a grey level of difference costs: to its neighbour, and to the mean face
 BATCH = 16
@@ -23,7 +22,7 @@ BATCH = 16
 
 def maximising(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Callable[[int], None]) -> Chips:
     """A picture for each of the 128 channels, (128, 150, 150, 3); `spread` (128,) is how each usually varies."""
-    network.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
+    network.requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(0)
     pictures = []
     for channels in torch.arange(EMBEDDING_SIZE).reshape(-1, BATCH):
@@ -40,8 +39,7 @@ def _uphill(network: EmbeddingNet, mean: Pixels, goal: tuple[Tensor, Tensor], ge
     for _ in range(N_STEPS):
         down, right = torch.randint(-JITTER_PX, JITTER_PX + 1, (2,), generator=generator).tolist()
         shifted = pictures.roll((down, right), (2, 3))
-        with torch.autocast("cpu", enabled=computes_in_bf16("cpu")):
-            values = network(shifted.permute(0, 2, 3, 1))[torch.arange(len(channels)), channels] / spread
+        values = network(shifted.permute(0, 2, 3, 1))[torch.arange(len(channels)), channels] / spread
         loss = (
             -values.sum() + ROUGHNESS * _roughness(pictures) + FARNESS * (pictures - start).abs().sum() / CHIP_SIZE_PX
         )
