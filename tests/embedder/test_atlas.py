@@ -164,7 +164,7 @@ def test_a_sentence_names_the_strongest_sure_correlation() -> None:
     luminance, hue = TRAITS[NAMES.index("skin_luminance")], TRAITS[NAMES.index("skin_hue")]
     told = sentence_of([Correlation(hue, 0.7, -0.1, 0.9), Correlation(luminance, -0.62, -0.66, -0.57)])
     assert told.en == "falls with skin luminance, r = -0.62 [-0.66, -0.57]"
-    assert told.zh == "随肤色亮度增大而降低,r = -0.62 [-0.66, -0.57]"
+    assert told.zh == "随肤色亮度增大而降低，r = -0.62 [-0.66, -0.57]"
     assert sentence_of([Correlation(luminance, 0.1, 0.05, 0.15)]).en.startswith("rises weakly with skin luminance")
     assert sentence_of([Correlation(hue, 0.7, -0.1, 0.9)]) == NOTHING
 

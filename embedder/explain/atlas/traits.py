@@ -89,7 +89,7 @@ _MEASURES: dict[Trait, Callable[[Seen], float]] = {
     Trait("mouth_width", "mouth width over eye distance", "嘴宽与眼距之比"): _mouth_width,
     Trait("nose_length", "nose length over eye distance", "鼻长与眼距之比"): _nose_length,
     Trait("skin_luminance", "skin luminance", "肤色亮度"): _skin_luminance,
-    Trait("skin_hue", "skin hue (red to yellow)", "肤色色相(红到黄)"): _skin_hue,
+    Trait("skin_hue", "skin hue (red to yellow)", "肤色色相（红到黄）"): _skin_hue,
     Trait("brightness", "overall brightness", "整体亮度"): lambda seen: seen.chip.sample.quality.brightness,
     Trait("contrast", "contrast", "对比度"): lambda seen: seen.chip.sample.quality.contrast,
     Trait("sharpness", "sharpness", "清晰度"): lambda seen: seen.chip.sample.quality.sharpness,

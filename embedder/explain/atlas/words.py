@@ -36,5 +36,5 @@ def sentence_of(correlations: list[Correlation]) -> Sentence:
     rises, up = ("rises", "升高") if most.r > 0 else ("falls", "降低")
     weakly, barely = (" weakly", "略有") if is_weak else ("", "")
     return Sentence(
-        f"{rises}{weakly} with {most.trait.en}, {interval}", f"随{most.trait.zh}增大而{barely}{up},{interval}"
+        f"{rises}{weakly} with {most.trait.en}, {interval}", f"随{most.trait.zh}增大而{barely}{up}，{interval}"
     )
