@@ -1,7 +1,7 @@
 """Keep an atlas as the one that comes with the built-in model: it shows nobody, and says nobody's name.
 
-Usage: visavis atlas --identities celebrities --out ATLAS && python tools/keep_atlas.py ATLAS/atlas.json. Sentences are made
-anew of its correlations, in today's words.
+Usage: visavis atlas --identities celebrities --out ATLAS && python tools/keep_atlas.py ATLAS/atlas.json. Sentences
+are made anew of its correlations, in today's words.
 """
 
 import json
