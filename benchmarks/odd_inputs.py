@@ -183,6 +183,17 @@ FORMS = (
     Case("2,000 fields", _form(*[text(f"field{n}", "1") for n in range(2000)]), *BAD, "field0"),
     Case("17 references", _form(PAIR[0], *[PAIR[1]] * 17, path="/v1/verify/many"), *BAD, "16 times"),
     Case("two faces, face=largest", _form(file("probe", two_faces()), PAIR[1], text("face", "largest")), *GOOD),
+    Case("maps of a layer", _form(IMAGE, text("layer", "conv9"), path="/v1/maps"), *GOOD),
+    Case("unknown layer", _form(IMAGE, text("layer", "conv99"), path="/v1/maps"), 422, "unknown_layer", "it has conv1"),
+    Case("layer left empty", _form(IMAGE, text("layer", ""), path="/v1/maps"), *BAD, "layer"),
+    Case(
+        "layer with odd letters",
+        _form(IMAGE, text("layer", "слой\u202e"), path="/v1/maps"),
+        422,
+        "unknown_layer",
+        "\\u202e",
+    ),
+    Case("layer for a comparison", _form(*PAIR, text("layer", "conv1")), *BAD, "layer"),
     Case("probe sent to /v1/faces", _form(PAIR[0], path="/v1/faces"), *BAD, "did you mean 'image'"),
 )
 
