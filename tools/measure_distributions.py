@@ -47,7 +47,9 @@ def main() -> None:
         "impostor": impostor.round().astype(int).tolist(),
     }
     OUT.write_text(json.dumps(told) + "\n", encoding="utf-8")
-    print(f"{told['n_genuine']:,} genuine, {told['n_impostor']:,} impostor comparisons of {told['n_identities']:,} people")
+    print(
+        f"{told['n_genuine']:,} genuine, {told['n_impostor']:,} impostor comparisons of {told['n_identities']:,} people"
+    )
 
 
 def edges_of(tallies: tuple[Tally, Tally]) -> np.ndarray:

@@ -21,7 +21,7 @@ export const english = {
   cameraTitle: "Look into the camera",
   cameraWhy: "The picture stays in this tab until you take it.",
   cameraRefused: "The camera cannot be used: {why}. Choose a photo instead.",
-  cameraUnknown: "the browser gives none",
+  cameraUnknown: "the browser gives none to this address (it takes https or localhost)",
   looking: "Looking for faces…",
   comparing: "Comparing…",
   busy: "The server is busy. Asking again in {n} s…",
@@ -129,6 +129,7 @@ export const english = {
     clipped: "over- or underexposed",
   },
   comma: ", ",
+  colon: ": ",
   faultless: "sharp, large and evenly lit",
   measures: "Measured",
   measure: {

@@ -47,7 +47,7 @@ async function lookForFaces(side, photo) {
   try {
     const { faces } = await ask("/v1/faces", { body: { image: photo.file }, waiting });
     if (photos[side] !== photo) return;
-    photo.faces = faces;
+    photo.faces = fromLeft(faces);
   } catch (problem) {
     problem.image = side;
     fail(problem, { again: () => lookForFaces(side, photo) });
@@ -56,6 +56,8 @@ async function lookForFaces(side, photo) {
   renderPlaces();
   await compare();
 }
+
+const fromLeft = (faces) => faces.toSorted((a, b) => a.box.x - b.box.x);
 
 async function choose(side, k) {
   const photo = photos[side];
@@ -87,11 +89,14 @@ async function compare() {
     found = { answer, saliency: null, looks: "landmarks", all: false };
     maps.close();
     render();
-    at("result").scrollIntoView({ block: "nearest", behavior: isCalm() ? "auto" : "smooth" });
+    bringUp(at("verdict"));
   }, compare);
 }
 
-const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+function bringUp(element) {
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
+}
 
 // Do something with the server; what goes wrong is told with a way to do it again.
 async function attempt(act, again) {
@@ -129,6 +134,7 @@ function fail(problem, { again }) {
   trouble = { problem, ways: { again: once(again), anyway: once(anyway) } };
   tell(() => "");
   tellTrouble(at("trouble"), problem, trouble.ways);
+  bringUp(at("trouble"));
   renderPlaces();
 }
 
@@ -165,6 +171,7 @@ function forget() {
 function tell(words) {
   status = words;
   at("status").textContent = words();
+  at("status").classList.toggle("unseen", !at("result").hidden); // then it is there for those who listen
 }
 
 const waiting = (seconds) => tell(() => say("busy", { n: seconds }));

@@ -1,7 +1,7 @@
 // Numbers as people read them, in the language of the page.
 import { currentLanguage } from "./words.js";
 
-const format = (options) => (value) => new Intl.NumberFormat(currentLanguage(), options).format(value);
+const format = (options) => (value) => new Intl.NumberFormat(currentLanguage(), options).format(value).replace("-", "−");
 
 export const whole = format({ maximumFractionDigits: 0 });
 export const short = format({ notation: "compact", maximumSignificantDigits: 3 });

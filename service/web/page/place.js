@@ -10,8 +10,10 @@ export class Place {
     Object.assign(this, { side, given, chosen, note: null, refusal: null });
     this.input = make("input", { type: "file", accept: "image/*", hidden: true, id: `${side}-file` });
     this.input.addEventListener("change", () => this.take(this.input.files[0]));
-    this.body = make("div", { class: "place-body" });
-    this.element = make("section", { class: "place", id: side, "aria-labelledby": `${side}-title` }, this.body, this.input);
+    Object.assign(this, { view: make("div", { class: "place-view" }), below: make("div", {}) });
+    this.said = make("p", { class: "note", role: "status" }); // stays, so that it is read out when it changes
+    const title = { id: side, "aria-labelledby": `${side}-title` };
+    this.element = make("section", { class: "place", ...title }, this.view, this.said, this.below, this.input);
     this.acceptDrops();
     this.render(null);
   }
@@ -60,8 +62,11 @@ export class Place {
     const title = make("h2", { id: `${this.side}-title` }, this.name);
     const view = photo ? pictureOf(photo, this.name, this.chosen) : this.invitation();
     const said = this.refusal ? { text: this.refusal, kind: "bad" } : note;
-    const below = make("p", { class: `note ${said?.kind ?? ""}`, "aria-live": "polite" }, said?.text ?? "");
-    show(this.body, title, view, below, photo ? this.buttons("pickOther") : null);
+    this.said.className = `note ${said?.kind ?? ""}`;
+    if (this.said.textContent !== (said?.text ?? "")) this.said.textContent = said?.text ?? "";
+    show(this.view, title, view);
+    show(this.below, photo ? this.buttons("pickOther") : null);
+    this.element.classList.toggle("wide", Boolean(photo?.faces?.length > 1 && photo.chosen === null));
   }
 
   invitation() {

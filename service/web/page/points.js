@@ -1,7 +1,7 @@
 // The card's operating points, to choose from by how many strangers pass.
 import { make } from "./elements.js";
 import { pointsOf } from "./judging.js";
-import { decimals, percent, whole } from "./numbers.js";
+import { percent, whole } from "./numbers.js";
 import { say } from "./words.js";
 
 export function pointPicker(card, current, choose) {
@@ -32,7 +32,6 @@ function choice(point, current, choose) {
 
 function explained(point) {
   if (point.fmr === null || point.fnmr === null || !point.fmr_interval) return say("pointUnmeasured");
-  const rate = (value) => `${decimals(100 * value, value < 0.001 ? 4 : 2)} %`;
-  const [low, high] = point.fmr_interval.map(rate);
-  return say("pointWhy", { oneIn: pointName(point), fmr: rate(point.fmr), low, high, fnmr: percent(point.fnmr) });
+  const [low, high] = point.fmr_interval.map(percent);
+  return say("pointWhy", { oneIn: pointName(point), fmr: percent(point.fmr), low, high, fnmr: percent(point.fnmr) });
 }

@@ -15,7 +15,7 @@ export function qualityOf(quality, card) {
   return make(
     "div",
     { class: `quality ${grade}` },
-    make("p", {}, make("strong", {}, say(`quality.${grade}`)), `: ${faults.length ? faults.join(say("comma")) : say("faultless")}`),
+    make("p", {}, make("strong", {}, say(`quality.${grade}`)), say("colon"), faults.join(say("comma")) || say("faultless")),
     make("details", { class: "fine" }, make("summary", {}, say("measures")), measures(quality)),
   );
 }
