@@ -149,7 +149,7 @@ def _saliencies(found: Both[Saliency]) -> wire.Saliencies:
 
 def _saliency(found: Saliency) -> wire.Saliency:
     regions = [wire.RegionShare.model_validate(each, from_attributes=True) for each in found.regions]
-    return wire.Saliency(map=found.coarse.round(3).tolist(), regions=regions)
+    return wire.Saliency(map=found.coarse.tolist(), regions=regions)
 
 
 def png_uri(image: bytes) -> str:

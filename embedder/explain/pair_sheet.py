@@ -59,8 +59,9 @@ def _face(sheet: Image.Image, left: int, name: str, side: Side, saliency: Salien
     for line, region in enumerate(saliency.regions[:N_REGIONS]):
         top = _FACES_TOP + FACE_PX + GAP_PX + line * (SMALL_PX + 5)
         color = TOGETHER if region.toward > 0 else APART
-        pen.rectangle((left, top + 3, left + round(region.share * FACE_PX), top + SMALL_PX), color)
-        pen.text((left + FACE_PX + GAP_PX, top), f"{in_words(region.region)} {region.share:.0%}", INK, font)
+        start = left + FACE_PX + GAP_PX
+        pen.text((start - GAP_PX, top), f"{in_words(region.region)} {region.share:.0%}", INK, font, anchor="ra")
+        pen.rectangle((start, top + 3, start + round(region.share * FACE_PX), top + SMALL_PX), color)
 
 
 def _barcodes(sheet: Image.Image, found: Explanation) -> None:

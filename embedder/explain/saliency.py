@@ -24,7 +24,11 @@ SaliencyMap = NDArray[np.float32]  # (150, 150): -1..1, the farthest from 0 bein
 
 
 def saliency_map(chip: Pixels, other: NDArray[np.float32], embed: Callable[[Chips], Vectors]) -> SaliencyMap:
-    """Of a chip (150, 150, 3) compared with the embedding of another face, (128,)."""
+    """Of a chip (150, 150, 3) compared with the embedding of another face, (128,).
+
+    `embed` need not take the mean over mirror images where the model's embeddings are such means: maps are as good
+    without, in half the time (benchmarks/saliency.py).
+    """
     shares = random_shares(N_COVERS, np.random.default_rng(SEED))
     whole, *partly = euclidean(other, embed(np.concatenate([chip[None], covered(chip, shares)])))
     hidden = 1 - shares.reshape(N_COVERS, _N_PLACES, _PLACE_PX, _N_PLACES, _PLACE_PX).mean(axis=(2, 4))

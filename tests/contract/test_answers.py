@@ -88,6 +88,28 @@ def test_one_of_many_is_as_far_away_as_alone(ask: Ask, photo: Photo) -> None:
         assert result.verdict.distance == pytest.approx(alone.distance, abs=1e-5)
 
 
+def test_an_explanation_says_what_verify_says_and_why(ask: Ask, photo: Photo, embedder: FaceEmbedder) -> None:
+    pair = photo("001-neutral"), photo("005-smiling")
+    answer, direct = ask("explain", *pair), embedder.explain(*pair)
+    assert (answer.same, answer.quality) == (direct.comparison.same, "refuse")
+    assert answer.distance == pytest.approx(direct.comparison.distance, abs=1e-6)
+    assert [each.channel for each in answer.channels] == [each.channel for each in direct.channels]
+    for found, wanted in (
+        (answer.saliency.probe, direct.saliency.probe),
+        (answer.saliency.reference, direct.saliency.reference),
+    ):
+        assert np.allclose(found.map, wanted.coarse, atol=1e-3)
+        assert [each.region for each in found.regions] == [each.region for each in wanted.regions]
+
+
+def test_an_explanation_follows_the_callers_options(ask: Ask, photo: Photo, two_people: bytes) -> None:
+    standard = {"operating_point": "fmr-1e-4", "prior": 0.125}
+    answer = ask("explain", two_people, photo("001-neutral"), face="largest", saliency=False, **standard)
+    assert (answer.operating_point.name, answer.prior, answer.probe.choice) == ("fmr-1e-4", 0.125, "largest")
+    assert answer.saliency is None
+    assert len(answer.channels) == 128
+
+
 def test_every_face_is_found(ask: Ask, photo: Photo, two_people: bytes) -> None:
     (face,) = ask("detect", photo("041-neutral")).faces
     assert face.score > 0.9

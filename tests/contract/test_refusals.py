@@ -63,6 +63,12 @@ def test_a_reference_without_a_face(ask: Ask, nobody: bytes, photo: Photo) -> No
     assert facts(refused(ask, NoFaceError, "verify", photo("001-neutral"), nobody)) == (422, "no_face", "reference", 0)
 
 
+def test_an_explanation_is_refused_as_a_verification_is(ask: Ask, nobody: bytes, photo: Photo) -> None:
+    assert facts(refused(ask, NoFaceError, "explain", photo("001-neutral"), nobody)) == (422, "no_face", "reference", 0)
+    strict = {"operating_point": "fmr=1e-9", "saliency": False}
+    refused(ask, OperatingPointUnavailableError, "explain", photo("001-neutral"), photo("001-smiling"), **strict)
+
+
 def test_a_single_image_without_a_face_has_no_role(ask: Ask, nobody: bytes) -> None:
     assert facts(refused(ask, NoFaceError, "embed", nobody)) == (422, "no_face", None, 0)
 

@@ -14,7 +14,15 @@ from embedder import MEASURES, Grade
 from service import examples, wire
 from service.wire import Problem
 
-POSTS = ("/v1/verify", "/v1/verify/many", "/v1/faces", "/v1/embeddings", "/v1/maps", "/v1/embeddings/compare")
+POSTS = (
+    "/v1/verify",
+    "/v1/verify/many",
+    "/v1/faces",
+    "/v1/embeddings",
+    "/v1/maps",
+    "/v1/explain",
+    "/v1/embeddings/compare",
+)
 GETS = ("/v1/model", "/v1/layers", "/healthz", "/readyz")
 
 
@@ -44,7 +52,7 @@ def test_every_status_of_a_route_is_described_as_a_problem(path: str, described:
 @pytest.mark.parametrize("path", [path for path in POSTS if path not in ("/v1/embeddings/compare", "/v1/faces")])
 def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any]) -> None:
     content = described["paths"][path]["post"]["responses"]["422"]["content"]["application/problem+json"]
-    of_pairs = {"operating_point_unavailable", "low_quality"} if "verify" in path else set()
+    of_pairs = {"operating_point_unavailable", "low_quality"} if "verify" in path or "explain" in path else set()
     of_maps = {"unknown_layer"} if "maps" in path else set()
     assert {"no_face", "several_faces", "image_unreadable"} | of_pairs | of_maps == set(content["examples"])
 
@@ -56,7 +64,7 @@ def test_every_example_of_a_problem_is_one(described: dict[str, Any]) -> None:
         Problem.model_validate_json(example)
 
 
-@pytest.mark.parametrize("path", POSTS[:5])
+@pytest.mark.parametrize("path", POSTS[:6])
 def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any]) -> None:
     content = described["paths"][path]["post"]["requestBody"]["content"]
     form, other = content["multipart/form-data"]["schema"], content["application/json"]["schema"]
@@ -69,6 +77,7 @@ def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any])
     ("example", "model"),
     [
         (examples.VERIFY_ANSWER, wire.VerifyResponse),
+        (examples.EXPLAIN_ANSWER, wire.ExplainResponse),
         (examples.VERIFY_MANY_ANSWER, wire.VerifyManyResponse),
         (examples.FACES_ANSWER, wire.FacesResponse),
         (examples.COMPARE_ANSWER, wire.CompareResponse),
