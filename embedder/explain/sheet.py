@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..types import Pixels
-from .colors import Color, Scale, bar, colors_of, painted
+from .colors import Color, Scale, bar, colors_of, painted, scale_of
 from .grid import Plan, grid
 from .layers import Layer
 from .maps import FeatureMaps, Kernels
@@ -18,7 +18,7 @@ BAR_PX = (CHIP_PX, 14)  # wide, high
 LARGE_PX, SMALL_PX = 18, 13  # of letters
 INK, PALE, PAPER = (30, 30, 30), (110, 110, 110), (255, 255, 255)
 RGB = 3
-WIDEST_MATRIX_PX, LINE_PX, LINE = 1400, 1, 140
+WIDEST_MATRIX_PX, LINE_PX, LINE = 1400, 1, 215
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +59,13 @@ def maps_sheet(maps: FeatureMaps) -> Image.Image:
 
 def kernels_sheet(layer: Layer, kernels: Kernels) -> Image.Image:
     """Kernels (n, depth, height, width) on one scale: as RGB pictures where they see three channels, else in slices."""
-    farthest = float(np.abs(kernels).max()) or 1.0
     n, depth, *size = kernels.shape
     if depth == RGB:
+        farthest = float(np.abs(kernels).max()) or 1.0
         told = f"{n} kernels as RGB pictures: grey = 0, full light = {farthest:.3g}, darkness = -{farthest:.3g}"
         return _sheet(layer, told, None, _numbered([_as_rgb(each, farthest) for each in kernels]))
-    scale = (-farthest, farthest)
+    _, high = scale_of(kernels)
+    scale = -high, high
     if depth == 1:
         told = f"{n} kernels, each on its own channel"
         return _sheet(layer, told, _beside(None, scale), _numbered([painted(each[0], scale) for each in kernels]))
@@ -102,7 +103,7 @@ def _numbered(pictures: list[Pixels]) -> Image.Image:
 def _matrix(kernels: Kernels, scale: Scale) -> Image.Image:
     """Slices close to each other, a thin line between them: a row for a kernel, a column for a map below."""
     n, depth, height, width = kernels.shape
-    times = max(1, (WIDEST_MATRIX_PX // max(n, depth) - LINE_PX) // max(height, width))
+    times = max(2, (WIDEST_MATRIX_PX // max(n, depth) - LINE_PX) // max(height, width))
     gap = (0, LINE_PX) if height * width > 1 else (0, 0)
     slices = painted(kernels.transpose(0, 2, 1, 3).reshape(n * height, depth * width), scale)
     cells = slices.reshape(n, height, depth, width, RGB).repeat(times, axis=1).repeat(times, axis=3)

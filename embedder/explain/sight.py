@@ -1,6 +1,6 @@
 """How far a value sees: the part of the network's input that it depends on, by its longest way through the network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .layers import Pair, Window
@@ -29,6 +29,3 @@ def united(sights: Iterable[Sight]) -> Sight:
         tuple(max(pair) for pair in zip(*each, strict=True)) for each in (reaches, steps)
     )
     return Sight((rows, columns), (down, across))
-
-
-Sights = Mapping[str, Sight]  # a step's name -> that of its maps

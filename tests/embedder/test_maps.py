@@ -237,8 +237,8 @@ def test_kernels_of_another_layer_are_a_row_each_with_a_slice_for_each_map_below
     kernels = inside.kernels("conv8")
     assert kernels is not None
     sheet = np.asarray(kernels_sheet(inside.layer("conv8"), kernels)).astype(int)
-    times, farthest = (1400 // 64 - 1) // 3, float(np.abs(kernels).max())
-    slices = painted(kernels.reshape(-1, 3), (-farthest, farthest)).reshape(64, 32, 3, 3, 3)
+    times, (_, high) = (1400 // 64 - 1) // 3, scale_of(kernels)
+    slices = painted(kernels.reshape(-1, 3), (-high, high)).reshape(64, 32, 3, 3, 3)
     top, left = _place_of(sheet, slices[0, 0].repeat(times, axis=0).repeat(times, axis=1))
     step = 3 * times + 1
     for n, depth in [(0, 1), (5, 0), (63, 31)]:
@@ -251,11 +251,11 @@ def test_depthwise_kernels_are_small_pictures_side_by_side() -> None:
     kernels = hidden.kernels("conv2")
     assert kernels is not None
     assert kernels.shape == (16, 1, 3, 3)
-    farthest = float(np.abs(kernels).max())
+    _, high = scale_of(kernels)
     sheet = np.asarray(kernels_sheet(hidden.layer("conv2"), kernels)).astype(int)
     times = Plan.of(16, (3, 3)).times
     for each in kernels[:, 0]:
-        _place_of(sheet, painted(each, (-farthest, farthest)).repeat(times, axis=0).repeat(times, axis=1))
+        _place_of(sheet, painted(each, (-high, high)).repeat(times, axis=0).repeat(times, axis=1))
 
 
 def test_the_command_draws_a_file_for_its_owner_alone(examples: Path, tmp_path: Path) -> None:
