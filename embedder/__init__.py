@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .explain.explanation import Both, ChannelShare, Explanation, RegionShare, Saliency, Side
     from .explain.layers import Description, Layer
     from .explain.maps import FeatureMaps, Response
+    from .explain.sentences import atlas_json_of
     from .explain.sheet import Drawing, drawn, png
     from .image import Limits, image_file
     from .loading import load
@@ -153,6 +154,7 @@ __all__ = [
     "TrainingRecord",
     "UnknownLayer",
     "VisavisError",
+    "atlas_json_of",
     "build_network",
     "chosen_point",
     "computes_in_bf16",
@@ -217,6 +219,7 @@ _ROOMS = {
     "MEASURES": ".quality",
     "Precision": ".runtime.runtime",
     "TrainingRecord": ".weights.training",
+    "atlas_json_of": ".explain.sentences",
     "chosen_point": ".points",
     "computes_in_bf16": ".runtime.torch",
     "embedding_graph": ".runtime.graph",

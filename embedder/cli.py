@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "detect": ("embedder.commands.detect:detect", "Find the faces in photos."),
     "embed": ("embedder.commands.embed:embed", "Turn faces into embeddings of 128 channels."),
     "explain": ("embedder.commands.explain:explain", "Why do two photos show one person, or not?"),
+    "atlas": ("embedder.commands.atlas:atlas", "What each channel goes with, over photos of many people."),
     "serve": ("service.cli:serve", "Start the HTTP service."),
     "prepare": ("train.commands.prepare:prepare_command", "Find the faces in photos once, for training."),
     "train": ("train.commands.train:train_command", "Learn a model from photos of people."),
@@ -30,7 +31,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
 }
 
-TAKE_TORCH = ("train", "embedder.commands.export")  # where commands live that need what `train` brings
+# Where commands live that need what `train` brings.
+TAKE_TORCH = ("train", "embedder.commands.export", "embedder.commands.atlas")
 
 EXIT_TROUBLE = 2
 EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C

@@ -15,7 +15,7 @@ from .envelope import Envelope
 from .gate import Gate
 from .intake import Intake
 from .readiness import Readiness
-from .routes import embeddings, explain, faces, health, layers, model, pages, verify
+from .routes import atlas, embeddings, explain, faces, health, layers, model, pages, verify
 from .settings import Settings
 
 DESCRIPTION = """Are these two photos of one person?
@@ -56,7 +56,7 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
     )
     for room in (verify, faces, embeddings, explain, layers):
         app.include_router(room.router(desk))
-    for routes in (model.router(embedder), health.router(readiness), pages.router()):
+    for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
     failing.install(app)
     app.add_middleware(Envelope)

@@ -1,0 +1,156 @@
+"""The atlas of a model's channels, as records: what is kept of many faces, none of which is in it."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
+from ..sentences import Sentence
+from .correlations import correlations
+from .faces import Faces, jpeg
+from .spread import between_over_within, effective_dimension
+from .traits import Trait
+from .words import Correlation, sentence_of
+
+N_BINS = 40
+PICTURE_PX = 75  # of the maximising pictures
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """How a channel's values spread over the faces."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]  # in bins of the same width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Channel:
+    """One of the 128."""
+
+    channel: int
+    sentence: Sentence
+    correlations: tuple[Correlation, ...]  # with every trait
+    mean: float
+    deviation: float
+    histogram: Histogram
+    between_over_within: float  # variance between people over that within a person; NaN = not known
+    looks_at: Floats  # (places, places): the mean change by covering each place
+    maximising: str  # data: URI of a JPEG
+
+    @property
+    def strength(self) -> float:
+        """The largest |r| with a trait that it surely goes with; 0 = there is none."""
+        return max((abs(each.r) for each in self.correlations if each.is_sure), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Atlas:
+    """All of them."""
+
+    model: ModelIdentity
+    n_faces: int
+    n_people: int
+    failed: dict[str, int]  # photos without a usable face, by the error's code
+    effective_dimension: float
+    together: Floats  # (128, 128): how the channels go with each other, Pearson's r
+    mean_face: str  # data: URI of a JPEG
+    channels: tuple[Channel, ...]
+
+
+def atlas_of(faces: Faces, traits: Sequence[Trait], looks_at: Floats, pictures: Chips, model: ModelIdentity) -> Atlas:
+    """Put together what was measured; `traits` name the columns of `faces.traits`."""
+    vectors = faces.vectors.astype(np.float64)
+    found = correlations(vectors, faces.traits, faces.people, np.random.default_rng(0))
+    ratios = between_over_within(vectors, faces.people)
+    channels = []
+    for channel, values in enumerate(vectors.T):
+        told = tuple(
+            Correlation(trait, *map(float, part))
+            for trait, *part in zip(traits, found.r[channel], found.low[channel], found.high[channel], strict=True)
+        )
+        channels.append(
+            Channel(
+                channel,
+                sentence_of(list(told)),
+                told,
+                float(values.mean()),
+                float(values.std()),
+                _histogram(values),
+                float(ratios[channel]),
+                looks_at[channel],
+                jpeg_uri(pictures[channel]),
+            )
+        )
+    return Atlas(
+        model,
+        len(vectors),
+        len(np.unique(faces.people)),
+        dict(faces.failed),
+        effective_dimension(vectors),
+        np.corrcoef(vectors.T).reshape(EMBEDDING_SIZE, EMBEDDING_SIZE),
+        jpeg_uri(faces.mean),
+        tuple(channels),
+    )
+
+
+def record_of(atlas: Atlas) -> dict[str, object]:
+    """The atlas as JSON has it. It holds no face of a person, no name and no path."""
+    return {
+        "model_digest": atlas.model.digest,
+        "model": atlas.model.name,
+        "n_faces": atlas.n_faces,
+        "n_people": atlas.n_people,
+        "failed": atlas.failed,
+        "effective_dimension": round(atlas.effective_dimension, 2),
+        "mean_face": atlas.mean_face,
+        "together": [[round(float(r), 2) for r in row] for row in atlas.together],
+        "channels": [_channel_record(channel) for channel in atlas.channels],
+    }
+
+
+def _channel_record(channel: Channel) -> dict[str, object]:
+    ratio, spread = channel.between_over_within, channel.histogram
+    return {
+        "channel": channel.channel,
+        "sentence": {"en": channel.sentence.en, "zh": channel.sentence.zh},
+        "mean": round(channel.mean, 5),
+        "deviation": round(channel.deviation, 5),
+        "histogram": {"low": round(spread.low, 5), "high": round(spread.high, 5), "counts": list(spread.counts)},
+        "between_over_within": None if np.isnan(ratio) else round(ratio, 3),
+        "correlations": [
+            {
+                "trait": each.trait.name,
+                "en": each.trait.en,
+                "zh": each.trait.zh,
+                "r": _known(each.r),
+                "low": _known(each.low),
+                "high": _known(each.high),
+            }
+            for each in channel.correlations
+        ],
+        "looks_at": [[round(float(change), 5) for change in row] for row in channel.looks_at],
+        "maximising": channel.maximising,
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 4)
+
+
+def _histogram(values: Floats) -> Histogram:
+    counts, edges = np.histogram(values, N_BINS)
+    return Histogram(float(edges[0]), float(edges[-1]), tuple(map(int, counts)))
+
+
+def jpeg_uri(pixels: Pixels) -> str:
+    """A picture as an address that holds it, small."""
+    small = Image.fromarray(pixels).resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
+    return f"data:image/jpeg;base64,{b64encode(jpeg(small)).decode()}"

@@ -1,0 +1,52 @@
+"""From a folder of people to their atlas, step by step."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...network import build_network, fold
+from ...pipeline import FaceEmbedder
+from ...types import EMBEDDING_SIZE
+from ...weights.bundle import Bundle
+from .atlas import Atlas, atlas_of
+from .faces import Faces, faces_of
+from .looking import looked_at
+from .maximising import maximising
+from .own_traits import own_traits
+from .people import chosen_photos
+from .traits import TRAITS
+
+Telling = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # of a step with so many parts
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whose faces, and how many of them."""
+
+    folder: Path
+    n_photos: int
+    per_person: int
+    seed: int
+    traits: Path | None  # a CSV file of the user's own
+
+
+def make_atlas(wanted: Wanted, bundle: Bundle, embedder: FaceEmbedder, telling: Telling) -> tuple[Atlas, Faces]:
+    """Measure a model's channels. Raises AtlasError, BulkError."""
+    photos = chosen_photos(wanted.folder, n_photos=wanted.n_photos, per_person=wanted.per_person, seed=wanted.seed)
+    with telling("photos", len(photos)) as advance:
+        faces = faces_of(photos, wanted.folder, embedder, advance)
+    traits = list(TRAITS)
+    if wanted.traits is not None:
+        more, values = own_traits(wanted.traits, faces.names)
+        traits += more
+        faces = replace(faces, traits=np.concatenate([faces.traits, values], axis=1))
+    with telling("faces covered place by place", len(faces.kept)) as advance:
+        looks_at = looked_at(faces.kept, embedder.embed_chips, advance)
+    network, spread = fold(build_network(bundle).eval()), torch.from_numpy(faces.vectors.std(axis=0))
+    with telling("channels' pictures", EMBEDDING_SIZE) as advance:
+        pictures = maximising(network, faces.mean, spread, advance)
+    return atlas_of(faces, traits, looks_at, pictures, embedder.identity), faces

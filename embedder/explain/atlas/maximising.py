@@ -1,0 +1,58 @@
+"""A face-like picture that a channel answers to most: from the mean face uphill, held back from what no face has.
+
+Source: Simonyan et al., "Deep Inside Convolutional Networks", 2014; Olah et al., "Feature Visualization", 2017. Takes
+torch.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor
+
+from ...network import EmbeddingNet
+from ...types import CHIP_SIZE_PX, EMBEDDING_SIZE, Chips, Pixels
+
+N_STEPS, RATE = 60, 3.0  # the rate in grey levels
+JITTER_PX = 4
+ROUGHNESS, FARNESS = 0.004, 0.0004  # what a grey level of difference costs: to its neighbour, and to the mean face
+BATCH = 16
+
+
+def maximising(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Callable[[int], None]) -> Chips:
+    """A picture for each of the 128 channels, (128, 150, 150, 3); `spread` (128,) is how each usually varies."""
+    network.requires_grad_(requires_grad=False)
+    generator = torch.Generator().manual_seed(0)
+    pictures = []
+    for channels in torch.arange(EMBEDDING_SIZE).reshape(-1, BATCH):
+        pictures.append(_uphill(network, mean, (channels, spread[channels]), generator))
+        advance(len(channels))
+    return np.concatenate(pictures)
+
+
+def _uphill(network: EmbeddingNet, mean: Pixels, goal: tuple[Tensor, Tensor], generator: torch.Generator) -> Chips:
+    channels, spread = goal
+    start = torch.from_numpy(mean.astype(np.float32)).permute(2, 0, 1)
+    pictures = start.repeat(len(channels), 1, 1, 1).requires_grad_()
+    optimizer = torch.optim.Adam([pictures], RATE)
+    for _ in range(N_STEPS):
+        down, right = torch.randint(-JITTER_PX, JITTER_PX + 1, (2,), generator=generator).tolist()
+        shifted = pictures.roll((down, right), (2, 3))
+        values = network(shifted.permute(0, 2, 3, 1))[torch.arange(len(channels)), channels] / spread
+        loss = (
+            -values.sum() + ROUGHNESS * _roughness(pictures) + FARNESS * (pictures - start).abs().sum() / CHIP_SIZE_PX
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            pictures.clamp_(0, 255)
+    return pictures.detach().round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def _roughness(pictures: Tensor) -> Tensor:
+    """The differences between neighbours, of a whole picture in columns of it."""
+    across = F.l1_loss(pictures[..., 1:], pictures[..., :-1], reduction="sum")
+    down = F.l1_loss(pictures[..., 1:, :], pictures[..., :-1, :], reduction="sum")
+    return (across + down) / CHIP_SIZE_PX

@@ -1,0 +1,118 @@
+"""What is measured of a face from its picture alone, in numbers that have a name in two languages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import atan2, degrees
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...alignment import landmarks_in_chip
+from ...types import Chip, Pixels
+from ...weights.card import Alignment
+
+CHEEK_PX = 12  # side of the patch of skin on each cheek, in px of the chip
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """A measure, and what it is called."""
+
+    name: str
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A face as its traits are measured: landmarks as complex numbers x + iy, in px."""
+
+    chip: Chip
+    points: NDArray[np.complex128]  # (5,), in the photo: eyes, nose, corners of the mouth
+    skin: NDArray[np.float64]  # (3,): median colour of the cheeks, 0..255
+
+    @classmethod
+    def of(cls, chip: Chip, alignment: Alignment) -> "Seen":
+        """Look at a chip."""
+        in_chip = np.array(landmarks_in_chip(chip.sample.face.landmarks, alignment))
+        points = np.array(chip.sample.face.landmarks) @ [1, 1j]
+        return cls(chip, points, _skin(chip.pixels, in_chip))
+
+    @property
+    def eyes(self) -> complex:
+        """From one eye to the other."""
+        return complex(self.points[1] - self.points[0])
+
+    @property
+    def between_eyes(self) -> complex:
+        """The place in the middle of them."""
+        return complex(self.points[0] + self.points[1]) / 2
+
+
+def _eyes_apart(seen: Seen) -> float:
+    """The distance between the eyes, of the face's width."""
+    return abs(seen.eyes) / seen.chip.sample.face.box.width
+
+
+def _turn(seen: Seen) -> float:
+    return seen.chip.sample.quality.turn
+
+
+def _tilt(seen: Seen) -> float:
+    """By how much the line of the eyes leans to either side, in degrees."""
+    return abs(degrees(atan2(seen.eyes.imag, seen.eyes.real)))
+
+
+def _mouth_width(seen: Seen) -> float:
+    return abs(complex(seen.points[4] - seen.points[3])) / abs(seen.eyes)
+
+
+def _nose_length(seen: Seen) -> float:
+    return abs(complex(seen.points[2]) - seen.between_eyes) / abs(seen.eyes)
+
+
+def _skin_luminance(seen: Seen) -> float:
+    """Rec. 601, 0..255."""
+    return float(seen.skin @ [0.299, 0.587, 0.114])
+
+
+def _skin_hue(seen: Seen) -> float:
+    """The angle from red toward yellow, in degrees."""
+    red, green, blue = seen.skin
+    return degrees(atan2(3**0.5 * (green - blue), 2 * red - green - blue))
+
+
+_MEASURES: dict[Trait, Callable[[Seen], float]] = {
+    Trait("eye_distance", "eye distance over face width", "眼距与脸宽之比"): _eyes_apart,
+    Trait("head_turn", "head turn", "头部左右转动"): _turn,
+    Trait("head_tilt", "head tilt", "头部倾斜"): _tilt,
+    Trait("mouth_width", "mouth width over eye distance", "嘴宽与眼距之比"): _mouth_width,
+    Trait("nose_length", "nose length over eye distance", "鼻长与眼距之比"): _nose_length,
+    Trait("skin_luminance", "skin luminance", "肤色亮度"): _skin_luminance,
+    Trait("skin_hue", "skin hue (red to yellow)", "肤色色相(红到黄)"): _skin_hue,
+    Trait("brightness", "overall brightness", "整体亮度"): lambda seen: seen.chip.sample.quality.brightness,
+    Trait("contrast", "contrast", "对比度"): lambda seen: seen.chip.sample.quality.contrast,
+    Trait("sharpness", "sharpness", "清晰度"): lambda seen: seen.chip.sample.quality.sharpness,
+}
+TRAITS = tuple(_MEASURES)
+
+
+def traits_of(chip: Chip, alignment: Alignment) -> NDArray[np.float64]:
+    """Every trait of a face, in the order of TRAITS: (n,)."""
+    seen = Seen.of(chip, alignment)
+    return np.array([measure(seen) for measure in _MEASURES.values()])
+
+
+def _skin(pixels: Pixels, landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median colour of a patch on each cheek: below the eye, beside the nose."""
+    eyes, nose, mouth = landmarks[:2], landmarks[2], landmarks[3:]
+    centres = np.column_stack([(eyes[:, 0] + mouth[:, 0]) / 2, [nose[1], nose[1]]])
+    outward = (centres - [nose[0], 0]) * [0.25, 0]
+    patches = [_patch(pixels, centre) for centre in centres + outward]
+    return np.asarray(np.median(np.concatenate(patches), axis=0))
+
+
+def _patch(pixels: Pixels, centre: NDArray[np.float64]) -> Pixels:
+    """The pixels around a place, (n, 3); as many of them as lie in the chip, and at least one."""
+    left, top = (int(np.clip(each - CHEEK_PX / 2, 0, len(pixels) - CHEEK_PX)) for each in centre)
+    return pixels[top : top + CHEEK_PX, left : left + CHEEK_PX].reshape(-1, 3)

@@ -1,0 +1,23 @@
+"""The atlas: what each of the 128 channels of the model goes with. It holds no person's face."""
+
+from fastapi import APIRouter, Response
+
+from embedder import FaceEmbedder, atlas_json_of
+
+from ..openapi import responses
+from ..refusals import NotFound
+
+
+def router(embedder: FaceEmbedder) -> APIRouter:
+    """Join GET /v1/atlas."""
+    routes = APIRouter(tags=["inside"])
+
+    @routes.get("/v1/atlas", responses=responses(NotFound), response_class=Response)
+    async def atlas() -> Response:
+        """Return the model's atlas, as `visavis atlas` writes it: JSON, with a sentence for every channel."""
+        found = atlas_json_of(embedder.identity.digest)
+        if found is None:
+            raise NotFound("no atlas comes with this model; visavis atlas makes one from photos of people")
+        return Response(found, media_type="application/json")
+
+    return routes
