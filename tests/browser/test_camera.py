@@ -8,6 +8,10 @@ from playwright.sync_api import Browser, Page
 from visit import Visit, opened, until, watched
 
 Photo = Callable[[str], Path]
+NOTE_THE_STREAM = """() => {
+    const get = MediaDevices.prototype.getUserMedia;
+    MediaDevices.prototype.getUserMedia = async function (...of) { return (window.seen = await get.apply(this, of)); };
+}"""
 
 
 @pytest.fixture
@@ -31,10 +35,7 @@ def test_a_photo_from_the_camera_is_compared_as_any_other(before_a_camera: Brows
 
 def test_the_camera_is_off_once_its_window_is_closed(before_a_camera: Browser, url: str) -> None:
     with watched(opened(before_a_camera), url) as page:
-        page.evaluate(
-            "() => { const get = MediaDevices.prototype.getUserMedia; MediaDevices.prototype.getUserMedia = async function (...of)"
-            " { return (window.seen = await get.apply(this, of)); }; }"
-        )
+        page.evaluate(NOTE_THE_STREAM)
         page.click("#probe [data-key=camera]")
         page.wait_for_selector(".camera .main:enabled")
         page.keyboard.press("Escape")

@@ -21,6 +21,14 @@ DROP = """([side, data]) => {
     place.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
 }"""
 
+KEYS_OF_BOTH = """async () => {
+    const gaps = (text) => [...text.matchAll(/\\{\\w+\\}/g)].map(String).sort();
+    const keys = (words) => Object.entries(words).flatMap(([key, value]) =>
+        typeof value === "string" ? [key + gaps(value)] : keys(value).map((each) => `${key}.${each}`));
+    const { english } = await import("/page/english.js"), { chinese } = await import("/page/chinese.js");
+    return [keys(english).sort(), keys(chinese).sort()];
+}"""
+
 
 def drop(page: Page, side: str, path: Path) -> None:
     page.evaluate(DROP, [side, base64.b64encode(path.read_bytes()).decode()])
@@ -75,7 +83,7 @@ def test_the_scale_shows_this_pair_among_measured_ones(page: Page, visit: Visit,
     pair, limit = (float(page.locator(f"{of} line").get_attribute("x1") or "nan") for of in (".pair", ".limit"))
     assert pair < limit
     assert re.match(
-        r"Scale: this pair at −\d+\.\d, limit at −2\.9\. Same person\.",
+        r"Scale: this pair at \N{MINUS SIGN}\d+\.\d, limit at \N{MINUS SIGN}2\.9\. Same person\.",
         page.get_attribute(".scale", "aria-label") or "",
     )
 
@@ -92,20 +100,14 @@ def test_all_is_said_in_chinese_too_and_back(page: Page, visit: Visit, photo: Ph
 
 
 def test_both_languages_say_the_same_things(page: Page) -> None:
-    script = """async () => {
-        const keys = (words) => Object.entries(words).flatMap(([key, value]) => typeof value === "string"
-            ? [key + [...value.matchAll(/\\{\\w+\\}/g)].map(String).sort()] : keys(value).map((each) => key + "." + each));
-        const { english } = await import("/page/english.js"), { chinese } = await import("/page/chinese.js");
-        return [keys(english).sort(), keys(chinese).sort()];
-    }"""
-    english, chinese = page.evaluate(script)
+    english, chinese = page.evaluate(KEYS_OF_BOTH)
     assert len(english) > 100
     assert english == chinese
 
 
 def test_a_chinese_browser_is_greeted_in_chinese_and_dark_is_dark(browser: Browser, url: str) -> None:
     with watched(opened(browser, language="zh-CN", scheme="dark"), url) as page:
-        assert page.inner_text("h1") == "两张照片，是同一个人吗？"
+        assert page.inner_text("h1") == "两张照片\uff0c是同一个人吗\uff1f"
         assert brightness(page) < 50
         page.click("#theme")
         assert brightness(page) > 200

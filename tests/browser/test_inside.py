@@ -69,7 +69,7 @@ def test_feature_maps_are_shown_layer_by_layer_for_either_photo(compared: Page) 
     compared.wait_for_selector("img[alt*=pool1]")
     compared.click("#maps [data-key=reference]")
     compared.wait_for_selector(".maps-picture img")
-    compared.select_option("#layer", label="head · 128 × 1 × 1")
+    compared.select_option("#layer", label="head · 128 \u00d7 1 \u00d7 1")
     compared.wait_for_selector("img[alt='128 feature maps of head, the strongest first']")
     assert compared.get_attribute("[data-key=next]", "aria-disabled") == "true"
     assert compared.get_attribute(".maps-picture img", "src") != first

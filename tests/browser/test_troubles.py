@@ -21,6 +21,9 @@ from service.settings import Settings
 Photo = Callable[[str], Path]
 PICTURE = Path(__file__).parents[2] / "service" / "web" / "page" / "picture.js"
 
+IN_THE_MIDDLE = """(all) => all.findIndex(({ style }) =>
+    Math.abs(parseFloat(style.top) + parseFloat(style.height) / 2 - 50) < 10)"""
+
 
 def saved(image: Image.Image, path: Path, **options: object) -> Path:
     image.save(path, **options)
@@ -84,9 +87,7 @@ def test_a_face_is_cut_out_upright_of_a_picture_that_lies(
     visit.give("probe", saved(Image.open(three_people).rotate(-90, expand=True), tmp_path / "lying.png"))
     visit.give("reference", photo("041-smiling"))
     visit.note("probe", "ask")
-    middle = page.locator("#probe .face").evaluate_all(
-        "(all) => all.findIndex((each) => Math.abs(parseFloat(each.style.top) + parseFloat(each.style.height) / 2 - 50) < 10)"
-    )
+    middle = page.locator("#probe .face").evaluate_all(IN_THE_MIDDLE)
     page.click(f"[data-key=face-{middle}]")
     assert visit.verdict() == "Same person"
 
