@@ -63,6 +63,12 @@ demo: $(VENV)/.installed-service ## Compare example photos: two of one person, t
 test: $(VENV)/.installed-dev ## Set up what is missing and run all tests, with coverage
 	$(BIN)/pytest --cov $(ARGS)
 
+.PHONY: chromium
+chromium: ## Install the system's Chromium, which the tests of the page drive (by apt-get, as root)
+	@if command -v chromium chromium-browser google-chrome; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium; \
+	else echo 'Chromium is missing. Install it: sudo apt-get install chromium (or the like of your system)' >&2; exit 1; fi
+
 .PHONY: check
 check: $(VENV)/.installed-dev ## All that must hold before a change goes in: format, lint, types, imports, sizes, tests
 	$(BIN)/ruff format --check .

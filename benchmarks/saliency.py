@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from embedder import BUILT_IN, FaceEmbedder, NoFace, SeveralFaces, build_network, fold, load, read_bundle
+from embedder import BUILT_IN, FaceEmbedder, NoFace, SeveralFaces, load, read_bundle
 from embedder.explain.covers import blurred
-from embedder.explain.gradient import gradient_map
+from embedder.explain.opening import gradients_of
 from embedder.explain.saliency import saliency_map
 from train.evaluation.protocols.lfw import read_lfw
 
@@ -47,10 +47,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=200)
     asked = parser.parse_args()
-    embedder, network = load(), fold(build_network(read_bundle(BUILT_IN)).eval())
+    embedder = load()
     ways = {
         "covering": lambda chip, other: saliency_map(chip, other, embedder.embed_chips),
-        "gradients": lambda chip, other: gradient_map(chip, other, network),
+        "gradients": gradients_of(read_bundle(BUILT_IN)),
     }
     gains = {name: [] for name in ways}
     seconds = dict.fromkeys(ways, 0.0)

@@ -1,6 +1,7 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparison, one or many. Nothing is kept of them."""
 
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from .explain.explanation import Both, Explanation, explanation, side_of
 from .explain.layers import Description
 from .explain.maps import FeatureMaps, feature_maps
 from .explain.opening import Opening
+from .explain.saliency import saliency_map
 from .grading import Grader
 from .image import Limits
 from .judging import Judging
@@ -191,7 +193,8 @@ class FaceEmbedder:
         sides = [
             side_of(item.chip, vector, self.card.alignment) for item, vector in zip(prepared, vectors, strict=True)
         ]
-        return explanation(_only(batch), Both(*sides), self.card, self.embed_chips if saliency else None)
+        seek = partial(saliency_map, embed=self.embed_chips) if saliency else None
+        return explanation(_only(batch), Both(*sides), self.card, seek)
 
     def compare(
         self,

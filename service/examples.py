@@ -154,6 +154,40 @@ VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {
     "request_id": "ef175a20de325db6",
 }
 
+# Shortened: the first channels, places and regions of many.
+EXPLAIN_ANSWER: dict[str, object] = VERIFY_ANSWER | {
+    "chips": {
+        "probe": {
+            "picture": "data:image/png;base64,iVBORw0KGgo...",
+            "landmarks": [[46.45, 45.74], [103.28, 44.97], [71.67, 75.58], [52.86, 104.32], [96.55, 104.49]],
+        },
+        "reference": {
+            "picture": "data:image/png;base64,iVBORw0KGgo...",
+            "landmarks": [[46.02, 47.06], [104.66, 45.63], [69.94, 81.19], [48.74, 100.35], [101.44, 100.87]],
+        },
+    },
+    "channels": [
+        {"channel": 112, "probe": 0.1834, "reference": 0.1093, "share": 0.0677, "sentences": None},
+        {"channel": 36, "probe": -0.0717, "reference": -0.0027, "share": 0.0588, "sentences": None},
+    ],
+    "saliency": {
+        "probe": {
+            "map": [[0.096, 0.09, 0.081, 0.083], [0.098, 0.093, 0.083, 0.091]],
+            "regions": [
+                {"region": "right_eye", "share": 0.2076, "toward": 0.2076},
+                {"region": "left_eye", "share": 0.187, "toward": 0.187},
+            ],
+        },
+        "reference": {
+            "map": [[0.121, 0.108, 0.083, 0.065], [0.138, 0.128, 0.109, 0.1]],
+            "regions": [
+                {"region": "right_eye", "share": 0.2165, "toward": 0.2165},
+                {"region": "nose", "share": 0.1841, "toward": 0.1841},
+            ],
+        },
+    },
+}
+
 VERIFY_MANY_ANSWER: dict[str, object] = {
     "results": [
         {"verdict": _ONE_PERSON},

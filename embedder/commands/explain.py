@@ -1,11 +1,26 @@
 """`visavis explain`: why do two photos show one person, or not? Words, JSON, or a picture."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import click
 
-from embedder import Explanation, FaceChoice, QualityChoice, Running, Saliency, SampleError, load
+from embedder import (
+    BUILT_IN,
+    Explanation,
+    FaceChoice,
+    QualityChoice,
+    Running,
+    Saliency,
+    SampleError,
+    load,
+    read_bundle,
+)
 
+from ..explain.explanation import saliency_of
+from ..explain.opening import gradients_of
 from ..explain.pair_sheet import pair_sheet
 from ..explain.regions import in_words
 from ..explain.sheet import png
@@ -25,12 +40,21 @@ from .verdicts import comparison_record, comparison_text
 N_CHANNELS = 5  # that are told in words
 LEAST_SHARE = 0.01  # of a region that is told in words
 
+Method = Literal["perturbation", "gradient"]
+
 
 @click.command()
 @click.argument("probe")
 @click.argument("reference")
 @face_option
 @judging_options
+@click.option(
+    "--method",
+    type=click.Choice(["perturbation", "gradient"]),
+    default="perturbation",
+    show_default=True,
+    help="Places that matter: by covering parts of the faces, or by the network's gradients (takes visavis[train]).",
+)
 @click.option("--out", metavar="FILE.png", help="Draw both faces, the places that matter and the channels. Biometric.")
 @model_option
 @running_options
@@ -43,6 +67,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     operating_point: str | None,
     prior: float,
     quality: QualityChoice,
+    method: Method,
     out: str | None,
     model_path: str | None,
     running: Running,
@@ -56,12 +81,27 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
     embedder = load(model_path, running=running)
     try:
-        found = embedder.explain(*images, face=face, operating_point=operating_point, prior=prior, quality=quality)
+        found = embedder.explain(
+            *images,
+            face=face,
+            operating_point=operating_point,
+            prior=prior,
+            quality=quality,
+            saliency=method == "perturbation",
+        )
     except SampleError as error:
         stop_for(error, paths)
+    if method == "gradient":
+        found = _by_gradients(found, model_path)
     if out is not None:
         write_file(out, png(pair_sheet(found)), PRIVATE)
     click.echo(json.dumps(_record(found), indent=2) if as_json else _text(found))
+
+
+def _by_gradients(found: Explanation, model_path: str | None) -> Explanation:
+    """With the places that matter by the network's gradients."""
+    bundle = read_bundle(Path(model_path) if model_path is not None else BUILT_IN)
+    return replace(found, saliency=saliency_of(found.sides, gradients_of(bundle), bundle.card.alignment))
 
 
 def _record(found: Explanation) -> dict[str, object]:

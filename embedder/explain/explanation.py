@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from ..alignment import landmarks_in_chip
 from ..comparison import Comparison
-from ..types import CHIP_SIZE_PX, Chip, Chips, Pixels, Point, Vectors
+from ..types import CHIP_SIZE_PX, Chip, Pixels, Point
 from ..weights.card import Alignment, ModelCard
 from .regions import REGIONS, Region, regions_of_chip
-from .saliency import SaliencyMap, saliency_map
+from .saliency import SaliencyMap
 from .sentences import Sentence, sentences_of
 
 _COARSE_PX = 5
 _N_COARSE = CHIP_SIZE_PX // _COARSE_PX
 
 T = TypeVar("T")
-Embed = Callable[[Chips], Vectors]
+Seek = Callable[[Pixels, NDArray[np.float32]], SaliencyMap]  # a chip, the embedding (128,) of the other face -> its map
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +89,22 @@ def side_of(chip: Chip, vector: NDArray[np.float32], alignment: Alignment) -> Si
     return Side(chip.pixels, landmarks_in_chip(chip.sample.face.landmarks, alignment), vector)
 
 
-def explanation(comparison: Comparison, sides: Both[Side], card: ModelCard, embed: Embed | None) -> Explanation:
-    """Find the reasons for a comparison; the places that matter only with an `embed` to try them by."""
+def explanation(comparison: Comparison, sides: Both[Side], card: ModelCard, seek: Seek | None) -> Explanation:
+    """Find the reasons for a comparison; the places that matter only with something to seek them by."""
     return Explanation(
         comparison,
         sides,
         channel_shares(sides, sentences_of(card.digest)),
-        None if embed is None else saliency_of(sides, embed, card.alignment),
+        None if seek is None else saliency_of(sides, seek, card.alignment),
     )
 
 
-def saliency_of(sides: Both[Side], embed: Embed, alignment: Alignment) -> Both[Saliency]:
+def saliency_of(sides: Both[Side], seek: Seek, alignment: Alignment) -> Both[Saliency]:
     """Find which places of each face matter, the other one being as it is."""
     regions = regions_of_chip(alignment.points)
 
     def one(side: Side, other: Side) -> Saliency:
-        found = saliency_map(side.chip, other.vector, embed)
+        found = seek(side.chip, other.vector)
         return Saliency(found, region_shares(found, regions))
 
     return Both(one(sides.probe, sides.reference), one(sides.reference, sides.probe))

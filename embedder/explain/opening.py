@@ -1,6 +1,7 @@
 """From a bundle, or the name of a backbone, to a network with its inside open."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from ..errors import RuntimeUnavailable
 from ..weights.bundle import Bundle
 
 if TYPE_CHECKING:
+    from .explanation import Seek
     from .inside import Inside
 
 
@@ -41,6 +43,16 @@ def open_backbone(name: str) -> "Inside":
         raise _needs(error.name, "train") from error
     network = untrained_network(name)
     return _inside(self_standing_graph(network), sum(each.numel() for each in network.parameters()))
+
+
+def gradients_of(bundle: Bundle) -> "Seek":
+    """Which places matter, by the gradients of a bundle's network. Raises RuntimeUnavailable as above."""
+    try:
+        from ..network import build_network, fold  # noqa: PLC0415 - they take torch
+        from .gradient import gradient_map  # noqa: PLC0415 - the same, and captum
+    except ModuleNotFoundError as error:
+        raise _needs(error.name, "train") from error
+    return partial(gradient_map, network=fold(build_network(bundle).eval()))
 
 
 def _opener(bundle: Bundle) -> Callable[[], "Inside"]:

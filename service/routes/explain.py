@@ -6,6 +6,7 @@ from embedder import Explanation, LowQuality, OperatingPointUnavailable, Quality
 
 from .. import translate
 from ..desk import Desk
+from ..examples import EXPLAIN_ANSWER
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
 from ..shapes import EXPLAIN, Submission
 from ..wire import ExplainResponse
@@ -17,7 +18,9 @@ def router(desk: Desk) -> APIRouter:
     """Join POST /v1/explain."""
     routes = APIRouter(tags=["inside"])
 
-    @routes.post("/v1/explain", responses=responses(*PROBLEMS), openapi_extra=image_body(EXPLAIN))
+    @routes.post(
+        "/v1/explain", responses=responses(*PROBLEMS, example=EXPLAIN_ANSWER), openapi_extra=image_body(EXPLAIN)
+    )
     async def explain(request: Request) -> ExplainResponse:
         """Say whether two images show one person, and which places and channels speak for it. Treat it as the photos.
 

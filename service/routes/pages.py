@@ -1,25 +1,27 @@
-"""Pages for people: the API's documentation and the list of errors, from our own files; no script from elsewhere."""
+"""Pages for people: the start, the API's documentation and the list of errors; all from our own files."""
 
 from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse
 
 from ..problems import ERRORS_PAGE, TABLE
 from ..refusals import NotFound
 
-FOLDER = Path(__file__).parent.parent / "web" / "docs"
+WEB = Path(__file__).parent.parent / "web"
+START, DOCS = WEB / "page", WEB / "docs"
 MEDIA_TYPES = {
-    "start.js": "text/javascript",
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js.LICENSE.txt": "text/plain",
-    "SWAGGER-UI-LICENSE.txt": "text/plain",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
 }
-DOCS_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-cache",  # may be kept, but asked about: after an update the page fits the API
@@ -27,29 +29,46 @@ DOCS_HEADERS = {
 
 
 def router() -> APIRouter:
-    """Join /, /docs with its files, and /errors."""
+    """Join / and /docs, each with its files, and /errors."""
     routes = APIRouter(include_in_schema=False)
     errors_page = _errors_page()
+    names = {folder: frozenset(files_of(folder)) for folder in (START, DOCS)}
 
     @routes.get("/")
-    async def start() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    async def start() -> FileResponse:
+        return _file(START, "index.html")
+
+    @routes.get("/page/{name}")
+    async def start_file(name: str) -> FileResponse:
+        if name not in names[START]:
+            raise NotFound("there is no such file; the page is at /")
+        return _file(START, name)
 
     @routes.get("/docs")
     async def docs() -> FileResponse:
-        return FileResponse(FOLDER / "index.html", media_type="text/html", headers=DOCS_HEADERS)
+        return _file(DOCS, "index.html")
 
     @routes.get("/docs/{name}")
     async def docs_file(name: str) -> FileResponse:
-        if name not in MEDIA_TYPES:
+        if name not in names[DOCS]:
             raise NotFound("there is no such file; the documentation is at /docs")
-        return FileResponse(FOLDER / name, media_type=MEDIA_TYPES[name], headers=DOCS_HEADERS)
+        return _file(DOCS, name)
 
     @routes.get(ERRORS_PAGE)
     async def errors() -> HTMLResponse:
         return HTMLResponse(errors_page)
 
     return routes
+
+
+def files_of(folder: Path) -> list[str]:
+    """The names of a page's files, beside the page itself."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix in MEDIA_TYPES and path.name != "index.html")
+
+
+def _file(folder: Path, name: str) -> FileResponse:
+    path = folder / name
+    return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=HEADERS)
 
 
 def _errors_page() -> str:

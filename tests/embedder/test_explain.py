@@ -18,6 +18,7 @@ from odd_images import blurred, plain, two_faces
 from PIL import Image
 
 from embedder import (
+    BUILT_IN,
     CHIP_SIZE_PX,
     Explanation,
     FaceEmbedder,
@@ -27,16 +28,14 @@ from embedder import (
     Saliency,
     SeveralFaces,
     Side,
-    build_network,
     copy_bundle,
-    fold,
     load,
     read_bundle,
 )
 from embedder.alignment import landmarks_in_chip
 from embedder.explain.covers import covered
 from embedder.explain.explanation import region_shares
-from embedder.explain.gradient import gradient_map
+from embedder.explain.opening import gradients_of
 from embedder.explain.overlay import overlaid
 from embedder.explain.pair_sheet import pair_sheet
 from embedder.explain.regions import REGIONS, regions_of_chip
@@ -195,9 +194,8 @@ def test_a_covered_place_shows_a_blur_and_the_rest_the_face(one_person: Explanat
 
 
 def test_captums_gradients_find_places_that_matter_too(one_person: Explanation, embedder: FaceEmbedder) -> None:
-    network = fold(build_network(read_bundle(Path(__file__).parents[2] / "embedder/weights/dlib-resnet29-128")).eval())
     side, other, _ = halves(one_person)[0]
-    found = gradient_map(side.chip, other.vector, network)
+    found = gradients_of(read_bundle(BUILT_IN))(side.chip, other.vector)
     assert np.abs(found).max() == 1
     most = distance_without(side, other, found >= np.quantile(found, 1 - MUCH), embedder)
     least = distance_without(side, other, found <= np.quantile(found, LITTLE), embedder)
@@ -389,6 +387,17 @@ def test_json_has_the_keys_that_programs_rely_on(examples: Path, one_person: Exp
     assert [each["channel"] for each in told["channels"]] == [each.channel for each in one_person.channels]
     assert np.shape(told["saliency"]["reference"]["map"]) == (30, 30)
     assert {each["region"] for each in told["saliency"]["probe"]["regions"]} == set(REGIONS)
+
+
+def test_gradients_are_another_way_to_the_places_and_change_nothing_else(
+    examples: Path, one_person: Explanation
+) -> None:
+    done = visavis(examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--method", "gradient", "--json")
+    told = json.loads(done.stdout)
+    assert one_person.saliency is not None
+    assert not np.allclose(told["saliency"]["probe"]["map"], one_person.saliency.probe.coarse, atol=0.1)
+    assert sum(each["share"] for each in told["saliency"]["probe"]["regions"]) == pytest.approx(1)
+    assert told["channels"][0]["share"] == pytest.approx(one_person.channels[0].share, rel=1e-4)
 
 
 def test_the_picture_is_written_for_its_owner_alone(examples: Path, tmp_path: Path) -> None:

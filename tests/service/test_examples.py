@@ -12,6 +12,7 @@ import pytest
 from embedder import FaceEmbedder
 from service import examples as told
 from service import translate
+from service.wire import ExplainResponse
 
 API_DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 SHOWN: list[Any] = [told.VERIFY_ANSWER, told.VERIFY_MANY_ANSWER["results"][2]["verdict"]]
@@ -70,6 +71,25 @@ def test_the_examples_are_what_the_model_says_of_the_embeddings(embedder: FaceEm
     assert _differing(told.COMPARE_ANSWER["results"], answered) == {}
     for key in ("operating_point", "prior"):
         assert told.COMPARE_ANSWER[key] == told.VERIFY_ANSWER[key]
+
+
+def test_the_example_of_an_explanation_is_the_beginning_of_what_the_model_says(
+    embedder: FaceEmbedder, photos: list[bytes]
+) -> None:
+    shown, found = ExplainResponse.model_validate(told.EXPLAIN_ANSWER), embedder.explain(*photos[:2])
+    answered = translate.explanation(found, "refuse", total_ms=0, asked_as="")
+    for ours, theirs in zip(shown.channels, answered.channels[: len(shown.channels)], strict=True):
+        assert _differing(ours.model_dump(exclude={"sentences"}), theirs.model_dump(exclude={"sentences"})) == {}
+    assert shown.saliency is not None
+    assert answered.saliency is not None
+    for face in ("probe", "reference"):
+        ours, theirs = getattr(shown.saliency, face), getattr(answered.saliency, face)
+        assert np.allclose(ours.map, [row[:4] for row in theirs.map[:2]], atol=2e-3)
+        assert [each.region for each in ours.regions] == [each.region for each in theirs.regions[:2]]
+        assert [each.share for each in ours.regions] == pytest.approx([e.share for e in theirs.regions[:2]], rel=2e-3)
+        chips = getattr(shown.chips, face), getattr(answered.chips, face)
+        assert np.allclose(*(chip.landmarks for chip in chips), atol=0.01)
+        assert chips[1].picture.startswith(chips[0].picture.removesuffix("..."))
 
 
 def _blocks(heading: str) -> list[str]:

@@ -77,6 +77,7 @@ def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any])
     ("example", "model"),
     [
         (examples.VERIFY_ANSWER, wire.VerifyResponse),
+        (examples.EXPLAIN_ANSWER, wire.ExplainResponse),
         (examples.VERIFY_MANY_ANSWER, wire.VerifyManyResponse),
         (examples.FACES_ANSWER, wire.FacesResponse),
         (examples.COMPARE_ANSWER, wire.CompareResponse),

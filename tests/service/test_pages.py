@@ -8,26 +8,34 @@ from starlette.testclient import TestClient
 
 from service.routes import pages
 
-FOLDER = Path(pages.__file__).parents[1] / "web" / "docs"
+FOLDER = pages.DOCS
+PAGES = {"/": "/page", "/docs": "/docs"}  # where a page is, and where its files are
+FILES = [
+    (url, name) for url, folder in (("/page", pages.START), ("/docs", pages.DOCS)) for name in pages.files_of(folder)
+]
 
 
-def test_the_start_leads_to_the_documentation(client: TestClient) -> None:
+def test_the_start_is_the_page_from_which_the_documentation_is_reached(client: TestClient) -> None:
     answer = client.get("/", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert 'href="/docs"' in answer.text
 
 
-def test_the_documentation_page_loads_only_from_here(client: TestClient) -> None:
-    page = client.get("/docs").text
+@pytest.mark.parametrize("url", PAGES)
+def test_a_page_loads_only_from_here(url: str, client: TestClient) -> None:
+    page = client.get(url).text
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert len(sources) >= 4
-    assert all(source.startswith(("/", "data:,")) for source in sources)
+    assert all(source.startswith(("/", "data:,", "#")) for source in sources)
     for source in sources:
-        assert source == "data:," or client.get(source).status_code == 200
+        assert source.startswith(("data:,", "#")) or client.get(source).status_code == 200
 
 
-def test_the_documentation_page_has_no_script_within(client: TestClient) -> None:
-    page = client.get("/docs")
-    assert re.findall(r"<script[^>]*>(.*?)</script>", page.text) == ["", ""]
+@pytest.mark.parametrize(("url", "n_scripts"), [("/", 1), ("/docs", 2)])
+def test_a_page_has_no_script_within(url: str, n_scripts: int, client: TestClient) -> None:
+    page = client.get(url)
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page.text) == [""] * n_scripts
+    assert " style=" not in page.text
     policy = page.headers["content-security-policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
@@ -39,16 +47,36 @@ def test_our_script_asks_for_the_description_of_this_service() -> None:
     assert "http" not in script
 
 
-@pytest.mark.parametrize("name", sorted(pages.MEDIA_TYPES))
-def test_each_file_of_the_page_is_served_with_its_type(name: str, client: TestClient) -> None:
-    answer = client.get(f"/docs/{name}")
-    assert answer.content == (FOLDER / name).read_bytes()
-    assert answer.headers["content-type"].startswith(pages.MEDIA_TYPES[name])
+@pytest.mark.parametrize(("url", "name"), FILES, ids=lambda value: value.strip("/"))
+def test_each_file_of_a_page_is_served_with_its_type(url: str, name: str, client: TestClient) -> None:
+    answer = client.get(f"{url}/{name}")
+    assert answer.content == (pages.WEB / url.strip("/") / name).read_bytes()
+    assert answer.headers["content-type"].startswith(pages.MEDIA_TYPES[Path(name).suffix])
+    assert "unsafe" not in answer.headers["content-security-policy"]
 
 
-def test_no_other_file_is_served(client: TestClient) -> None:
-    assert client.get("/docs/index.html").json()["code"] == "not_found"
-    assert client.get("/docs/..%2Fapp.py").status_code == 404
+@pytest.mark.parametrize("url", PAGES.values())
+def test_no_other_file_is_served(url: str, client: TestClient) -> None:
+    assert client.get(f"{url}/index.html").json()["code"] == "not_found"
+    assert client.get(f"{url}/..%2Fapp.py").status_code == 404
+
+
+def test_our_own_files_name_no_other_place() -> None:
+    ours = [path for path in pages.START.iterdir() if path.suffix in (".js", ".css", ".html")]
+    assert len(ours) > 20
+    assert [path.name for path in ours if "//" in re.sub(r"(?m)(^|\s)//.*$", "", named_elsewhere(path))] == []
+
+
+def named_elsewhere(path: Path) -> str:
+    """A file without the one address that names a kind of element, and leads nowhere."""
+    return path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_curves_on_the_page_are_those_of_the_model_that_is_shipped(client: TestClient) -> None:
+    curves = client.get("/page/distributions.json").json()
+    assert curves["card_digest"] == client.get("/v1/model").json()["card_digest"]
+    assert (sum(curves["genuine"]), sum(curves["impostor"])) == (curves["n_genuine"], curves["n_impostor"])
+    assert len(curves["edges"]) == len(curves["genuine"]) + 1 == len(curves["impostor"]) + 1
 
 
 def test_the_licence_of_what_is_vendored_stands_beside_it() -> None:

@@ -1,0 +1,53 @@
+// Asking this server, and no other. What it refuses becomes a Problem; when it is busy it is asked again.
+const TRIES = 3;
+
+export class Problem extends Error {
+  constructor(told, retryAfter = null) {
+    super(told.detail ?? told.title ?? "");
+    Object.assign(this, { code: told.code, detail: told.detail, image: told.image ?? null, retryAfter });
+    this.requestId = told.request_id ?? null;
+  }
+}
+
+export const ask = (path, { body, signal, waiting = () => {} } = {}) => attempt(path, { body, signal, waiting }, TRIES);
+
+async function attempt(path, asked, left) {
+  try {
+    return await once(path, asked);
+  } catch (problem) {
+    if (problem.retryAfter === null || problem.retryAfter === undefined || left <= 1) throw problem;
+    asked.waiting(problem.retryAfter);
+    await pause(problem.retryAfter * 1000, asked.signal);
+    return attempt(path, asked, left - 1);
+  }
+}
+
+async function once(path, { body, signal }) {
+  const request = body ? { method: "POST", body: asForm(body), signal } : { signal };
+  const response = await fetch(path, request).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ code: "unreachable" });
+  });
+  const told = await response.json().catch(() => ({ code: "other", detail: `HTTP ${response.status}` }));
+  if (response.ok) return told;
+  const wait = response.status === 503 ? Number(response.headers.get("Retry-After") ?? 1) : null;
+  throw new Problem(told, wait);
+}
+
+function asForm(parts) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(parts)) {
+    if (value instanceof Blob) form.append(name, value, "photo"); // a file's own name may name a person
+    else if (value !== null && value !== undefined) form.append(name, String(value));
+  }
+  return form;
+}
+
+const pause = (ms, signal) =>
+  new Promise((done, stop) => {
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      stop(signal.reason);
+    });
+  });
