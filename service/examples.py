@@ -155,6 +155,15 @@ VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {
 }
 
 # Shortened: the first channels, places and regions of many.
+_CONTRAST = {
+    "en": "falls weakly with contrast, r = -0.17 [-0.24, -0.10]",
+    "zh": "随对比度增大而略有降低，r = -0.17 [-0.24, -0.10]",
+}
+_MOUTH = {
+    "en": "falls weakly with mouth width over eye distance, r = -0.12 [-0.19, -0.05]",
+    "zh": "随嘴宽与眼距之比增大而略有降低，r = -0.12 [-0.19, -0.05]",
+}
+
 EXPLAIN_ANSWER: dict[str, object] = VERIFY_ANSWER | {
     "chips": {
         "probe": {
@@ -167,8 +176,8 @@ EXPLAIN_ANSWER: dict[str, object] = VERIFY_ANSWER | {
         },
     },
     "channels": [
-        {"channel": 112, "probe": 0.1834, "reference": 0.1093, "share": 0.0677, "sentences": None},
-        {"channel": 36, "probe": -0.0717, "reference": -0.0027, "share": 0.0588, "sentences": None},
+        {"channel": 112, "probe": 0.1834, "reference": 0.1093, "share": 0.0677, "sentences": _CONTRAST},
+        {"channel": 36, "probe": -0.0717, "reference": -0.0027, "share": 0.0588, "sentences": _MOUTH},
     ],
     "saliency": {
         "probe": {

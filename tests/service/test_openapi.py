@@ -23,7 +23,7 @@ POSTS = (
     "/v1/explain",
     "/v1/embeddings/compare",
 )
-GETS = ("/v1/model", "/v1/layers", "/healthz", "/readyz")
+GETS = ("/v1/model", "/v1/layers", "/v1/atlas", "/healthz", "/readyz")
 
 
 @pytest.fixture(scope="module")
