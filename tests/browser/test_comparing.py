@@ -119,6 +119,7 @@ def brightness(page: Page) -> float:
 
 
 def test_keys_alone_lead_to_the_verdict_another_point_and_what_mattered(page: Page, photo: Photo) -> None:
+    page.on("filechooser", lambda _chooser: None)  # from now on, or a key may be quicker than who waits for it
     for side, name in (("probe", "001-neutral"), ("reference", "001-smiling")):
         tab_to(page, f"#{side} [data-key=pick]")
         with page.expect_file_chooser() as chooser:
