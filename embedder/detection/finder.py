@@ -10,7 +10,7 @@ from ..runtime.runtime import DetectionPasses
 from ..types import Box, Rotation
 from .cascade import Cascade, CascadeSettings, Found
 from .views import Framed, Turned, View
-from .wayup import LEAST_TURNED, SURE, certainty
+from .wayup import LEAST_TURNED, SURE, SURER_BY, certainty
 
 NEAR_EDGE_SHARE = 0.1  # of the face's own size
 # The smallest face that is looked for in other ways up, as a share of the picture's longer side: where none was found,
@@ -35,7 +35,7 @@ class FaceFinder:
         coarse = self._where_in_doubt if found.faces else self._where_none
         others = {view: _certainty(coarse(view, least_share=1.0)) for view in _other_ways_up(photo)}
         surest = max(others, key=lambda view: others[view])
-        if others[surest] <= max(sure, LEAST_TURNED):
+        if others[surest] <= max(sure + SURER_BY, LEAST_TURNED):
             return found
         turned = _as_it_stands(self._cascade, surest, least_share)
         return Found(tuple(surest.back(face) for face in turned.faces), turned.is_whole)

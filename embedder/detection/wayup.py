@@ -6,6 +6,7 @@ from math import degrees, log10
 from ..types import Face
 
 LEAST_TURNED = 1.3  # of a face in a picture that lies, to be taken for one
+SURER_BY = 0.5  # than the one found upright: two faces in doubt leave a photo as it stands
 SURE = 1.8  # less, and the photo is tried the other ways up too; docs/why.md says what that costs and saves
 _LEAST_DOUBT = 1e-6  # scores are no finer than that
 _DOUBT_A_DEGREE = 0.03  # false faces in pictures that lie lean to all sides; faces in upright ones rarely beyond 20
