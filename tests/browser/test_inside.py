@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page
 from visit import Visit, opened, watched
 
 from embedder import FaceEmbedder, load
+from embedder.explain.sentences import sentences_of
 from service.app import create_app
 from service.settings import Settings
 
@@ -59,6 +60,16 @@ def test_channels_are_listed_by_their_share_all_of_them_on_demand(compared: Page
     widths = compared.locator(".channels .bar").evaluate_all(shares)
     assert len(widths) == 128
     assert widths == sorted(widths, reverse=True)
+
+
+def test_a_channel_is_told_by_the_atlas_in_the_language_of_the_page(compared: Page, embedder: FaceEmbedder) -> None:
+    first = compared.locator(".channels li").first
+    sentences = sentences_of(embedder.identity.digest)
+    assert sentences is not None
+    told = sentences[int(first.locator("strong").inner_text().removeprefix("Channel "))]
+    assert first.locator("p").inner_text() == told.en
+    compared.click("#language")
+    assert first.locator("p").inner_text() == told.zh
 
 
 def test_feature_maps_are_shown_layer_by_layer_for_either_photo(compared: Page) -> None:
