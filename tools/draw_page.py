@@ -20,6 +20,7 @@ from live_service import served  # noqa: E402 - it lies beside this folder
 
 FACES = ROOT / "examples" / "faces"
 PHOTOS = {"probe": "001-neutral.jpg", "reference": "001-smiling.jpg"}
+WIDTH_PX, HEIGHT_PX = 1280, 1990  # down to the places that mattered
 PICTURE = ROOT / "docs" / "pictures" / "page.png"
 
 
@@ -29,10 +30,10 @@ def main() -> None:
         sys.exit("there is no Chromium: `make chromium` installs it")
     with served(create_app(Settings(), load())) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en", color_scheme="light")
+        page = browser.new_page(viewport={"width": WIDTH_PX, "height": 900}, locale="en", color_scheme="light")
         page.goto(url)
         compare(page)
-        page.screenshot(path=PICTURE, full_page=True)
+        page.screenshot(path=PICTURE, full_page=True, clip={"x": 0, "y": 0, "width": WIDTH_PX, "height": HEIGHT_PX})
         browser.close()
 
 
