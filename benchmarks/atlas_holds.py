@@ -1,7 +1,7 @@
 """Does an atlas hold for people it was not made of? Its sure correlations, looked for again on LFW View 1.
 
-Usage: python benchmarks/atlas_holds.py --atlas atlas.json --data DIR [--every N]. DIR holds lfw-view1/, of which every
-N-th photo (1) is taken. Told is for how many channels one correlation at least is sure in both and of the same sign.
+Usage: python benchmarks/atlas_holds.py --data DIR [--atlas atlas.json] [--every N]. Without --atlas it is that of the
+built-in model. DIR holds lfw-view1/, of which every N-th photo (1) is taken. Told is for how many channels one correlation at least is sure in both and of the same sign.
 """
 
 import argparse
@@ -15,11 +15,12 @@ from embedder.explain.atlas.correlations import correlations
 from embedder.explain.atlas.faces import faces_of
 from embedder.explain.atlas.people import Photo
 from embedder.explain.atlas.traits import TRAITS
+from embedder.explain.sentences import BUILT_IN_ATLAS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--atlas", type=Path, required=True)
+    parser.add_argument("--atlas", type=Path, default=BUILT_IN_ATLAS)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1)
     asked = parser.parse_args()
