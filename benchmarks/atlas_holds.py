@@ -1,8 +1,8 @@
 """Does an atlas hold for people it was not made of? Its sure correlations, looked for again on LFW View 1.
 
 Usage: python benchmarks/atlas_holds.py --data DIR [--atlas atlas.json] [--every N]. Without --atlas it is that of the
-built-in model. DIR holds lfw-view1/, of which every N-th photo (1) is taken. Told is for how many channels one correlation at least is sure in both and of the same
-sign.
+built-in model. DIR holds lfw-view1/, of which every N-th photo (1) is taken. Told is for how many channels one
+correlation at least is sure in both and of the same sign.
 """
 
 import argparse
