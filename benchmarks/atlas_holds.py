@@ -1,8 +1,9 @@
 """Does an atlas hold for people it was not made of? Its sure correlations, looked for again on LFW View 1.
 
 Usage: python benchmarks/atlas_holds.py --data DIR [--atlas atlas.json] [--every N]. Without --atlas it is that of the
-built-in model. DIR holds lfw-view1/, of which every N-th photo (1) is taken. Told is for how many channels one
-correlation at least is sure in both and of the same sign.
+built-in model, which was made of photos without anyone of LFW by name; see that yours was too. DIR holds lfw-view1/, of
+which every N-th photo (1) is taken. Told is for how many channels one correlation at least is sure in both and of the
+same sign.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def tell(before: np.ndarray, again: np.ndarray, n: int) -> None:
     sure, sure_again = (is_sure(each) for each in (before, again))
     same = np.sign(before[..., 0]) == np.sign(again[..., 0])
     held = sure & sure_again & same
-    print(f"{n:,} faces of LFW View 1, none of whose people the atlas was made of")
+    print(f"{n:,} faces of LFW View 1")
     print(f"channels with a sure correlation in the atlas: {sure.any(axis=1).sum()} of {len(before)}")
     print(f"channels with one that is sure on LFW too, with the same sign: {held.any(axis=1).sum()}")
     print(f"of {sure.sum()} sure correlations {(sure & same).sum()} have the same sign on LFW, {held.sum()} surely")

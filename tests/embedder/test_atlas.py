@@ -43,10 +43,18 @@ NAMES = [trait.name for trait in TRAITS]
 @pytest.fixture(scope="module")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that has learnt nothing: quick, and a model like any other."""
+    return write_small(tmp_path_factory.mktemp("small") / "bundle")
+
+
+def write_small(folder: Path, *, head: float = 1.0) -> Path:
+    """`head` is what the weights of the head are multiplied by."""
     architecture = Architecture(backbone="small", embedding_size=128, unit_length=False, mirror=False)
     preprocessing = Preprocessing(input_size_px=48, crop_px=114, color_order="RGB", mean=(127.5,) * 3, scale=64.0)
-    weights = serialize_tensors(tensors_of(new_network(architecture, preprocessing, torch.Generator().manual_seed(0))))
-    folder = tmp_path_factory.mktemp("small") / "bundle"
+    network = new_network(architecture, preprocessing, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for weight in network.head.parameters():
+            weight.mul_(head)
+    weights = serialize_tensors(tensors_of(network))
     write_bundle(folder, learnt_card(weights, architecture, preprocessing), weights)
     return folder
 
@@ -85,6 +93,12 @@ def test_skin_is_as_light_and_of_the_hue_of_its_colour(embedder: FaceEmbedder) -
     assert found["skin_hue"] == pytest.approx(60)
     assert found["skin_luminance"] == pytest.approx(0.299 * 255 + 0.587 * 255)
     assert measured(made_chip((255, 0, 0)), embedder)["skin_hue"] == pytest.approx(0)
+
+
+def test_grey_skin_has_no_hue(embedder: FaceEmbedder) -> None:
+    found = measured(made_chip((121, 120, 119)), embedder)
+    assert np.isnan(found["skin_hue"])
+    assert found["skin_luminance"] == pytest.approx(120, abs=1)
 
 
 def test_what_is_black_is_not_skin_that_shines(embedder: FaceEmbedder, examples: Path) -> None:
@@ -137,6 +151,14 @@ def test_a_trait_that_never_changes_goes_with_nothing() -> None:
     found = correlations(channels, np.ones((200, 1)), people, np.random.default_rng(0))
     assert np.isnan(found.r).all()
     assert not found.is_sure.any()
+
+
+@pytest.mark.parametrize("n_known", [0, 1, 2, 3])
+def test_a_trait_of_too_few_people_goes_with_nothing(n_known: int) -> None:
+    channels, traits, people = some_numbers()
+    known = np.where(people < n_known, traits[:, 0], np.nan)
+    found = correlations(channels, known[:, None], people, np.random.default_rng(0))
+    assert np.isnan([found.r, found.low, found.high]).all()
 
 
 def test_variance_between_people_over_that_within_is_as_it_was_made() -> None:
@@ -217,6 +239,8 @@ def test_traits_of_ones_own_come_by_person_or_by_photo(tmp_path: Path) -> None:
         ("name,age\nann,31\n", "begins with a line of names"),
         ("identity\nann\n", "begins with a line of names"),
         ("identity,age\nann,old\n", "line 2: every trait is a number"),
+        ("identity,age\nann,31\nbob,inf\n", "line 3: every trait is a number"),
+        ("identity,contrast\nann,31\n", "named contrast, which is measured already"),
         ("identity,age\ncarl,31\n", "names no identity that the folder has"),
     ],
 )
@@ -259,3 +283,13 @@ def test_the_command_makes_a_page_with_faces_and_a_file_without(
     again = CliRunner().invoke(main, asked)
     assert again.exit_code == 2
     assert "choose a new folder" in again.output
+
+
+def test_a_model_with_a_channel_that_never_changes_is_told(tmp_path: Path, examples: Path) -> None:
+    folder = photos_of_people(tmp_path / "people", examples, 10, 3)
+    model = write_small(tmp_path / "bundle", head=0.0)
+    asked = ["atlas", "--identities", str(folder), "--out", str(tmp_path / "atlas"), "--model", str(model)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 2
+    assert "the same value for every face" in done.output
+    assert not list((tmp_path / "atlas").iterdir())

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 class Correlations:
     """Of each channel with each trait."""
 
-    r: Floats  # (channels, traits); NaN where a trait never changes
+    r: Floats  # (channels, traits); NaN, as its interval, where a trait never changes or is known of too few people
     low: Floats
     high: Floats
 
@@ -40,6 +40,7 @@ def correlations(
     found = [_with_trait(channels, trait, place, weights) for trait in traits.T]
     r, spread = (np.stack(part, axis=1) for part in zip(*found, strict=True))
     reach = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / r.size) * spread
+    r = np.where(np.isnan(reach), np.nan, r)  # a draw in which the trait never changes shows that too few have it
     z = np.arctanh(r)
     return Correlations(r, np.tanh(z - reach), np.tanh(z + reach))
 
@@ -47,6 +48,8 @@ def correlations(
 def _with_trait(channels: Floats, trait: Floats, place: NDArray[np.intp], weights: Floats) -> tuple[Floats, Floats]:
     """Of every channel with one trait: r (c,), and the standard error of its z (c,)."""
     known = ~np.isnan(trait)
+    if not known.any():
+        return np.full(channels.shape[1], np.nan), np.full(channels.shape[1], np.nan)
     x, y = channels[known] - channels[known].mean(axis=0), trait[known] - trait[known].mean()
     parts = np.concatenate([np.ones((len(y), 1)), y[:, None], y[:, None] ** 2, x, x**2, x * y[:, None]], axis=1)
     sums = np.zeros((weights.shape[1], parts.shape[1]))

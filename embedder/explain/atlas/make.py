@@ -17,7 +17,7 @@ from .faces import Faces, faces_of
 from .looking import looked_at
 from .maximising import maximising
 from .own_traits import own_traits
-from .people import chosen_photos
+from .people import AtlasError, chosen_photos
 from .traits import TRAITS
 
 Telling = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # of a step with so many parts
@@ -39,6 +39,8 @@ def make_atlas(wanted: Wanted, bundle: Bundle, embedder: FaceEmbedder, telling: 
     photos = chosen_photos(wanted.folder, n_photos=wanted.n_photos, per_person=wanted.per_person, seed=wanted.seed)
     with telling("photos", len(photos)) as advance:
         faces = faces_of(photos, wanted.folder, embedder, advance)
+    if not np.ptp(faces.vectors, axis=0).all():
+        raise AtlasError("a channel has the same value for every face, so nothing can go with it: train the model anew")
     traits = list(TRAITS)
     if wanted.traits is not None:
         more, values = own_traits(wanted.traits, faces.names)

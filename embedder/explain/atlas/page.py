@@ -16,7 +16,7 @@ from .faces import Faces
 from .words import Correlation
 
 N_FACES = 6  # at each end of a channel
-HISTOGRAM_PX, TOGETHER_PX = (240, 48), 512
+HISTOGRAM_PX, TOGETHER_PX = (200, 60), 512
 BAR_PX = 150  # from r = -1 to 1
 TEMPLATE = Path(__file__).parent / "atlas.html"
 

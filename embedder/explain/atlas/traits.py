@@ -12,6 +12,7 @@ from ...types import Chip, Pixels
 from ...weights.card import Alignment
 
 CHEEK_PX = 12  # side of the patch of skin on each cheek, in px of the chip
+GREYEST = 4.0  # grey levels between the most and the least of red, green and blue: at less, skin has no hue
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,10 @@ def _skin_luminance(seen: Seen) -> float:
 
 
 def _skin_hue(seen: Seen) -> float:
-    """The angle from red toward yellow, in degrees."""
+    """The angle from red toward yellow, in degrees; NaN in a grey photo, which has none."""
     red, green, blue = seen.skin
+    if np.ptp(seen.skin) < GREYEST:
+        return np.nan
     return degrees(atan2(3**0.5 * (green - blue), 2 * red - green - blue))
 
 
@@ -98,7 +101,7 @@ TRAITS = tuple(_MEASURES)
 
 
 def traits_of(chip: Chip, alignment: Alignment) -> NDArray[np.float64]:
-    """Every trait of a face, in the order of TRAITS: (n,)."""
+    """Every trait of a face, in the order of TRAITS: (n,); NaN where it has none."""
     seen = Seen.of(chip, alignment)
     return np.array([measure(seen) for measure in _MEASURES.values()])
 
