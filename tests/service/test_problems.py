@@ -37,7 +37,7 @@ ALL = [
     for root in (VisavisError, RequestRefused)
     for error in _tree(root)
     if error.__module__.split(".")[0] in ("embedder", "service")
-    and not error.__module__.startswith("embedder.bulk")  # of a command, never over HTTP
+    and not error.__module__.startswith(("embedder.bulk", "embedder.explain.atlas"))  # of commands, never over HTTP
 ]
 
 
