@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .commands.options import running_options
     from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
+    from .encoded import data_uri, jpeg, png
     from .errors import (
         BundleError,
         DigestMismatch,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .explain.layers import Description, Layer
     from .explain.maps import FeatureMaps, Response
     from .explain.sentences import atlas_json_of
-    from .explain.sheet import Drawing, drawn, png
+    from .explain.sheet import Drawing, drawn
     from .image import Limits, image_file
     from .loading import load
     from .neighbourhood import Neighbourhoods, Places, features
@@ -159,12 +160,14 @@ __all__ = [
     "chosen_point",
     "computes_in_bf16",
     "copy_bundle",
+    "data_uri",
     "default_input_size_px",
     "drawn",
     "embedding_graph",
     "features",
     "fold",
     "image_file",
+    "jpeg",
     "load",
     "new_card",
     "new_network",
@@ -227,7 +230,8 @@ _ROOMS = {
     **dict.fromkeys(("Description", "Layer"), ".explain.layers"),
     **dict.fromkeys(("FeatureMaps", "Response"), ".explain.maps"),
     **dict.fromkeys(_EXPLANATION, ".explain.explanation"),
-    **dict.fromkeys(("Drawing", "drawn", "png"), ".explain.sheet"),
+    **dict.fromkeys(("Drawing", "drawn"), ".explain.sheet"),
+    **dict.fromkeys(("data_uri", "jpeg", "png"), ".encoded"),
     **dict.fromkeys(("PrivateFiles", "unfinished"), ".private_files"),
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",

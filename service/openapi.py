@@ -6,7 +6,15 @@ The dicts here are OpenAPI's own; they go to FastAPI and nowhere else.
 from collections import defaultdict
 from typing import Any
 
-from embedder import ImageTooLarge, ImageUnreadable, NoFace, NotAnImage, SeveralFaces
+from embedder import (
+    ImageTooLarge,
+    ImageUnreadable,
+    LowQuality,
+    NoFace,
+    NotAnImage,
+    OperatingPointUnavailable,
+    SeveralFaces,
+)
 
 from .intake import FORM, JSON
 from .problems import MEDIA_TYPE, KnownError, kind_of, type_uri
@@ -24,6 +32,13 @@ BODY_PROBLEMS: tuple[KnownError, ...] = (
 )
 IMAGE_PROBLEMS: tuple[KnownError, ...] = (ImageTooLarge, NotAnImage, ImageUnreadable)
 FACE_PROBLEMS: tuple[KnownError, ...] = (NoFace, SeveralFaces)
+PAIR_PROBLEMS: tuple[KnownError, ...] = (
+    *BODY_PROBLEMS,
+    *IMAGE_PROBLEMS,
+    *FACE_PROBLEMS,
+    LowQuality,
+    OperatingPointUnavailable,
+)
 
 EXAMPLE_REQUEST_ID = "5f0c9d2ab1e84c37"
 EXAMPLE_IMAGE = "/9j/4AAQSkZJRgABAQ..."

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypedDict
 
 from pydantic import Field
 
@@ -39,6 +39,16 @@ class Options(Standard):
     )
 
 
+class Question(TypedDict):
+    """How two faces are to be compared, as the embedder's methods take it."""
+
+    face: FaceChoice
+    threshold: float | None
+    operating_point: str | None
+    prior: float
+    quality: QualityChoice
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The parts of a request; every image named must be there at least once."""
@@ -64,6 +74,18 @@ class Submission:
 
     images: Mapping[str, tuple[bytes, ...]] = field(repr=False)
     options: Options
+
+    @property
+    def question(self) -> Question:
+        """What was asked about two faces."""
+        options = self.options
+        return Question(
+            face=options.face,
+            threshold=options.threshold,
+            operating_point=options.operating_point,
+            prior=options.prior,
+            quality=options.quality,
+        )
 
     def one(self, name: str) -> bytes:
         """Return the image of a name that has exactly one."""

@@ -1,6 +1,5 @@
 """The embedder's records -> what travels over HTTP. Decides nothing."""
 
-from base64 import b64encode
 from dataclasses import asdict, fields
 
 from fastapi import Request
@@ -26,6 +25,7 @@ from embedder import (
     SampleError,
     Side,
     Timings,
+    data_uri,
     png,
 )
 
@@ -118,7 +118,7 @@ def maps(made: FeatureMaps, drawing: Drawing, asked_as: str) -> wire.MapsRespons
         cell_px=drawing.cell_px,
         scale=made.scale,
         colors=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in drawing.colors],
-        picture=png_uri(drawing.png),
+        picture=data_uri("png", drawing.png),
         sample=sample(made.chip.sample),
         model=model(made.model),
         request_id=asked_as,
@@ -140,7 +140,7 @@ def explanation(found: Explanation, asked: QualityChoice, *, total_ms: float, as
 
 
 def _chip(side: Side) -> wire.ChipPicture:
-    return wire.ChipPicture(picture=png_uri(png(Image.fromarray(side.chip))), landmarks=list(side.landmarks))
+    return wire.ChipPicture(picture=data_uri("png", png(Image.fromarray(side.chip))), landmarks=list(side.landmarks))
 
 
 def _saliencies(found: Both[Saliency]) -> wire.Saliencies:
@@ -150,11 +150,6 @@ def _saliencies(found: Both[Saliency]) -> wire.Saliencies:
 def _saliency(found: Saliency) -> wire.Saliency:
     regions = [wire.RegionShare.model_validate(each, from_attributes=True) for each in found.regions]
     return wire.Saliency(map=found.coarse.tolist(), regions=regions)
-
-
-def png_uri(image: bytes) -> str:
-    """A PNG file as an address that holds it."""
-    return f"data:image/png;base64,{b64encode(image).decode()}"
 
 
 def timings(spent: Timings, total_ms: float) -> wire.Timings:

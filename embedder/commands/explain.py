@@ -19,11 +19,11 @@ from embedder import (
     read_bundle,
 )
 
+from ..encoded import png
 from ..explain.explanation import saliency_of
 from ..explain.opening import gradients_of
 from ..explain.pair_sheet import pair_sheet
 from ..explain.regions import in_words
-from ..explain.sheet import png
 from .options import (
     PRIVATE,
     face_option,

@@ -7,8 +7,9 @@ from PIL.Image import Image
 
 from embedder import FaceChoice, FaceEmbedder, FeatureMaps, SampleError, load
 
+from ..encoded import png
 from ..explain.opening import open_bundle
-from ..explain.sheet import kernels_sheet, maps_sheet, png, stacked
+from ..explain.sheet import kernels_sheet, maps_sheet, stacked
 from ..weights.bundle import BUILT_IN, read_bundle
 from .options import PRIVATE, face_option, model_option, read_file, stop, write_file
 

@@ -63,9 +63,7 @@ class ChannelShare:
     probe: float = field(repr=False)  # its value
     reference: float = field(repr=False)
     share: float  # of the squared distance, 0..1; they add up to 1, or to 0 where the faces are at distance 0
-    sentences: Sentence | None = field(
-        repr=False
-    )  # what it goes with, as the model's atlas has it; None = the model has no atlas
+    sentences: Sentence | None = field(repr=False)  # what it goes with; None = the model has no atlas
 
 
 @dataclass(frozen=True, slots=True)

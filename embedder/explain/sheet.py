@@ -1,12 +1,12 @@
 """Sheets to look at: a layer's feature maps beside the chip they are of, and its kernels. Drawn by Pillow alone."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..encoded import png
 from ..types import Pixels
 from .colors import Color, Scale, bar, colors_of, painted, scale_of
 from .grid import Plan, grid
@@ -81,13 +81,6 @@ def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
         whole.paste(each, (0, top))
         top += each.height
     return whole
-
-
-def png(picture: Image.Image) -> bytes:
-    """A picture as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _as_rgb(kernel: Kernels, farthest: float) -> Pixels:

@@ -2,16 +2,14 @@
 
 from fastapi import APIRouter, Request
 
-from embedder import Explanation, LowQuality, OperatingPointUnavailable, QualityChoice
+from embedder import Explanation, QualityChoice
 
 from .. import translate
 from ..desk import Desk
 from ..examples import EXPLAIN_ANSWER
-from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
+from ..openapi import PAIR_PROBLEMS, image_body, responses
 from ..shapes import EXPLAIN, Submission
 from ..wire import ExplainResponse
-
-PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, LowQuality, OperatingPointUnavailable)
 
 
 def router(desk: Desk) -> APIRouter:
@@ -19,7 +17,7 @@ def router(desk: Desk) -> APIRouter:
     routes = APIRouter(tags=["inside"])
 
     @routes.post(
-        "/v1/explain", responses=responses(*PROBLEMS, example=EXPLAIN_ANSWER), openapi_extra=image_body(EXPLAIN)
+        "/v1/explain", responses=responses(*PAIR_PROBLEMS, example=EXPLAIN_ANSWER), openapi_extra=image_body(EXPLAIN)
     )
     async def explain(request: Request) -> ExplainResponse:
         """Say whether two images show one person, and which places and channels speak for it. Treat it as the photos.
@@ -35,15 +33,6 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _explained(desk: Desk, submission: Submission) -> tuple[Explanation, QualityChoice]:
-    options = submission.options
-    found = desk.embedder.explain(
-        submission.one("probe"),
-        submission.one("reference"),
-        face=options.face,
-        threshold=options.threshold,
-        operating_point=options.operating_point,
-        prior=options.prior,
-        quality=options.quality,
-        saliency=options.saliency,
-    )
-    return found, options.quality
+    question, saliency = submission.question, submission.options.saliency
+    images = submission.one("probe"), submission.one("reference")
+    return desk.embedder.explain(*images, **question, saliency=saliency), question["quality"]

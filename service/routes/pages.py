@@ -34,15 +34,18 @@ def router() -> APIRouter:
     errors_page = _errors_page()
     names = {folder: frozenset(files_of(folder)) for folder in (START, DOCS)}
 
+    def named(folder: Path, name: str, *, page: str) -> FileResponse:
+        if name not in names[folder]:
+            raise NotFound(f"there is no such file; {page}")
+        return _file(folder, name)
+
     @routes.get("/")
     async def start() -> FileResponse:
         return _file(START, "index.html")
 
     @routes.get("/page/{name}")
     async def start_file(name: str) -> FileResponse:
-        if name not in names[START]:
-            raise NotFound("there is no such file; the page is at /")
-        return _file(START, name)
+        return named(START, name, page="the page is at /")
 
     @routes.get("/docs")
     async def docs() -> FileResponse:
@@ -50,9 +53,7 @@ def router() -> APIRouter:
 
     @routes.get("/docs/{name}")
     async def docs_file(name: str) -> FileResponse:
-        if name not in names[DOCS]:
-            raise NotFound("there is no such file; the documentation is at /docs")
-        return _file(DOCS, name)
+        return named(DOCS, name, page="the documentation is at /docs")
 
     @routes.get(ERRORS_PAGE)
     async def errors() -> HTMLResponse:

@@ -2,23 +2,23 @@
 
 from fastapi import APIRouter, Request
 
-from embedder import Comparison, ComparisonBatch, LowQuality, OperatingPointUnavailable
+from embedder import Comparison, ComparisonBatch
 
 from .. import translate
 from ..desk import Desk
 from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
-from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
+from ..openapi import PAIR_PROBLEMS, image_body, responses
 from ..shapes import VERIFY, VERIFY_MANY, Submission
 from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
-
-PROBLEMS = (*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, LowQuality, OperatingPointUnavailable)
 
 
 def router(desk: Desk) -> APIRouter:
     """Join POST /v1/verify and POST /v1/verify/many."""
     routes = APIRouter(tags=["verification"])
 
-    @routes.post("/v1/verify", responses=responses(*PROBLEMS, example=VERIFY_ANSWER), openapi_extra=image_body(VERIFY))
+    @routes.post(
+        "/v1/verify", responses=responses(*PAIR_PROBLEMS, example=VERIFY_ANSWER), openapi_extra=image_body(VERIFY)
+    )
     async def verify(request: Request) -> VerifyResponse:
         """Say whether two images show one person. It does not tell a live face from a photo of a photo."""
         comparison, asked = await desk.submitted(request, VERIFY, lambda submission: _compare(desk, submission))
@@ -31,7 +31,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post(
         "/v1/verify/many",
-        responses=responses(*PROBLEMS, example=VERIFY_MANY_ANSWER),
+        responses=responses(*PAIR_PROBLEMS, example=VERIFY_MANY_ANSWER),
         openapi_extra=image_body(VERIFY_MANY),
         response_model_exclude_unset=True,
     )
@@ -49,28 +49,11 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _compare(desk: Desk, submission: Submission) -> tuple[Comparison, QualityChoice]:
-    options = submission.options
-    comparison = desk.embedder.verify(
-        submission.one("probe"),
-        submission.one("reference"),
-        face=options.face,
-        threshold=options.threshold,
-        operating_point=options.operating_point,
-        prior=options.prior,
-        quality=options.quality,
-    )
-    return comparison, options.quality
+    question = submission.question
+    return desk.embedder.verify(submission.one("probe"), submission.one("reference"), **question), question["quality"]
 
 
 def _compare_many(desk: Desk, submission: Submission) -> tuple[ComparisonBatch, QualityChoice]:
-    options = submission.options
-    batch = desk.embedder.verify_many(
-        submission.one("probe"),
-        submission.images["reference"],
-        face=options.face,
-        threshold=options.threshold,
-        operating_point=options.operating_point,
-        prior=options.prior,
-        quality=options.quality,
-    )
-    return batch, options.quality
+    question = submission.question
+    references = submission.images["reference"]
+    return desk.embedder.verify_many(submission.one("probe"), references, **question), question["quality"]

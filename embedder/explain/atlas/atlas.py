@@ -1,6 +1,5 @@
 """The atlas of a model's channels, as records: what is kept of many faces, none of which is in it."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...encoded import data_uri, jpeg
 from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
 from ..sentences import Sentence
 from .correlations import correlations
-from .faces import Faces, jpeg
+from .faces import SMALL_QUALITY, Faces
 from .spread import between_over_within, effective_dimension
 from .traits import Trait
 from .words import Correlation, sentence_of
@@ -44,6 +44,16 @@ class Channel:
     between_over_within: float  # variance between people over that within a person; NaN = not known
     looks_at: Floats  # (places, places): the mean change by covering each place
     maximising: str  # data: URI of a JPEG
+
+    @property
+    def is_ratio_known(self) -> bool:
+        """Had anybody two faces?"""
+        return not np.isnan(self.between_over_within)
+
+    @property
+    def strongest_first(self) -> list[Correlation]:
+        """Its correlations, without those that are not known."""
+        return sorted((each for each in self.correlations if not np.isnan(each.r)), key=lambda each: -abs(each.r))
 
     @property
     def strength(self) -> float:
@@ -153,4 +163,4 @@ def _histogram(values: Floats) -> Histogram:
 def jpeg_uri(pixels: Pixels) -> str:
     """A picture as an address that holds it, small."""
     small = Image.fromarray(pixels).resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
-    return f"data:image/jpeg;base64,{b64encode(jpeg(small)).decode()}"
+    return data_uri("jpeg", jpeg(small, SMALL_QUALITY))

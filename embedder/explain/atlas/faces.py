@@ -1,6 +1,5 @@
 """The faces that an atlas is made of: embedded, measured and kept small, in memory only."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...cores import n_cores
+from ...encoded import jpeg
 from ...errors import SampleError
 from ...pipeline import FaceEmbedder
 from ...types import Chip, Chips, Pixels, Vectors
@@ -111,11 +111,4 @@ class _Collected:
 
 
 def _small(pixels: Pixels) -> bytes:
-    return jpeg(Image.fromarray(pixels).resize((SMALL_PX, SMALL_PX), Image.Resampling.LANCZOS))
-
-
-def jpeg(picture: Image.Image) -> bytes:
-    """A picture as the bytes of a small JPEG file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=SMALL_QUALITY)
-    return buffer.getvalue()
+    return jpeg(Image.fromarray(pixels).resize((SMALL_PX, SMALL_PX), Image.Resampling.LANCZOS), SMALL_QUALITY)

@@ -121,7 +121,7 @@ function settle(problem, again) {
 }
 
 function fail(problem, { again }) {
-  if (!(problem.code ?? "")) throw problem;
+  if (!problem.code) throw problem;
   const anyway = () => {
     wish.quality = "ignore";
     compare();

@@ -3,7 +3,6 @@
 The colours are those of Okabe and Ito, which the colour-blind tell apart.
 """
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,6 +13,8 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from embedder import data_uri
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#00805E", "#A6548A"
 INK, FAINT, GRID = "#1f2328", "#6e7781", "#e4e7eb"
@@ -34,11 +35,6 @@ class Picture:
     def uri(self) -> str:
         """The picture itself as an address, so that the page needs no other file."""
         return data_uri("png", self.png)
-
-
-def data_uri(kind: str, content: bytes) -> str:
-    """Put an image into an address."""
-    return f"data:image/{kind};base64,{b64encode(content).decode()}"
 
 
 def paper(height: float) -> Figure:

@@ -1,6 +1,5 @@
 """From an evaluation to the text of its page: the template with pictures and chips put in."""
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from embedder import Pixels
+from embedder import Pixels, data_uri, jpeg
 
 from ..against import Versus
 from ..as_text import HOLDS, SOURCES
@@ -16,7 +15,7 @@ from ..groups import DIFFERS, GroupReport
 from ..protocols.protocol import Photo
 from ..record import Evaluation, WorstPair
 from ..words import DECIDES, SCORE, rate
-from .canvas import Picture, data_uri
+from .canvas import Picture
 from .opening import opening
 
 ChipSource = Callable[[Photo], Pixels]  # (150, 150, 3) of the face that was compared
@@ -98,6 +97,4 @@ def _number(value: float) -> str:
 
 
 def _jpeg(pixels: Pixels) -> str:
-    target = io.BytesIO()
-    Image.fromarray(pixels).save(target, "JPEG", quality=QUALITY, subsampling=0)
-    return data_uri("jpeg", target.getvalue())
+    return data_uri("jpeg", jpeg(Image.fromarray(pixels), QUALITY))
