@@ -118,8 +118,15 @@ class Ahead:
 
 
 @contextmanager
-def ahead(feed: Feed) -> Iterator[Feed]:
-    """Make batches ahead, in a thread that ends with the block."""
+def ahead(feed: Feed, device: torch.device) -> Iterator[Feed]:
+    """Make batches ahead, in a thread that ends with the block, while the device learns.
+
+    Not where that is the CPU: the threads of a step wait for each other hundreds of times, and so for the one whose
+    core makes batches. Those are made between steps then.
+    """
+    if device.type == "cpu":
+        yield feed
+        return
     pool = ThreadPoolExecutor(1)
     try:
         yield Ahead(feed, pool)

@@ -92,7 +92,7 @@ class Loop:
             self._begin()
         self._since = self._course.clock() - self.counters.seconds
         set_training(self._course.state.learner.network, self._course.frozen)
-        with ahead(self._course.feed) as feed:
+        with ahead(self._course.feed, self._course.accelerator.device) as feed:
             while not self._is_over():
                 self._step(feed.batch(self.counters.step))
                 self._regularly()

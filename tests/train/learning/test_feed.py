@@ -16,6 +16,8 @@ from train.runfile.augmentation import Augmentation
 from train.runfile.run import Network
 from train.sampling.people import PeopleSampler
 
+ANOTHER = torch.device("meta")  # than the CPU, which makes the batches
+
 
 @pytest.fixture(scope="module")
 def people(prepared_people: Path) -> PreparedData:
@@ -50,9 +52,14 @@ def test_a_batch_depends_on_the_step_alone(chip_feed: Feed) -> None:
 
 
 def test_batches_made_ahead_are_those_made_in_time_also_out_of_turn(chip_feed: Feed) -> None:
-    with ahead(chip_feed) as prefetched:
+    with ahead(chip_feed, ANOTHER) as prefetched:
         for step in (0, 1, 2, 9, 10, 4):
             assert same(prefetched.batch(step), chip_feed.batch(step))
+
+
+def test_where_the_cpu_learns_nothing_is_made_beside_it(chip_feed: Feed) -> None:
+    with ahead(chip_feed, torch.device("cpu")) as feed:
+        assert feed is chip_feed
 
 
 def test_what_goes_wrong_ahead_is_raised_where_the_batch_is_asked_for() -> None:
@@ -62,7 +69,7 @@ def test_what_goes_wrong_ahead_is_raised_where_the_batch_is_asked_for() -> None:
                 raise ValueError("no such batch")
             return Batch(torch.zeros(1), torch.zeros(1, dtype=torch.int64), {})
 
-    with ahead(Broken()) as prefetched:
+    with ahead(Broken(), ANOTHER) as prefetched:
         prefetched.batch(0)
         with pytest.raises(ValueError, match="no such batch"):
             prefetched.batch(1)
