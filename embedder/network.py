@@ -39,7 +39,9 @@ class EmbeddingNet(nn.Module):
         self.register_buffer("mean_pixel", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
         self.backbone = build_backbone(architecture.backbone)
         _require_room(self.backbone, architecture.backbone, self.input_size_px)
-        self.head = Head(self.backbone.out_channels, unit_length=architecture.unit_length)
+        self.head = Head(
+            self.backbone.out_channels, unit_length=architecture.unit_length, n_branches=self.backbone.n_branches
+        )
 
     def forward(self, chips: Tensor) -> Tensor:
         """Map uint8 RGB chips (n, 150, 150, 3) to float32 (n, 128)."""

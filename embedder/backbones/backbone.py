@@ -22,6 +22,7 @@ class Backbone(nn.Module, ABC):
     """A trunk: (n, 3, side, side), normalised, to (n, out_channels, 1, 1)."""
 
     out_channels: int
+    n_branches: ClassVar[int] = 1  # parts that see nothing of each other; each has as many channels as the next
     default_input_size_px: ClassVar[int]
     smallest_input_size_px: ClassVar[int] = 1  # below it the maps run out of pixels before the last layer
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 BACKBONES: Mapping[str, tuple[str, str]] = {
     "dlib_resnet": (".dlib_resnet", "DlibResNet"),
     "small": (".small", "Small"),
+    "patches": (".patches", "Patches"),
     "mobilenet_v3_small": (".torchvision_nets", "MobileNetV3Small"),
     "efficientnet_b0": (".torchvision_nets", "EfficientNetB0"),
     "resnet18": (".torchvision_nets", "ResNet18"),

@@ -43,6 +43,29 @@ class Residual(nn.Module):
         return F.relu(branch + self.shortcut(maps), inplace=True)
 
 
+class WholeMap(nn.Conv2d):
+    """A convolution whose kernel is as large as the map: it has one place to be, and is a product of matrices.
+
+    As such it is computed while it learns: oneDNN takes many times as long for the gradient of the convolution.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, below, side, side) to (n, channels, 1, 1)."""
+        if not self.training:
+            return super().forward(maps)
+        return F.linear(maps.flatten(1), self.weight.flatten(1))[:, :, None, None]
+
+
+class Regions(nn.Module):
+    """Means over 3 by 3 windows of one size, which reach from edge to edge and may overlap."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, channels, h, w), each side 3 or more, to (n, channels, 3, 3)."""
+        steps = [max(1, side // REGIONS) for side in maps.shape[-2:]]
+        sizes = [max(1, side - (REGIONS - 1) * step) for side, step in zip(maps.shape[-2:], steps, strict=True)]
+        return F.avg_pool2d(maps, sizes, steps)
+
+
 class RegionPool(nn.Sequential):
     """(n, channels, h, w) to (n, channels, 1, 1): 3 by 3 regions, mixed into channels of mean 0 and variance 1.
 
@@ -52,8 +75,8 @@ class RegionPool(nn.Sequential):
 
     def __init__(self, channels: int) -> None:
         super().__init__(
-            nn.AdaptiveAvgPool2d(REGIONS),
-            nn.Conv2d(channels, channels, REGIONS, bias=False),
+            Regions(),
+            WholeMap(channels, channels, REGIONS, bias=False),
             nn.BatchNorm2d(channels, affine=False),
         )
 
@@ -63,6 +86,7 @@ class Small(Backbone):
 
     out_channels = STEM_CHANNELS * 2 ** len(BLOCKS)
     default_input_size_px = 96
+    smallest_input_size_px = 33  # of which 3 by 3 px are left
 
     def __init__(self) -> None:
         super().__init__()

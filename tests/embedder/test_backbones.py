@@ -22,7 +22,9 @@ from embedder import (
 )
 from embedder.backbones.backbone import Backbone
 from embedder.backbones.dlib_resnet import ConvAffine
+from embedder.backbones.patches import PATCHES, Patch
 from embedder.backbones.registry import backbone_class, build_backbone
+from embedder.backbones.small import REGIONS, Regions, WholeMap
 from embedder.network import fold
 
 TOLERANCE = 1e-5
@@ -97,6 +99,9 @@ def test_each_parameter_is_in_exactly_one_stage_and_so_is_each_statistic(network
 
 def test_stages_are_named_from_the_input_on_and_the_head_is_the_last(network: EmbeddingNet) -> None:
     first, *between, last = [name for name in network.stages() if name != "pool"]
+    if network.backbone.n_branches > 1:  # side by side, not one after the other
+        assert [first, *between, last] == [*PATCHES, "head"]
+        return
     assert (first, last) == ("stem", "head")
     assert between == [f"stage{k}" for k in range(1, len(between) + 1)]
 
@@ -116,6 +121,53 @@ def test_the_small_network_knows_where_in_the_face_something_was_seen() -> None:
     upper_left, lower_right = torch.zeros(2, 1, 256, 6, 6)
     upper_left[..., :2, :2] = lower_right[..., 4:, 4:] = 1  # their means are the same
     assert (pool(upper_left) - pool(lower_right)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("side", "as_torch_does"), [(3, True), (4, True), (5, False), (6, True), (11, False)])
+def test_regions_are_windows_of_one_size_from_edge_to_edge(side: int, *, as_torch_does: bool) -> None:
+    maps = torch.zeros(1, 1, side, side)
+    maps[..., 0, 0], maps[..., -1, -1] = 1, 1
+    found = Regions()(maps)
+    assert found.shape == (1, 1, REGIONS, REGIONS)
+    assert found[0, 0, 0, 0] == found[0, 0, -1, -1] > 0
+    maps = torch.rand(1, 2, side, side, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(Regions()(maps), F.adaptive_avg_pool2d(maps, REGIONS)) == as_torch_does
+
+
+def test_while_it_learns_the_mixing_of_regions_is_the_same_function_as_a_product_of_matrices() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mixing = WholeMap(8, 8, REGIONS, bias=False)
+    found = []
+    for is_training in (True, False):
+        maps = torch.randn(4, 8, REGIONS, REGIONS, generator=generator.manual_seed(1)).requires_grad_()
+        mixed = mixing.train(is_training)(maps)
+        found.append((mixed, *torch.autograd.grad(mixed.square().sum(), (maps, mixing.weight))))
+    for learning, serving in zip(*found, strict=True):
+        assert torch.allclose(learning, serving, atol=1e-5)
+
+
+def test_each_branch_sees_its_own_patch_of_the_face_alone_and_has_an_equal_say() -> None:
+    network = untrained("patches").eval()
+    shown = pictures(network, 1)
+    with torch.inference_mode():
+        parts = network.embed_pictures(shown).chunk(len(PATCHES), dim=1)
+        assert [float(part.norm()) for part in parts] == pytest.approx([len(PATCHES) ** -0.5] * len(PATCHES))
+        for kept in PATCHES.values():
+            changed = network.embed_pictures(only(kept, shown)).chunk(len(PATCHES), dim=1)
+            same = [torch.equal(now, before) for now, before in zip(changed, parts, strict=True)]
+            assert same == [lies_in(patch, kept) for patch in PATCHES.values()]
+
+
+def only(patch: Patch, shown: Tensor) -> Tensor:
+    """The pictures, black but for a patch."""
+    top, left, bottom, right = (round(share * shown.shape[-1]) for share in patch)
+    pictures = torch.zeros_like(shown)
+    pictures[..., top:bottom, left:right] = shown[..., top:bottom, left:right]
+    return pictures
+
+
+def lies_in(one: Patch, other: Patch) -> bool:
+    return one[0] >= other[0] and one[1] >= other[1] and one[2] <= other[2] and one[3] <= other[3]
 
 
 def test_embeddings_that_are_not_made_unit_length_begin_about_1_long() -> None:
@@ -167,8 +219,10 @@ def test_embeddings_are_the_head_over_the_features(network: EmbeddingNet) -> Non
 
 def test_the_head_is_a_linear_layer_by_another_name(network: EmbeddingNet) -> None:
     pooled = torch.rand(5, network.backbone.out_channels, 1, 1, generator=torch.Generator().manual_seed(3))
-    linear = F.normalize(F.linear(pooled.flatten(1), network.head.projection.weight.flatten(1)))
-    assert (network.head(pooled) - linear).abs().max() < 1e-6
+    n = network.backbone.n_branches
+    below, weights = pooled.flatten(1).chunk(n, dim=1), network.head.projection.weight.flatten(1).chunk(n)
+    linear = [F.normalize(F.linear(*each)) for each in zip(below, weights, strict=True)]
+    assert (network.head(pooled) - torch.cat(linear, dim=1) / n**0.5).abs().max() < 1e-6
 
 
 def test_a_batch_gives_what_single_pictures_give(network: EmbeddingNet) -> None:
@@ -189,7 +243,7 @@ def test_folding_takes_the_normalisations_away_but_not_the_answer(network: Embed
     with torch.inference_mode():
         before, after = (each.embed_pictures(pictures(network, 2)) for each in (network, folded))
     kept = [name for name, module in folded.named_modules() if isinstance(module, (nn.BatchNorm2d, ConvAffine))]
-    assert all(name.startswith("backbone.pool.") for name in kept)  # no convolution before it; costs nothing
+    assert all(".pool." in name for name in kept)  # no convolution before it; costs nothing
     assert (before - after).abs().max() < TOLERANCE
 
 

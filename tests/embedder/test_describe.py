@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from embedder import BACKBONES, BUILT_IN, EmbeddingNet, fold, read_bundle
 from embedder.backbones.backbone import Pool
 from embedder.backbones.dlib_resnet import DlibResNet
+from embedder.backbones.small import Regions
 from embedder.explain.blueprint import blueprint
 from embedder.explain.inside import Inside
 from embedder.explain.layers import Description, Layer
@@ -29,7 +30,7 @@ from embedder.explain.untrained import untrained_network
 from embedder.runtime.graph import graph
 
 VISAVIS = Path(sys.executable).parent / "visavis"
-POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Regions)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """From the terms of a run file to the loss."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -14,22 +15,36 @@ from ..runfile.losses import (
     MultiSimilarity,
     Triplet,
 )
+from .branches import Branches
 from .classification import arcface, cosface
 from .distillation import distillation
 from .metric import contrastive, multi_similarity, triplet
 from .total import TotalLoss, Weight
 
+CHANNELS = 128
+
+Judging = Contrastive | Triplet | MultiSimilarity | ArcFace | CosFace
+
 
 def build_losses(
-    terms: Sequence[LossTerm], *, n_identities: int, unit_length: bool, generator: torch.Generator
+    terms: Sequence[LossTerm],
+    *,
+    n_identities: int,
+    unit_length: bool,
+    generator: torch.Generator,
+    n_branches: int = 1,
 ) -> TotalLoss:
     """Build the loss of a run.
 
     With `unit_length` contrastive and triplet terms measure the distance of embeddings made unit length, else of them
-    as they are; multi-similarity and classification go by angles in either case. `generator` draws class weights.
+    as they are; multi-similarity and classification go by angles in either case. `generator` draws class weights. Of a
+    network with several branches each is judged by itself; a teacher's embeddings are for all of them together.
     """
     names = names_of(terms)
-    built = [_built(term, n_identities, generator, unit_length=unit_length) for term in terms]
+    build = partial(
+        _built, n_identities=n_identities, unit_length=unit_length, generator=generator, n_branches=n_branches
+    )
+    built = [build(term) for term in terms]
     weights = [Weight.of(term) for term in terms]
     return TotalLoss(dict(zip(names, built, strict=True)), dict(zip(names, weights, strict=True)))
 
@@ -41,17 +56,27 @@ def names_of(terms: Sequence[LossTerm]) -> list[str]:
     return [kind if number == 1 else f"{kind}-{number}" for kind, number in zip(kinds, numbers, strict=True)]
 
 
-def _built(term: LossTerm, n_identities: int, generator: torch.Generator, *, unit_length: bool) -> nn.Module:
+def _built(
+    term: LossTerm, *, n_identities: int, unit_length: bool, generator: torch.Generator, n_branches: int
+) -> nn.Module:
+    if isinstance(term, Distillation):
+        return distillation(term)
+    judge = partial(_judge, term, CHANNELS // n_branches, n_identities, generator, unit_length=unit_length)
+    return judge() if n_branches == 1 else Branches([judge() for _ in range(n_branches)])
+
+
+def _judge(
+    term: Judging, n_channels: int, n_identities: int, generator: torch.Generator, *, unit_length: bool
+) -> nn.Module:
+    """A term that goes by who is who, for embeddings of so many channels."""
     match term:
         case Contrastive():
-            return contrastive(term, unit_length=unit_length)
+            return contrastive(term, n_channels, unit_length=unit_length)
         case Triplet():
-            return triplet(term, unit_length=unit_length)
+            return triplet(term, n_channels, unit_length=unit_length)
         case MultiSimilarity():
-            return multi_similarity(term)
+            return multi_similarity(term, n_channels)
         case ArcFace():
-            return arcface(term, n_identities, generator)
+            return arcface(term, n_identities, n_channels, generator)
         case CosFace():
-            return cosface(term, n_identities, generator)
-        case Distillation():
-            return distillation(term)
+            return cosface(term, n_identities, n_channels, generator)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ..runfile import losses as runfile
 from .faces import Faces, TermValue
-from .memory import CHANNELS
 
 
 class ClassificationTerm(nn.Module):
@@ -37,33 +36,37 @@ class SafeArcFace(ArcFaceLoss):  # type: ignore[misc] # the library carries no t
         return torch.acos(cosine_of_target_classes.clamp(-limit, limit))
 
 
-def arcface(term: runfile.ArcFace, n_identities: int, generator: torch.Generator) -> ClassificationTerm:
+def arcface(
+    term: runfile.ArcFace, n_identities: int, n_channels: int, generator: torch.Generator
+) -> ClassificationTerm:
     """Make an ArcFace term. Deng et al., "ArcFace: additive angular margin loss", CVPR 2019.
 
     Beyond the angle where angle and margin add up to 180 degrees it goes on with another, falling function, as there.
     """
     loss = SafeArcFace(
         num_classes=n_identities,
-        embedding_size=CHANNELS,
+        embedding_size=n_channels,
         margin=term.margin_degrees,
         scale=term.scale,
-        weight_init_func=_start(generator),
+        weight_init_func=_start(n_channels, generator),
     )
     return ClassificationTerm(loss, n_identities)
 
 
-def cosface(term: runfile.CosFace, n_identities: int, generator: torch.Generator) -> ClassificationTerm:
+def cosface(
+    term: runfile.CosFace, n_identities: int, n_channels: int, generator: torch.Generator
+) -> ClassificationTerm:
     """Make a CosFace term. Wang et al., "CosFace: large margin cosine loss", CVPR 2018."""
     loss = CosFaceLoss(
         num_classes=n_identities,
-        embedding_size=CHANNELS,
+        embedding_size=n_channels,
         margin=term.margin,
         scale=term.scale,
-        weight_init_func=_start(generator),
+        weight_init_func=_start(n_channels, generator),
     )
     return ClassificationTerm(loss, n_identities)
 
 
-def _start(generator: torch.Generator) -> partial[Tensor]:
+def _start(n_channels: int, generator: torch.Generator) -> partial[Tensor]:
     """Start class weights about 1 long, so that a learning rate turns them as fast as it turns other weights."""
-    return partial(nn.init.normal_, std=CHANNELS**-0.5, generator=generator)
+    return partial(nn.init.normal_, std=n_channels**-0.5, generator=generator)

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from .errors import LossError
 from .faces import Comparisons, Faces
 
-CHANNELS = 128
-
 
 class Memory(nn.Module):
     """The last `size` embeddings that it was shown, in a ring; they and the position in it are part of its state.
@@ -19,14 +17,14 @@ class Memory(nn.Module):
     Nothing is remembered before step `from_step`: early embeddings are soon wrong.
     """
 
-    embeddings: Tensor  # (size, 128)
+    embeddings: Tensor  # (size, channels)
     labels: Tensor  # (size,)
     n_seen: Tensor  # () how many were ever put in
 
-    def __init__(self, size: int, from_step: int) -> None:
+    def __init__(self, size: int, n_channels: int, from_step: int) -> None:
         super().__init__()
         self._size, self._from_step = size, from_step
-        self.register_buffer("embeddings", torch.zeros(size, CHANNELS))
+        self.register_buffer("embeddings", torch.zeros(size, n_channels))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("n_seen", torch.zeros((), dtype=torch.int64))
 

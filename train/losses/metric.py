@@ -46,7 +46,7 @@ class FullMultiSimilarity(MultiSimilarityLoss):  # type: ignore[misc] # the libr
         return self.loss_method(self.distance(embeddings, ref_emb), indices_tuple)
 
 
-def contrastive(term: runfile.Contrastive, *, unit_length: bool) -> MetricTerm:
+def contrastive(term: runfile.Contrastive, n_channels: int, *, unit_length: bool) -> MetricTerm:
     """Make a contrastive term: the means over positive and over negative pairs that cost something, added.
 
     A pair costs its distance beyond the margin as it is, not squared as in Hadsell et al., 2006: a square would let the
@@ -60,10 +60,10 @@ def contrastive(term: runfile.Contrastive, *, unit_length: bool) -> MetricTerm:
         reducer=AvgNonZeroReducer(),
     )
     miner = EveryPair(distance, term.positive_margin, term.negative_margin)
-    return MetricTerm(loss, miner, memory_of(term), plateau=term.negative_margin)
+    return MetricTerm(loss, miner, memory_of(term, n_channels), plateau=term.negative_margin)
 
 
-def triplet(term: runfile.Triplet, *, unit_length: bool) -> MetricTerm:
+def triplet(term: runfile.Triplet, n_channels: int, *, unit_length: bool) -> MetricTerm:
     """Make a triplet term. Margins are of Euclidean distances, not of squared ones.
 
     Batch-hard is the mean over anchors; the others over the triplets that cost something. The soft loss is the mean of
@@ -84,18 +84,18 @@ def triplet(term: runfile.Triplet, *, unit_length: bool) -> MetricTerm:
     )
     cost = math.log(2) if term.soft else term.margin
     has_plateau = cost > 0 and term.miner != "semi-hard"  # in one point no negative is farther: none is mined
-    return MetricTerm(loss, miners[term.miner], memory_of(term), plateau=cost if has_plateau else None)
+    return MetricTerm(loss, miners[term.miner], memory_of(term, n_channels), plateau=cost if has_plateau else None)
 
 
-def multi_similarity(term: runfile.MultiSimilarity) -> MetricTerm:
+def multi_similarity(term: runfile.MultiSimilarity, n_channels: int) -> MetricTerm:
     """Make a multi-similarity term, of cosines whatever the length of embeddings; the mean over anchors."""
     similarity = CosineSimilarity()
     loss = FullMultiSimilarity(
         alpha=term.alpha, beta=term.beta, base=term.base, distance=similarity, reducer=MeanReducer()
     )
-    return MetricTerm(loss, InformativePairs(similarity, term.epsilon), memory_of(term))
+    return MetricTerm(loss, InformativePairs(similarity, term.epsilon), memory_of(term, n_channels))
 
 
-def memory_of(term: runfile.Mined) -> Memory | None:
+def memory_of(term: runfile.Mined, n_channels: int) -> Memory | None:
     """Make the memory that a term asks for."""
-    return Memory(term.memory, term.memory_after_steps) if term.memory else None
+    return Memory(term.memory, n_channels, term.memory_after_steps) if term.memory else None

@@ -130,6 +130,7 @@ def _learner(run: RunFile, built: Built, people: People, generator: torch.Genera
         n_identities=people.n_identities,
         unit_length=built.architecture.unit_length,
         generator=generator,
+        n_branches=built.network.backbone.n_branches,
     )
     return Learner(built.network.to(memory_format=torch.channels_last), losses, head_alone=head_alone)
 

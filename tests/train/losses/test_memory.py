@@ -30,7 +30,7 @@ def contrastive(memory: int, after: int = 0) -> TotalLoss:
 
 
 def test_it_holds_the_last_embeddings_that_it_was_shown_and_the_batch_comes_first() -> None:
-    memory, shown = Memory(15, 0), [faces(seed) for seed in range(5)]
+    memory, shown = Memory(15, 128, 0), [faces(seed) for seed in range(5)]
     for step, each in enumerate(shown[:4]):
         memory(each, step)
     found = memory(shown[4], 4)
