@@ -41,10 +41,7 @@ def build_losses(
     network with several branches each is judged by itself; a teacher's embeddings are for all of them together.
     """
     names = names_of(terms)
-    build = partial(
-        _built, n_identities=n_identities, unit_length=unit_length, generator=generator, n_branches=n_branches
-    )
-    built = [build(term) for term in terms]
+    built = [_built(term, n_identities, generator, unit_length=unit_length, n_branches=n_branches) for term in terms]
     weights = [Weight.of(term) for term in terms]
     return TotalLoss(dict(zip(names, built, strict=True)), dict(zip(names, weights, strict=True)))
 
@@ -57,7 +54,7 @@ def names_of(terms: Sequence[LossTerm]) -> list[str]:
 
 
 def _built(
-    term: LossTerm, *, n_identities: int, unit_length: bool, generator: torch.Generator, n_branches: int
+    term: LossTerm, n_identities: int, generator: torch.Generator, *, unit_length: bool, n_branches: int
 ) -> nn.Module:
     if isinstance(term, Distillation):
         return distillation(term)
