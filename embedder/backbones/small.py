@@ -11,8 +11,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from .backbone import Backbone
+from .edges import Edges, Kernels
 
-STEM_CHANNELS = 32
+WIDTH = 32  # channels after the stem
 REGIONS = 3  # of a face along each side, at the end
 BLOCKS = (1, 1, 1)  # in each stage; the first of each halves the maps and doubles the channels
 
@@ -67,16 +68,16 @@ class Regions(nn.Module):
 
 
 class RegionPool(nn.Sequential):
-    """(n, channels, h, w) to (n, channels, 1, 1): 3 by 3 regions, mixed into channels of mean 0 and variance 1.
+    """(n, below, h, w) to (n, channels, 1, 1): 3 by 3 regions, mixed into channels of mean 0 and variance 1.
 
     A mean over the whole map forgets where in it something was seen. Faces are aligned: what lies in the upper left
     region is always an eye, and is worth other weights than what lies below it.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, below: int, channels: int) -> None:
         super().__init__(
             Regions(),
-            WholeMap(channels, channels, REGIONS, bias=False),
+            WholeMap(below, channels, REGIONS, bias=False),
             nn.BatchNorm2d(channels, affine=False),
         )
 
@@ -84,16 +85,20 @@ class RegionPool(nn.Sequential):
 class Small(Backbone):
     """3@96x96 -> 32@48x48 -> 64@24x24 -> 128@12x12 -> 256@6x6 -> 256@3x3 -> 256@1x1."""
 
-    out_channels = STEM_CHANNELS * 2 ** len(BLOCKS)
+    out_channels = WIDTH * 2 ** len(BLOCKS)
     default_input_size_px = 96
     smallest_input_size_px = 33  # of which 3 by 3 px are left
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH, edges: Edges | None = None) -> None:
+        """Its channels double from `width` on. With `edges` it sees those in place of pixels."""
         super().__init__()
-        self.stem = nn.Sequential(conv_norm(3, STEM_CHANNELS, 3, 2), nn.ReLU(inplace=True))
+        self.stem = edges or nn.Sequential(conv_norm(3, width, 3, 2), nn.ReLU(inplace=True))
+        below = edges.out_channels if edges else width
         for number, n_blocks in enumerate(BLOCKS, start=1):
-            setattr(self, f"stage{number}", _stage(STEM_CHANNELS * 2 ** (number - 1), n_blocks))
-        self.pool = RegionPool(self.out_channels)
+            channels = width * 2**number
+            setattr(self, f"stage{number}", _stage(below, channels, n_blocks))
+            below = channels
+        self.pool = RegionPool(below, self.out_channels)
         _initialise(self)
 
     def stages(self) -> Mapping[str, nn.Module]:
@@ -108,16 +113,16 @@ class Small(Backbone):
         return maps
 
 
-def _stage(below: int, n_blocks: int) -> nn.Sequential:
-    """Halve the maps and double the channels, then blocks that keep both."""
-    first = Residual(below, 2 * below, halves=True)
-    return nn.Sequential(first, *(Residual(2 * below, 2 * below, halves=False) for _ in range(n_blocks - 1)))
+def _stage(below: int, channels: int, n_blocks: int) -> nn.Sequential:
+    """Halve the maps, then blocks that keep their size."""
+    first = Residual(below, channels, halves=True)
+    return nn.Sequential(first, *(Residual(channels, channels, halves=False) for _ in range(n_blocks - 1)))
 
 
 def _initialise(network: nn.Module) -> None:
     """He initialisation; each residual branch begins at 0, so that the network begins as its shortcuts."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not isinstance(module, Kernels):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if isinstance(module, Residual):
             norm: nn.BatchNorm2d = module.second[1]  # type: ignore[assignment] # as conv_norm makes it

@@ -30,7 +30,7 @@ class Layer:
 
     name: str  # conv1, conv2, ..., pool1, ..., head
     kind: Kind
-    takes: str  # whose maps it is given: "conv1", "conv4 x conv2" (their product), "conv3 & conv5" (side by side)
+    takes: str  # whose maps it is given: "conv1", "conv4 x conv2", "pool1 / pool3", "conv3 & conv5" (side by side)
     given: MapShape
     window: Window
     shape: MapShape  # of the maps that its kernels or its window make

@@ -19,7 +19,7 @@ ACTIVATIONS = {
     "Sigmoid": "sigmoid",
     "HardSigmoid": "hard sigmoid",
 }
-JOINING = {"Add": "+", "Multiply": "x", "Concat": "&"}
+JOINING = {"Add": "+", "Multiply": "x", "Concat": "&", "Divide": "/"}
 INPUT = "input"
 
 

@@ -16,7 +16,8 @@ class Layer(Answer):
     kind: LayerKind
     notation: Annotated[str, Field(description="As in `3@150x150 -> 32 kernels 3@7x7, stride 2 -> 32@72x72`.")]
     takes: Annotated[
-        str, Field(description="Whose maps it is given: a layer; `a x b`, their product; `a & b`, side by side.")
+        str,
+        Field(description="Whose maps it is given: a layer; `a x b`, a product; `a / b`, a quotient; `a & b`, both."),
     ]
     adds: Annotated[str, Field(description="Whose maps are added to those it makes; empty = nobody's.")]
     activation: Annotated[str, Field(description="What follows the sum; empty = nothing.")]

@@ -22,7 +22,7 @@ from embedder import (
 )
 from embedder.backbones.backbone import Backbone
 from embedder.backbones.dlib_resnet import ConvAffine
-from embedder.backbones.patches import PATCHES, Patch
+from embedder.backbones.patches import BRANCHES, Patch
 from embedder.backbones.registry import backbone_class, build_backbone
 from embedder.backbones.small import REGIONS, Regions, WholeMap
 from embedder.network import fold
@@ -100,7 +100,7 @@ def test_each_parameter_is_in_exactly_one_stage_and_so_is_each_statistic(network
 def test_stages_are_named_from_the_input_on_and_the_head_is_the_last(network: EmbeddingNet) -> None:
     first, *between, last = [name for name in network.stages() if name != "pool"]
     if network.backbone.n_branches > 1:  # side by side, not one after the other
-        assert [first, *between, last] == [*PATCHES, "head"]
+        assert [first, *between, last] == [*BRANCHES, "head"]
         return
     assert (first, last) == ("stem", "head")
     assert between == [f"stage{k}" for k in range(1, len(between) + 1)]
@@ -149,13 +149,14 @@ def test_while_it_learns_the_mixing_of_regions_is_the_same_function_as_a_product
 def test_each_branch_sees_its_own_patch_of_the_face_alone_and_has_an_equal_say() -> None:
     network = untrained("patches").eval()
     shown = pictures(network, 1)
+    n, patches = len(BRANCHES), [branch.patch for branch in BRANCHES.values()]
     with torch.inference_mode():
-        parts = network.embed_pictures(shown).chunk(len(PATCHES), dim=1)
-        assert [float(part.norm()) for part in parts] == pytest.approx([len(PATCHES) ** -0.5] * len(PATCHES))
-        for kept in PATCHES.values():
-            changed = network.embed_pictures(only(kept, shown)).chunk(len(PATCHES), dim=1)
+        parts = network.embed_pictures(shown).chunk(n, dim=1)
+        assert [float(part.norm()) for part in parts] == pytest.approx([n**-0.5] * n)
+        for kept in patches:
+            changed = network.embed_pictures(only(kept, shown)).chunk(n, dim=1)
             same = [torch.equal(now, before) for now, before in zip(changed, parts, strict=True)]
-            assert same == [lies_in(patch, kept) for patch in PATCHES.values()]
+            assert same == [lies_in(patch, kept) for patch in patches]
 
 
 def only(patch: Patch, shown: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from embedder import BACKBONES, BUILT_IN, EmbeddingNet, fold, read_bundle
 from embedder.backbones.backbone import Pool
 from embedder.backbones.dlib_resnet import DlibResNet
+from embedder.backbones.edges import DIRECTIONS, Kernels
 from embedder.backbones.small import Regions
 from embedder.explain.blueprint import blueprint
 from embedder.explain.inside import Inside
@@ -122,7 +123,8 @@ def test_parameters_are_those_of_the_network_that_torch_folds(backbone: str) -> 
     folded = fold(untrained_network(backbone))
     n_of_convolutions = sum(tensor.numel() for name, tensor in folded.named_parameters())
     scaled = [2 * folded.backbone.out_channels for module in folded.modules() if isinstance(module, Pool)]
-    assert opened(backbone).description.total_parameters == n_of_convolutions + sum(scaled)
+    fixed = [module.weight.numel() for module in folded.modules() if isinstance(module, Kernels)]
+    assert opened(backbone).description.total_parameters == n_of_convolutions + sum(scaled) + sum(fixed)
     assert opened(backbone).description.stored_parameters == sum(
         tensor.numel() for tensor in untrained_network(backbone).parameters()
     )
@@ -192,6 +194,15 @@ def test_maps_that_are_multiplied_or_put_side_by_side_are_told() -> None:
     assert takes["conv5"] == "conv4 x conv2"
     joined = {layer.takes for layer in opened("inception_resnet_v1").description.layers}
     assert "conv7 & conv9 & conv12" in joined
+
+
+def test_edges_divided_by_those_around_are_told() -> None:
+    layers = {layer.name: layer for layer in opened("patches").description.layers}
+    divided = [layer for layer in layers.values() if " / " in layer.takes]
+    assert divided
+    for layer in divided:
+        edges, around = (layers[name] for name in layer.takes.split(" / "))
+        assert (edges.hands_on[0], around.hands_on[0]) == (DIRECTIONS, 1)
 
 
 def test_kernels_that_are_not_square_are_told_down_before_across() -> None:
