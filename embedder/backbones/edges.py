@@ -40,7 +40,7 @@ class Kernels(nn.Conv2d):
 
     def __init__(self) -> None:
         super().__init__(3, DIRECTIONS, 3, padding=1, bias=False)
-        del self.weight
+        del self.weight  # a buffer in its place: whoever freezes or begins weights anew asks for parameters
         self.register_buffer("weight", _kernels(), persistent=False)
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from .backbone import Backbone
-from .edges import Edges, Kernels
+from .edges import Edges
 
 WIDTH = 32  # channels after the stem
 REGIONS = 3  # of a face along each side, at the end
@@ -121,9 +121,10 @@ def _stage(below: int, channels: int, n_blocks: int) -> nn.Sequential:
 
 def _initialise(network: nn.Module) -> None:
     """He initialisation; each residual branch begins at 0, so that the network begins as its shortcuts."""
+    kernels = [parameter for parameter in network.parameters() if parameter.ndim == 4]  # noqa: PLR2004 - of convolutions
+    for weight in kernels:
+        nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
     for module in network.modules():
-        if isinstance(module, nn.Conv2d) and not isinstance(module, Kernels):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if isinstance(module, Residual):
             norm: nn.BatchNorm2d = module.second[1]  # type: ignore[assignment] # as conv_norm makes it
             nn.init.zeros_(norm.weight)

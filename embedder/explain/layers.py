@@ -30,7 +30,7 @@ class Layer:
 
     name: str  # conv1, conv2, ..., pool1, ..., head
     kind: Kind
-    takes: str  # whose maps it is given: "conv1", "conv4 x conv2", "pool1 / pool3", "conv3 & conv5" (side by side)
+    takes: str  # whose maps it is given: "conv1"; "conv4 x conv2", "pool1 / pool3"; "conv3 & conv5" (side by side)
     given: MapShape
     window: Window
     shape: MapShape  # of the maps that its kernels or its window make
@@ -39,7 +39,7 @@ class Layer:
     hands_on: MapShape  # after that; larger than `shape` where the smaller maps were padded with zeros
     activation: str  # of the sum, "" = none
     receptive_field_px: int  # side of the square of the network's input that one value depends on, by its longest way
-    parameters: int  # weights and biases, with the normalisations after them folded in
+    parameters: int  # weights and biases, learnt or set, with the normalisations after them folded in
 
     @property
     def notation(self) -> str:

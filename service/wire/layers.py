@@ -17,7 +17,10 @@ class Layer(Answer):
     notation: Annotated[str, Field(description="As in `3@150x150 -> 32 kernels 3@7x7, stride 2 -> 32@72x72`.")]
     takes: Annotated[
         str,
-        Field(description="Whose maps it is given: a layer; `a x b`, a product; `a / b`, a quotient; `a & b`, both."),
+        Field(
+            description="Whose maps it is given: a layer; `a x b`, their product; `a / b`, one divided by the other; "
+            "`a & b`, side by side."
+        ),
     ]
     adds: Annotated[str, Field(description="Whose maps are added to those it makes; empty = nobody's.")]
     activation: Annotated[str, Field(description="What follows the sum; empty = nothing.")]

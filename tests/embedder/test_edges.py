@@ -43,6 +43,13 @@ def test_a_flat_picture_has_no_edges_but_its_own_border() -> None:
     assert Edges(2)(torch.full((1, 3, SIDE, SIDE), 0.7))[..., 1:-1, 1:-1].max() < 1e-5
 
 
+def test_in_bf16_edges_are_nearly_those_of_f32() -> None:
+    levels = ((63.75 * patterns() + 127.5).round() - 127.5) / 64  # as a network is shown pixels
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = Edges(3)(levels).float()
+    assert 0 < (rounded - Edges(3)(levels)).abs().max() < 0.03
+
+
 def test_a_plain_loop_finds_the_same() -> None:
     shown = patterns(1)
     assert torch.allclose(Edges(3)(shown)[0], looped(shown[0], 3), atol=1e-5)
