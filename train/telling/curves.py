@@ -10,7 +10,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from ..evaluation.report.canvas import (
     BLUE,
     GREEN,
-    GRID,
     INK,
     ORANGE,
     PURPLE,
@@ -30,6 +29,7 @@ ROW = 1.9  # inches of height
 SMOOTHED_FROM, SMOOTHED_OVER = 60, 30  # so many points are too many to be read singly: a mean over a share of them
 LOGARITHMIC_FROM = 5  # times the least value
 PARTS = (ORANGE, GREEN, PURPLE)
+ROOM, ROOM_WITH_KEY = 1.08, 1.4  # how high a panel is, in its greatest values
 FEW = 30  # points that are marked each
 
 
@@ -122,7 +122,21 @@ def _draw(axes: Axes, panel: Panel, reach: float, name: str) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _position: _short(step)))
     _scale(axes, panel)
     if any(line.label for line in panel.lines):
-        axes.legend(fontsize=SMALL - 1, framealpha=0.8, edgecolor=GRID, labelcolor=INK, handlelength=1.2)
+        _key(axes)
+
+
+def _key(axes: Axes) -> None:
+    """In the room left for it above all lines, so that it hides none."""
+    axes.legend(
+        loc="upper right",
+        ncols=2,
+        frameon=False,
+        fontsize=SMALL - 1,
+        labelcolor=INK,
+        handlelength=1.2,
+        columnspacing=1.2,
+        borderaxespad=0,
+    )
 
 
 def _line(axes: Axes, line: Line) -> None:
@@ -155,7 +169,8 @@ def _scale(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(lowest / 1.3, highest * 1.3)
         logarithmic(axes.yaxis, (lowest, highest), say)
         return
-    axes.set_ylim(min(0.0, lowest), highest * 1.08 if highest > 0 else 1)
+    room = ROOM_WITH_KEY if any(line.label for line in panel.lines) else ROOM
+    axes.set_ylim(min(0.0, lowest), highest * room if highest > 0 else 1)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: say(value)))
 
