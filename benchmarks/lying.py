@@ -92,14 +92,16 @@ def cost(folder: Path, embedder: FaceEmbedder) -> None:
     images = [path.read_bytes() for path in sorted((folder / "lfw").glob("*/*.jpg"))[::EVERY]]
     ways = {"all ways up": finding.SURE, "upright only": float("-inf")}
     taken: dict[str, list[float]] = {way: [] for way in ways}
-    for number in range(ROUNDS):
+    turns = list(ways)
+    for _ in range(ROUNDS):
         seconds = dict.fromkeys(ways, 0.0)
-        for place, image in enumerate(images):  # photo by photo in turns: a machine's moods last longer than that
-            for way in list(ways)[:: 1 if (number + place) % 2 else -1]:
+        for image in images:  # photo by photo: a machine's moods last longer than that
+            for way in turns:
                 finding.SURE = ways[way]
                 start = time.perf_counter()
                 embedder.embed(image, face="largest")
                 seconds[way] += time.perf_counter() - start
+            turns.reverse()
         for way in ways:
             taken[way].append(seconds[way])
     finding.SURE = ways["all ways up"]

@@ -53,6 +53,11 @@ class Panel:
     is_share: bool = False
     is_relative: bool = False  # half of it is as much of a step anywhere: logarithmic, where it reaches far
 
+    @property
+    def has_key(self) -> bool:
+        """Whether its lines are told apart by labels."""
+        return any(line.label for line in self.lines)
+
 
 def curves(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]) -> Picture | None:
     """Draw all that was measured over the steps; None where nothing was."""
@@ -121,7 +126,7 @@ def _draw(axes: Axes, panel: Panel, reach: float, name: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _position: _short(step)))
     _scale(axes, panel)
-    if any(line.label for line in panel.lines):
+    if panel.has_key:
         _key(axes)
 
 
@@ -169,7 +174,7 @@ def _scale(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(lowest / 1.3, highest * 1.3)
         logarithmic(axes.yaxis, (lowest, highest), say)
         return
-    room = ROOM_WITH_KEY if any(line.label for line in panel.lines) else ROOM
+    room = ROOM_WITH_KEY if panel.has_key else ROOM
     axes.set_ylim(min(0.0, lowest), highest * room if highest > 0 else 1)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: say(value)))
