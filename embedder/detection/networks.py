@@ -1,19 +1,18 @@
 """The three small networks of MTCNN: proposal, refinement, output. Pixels in, scores and corrections out.
 
 Source: Zhang et al., Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks, 2016.
-Module names are those of the stored weights.
+Module names are those of the stored weights, whose first convolutions take pixels as they are: 0 to 255.
 """
 
 import torch
 from torch import Tensor, nn
 
-_PIXEL_MEAN, _PIXEL_SCALE = 127.5, 128.0
 Outputs = tuple[Tensor, ...]
 
 
-def normalised(pixels: Tensor) -> Tensor:
-    """Map uint8 RGB (n, height, width, 3) to float32 (n, 3, height, width) in -1..1."""
-    return (pixels.permute(0, 3, 1, 2).float() - _PIXEL_MEAN) / _PIXEL_SCALE
+def _as_maps(pixels: Tensor) -> Tensor:
+    """Map RGB (n, height, width, 3), whole numbers or not, to float32 (n, 3, height, width)."""
+    return pixels.permute(0, 3, 1, 2).float()
 
 
 def _as_columns(maps: Tensor) -> Tensor:
@@ -34,7 +33,7 @@ class PNet(nn.Module):
 
     def forward(self, pixels: Tensor) -> Outputs:
         """Map uint8 (n, h, w, 3) to scores (n, h', w') and box corrections (n, 4, h', w')."""
-        x = self.pool1(self.prelu1(self.conv1(normalised(pixels))))
+        x = self.pool1(self.prelu1(self.conv1(_as_maps(pixels))))
         x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
         return torch.softmax(self.conv4_1(x), 1)[:, 1], self.conv4_2(x)
 
@@ -53,7 +52,7 @@ class RNet(nn.Module):
 
     def forward(self, pixels: Tensor) -> Outputs:
         """Map uint8 (n, 24, 24, 3) to scores (n,) and box corrections (n, 4)."""
-        x = self.pool(self.prelu1(self.conv1(normalised(pixels))))
+        x = self.pool(self.prelu1(self.conv1(_as_maps(pixels))))
         x = self.prelu3(self.conv3(self.pool(self.prelu2(self.conv2(x)))))
         x = self.prelu4(self.dense4(_as_columns(x)))
         return torch.softmax(self.dense5_1(x), 1)[:, 1], self.dense5_2(x)
@@ -75,7 +74,7 @@ class ONet(nn.Module):
 
     def forward(self, pixels: Tensor) -> Outputs:
         """Map uint8 (n, 48, 48, 3) to scores (n,), box corrections (n, 4) and landmarks (n, 10): 5 x, then 5 y."""
-        x = self.pool(self.prelu1(self.conv1(normalised(pixels))))
+        x = self.pool(self.prelu1(self.conv1(_as_maps(pixels))))
         x = self.pool(self.prelu2(self.conv2(x)))
         x = self.prelu4(self.conv4(self.pool3(self.prelu3(self.conv3(x)))))
         x = self.prelu5(self.dense5(_as_columns(x)))
