@@ -77,7 +77,8 @@ class Neighbourhoods:
     def of_one(self, vector: NDArray[np.float32]) -> tuple[float, float]:
         """Predict mean and spread of one embedding (128,)."""
         channels = vector.astype(np.float64)
-        products: Floats = (self.quadratic * channels).sum(axis=1).reshape(2, -1)  # by @ idle threads spin afterwards
+        # Not by @: for that BLAS wakes its other threads, which then keep a core from the next photo for a while.
+        products: Floats = (self.quadratic * channels).sum(axis=1).reshape(2, -1)
         products += self.linear
         mean, log_spread = (products @ channels + self.constants).tolist()
         low, high = self.spread_range

@@ -1,6 +1,6 @@
 """Turn the MTCNN weights in facenet-pytorch's wheel (legacy pickles) into the one safetensors file that serving reads.
 
-There a network takes (pixel - 127.5) / 128. Here its first convolution, which has no padding, takes pixels as they are.
+There a network takes (pixel - 127.5) / 128. Here its first convolution divides, which by a power of two changes no bit.
 
 Usage: python tools/convert_mtcnn.py OUT. The same wheel gives the same bytes; a test holds that.
 """
@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 NETWORKS = ("pnet", "rnet", "onet")
-PIXEL_MEAN, PIXEL_SCALE = 127.5, 128
+PIXEL_SCALE = 128
 
 
 def mtcnn_bytes() -> bytes:
@@ -27,16 +27,14 @@ def mtcnn_bytes() -> bytes:
     tensors = {
         f"{network}.{name}": tensor.contiguous()
         for network in NETWORKS
-        for name, tensor in of_pixels(torch.load(data / f"{network}.pt", weights_only=True)).items()
+        for name, tensor in undivided(torch.load(data / f"{network}.pt", weights_only=True)).items()
     }
     return save(tensors)
 
 
-def of_pixels(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A network's tensors with the normalisation of its pixels folded into the first convolution."""
-    weight, bias = tensors["conv1.weight"] / PIXEL_SCALE, tensors["conv1.bias"]
-    offset = PIXEL_MEAN * weight.double().sum(dim=(1, 2, 3))
-    return {**tensors, "conv1.weight": weight, "conv1.bias": (bias - offset).float()}
+def undivided(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's tensors for pixels that were not divided."""
+    return {**tensors, "conv1.weight": tensors["conv1.weight"] / PIXEL_SCALE}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The three small networks of MTCNN: proposal, refinement, output. Pixels in, scores and corrections out.
 
 Source: Zhang et al., Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks, 2016.
-Module names are those of the stored weights, whose first convolutions take pixels as they are: 0 to 255.
+Module names are those of the stored weights. Pixels are those of a picture less 127.5 (shapes.py).
 """
 
 import torch
@@ -11,7 +11,7 @@ Outputs = tuple[Tensor, ...]
 
 
 def _as_maps(pixels: Tensor) -> Tensor:
-    """Map RGB (n, height, width, 3), whole numbers or not, to float32 (n, 3, height, width)."""
+    """Map RGB (n, height, width, 3) to float32 (n, 3, height, width)."""
     return pixels.permute(0, 3, 1, 2).float()
 
 
@@ -32,7 +32,7 @@ class PNet(nn.Module):
         self.conv4_1, self.conv4_2 = nn.Conv2d(32, 2, 1), nn.Conv2d(32, 4, 1)
 
     def forward(self, pixels: Tensor) -> Outputs:
-        """Map uint8 (n, h, w, 3) to scores (n, h', w') and box corrections (n, 4, h', w')."""
+        """Map pixels (n, h, w, 3) to scores (n, h', w') and box corrections (n, 4, h', w')."""
         x = self.pool1(self.prelu1(self.conv1(_as_maps(pixels))))
         x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
         return torch.softmax(self.conv4_1(x), 1)[:, 1], self.conv4_2(x)
@@ -51,7 +51,7 @@ class RNet(nn.Module):
         self.dense5_1, self.dense5_2 = nn.Linear(128, 2), nn.Linear(128, 4)
 
     def forward(self, pixels: Tensor) -> Outputs:
-        """Map uint8 (n, 24, 24, 3) to scores (n,) and box corrections (n, 4)."""
+        """Map pixels (n, 24, 24, 3) to scores (n,) and box corrections (n, 4)."""
         x = self.pool(self.prelu1(self.conv1(_as_maps(pixels))))
         x = self.prelu3(self.conv3(self.pool(self.prelu2(self.conv2(x)))))
         x = self.prelu4(self.dense4(_as_columns(x)))
@@ -73,7 +73,7 @@ class ONet(nn.Module):
         self.dense6_1, self.dense6_2, self.dense6_3 = nn.Linear(256, 2), nn.Linear(256, 4), nn.Linear(256, 10)
 
     def forward(self, pixels: Tensor) -> Outputs:
-        """Map uint8 (n, 48, 48, 3) to scores (n,), box corrections (n, 4) and landmarks (n, 10): 5 x, then 5 y."""
+        """Map pixels (n, 48, 48, 3) to scores (n,), box corrections (n, 4) and landmarks (n, 10): 5 x, then 5 y."""
         x = self.pool(self.prelu1(self.conv1(_as_maps(pixels))))
         x = self.pool(self.prelu2(self.conv2(x)))
         x = self.prelu4(self.conv4(self.pool3(self.prelu3(self.conv3(x)))))

@@ -30,11 +30,11 @@ def test_side_by_side_each_level_gives_what_it_gives_by_itself() -> None:
     levels = [rng.integers(0, 256, (int(63 * s) + 1, int(47 * s) + 1, 3), np.uint8) for s in (1, 0.71, 0.5, 0.36, 0.26)]
     together = over_levels(proposal, levels)
     for level, found in zip(levels, together, strict=True):
-        scores, corrections = proposal(level[None])
+        [(scores, corrections)] = over_levels(proposal, [level])
         rows, columns = found[0].shape
         assert (rows, columns) == tuple((side - 12) // 2 + 1 for side in level.shape[:2])
-        assert np.allclose(found[0], scores[0, :rows, :columns], atol=1e-5)
-        assert np.allclose(found[1], corrections[0, :, :rows, :columns], atol=1e-5)
+        assert np.allclose(found[0], scores[:rows, :columns], atol=1e-5)
+        assert np.allclose(found[1], corrections[:, :rows, :columns], atol=1e-5)
 
 
 @given(sides, sides, st.floats(12, 60))
