@@ -7,6 +7,7 @@ one that is in doubt, large faces are looked for in the other three ways up, and
 """
 
 from ..runtime.runtime import DetectionPasses
+from ..turn import taken
 from ..types import Box, Rotation
 from .cascade import Cascade, CascadeSettings, Found
 from .views import Framed, Turned, View
@@ -28,6 +29,10 @@ class FaceFinder:
 
     def __call__(self, photo: View, *, least_share: float = 0.0) -> Found:
         """The faces of a photo, as the cascade finds them."""
+        with taken():
+            return self._found(photo, least_share)
+
+    def _found(self, photo: View, least_share: float) -> Found:
         found = _as_it_stands(self._cascade, photo, least_share)
         sure = _certainty(found)
         if sure >= SURE:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.runtime import Pass
+from ..turn import given_up
 from .pyramid import CELL_PX, Crops, Pixels
 
 STRIDE_PX = 2  # from one cell of the proposal network to the next
@@ -25,13 +26,13 @@ def over_levels(proposal: Pass, levels: Sequence[Pixels]) -> list[Arrays]:
     they are what each level would give by itself. One that is alone gives also the cells that reach beyond its edge.
     """
     if len(levels) == 1:
-        scores, corrections = proposal(_centred(levels[0][None]))
+        scores, corrections = _run(proposal, levels[0][None])
         return [(scores[0], corrections[0])]
     places = layout([level.shape for level in levels])
     canvas = np.full((1, *_canvas_size(levels, places), 3), _GREY, levels[0].dtype)
     for level, (left, top) in zip(levels, places, strict=True):
         canvas[0, top : top + level.shape[0], left : left + level.shape[1]] = level
-    scores, corrections = proposal(_centred(canvas))
+    scores, corrections = _run(proposal, canvas)
     windows = [_cells(level, place) for level, place in zip(levels, places, strict=True)]
     return [(scores[0][window], corrections[0][:, *window]) for window in windows]
 
@@ -51,14 +52,15 @@ def layout(sizes: Sequence[tuple[int, ...]]) -> list[Place]:
 
 def over_crops(network: Pass, crops: Crops) -> Arrays:
     """Run a network over n crops, n at least 1, so many at a time: what it gives for each, (n, ...)."""
-    pixels = _centred(crops)
-    passes = [network(pixels[start : start + _MOST_AT_A_TIME]) for start in range(0, len(pixels), _MOST_AT_A_TIME)]
+    passes = [_run(network, crops[start : start + _MOST_AT_A_TIME]) for start in range(0, len(crops), _MOST_AT_A_TIME)]
     return passes[0] if len(passes) == 1 else tuple(np.concatenate(outputs) for outputs in zip(*passes, strict=True))
 
 
-def _centred(pixels: Pixels | Crops) -> NDArray[np.float32]:
-    """Pixels as the networks take them: -127.5 to 127.5. Networks of changing sizes take ten times as long for that."""
-    return np.subtract(pixels, _MIDDLE, dtype=np.float32)
+def _run(network: Pass, pixels: Pixels | Crops) -> Arrays:
+    """Run a network over pixels of 0 to 255. It takes them centred; to do that itself, it needs ten times as long."""
+    centred = np.subtract(pixels, _MIDDLE, dtype=np.float32)
+    with given_up():
+        return network(centred)
 
 
 def _canvas_size(levels: Sequence[Pixels], places: Sequence[Place]) -> tuple[int, int]:
