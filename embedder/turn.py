@@ -1,7 +1,7 @@
 """Threads that find faces take turns in Python, and compute at the same time.
 
 Pillow and numpy let go of Python's own lock for every few microseconds of work. Two threads that find faces at the same
-time take it from each other some hundred times a photo, and wait as often. So one of them has the turn until it comes
+time take it from each other dozens of times a photo, and wait as often. So one of them has the turn until it comes
 to a network or a decoder, which take longer and need no Python; there the other one goes on.
 """
 

@@ -58,7 +58,7 @@ def draw_case(axes: Axes, case: str, lines: list[Line]) -> None:
             as_text(ms, times.get(who)), (ms, place), (6, 0), textcoords="offset points", va="center", color=INK
         )
         axes.annotate(who, (1, place), (-6, 0), textcoords="offset points", ha="right", va="center", color=INK)
-    axes.set(xscale="log", xlim=(1, 1e7), yticks=[])
+    axes.set(xscale="log", xlim=(1, 3e7), yticks=[])
     axes.invert_yaxis()
     axes.set_title(case, loc="left", fontsize=10, color=INK)
     axes.xaxis.set_visible(False)
