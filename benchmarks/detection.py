@@ -54,18 +54,18 @@ class Race:
 
     def timed(self, way: str, work: Callable[[], object]) -> object:
         self.way = way
-        return timed(self.seconds, way, work)
+        return clocked(self.seconds, way, work)
 
     def watched(self, networks: DetectionPasses) -> DetectionPasses:
         """These networks, whose time is kept apart too."""
 
         def one(network: Pass) -> Pass:
-            return lambda pixels: timed(self.in_networks, self.way, lambda: network(pixels))
+            return lambda pixels: clocked(self.in_networks, self.way, lambda: network(pixels))
 
         return DetectionPasses(one(networks.proposal), one(networks.refinement), one(networks.output))
 
 
-def timed(seconds: Counter[str], name: str, work: Callable[[], Any]) -> Any:
+def clocked(seconds: Counter[str], name: str, work: Callable[[], Any]) -> Any:
     start = time.perf_counter()
     result = work()
     seconds[name] += time.perf_counter() - start

@@ -28,7 +28,7 @@ def write(folder: Path) -> None:
 def exported(network: nn.Module, path: Path, prefix: str) -> bytes:
     side = SIDES[path]
     free = {0: Dim("n", min=1)} | ({1: Dim("height", min=12), 2: Dim("width", min=12)} if path == PROPOSAL else {})
-    pixels = torch.zeros(2, side, side, 3)  # whole numbers come from pictures, others from exact means
+    pixels = torch.zeros(2, side, side, 3)
     outputs = NAMES if path == OUTPUT else NAMES[:2]
     return graph(network, pixels, free, outputs, FILE.name, places_in(FILE.read_bytes(), prefix))
 

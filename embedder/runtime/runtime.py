@@ -13,7 +13,7 @@ from ..weights.bundle import Bundle
 MAX_BATCH = 64  # chips a pass; bounds memory, and larger batches are no faster on a CPU
 
 Precision = Literal["f32", "bf16"]
-Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), 0..255
+Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), in the range that the network takes
 Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # an array for each output
 
 
