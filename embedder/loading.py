@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from .detection.finder import FaceFinder
+from .detection.graphs import ONET, YUNET
 from .explain.opening import Opening
 from .grading import Grader
 from .image import Limits
 from .neighbourhood import Neighbourhoods
 from .pipeline import FaceEmbedder
-from .runtime.choice import Running, runtime_for
+from .runtime.choice import Running, runtime_for, small_network
 from .weights.bundle import BUILT_IN, Bundle, read_bundle
 
 AS_IT_IS_QUICKEST = Running()
@@ -36,7 +37,7 @@ def load(
     return FaceEmbedder(
         bundle.card,
         runtime.embedding(bundle),
-        FaceFinder(runtime.detection()),
+        FaceFinder(small_network(YUNET), small_network(ONET)),
         limits or Limits(),
         _grader(bundle),
         Opening(bundle),

@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from .turn import given_up
-
 FACTORS = (8, 4, 2, 1)
 FIRST_SIDE_PX = 600  # the longer side that the first decoding leaves at least: most faces need no second one
 
@@ -38,13 +36,11 @@ class Photo:
             self._take(factor)
         if factor not in self._at:
             nearest = max(known for known in self._at if known < factor)
-            with given_up():
-                self._at[factor] = self._at[nearest].reduce(factor // nearest)
+            self._at[factor] = self._at[nearest].reduce(factor // nearest)
         return self._at[factor]
 
     def _take(self, factor: int) -> None:
-        with given_up():
-            picture = self._decode(factor)
+        picture = self._decode(factor)
         self._at[1 if picture.size == self.size else factor] = picture
 
 

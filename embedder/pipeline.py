@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Standard, standard_of
-from .detection.finder import FaceFinder
+from .detection.detector import Detector
 from .errors import DigestMismatch, SampleError
 from .explain.explanation import Both, Explanation, explanation, side_of
 from .explain.layers import Description
@@ -64,7 +64,7 @@ class FaceEmbedder:
         self,
         card: ModelCard,
         network: Network,
-        finder: FaceFinder,
+        detector: Detector,
         limits: Limits,
         grader: Grader | None,
         opening: Opening,
@@ -74,7 +74,7 @@ class FaceEmbedder:
         self._opening = opening
         self._grader, self._judging = grader, Judging(grader, card.identity)
         self._network = network
-        self._prepare = Preparing(finder, limits, card.alignment)
+        self._prepare = Preparing(detector, limits, card.alignment)
 
     @property
     def identity(self) -> ModelIdentity:

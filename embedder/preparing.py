@@ -8,7 +8,7 @@ from time import perf_counter
 from .alignment import cut_chip, eye_distance
 from .cores import n_cores
 from .detection.choice import RULES, choose, least_share
-from .detection.finder import FaceFinder
+from .detection.detector import Detector
 from .errors import SampleError, SeveralFaces, blaming
 from .image import Limits, read
 from .photo import Photo
@@ -29,8 +29,8 @@ class Prepared:
 class Preparing:
     """Everything before the network. Safe to call from several threads."""
 
-    def __init__(self, finder: FaceFinder, limits: Limits, alignment: Alignment) -> None:
-        self.finder = finder
+    def __init__(self, detector: Detector, limits: Limits, alignment: Alignment) -> None:
+        self.detector = detector
         self._limits, self._alignment = limits, alignment
         self._workers = ThreadPoolExecutor(n_cores(), "visavis-photo")  # no thread starts before it has work
 
@@ -62,7 +62,7 @@ class Preparing:
 
     def faces(self, image: bytes) -> list[Face]:
         """Every face, largest first. Raises ImageError."""
-        return list(self.finder(read(image, self._limits)).faces)
+        return list(self.detector(read(image, self._limits)).faces)
 
     def _reference(self, image: bytes, choice: FaceChoice) -> Prepared | SampleError:
         try:
@@ -74,11 +74,11 @@ class Preparing:
     def _chosen(self, photo: Photo, choice: FaceChoice) -> tuple[Face, int | None]:
         """The face that is meant, and how many there are, if they were all looked for: who refuses has looked."""
         center = photo.size[0] / 2, photo.size[1] / 2
-        found = self.finder(photo, least_share=least_share(choice))
+        found = self.detector(photo, least_share=least_share(choice))
         try:
             return choose(found, choice, center), found.n_faces
         except SeveralFaces:
             if found.is_whole:
                 raise
-        found = self.finder(photo)
+        found = self.detector(photo)
         return choose(found, choice, center), found.n_faces

@@ -1,5 +1,6 @@
 """The nouns of the pipeline, as frozen records: bytes -> picture -> faces -> chips -> embeddings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -17,6 +18,8 @@ Point = tuple[float, float]  # x, y in px of the upright picture; (0, 0) is the 
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 Chips = NDArray[np.uint8]  # (n, 150, 150, 3), RGB
 Vectors = NDArray[np.float32]  # (n, 128)
+Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), in the range that a network takes
+Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # a network, ready to run: an array for each output
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Finding faces: the MTCNN cascade, a border for tight crops, and the rule that says which face is meant."""
+"""Finding faces: YuNet for boxes, MTCNN's third network for landmarks, and the rule that says which face is meant."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ..errors import NoFace, SeveralFaces
 from ..types import Face, FaceChoice, Point
-from .cascade import Found
+from .detector import Found
 
 RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's area makes "dominant" undecided
 

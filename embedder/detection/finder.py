@@ -1,78 +1,99 @@
-"""Finds the faces of a photo, of tight crops and lying pictures too; ordinary ones do not pay for these.
+"""The built-in detector: YuNet from a small size to larger ones, in other ways up where it is not sure, then landmarks.
 
-Where a face fills the picture, with forehead or chin cut off, the cascade finds a wrong or skewed face without
-complaint. So when the largest face comes near the edge, or none is found, a border is added and the search repeated.
-In a picture that lies on its side or stands on its head it finds nothing, or a false face. So when none is found, or
-one that is in doubt, large faces are looked for in the other three ways up, and the surest way is taken.
+A face of LEAST_PX on the picture that is looked at is found there. So once faces were found, a larger picture adds
+smaller faces only, and a search for the largest face ends where those could not change the answer. What it finds is
+then what the whole search would have found.
 """
 
-from ..runtime.runtime import DetectionPasses
-from ..turn import taken
-from ..types import Box, Rotation
-from .cascade import Cascade, CascadeSettings, Found
-from .views import Framed, Turned, View
-from .wayup import LEAST_TURNED, SURE, SURER_BY, certainty
+from cmath import phase
+from math import degrees
 
-NEAR_EDGE_SHARE = 0.1  # of the face's own size
-# The smallest face that is looked for in other ways up, as a share of the picture's longer side: where none was found,
-# and where one is in doubt, as it is in upright photos too, which should not pay.
-_WHERE_NONE, _WHERE_IN_DOUBT = 0.1, 0.2
+import numpy as np
+
+from ..types import Box, Face, Pass, Point, Rotation
+from .boxes import Floats, areas, overlapping
+from .canvas import BORDER_SHARE, Canvas
+from .detector import Found, Picture
+from .landmarks import landmarks_of
+from .yunet import MAX_OVERLAP, Candidates, candidates
+
+SIDES_PX = (160, 320, 640)  # of the picture's longer side, as it is looked at
+LEAST_PX = 24.0
+SURE = 0.9  # the score of a face that stands upright; docs/why.md says which faces have less
+OTHER_ANGLES = tuple(range(45, 360, 45))  # degrees clockwise
+QUARTERS: tuple[Rotation, ...] = (0, 90, 180, 270)
 
 
 class FaceFinder:
-    """The cascade behind these rules. Safe to call from several threads."""
+    """A Detector. Safe to call from several threads."""
 
-    def __init__(self, networks: DetectionPasses) -> None:
-        self._cascade = Cascade(networks, CascadeSettings())
-        self._where_none = Cascade(networks, CascadeSettings(min_face_share=_WHERE_NONE))
-        self._where_in_doubt = Cascade(networks, CascadeSettings(min_face_share=_WHERE_IN_DOUBT))
+    def __init__(self, yunet: Pass, onet: Pass) -> None:
+        self._yunet, self._onet = yunet, onet
 
-    def __call__(self, photo: View, *, least_share: float = 0.0) -> Found:
-        """The faces of a photo, as the cascade finds them."""
-        with taken():
-            return self._found(photo, least_share)
+    def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Found:
+        """See Detector."""
+        first, *larger = _sides(photo.size)
+        found = self._coarsest(photo, first)
+        side = first
+        for side_px in larger:
+            if least_share and _are_settled(found, least_share, _largest_to_come(photo, side)):
+                return Found(self._faces(photo, found, least_share), is_whole=False)
+            found = _with_smaller(found, self._look(photo, side_px), _largest_to_come(photo, side))
+            side = side_px
+        return Found(self._faces(photo, found, least_share), is_whole=True)
 
-    def _found(self, photo: View, least_share: float) -> Found:
-        found = _as_it_stands(self._cascade, photo, least_share)
-        sure = _certainty(found)
-        if sure >= SURE:
+    def _coarsest(self, photo: Picture, side: int) -> Candidates:
+        """Look at the smallest picture, and where the largest face is not surely upright, from every other side too."""
+        canvas = Canvas.of(photo, side, round(BORDER_SHARE * side))
+        found = canvas.back(candidates(self._yunet, canvas.pixels()))
+        if len(found) and found.scores[areas(found.boxes).argmax()] >= SURE:
             return found
-        coarse = self._where_in_doubt if found.faces else self._where_none
-        others = {view: _certainty(coarse(view, least_share=1.0)) for view in _other_ways_up(photo)}
-        surest = max(others, key=lambda view: others[view])
-        if others[surest] <= max(sure + SURER_BY, LEAST_TURNED):
-            return found
-        turned = _as_it_stands(self._cascade, surest, least_share)
-        return Found(tuple(surest.back(face) for face in turned.faces), turned.is_whole)
+        for angle in OTHER_ANGLES:
+            found = found.and_also(canvas.back(candidates(self._yunet, canvas.pixels(angle), angle=angle)))
+        return found.without_doubles()
+
+    def _look(self, photo: Picture, side: int) -> Candidates:
+        canvas = Canvas.of(photo, side, 0)
+        return canvas.back(candidates(self._yunet, canvas.pixels()))
+
+    def _faces(self, photo: Picture, found: Candidates, least_share: float) -> tuple[Face, ...]:
+        """Those that matter, largest first."""
+        area = areas(found.boxes)
+        order = np.argsort(-area, kind="stable")
+        chosen = found.at(order[area[order] >= least_share * area.max(initial=0)])
+        landmarks = landmarks_of(self._onet, photo, chosen)
+        return tuple(map(_face, chosen.boxes, chosen.scores, landmarks))
 
 
-def _other_ways_up(photo: View) -> list[Turned]:
-    rotations: tuple[Rotation, ...] = (90, 180, 270)
-    return [Turned(photo, rotation) for rotation in rotations]
+def _sides(size: tuple[int, int]) -> list[int]:
+    """The sizes to look at: no larger one where the one before is half the photo already."""
+    return [SIDES_PX[0], *(side for side in SIDES_PX[1:] if side < max(size))]
 
 
-def _certainty(found: Found) -> float:
-    """Of the largest face; that of none is less than all."""
-    return certainty(found.faces[0]) if found.faces else float("-inf")
+def _largest_to_come(photo: Picture, side: int) -> float:
+    """The area below which all faces are that a larger picture than that of `side` may add, in px squared."""
+    return (LEAST_PX * max(photo.size) / side) ** 2
 
 
-def _as_it_stands(cascade: Cascade, view: View, least_share: float) -> Found:
-    """The faces of a view, looked for within a border too where that is needed."""
-    found = cascade(view, least_share=least_share)
-    if found.faces and not _is_near_edge(found.faces[0].box, view.size):
-        return found
-    framed = Framed.of(view)
-    within = cascade(framed, least_share=least_share)
-    if not within.faces:
-        return found
-    return Found(tuple(framed.back(face) for face in within.faces), within.is_whole)
+def _are_settled(found: Candidates, least_share: float, largest_to_come: float) -> bool:
+    return len(found) > 0 and largest_to_come <= least_share * float(areas(found.boxes).max())
 
 
-def _is_near_edge(box: Box, size: tuple[int, int]) -> bool:
-    margin_x, margin_y = NEAR_EDGE_SHARE * box.width, NEAR_EDGE_SHARE * box.height
-    return (
-        box.x < margin_x
-        or box.y < margin_y
-        or box.x + box.width > size[0] - margin_x
-        or box.y + box.height > size[1] - margin_y
-    )
+def _with_smaller(found: Candidates, more: Candidates, largest: float) -> Candidates:
+    """Add what a larger picture shows: if there are faces already, only smaller ones, and none of those again."""
+    if not len(found) or not len(more):
+        return found if len(found) else more
+    is_new = ~overlapping(found.boxes, more.boxes, MAX_OVERLAP).any(axis=0)
+    return found.and_also(more.at(is_new & (areas(more.boxes) < largest)))
+
+
+def _face(box: Floats, score: float, landmarks: tuple[Point, ...]) -> Face:
+    left, top, right, bottom = box.tolist()
+    return Face(Box(left, top, right - left, bottom - top), landmarks, float(score), _rotation(landmarks))
+
+
+def _rotation(landmarks: tuple[Point, ...]) -> Rotation:
+    """By how many quarters a face lies turned, by the line from its eyes to its mouth."""
+    left_eye, right_eye, _, left_mouth, right_mouth = (complex(*point) for point in landmarks)
+    down = left_mouth + right_mouth - left_eye - right_eye
+    return QUARTERS[round(degrees(phase(down / 1j)) / 90) % 4] if down else 0

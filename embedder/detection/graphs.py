@@ -1,5 +1,5 @@
-"""The cascade's networks as ONNX graphs with the weights of mtcnn.safetensors; tools/export_detection.py makes them."""
+"""The detector's two networks as ONNX files with their weights inside; tools/make_detector.py makes them."""
 
 from pathlib import Path
 
-PROPOSAL, REFINEMENT, OUTPUT = (Path(__file__).parent / f"{name}.onnx" for name in ("proposal", "refinement", "output"))
+YUNET, ONET = (Path(__file__).parent / f"{name}.onnx" for name in ("yunet", "onet"))

@@ -15,7 +15,7 @@ from .steps import shape_of
 from .walk import Walk
 
 if TYPE_CHECKING:
-    from ..runtime.runtime import Pass
+    from ..types import Pass
 
 
 class Inside:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from ..errors import RuntimeUnavailable
+from ..types import Pass
 from ..weights.bundle import Bundle
 from .runtime import Precision, Runtime
 
@@ -18,7 +20,7 @@ class Running:
 
     runtime: RuntimeName | None = None  # None: openvino on a CPU, where it is installed and the bundle has a graph
     device: str = CPU  # of torch, as it names them: cpu, cuda, cuda:1, mps
-    precision: Precision = "f32"  # of embeddings; faces are found in f32
+    precision: Precision = "f32"  # of embeddings; faces are found in f32 by OpenVINO
     threads: int | None = None  # of one pass, on whichever cores are free; None: as many as there are cores
 
 
@@ -43,6 +45,15 @@ def _openvino(running: Running) -> Runtime:
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(f"{error.name} is not installed; run: pip install 'visavis[service]'") from error
     return OpenVinoRuntime(running.precision, running.threads)
+
+
+def small_network(graph: Path) -> Pass:
+    """A small network that lies in an ONNX file, on the CPU. Raises RuntimeUnavailable where OpenVINO is missing."""
+    try:
+        from .openvino import small_network as compiled  # noqa: PLC0415 - naming this module loads no runtime
+    except ModuleNotFoundError as error:
+        raise RuntimeUnavailable(f"{error.name} is not installed; run: pip install 'visavis[service]'") from error
+    return compiled(graph)
 
 
 def _torch(running: Running) -> Runtime:

@@ -9,7 +9,8 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from .runtime import MAX_BATCH, Inputs, Pass
+from ..types import Inputs, Pass
+from .runtime import MAX_BATCH
 
 Outputs = tuple[NDArray[np.float32], ...]
 

@@ -13,11 +13,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..detection.graphs import OUTPUT, PROPOSAL, REFINEMENT
 from ..errors import BundleError, RuntimeUnavailable
+from ..types import Inputs, Pass
 from ..weights.bundle import Bundle
 from .gathering import Gathering
-from .runtime import DetectionPasses, EmbeddingPasses, Inputs, Pass, Precision
+from .runtime import EmbeddingPasses, Precision
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
 import openvino  # noqa: E402 - only after that
@@ -32,9 +32,6 @@ KERNELS_KEPT = 256
 
 Node: TypeAlias = openvino.Node
 Model: TypeAlias = openvino.Model
-
-# A network so small that two threads would wait for each other runs in the thread that calls it.
-_IN_THE_CALLERS_THREAD: dict[str, int | bool] = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
 
 
 class OpenVinoRuntime:
@@ -59,15 +56,18 @@ class OpenVinoRuntime:
             f"openvino {self._precision}",
         )
 
-    def detection(self) -> DetectionPasses:
-        """The cascade's networks."""
-        graphs = (PROPOSAL, REFINEMENT, OUTPUT)
-        return DetectionPasses(*(self._pass(each, "f32", _IN_THE_CALLERS_THREAD) for each in graphs))
-
     def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
-        model = self._core.read_model(graph)
-        settings = {"INFERENCE_PRECISION_HINT": precision, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT} | threading
-        return _Compiled(self._core.compile_model(model, "CPU", settings))
+        return _compiled(self._core, graph, precision, threading)
+
+
+def small_network(graph: Path) -> Pass:
+    """A network so small that it runs in the thread that calls it: two threads of its own would wait for each other."""
+    return _compiled(openvino.Core(), graph, "f32", {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1})
+
+
+def _compiled(core: openvino.Core, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
+    settings = {"INFERENCE_PRECISION_HINT": precision, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT} | threading
+    return _Compiled(core.compile_model(core.read_model(graph), "CPU", settings))
 
 
 def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:

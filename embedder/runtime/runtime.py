@@ -1,29 +1,16 @@
 """What runs networks: a small protocol, so that nothing else knows by which library they run."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..types import Chips, Vectors
+from ..types import Chips, Pass, Vectors
 from ..weights.bundle import Bundle
 
 MAX_BATCH = 64  # chips a pass; bounds memory, and larger batches are no faster on a CPU
 
 Precision = Literal["f32", "bf16"]
-Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), in the range that the network takes
-Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # an array for each output
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DetectionPasses:
-    """The three networks of the cascade; their outputs are those of `detection.networks`."""
-
-    proposal: Pass
-    refinement: Pass
-    output: Pass
 
 
 class Runtime(Protocol):
@@ -31,9 +18,6 @@ class Runtime(Protocol):
 
     def embedding(self, bundle: Bundle) -> "EmbeddingPasses":
         """The network of a bundle. Raises BundleError where this runtime cannot run it."""
-
-    def detection(self) -> DetectionPasses:
-        """The cascade's networks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,11 +5,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..detection.weights import load_networks
 from ..errors import RuntimeUnavailable
 from ..network import build_network, fold
+from ..types import Inputs, Pass
 from ..weights.bundle import Bundle
-from .runtime import DetectionPasses, EmbeddingPasses, Inputs, Pass, Precision
+from .runtime import EmbeddingPasses, Precision
 
 CPU = torch.device("cpu")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names them; the last is ARM's
@@ -40,13 +40,6 @@ class TorchRuntime:
         """The network of a bundle, folded. Raises BundleError where its weights do not fit."""
         one = self._pass(fold(build_network(bundle).eval()), self._precision)
         return EmbeddingPasses(one, f"torch {self._precision} {self._device}")
-
-    def detection(self) -> DetectionPasses:
-        """The cascade's networks."""
-        networks = load_networks()
-        return DetectionPasses(
-            *(self._pass(each, "f32") for each in (networks.proposal, networks.refinement, networks.output))
-        )
 
     def _pass(self, network: nn.Module, precision: Precision) -> Pass:
         network = network.requires_grad_(requires_grad=False).to(self._device)
