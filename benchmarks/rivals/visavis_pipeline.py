@@ -11,7 +11,8 @@ from embedder import load
 class VisavisPipeline:
     def __init__(self) -> None:
         self._embedder = load()
-        self._chip = np.random.default_rng(0).integers(0, 256, (1, 150, 150, 3), np.uint8)
+        side = self._embedder.card.alignment.chip_size_px
+        self._chip = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
 
     def facts(self) -> dict[str, object]:
         return {

@@ -43,7 +43,7 @@ def preprocessing(size_px: int) -> Preprocessing:
 def untrained(backbone: str, seed: int = 0) -> EmbeddingNet:
     """A network that looks at pictures as small as it can: the rest is the same function, only slower."""
     size_px = max(48, backbone_class(backbone).smallest_input_size_px)
-    return new_network(architecture(backbone), preprocessing(size_px), torch.Generator().manual_seed(seed))
+    return new_network(architecture(backbone), preprocessing(size_px), 150, torch.Generator().manual_seed(seed))
 
 
 def pictures(network: EmbeddingNet, n: int, seed: int = 0) -> Tensor:
@@ -172,7 +172,8 @@ def lies_in(one: Patch, other: Patch) -> bool:
 
 
 def test_embeddings_that_are_not_made_unit_length_begin_about_1_long() -> None:
-    network = new_network(architecture("small", unit_length=False), preprocessing(48), torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    network = new_network(architecture("small", unit_length=False), preprocessing(48), 150, generator)
     with torch.no_grad():
         lengths = network.train().embed_pictures(pictures(network, 32)).norm(dim=1)
     assert 0.5 < float(lengths.mean()) < 2
@@ -261,7 +262,7 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_every_other_generator_a
 @pytest.mark.parametrize(("name", "smallest"), [("dlib_resnet", 103), ("inception_resnet_v1", 75)])
 def test_pictures_too_small_for_a_backbone_are_refused_with_what_it_needs(name: str, smallest: int) -> None:
     with pytest.raises(BundleError, match=f"{name} needs pictures of {smallest} px or more, not .* {smallest - 1}"):
-        EmbeddingNet(architecture(name), preprocessing(smallest - 1))
+        EmbeddingNet(architecture(name), preprocessing(smallest - 1), 150)
 
 
 @pytest.mark.parametrize(

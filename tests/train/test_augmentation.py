@@ -36,7 +36,7 @@ def only(**changes: dict[str, object]) -> Augmentation:
 
 def augmented(chips: np.ndarray, settings: Augmentation, side: int = 150, seed: int = 0) -> np.ndarray:
     """Pictures (n, side, side, 3) as the chips are."""
-    pictures = Augmenter(settings, side)(chips, np.random.default_rng(seed))
+    pictures = Augmenter(settings, side, chips.shape[1])(chips, np.random.default_rng(seed))
     assert pictures.dtype == torch.uint8
     assert pictures.is_contiguous(memory_format=torch.channels_last)
     return pictures.permute(0, 2, 3, 1).numpy()
@@ -129,7 +129,8 @@ def test_mirroring_and_grey_are_what_their_names_say(chips: np.ndarray) -> None:
 def test_a_window_is_as_large_and_as_far_off_as_the_run_file_allows(
     seed: int, shift: float, zoom: float, stretch: float
 ) -> None:
-    found = windows(20, Crop(probability=1, shift=shift, zoom=zoom, stretch=stretch), np.random.default_rng(seed))
+    crop = Crop(probability=1, shift=shift, zoom=zoom, stretch=stretch)
+    found = windows(20, crop, np.random.default_rng(seed), 150, 150)
     for window in found:
         middle = np.array([window.top + window.height / 2, window.left + window.width / 2])
         assert (np.abs(middle - 75) <= 150 * shift + 1).all()
@@ -143,7 +144,7 @@ def test_a_window_is_as_large_and_as_far_off_as_the_run_file_allows(
 def test_a_window_is_resized_as_if_it_were_cut_out_of_a_chip_with_a_wide_border(seed: int, side: int) -> None:
     generator = np.random.default_rng(seed)
     chips = generator.integers(0, 256, (3, 150, 150, 3), np.uint8)
-    cut = windows(3, Crop(probability=0.8, shift=0.5, zoom=0.5, stretch=0.5), generator)
+    cut = windows(3, Crop(probability=0.8, shift=0.5, zoom=0.5, stretch=0.5), generator, 150, 150)
     found = placed(chips, cut, side)
     for picture, chip, window in zip(found, chips, cut, strict=True):
         wide = np.pad(chip, ((150, 150), (150, 150), (0, 0)), "edge")
@@ -275,7 +276,7 @@ def test_the_strongest_settings_of_all_and_an_empty_batch_work(chips: np.ndarray
 @pytest.mark.parametrize(("n", "size"), [(64, (8 * 98 - 2, 8 * 98 - 2)), (3, (8 * 98 - 2, 96)), (9, (8 * 98 - 2, 194))])
 def test_a_sheet_has_rows_of_eight(chips: np.ndarray, n: int, size: tuple[int, int]) -> None:
     many = np.tile(chips, (11, 1, 1, 1))[:n]
-    pictures = Augmenter(Augmentation(), 96)(many, np.random.default_rng(0))
+    pictures = Augmenter(Augmentation(), 96, 150)(many, np.random.default_rng(0))
     opened = Image.open(BytesIO(sheet(pictures)))
     assert opened.size == size
     last = (n - 1) % 8 * 98, (n - 1) // 8 * 98

@@ -77,7 +77,7 @@ def judged(vectors: NDArray[np.float32], labels: Indices) -> Look:
 
 
 def embedded(network: EmbeddingNet, chips: Chips, *, mirror: bool) -> NDArray[np.float32]:
-    """Embed chips (n, 150, 150, 3) as a bundle of this network would: (n, 128). The network is left in eval mode."""
+    """Embed chips (n, side, side, 3) as a bundle of this network would: (n, 128). The network is left in eval mode."""
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode():

@@ -32,7 +32,7 @@ def faces(people: PreparedData) -> Faces:
 
 @pytest.fixture
 def chip_feed(faces: Faces) -> ChipFeed:
-    return ChipFeed(faces, PeopleSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64), seed=5)
+    return ChipFeed(faces, PeopleSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64, 150), seed=5)
 
 
 def same(one: Batch, other: Batch) -> bool:

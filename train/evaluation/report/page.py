@@ -18,7 +18,7 @@ from ..words import DECIDES, SCORE, rate
 from .canvas import Picture
 from .opening import opening
 
-ChipSource = Callable[[Photo], Pixels]  # (150, 150, 3) of the face that was compared
+ChipSource = Callable[[Photo], Pixels]  # (side, side, 3) of the face that was compared
 
 N_FAILURES = 200  # that are listed by name
 QUALITY = 92  # of chips as JPEG
