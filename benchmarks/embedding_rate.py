@@ -1,8 +1,8 @@
 """How many chips a second do models embed, beside the built-in one?
 
 Usage: python benchmarks/embedding_rate.py [--rounds N] [MODEL ...]. Each model is a bundle; all embed chips of random
-pixels, as large as their cards say (twice, where a card takes the mirror image too), in batches of 32 on every core, and
-take turns. Prints the median rate of each, and how many times that of the built-in model, with the spread over rounds.
+pixels, as large as their cards say (twice, where a card takes the mirror image too), in batches of 32 on every core,
+and take turns. Prints the median rate of each, and how many times that of the built-in model, with its spread.
 """
 
 import argparse

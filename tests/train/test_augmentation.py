@@ -1,5 +1,6 @@
 """Augmented chips, on real faces: each change against a second way, chance that comes from the generator alone."""
 
+from dataclasses import astuple
 from io import BytesIO
 from pathlib import Path
 
@@ -60,6 +61,24 @@ def test_without_any_change_the_pictures_are_what_the_network_makes_of_chips(chi
     expected = torch.nn.functional.interpolate(upright(chips).float(), (side, side), mode="bilinear", antialias=True)
     found = augmented(chips, only(), side).astype(float)
     assert np.abs(found - expected.permute(0, 2, 3, 1).numpy()).max() <= 1
+
+
+@pytest.mark.parametrize(("chip_px", "crop_px"), [(112, 112), (112, 96), (150, 114)])
+def test_without_any_change_the_pictures_are_the_middle_of_chips_of_any_size(
+    chips: np.ndarray, chip_px: int, crop_px: int
+) -> None:
+    some = np.stack([np.asarray(Image.fromarray(chip).resize((chip_px, chip_px))) for chip in chips])
+    pictures = Augmenter(only(), crop_px, crop_px)(some, np.random.default_rng(0))
+    edge = (chip_px - crop_px) // 2
+    assert np.array_equal(pictures.permute(0, 2, 3, 1), some[:, edge : edge + crop_px, edge : edge + crop_px])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_windows_of_smaller_chips_are_those_of_larger_ones_in_proportion(seed: int) -> None:
+    crop = Crop(probability=1, shift=0.5, zoom=0.5, stretch=0.5)
+    one, other = (windows(5, crop, np.random.default_rng(seed), side, side) for side in (112, 1120))
+    for small, large in zip(one, other, strict=True):
+        assert np.abs(10 * np.array(astuple(small)) - astuple(large)).max() <= 15  # whole px, rounded twice
 
 
 def test_the_chips_themselves_are_left_alone_even_where_they_must_not_be_written(chips: np.ndarray) -> None:
@@ -239,11 +258,12 @@ def test_jpeg_is_that_of_the_standard(chips: np.ndarray) -> None:
     assert difference(found, expected.clip(0, 255)) < 0.5
 
 
-def test_blur_is_of_a_chip_of_150_px_whatever_the_size_of_the_picture() -> None:
-    """A point is as wide as its sigma: 3 px in a picture of 150, 6 in one of 300."""
-    point = np.zeros((1, 150, 150, 3), np.uint8)
-    point[0, 74:76, 70:80] = 255
-    for side, sigma in ((150, 3.0), (300, 6.0)):
+@pytest.mark.parametrize("chip_px", [112, 150])
+def test_blur_is_in_px_of_the_chip_whatever_the_size_of_the_picture(chip_px: int) -> None:
+    """A point is as wide as its sigma: 3 px in a picture of the chip's size, 6 in one twice as large."""
+    point, middle = np.zeros((1, chip_px, chip_px, 3), np.uint8), chip_px // 2
+    point[0, middle - 1 : middle + 1, middle - 5 : middle + 5] = 255
+    for side, sigma in ((chip_px, 3.0), (2 * chip_px, 6.0)):
         column = augmented(point, only(blur={"probability": 1, "sigma_px": [3, 3]}), side)[0, :, side // 2, 0].astype(
             float
         )
@@ -253,6 +273,10 @@ def test_blur_is_of_a_chip_of_150_px_whatever_the_size_of_the_picture() -> None:
 
 def test_a_low_resolution_above_that_of_the_picture_does_nothing(chips: np.ndarray) -> None:
     settings = only(low_resolution={"probability": 1, "size_px": [150, 150]})
+    smaller = only(low_resolution={"probability": 1, "size_px": [112, 112]})
+    assert (
+        augmented(chips[:, :112, :112], smaller, 96).tobytes() == augmented(chips[:, :112, :112], only(), 96).tobytes()
+    )
     assert augmented(chips, settings, 96).tobytes() == augmented(chips, only(), 96).tobytes()
 
 
