@@ -65,10 +65,8 @@ def parse_graph(data: bytes) -> OnnxGraph:
     try:
         model.ParseFromString(data)
         return _checked(model)
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         raise fault("it is no ONNX file, or cut short") from error
-    except UnicodeDecodeError as error:
-        raise fault("a name in it is no text") from error
 
 
 def _checked(model: "ModelProto") -> OnnxGraph:
@@ -78,11 +76,11 @@ def _checked(model: "ModelProto") -> OnnxGraph:
     graph = model.graph
     if len(model.functions) or len(graph.sparse_initializer):
         raise fault("it has functions or sparse tensors")
-    tensors = _once([(each.name, _array(each)) for each in graph.initializer], "constant")
+    tensors = _once([(_text(each.name), _array(each)) for each in graph.initializer], "constant")
     name, shape = _input(graph, tensors)
     if len(graph.output) != 1:
         raise fault(f"it has {len(graph.output)} outputs instead of one")
-    return OnnxGraph(name, shape, graph.output[0].name, tuple(map(_node, graph.node)), tensors)
+    return OnnxGraph(name, shape, _text(graph.output[0].name), tuple(map(_node, graph.node)), tensors)
 
 
 def _once(named: Iterable[tuple[str, T]], what: str) -> dict[str, T]:
@@ -100,14 +98,15 @@ def _input(graph: "GraphProto", tensors: Mapping[str, Array]) -> tuple[str, tupl
     given = [each for each in graph.input if each.name in taken and each.name not in tensors]
     if len(given) != 1:
         raise fault(f"it has {len(given)} inputs that are no constants, instead of one")
-    return given[0].name, tuple(dim.dim_value for dim in given[0].type.tensor_type.shape.dim)
+    return _text(given[0].name), tuple(dim.dim_value for dim in given[0].type.tensor_type.shape.dim)
 
 
 def _node(node: "NodeProto") -> Node:
     if node.domain:
         raise fault(f"operation {_shown(node.op_type)} is of another domain")
-    attributes = _once([(each.name, _value(each)) for each in node.attribute], "attribute")
-    return Node(node.op_type, tuple(node.input), tuple(node.output), attributes)
+    attributes = _once([(_text(each.name), _value(each)) for each in node.attribute], "attribute")
+    inputs, outputs = (tuple(map(_text, names)) for names in (node.input, node.output))
+    return Node(_text(node.op_type), inputs, outputs, attributes)
 
 
 def _value(attribute: "AttributeProto") -> Value:
@@ -148,6 +147,13 @@ READERS: Mapping[int, Callable[["AttributeProto"], Value]] = {
     4: lambda attribute: tuple(_array(attribute.t).ravel().tolist()),
     7: lambda attribute: tuple(attribute.ints),
 }
+
+
+def _text(name: str) -> str:
+    """A name; where its bytes are no UTF-8, protobuf gives bytes."""
+    if not isinstance(name, str):
+        raise fault("a name in it is no text")
+    return name
 
 
 def _shown(name: str) -> str:
