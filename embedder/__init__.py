@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RuntimeUnavailable,
         SampleError,
         SeveralFaces,
+        SFaceFileError,
         UnknownLayer,
         VisavisError,
     )
@@ -143,6 +144,7 @@ __all__ = [
     "Running",
     "RuntimeName",
     "RuntimeUnavailable",
+    "SFaceFileError",
     "Saliency",
     "Sample",
     "SampleError",

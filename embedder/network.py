@@ -41,7 +41,11 @@ class EmbeddingNet(nn.Module):
         self.backbone = build_backbone(architecture.backbone)
         _require_room(self.backbone, architecture.backbone, self.input_size_px)
         self.head = Head(
-            self.backbone.out_channels, unit_length=architecture.unit_length, n_branches=self.backbone.n_branches
+            self.backbone.out_channels,
+            unit_length=architecture.unit_length,
+            n_branches=self.backbone.n_branches,
+            side_px=self.backbone.out_side_px,
+            norm_eps=self.backbone.head_norm_eps,
         )
 
     def forward(self, chips: Tensor) -> Tensor:
@@ -63,7 +67,7 @@ class EmbeddingNet(nn.Module):
         return self.head(self.features(pictures))  # type: ignore[no-any-return] # torch types a module call as Any
 
     def features(self, pictures: Tensor) -> Tensor:
-        """Map pixel values (n, 3, side, side) to the pooled map, (n, out_channels, 1, 1), that the head sees."""
+        """Map pixel values (n, 3, side, side) to the last map, mostly (n, out_channels, 1, 1), that the head sees."""
         return self.backbone((pictures.float() - self.mean_pixel) / self.scale)  # type: ignore[no-any-return] # as above
 
     def stages(self) -> Mapping[str, nn.Module]:
@@ -137,6 +141,7 @@ def _resizing(size_px: int, new_size_px: int) -> Tensor:
 
 
 def _require_room(backbone: Backbone, name: str, size_px: int) -> None:
-    if size_px < backbone.smallest_input_size_px:
-        smallest = backbone.smallest_input_size_px
-        raise BundleError(f"backbone {name} needs pictures of {smallest} px or more, not input_size_px = {size_px}")
+    smallest, largest = backbone.smallest_input_size_px, backbone.largest_input_size_px
+    if size_px < smallest or (largest is not None and size_px > largest):
+        room = f"{smallest} px or more" if largest is None else f"{smallest} to {largest} px"
+        raise BundleError(f"backbone {name} needs pictures of {room}, not input_size_px = {size_px}")

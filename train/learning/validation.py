@@ -48,9 +48,8 @@ class ByChips:
 class ByFeatures:
     """The same where the head alone learns: what the trunk makes of them is known."""
 
-    features: tuple[
-        Tensor, ...
-    ]  # float32 (n, channels) each: of the chips, and of their mirror images where these count
+    # float32 (n, channels, side, side) each: of the chips, and of their mirror images where these count
+    features: tuple[Tensor, ...]
     labels: Indices  # (n,)
 
     def __call__(self, network: EmbeddingNet) -> Look:
@@ -58,7 +57,7 @@ class ByFeatures:
         network.eval()
         device = next(network.parameters()).device
         with torch.inference_mode():
-            vectors = sum(network.head(each.to(device)[:, :, None, None]).cpu() for each in self.features)
+            vectors = sum(network.head(each.to(device)).cpu() for each in self.features)
         return judged((vectors / len(self.features)).numpy(), self.labels)
 
 
