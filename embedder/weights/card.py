@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ..types import ModelIdentity
 from .own_threshold import OwnThreshold
-from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint
+from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint, is_missing
 from .training import TrainingRecord
 
 Triple = tuple[Finite, Finite, Finite]
@@ -18,19 +18,33 @@ CropSide = Annotated[int, Field(ge=32, lt=512, multiple_of=2)]  # px
 ScoreKind = Literal["own", "plain"]  # own: normalised distances, so every pair its own threshold; plain: distances
 
 
-def _is_missing(part: object) -> bool:
-    return part is None
+def _is_empty(parts: tuple[object, ...]) -> bool:
+    return not parts
 
 
 class Calibration(CardPart):
     """What the operating points and the probability rest on. It holds for the embeddings of one digest only."""
 
     model_digest: Digest
-    data: CalibrationData
-    face: Literal["dominant", "only", "largest", "center"]  # which face of an image was taken
+    data: CalibrationData  # FNMR and evidence are of these, and FMR too where there are no further populations
+    # Further photos: each point keeps its FMR on those that carry it too. Left out where there are none.
+    populations: Annotated[tuple[CalibrationData, ...], Field(exclude_if=_is_empty)] = ()
+    face: Literal["dominant", "only", "largest", "center"]  # which face of an image of `data` was taken
     log_likelihood_ratio: LogLikelihoodRatio
     n_resamples: Count  # of identities, behind every interval
     seed: int
+
+    @property
+    def measured_on(self) -> tuple[CalibrationData, ...]:
+        """All photos that the error rates were measured on, the main ones first."""
+        return (self.data, *self.populations)
+
+    @model_validator(mode="after")
+    def _each_population_has_a_name_of_its_own(self) -> Self:
+        names = [data.name for data in self.measured_on]
+        if len(set(names)) < len(names):
+            raise ValueError(f"populations must have different names, not {names}")
+        return self
 
 
 class Preprocessing(CardPart):
@@ -88,9 +102,9 @@ class ModelCard(CardPart):
     calibration: Calibration | None = None  # null: thresholds without a probability
     own_threshold: OwnThreshold | None = None  # null: one threshold for all pairs
     provenance: Provenance
-    training: Annotated[TrainingRecord | None, Field(exclude_if=_is_missing)] = None  # null: not learnt by visavis
+    training: Annotated[TrainingRecord | None, Field(exclude_if=is_missing)] = None  # null: not learnt by visavis
     weights_sha256: Digest
-    graph_sha256: Annotated[Digest | None, Field(exclude_if=_is_missing)] = None  # of network.onnx; null: there is none
+    graph_sha256: Annotated[Digest | None, Field(exclude_if=is_missing)] = None  # of network.onnx; null: there is none
     digest: Digest
 
     @model_validator(mode="after")
@@ -134,6 +148,16 @@ class ModelCard(CardPart):
     def _the_calibration_is_of_these_embeddings(self) -> Self:
         if self.calibration is not None and self.calibration.model_digest != self.digest:
             raise ValueError("the calibration was made for other weights or settings: run visavis calibrate")
+        return self
+
+    @model_validator(mode="after")
+    def _points_were_set_by_populations_of_the_calibration(self) -> Self:
+        known: set[str | None] = {None}
+        if self.calibration is not None:
+            known |= {data.name for data in self.calibration.measured_on}
+        for point in (*self.points("plain"), *self.points("own")):
+            if point.population not in known:
+                raise ValueError(f"the population of {point.name}, {point.population!r}, is none of the calibration's")
         return self
 
     @model_validator(mode="after")

@@ -27,6 +27,6 @@ def sface_network(*, unit_length: bool = False) -> EmbeddingNet:
     """In eval mode."""
     architecture = Architecture(backbone="sface", embedding_size=128, unit_length=unit_length, mirror=False)
     preprocessing = Preprocessing(input_size_px=112, color_order="RGB", mean=(MEAN,) * 3, scale=SCALE)
-    network = new_network(architecture, preprocessing, torch.Generator())
+    network = new_network(architecture, preprocessing, 112, torch.Generator())
     network.load_state_dict(_state())
     return network.eval()
