@@ -53,7 +53,7 @@ class Preprocessing(CardPart):
     input_size_px: Annotated[int, Field(gt=0, le=1024)]
     # Side of the chip's middle that is looked at, before it is resized; null: the whole chip. Left out where it is
     # null, so that the digests of models that know no crop stay as they are.
-    crop_px: Annotated[CropSide | None, Field(exclude_if=_is_missing)] = None
+    crop_px: Annotated[CropSide | None, Field(exclude_if=is_missing)] = None
     color_order: Literal["RGB"]
     mean: Triple  # in pixel values, 0..255
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
