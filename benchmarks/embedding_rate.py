@@ -1,8 +1,8 @@
 """How many chips a second do models embed, beside the built-in one?
 
-Usage: python benchmarks/embedding_rate.py [--rounds N] [MODEL ...]. Each model is a bundle; all embed the same chips of
-random pixels, as their cards say (twice, where a card takes the mirror image too), in batches of 32 on every core, and
-take turns. Prints the median rate of each, and how many times that of the built-in model, with the spread over rounds.
+Usage: python benchmarks/embedding_rate.py [--rounds N] [MODEL ...]. Each model is a bundle; all embed chips of random
+pixels, as large as their cards say (twice, where a card takes the mirror image too), in batches of 32 on every core,
+and take turns. Prints the median rate of each, and how many times that of the built-in model, with its spread.
 """
 
 import argparse
@@ -23,11 +23,11 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL")
     asked = parser.parse_args()
     embedders = {"built-in": load(), **{name: load(name) for name in asked.models}}
-    chips = np.random.default_rng(0).integers(0, 256, (BATCH, 150, 150, 3), np.uint8)
+    chips = {name: random_chips(embedder) for name, embedder in embedders.items()}
     rates: dict[str, list[float]] = {name: [] for name in embedders}
     for number in range(asked.rounds + N_FIRST):
         for name, embedder in embedders.items():
-            rate = rate_of(embedder, chips)
+            rate = rate_of(embedder, chips[name])
             if number >= N_FIRST:
                 rates[name].append(rate)
     for name, found in rates.items():
@@ -36,6 +36,12 @@ def main() -> None:
             f"{name}: {statistics.median(found):,.0f} chips/s, {statistics.median(times):.1f} times the built-in's "
             f"({min(times):.1f} to {max(times):.1f})"
         )
+
+
+def random_chips(embedder: FaceEmbedder) -> Chips:
+    """The same batch for all models whose chips are as large."""
+    side = embedder.card.alignment.chip_size_px
+    return np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), np.uint8)
 
 
 def rate_of(embedder: FaceEmbedder, chips: Chips) -> float:

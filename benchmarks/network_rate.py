@@ -43,13 +43,13 @@ def main() -> None:
 def operations_of_a_face() -> int:
     """Multiplications and additions of one pass, by torch's own count."""
     network = build_network(read_bundle(BUILT_IN)).eval()
+    side = network.chip_size_px
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 150, 150, 3, dtype=torch.uint8))
+        network(torch.zeros(1, side, side, 3, dtype=torch.uint8))
     return int(counter.get_total_flops())
 
 
 def networks(n: int, ways: tuple[tuple[RuntimeName, Precision], ...] = WAYS) -> Timed:
-    chips = np.random.default_rng(0).integers(0, 256, (n, 150, 150, 3), np.uint8)
     found: Timed = {}
     for runtime, precision in ways:
         try:
@@ -57,7 +57,9 @@ def networks(n: int, ways: tuple[tuple[RuntimeName, Precision], ...] = WAYS) -> 
         except RuntimeUnavailable as error:
             print(f"{runtime} {precision}: {error}")
             continue
-        found[f"{runtime} {precision}"] = lambda embedder=embedder: embedder.embed_chips(chips)  # type: ignore[misc] # bound now
+        side = embedder.card.alignment.chip_size_px
+        chips = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+        found[f"{runtime} {precision}"] = lambda embedder=embedder, chips=chips: embedder.embed_chips(chips)  # type: ignore[misc] # bound now
     return found
 
 

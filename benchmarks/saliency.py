@@ -108,13 +108,13 @@ def chip_of(path: Path, embedder: FaceEmbedder) -> NDArray[np.uint8] | None:
 
 
 def random_curves(pair: Pair, embedder: FaceEmbedder, generator: np.random.Generator) -> Floats:
-    return curves(pair, [smooth_noise(generator) for _ in pair.chips], embedder)
+    return curves(pair, [smooth_noise(len(chip), generator) for chip in pair.chips], embedder)
 
 
-def smooth_noise(generator: np.random.Generator) -> Floats:
-    """A map (150, 150) of nothing, as smooth as ours."""
+def smooth_noise(side_px: int, generator: np.random.Generator) -> Floats:
+    """A map (side, side) of nothing, as smooth as ours."""
     places = Image.fromarray(generator.standard_normal((N_PLACES, N_PLACES)).astype(np.float32))
-    return np.asarray(places.resize((150, 150), Image.Resampling.BICUBIC))
+    return np.asarray(places.resize((side_px, side_px), Image.Resampling.BICUBIC))
 
 
 def curves(pair: Pair, maps: list[Floats], embedder: FaceEmbedder) -> Floats:

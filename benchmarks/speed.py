@@ -1,17 +1,19 @@
-"""visavis against the pipelines of dlib and facenet-pytorch, on the same photographs in one run: a table, and JSON.
+"""visavis against the pipelines of dlib and OpenCV, on the same photographs in one run: a table, and JSON.
 
-Usage: python benchmarks/speed.py --data DIR [--rounds N] [--seconds S] [--verifies N] [--json FILE]. DIR holds
-lfw-view1/ and london-full/. `make rivals` makes the environments of the rivals; one that has none is left out, and that
-is said. Each is a process of its own with the threads it takes by default, and they take turns. A figure is the median
-of its rounds, with their least and most; a "times" or a "share" is formed within each round. Linux only. About 15
-minutes; for a look: --rounds 5 --seconds 2 --verifies 500.
+Usage: python benchmarks/speed.py --data DIR [--rounds N] [--seconds S] [--verifies N] [--precision P] [--accuracy]
+[--json FILE]. DIR holds lfw-view1/ and london-full/. `make rivals` makes the environments of the rivals; one that has
+none is left out, and that is said. Each is a process of its own with the threads it takes by default, and they take
+turns. A figure is the median of its rounds, with their least and most; a "times" or a "share" is formed within each
+round. Linux only. About 15 minutes, 20 with --accuracy; for a look: --rounds 5 --seconds 2 --verifies 500.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
+from race.accuracy import accuracy
 from race.figures import Telling, figure
 from race.machine import facts
 from race.network import share_of_gemm
@@ -19,8 +21,10 @@ from race.over_http import memory, overload, rates
 from race.photos import Size, sizes
 from race.serving import served
 from race.verifying import one_face, race
-from race.workers import VISAVIS, Worker, commands, started
+from race.workers import DLIBS, VISAVIS, Worker, commands, started
 from start import start
+
+from embedder import Precision
 
 N_TIMES = 3  # that rates are measured, and starts after the first, which warms the disk
 READY_S = 4.0
@@ -31,7 +35,7 @@ def main() -> None:
     tell = Telling()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        found, missing = commands()
+        found, missing = commands(asked.precision)
         tell.head({**facts(), **{f"LEFT OUT: {rival}": reason for rival, reason in missing.items()}})
         photographs = sizes(asked.data, folder)
         with started(folder, found) as workers:
@@ -43,6 +47,10 @@ def main() -> None:
         with served(folder) as service:
             memory(service, photographs[1], asked.verifies, tell)
             overload(service, photographs[1], asked.seconds, tell)
+        if asked.accuracy:
+            embedding = {name: command for name, command in found.items() if name not in DLIBS}
+            with started(folder, embedding) as workers:
+                accuracy(workers, asked.data / "lfw-view1", tell)
     until_ready(tell)
     tell.write(asked.json)
 
@@ -53,6 +61,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=20, help="of each size; a fifth of them at 12 megapixels (20)")
     parser.add_argument("--seconds", type=float, default=8, help="of load at a time (8)")
     parser.add_argument("--verifies", type=int, default=10_000, help="before memory is looked at last (10000)")
+    parser.add_argument("--precision", choices=get_args(Precision), help="measure visavis in this precision as well")
+    parser.add_argument("--accuracy", action="store_true", help="that of visavis and OpenCV on LFW View 1 as well")
     parser.add_argument("--json", type=Path, help="a file for the lines of JSON; else they are printed below the table")
     return parser.parse_args()
 

@@ -34,6 +34,7 @@ PEOPLE, IMAGES = 16, 4
 LOSSES = (Triplet(kind="triplet", miner="hard"),)
 SIDES = ("ours", "plain")
 N_FIRST = 2  # rounds that warm up
+CHIP_SIZE_PX = 150  # of the small network, which is given its pictures already resized
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def built_in() -> EmbeddingNet:
 def small() -> EmbeddingNet:
     preprocessing = Preprocessing(input_size_px=96, color_order="RGB", mean=(127.5,) * 3, scale=64.0)
     architecture = Architecture(backbone="small", embedding_size=128, unit_length=True, mirror=False)
-    return new_network(architecture, preprocessing, torch.Generator().manual_seed(0))
+    return new_network(architecture, preprocessing, CHIP_SIZE_PX, torch.Generator().manual_seed(0))
 
 
 NETWORKS = {"dlib_resnet at 150 px": built_in, "small at 96 px": small}

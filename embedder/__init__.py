@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RuntimeUnavailable,
         SampleError,
         SeveralFaces,
+        SFaceFileError,
         UnknownLayer,
         VisavisError,
     )
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from .runtime.runtime import Precision
     from .runtime.torch import computes_in_bf16
     from .types import (
-        CHIP_SIZE_PX,
         Box,
         Chip,
         Chips,
@@ -83,7 +83,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKBONES",
     "BUILT_IN",
-    "CHIP_SIZE_PX",
     "MEASURES",
     "Alignment",
     "Architecture",
@@ -145,6 +144,7 @@ __all__ = [
     "Running",
     "RuntimeName",
     "RuntimeUnavailable",
+    "SFaceFileError",
     "Saliency",
     "Sample",
     "SampleError",
@@ -201,7 +201,6 @@ _EXPLANATION = ("Both", "ChannelShare", "Explanation", "RegionShare", "Saliency"
 _NETWORK = ("EmbeddingNet", "build_network", "fold", "new_network", "tensors_of")
 _TYPES = (
     "Box",
-    "CHIP_SIZE_PX",
     "Chip",
     "Chips",
     "Embedding",

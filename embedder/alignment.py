@@ -1,4 +1,4 @@
-"""Five landmarks -> the 150x150 chip that a network sees: the same pixels for training and for serving.
+"""Five landmarks -> the square chip that a network sees: the same pixels for training and for serving.
 
 Source: dlib's extract_image_chip: a least-squares similarity from reference points to the image, a binomial pyramid
 down to the chip's scale, then bilinear sampling; black outside the picture.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .photo import Photo, factor_for
-from .types import CHIP_SIZE_PX, Pixels, Point
+from .types import Pixels, Point
 from .weights.card import Alignment
 
 _MAX_STEP = 2.0  # picture px per chip px above which the picture is halved before it is sampled
@@ -41,13 +41,13 @@ def fit_similarity(sources: NDArray[np.complex128], targets: NDArray[np.complex1
 
 
 def cut_chip(photo: Photo, landmarks: tuple[Point, ...], alignment: Alignment) -> Pixels:
-    """Cut the chip of one face, (150, 150, 3) uint8, from a photo that is just large enough for it.
+    """Cut the chip of one face, (side, side, 3) uint8, from a photo that is just large enough for it.
 
-    `landmarks` are the detector's five points; `alignment` says where they go.
+    `landmarks` are the detector's five points; `alignment` says where they go, and what the side is.
     """
     to_photo = _chip_to_photo(landmarks, alignment)
     factor = factor_for(abs(to_photo.turn))
-    return _sample(photo.at(factor), _reduced(to_photo, factor))
+    return _sample(photo.at(factor), _reduced(to_photo, factor), alignment.chip_size_px)
 
 
 def landmarks_in_chip(landmarks: tuple[Point, ...], alignment: Alignment) -> tuple[Point, ...]:
@@ -81,23 +81,23 @@ def _complex(points: tuple[Point, ...]) -> NDArray[np.complex128]:
     return np.asarray(points, dtype=np.float64).view(np.complex128).ravel()
 
 
-def _sample(picture: Image.Image, to_picture: Similarity) -> Pixels:
-    left, top, region = _footprint(picture, to_picture)
+def _sample(picture: Image.Image, to_picture: Similarity, side_px: int) -> Pixels:
+    left, top, region = _footprint(picture, to_picture, side_px)
     turn, shift = to_picture.turn, to_picture.shift - complex(left, top)
     while abs(turn) > _MAX_STEP:
         region, turn, shift = _halved(region), turn / 2, shift / 2
     half = complex(0.5, 0.5)  # the library below counts from the pixel's corner, we from its centre
     corner = shift + half - turn * half
     matrix = (turn.real, -turn.imag, corner.real, turn.imag, turn.real, corner.imag)
-    size = (CHIP_SIZE_PX, CHIP_SIZE_PX)
+    size = (side_px, side_px)
     chip = Image.fromarray(region).transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     return np.asarray(chip)
 
 
-def _footprint(picture: Image.Image, to_picture: Similarity) -> tuple[int, int, Pixels]:
+def _footprint(picture: Image.Image, to_picture: Similarity, side_px: int) -> tuple[int, int, Pixels]:
     """The part of the picture that the chip is sampled from, with its left and top; it may reach beyond the edge."""
-    side = CHIP_SIZE_PX - 1
-    corners = to_picture(np.asarray([0, side, side * 1j, side * (1 + 1j)]))
+    last = side_px - 1
+    corners = to_picture(np.asarray([0, last, last * 1j, last * (1 + 1j)]))
     margin = _MARGIN * max(1.0, abs(to_picture.turn))
     left, top = math.floor(corners.real.min() - margin), math.floor(corners.imag.min() - margin)
     right, bottom = math.ceil(corners.real.max() + margin), math.ceil(corners.imag.max() + margin)

@@ -29,6 +29,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "maps": ("embedder.commands.maps:maps", "Draw what a layer makes of a face, or its kernels."),
     "export": ("embedder.commands.export:export_command", "Write the network for other programs: ONNX, OpenVINO."),
     "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
+    "import-sface": (
+        "embedder.commands.import_sface:import_sface_command",
+        "Turn SFace's .onnx file into a model bundle.",
+    ),
 }
 
 # Where commands live that need what `train` brings.

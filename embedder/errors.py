@@ -13,6 +13,7 @@ VisavisError
 ├── ModelError
 │   ├── BundleError            a model bundle that cannot be used
 │   ├── DlibFileError          a dlib .dat file that is not the one we know
+│   ├── SFaceFileError         an SFace .onnx file that is not the one we know
 │   └── RuntimeUnavailable     what is to run the model is not to be had here
 ├── DigestMismatch             embeddings that different models made
 ├── OperatingPointUnavailable  the model card has no such operating point
@@ -129,6 +130,12 @@ class DlibFileError(ModelError):
     """A dlib .dat file is truncated, altered or not the face recognition network; the message says where."""
 
     code = "dlib_file_error"
+
+
+class SFaceFileError(ModelError):
+    """An SFace .onnx file is truncated, altered or not the face recognition network; the message says in what."""
+
+    code = "sface_file_error"
 
 
 class RuntimeUnavailable(ModelError):

@@ -16,7 +16,6 @@ from .backbones.dlib_resnet import ConvAffine
 from .backbones.registry import build_backbone
 from .errors import BundleError
 from .head import Head
-from .types import CHIP_SIZE_PX
 from .weights.bundle import Bundle
 from .weights.card import Architecture, Preprocessing
 
@@ -31,25 +30,31 @@ class EmbeddingNet(nn.Module):
     mean_pixel: Tensor  # not `mean`: an exported graph would hold that name twice, as a step's outcome too
     resizing: Tensor  # (side, crop)
 
-    def __init__(self, architecture: Architecture, preprocessing: Preprocessing) -> None:
+    def __init__(self, architecture: Architecture, preprocessing: Preprocessing, chip_size_px: int) -> None:
+        """Build it untrained, for chips of that side. Raises BundleError where it cannot be built."""
         super().__init__()
-        self.input_size_px, self.crop_px = preprocessing.input_size_px, preprocessing.crop_px
+        self.input_size_px, self.chip_size_px = preprocessing.input_size_px, chip_size_px
+        self.crop_px = preprocessing.crop_px or chip_size_px
         self.scale = preprocessing.scale
         self.register_buffer("resizing", _resizing(self.crop_px, self.input_size_px), persistent=False)
         self.register_buffer("mean_pixel", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
         self.backbone = build_backbone(architecture.backbone)
         _require_room(self.backbone, architecture.backbone, self.input_size_px)
         self.head = Head(
-            self.backbone.out_channels, unit_length=architecture.unit_length, n_branches=self.backbone.n_branches
+            self.backbone.out_channels,
+            unit_length=architecture.unit_length,
+            n_branches=self.backbone.n_branches,
+            side_px=self.backbone.out_side_px,
+            norm_eps=self.backbone.head_norm_eps,
         )
 
     def forward(self, chips: Tensor) -> Tensor:
-        """Map uint8 RGB chips (n, 150, 150, 3) to float32 (n, 128)."""
+        """Map uint8 RGB chips (n, chip, chip, 3) to float32 (n, 128)."""
         return self.embed_pictures(self.resized(chips))
 
     def resized(self, chips: Tensor) -> Tensor:
-        """The part of chips (n, 150, 150, 3) that the network looks at, at its own size: (n, 3, side, side), 0..255."""
-        start = (CHIP_SIZE_PX - self.crop_px) // 2
+        """What the network looks at of chips (n, chip, chip, 3), at its own size: (n, 3, side, side), 0..255."""
+        start = (self.chip_size_px - self.crop_px) // 2
         part = slice(start, start + self.crop_px)
         pictures = chips[:, part, part].permute(0, 3, 1, 2)
         if self.input_size_px == self.crop_px:
@@ -62,7 +67,7 @@ class EmbeddingNet(nn.Module):
         return self.head(self.features(pictures))  # type: ignore[no-any-return] # torch types a module call as Any
 
     def features(self, pictures: Tensor) -> Tensor:
-        """Map pixel values (n, 3, side, side) to the pooled map, (n, out_channels, 1, 1), that the head sees."""
+        """Map pixel values (n, 3, side, side) to the last map, mostly (n, out_channels, 1, 1), that the head sees."""
         return self.backbone((pictures.float() - self.mean_pixel) / self.scale)  # type: ignore[no-any-return] # as above
 
     def stages(self) -> Mapping[str, nn.Module]:
@@ -70,17 +75,20 @@ class EmbeddingNet(nn.Module):
         return {**self.backbone.stages(), HEAD: self.head}
 
 
-def new_network(architecture: Architecture, preprocessing: Preprocessing, generator: torch.Generator) -> EmbeddingNet:
-    """Build an untrained network; its weights are drawn from `generator`. Raises BundleError."""
+def new_network(
+    architecture: Architecture, preprocessing: Preprocessing, chip_size_px: int, generator: torch.Generator
+) -> EmbeddingNet:
+    """Build an untrained network for chips of that side; its weights are drawn from `generator`. Raises BundleError."""
     seed = int(torch.randint(2**31, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # every library's own initialisation draws from torch's global generator
-        return EmbeddingNet(architecture, preprocessing)
+        return EmbeddingNet(architecture, preprocessing, chip_size_px)
 
 
 def build_network(bundle: Bundle) -> EmbeddingNet:
     """Build the network of a bundle, with its weights, ready for training; raises BundleError if they do not fit."""
-    network = EmbeddingNet(bundle.card.architecture, bundle.card.preprocessing)
+    card = bundle.card
+    network = EmbeddingNet(card.architecture, card.preprocessing, card.alignment.chip_size_px)
     weights = {name: torch.from_numpy(tensor.copy()) for name, tensor in bundle.tensors.items()}
     try:
         network.load_state_dict(weights, strict=True)
@@ -133,6 +141,7 @@ def _resizing(size_px: int, new_size_px: int) -> Tensor:
 
 
 def _require_room(backbone: Backbone, name: str, size_px: int) -> None:
-    if size_px < backbone.smallest_input_size_px:
-        smallest = backbone.smallest_input_size_px
-        raise BundleError(f"backbone {name} needs pictures of {smallest} px or more, not input_size_px = {size_px}")
+    smallest, largest = backbone.smallest_input_size_px, backbone.largest_input_size_px
+    if size_px < smallest or (largest is not None and size_px > largest):
+        room = f"{smallest} px or more" if largest is None else f"{smallest} to {largest} px"
+        raise BundleError(f"backbone {name} needs pictures of {room}, not input_size_px = {size_px}")

@@ -22,7 +22,6 @@ from .judging import Judging
 from .neighbourhood import Places
 from .preparing import Prepared, Preparing
 from .types import (
-    CHIP_SIZE_PX,
     EMBEDDING_SIZE,
     QUALITY_CHOICES,
     Chip,
@@ -39,7 +38,7 @@ from .weights.card import ModelCard
 
 
 class Network(Protocol):
-    """What runs the chips: uint8 (n, 150, 150, 3) to float32 (n, 128)."""
+    """What runs the chips: uint8 (n, side, side, 3) to float32 (n, 128)."""
 
     @property
     def way(self) -> str:
@@ -102,17 +101,20 @@ class FaceEmbedder:
         return Embedding(vector, self.identity, known.sample, timings)
 
     def embed_chips(self, chips: Chips) -> Vectors:
-        """Run the network once over chips as they are, uint8 RGB (n, 150, 150, 3): float32 (n, 128).
+        """Run the network once over chips as they are, uint8 RGB (n, side, side, 3): float32 (n, 128).
 
         A face's embedding is this, or where the card says so the mean of it over the chip and its mirror image:
         `embed_faces`.
         """
-        if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (CHIP_SIZE_PX, CHIP_SIZE_PX, 3):  # noqa: PLR2004 - n, height, width, channels
-            raise ValueError(f"chips must be uint8 of shape (n, 150, 150, 3), not {chips.dtype} of shape {chips.shape}")
+        side = self.card.alignment.chip_size_px
+        if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):  # noqa: PLR2004 - n, height, width, channels
+            raise ValueError(
+                f"chips must be uint8 of shape (n, {side}, {side}, 3), not {chips.dtype} of shape {chips.shape}"
+            )
         return self._network(chips) if len(chips) else np.empty((0, EMBEDDING_SIZE), np.float32)
 
     def embed_faces(self, chips: Chips) -> Vectors:
-        """Embed faces from their chips, uint8 RGB (n, 150, 150, 3), as the card says: float32 (n, 128)."""
+        """Embed faces from their chips, uint8 RGB (n, side, side, 3), as the card says: float32 (n, 128)."""
         if not self.card.architecture.mirror:
             return self.embed_chips(chips)
         both = self.embed_chips(np.concatenate([chips, chips[:, :, ::-1]]))

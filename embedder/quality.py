@@ -14,7 +14,7 @@ from PIL import Image
 from .photo import Photo, factor_for
 from .types import Face, Pixels, Point, Quality
 
-INSIDE = slice(20, 130)  # rows and columns of the chip that show the face and little else
+INSIDE = 20 / 150, 110 / 150  # rows and columns of the chip that show the face and little else: start, and how many
 DARKEST, BRIGHTEST = 10, 245  # grey levels beyond which a pixel counts as clipped
 FLATTEST = 1.0  # grey levels: at less contrast than this there is nothing to be sharp
 JPEG_BLOCK = 8  # px
@@ -30,11 +30,12 @@ MEASURES = tuple(field.name for field in fields(Quality))
 
 
 def quality_of(photo: Photo, face: Face, chip: Pixels, chip_eye_distance: float) -> Quality:
-    """Measure a face on its photo and on the chip (150, 150, 3) that was cut from it.
+    """Measure a face on its photo and on the chip (side, side, 3) that was cut from it.
 
     `chip_eye_distance` is how far apart the eyes lie in a chip, in px.
     """
-    halved = _halved(chip[INSIDE, INSIDE, 1])  # green carries most of what we see as brightness
+    inside = _inside(len(chip))
+    halved = _halved(chip[inside, inside, 1])  # green carries most of what we see as brightness
     mean, contrast = _moments(halved)
     eye_distance = _eye_distance(face.landmarks)
     shrinking = max(1.0, eye_distance / chip_eye_distance)  # px of the picture to a px of the chip
@@ -48,6 +49,13 @@ def quality_of(photo: Photo, face: Face, chip: Pixels, chip_eye_distance: float)
         turn=abs(head_turn(face.landmarks)),
         detector_score=face.score,
     )
+
+
+def _inside(side_px: int) -> slice:
+    """An even number of rows, for they are summed in pairs."""
+    start, share = INSIDE
+    first = round(start * side_px)
+    return slice(first, first + 2 * round(share * side_px / 2))
 
 
 def _halved(greys: NDArray[np.uint8]) -> Greys:

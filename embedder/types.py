@@ -7,7 +7,6 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-CHIP_SIZE_PX = 150
 EMBEDDING_SIZE = 128
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]
@@ -16,7 +15,7 @@ QUALITY_CHOICES = get_args(QualityChoice)
 Rotation = Literal[0, 90, 180, 270]  # degrees clockwise
 Point = tuple[float, float]  # x, y in px of the upright picture; (0, 0) is the corner of the first pixel
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
-Chips = NDArray[np.uint8]  # (n, 150, 150, 3), RGB
+Chips = NDArray[np.uint8]  # (n, side, side, 3), RGB; side is the card's alignment.chip_size_px
 Vectors = NDArray[np.float32]  # (n, 128)
 Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), in the range that a network takes
 Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # a network, ready to run: an array for each output
@@ -90,7 +89,7 @@ class Sample:
 class Chip:
     """An aligned face as the network sees it, and the face it was cut from."""
 
-    pixels: Pixels  # (150, 150, 3)
+    pixels: Pixels  # (side, side, 3)
     sample: Sample
 
 

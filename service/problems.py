@@ -22,6 +22,7 @@ from embedder import (
     RuntimeUnavailable,
     SampleError,
     SeveralFaces,
+    SFaceFileError,
     UnknownLayer,
     VisavisError,
 )
@@ -150,6 +151,7 @@ TABLE: Mapping[KnownError, Kind] = {
     ModelError: Kind(500, "Model failed", "The model cannot be used as asked.", _REPORT),
     BundleError: Kind(500, "Model bundle unusable", "The model bundle is missing, broken or altered.", _REPORT),
     DlibFileError: Kind(500, "Model file unusable", "A dlib file is not the one that is known.", _REPORT),
+    SFaceFileError: Kind(500, "Model file unusable", "An SFace file is not the one that is known.", _REPORT),
     RuntimeUnavailable: Kind(
         500, "Runtime unavailable", "What is to run the model is not to be had on this machine.", _REPORT
     ),

@@ -57,7 +57,7 @@ class Readiness:
 def first_inference(embedder: FaceEmbedder) -> None:
     """Send a plain grey picture through every network, and check that numbers come out."""
     embedder.detect(_grey_picture())
-    side_px = 150
+    side_px = embedder.card.alignment.chip_size_px
     vectors = embedder.embed_chips(np.full((1, side_px, side_px, 3), GREY, np.uint8))
     if vectors.shape != (1, 128) or not np.isfinite(vectors).all():
         raise ValueError(f"the network gave {vectors.shape} with values that are not finite, or not (1, 128)")

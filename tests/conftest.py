@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from own_bundle import write_own_bundle, write_plain_bundle
+from small_chips import write_small_chips
 
 from embedder import FaceEmbedder, load
 
@@ -27,6 +28,12 @@ def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose card has one threshold for all pairs."""
     return write_plain_bundle(tmp_path_factory.mktemp("plain") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def small_chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose chips are of 112 px; its network has learnt nothing."""
+    return write_small_chips(tmp_path_factory.mktemp("small-chips") / "bundle")
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,9 @@ def draw_photo(axes: Axes, name: str, sample: Sample) -> None:
 
 
 def draw_chip(axes: Axes, name: str) -> None:
-    axes.imshow(EMBEDDER.chip((FACES / f"{name}.jpg").read_bytes()).pixels)
-    axes.set_title("150x150 chip", fontsize=8)
+    chip = EMBEDDER.chip((FACES / f"{name}.jpg").read_bytes()).pixels
+    axes.imshow(chip)
+    axes.set_title("{1}x{0} chip".format(*chip.shape), fontsize=8)
     axes.axis("off")
 
 

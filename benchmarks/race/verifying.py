@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import product
 
 from .figures import Telling, figure
 from .photos import Size
-from .workers import OPENBLAS, VISAVIS, WHEEL, Worker
+from .workers import OPENBLAS, OPENCV, WHEEL, Worker, is_ours
 
 SLOW = 5  # one round of slow photographs for so many of the others
 N_WARMING = 2  # passes of each network before any is counted
@@ -21,14 +22,18 @@ def race(workers: Sequence[Worker], size: Size, rounds: int, tell: Telling) -> N
     taken = in_turns(workers, decided, max(3, rounds // SLOW) if size.is_slow else rounds)
     for name, ms in taken.items():
         tell(figure(place, name, "ms", ms))
-    bars = dict(zip((OPENBLAS, WHEEL), size.bars, strict=True))
-    for name, ms in taken.items():
-        if name != VISAVIS:
-            times = [theirs / ours for theirs, ours in zip(ms, taken[VISAVIS], strict=True)]
-            bar = {"at_least": bars[name]} if name in bars else {}
-            tell(figure(place, f"visavis against {name}", "times", times, **bar))
+    tell_times(place, taken, dict(zip((OPENBLAS, WHEEL, OPENCV), size.bars, strict=True)), tell)
     for worker in workers:
         tell(figure(place, f"{worker.name}, peak memory so far", "MiB", [worker.memory_mib()]))
+
+
+def tell_times(place: tuple[str, str], taken: Taken, bars: dict[str, float], tell: Telling) -> None:
+    """How many times as fast visavis is, formed within each round; in every precision against every rival."""
+    for (ours, our_ms), (theirs, their_ms) in product(taken.items(), taken.items()):
+        if is_ours(ours) and not is_ours(theirs):
+            times = [they / we for they, we in zip(their_ms, our_ms, strict=True)]
+            bar = {"at_least": bars[theirs]} if theirs in bars else {}
+            tell(figure(place, f"{ours} against {theirs}", "times", times, **bar))
 
 
 def in_turns(workers: Sequence[Worker], decided: Sequence[int], rounds: int) -> Taken:

@@ -10,12 +10,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from embedder import Precision
+
 ROOT = Path(__file__).parent.parent.parent
 PIPELINES = ROOT / "benchmarks" / "rivals"
 RIVALS = ROOT / ".rivals"  # made by `make rivals`
-VISAVIS, FACENET = "visavis", "facenet-pytorch"
+VISAVIS = "visavis"
 OPENBLAS, NATIVE, WHEEL = "dlib with OpenBLAS", "dlib with OpenBLAS, -march=native", "dlib-bin"
+OPENCV = "OpenCV: YuNet and SFace"
 DLIBS = {OPENBLAS: "openblas", NATIVE: "native", WHEEL: "wheel"}  # the folders of their environments
+FOLDERS = {**DLIBS, OPENCV: "opencv"}
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,25 @@ class Worker:
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
 
 
-def commands() -> tuple[dict[str, list[str]], dict[str, str]]:
-    """How each is started; and those who are left out, with the reason."""
-    models = dlib_models()
-    found = {
-        VISAVIS: [sys.executable, str(PIPELINES / "visavis_pipeline.py")],
-        **{
-            name: [str(RIVALS / folder / "bin" / "python"), str(PIPELINES / "dlib_pipeline.py"), str(models)]
-            for name, folder in DLIBS.items()
-        },
-        FACENET: [sys.executable, str(PIPELINES / "facenet_pipeline.py")],
+def commands(precision: Precision | None = None) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """How each is started; and those who are left out, with the reason. visavis also runs in `precision`, if given."""
+    ours = [sys.executable, str(PIPELINES / "visavis_pipeline.py")]
+    other = {f"{VISAVIS}, {precision}": [*ours, precision]} if precision else {}
+    made = {name: folder for name, folder in FOLDERS.items() if (RIVALS / folder / ".installed").exists()}
+    missing = {
+        name: f".rivals/{folder} is not there (make rivals)" for name, folder in FOLDERS.items() if name not in made
     }
-    unmade = {name: folder for name, folder in DLIBS.items() if not (RIVALS / folder / ".installed").exists()}
-    missing = {name: f".rivals/{folder} is not there (make rivals)" for name, folder in unmade.items()}
-    return {name: command for name, command in found.items() if name not in missing}, missing
+    return {VISAVIS: ours, **other, **{name: rival(name, RIVALS / folder) for name, folder in made.items()}}, missing
+
+
+def rival(name: str, folder: Path) -> list[str]:
+    pipeline, models = ("dlib", dlib_models()) if name in DLIBS else ("opencv", folder / "models")
+    return [str(folder / "bin" / "python"), str(PIPELINES / f"{pipeline}_pipeline.py"), str(models)]
+
+
+def is_ours(name: str) -> bool:
+    """Is this visavis, in whatever precision?"""
+    return name.partition(",")[0] == VISAVIS
 
 
 def dlib_models() -> Path:

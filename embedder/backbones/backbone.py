@@ -1,4 +1,4 @@
-"""What every trunk is: maps shrink and channels grow, down to one pooled map that the head turns into the embedding."""
+"""What every trunk is: maps shrink and channels grow, down to a last map that the head turns into the embedding."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,12 +19,15 @@ class Pool(nn.Sequential):
 
 
 class Backbone(nn.Module, ABC):
-    """A trunk: (n, 3, side, side), normalised, to (n, out_channels, 1, 1)."""
+    """A trunk: (n, 3, side, side), normalised, to (n, out_channels, out_side_px, out_side_px)."""
 
     out_channels: int
+    out_side_px: ClassVar[int] = 1  # of the last map: 1, pooled, or larger, and then the head's kernels cover it
+    head_norm_eps: ClassVar[float | None] = None  # of a batch normalisation that ends the head; None: there is none
     n_branches: ClassVar[int] = 1  # parts that see nothing of each other; each has as many channels as the next
     default_input_size_px: ClassVar[int]
     smallest_input_size_px: ClassVar[int] = 1  # below it the maps run out of pixels before the last layer
+    largest_input_size_px: ClassVar[int | None] = None  # above it the last map is too large for the head; None: never
 
     @abstractmethod
     def stages(self) -> Mapping[str, nn.Module]:
@@ -32,4 +35,4 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, pictures: Tensor) -> Tensor:
-        """Map (n, 3, side, side) to (n, out_channels, 1, 1)."""
+        """Map (n, 3, side, side) to (n, out_channels, out_side_px, out_side_px)."""

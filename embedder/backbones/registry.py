@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # name -> module, class or function in it
 BACKBONES: Mapping[str, tuple[str, str]] = {
     "dlib_resnet": (".dlib_resnet", "DlibResNet"),
+    "sface": (".sface", "SFace"),
     "small": (".small", "Small"),
     "patches": (".patches", "Patches"),
     "mobilenet_v3_small": (".torchvision_nets", "MobileNetV3Small"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .backbone import Backbone
 from .edges import Edges
+from .whole_map import WholeMap
 
 WIDTH = 32  # channels after the stem
 REGIONS = 3  # of a face along each side, at the end
@@ -42,19 +43,6 @@ class Residual(nn.Module):
         """Map (n, below, h, w) to (n, channels, h', w')."""
         branch = self.second(F.relu(self.first(maps), inplace=True))
         return F.relu(branch + self.shortcut(maps), inplace=True)
-
-
-class WholeMap(nn.Conv2d):
-    """A convolution whose kernel is as large as the map: it has one place to be, and is a product of matrices.
-
-    As such it is computed while it learns: oneDNN takes many times as long for the gradient of the convolution.
-    """
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (n, below, side, side) to (n, channels, 1, 1)."""
-        if not self.training:
-            return super().forward(maps)
-        return F.linear(maps.flatten(1), self.weight.flatten(1))[:, :, None, None]
 
 
 class Regions(nn.Module):

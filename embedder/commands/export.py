@@ -22,7 +22,7 @@ from .options import model_option
 def export_command(file_format: ExportFormat, folder: str, model_path: str | None) -> None:
     """Write the model's network for other programs, with its card and README.txt, which says what goes in and out.
 
-    In go aligned chips, uint8 RGB (n, 150, 150, 3), out come float32 (n, 128). Finding and aligning faces is not
+    In go aligned chips, uint8 RGB (n, side, side, 3), out come float32 (n, 128). Finding and aligning faces is not
     inside, nor is the mean over a chip and its mirror image, where the card says that an embedding is one.
 
     What was written is read again by OpenVINO and compared with torch; beyond a distance of 1e-4 nothing is kept.

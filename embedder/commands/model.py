@@ -4,7 +4,16 @@ import json
 
 import click
 
-from embedder import Calibration, ModelCard, OperatingPoint, OwnThreshold, PenaltyCurve, TrainingRecord, load
+from embedder import (
+    Calibration,
+    CalibrationData,
+    ModelCard,
+    OperatingPoint,
+    OwnThreshold,
+    PenaltyCurve,
+    TrainingRecord,
+    load,
+)
 
 from .options import json_option, model_option
 from .rates import rate_in_words
@@ -64,13 +73,17 @@ def _points(card: ModelCard) -> list[str]:
 def _point_in_words(point: OperatingPoint, below: str, *, is_default: bool) -> list[str]:
     return [
         f"  point        {point.name}: same person below {below} {point.threshold:g}{' (default)' * is_default}",
-        f"    FMR        {rate_in_words(point.fmr, point.fmr_interval)}{_counted(point.n_impostor)}",
+        f"    FMR        {rate_in_words(point.fmr, point.fmr_interval)}{_counted(point.n_impostor)}{_set_by(point)}",
         f"    FNMR       {rate_in_words(point.fnmr, point.fnmr_interval)}{_counted(point.n_genuine)}",
     ]
 
 
 def _counted(n_comparisons: int | None) -> str:
     return "" if n_comparisons is None else f", of {n_comparisons:,} comparisons"
+
+
+def _set_by(point: OperatingPoint) -> str:
+    return "" if point.population is None else f"; set by {point.population}"
 
 
 def _own_in_words(own: OwnThreshold) -> list[str]:
@@ -94,13 +107,27 @@ def _limit_in_words(curve: PenaltyCurve, floor: float) -> str:
 
 
 def _calibration_in_words(calibration: Calibration) -> list[str]:
-    data, ratio = calibration.data, calibration.log_likelihood_ratio
-    images = f"{data.n_images:,} images ({data.n_without_face:,} without a usable face), face={calibration.face}"
+    ratio = calibration.log_likelihood_ratio
     line = f"{ratio.intercept:.4g} - {-ratio.slope:.4g} x distance"
+    first, *others = _data_in_words(calibration.data)
     return [
-        f"  measured on  {data.name}: {data.n_identities:,} people, {images}",
-        f"    people     {data.population}",
-        f"    digest     {data.digest}",
+        f"  measured on  {first}, face={calibration.face}",
+        *others,
+        *(each for data in calibration.populations for each in _population_in_words(data)),
         f"    intervals  95%, from {calibration.n_resamples:,} resamples of the people",
         f"  probability  log-likelihood ratio {line}, level below {ratio.nearest:.3g} and above {ratio.farthest:.3g}",
+    ]
+
+
+def _population_in_words(data: CalibrationData) -> list[str]:
+    first, *others = _data_in_words(data)
+    return [f"  FMR also on  {first}", *others]
+
+
+def _data_in_words(data: CalibrationData) -> list[str]:
+    images = f"{data.n_images:,} images ({data.n_without_face:,} without a usable face)"
+    return [
+        f"{data.name}: {data.n_identities:,} people, {images}",
+        f"    people     {data.population}",
+        f"    digest     {data.digest}",
     ]

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from ..alignment import landmarks_in_chip
 from ..comparison import Comparison
-from ..types import CHIP_SIZE_PX, Chip, Pixels, Point
+from ..types import Chip, Pixels, Point
 from ..weights.card import Alignment, ModelCard
+from .places import means_of_places
 from .regions import REGIONS, Region, regions_of_chip
 from .saliency import SaliencyMap
 from .sentences import Sentence, sentences_of
 
-_COARSE_PX = 5
-_N_COARSE = CHIP_SIZE_PX // _COARSE_PX
+_N_COARSE = 30  # places along each side
 
 T = TypeVar("T")
 Seek = Callable[[Pixels, NDArray[np.float32]], SaliencyMap]  # a chip, the embedding (128,) of the other face -> its map
@@ -35,14 +35,13 @@ class RegionShare:
 class Saliency:
     """Which places of a face matter to a comparison."""
 
-    map: SaliencyMap = field(repr=False)  # (150, 150)
+    map: SaliencyMap = field(repr=False)  # (side, side)
     regions: tuple[RegionShare, ...]  # the largest share first
 
     @property
     def coarse(self) -> NDArray[np.float64]:
-        """The map in places of 5 x 5 px, (30, 30), to the thousandth: it is smoother than that."""
-        blocks = self.map.astype(np.float64).reshape(_N_COARSE, _COARSE_PX, _N_COARSE, _COARSE_PX)
-        means: NDArray[np.float64] = blocks.mean(axis=(1, 3)).round(3)
+        """The map in 30 by 30 places, (30, 30), to the thousandth: it is smoother than that."""
+        means: NDArray[np.float64] = means_of_places(self.map.astype(np.float64), _N_COARSE).round(3)
         return means
 
 
@@ -50,7 +49,7 @@ class Saliency:
 class Side:
     """One of the two faces that were compared. Biometric data, all of it: repr shows none."""
 
-    chip: Pixels = field(repr=False)  # (150, 150, 3)
+    chip: Pixels = field(repr=False)  # (side, side, 3)
     landmarks: tuple[Point, ...] = field(repr=False)  # as detected, in px of the chip
     vector: NDArray[np.float32] = field(repr=False)  # (128,)
 
@@ -101,7 +100,7 @@ def explanation(comparison: Comparison, sides: Both[Side], card: ModelCard, seek
 
 def saliency_of(sides: Both[Side], seek: Seek, alignment: Alignment) -> Both[Saliency]:
     """Find which places of each face matter, the other one being as it is."""
-    regions = regions_of_chip(alignment.points)
+    regions = regions_of_chip(alignment.points, alignment.chip_size_px)
 
     def one(side: Side, other: Side) -> Saliency:
         found = seek(side.chip, other.vector)
@@ -111,7 +110,7 @@ def saliency_of(sides: Both[Side], seek: Seek, alignment: Alignment) -> Both[Sal
 
 
 def region_shares(saliency: SaliencyMap, regions: NDArray[np.intp]) -> tuple[RegionShare, ...]:
-    """What each region has of a map, (150, 150) both, the largest share first."""
+    """What each region has of a map, (side, side) both, the largest share first."""
     toward = np.bincount(regions.ravel(), saliency.ravel(), len(REGIONS))
     shares = np.bincount(regions.ravel(), np.abs(saliency).ravel(), len(REGIONS))
     whole = shares.sum() or 1.0

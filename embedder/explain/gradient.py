@@ -21,15 +21,15 @@ _N_PLACES = 15  # along each side: single pixels tell nothing
 
 
 def gradient_map(chip: Pixels, other: NDArray[np.float32], network: EmbeddingNet) -> SaliencyMap:
-    """Of a chip (150, 150, 3) compared with the embedding of another face, (128,); the network is in eval mode."""
+    """Of a chip (side, side, 3) compared with the embedding of another face, (128,); the network is in eval mode."""
     reference = torch.from_numpy(other)
 
-    def distance(chips: Tensor) -> Tensor:  # (n, 150, 150, 3), as floats
+    def distance(chips: Tensor) -> Tensor:  # (n, side, side, 3), as floats
         apart: Tensor = torch.linalg.vector_norm(network(chips) - reference, dim=1)
         return apart
 
     given, start = (torch.from_numpy(part.astype(np.float32))[None] for part in (chip, blurred(chip)))
     found = IntegratedGradients(distance).attribute(given, start, n_steps=N_STEPS, internal_batch_size=N_STEPS)
-    toward = Image.fromarray(-found[0].sum(dim=2).numpy())  # (150, 150)
+    toward = Image.fromarray(-found[0].sum(dim=2).numpy())  # (side, side)
     places = toward.resize((_N_PLACES, _N_PLACES), Image.Resampling.BOX)
     return scaled(np.asarray(places.resize(toward.size, Image.Resampling.BICUBIC)))

@@ -35,7 +35,7 @@ class Inside:
         return self.description.layers[self._place(name)]
 
     def maps(self, name: str, chip: Pixels) -> Maps:
-        """What a layer hands on, after its sum and activation, for one chip (150, 150, 3). Raises UnknownLayer."""
+        """What a layer hands on, after its sum and activation, for one chip (side, side, 3). Raises UnknownLayer."""
         (maps,) = self._run(chip[None])[self._place(name)]
         return np.atleast_3d(maps).reshape(self.layer(name).hands_on)
 

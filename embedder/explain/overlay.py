@@ -10,7 +10,7 @@ _MOST = 0.75  # of a place whose influence is the largest: the face stays to be 
 
 
 def overlaid(chip: Pixels, saliency: SaliencyMap) -> Pixels:
-    """A chip (150, 150, 3), grey where it has no influence, with a map (150, 150) over it."""
+    """A chip (side, side, 3), grey where it has no influence, with a map (side, side) over it."""
     grey = np.repeat(chip.mean(axis=2, keepdims=True), 3, axis=2)
     color = np.where(saliency[..., None] > 0, TOGETHER, APART)
     strength = _MOST * np.abs(saliency[..., None])

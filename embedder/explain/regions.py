@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import CHIP_SIZE_PX, Point
+from ..types import Point
 
 Region = Literal[
     "left_eye", "right_eye", "nose", "mouth", "left_cheek", "right_cheek", "forehead", "chin", "outside"
@@ -26,16 +26,16 @@ _PLACES: tuple[tuple[float, float], ...] = (
 )
 _MIDDLE, _HALF = (0.0, 0.45), (1.15, 1.6)  # the oval of the face, in the same measures
 
-RegionMap = NDArray[np.intp]  # (150, 150): places in REGIONS
+RegionMap = NDArray[np.intp]  # (side, side): places in REGIONS
 
 
-def regions_of_chip(landmarks: tuple[Point, ...]) -> RegionMap:
-    """The regions of a chip whose eyes, nose and mouth corners lie at these five points, in px."""
+def regions_of_chip(landmarks: tuple[Point, ...], side_px: int) -> RegionMap:
+    """The regions of a chip of that side whose eyes, nose and mouth corners lie at these five points, in px."""
     left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(landmarks)
     middle = (left_eye + right_eye) / 2
     across = float(np.linalg.norm(right_eye - left_eye))
     down = float(((left_mouth + right_mouth) / 2 - middle)[1])
-    centres = np.arange(CHIP_SIZE_PX) + 0.5
+    centres = np.arange(side_px) + 0.5
     right, below = np.meshgrid((centres - middle[0]) / across, (centres - middle[1]) / down)
     apart = [np.hypot(right - x, (below - y) * down / across) for x, y in _PLACES]
     is_outside = np.hypot((right - _MIDDLE[0]) / _HALF[0], (below - _MIDDLE[1]) / _HALF[1]) > 1

@@ -12,26 +12,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..comparison import euclidean
-from ..types import CHIP_SIZE_PX, Chips, Pixels, Vectors
+from ..types import Chips, Pixels, Vectors
 from .covers import covered, random_shares
+from .places import means_of_places
 
 N_COVERS = 80  # of each face
-_PLACE_PX = 10  # side of the squares that an influence is found for
-_N_PLACES = CHIP_SIZE_PX // _PLACE_PX
+_N_PLACES = 15  # along each side: the squares that an influence is found for
 SEED = 0  # the same question has the same answer
 
-SaliencyMap = NDArray[np.float32]  # (150, 150): -1..1, the farthest from 0 being 1; positive = nearer when seen
+SaliencyMap = NDArray[np.float32]  # (side, side): -1..1, the farthest from 0 being 1; positive = nearer when seen
 
 
 def saliency_map(chip: Pixels, other: NDArray[np.float32], embed: Callable[[Chips], Vectors]) -> SaliencyMap:
-    """Of a chip (150, 150, 3) compared with the embedding of another face, (128,).
+    """Of a chip (side, side, 3) compared with the embedding of another face, (128,).
 
     `embed` need not take the mean over mirror images where the model's embeddings are such means: maps are as good
     without, in half the time (benchmarks/saliency.py).
     """
-    shares = random_shares(N_COVERS, np.random.default_rng(SEED))
+    shares = random_shares(N_COVERS, len(chip), np.random.default_rng(SEED))
     whole, *partly = euclidean(other, embed(np.concatenate([chip[None], covered(chip, shares)])))
-    hidden = 1 - shares.reshape(N_COVERS, _N_PLACES, _PLACE_PX, _N_PLACES, _PLACE_PX).mean(axis=(2, 4))
+    hidden = 1 - means_of_places(shares, _N_PLACES)
     losses = _weights(hidden.reshape(N_COVERS, -1), np.array(partly) - whole).reshape(_N_PLACES, _N_PLACES)
     return scaled(np.asarray(Image.fromarray(losses).resize(chip.shape[:2], Image.Resampling.BICUBIC)))
 

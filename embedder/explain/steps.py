@@ -14,6 +14,7 @@ WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
 POOLING = ("MaxPool", "AvgPool", "ReduceMean")
 ACTIVATIONS = {
     "Relu": "ReLU",
+    "PRelu": "PReLU",
     "Swish": "swish",
     "HSwish": "hard swish",
     "Sigmoid": "sigmoid",
@@ -46,7 +47,7 @@ class Found:
 
     @property
     def n_parameters(self) -> int:
-        """Weights, and scales and biases of a channel each that follow."""
+        """Weights, and scales, biases and slopes of a channel each that follow."""
         following = [int(node.data.size) for step in self.steps[1:] for node in constants_of(step)]
         return sum(size for size in following if size > 1) + (0 if self.weight is None else self.weight.size)
 
@@ -84,8 +85,9 @@ def inputs_of(step: "Node") -> list["Node"]:
 
 
 def constants_of(step: "Node") -> list["Node"]:
-    """The numbers that a sum or product is with."""
-    nodes = [value.get_node() for value in step.input_values()] if kind_of(step) in ("Add", "Multiply") else []
+    """The numbers that a sum or product is with, or the slopes of a PReLU."""
+    takes_numbers = kind_of(step) in ("Add", "Multiply", "PRelu")
+    nodes = [value.get_node() for value in step.input_values()] if takes_numbers else []
     return [node for node in nodes if kind_of(node) == "Constant"]
 
 

@@ -8,6 +8,7 @@ from ..network import EmbeddingNet, new_network
 from ..weights.card import Architecture, Preprocessing
 
 SEED = 0
+CHIP_SIZE_PX = 150  # as the built-in model's; the network resizes them to the backbone's size
 
 
 def untrained_network(backbone: str) -> EmbeddingNet:
@@ -19,7 +20,7 @@ def untrained_network(backbone: str) -> EmbeddingNet:
     size_px = default_input_size_px(backbone)
     architecture = Architecture(backbone=backbone, embedding_size=128, unit_length=True, mirror=False)
     preprocessing = Preprocessing(input_size_px=size_px, color_order="RGB", mean=(127.5, 127.5, 127.5), scale=128)
-    network = new_network(architecture, preprocessing, generator).eval()
+    network = new_network(architecture, preprocessing, CHIP_SIZE_PX, generator).eval()
     for tensor in _offsets(network):
         tensor.normal_(std=0.1, generator=generator)
     return network

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..errors import BundleError, ModelError
 from ..network import build_network, fold
-from ..types import CHIP_SIZE_PX, EMBEDDING_SIZE, Chips
+from ..types import EMBEDDING_SIZE, Chips
 from ..weights.bundle import CARD_FILE, Bundle, require_new_folder
 from ..weights.card import ModelCard
 from .graph import EMBEDDINGS, INPUT, self_standing_graph
@@ -58,15 +58,15 @@ def export(bundle: Bundle, folder: Path, file_format: ExportFormat) -> Exported:
     return exported
 
 
-def sample_chips() -> Chips:
-    """Chips that are the same everywhere: noise, stretched, so that it is smooth: uint8 (5, 150, 150, 3)."""
+def sample_chips(side_px: int) -> Chips:
+    """Chips that are the same everywhere: noise, stretched, so that it is smooth: uint8 (5, side, side, 3)."""
     noise = np.random.default_rng(SEED).integers(0, 256, (N_CHIPS, PATCH_SIZE_PX, PATCH_SIZE_PX, 3), np.uint8)
-    size = CHIP_SIZE_PX, CHIP_SIZE_PX
+    size = side_px, side_px
     return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in noise])
 
 
 def largest_difference(one: EmbeddingPasses, other: EmbeddingPasses, chips: Chips) -> float:
-    """The largest distance between two networks' embeddings of a chip, (n, 150, 150, 3), alone and among others."""
+    """The largest distance between two networks' embeddings of a chip, (n, side, side, 3), alone and among others."""
     return max(
         float(np.linalg.norm(one(part) - other(part), axis=1).max())  # of NaN it is NaN
         for part in (chips, chips[:1])
@@ -75,10 +75,11 @@ def largest_difference(one: EmbeddingPasses, other: EmbeddingPasses, chips: Chip
 
 def about(card: ModelCard, file: str) -> str:
     """Say what goes into an exported network and what comes out, and what is left to the caller."""
+    side_px = card.alignment.chip_size_px
     length = "of unit length" if card.architecture.unit_length else "not of unit length"
     return f"""\
 {file}: the network of the model {card.name}, {card.digest}.
-in:  {INPUT}, uint8 (n, {CHIP_SIZE_PX}, {CHIP_SIZE_PX}, 3): n RGB chips, their pixels 0 to 255 as they are. A chip is a
+in:  {INPUT}, uint8 (n, {side_px}, {side_px}, 3): n RGB chips, their pixels 0 to 255 as they are. A chip is a
      face aligned as `alignment` in {CARD_FILE} says; normalisation is inside.
 out: {EMBEDDINGS}, float32 (n, {EMBEDDING_SIZE}), {length}.
 {_mirroring(card)}
@@ -115,8 +116,9 @@ def _write_network(bundle: Bundle, file: Path, file_format: ExportFormat) -> Non
 
 def _difference_from_torch(bundle: Bundle, network: Path) -> float:
     """Hold what was written against the reference. Raises ModelError where it differs by more than the bar."""
+    chips = sample_chips(bundle.card.alignment.chip_size_px)
     difference = largest_difference(
-        OpenVinoRuntime().embedding_of_file(network), TorchRuntime().embedding(bundle), sample_chips()
+        OpenVinoRuntime().embedding_of_file(network), TorchRuntime().embedding(bundle), chips
     )
     if not difference <= BAR:  # NaN neither
         raise ModelError(

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from ..network import EmbeddingNet
-from ..types import CHIP_SIZE_PX
 from ..weights.bundle import WEIGHTS_FILE
 
 OPSET = 18
@@ -25,17 +24,17 @@ Places = Mapping[str, tuple[int, int]]  # a tensor's name -> its first byte in t
 
 
 def embedding_graph(network: EmbeddingNet, weights: bytes) -> bytes:
-    """The graph of a network whose tensors are those of a weights file; it takes uint8 chips (n, 150, 150, 3)."""
+    """The graph of a network whose tensors are those of a weights file; it takes uint8 chips (n, side, side, 3)."""
     return _graph_of_chips(deepcopy(network).cpu().eval(), WEIGHTS_FILE, places_in(weights))
 
 
 def self_standing_graph(network: EmbeddingNet) -> bytes:
-    """The graph of a network in eval mode, with its weights inside; it takes uint8 chips (n, 150, 150, 3)."""
+    """The graph of a network in eval mode, with its weights inside; it takes uint8 chips (n, side, side, 3)."""
     return _graph_of_chips(network, "", {})
 
 
 def _graph_of_chips(network: EmbeddingNet, file: str, places: Places) -> bytes:
-    chips = torch.zeros(2, CHIP_SIZE_PX, CHIP_SIZE_PX, 3, dtype=torch.uint8)
+    chips = torch.zeros(2, network.chip_size_px, network.chip_size_px, 3, dtype=torch.uint8)
     return graph(network, chips, {0: Dim("n", min=1)}, [EMBEDDINGS], file, places)
 
 

@@ -28,7 +28,7 @@ class EmbeddingPasses:
     way: str  # what ran it, in words: another way's embeddings are not the same to the last bit, or far from it in bf16
 
     def __call__(self, chips: Chips) -> Vectors:
-        """Map uint8 (n, 150, 150, 3) to float32 (n, 128)."""
+        """Map uint8 chips (n, side, side, 3) to float32 (n, 128)."""
         return np.concatenate(
             [self.one(chips[start : start + MAX_BATCH])[0] for start in range(0, len(chips), MAX_BATCH)]
         )

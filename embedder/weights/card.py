@@ -6,42 +6,54 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..types import CHIP_SIZE_PX, ModelIdentity
+from ..types import ModelIdentity
 from .own_threshold import OwnThreshold
-from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint
+from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint, is_missing
 from .training import TrainingRecord
 
 Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]
+ChipSide = Annotated[int, Field(ge=32, le=512)]  # px
+CropSide = Annotated[int, Field(ge=32, lt=512, multiple_of=2)]  # px
 ScoreKind = Literal["own", "plain"]  # own: normalised distances, so every pair its own threshold; plain: distances
 
 
-def _is_whole_chip(crop_px: int) -> bool:
-    return crop_px == CHIP_SIZE_PX
-
-
-def _is_missing(part: object) -> bool:
-    return part is None
+def _is_empty(parts: tuple[object, ...]) -> bool:
+    return not parts
 
 
 class Calibration(CardPart):
     """What the operating points and the probability rest on. It holds for the embeddings of one digest only."""
 
     model_digest: Digest
-    data: CalibrationData
-    face: Literal["dominant", "only", "largest", "center"]  # which face of an image was taken
+    data: CalibrationData  # FNMR and evidence are of these, and FMR too where there are no further populations
+    # Further photos: each point keeps its FMR on those that carry it too. Left out where there are none.
+    populations: Annotated[tuple[CalibrationData, ...], Field(exclude_if=_is_empty)] = ()
+    face: Literal["dominant", "only", "largest", "center"]  # which face of an image of `data` was taken
     log_likelihood_ratio: LogLikelihoodRatio
     n_resamples: Count  # of identities, behind every interval
     seed: int
+
+    @property
+    def measured_on(self) -> tuple[CalibrationData, ...]:
+        """All photos that the error rates were measured on, the main ones first."""
+        return (self.data, *self.populations)
+
+    @model_validator(mode="after")
+    def _each_population_has_a_name_of_its_own(self) -> Self:
+        names = [data.name for data in self.measured_on]
+        if len(set(names)) < len(names):
+            raise ValueError(f"populations must have different names, not {names}")
+        return self
 
 
 class Preprocessing(CardPart):
     """How a chip becomes the network's input: x = (pixel - mean) / scale, channel by channel."""
 
     input_size_px: Annotated[int, Field(gt=0, le=1024)]
-    # Side of the chip's middle that is looked at, before it is resized. Left out where it is the whole chip, so that
-    # the digests of models that know no crop stay as they are.
-    crop_px: Annotated[int, Field(ge=32, le=CHIP_SIZE_PX, multiple_of=2, exclude_if=_is_whole_chip)] = CHIP_SIZE_PX
+    # Side of the chip's middle that is looked at, before it is resized; null: the whole chip. Left out where it is
+    # null, so that the digests of models that know no crop stay as they are.
+    crop_px: Annotated[CropSide | None, Field(exclude_if=is_missing)] = None
     color_order: Literal["RGB"]
     mean: Triple  # in pixel values, 0..255
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -50,7 +62,7 @@ class Preprocessing(CardPart):
 class Alignment(CardPart):
     """Where the five landmarks go in the chip; pixel centres at integers."""
 
-    chip_size_px: Literal[150]
+    chip_size_px: ChipSide
     points: tuple[LandmarkPoint, LandmarkPoint, LandmarkPoint, LandmarkPoint, LandmarkPoint]
     landmark_offset_px: Finite  # added to the detector's landmarks, which count from the pixel's corner
 
@@ -90,10 +102,20 @@ class ModelCard(CardPart):
     calibration: Calibration | None = None  # null: thresholds without a probability
     own_threshold: OwnThreshold | None = None  # null: one threshold for all pairs
     provenance: Provenance
-    training: Annotated[TrainingRecord | None, Field(exclude_if=_is_missing)] = None  # null: not learnt by visavis
+    training: Annotated[TrainingRecord | None, Field(exclude_if=is_missing)] = None  # null: not learnt by visavis
     weights_sha256: Digest
-    graph_sha256: Annotated[Digest | None, Field(exclude_if=_is_missing)] = None  # of network.onnx; null: there is none
+    graph_sha256: Annotated[Digest | None, Field(exclude_if=is_missing)] = None  # of network.onnx; null: there is none
     digest: Digest
+
+    @model_validator(mode="after")
+    def _the_crop_lies_inside_the_chip(self) -> Self:
+        crop_px, chip_size_px = self.preprocessing.crop_px, self.alignment.chip_size_px
+        if crop_px is not None and crop_px >= chip_size_px:
+            raise ValueError(
+                f"preprocessing.crop_px is {crop_px}, and must be less than alignment.chip_size_px, {chip_size_px}; "
+                "leave it out for the whole chip"
+            )
+        return self
 
     @model_validator(mode="after")
     def _points_are_named_once_and_the_default_is_one_of_them(self) -> Self:
@@ -126,6 +148,16 @@ class ModelCard(CardPart):
     def _the_calibration_is_of_these_embeddings(self) -> Self:
         if self.calibration is not None and self.calibration.model_digest != self.digest:
             raise ValueError("the calibration was made for other weights or settings: run visavis calibrate")
+        return self
+
+    @model_validator(mode="after")
+    def _points_were_set_by_populations_of_the_calibration(self) -> Self:
+        known: set[str | None] = {None}
+        if self.calibration is not None:
+            known |= {data.name for data in self.calibration.measured_on}
+        for point in (*self.points("plain"), *self.points("own")):
+            if point.population not in known:
+                raise ValueError(f"the population of {point.name}, {point.population!r}, is none of the calibration's")
         return self
 
     @model_validator(mode="after")

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from ..backbones.dlib_plan import BLOCKS, STEM_CHANNELS, STEM_KERNEL
 from ..errors import DlibFileError
-from ..types import CHIP_SIZE_PX, EMBEDDING_SIZE
+from ..types import EMBEDDING_SIZE
 from .dlib_stream import DlibStream
 
 FILE_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 FILE_BYTES = 22_466_066
 N_LAYERS = 129  # beside the innermost one
 COMPUTING, TAG = 2, 1
+INPUT_SIZE_PX = 150
 MEAN = (122.782, 117.001, 104.298)  # R, G, B
 MARGIN, DISTANCE_THRESHOLD = 0.04, 0.6
 POOL_AFTER_STEM = (3, 3, 2, 2, 0, 0)
@@ -82,8 +83,8 @@ def _innermost(stream: DlibStream) -> Layer:
     if stream.text() != "input_rgb_image_sized":
         raise stream.fault("the input is not input_rgb_image_sized")
     _expect_numbers(stream, MEAN, "mean of the input")
-    stream.expect(CHIP_SIZE_PX, "height of the input")
-    stream.expect(CHIP_SIZE_PX, "width of the input")
+    stream.expect(INPUT_SIZE_PX, "height of the input")
+    stream.expect(INPUT_SIZE_PX, "width of the input")
     layer = _layer(stream)
     stream.expect(1, "expansion factor of the input")
     return layer

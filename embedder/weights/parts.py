@@ -13,6 +13,11 @@ Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+def is_missing(part: object) -> bool:
+    """Is there no such part? What is left out then keeps the digests of cards that know no such part."""
+    return part is None
+
+
 class CardPart(BaseModel):
     """Frozen; an unknown key is refused."""
 
@@ -31,6 +36,9 @@ class OperatingPoint(CardPart):
     n_identities: Count | None = None
     n_genuine: Count | None = None  # comparisons behind fnmr
     n_impostor: Count | None = None  # comparisons behind fmr
+    # Name of the photos that set the threshold, whose are fmr, n_identities and n_impostor. Left out where all was
+    # measured on the same photos.
+    population: Annotated[str | None, Field(min_length=1, exclude_if=is_missing)] = None
     note: str
 
 

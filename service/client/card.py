@@ -28,7 +28,8 @@ class LogLikelihoodRatio(Answer):
 class Calibration(Answer):
     """What the operating points and the probability rest on."""
 
-    data: CalibrationData
+    data: CalibrationData  # FNMR and evidence are of these photos
+    populations: tuple[CalibrationData, ...] = ()  # further ones: each point keeps its FMR on them too
     log_likelihood_ratio: LogLikelihoodRatio
 
 

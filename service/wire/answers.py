@@ -13,6 +13,10 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
+def _is_missing(part: object) -> bool:
+    return part is None
+
+
 class Box(Answer):
     """A rectangle in px of the upright picture; it may reach beyond its edge."""
 
@@ -109,6 +113,14 @@ class OperatingPoint(Answer):
     n_identities: int | None = None
     n_genuine: Annotated[int | None, Field(description="Comparisons behind the FNMR.")] = None
     n_impostor: Annotated[int | None, Field(description="Comparisons behind the FMR.")] = None
+    population: Annotated[
+        str | None,
+        Field(
+            description="Name of the photos that set the threshold, whose are fmr, n_identities and n_impostor. Left "
+            "out where all was measured on the same photos.",
+            exclude_if=_is_missing,
+        ),
+    ] = None
     note: str
 
 

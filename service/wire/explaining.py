@@ -11,7 +11,10 @@ Region = Literal["left_eye", "right_eye", "nose", "mouth", "left_cheek", "right_
 
 
 class ChipPicture(Answer):
-    """The aligned face as the network sees it, 150 x 150 px. It shows the face: treat it like the photo."""
+    """The aligned face as the network sees it: its side is the model card's `alignment.chip_size_px`.
+
+    It shows the face: treat it like the photo.
+    """
 
     picture: Picture
     landmarks: Annotated[
@@ -63,8 +66,8 @@ class Saliency(Answer):
     map: Annotated[
         list[list[float]],
         Field(
-            description="30 rows of 30 places, each 5 px of the chip, -1 to 1: positive = brings the faces together, "
-            "negative = drives them apart; the farthest from 0 is near 1.",
+            description="30 rows of 30 places, from edge to edge of the chip, -1 to 1: positive = brings the faces "
+            "together, negative = drives them apart; the farthest from 0 is near 1.",
             repr=False,
         ),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder
+from embedder import FaceEmbedder, copy_bundle, load
 from service.app import create_app
 from service.client import AsyncFaceClient, EmbeddingResponse, FaceClient, NoFaceError, from_problem
 from service.settings import Settings
@@ -173,6 +174,29 @@ def test_the_model_says_what_it_is(ask: Ask, embedder: FaceEmbedder) -> None:
     assert model.calibration.log_likelihood_ratio.slope == card.calibration.log_likelihood_ratio.slope
     assert "CC0" in model.provenance.license
     assert model.limits
+
+
+def test_the_model_says_which_population_set_a_point(embedder: FaceEmbedder, photo: Photo, tmp_path: Path) -> None:
+    card = embedder.card
+    assert card.calibration is not None
+    further = card.calibration.data.model_copy(update={"name": "others", "population": "Other people."})
+    points = [point.model_copy(update={"population": "others"}) for point in card.operating_points]
+    calibration = card.calibration.model_copy(update={"populations": (further,)})
+    facts = {"calibration": calibration, "operating_points": tuple(points), "own_threshold": None}
+    copy_bundle(None, tmp_path / "bundle", card.model_validate(dict(card) | facts))
+    with TestClient(create_app(Settings(), load(tmp_path / "bundle"))) as http:
+        client = FaceClient(http=http)
+        model, answer = client.model(), client.verify(photo("001-neutral"), photo("001-smiling"))
+        sent = http.get("/v1/model").json()
+    assert {point.population for point in model.operating_points} == {"others"}
+    assert [(data.name, data.population) for data in model.calibration.populations] == [("others", "Other people.")]
+    assert answer.operating_point.population == "others"
+    assert sent["calibration"]["populations"] == [further.model_dump(mode="json")]
+
+
+def test_a_model_of_one_population_says_nothing_of_populations(ask: Ask) -> None:
+    assert ask("model").calibration.populations == ()
+    assert {point.population for point in ask("model").operating_points} == {None}
 
 
 def test_a_service_that_answers_is_ready(ask: Ask) -> None:

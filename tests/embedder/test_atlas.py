@@ -50,7 +50,7 @@ def write_small(folder: Path, *, head: float = 1.0) -> Path:
     """`head` is what the weights of the head are multiplied by."""
     architecture = Architecture(backbone="small", embedding_size=128, unit_length=False, mirror=False)
     preprocessing = Preprocessing(input_size_px=48, crop_px=114, color_order="RGB", mean=(127.5,) * 3, scale=64.0)
-    network = new_network(architecture, preprocessing, torch.Generator().manual_seed(0))
+    network = new_network(architecture, preprocessing, 150, torch.Generator().manual_seed(0))
     with torch.no_grad():
         for weight in network.head.parameters():
             weight.mul_(head)

@@ -24,7 +24,8 @@ from embedder.backbones.backbone import Backbone
 from embedder.backbones.dlib_resnet import ConvAffine
 from embedder.backbones.patches import BRANCHES, Patch
 from embedder.backbones.registry import backbone_class, build_backbone
-from embedder.backbones.small import REGIONS, Regions, WholeMap
+from embedder.backbones.small import REGIONS, Regions
+from embedder.backbones.whole_map import WholeMap
 from embedder.network import fold
 
 TOLERANCE = 1e-5
@@ -43,7 +44,7 @@ def preprocessing(size_px: int) -> Preprocessing:
 def untrained(backbone: str, seed: int = 0) -> EmbeddingNet:
     """A network that looks at pictures as small as it can: the rest is the same function, only slower."""
     size_px = max(48, backbone_class(backbone).smallest_input_size_px)
-    return new_network(architecture(backbone), preprocessing(size_px), torch.Generator().manual_seed(seed))
+    return new_network(architecture(backbone), preprocessing(size_px), 150, torch.Generator().manual_seed(seed))
 
 
 def pictures(network: EmbeddingNet, n: int, seed: int = 0) -> Tensor:
@@ -75,17 +76,25 @@ def outline(request: pytest.FixtureRequest) -> Backbone:
 
 @settings(max_examples=10, deadline=None)  # a large network takes its time even without numbers
 @given(side=st.integers(1, LARGEST_INPUT_SIZE_PX))
-def test_pictures_of_any_side_that_is_large_enough_become_one_pooled_map(outline: Backbone, side: int) -> None:
-    shape = (2, 3, side, side)
-    if side < outline.smallest_input_size_px:
+def test_pictures_of_any_side_that_fits_become_the_map_that_the_head_sees(outline: Backbone, side: int) -> None:
+    pictures, wanted = torch.empty((2, 3, side, side), device="meta"), (2, outline.out_channels, *last_side(outline))
+    if outline.largest_input_size_px is not None:
+        fits = outline.smallest_input_size_px <= side <= outline.largest_input_size_px
+        assert (outline(pictures).shape == wanted) == fits
+    elif side < outline.smallest_input_size_px:
         with pytest.raises(RuntimeError, match="size"):
-            outline(torch.empty(shape, device="meta"))
+            outline(pictures)
     else:
-        assert outline(torch.empty(shape, device="meta")).shape == (2, outline.out_channels, 1, 1)
+        assert outline(pictures).shape == wanted
+
+
+def last_side(backbone: Backbone) -> tuple[int, int]:
+    return backbone.out_side_px, backbone.out_side_px
 
 
 def test_the_size_that_a_backbone_is_meant_for_is_one_that_it_can_see(outline: Backbone) -> None:
-    assert outline.smallest_input_size_px <= outline.default_input_size_px <= LARGEST_INPUT_SIZE_PX
+    largest = outline.largest_input_size_px or LARGEST_INPUT_SIZE_PX
+    assert outline.smallest_input_size_px <= outline.default_input_size_px <= largest
 
 
 def test_each_parameter_is_in_exactly_one_stage_and_so_is_each_statistic(network: EmbeddingNet) -> None:
@@ -98,7 +107,7 @@ def test_each_parameter_is_in_exactly_one_stage_and_so_is_each_statistic(network
 
 
 def test_stages_are_named_from_the_input_on_and_the_head_is_the_last(network: EmbeddingNet) -> None:
-    first, *between, last = [name for name in network.stages() if name != "pool"]
+    first, *between, last = [name for name in network.stages() if name not in ("pool", "bn1")]
     if network.backbone.n_branches > 1:  # side by side, not one after the other
         assert [first, *between, last] == [*BRANCHES, "head"]
         return
@@ -136,12 +145,12 @@ def test_regions_are_windows_of_one_size_from_edge_to_edge(side: int, *, as_torc
 
 def test_while_it_learns_the_mixing_of_regions_is_the_same_function_as_a_product_of_matrices() -> None:
     generator = torch.Generator().manual_seed(0)
-    mixing = WholeMap(8, 8, REGIONS, bias=False)
+    mixing = WholeMap(8, 8, REGIONS)
     found = []
     for is_training in (True, False):
         maps = torch.randn(4, 8, REGIONS, REGIONS, generator=generator.manual_seed(1)).requires_grad_()
         mixed = mixing.train(is_training)(maps)
-        found.append((mixed, *torch.autograd.grad(mixed.square().sum(), (maps, mixing.weight))))
+        found.append((mixed, *torch.autograd.grad(mixed.square().sum(), (maps, *mixing.parameters()))))
     for learning, serving in zip(*found, strict=True):
         assert torch.allclose(learning, serving, atol=1e-5)
 
@@ -171,8 +180,10 @@ def lies_in(one: Patch, other: Patch) -> bool:
     return one[0] >= other[0] and one[1] >= other[1] and one[2] <= other[2] and one[3] <= other[3]
 
 
-def test_embeddings_that_are_not_made_unit_length_begin_about_1_long() -> None:
-    network = new_network(architecture("small", unit_length=False), preprocessing(48), torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(("backbone", "size_px"), [("small", 48), ("sface", 97)])
+def test_embeddings_that_are_not_made_unit_length_begin_about_1_long(backbone: str, size_px: int) -> None:
+    drawn = torch.Generator().manual_seed(0)
+    network = new_network(architecture(backbone, unit_length=False), preprocessing(size_px), 150, drawn)
     with torch.no_grad():
         lengths = network.train().embed_pictures(pictures(network, 32)).norm(dim=1)
     assert 0.5 < float(lengths.mean()) < 2
@@ -214,16 +225,20 @@ def test_embeddings_are_the_head_over_the_features(network: EmbeddingNet) -> Non
     with torch.inference_mode():
         chips = torch.randint(256, (2, 150, 150, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
         features = network.features(network.resized(chips))
-        assert features.shape == (2, network.backbone.out_channels, 1, 1)
+        assert features.shape == (2, network.backbone.out_channels, *last_side(network.backbone))
         assert torch.equal(network.head(features), network(chips))
 
 
 def test_the_head_is_a_linear_layer_by_another_name(network: EmbeddingNet) -> None:
-    pooled = torch.rand(5, network.backbone.out_channels, 1, 1, generator=torch.Generator().manual_seed(3))
-    n = network.backbone.n_branches
-    below, weights = pooled.flatten(1).chunk(n, dim=1), network.head.projection.weight.flatten(1).chunk(n)
-    linear = [F.normalize(F.linear(*each)) for each in zip(below, weights, strict=True)]
-    assert (network.head(pooled) - torch.cat(linear, dim=1) / n**0.5).abs().max() < 1e-6
+    backbone, head = network.backbone, network.head
+    last_map = torch.rand(5, backbone.out_channels, *last_side(backbone), generator=torch.Generator().manual_seed(3))
+    n = backbone.n_branches
+    below, weights = last_map.flatten(1).chunk(n, dim=1), head.projection.weight.flatten(1).chunk(n)
+    linear = [F.linear(*each, head.projection.bias) for each in zip(below, weights, strict=True)]
+    if head.norm is not None:
+        linear = [head.norm(each[:, :, None, None]).flatten(1) for each in linear]
+    unit = torch.cat([F.normalize(each) for each in linear], dim=1) / n**0.5
+    assert (head(last_map) - unit).abs().max() < 1e-6
 
 
 def test_a_batch_gives_what_single_pictures_give(network: EmbeddingNet) -> None:
@@ -244,7 +259,7 @@ def test_folding_takes_the_normalisations_away_but_not_the_answer(network: Embed
     with torch.inference_mode():
         before, after = (each.embed_pictures(pictures(network, 2)) for each in (network, folded))
     kept = [name for name, module in folded.named_modules() if isinstance(module, (nn.BatchNorm2d, ConvAffine))]
-    assert all(".pool." in name for name in kept)  # no convolution before it; costs nothing
+    assert all(".pool." in name or name == "backbone.bn1" for name in kept)  # no convolution before it; costs nothing
     assert (before - after).abs().max() < TOLERANCE
 
 
@@ -261,7 +276,13 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_every_other_generator_a
 @pytest.mark.parametrize(("name", "smallest"), [("dlib_resnet", 103), ("inception_resnet_v1", 75)])
 def test_pictures_too_small_for_a_backbone_are_refused_with_what_it_needs(name: str, smallest: int) -> None:
     with pytest.raises(BundleError, match=f"{name} needs pictures of {smallest} px or more, not .* {smallest - 1}"):
-        EmbeddingNet(architecture(name), preprocessing(smallest - 1))
+        EmbeddingNet(architecture(name), preprocessing(smallest - 1), 150)
+
+
+@pytest.mark.parametrize("size_px", [96, 113])
+def test_pictures_that_leave_a_map_of_another_size_than_the_heads_kernels_are_refused(size_px: int) -> None:
+    with pytest.raises(BundleError, match=f"sface needs pictures of 97 to 112 px, not input_size_px = {size_px}"):
+        EmbeddingNet(architecture("sface"), preprocessing(size_px), 150)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,46 @@ def test_two_points_of_one_name_are_refused(copy: Path) -> None:
         load(copy)
 
 
+def with_populations(copy: Path, *names: str, set_by: str) -> Path:
+    """The built-in card as if it had been measured on further populations, one of which set the first point."""
+    card = json.loads((copy / CARD_FILE).read_text())
+    further = [card["calibration"]["data"] | {"name": name} for name in names]
+    first, *others = card["operating_points"]
+    alter_card(
+        copy,
+        calibration=card["calibration"] | {"populations": further},
+        operating_points=[first | {"population": set_by}, *others],
+    )
+    return copy
+
+
+def test_a_point_says_which_population_set_it(copy: Path) -> None:
+    card = load(with_populations(copy, "others", set_by="others")).card
+    assert [point.population for point in card.operating_points[:2]] == ["others", None]
+    assert [data.name for data in card.calibration.measured_on] == [card.calibration.data.name, "others"]
+
+
+def test_a_card_that_knows_no_populations_is_written_as_it_was() -> None:
+    card = read_bundle(BUILT_IN).card
+    assert card.to_json() == (BUILT_IN / CARD_FILE).read_text(encoding="utf-8")
+    assert card.calibration.populations == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "set_by", "reason"),
+    [
+        (["others"], "nobody", "the population of fmr-1e-2, 'nobody', is none of the calibration's"),
+        (["others", "others"], "others", "populations must have different names"),
+        (["others", ""], "others", "at least 1 character"),
+    ],
+)
+def test_populations_that_do_not_fit_together_are_refused(
+    copy: Path, names: list[str], set_by: str, reason: str
+) -> None:
+    with pytest.raises(BundleError, match=reason):
+        load(with_populations(copy, *names, set_by=set_by))
+
+
 def test_altered_weights_are_refused(copy: Path) -> None:
     data = bytearray((copy / WEIGHTS_FILE).read_bytes())
     data[-1] ^= 1

@@ -19,7 +19,6 @@ from PIL import Image
 
 from embedder import (
     BUILT_IN,
-    CHIP_SIZE_PX,
     Explanation,
     FaceEmbedder,
     LowQuality,
@@ -43,6 +42,7 @@ from embedder.explain.saliency import saliency_map
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 GREY = 127
+SIDE_PX = 150  # of the built-in model's chips
 MUCH, LITTLE = 0.2, 0.2  # shares of a face that are covered: what matters most, what matters least
 
 
@@ -158,17 +158,17 @@ def test_the_same_question_has_the_same_answer_bit_for_bit(
 
 def test_the_farthest_influence_of_a_map_is_1(one_person: Explanation) -> None:
     for _, _, saliency in halves(one_person):
-        assert saliency.map.shape == (CHIP_SIZE_PX, CHIP_SIZE_PX)
+        assert saliency.map.shape == (SIDE_PX, SIDE_PX)
         assert np.abs(saliency.map).max() == 1
         assert saliency.coarse.shape == (30, 30)
         assert saliency.coarse[3, 7] == pytest.approx(saliency.map[15:20, 35:40].mean(), abs=6e-4)
 
 
 def test_a_face_of_which_covering_hides_nothing_has_no_places_that_matter(embedder: FaceEmbedder) -> None:
-    flat = np.full((CHIP_SIZE_PX, CHIP_SIZE_PX, 3), GREY, np.uint8)
+    flat = np.full((SIDE_PX, SIDE_PX, 3), GREY, np.uint8)
     found = saliency_map(flat, np.zeros(128, np.float32), embedder.embed_faces)
     assert not found.any()
-    shares = region_shares(found, regions_of_chip(embedder.card.alignment.points))
+    shares = region_shares(found, regions_of_chip(embedder.card.alignment.points, SIDE_PX))
     assert [(each.share, each.toward) for each in shares] == [(0, 0)] * len(REGIONS)
 
 
@@ -182,7 +182,7 @@ def test_without_saliency_everything_else_is_the_same(
 
 def test_a_covered_place_shows_a_blur_and_the_rest_the_face(one_person: Explanation) -> None:
     chip = one_person.sides.probe.chip
-    shares = np.ones((1, CHIP_SIZE_PX, CHIP_SIZE_PX), np.float32)
+    shares = np.ones((1, SIDE_PX, SIDE_PX), np.float32)
     shares[:, 40:80] = 0
     (found,) = covered(chip, shares)
     assert np.array_equal(found[:40], chip[:40])
@@ -206,23 +206,23 @@ def test_captums_gradients_find_places_that_matter_too(one_person: Explanation, 
 
 
 def test_the_regions_are_a_partition_of_the_chip(embedder: FaceEmbedder) -> None:
-    regions = regions_of_chip(embedder.card.alignment.points)
-    assert regions.shape == (CHIP_SIZE_PX, CHIP_SIZE_PX)
+    regions = regions_of_chip(embedder.card.alignment.points, SIDE_PX)
+    assert regions.shape == (SIDE_PX, SIDE_PX)
     assert set(np.unique(regions)) == set(range(len(REGIONS)))
 
 
 def test_each_landmark_lies_in_the_region_of_its_name(embedder: FaceEmbedder) -> None:
     points = embedder.card.alignment.points
-    regions = regions_of_chip(points)
+    regions = regions_of_chip(points, SIDE_PX)
     named = [REGIONS[regions[round(y), round(x)]] for x, y in points]
     assert named == ["left_eye", "right_eye", "nose", "mouth", "mouth"]
 
 
 def test_regions_lie_where_they_lie_in_a_face(embedder: FaceEmbedder) -> None:
-    regions = regions_of_chip(embedder.card.alignment.points)
+    regions = regions_of_chip(embedder.card.alignment.points, SIDE_PX)
     rows, columns = (
         {name: axis[regions == place].mean() for place, name in enumerate(REGIONS)}
-        for axis in np.mgrid[:CHIP_SIZE_PX, :CHIP_SIZE_PX]
+        for axis in np.mgrid[:SIDE_PX, :SIDE_PX]
     )
     assert rows["forehead"] < rows["left_eye"] < rows["nose"] < rows["mouth"] < rows["chin"]
     assert columns["left_eye"] < columns["nose"] < columns["right_eye"]
@@ -231,7 +231,7 @@ def test_regions_lie_where_they_lie_in_a_face(embedder: FaceEmbedder) -> None:
 
 
 def test_the_shares_of_the_regions_are_those_of_their_places(one_person: Explanation, embedder: FaceEmbedder) -> None:
-    regions = regions_of_chip(embedder.card.alignment.points)
+    regions = regions_of_chip(embedder.card.alignment.points, SIDE_PX)
     for _, _, saliency in halves(one_person):
         whole = np.abs(saliency.map.astype(float)).sum()
         for each in saliency.regions:
@@ -343,7 +343,7 @@ def test_an_operating_point_that_is_not_there_is_told(embedder: FaceEmbedder, ph
 
 def test_a_place_without_influence_is_grey_and_others_have_the_colour_of_their_sign(one_person: Explanation) -> None:
     chip = one_person.sides.probe.chip
-    influence = np.zeros((CHIP_SIZE_PX, CHIP_SIZE_PX), np.float32)
+    influence = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     influence[:50], influence[100:] = 1, -1
     painted = overlaid(chip, influence).astype(int)
     assert np.ptp(painted[50:100], axis=2).max() == 0

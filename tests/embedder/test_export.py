@@ -51,7 +51,7 @@ def test_onnx_is_one_file_that_refers_to_no_other_and_tells_nothing_of_the_machi
 
 
 def test_an_evaluator_that_is_neither_torch_nor_openvino_computes_the_same(onnx_folder: Path) -> None:
-    evaluator, chips = ReferenceEvaluator(str(onnx_folder / f"{NAME}.onnx")), sample_chips()[:1]
+    evaluator, chips = ReferenceEvaluator(str(onnx_folder / f"{NAME}.onnx")), sample_chips(150)[:1]
     (vectors,) = evaluator.run(None, {"pixels": chips})
     assert np.abs(vectors - load().embed_chips(chips)).max() < 1e-5
 
@@ -73,7 +73,7 @@ def test_the_card_is_the_bundles_and_the_readme_says_that_mirroring_is_not_insid
 
 
 def test_averaged_as_the_readme_says_it_embeds_faces(onnx_folder: Path) -> None:
-    network, chips = OpenVinoRuntime().embedding_of_file(onnx_folder / f"{NAME}.onnx"), sample_chips()
+    network, chips = OpenVinoRuntime().embedding_of_file(onnx_folder / f"{NAME}.onnx"), sample_chips(150)
     mean = (network(chips) + network(chips[:, :, ::-1])) / 2
     assert np.abs(mean - load().embed_faces(chips)).max() < 1e-5
 
@@ -118,12 +118,12 @@ def test_the_largest_difference_is_a_distance_that_a_single_channel_suffices_for
     def moved(chips: np.ndarray) -> np.ndarray:
         return one(chips) + np.float32(0.25) * (np.arange(128) == 7)
 
-    assert largest_difference(one, moved, sample_chips()) == pytest.approx(0.25, abs=1e-6)  # type: ignore[arg-type] # a network too
+    assert largest_difference(one, moved, sample_chips(150)) == pytest.approx(0.25, abs=1e-6)  # type: ignore[arg-type] # a network too
 
 
 def test_sample_chips_are_smooth_varied_and_the_same_each_time() -> None:
-    chips = sample_chips().astype(int)
-    assert (chips == sample_chips()).all()
+    chips = sample_chips(150).astype(int)
+    assert (chips == sample_chips(150)).all()
     assert np.abs(np.diff(chips, axis=2)).mean() < 5 < chips.std(axis=(1, 2)).min()
 
 

@@ -122,7 +122,7 @@ def net(*, input_size_px: int = 150) -> EmbeddingNet:
     """The built-in network under a card that says something else of its input."""
     card = read_bundle(BUILT_IN).card
     preprocessing = card.preprocessing.model_copy(update={"input_size_px": input_size_px})
-    network = EmbeddingNet(card.architecture, preprocessing)
+    network = EmbeddingNet(card.architecture, preprocessing, card.alignment.chip_size_px)
     network.load_state_dict(build_network(read_bundle(BUILT_IN)).state_dict())
     return network.eval()
 
@@ -164,7 +164,8 @@ def middle(crop_px: int, input_size_px: int) -> EmbeddingNet:
     """The built-in network as if it looked at the middle of chips."""
     card = read_bundle(BUILT_IN).card
     changed = {"crop_px": crop_px, "input_size_px": input_size_px}
-    return EmbeddingNet(card.architecture, card.preprocessing.model_copy(update=changed))
+    preprocessing = card.preprocessing.model_copy(update=changed)
+    return EmbeddingNet(card.architecture, preprocessing, card.alignment.chip_size_px)
 
 
 def test_the_middle_of_a_chip_is_what_lies_around_its_centre() -> None:

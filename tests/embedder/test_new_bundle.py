@@ -58,13 +58,15 @@ def chips(embedder: FaceEmbedder, examples: Path) -> np.ndarray:
     return np.stack([embedder.chip(photo.read_bytes()).pixels for photo in sorted(examples.glob("*.jpg"))])
 
 
-def learnt(backbone: str, chips: np.ndarray, *, crop_px: int = 150) -> tuple[EmbeddingNet, Architecture, Preprocessing]:
+def learnt(
+    backbone: str, chips: np.ndarray, *, crop_px: int | None = None
+) -> tuple[EmbeddingNet, Architecture, Preprocessing]:
     """A network whose statistics are no longer those that it was made with."""
     architecture = Architecture(backbone=backbone, embedding_size=128, unit_length=True, mirror=True)
     preprocessing = Preprocessing(
         input_size_px=default_input_size_px(backbone), crop_px=crop_px, color_order="RGB", mean=(127.5,) * 3, scale=64.0
     )
-    network = new_network(architecture, preprocessing, torch.Generator().manual_seed(0))
+    network = new_network(architecture, preprocessing, chips.shape[1], torch.Generator().manual_seed(0))
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
         network.train()(torch.from_numpy(chips))
@@ -164,7 +166,7 @@ def test_a_card_that_knows_neither_crop_nor_training_is_written_as_it_was_read()
 
 def test_another_crop_is_another_model(small: Path) -> None:
     card = read_bundle(small).card
-    whole = card.preprocessing.model_copy(update={"crop_px": 150})
+    whole = card.preprocessing.model_copy(update={"crop_px": None})
     assert card.model_copy(update={"preprocessing": whole}).computed_digest() != card.digest
 
 

@@ -115,6 +115,19 @@ def test_the_moments_are_numpys() -> None:
     assert found.sharpness == pytest.approx(np.sqrt((laplacian**2).mean()) / halved.std(), rel=1e-4)
 
 
+@pytest.mark.parametrize("side", [32, 33, 112, 113, 150, 511])
+def test_the_same_share_of_a_chip_of_any_size_is_looked_at(side: int) -> None:
+    edge = round(side * 20 / 150)
+    chip = np.full((side, side, 3), 100, np.uint8)
+    border = chip.copy()
+    border[:edge], border[:, :edge], border[-edge + 2 :], border[:, -edge + 2 :] = 255, 255, 255, 255
+    whole = chip.copy()
+    whole[edge : edge + 2, edge : edge + 2] = 255
+    picture, face = Image.new("RGB", (200, 200)), face_at((100, 100))
+    assert of(picture, face, border).contrast == 0
+    assert of(picture, face, whole).contrast > 0
+
+
 @pytest.mark.parametrize("nose", [(0, 0), (199, 199), (-300, 100), (1e4, 1e4)])
 def test_a_face_at_the_edge_or_beyond_it_is_measured_without_trouble(nose: tuple[float, float]) -> None:
     found = of(Image.new("RGB", (200, 200)), face_at(nose), np.zeros((150, 150, 3), np.uint8))

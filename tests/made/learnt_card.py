@@ -1,6 +1,16 @@
 """The card of a network that a test has just made: about the weights' bytes, and the graph's where there is one."""
 
-from embedder import BUILT_IN, Architecture, ModelCard, Preprocessing, Provenance, TrainingRecord, new_card, read_bundle
+from embedder import (
+    BUILT_IN,
+    Alignment,
+    Architecture,
+    ModelCard,
+    Preprocessing,
+    Provenance,
+    TrainingRecord,
+    new_card,
+    read_bundle,
+)
 
 
 def learnt_card(
@@ -9,6 +19,7 @@ def learnt_card(
     preprocessing: Preprocessing,
     training: TrainingRecord | None = None,
     graph: bytes | None = None,
+    alignment: Alignment | None = None,
 ) -> ModelCard:
     return new_card(
         name="just-learnt",
@@ -16,7 +27,7 @@ def learnt_card(
         limits=("tells nobody from anybody",),
         architecture=architecture,
         preprocessing=preprocessing,
-        alignment=read_bundle(BUILT_IN).card.alignment,
+        alignment=alignment or read_bundle(BUILT_IN).card.alignment,
         provenance=Provenance(
             license="CC0-1.0", source="tests", source_sha256=None, trained_on="nobody", stored_parameters=1
         ),

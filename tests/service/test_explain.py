@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from odd_images import blurred, plain, truncated_jpeg, two_faces
 from PIL import Image
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder
+from embedder import FaceEmbedder, load
 from embedder.explain.regions import REGIONS
+from service.app import create_app
+from service.settings import Settings
 from service.wire import ExplainResponse
 
 OF_ONE_ANSWER = {"timings_ms", "request_id"}
@@ -57,6 +60,17 @@ def test_the_reasons_are_those_of_the_embedder(
             (each.region, each.share, each.toward) for each in other.regions
         ]
         assert np.allclose(one.map, other.coarse, atol=6e-4)
+
+
+def test_chips_are_as_large_as_the_card_says(small_chips: Path, pair: dict[str, bytes]) -> None:
+    with TestClient(create_app(Settings(), load(small_chips))) as other:
+        side = other.get("/v1/model").json()["alignment"]["chip_size_px"]
+        told = other.post("/v1/explain", files=pair, data={"threshold": "0.9"}).raise_for_status().json()
+    assert side == 112
+    for face in ("probe", "reference"):
+        picture = base64.b64decode(told["chips"][face]["picture"].partition(",")[2])
+        assert Image.open(io.BytesIO(picture)).size == (side, side)
+        assert np.shape(told["saliency"][face]["map"]) == (30, 30)
 
 
 def test_shares_add_up_and_every_region_is_there(answer: dict[str, Any]) -> None:

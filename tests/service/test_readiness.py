@@ -1,11 +1,13 @@
 """Ready means: the model has answered a real inference in this process."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from live_service import until
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder
+from embedder import BUILT_IN, FaceEmbedder, load, read_bundle
 from service.app import create_app
 from service.readiness import Readiness, State, first_inference
 from service.refusals import NotReady
@@ -14,6 +16,8 @@ from service.settings import Settings
 
 class Broken:
     """An embedder whose network gives no numbers."""
+
+    card = read_bundle(BUILT_IN).card
 
     def detect(self, _: bytes) -> list[object]:
         return []
@@ -50,3 +54,7 @@ async def test_a_failed_first_inference_is_never_ready(caplog: pytest.LogCapture
 
 def test_the_first_inference_of_the_real_model_passes(embedder: FaceEmbedder) -> None:
     first_inference(embedder)
+
+
+def test_the_first_inference_of_a_model_with_chips_of_another_size_passes(small_chips: Path) -> None:
+    first_inference(load(small_chips))

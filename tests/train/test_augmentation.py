@@ -1,5 +1,6 @@
 """Augmented chips, on real faces: each change against a second way, chance that comes from the generator alone."""
 
+from dataclasses import astuple
 from io import BytesIO
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def only(**changes: dict[str, object]) -> Augmentation:
 
 def augmented(chips: np.ndarray, settings: Augmentation, side: int = 150, seed: int = 0) -> np.ndarray:
     """Pictures (n, side, side, 3) as the chips are."""
-    pictures = Augmenter(settings, side)(chips, np.random.default_rng(seed))
+    pictures = Augmenter(settings, side, chips.shape[1])(chips, np.random.default_rng(seed))
     assert pictures.dtype == torch.uint8
     assert pictures.is_contiguous(memory_format=torch.channels_last)
     return pictures.permute(0, 2, 3, 1).numpy()
@@ -60,6 +61,24 @@ def test_without_any_change_the_pictures_are_what_the_network_makes_of_chips(chi
     expected = torch.nn.functional.interpolate(upright(chips).float(), (side, side), mode="bilinear", antialias=True)
     found = augmented(chips, only(), side).astype(float)
     assert np.abs(found - expected.permute(0, 2, 3, 1).numpy()).max() <= 1
+
+
+@pytest.mark.parametrize(("chip_px", "crop_px"), [(112, 112), (112, 96), (150, 114)])
+def test_without_any_change_the_pictures_are_the_middle_of_chips_of_any_size(
+    chips: np.ndarray, chip_px: int, crop_px: int
+) -> None:
+    some = np.stack([np.asarray(Image.fromarray(chip).resize((chip_px, chip_px))) for chip in chips])
+    pictures = Augmenter(only(), crop_px, crop_px)(some, np.random.default_rng(0))
+    edge = (chip_px - crop_px) // 2
+    assert np.array_equal(pictures.permute(0, 2, 3, 1), some[:, edge : edge + crop_px, edge : edge + crop_px])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_windows_of_smaller_chips_are_those_of_larger_ones_in_proportion(seed: int) -> None:
+    crop = Crop(probability=1, shift=0.5, zoom=0.5, stretch=0.5)
+    one, other = (windows(5, crop, np.random.default_rng(seed), side, side) for side in (112, 1120))
+    for small, large in zip(one, other, strict=True):
+        assert np.abs(10 * np.array(astuple(small)) - astuple(large)).max() <= 15  # whole px, rounded twice
 
 
 def test_the_chips_themselves_are_left_alone_even_where_they_must_not_be_written(chips: np.ndarray) -> None:
@@ -129,7 +148,8 @@ def test_mirroring_and_grey_are_what_their_names_say(chips: np.ndarray) -> None:
 def test_a_window_is_as_large_and_as_far_off_as_the_run_file_allows(
     seed: int, shift: float, zoom: float, stretch: float
 ) -> None:
-    found = windows(20, Crop(probability=1, shift=shift, zoom=zoom, stretch=stretch), np.random.default_rng(seed))
+    crop = Crop(probability=1, shift=shift, zoom=zoom, stretch=stretch)
+    found = windows(20, crop, np.random.default_rng(seed), 150, 150)
     for window in found:
         middle = np.array([window.top + window.height / 2, window.left + window.width / 2])
         assert (np.abs(middle - 75) <= 150 * shift + 1).all()
@@ -143,7 +163,7 @@ def test_a_window_is_as_large_and_as_far_off_as_the_run_file_allows(
 def test_a_window_is_resized_as_if_it_were_cut_out_of_a_chip_with_a_wide_border(seed: int, side: int) -> None:
     generator = np.random.default_rng(seed)
     chips = generator.integers(0, 256, (3, 150, 150, 3), np.uint8)
-    cut = windows(3, Crop(probability=0.8, shift=0.5, zoom=0.5, stretch=0.5), generator)
+    cut = windows(3, Crop(probability=0.8, shift=0.5, zoom=0.5, stretch=0.5), generator, 150, 150)
     found = placed(chips, cut, side)
     for picture, chip, window in zip(found, chips, cut, strict=True):
         wide = np.pad(chip, ((150, 150), (150, 150), (0, 0)), "edge")
@@ -238,11 +258,12 @@ def test_jpeg_is_that_of_the_standard(chips: np.ndarray) -> None:
     assert difference(found, expected.clip(0, 255)) < 0.5
 
 
-def test_blur_is_of_a_chip_of_150_px_whatever_the_size_of_the_picture() -> None:
-    """A point is as wide as its sigma: 3 px in a picture of 150, 6 in one of 300."""
-    point = np.zeros((1, 150, 150, 3), np.uint8)
-    point[0, 74:76, 70:80] = 255
-    for side, sigma in ((150, 3.0), (300, 6.0)):
+@pytest.mark.parametrize("chip_px", [112, 150])
+def test_blur_is_in_px_of_the_chip_whatever_the_size_of_the_picture(chip_px: int) -> None:
+    """A point is as wide as its sigma: 3 px in a picture of the chip's size, 6 in one twice as large."""
+    point, middle = np.zeros((1, chip_px, chip_px, 3), np.uint8), chip_px // 2
+    point[0, middle - 1 : middle + 1, middle - 5 : middle + 5] = 255
+    for side, sigma in ((chip_px, 3.0), (2 * chip_px, 6.0)):
         column = augmented(point, only(blur={"probability": 1, "sigma_px": [3, 3]}), side)[0, :, side // 2, 0].astype(
             float
         )
@@ -252,6 +273,10 @@ def test_blur_is_of_a_chip_of_150_px_whatever_the_size_of_the_picture() -> None:
 
 def test_a_low_resolution_above_that_of_the_picture_does_nothing(chips: np.ndarray) -> None:
     settings = only(low_resolution={"probability": 1, "size_px": [150, 150]})
+    smaller = only(low_resolution={"probability": 1, "size_px": [112, 112]})
+    assert (
+        augmented(chips[:, :112, :112], smaller, 96).tobytes() == augmented(chips[:, :112, :112], only(), 96).tobytes()
+    )
     assert augmented(chips, settings, 96).tobytes() == augmented(chips, only(), 96).tobytes()
 
 
@@ -275,7 +300,7 @@ def test_the_strongest_settings_of_all_and_an_empty_batch_work(chips: np.ndarray
 @pytest.mark.parametrize(("n", "size"), [(64, (8 * 98 - 2, 8 * 98 - 2)), (3, (8 * 98 - 2, 96)), (9, (8 * 98 - 2, 194))])
 def test_a_sheet_has_rows_of_eight(chips: np.ndarray, n: int, size: tuple[int, int]) -> None:
     many = np.tile(chips, (11, 1, 1, 1))[:n]
-    pictures = Augmenter(Augmentation(), 96)(many, np.random.default_rng(0))
+    pictures = Augmenter(Augmentation(), 96, 150)(many, np.random.default_rng(0))
     opened = Image.open(BytesIO(sheet(pictures)))
     assert opened.size == size
     last = (n - 1) % 8 * 98, (n - 1) // 8 * 98

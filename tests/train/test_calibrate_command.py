@@ -139,6 +139,80 @@ def test_a_calibration_of_other_weights_is_refused(calibrated: Path, tmp_path: P
         load(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def grey(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos each of forty people, and one of them under another person too."""
+    folder = tmp_path_factory.mktemp("grey") / "grey"
+    for person in sorted((data / "orl").iterdir()):
+        (folder / person.name).mkdir(parents=True)
+        for photo in sorted(person.glob("*.pgm"))[:3]:
+            (folder / person.name / photo.name).symlink_to(photo.resolve())
+    (folder / "s2" / "copy.pgm").symlink_to((data / "orl" / "s1" / "1.pgm").resolve())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_two(calibrated_own: Path, data: Path, grey: Path) -> tuple[Path, Result]:
+    """The model with thresholds of the pairs' own, calibrated on the London people, and on grey photos of others."""
+    folder = calibrated_own.parent
+    cache = ("--cache", folder / "cache")
+    given = ("--name", "London", "--also", grey, "--also-population", "Men, mostly.", "--out", folder / "two", *cache)
+    result = visavis("calibrate", "--identities", data / "london", "--model", folder / "own", *given)
+    assert result.exit_code == 0, result.output
+    return folder / "two", result
+
+
+def test_a_further_population_makes_no_point_looser_and_is_in_the_card(
+    on_two: tuple[Path, Result], calibrated_own: Path
+) -> None:
+    card, alone = load(on_two[0]).card, load(calibrated_own).card
+    assert card.calibration is not None
+    (population,) = card.calibration.populations
+    assert (population.name, population.population) == ("grey", "Men, mostly.")
+    assert (population.n_identities, population.n_images) == (40, 121)
+    for kind in ("plain", "own"):
+        for point, before in zip(card.points(kind), alone.points(kind), strict=True):
+            assert point.threshold <= before.threshold
+            assert point.n_genuine == before.n_genuine == 102
+        loose, strict = card.points(kind)
+        assert strict.population == "London"
+        assert "Too few comparisons for this rate: grey." in strict.note
+        assert loose.population == ("London" if loose.threshold == alone.points(kind)[0].threshold else "grey")
+    grey_points = [point for point in card.points("plain") if point.population == "grey"]
+    assert [(point.name, point.n_impostor) for point in grey_points] == [("fmr-1e-2", 119 * 118 // 2 - 118)]
+
+
+def test_the_command_says_who_set_a_point_and_how_many_photos_are_left_out(on_two: tuple[Path, Result]) -> None:
+    told = on_two[1].stdout
+    assert ", set by grey" in told
+    assert ", set by London (default)" in told
+    assert "beware: grey: one image lies under two people or more (for instance s1/1.pgm and s2/copy.pgm)" in told
+    assert "these 2 photos are left out" in told
+
+
+def test_the_card_of_several_populations_is_told_in_words(on_two: tuple[Path, Result]) -> None:
+    told = visavis("model", "--model", on_two[0]).stdout
+    assert "; set by London\n" in told
+    assert "measured on  London: 102 people, 204 images" in told
+    assert "FMR also on  grey: 40 people, 121 images" in told
+    assert "Men, mostly." in told
+
+
+def test_photos_of_any_population_of_the_card_are_told_to_have_been_seen(
+    on_two: tuple[Path, Result], grey: Path
+) -> None:
+    cache = ("--cache", on_two[0].parent / "cache")
+    found = json.loads(visavis("evaluate", "--identities", grey, "--model", on_two[0], *cache, "--json").stdout)
+    assert "these are the photos that the card was calibrated on" in found["cautions"][0]
+
+
+def test_two_populations_of_one_name_are_refused(data: Path, tmp_path: Path) -> None:
+    london = data / "london"
+    result = visavis("calibrate", "--identities", london, "--also", london, "--out", tmp_path / "bundle")
+    assert result.exit_code == 2
+    assert "two populations are called 'london'" in result.stderr
+
+
 def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
     cache = calibrated.parent / "cache"
     again = visavis("calibrate", "--identities", data / "london", "--out", calibrated, "--cache", cache)
@@ -154,6 +228,10 @@ def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
         (["--identities", "a"], "--out"),
         (["--identities", "a", "--out", "x", "--population", " "], "must say something"),
         (["--identities", "a", "--out", "x", "--cohort-population", ""], "must say something"),
+        (["--identities", "a", "--out", "x", "--also", "b", "--also-population", " "], "must say something"),
+        (["--identities", "a", "--out", "x", "--also", "b", "--also", "c", "--also-population", "d"], "describe each"),
+        (["--identities", "a", "--out", "x", "--also-population", "d"], "--also was given 0 times"),
+        (["--identities", "a", "--out", "x", "--also", "b", "--cohort", "c"], "--also or --cohort, not both"),
         (["--identities", "a", "--out", "tests"], "choose a new folder"),
     ],
 )

@@ -12,7 +12,7 @@ from train.evaluation.against import compare_models
 from train.evaluation.as_json import as_record
 from train.evaluation.as_text import as_text, versus_text
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.cautions import cautions
+from train.evaluation.cautions import cautions, of_calibration
 from train.evaluation.compared import Compared, compare
 from train.evaluation.evaluation import Evaluated, Setting, evaluate
 from train.evaluation.protocols.digest import data_digest
@@ -261,5 +261,6 @@ def test_the_photos_that_the_cohort_was_taken_from_are_told(made_up: MadeUp, var
     cohort = card.own_threshold.cohort.model_copy(update={"data": data})
     own = card.own_threshold.model_copy(update={"cohort": cohort})
     assert cautions(compared, card) == ()
-    (caution,) = cautions(compared, card.model_copy(update={"own_threshold": own}))
-    assert "the card's cohort was taken from" in caution
+    for told in (cautions, of_calibration):
+        (caution,) = told(compared, card.model_copy(update={"own_threshold": own}))
+        assert "the card's cohort was taken from" in caution

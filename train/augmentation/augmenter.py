@@ -6,7 +6,7 @@ Every face has its own numbers, for every change; none of them is shared within 
 from numpy.random import Generator
 from torch import Tensor
 
-from embedder import CHIP_SIZE_PX, Pixels
+from embedder import Pixels
 
 from ..runfile.augmentation import Augmentation
 from .color import recolor, remove_color
@@ -26,18 +26,18 @@ class Augmenter:
     probability draws the same numbers for the others.
     """
 
-    def __init__(self, settings: Augmentation, side_px: int, crop_px: int = CHIP_SIZE_PX) -> None:
+    def __init__(self, settings: Augmentation, side_px: int, crop_px: int) -> None:
         self._settings, self._side_px, self._crop_px = settings, side_px, crop_px
 
     def __call__(self, chips: Pixels, generator: Generator) -> Tensor:
-        """Map chips (n, 150, 150, 3) to uint8 (n, 3, side, side), channels last in memory."""
-        settings = self._settings
-        pictures = placed(chips, windows(len(chips), settings.crop, generator, self._crop_px), self._side_px)
+        """Map chips (n, chip, chip, 3) to uint8 (n, 3, side, side), channels last in memory."""
+        settings, (n, chip_px) = self._settings, chips.shape[:2]
+        pictures = placed(chips, windows(n, settings.crop, generator, chip_px, self._crop_px), self._side_px)
         mirror(pictures, settings.mirror, generator)
         turn(pictures, settings.rotation, generator)
         recolor(pictures, settings.color, generator)
         remove_color(pictures, settings.grey, generator)
-        lower_resolution(pictures, settings.low_resolution, generator)
-        blur(pictures, settings.blur, generator)
+        lower_resolution(pictures, settings.low_resolution, generator, chip_px)
+        blur(pictures, settings.blur, generator, chip_px)
         compress(pictures, settings.jpeg, generator)
         return pictures

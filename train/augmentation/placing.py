@@ -16,8 +16,6 @@ from ..evaluation.tally import Floats
 from ..runfile.augmentation import Crop, Mirror, Rotation
 from .chance import met, within
 
-CHIP_PX = 150
-
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -29,22 +27,25 @@ class Window:
     width: int
 
 
-def unmoved(crop_px: int) -> Window:
+def unmoved(chip_px: int, crop_px: int) -> Window:
     """The middle of a chip, as the network looks at it."""
-    start = (CHIP_PX - crop_px) // 2
+    start = (chip_px - crop_px) // 2
     return Window(start, start, crop_px, crop_px)
 
 
-def windows(n: int, settings: Crop, generator: Generator, crop_px: int = CHIP_PX) -> list[Window]:
-    """Draw what is cut out of each of n chips; a window of `crop_px` shows the face as large as the network sees it."""
+def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px: int) -> list[Window]:
+    """Draw what is cut out of each of n chips of side `chip_px`.
+
+    A window of `crop_px` shows the face as large as the network sees it.
+    """
     who = met(n, settings.probability, generator)
     size = (1 + settings.zoom) ** within(n, 1, generator) * crop_px
     stretch = (1 + settings.stretch) ** within(n, 0.5, generator)
-    middle = CHIP_PX / 2 + within(2 * n, settings.shift * crop_px, generator).reshape(2, n)
+    middle = chip_px / 2 + within(2 * n, settings.shift * crop_px, generator).reshape(2, n)
     sizes = np.rint([size * stretch, size / stretch])  # (2, n): heights, widths
     corners = np.rint(middle - sizes / 2)
     drawn = np.concatenate([corners, sizes]).astype(int)[:, who]
-    found = [unmoved(crop_px)] * n
+    found = [unmoved(chip_px, crop_px)] * n
     for k, each in zip(who.tolist(), drawn.T.tolist(), strict=True):
         found[k] = Window(*each)
     return found
@@ -62,7 +63,7 @@ def placed(chips: Pixels, cut: Sequence[Window], side_px: int) -> Tensor:
 def _seen_through(window: Window, chip: Pixels) -> Tensor:
     """Return uint8 (3, height, width)."""
     bottom, right = window.top + window.height, window.left + window.width
-    reach = max(0, -window.top, -window.left, bottom - CHIP_PX, right - CHIP_PX)
+    reach = max(0, -window.top, -window.left, bottom - len(chip), right - len(chip))
     seen = continued(chip, reach) if reach else chip
     cut = seen[window.top + reach : bottom + reach, window.left + reach : right + reach]
     return torch.from_numpy(cut.copy()).permute(2, 0, 1)  # resized in half the time if contiguous
@@ -70,7 +71,7 @@ def _seen_through(window: Window, chip: Pixels) -> Tensor:
 
 def continued(chip: Pixels, reach: int) -> Pixels:
     """Continue the edge of a chip by so many px on every side; as np.pad does, in a third of its time."""
-    last = reach + CHIP_PX
+    last = reach + len(chip)
     seen = np.empty((last + reach, last + reach, 3), np.uint8)
     seen[reach:last, reach:last] = chip
     seen[reach:last, :reach] = chip[:, :1]

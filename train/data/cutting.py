@@ -59,5 +59,5 @@ def encoded(chip: Pixels) -> bytes:
 
 
 def decoded(image: bytes) -> Pixels:
-    """Read a chip, (150, 150, 3). Raises whatever the codec raises at damaged bytes."""
+    """Read a chip, (side, side, 3). Raises whatever the codec raises at damaged bytes."""
     return np.asarray(Image.open(BytesIO(image), formats=(FORMAT,)))

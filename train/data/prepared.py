@@ -20,7 +20,6 @@ from .description import FILE, Description, Totals, read_description
 from .errors import DataError
 from .shard import Facts, Shard, damaged, shard_path
 
-CHIP_SHAPE = (150, 150, 3)
 BATCH = 16  # chips that a thread decodes at a time
 
 
@@ -63,10 +62,16 @@ class PreparedData:
         """How many people the chips show."""
         return len(set(self.identities))
 
+    @property
+    def chip_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a chip."""
+        side = self.alignment.chip_size_px
+        return side, side, 3
+
     def chips(self, indices: ArrayLike) -> Chips:
-        """Decode chips by their positions, (k,): uint8 (k, 150, 150, 3). Raises DataError where one is damaged."""
+        """Decode chips by their positions, (k,): uint8 (k, side, side, 3). Raises DataError where one is damaged."""
         positions = np.arange(len(self.names))[np.asarray(indices, np.int64)]
-        chips = np.empty((len(positions), *CHIP_SHAPE), np.uint8)
+        chips = np.empty((len(positions), *self.chip_shape), np.uint8)
         batches = [slice(start, start + BATCH) for start in range(0, len(positions), BATCH)]
         fill = partial(self._fill, chips, positions)
         if len(batches) <= 1:

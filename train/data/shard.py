@@ -62,7 +62,7 @@ class Shard:
             raise damaged(path, "its parts do not fit")
 
     def chip(self, position: int) -> Pixels:
-        """Decode a chip, (150, 150, 3). Raises DataError where it is damaged."""
+        """Decode a chip, (side, side, 3). Raises DataError where it is damaged."""
         try:
             return decoded(self._checked(position))
         except DataError:

@@ -8,6 +8,7 @@ from typing import Any
 from .against import Difference, Versus
 from .groups import GroupCell, GroupRate, GroupReport
 from .record import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, Refusals
+from .standard import MAX_FMR, MAX_FNMR, NAME, POINT, AtThreshold, BesideStandard, beside_standard
 
 
 def as_record(found: Evaluation) -> dict[str, Any]:
@@ -26,6 +27,7 @@ def as_record(found: Evaluation) -> dict[str, Any]:
         "with_failures_as_non_matches": _figures(found.with_failures),
         "intervals": _intervals(found),
         "claims": [_claim(claim) for claim in (*found.claims, *found.other_claims)],
+        "standard": _standard(beside_standard(found)),
         "probability": None if found.evidence is None else _evidence(found.evidence),
         "cautions": list(found.cautions),
         "data": asdict(found.data),
@@ -95,6 +97,25 @@ def _claim(claim: ClaimCheck) -> dict[str, Any]:
         "measured_fmr": _estimate(claim.fmr),
         "measured_fnmr": _estimate(claim.fnmr),
         "holds": claim.holds,
+    }
+
+
+def _standard(found: BesideStandard) -> dict[str, Any]:
+    return {
+        "name": NAME,
+        "fmr_at_most": MAX_FMR,
+        "fnmr_at_most": MAX_FNMR,
+        "here": _at_threshold(found.here),
+        "operating_point": None if found.of_card is None else {"name": POINT} | _at_threshold(found.of_card),
+    }
+
+
+def _at_threshold(found: AtThreshold) -> dict[str, Any]:
+    return {
+        "threshold": found.threshold,
+        "fmr": _estimate(found.fmr),
+        "fnmr": _estimate(found.fnmr),
+        "verdict": found.verdict,
     }
 
 

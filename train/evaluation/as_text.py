@@ -8,6 +8,7 @@ import click
 from .against import Difference, Versus
 from .groups import GroupCell, GroupReport, in_words
 from .record import ClaimCheck, Evaluation, Evidence, Figures, TarAtFmr
+from .standard import beside_standard, standard_in_words
 from .words import DECIDES, SCORE, estimated, rate, span
 
 SOURCES = {
@@ -39,6 +40,7 @@ def _lines(found: Evaluation) -> Iterator[str]:
     yield from _rates(figures)
     yield from map(_tar, figures.tar_at_fmr)
     yield from _claims(found)
+    yield from _standard(found)
     if found.evidence is not None:
         yield _evidence(found.evidence)
     yield f"  intervals    95%, {found.resampling.n_resamples:,} resamples of the people, seed {found.resampling.seed}"
@@ -93,6 +95,12 @@ def _claim(claim: ClaimCheck) -> str:
     claimed = "no rate claimed" if point.fmr is None else f"claimed FMR {rate(point.fmr)}{span(point.fmr_interval)}"
     measured = f"measured {estimated(claim.fmr)}, FNMR {estimated(claim.fnmr)}"
     return f"  {point.name:<11}  {claimed}, {measured}: {HOLDS[claim.holds]}"
+
+
+def _standard(found: Evaluation) -> Iterator[str]:
+    first, *others = standard_in_words(beside_standard(found))
+    yield f"  standard     {first}"
+    yield from (f"               {line}" for line in others)
 
 
 def _evidence(found: Evidence) -> str:

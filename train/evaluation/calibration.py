@@ -1,34 +1,30 @@
-"""From an all-against-all to a card: operating points by error rate, and what a distance says as evidence."""
+"""From all-against-alls to a card: operating points by error rate, and what a distance says as evidence."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import log
-from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OperatingPoint, OwnThreshold, Places
+from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OwnThreshold, Places
 
 from ..own_threshold.foundation import Foundation
 from . import metrics
 from .bootstrap import Resampling
-from .cautions import doubles
 from .compared import Compared, compare
+from .doubles import without_doubles
 from .evaluation import Setting
 from .lines import Lines
-from .measure import FmrAt, FnmrAt, measure
+from .operating_points import DEFAULT_POINT, FMRS, Scored, points_of, rounded
 from .protocols.digest import data_digest
 from .protocols.protocol import ProtocolError
-from .record import Estimate
 from .scores import Scores
 from .scoring import Scoring
 from .tally import Floats, Tally
 
-FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
-DEFAULT_POINT = "fmr-1e-3"
 MIN_PEOPLE = 20  # with two photos or more, for an FNMR: it is people that its interval redraws
 EDGE = 10  # comparisons that the strongest evidence either way must rest on
-DIGITS = 6  # significant ones of what a card states; the data carry no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +43,86 @@ class Normalising:
     places: Places  # (n,) of the photos' faces
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """Photos of some population, compared all against all by plain distances."""
+
+    compared: Compared
+    described: Described
+    places: Places | None  # (n,) of the photos' faces; None where nothing normalises distances
+
+
 def calibrate(
-    compared: Compared, setting: Setting, described: Described, normalising: Normalising | None = None
+    compared: Compared,
+    setting: Setting,
+    described: Described,
+    normalising: Normalising | None = None,
+    further: Sequence[Population] = (),
 ) -> ModelCard:
     """Return the model's card with points and evidence from an all-against-all by plain distances.
 
-    Where it is known what normalises them, there are such points and evidence too: each pair's own thresholds. Raises
-    ProtocolError where the comparisons are too few.
+    Where it is known what normalises them, there are such points and evidence too: each pair's own thresholds. With
+    further populations each point keeps its FMR on all of them that carry it; FNMR and evidence are of the first photos
+    alone. Images that lie under two people are left out. Raises ProtocolError where the comparisons are too few.
     """
-    scores, card = compared.scores, setting.embedder.card
-    _check(scores)
-    points = _points(compared, setting.resampling)
+    card, resampling = setting.embedder.card, setting.resampling
+    first = Population(compared, described, None if normalising is None else normalising.places)
+    populations = [_usable(each, resampling) for each in (first, *further)]
+    scores = populations[0].compared.scores
+    _check_people(scores)
+    points = points_of([Scored(each.described.name, each.compared) for each in populations], resampling)
     if not points[-1].threshold > 0:
-        raise ProtocolError("; ".join(["photos of two people are at distance 0", *doubles(compared)]))
+        raise ProtocolError(f"{points[-1].population or described.name}: photos of two people are at distance 0")
     names = [point.name for point in points]
     calibration = Calibration(
         model_digest=card.digest,
         data=_data(compared, described),
+        populations=tuple(_data(each.compared, each.described) for each in further),
         face=setting.face,
         log_likelihood_ratio=evidence_from(scores.genuine.tally, scores.impostor.tally),
-        n_resamples=setting.resampling.n_resamples,
-        seed=setting.resampling.seed,
+        n_resamples=resampling.n_resamples,
+        seed=resampling.seed,
     )
-    own = None if normalising is None else _own_threshold(compared, normalising, setting.resampling)
+    own = None if normalising is None else _own_threshold(populations, normalising, resampling)
     return card.calibrated(calibration, points, DEFAULT_POINT if DEFAULT_POINT in names else names[-1], own)
 
 
-def _own_threshold(compared: Compared, normalising: Normalising, resampling: Resampling) -> OwnThreshold:
+def _usable(population: Population, resampling: Resampling) -> Population:
+    """Leave out the images that lie under two people; raises ProtocolError where too little is left for any point."""
+    compared = without_doubles(population.compared, seed=resampling.seed)
+    impostor, loosest = compared.scores.impostor.tally, max(FMRS.values())
+    if not metrics.carries(impostor, loosest):
+        raise ProtocolError(
+            f"{population.described.name}: {round(impostor.n):,} impostor comparisons do not carry an FMR of "
+            f"{loosest:g}, which takes {metrics.MIN_FALSE_MATCHES / loosest:,.0f}; add photos of more people"
+        )
+    return replace(population, compared=compared)
+
+
+def _check_people(scores: Scores) -> None:
+    n_people = scores.genuine.n_pairs
+    if n_people < MIN_PEOPLE:
+        raise ProtocolError(
+            f"{n_people} people with two photos or more are too few to measure an FNMR, which takes {MIN_PEOPLE}; "
+            "add more such people"
+        )
+
+
+def _own_threshold(populations: Sequence[Population], normalising: Normalising, resampling: Resampling) -> OwnThreshold:
     """Measure the same comparisons by their normalised distances."""
-    places = normalising.places
-    scoring = Scoring("own", Lines(places.slopes, places.offsets))
+    scored = [_normalised(each, resampling) for each in populations]
+    scores = scored[0].compared.scores
+    ratio = evidence_from(scores.genuine.tally, scores.impostor.tally)
+    return normalising.foundation.thresholds(normalising.places, ratio, points_of(scored, resampling))
+
+
+def _normalised(population: Population, resampling: Resampling) -> Scored:
+    places, compared = population.places, population.compared
+    if places is None:
+        raise ValueError(f"own thresholds take the places of the faces of {population.described.name}")
+    scoring = Scoring("own", Lines(places.slopes, places.offsets), refused=compared.scoring.refused)
     normalised = compare(compared.protocol, compared.embedded, seed=resampling.seed, scoring=scoring)
-    ratio = evidence_from(normalised.scores.genuine.tally, normalised.scores.impostor.tally)
-    return normalising.foundation.thresholds(places, ratio, _points(normalised, resampling))
+    return Scored(population.described.name, normalised)
 
 
 def evidence_from(genuine: Tally, impostor: Tally) -> LogLikelihoodRatio:
@@ -116,11 +159,6 @@ def _line(genuine: Tally, impostor: Tally) -> tuple[float, float]:
     return intercept - slope * middle, slope
 
 
-def rounded(value: float) -> float:
-    """Return a number with as many digits as a card states."""
-    return float(f"{value:.{DIGITS}g}")
-
-
 def _with_one_more(tally: Tally, distance: float) -> tuple[Floats, Floats]:
     """Distances with weights that sum to 1, and one more comparison where the other kind begins.
 
@@ -128,65 +166,6 @@ def _with_one_more(tally: Tally, distance: float) -> tuple[Floats, Floats]:
     """
     counts = np.append(np.diff(tally.cumulative), 1.0)
     return np.append(tally.values, distance), counts / counts.sum()
-
-
-def _check(scores: Scores) -> None:
-    n_people, n_impostor = scores.genuine.n_pairs, round(scores.impostor.tally.n)
-    loosest = max(FMRS.values())
-    if not metrics.carries(scores.impostor.tally, loosest):
-        raise ProtocolError(
-            f"{n_impostor:,} impostor comparisons do not carry an FMR of {loosest:g}, which takes "
-            f"{metrics.MIN_FALSE_MATCHES / loosest:,.0f}; add photos of more people"
-        )
-    if n_people < MIN_PEOPLE:
-        raise ProtocolError(
-            f"{n_people} people with two photos or more are too few to measure an FNMR, which takes {MIN_PEOPLE}; "
-            "add more such people"
-        )
-
-
-def _points(compared: Compared, resampling: Resampling) -> tuple[OperatingPoint, ...]:
-    scores = compared.scores
-    carried = {name: fmr for name, fmr in FMRS.items() if metrics.carries(scores.impostor.tally, fmr)}
-    thresholds = tuple(metrics.threshold_at_fmr(scores.impostor.tally, fmr) for fmr in carried.values())
-    measured = measure(scores, {"fmr": FmrAt(thresholds), "fnmr": FnmrAt(thresholds)}, resampling)
-    counts = _counts(compared)
-    return tuple(
-        OperatingPoint(
-            name=name,
-            threshold=thresholds[k],
-            **_rates("fmr", measured["fmr"].rate(k, scores.impostor.n_pairs)),
-            **_rates("fnmr", measured["fnmr"].rate(k, scores.genuine.n_pairs)),
-            **counts,
-            note=_note(name, list(carried), scores.impostor.tally.n),
-        )
-        for k, name in enumerate(carried)
-    )
-
-
-def _rates(name: str, found: Estimate) -> dict[str, Any]:
-    interval = None if found.interval is None else tuple(map(rounded, found.interval))
-    return {name: None if found.value is None else rounded(found.value), f"{name}_interval": interval}
-
-
-def _counts(compared: Compared) -> dict[str, Any]:
-    faults = zip(compared.protocol.photos, compared.embedded.faults, strict=True)
-    return {
-        "n_identities": len({photo.identity for photo, fault in faults if fault is None}),
-        "n_genuine": round(compared.scores.genuine.tally.n),
-        "n_impostor": round(compared.scores.impostor.tally.n),
-    }
-
-
-def _note(name: str, carried: list[str], n_impostor: float) -> str:
-    """Say of the strictest point how far the comparisons carry."""
-    note = f"The loosest threshold with at most {FMRS[name]:g} of the impostor comparisons below it."
-    missing = [other for other in FMRS if other not in carried]
-    if name != carried[-1] or not missing:
-        return note
-    needed = metrics.MIN_FALSE_MATCHES / FMRS[missing[0]]
-    default = "" if DEFAULT_POINT in carried else ", so it is the default"
-    return f"{note} The strictest that {n_impostor:,.0f} of them carry{default}; {missing[0]} takes {needed:,.0f}."
 
 
 def _data(compared: Compared, described: Described) -> CalibrationData:

@@ -1,31 +1,40 @@
 """What a reader of an evaluation must know of its photos before trusting a figure: doubles, and photos seen before."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from embedder import ModelCard
 
 from .compared import Compared
+from .doubles import Doubles, doubles_of
 from .protocols.digest import data_digest
 from .protocols.folders import people_of
-from .protocols.protocol import Photo
 
 
 def cautions(compared: Compared, card: ModelCard) -> tuple[str, ...]:
     """Return them as sentences."""
-    return (*_seen_before(compared, card), *doubles(compared))
+    return (*_seen_before(compared, card), *_across_and_within(compared))
 
 
-def doubles(compared: Compared) -> Iterator[str]:
+def of_calibration(compared: Compared, card: ModelCard) -> Iterator[str]:
+    """Say what must be known of photos that a model is calibrated on: which are left out, and if it knows them."""
+    digest = data_digest(people_of(compared.protocol), compared.embedded.image_digests)
+    yield from _of_the_cohort(digest, card)
+    across, within = doubles_of(compared)
+    if across:
+        left_out = f"these {sum(map(len, across)):,} photos are left out"
+        yield f"{_counted(across)} under two people or more{_for_instance(across)}: {left_out}"
+    yield from _too_easy(within)
+
+
+def _across_and_within(compared: Compared) -> Iterator[str]:
     """Say of files that are the same to the byte what they do to the figures."""
-    photos_of: dict[str, list[Photo]] = defaultdict(list)
-    for photo, digest in zip(compared.protocol.photos, compared.embedded.image_digests, strict=True):
-        photos_of[digest].append(photo)
-    double = [photos for photos in photos_of.values() if len(photos) > 1]
-    across = [photos for photos in double if len({photo.identity for photo in photos}) > 1]
-    within = [photos for photos in double if len({photo.identity for photo in photos}) == 1]
+    across, within = doubles_of(compared)
     if across:
         yield f"{_counted(across)} under two people or more{_for_instance(across)}: false matches that are none"
+    yield from _too_easy(within)
+
+
+def _too_easy(within: Doubles) -> Iterator[str]:
     if within:
         yield f"{_counted(within)} under one person more than once{_for_instance(within)}: too easy genuine comparisons"
 
@@ -34,15 +43,19 @@ def _seen_before(compared: Compared, card: ModelCard) -> Iterator[str]:
     if card.calibration is None:
         return
     digest = data_digest(people_of(compared.protocol), compared.embedded.image_digests)
-    if card.own_threshold is not None and digest == card.own_threshold.cohort.data.digest:
-        yield "these are the photos that the card's cohort was taken from: its own thresholds know these very people"
-    if digest == card.calibration.data.digest:
+    yield from _of_the_cohort(digest, card)
+    if digest in {data.digest for data in card.calibration.measured_on}:
         yield "these are the photos that the card was calibrated on: that its claims hold here says nothing"
 
 
-def _counted(groups: list[list[Photo]]) -> str:
+def _of_the_cohort(digest: str, card: ModelCard) -> Iterator[str]:
+    if card.own_threshold is not None and digest == card.own_threshold.cohort.data.digest:
+        yield "these are the photos that the card's cohort was taken from: its own thresholds know these very people"
+
+
+def _counted(groups: Doubles) -> str:
     return "one image lies" if len(groups) == 1 else f"{len(groups):,} images lie"
 
 
-def _for_instance(groups: list[list[Photo]]) -> str:
+def _for_instance(groups: Doubles) -> str:
     return f" (for instance {' and '.join(photo.name for photo in groups[0][:2])})"

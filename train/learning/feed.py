@@ -29,7 +29,7 @@ _AUGMENTATION = 2  # a stream of draws of its own beside the sampler's
 class Batch:
     """n faces, and what is known of them."""
 
-    inputs: Tensor  # uint8 (n, 3, side, side), or float32 (n, channels, 1, 1) of features
+    inputs: Tensor  # uint8 (n, 3, side, side), or float32 (n, channels, side, side) of features
     labels: Tensor  # int64 (n,)
     teachers: dict[str, Tensor]  # by the teacher's name: (n, 128)
 
@@ -81,8 +81,8 @@ class ChipFeed:
 class Features:
     """What a trunk that does not learn makes of each face."""
 
-    upright: Tensor  # float32 (n, channels)
-    mirrored: Tensor  # (n, channels) of the mirror images; the same as `upright` where these are never drawn
+    upright: Tensor  # float32 (n, channels, side, side), mostly of one pixel
+    mirrored: Tensor  # the same of the mirror images; the same as `upright` where these are never drawn
     probability: float  # with which the mirror image is drawn
 
 
@@ -97,9 +97,11 @@ class FeatureFeed:
         """Make the batch of a step, counted from 0."""
         chosen = self._sampler.batch(step)
         generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
-        is_mirrored = torch.from_numpy(generator.random(len(chosen)) < self._features.probability)[:, None]
-        drawn = torch.where(is_mirrored, self._features.mirrored[chosen], self._features.upright[chosen])
-        return self._faces.batch(chosen, drawn[:, :, None, None])
+        is_mirrored = torch.from_numpy(generator.random(len(chosen)) < self._features.probability)
+        drawn = torch.where(
+            is_mirrored[:, None, None, None], self._features.mirrored[chosen], self._features.upright[chosen]
+        )
+        return self._faces.batch(chosen, drawn)
 
 
 class Ahead:

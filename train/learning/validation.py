@@ -48,9 +48,8 @@ class ByChips:
 class ByFeatures:
     """The same where the head alone learns: what the trunk makes of them is known."""
 
-    features: tuple[
-        Tensor, ...
-    ]  # float32 (n, channels) each: of the chips, and of their mirror images where these count
+    # float32 (n, channels, side, side) each: of the chips, and of their mirror images where these count
+    features: tuple[Tensor, ...]
     labels: Indices  # (n,)
 
     def __call__(self, network: EmbeddingNet) -> Look:
@@ -58,7 +57,7 @@ class ByFeatures:
         network.eval()
         device = next(network.parameters()).device
         with torch.inference_mode():
-            vectors = sum(network.head(each.to(device)[:, :, None, None]).cpu() for each in self.features)
+            vectors = sum(network.head(each.to(device)).cpu() for each in self.features)
         return judged((vectors / len(self.features)).numpy(), self.labels)
 
 
@@ -77,7 +76,7 @@ def judged(vectors: NDArray[np.float32], labels: Indices) -> Look:
 
 
 def embedded(network: EmbeddingNet, chips: Chips, *, mirror: bool) -> NDArray[np.float32]:
-    """Embed chips (n, 150, 150, 3) as a bundle of this network would: (n, 128). The network is left in eval mode."""
+    """Embed chips (n, side, side, 3) as a bundle of this network would: (n, 128). The network is left in eval mode."""
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode():

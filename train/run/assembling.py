@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from embedder import EmbeddingNet
 
 from ..augmentation.augmenter import Augmenter
+from ..errors import TrainingError
 from ..evaluation.progress import Progress, no_progress, progress_line
 from ..guard.guard import Guard
 from ..learning.averaging import Average
@@ -47,6 +48,7 @@ def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assem
     """Put it together. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
     _require_room_for_memories(run, accelerator.num_processes)
     people = people_of(run)
+    _require_smaller_pictures(run, people.data.alignment.chip_size_px)
     sampler = _sampler(run, people, accelerator)
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
@@ -102,6 +104,16 @@ def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
         )
 
 
+def _require_smaller_pictures(run: RunFile, chip_px: int) -> None:
+    """Refuse to shrink chips to pictures that are larger than they are."""
+    largest = run.augmentation.low_resolution.size_px[1]
+    if largest > chip_px and run.augmentation.low_resolution.probability > 0:
+        raise TrainingError(
+            f"augmentation.low_resolution.size_px goes up to {largest}, and the chips are of {chip_px} px: "
+            f"say {chip_px} or less"
+        )
+
+
 def _require_teachers_within_reach(run: RunFile, built: Built) -> None:
     """Refuse a student of unit length whose teacher's embeddings, of any length, it is to meet exactly."""
     exact = [term.teacher for term in run.losses if isinstance(term, Distillation) and term.measure == "mse"]
@@ -137,7 +149,7 @@ def _learner(run: RunFile, built: Built, people: People, generator: torch.Genera
 
 def _augmenter(run: RunFile, built: Built, *, head_alone: bool) -> Augmenter:
     settings = only_mirror(run.augmentation.mirror) if head_alone else run.augmentation
-    return Augmenter(settings, built.preprocessing.input_size_px, built.preprocessing.crop_px)
+    return Augmenter(settings, built.network.input_size_px, built.network.crop_px)
 
 
 def _feed(

@@ -7,7 +7,6 @@ import torch
 
 from embedder import (
     BUILT_IN,
-    CHIP_SIZE_PX,
     Alignment,
     Architecture,
     Bundle,
@@ -46,17 +45,20 @@ def bundle_named(name: str) -> Bundle:
 
 def build(settings: Network, alignment: Alignment, generator: torch.Generator) -> Built:
     """Build it for chips that were cut so. Raises TrainingError and BundleError."""
-    built = _from_scratch(settings, generator) if settings.start is None else _from_bundle(settings, alignment)
+    if settings.start is None:
+        built = _from_scratch(settings, alignment, generator)
+    else:
+        built = _from_bundle(settings, alignment)
     if settings.weights is None:
         return built
     return replace(built, started_from=load_foreign_weights(built.network, settings))
 
 
-def _from_scratch(settings: Network, generator: torch.Generator) -> Built:
+def _from_scratch(settings: Network, alignment: Alignment, generator: torch.Generator) -> Built:
     backbone = settings.backbone or ""
     preprocessing = Preprocessing(
         input_size_px=settings.input_size_px or default_input_size_px(backbone),
-        crop_px=settings.crop_px or CHIP_SIZE_PX,
+        crop_px=_crop(settings, alignment),
         color_order="RGB",
         mean=MEAN,
         scale=SCALE if settings.weights is None else SCALE_OF_FOREIGN_WEIGHTS,
@@ -67,7 +69,8 @@ def _from_scratch(settings: Network, generator: torch.Generator) -> Built:
         unit_length=settings.unit_length is not False,
         mirror=bool(settings.mirror),
     )
-    return Built(new_network(architecture, preprocessing, generator), architecture, preprocessing, None)
+    network = new_network(architecture, preprocessing, alignment.chip_size_px, generator)
+    return Built(network, architecture, preprocessing, None)
 
 
 def _from_bundle(settings: Network, alignment: Alignment) -> Built:
@@ -84,12 +87,23 @@ def _from_bundle(settings: Network, alignment: Alignment) -> Built:
         )
     architecture = card.architecture.model_copy(update=_given(unit_length=settings.unit_length, mirror=settings.mirror))
     preprocessing = card.preprocessing.model_copy(
-        update=_given(input_size_px=settings.input_size_px, crop_px=settings.crop_px)
+        update=_given(input_size_px=settings.input_size_px)
+        | {"crop_px": _crop(settings, alignment, of_start=card.preprocessing.crop_px)}
     )
     changed = Bundle(
         card.model_copy(update={"architecture": architecture, "preprocessing": preprocessing}), bundle.tensors
     )
     return Built(build_network(changed), architecture, preprocessing, card.digest)
+
+
+def _crop(settings: Network, alignment: Alignment, of_start: int | None = None) -> int | None:
+    """The side of the chip's middle, as a card has it: None where it is the whole chip. Raises TrainingError."""
+    crop_px, chip_px = settings.crop_px, alignment.chip_size_px
+    if crop_px is None:
+        return of_start
+    if crop_px > chip_px:
+        raise TrainingError(f"network.crop_px is {crop_px}, and the chips are of {chip_px} px: say {chip_px} or less")
+    return None if crop_px == chip_px else crop_px
 
 
 def _given(**asked: bool | int | None) -> dict[str, bool | int]:

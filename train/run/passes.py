@@ -54,8 +54,8 @@ def _features(network: EmbeddingNet, turn: Callable[[Chips], Chips]) -> Callable
     def run(chips: Chips) -> Floats:
         with torch.inference_mode():
             there = torch.from_numpy(turn(chips)).to(device)
-            pooled: torch.Tensor = network.features(network.resized(there))
-            return pooled.flatten(1).cpu().numpy()
+            maps: torch.Tensor = network.features(network.resized(there))
+            return maps.cpu().numpy()
 
     return run
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from embedder import ModelCard
 
-from ..evaluation.calibration import DEFAULT_POINT, FMRS, Described, Normalising, calibrate
+from ..evaluation.calibration import Described, Normalising, calibrate
 from ..evaluation.compared import Compared
 from ..evaluation.evaluation import Setting
+from ..evaluation.operating_points import DEFAULT_POINT, FMRS
 from ..evaluation.protocols.protocol import Indices, Photo, ProtocolError
 from ..own_threshold.fit import Strangers, fit
 from .held_out_photos import protocol_of

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from .part import Positive, RunPart, Share
 
 Quality = Annotated[int, Field(ge=1, le=100)]
+Side = Annotated[int, Field(ge=8, le=512)]  # px
 
 
 class Mirror(RunPart):
@@ -42,7 +43,7 @@ class Color(RunPart):
 
 
 class Blur(RunPart):
-    """Gaussian blur; sigma in px of the chip (of 150)."""
+    """Gaussian blur; sigma in px of the chip."""
 
     probability: Share = 0.1
     sigma_px: tuple[Positive, Positive] = (0.5, 2.5)
@@ -59,7 +60,7 @@ class LowResolution(RunPart):
     """Shrunk and enlarged again; the side in px that a chip is shrunk to."""
 
     probability: Share = 0.1
-    size_px: tuple[Annotated[int, Field(ge=8, le=150)], Annotated[int, Field(ge=8, le=150)]] = (24, 100)
+    size_px: tuple[Side, Side] = (24, 100)
 
 
 class Grey(RunPart):

@@ -25,7 +25,7 @@ class Network(RunPart):
     start: str | None = None  # "built-in" or the path of a bundle; None: from scratch
     weights: GivenPath | None = None  # the backbone's, in a file of its own format (inception_resnet_v1 alone)
     input_size_px: Annotated[int, Field(ge=32, le=300)] | None = None  # None: that of `start`, or the backbone's own
-    crop_px: Annotated[int, Field(ge=32, le=150, multiple_of=2)] | None = (
+    crop_px: Annotated[int, Field(ge=32, le=512, multiple_of=2)] | None = (
         None  # the chip's middle that is seen; None: as `start`, or all
     )
     unit_length: bool | None = None  # None: that of `start`, or true

@@ -35,8 +35,8 @@ class Faces:
     people: NDArray[np.intp]  # (n,): whose each is
     names: tuple[str, ...]  # of the photos, below the folder
     small: tuple[bytes, ...]  # JPEG
-    kept: Chips  # (k, 150, 150, 3)
-    mean: Pixels  # (150, 150, 3): of all of them, which shows nobody
+    kept: Chips  # (k, side, side, 3)
+    mean: Pixels  # (side, side, 3): of all of them, which shows nobody
     failed: Counter[str]  # photos that have no usable face, by the error's code
 
 
@@ -67,12 +67,13 @@ class _Collected:
 
     def __init__(self, embedder: FaceEmbedder) -> None:
         self._embedder = embedder
+        side = embedder.card.alignment.chip_size_px
         self._vectors: list[Vectors] = []
         self._traits: list[NDArray[np.float64]] = []
         self._photos: list[Photo] = []
         self._small: list[bytes] = []
         self._kept: dict[int, Pixels] = {}
-        self._sum = np.zeros((150, 150, 3))
+        self._sum = np.zeros((side, side, 3))
         self._failed: Counter[str] = Counter()
 
     def add(self, outcomes: list[tuple[Photo, Chip | str]]) -> None:

@@ -12,16 +12,16 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from ...network import EmbeddingNet
-from ...types import CHIP_SIZE_PX, EMBEDDING_SIZE, Chips, Pixels
+from ...types import EMBEDDING_SIZE, Chips, Pixels
 
 N_STEPS, RATE = 40, 4.0  # the rate in grey levels
-JITTER_PX = 4
+JITTER = 4 / 150  # of the chip's side
 ROUGHNESS, FARNESS = 0.004, 0.0004  # what a grey level of difference costs: to its neighbour, and to the mean face
 BATCH = 16
 
 
 def maximising(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Callable[[int], None]) -> Chips:
-    """A picture for each of the 128 channels, (128, 150, 150, 3); `spread` (128,) is how each usually varies."""
+    """A picture for each of the 128 channels, (128, side, side, 3); `spread` (128,) is how each usually varies."""
     network.requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(0)
     pictures = []
@@ -36,13 +36,13 @@ def _uphill(network: EmbeddingNet, mean: Pixels, goal: tuple[Tensor, Tensor], ge
     start = torch.from_numpy(mean.astype(np.float32)).permute(2, 0, 1)
     pictures = start.repeat(len(channels), 1, 1, 1).requires_grad_()
     optimizer = torch.optim.Adam([pictures], RATE)
+    side = len(mean)
+    jitter = round(JITTER * side)
     for _ in range(N_STEPS):
-        down, right = torch.randint(-JITTER_PX, JITTER_PX + 1, (2,), generator=generator).tolist()
+        down, right = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
         shifted = pictures.roll((down, right), (2, 3))
         values = network(shifted.permute(0, 2, 3, 1))[torch.arange(len(channels)), channels] / spread
-        loss = (
-            -values.sum() + ROUGHNESS * _roughness(pictures) + FARNESS * (pictures - start).abs().sum() / CHIP_SIZE_PX
-        )
+        loss = -values.sum() + ROUGHNESS * _roughness(pictures) + FARNESS * (pictures - start).abs().sum() / side
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -55,4 +55,4 @@ def _roughness(pictures: Tensor) -> Tensor:
     """The differences between neighbours, of a whole picture in columns of it."""
     across = F.l1_loss(pictures[..., 1:], pictures[..., :-1], reduction="sum")
     down = F.l1_loss(pictures[..., 1:, :], pictures[..., :-1, :], reduction="sum")
-    return (across + down) / CHIP_SIZE_PX
+    return (across + down) / pictures.shape[-1]

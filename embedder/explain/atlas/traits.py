@@ -11,7 +11,7 @@ from ...alignment import landmarks_in_chip
 from ...types import Chip, Pixels
 from ...weights.card import Alignment
 
-CHEEK_PX = 12  # side of the patch of skin on each cheek, in px of the chip
+CHEEK = 12 / 150  # side of the patch of skin on each cheek, of the chip's
 GREYEST = 4.0  # grey levels between the most and the least of red, green and blue: at less, skin has no hue
 
 
@@ -117,5 +117,6 @@ def _skin(pixels: Pixels, landmarks: NDArray[np.float64]) -> NDArray[np.float64]
 
 def _patch(pixels: Pixels, centre: NDArray[np.float64]) -> Pixels:
     """The pixels around a place, (n, 3); as many of them as lie in the chip, and at least one."""
-    left, top = (int(np.clip(each - CHEEK_PX / 2, 0, len(pixels) - CHEEK_PX)) for each in centre)
-    return pixels[top : top + CHEEK_PX, left : left + CHEEK_PX].reshape(-1, 3)
+    side = round(CHEEK * len(pixels))
+    left, top = (int(np.clip(each - side / 2, 0, len(pixels) - side)) for each in centre)
+    return pixels[top : top + side, left : left + side].reshape(-1, 3)

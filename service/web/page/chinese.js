@@ -94,7 +94,7 @@ export const chinese = {
   noCurves: "此模型没有测量过分布，因此不画曲线。",
 
   facesTitle: "网络看到的人脸",
-  facesLead: "每张人脸都被摆正，并裁成 150 × 150 像素；五个点是对齐的依据。",
+  facesLead: "每张人脸都被摆正，并裁成 {side} × {side} 像素；五个点是对齐的依据。",
   landmarks: "对齐点",
   why: "什么起了作用",
   whyLead: "哪些部位使两张脸接近，哪些使其远离。",

@@ -97,7 +97,7 @@ export const english = {
   noCurves: "No distributions were measured with this model, so none are drawn.",
 
   facesTitle: "What the network sees",
-  facesLead: "Each face, turned upright and cut to 150 × 150 px, with the five points it was aligned by.",
+  facesLead: "Each face, turned upright and cut to {side} × {side} px, with the five points it was aligned by.",
   landmarks: "Points",
   why: "What mattered",
   whyLead: "Places that bring the two faces together, and places that drive them apart.",

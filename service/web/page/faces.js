@@ -5,7 +5,7 @@ import { qualityOf } from "./quality.js";
 import { currentLanguage, say } from "./words.js";
 
 const SIDES = [["probe", "first"], ["reference", "second"]];
-const CHIP_PX = 150;
+const POINT = 2.6 / 150; // radius of a landmark's dot, of the chip's side
 const TOWARD = [13, 148, 136], APART = [234, 88, 12];
 
 // `looks` is "landmarks" or "why"; `choose` is called with the other one.
@@ -14,7 +14,7 @@ export function tellFaces(place, { answer, card, looks, saliency, choose }) {
   show(
     place,
     make("h2", { id: "faces-title" }, say("facesTitle")),
-    make("p", { class: "lead" }, say(isWhy ? "whyLead" : "facesLead")),
+    make("p", { class: "lead" }, say(isWhy ? "whyLead" : "facesLead", { side: card.alignment.chip_size_px })),
     make("div", { class: "row" }, toggle("landmarks", looks, choose), toggle("why", looks, choose)),
     isWhy ? key(saliency) : null,
     make("div", { class: "pair-of-faces" }, SIDES.map(([side, which]) => face(side, which, { answer, card, isWhy, saliency }))),
@@ -33,12 +33,12 @@ function key(saliency) {
 }
 
 function face(side, which, { answer, card, isWhy, saliency }) {
-  const chip = answer.chips[side];
+  const chip = answer.chips[side], width = card.alignment.chip_size_px;
   const of = saliency?.[side];
   const shows = isWhy && of;
   const words = shows ? say("chipAltWhy", { which: say(which), regions: regionsInWords(of) }) : say("chipAlt", { which: say(which) });
-  const image = make("img", { src: chip.picture, alt: words, width: CHIP_PX, height: CHIP_PX });
-  const over = isWhy ? of && heat(of.map) : points(chip.landmarks);
+  const image = make("img", { src: chip.picture, alt: words, width, height: width });
+  const over = isWhy ? of && heat(of.map) : points(chip.landmarks, width);
   return make(
     "figure",
     {},
@@ -47,9 +47,9 @@ function face(side, which, { answer, card, isWhy, saliency }) {
   );
 }
 
-function points(landmarks) {
-  const svg = draw("svg", { viewBox: `0 0 ${CHIP_PX} ${CHIP_PX}`, "aria-hidden": "true" });
-  svg.append(...landmarks.map(([cx, cy]) => draw("circle", { cx, cy, r: 2.6, class: "point" })));
+function points(landmarks, width) {
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${width}`, "aria-hidden": "true" });
+  svg.append(...landmarks.map(([cx, cy]) => draw("circle", { cx, cy, r: width * POINT, class: "point" })));
   return svg;
 }
 

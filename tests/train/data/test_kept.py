@@ -8,11 +8,11 @@ import pytest
 
 from train.data.errors import DataError
 from train.data.kept import KeptChips
-from train.data.prepared import CHIP_SHAPE, PreparedData, open_prepared
+from train.data.prepared import PreparedData, open_prepared
 from train.data.shard import shard_path
 
 POSITIONS = np.array([6, 1, 4, 0], np.int32)
-CHIP_BYTES = int(np.prod(CHIP_SHAPE))
+CHIP_BYTES = 150 * 150 * 3
 
 
 @pytest.mark.parametrize("n_that_fit", [0, 2, 4, 100])

@@ -32,7 +32,7 @@ def faces(people: PreparedData) -> Faces:
 
 @pytest.fixture
 def chip_feed(faces: Faces) -> ChipFeed:
-    return ChipFeed(faces, PeopleSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64), seed=5)
+    return ChipFeed(faces, PeopleSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64, 150), seed=5)
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -87,7 +87,7 @@ def test_a_batch_holds_so_many_of_each_person_with_the_teachers_embeddings_of_th
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
 def test_features_of_mirror_images_are_drawn_as_often_as_asked(faces: Faces, probability: float, share: float) -> None:
-    features = Features(torch.zeros(60, 8), torch.ones(60, 8), probability)
+    features = Features(torch.zeros(60, 8, 1, 1), torch.ones(60, 8, 1, 1), probability)
     feed = FeatureFeed(faces, PeopleSampler(faces.labels, 10, 4, seed=1), features, seed=1)
     drawn = torch.stack([feed.batch(step).inputs.mean() for step in range(20)])
     assert feed.batch(0).inputs.shape == (40, 8, 1, 1)
@@ -100,17 +100,23 @@ def test_a_mirrored_chip_is_the_chip_from_right_to_left(people: PreparedData) ->
     assert np.array_equal(mirrored(mirrored(chips)), chips)
 
 
-@pytest.mark.parametrize("mirror", [False, True])
-def test_people_held_out_are_judged_alike_by_chips_and_by_features(people: PreparedData, mirror: bool) -> None:  # noqa: FBT001 - a case
-    built = build(Network(start="built-in", mirror=mirror), people.alignment, torch.Generator())
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Network(start="built-in", mirror=False),
+        Network(start="built-in", mirror=True),
+        Network(backbone="sface", mirror=False),  # whose head sees more than one pixel
+    ],
+    ids=str,
+)
+def test_people_held_out_are_judged_alike_by_chips_and_by_features(people: PreparedData, settings: Network) -> None:
+    built = build(settings, people.alignment, torch.Generator())
     positions, labels = np.arange(20, dtype=np.int32), identity_numbers(people.identities[:20])
     chips = people.chips(positions)
     network = built.network.eval()
     with torch.inference_mode():
-        each = [
-            network.features(network.resized(torch.from_numpy(turned))).flatten(1)
-            for turned in (chips, mirrored(chips))
-        ]
+        each = [network.features(network.resized(torch.from_numpy(turned))) for turned in (chips, mirrored(chips))]
+    mirror = bool(settings.mirror)
     by_features = ByFeatures(tuple(each) if mirror else (each[0],), labels)(network)
     assert by_features == ByChips(people, positions, labels, mirror)(network)
 

@@ -14,11 +14,12 @@ from ..as_text import HOLDS, SOURCES
 from ..groups import DIFFERS, GroupReport
 from ..protocols.protocol import Photo
 from ..record import Evaluation, WorstPair
+from ..standard import beside_standard, standard_in_words
 from ..words import DECIDES, SCORE, rate
 from .canvas import Picture
 from .opening import opening
 
-ChipSource = Callable[[Photo], Pixels]  # (150, 150, 3) of the face that was compared
+ChipSource = Callable[[Photo], Pixels]  # (side, side, 3) of the face that was compared
 
 N_FAILURES = 200  # that are listed by name
 QUALITY = 92  # of chips as JPEG
@@ -63,6 +64,7 @@ def page(content: Content) -> str:
             found=found,
             figures=found.figures,
             opening=opening(found),
+            standard=tuple(standard_in_words(beside_standard(found))),
             command=content.command,
             versus=content.versus,
             groups=content.groups,

@@ -1,0 +1,16 @@
+"""`visavis import-sface`: SFace's .onnx file -> a model bundle."""
+
+from pathlib import Path
+
+import click
+
+from ..weights.sface_bundle import import_sface
+
+
+@click.command("import-sface")
+@click.argument("file")
+@click.option("--out", "folder", required=True, metavar="BUNDLE", help="A new folder for the bundle.")
+def import_sface_command(file: str, folder: str) -> None:
+    """Turn FILE, face_recognition_sface_2021dec_int8bq.onnx of the OpenCV Zoo, into a model bundle."""
+    card = import_sface(Path(file), Path(folder))
+    click.echo(f"{folder}: {card.name}, {card.digest}")

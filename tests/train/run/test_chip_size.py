@@ -1,0 +1,115 @@
+"""Chips of another size than the built-in model's, prepared and learnt from; and what is refused of them."""
+
+import sys
+from pathlib import Path
+from subprocess import run
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from embedder import load, read_bundle
+from embedder.cli import main
+from train.data.kept import KeptChips
+from train.data.prepared import open_prepared
+
+RUN = """
+[data]
+train = "{data}"
+held_out = 0.5
+[network]
+backbone = "small"
+input_size_px = 48
+crop_px = 104
+[[losses]]
+kind = "triplet"
+[sampling]
+people = 2
+images = 2
+[loop]
+steps = 2
+precision = "f32"
+[bundle]
+name = "tiny"
+license = "for tests alone"
+trained_on = "Four people of the ORL faces."
+own_thresholds = false
+"""
+
+
+@pytest.fixture(scope="module")
+def chips(tmp_path_factory: pytest.TempPathFactory, data: Path, small_chips: Path) -> Path:
+    """Chips of 112 px of four people, three photos of each."""
+    photos, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("chips") / "four"
+    for k in range(1, 5):
+        (photos / f"s{k}").mkdir()
+        for each in sorted((data / "orl" / f"s{k}").iterdir())[:3]:
+            (photos / f"s{k}" / each.name).symlink_to(each.resolve())
+    visavis = Path(sys.executable).with_name("visavis")
+    run([visavis, "prepare", photos, "--out", out, "--model", small_chips], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture
+def run_file(tmp_path: Path, chips: Path) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(RUN.format(data=chips), encoding="utf-8")
+    return path
+
+
+def train(run_file: Path, *settings: str) -> Result:
+    options = [part for setting in settings for part in ("--set", setting)]
+    return CliRunner().invoke(main, ["train", str(run_file), "--out", str(run_file.with_name("run")), *options])
+
+
+def test_prepared_chips_are_as_large_as_the_models(chips: Path) -> None:
+    prepared = open_prepared(chips)
+    found = prepared.chips([0, 5])
+    assert found.shape == (2, 112, 112, 3)
+    kept = KeptChips(prepared, np.array([5, 0], np.int32))
+    assert np.array_equal(kept([1, 0]), found)
+
+
+def test_a_model_learns_from_them_and_serves_with_their_alignment(
+    run_file: Path, small_chips: Path, examples: Path
+) -> None:
+    done = train(run_file)
+    assert done.exit_code == 0, done.stderr
+    card = read_bundle(run_file.with_name("run") / "bundle").card
+    assert card.alignment == read_bundle(small_chips).card.alignment
+    assert card.preprocessing.crop_px == 104
+    embedder = load(run_file.with_name("run") / "bundle")
+    assert embedder.embed((examples / "001-neutral.jpg").read_bytes()).vector.shape == (128,)
+
+
+def test_a_bundle_learns_on_and_may_look_at_the_whole_chip_again(run_file: Path, small_chips: Path) -> None:
+    text = run_file.read_text(encoding="utf-8").replace('backbone = "small"', f'start = "{small_chips}"')
+    run_file.write_text(text, encoding="utf-8")
+    done = train(run_file, "network.crop_px=112")
+    assert done.exit_code == 0, done.stderr
+    assert read_bundle(run_file.with_name("run") / "bundle").card.preprocessing.crop_px is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("network.crop_px=150", "network.crop_px is 150, and the chips are of 112 px: say 112 or less"),
+        (
+            "augmentation.low_resolution.size_px=[24,113]",
+            "augmentation.low_resolution.size_px goes up to 113, and the chips are of 112 px: say 112 or less",
+        ),
+        ("network.crop_px=514", "network.crop_px"),
+    ],
+)
+def test_what_is_larger_than_the_chips_is_refused(run_file: Path, setting: str, told: str) -> None:
+    refused = train(run_file, setting)
+    assert refused.exit_code == 2
+    assert told in " ".join(refused.stderr.split())
+
+
+def test_chips_of_another_size_than_the_bundle_to_start_from_are_refused(run_file: Path) -> None:
+    text = run_file.read_text(encoding="utf-8").replace('backbone = "small"', 'start = "built-in"')
+    run_file.write_text(text, encoding="utf-8")
+    refused = train(run_file)
+    assert refused.exit_code == 2
+    assert "cut for another model than the one to start from; prepare them with --model" in refused.stderr
