@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .commands.options import running_options
     from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
+    from .detection.graphs import built_in_detector
     from .encoded import data_uri, jpeg, png
     from .errors import (
         BundleError,
@@ -66,7 +67,9 @@ if TYPE_CHECKING:
     )
     from .weights.bundle import (
         BUILT_IN,
+        BUILT_IN_MODELS,
         Bundle,
+        bundle_folder,
         copy_bundle,
         read_bundle,
         require_new_folder,
@@ -74,7 +77,16 @@ if TYPE_CHECKING:
         sha256_of,
         write_bundle,
     )
-    from .weights.card import Alignment, Architecture, Calibration, ModelCard, Preprocessing, Provenance, ScoreKind
+    from .weights.card import (
+        Alignment,
+        Architecture,
+        Calibration,
+        DetectorFacts,
+        ModelCard,
+        Preprocessing,
+        Provenance,
+        ScoreKind,
+    )
     from .weights.new_card import new_card
     from .weights.own_threshold import Cohort, OwnThreshold, PenaltyCurve, QualityRule
     from .weights.parts import CalibrationData, LogLikelihoodRatio, OperatingPoint
@@ -83,6 +95,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKBONES",
     "BUILT_IN",
+    "BUILT_IN_MODELS",
     "MEASURES",
     "Alignment",
     "Architecture",
@@ -99,6 +112,7 @@ __all__ = [
     "Comparison",
     "ComparisonBatch",
     "Description",
+    "DetectorFacts",
     "DigestMismatch",
     "Distances",
     "DlibFileError",
@@ -157,6 +171,8 @@ __all__ = [
     "VisavisError",
     "atlas_json_of",
     "build_network",
+    "built_in_detector",
+    "bundle_folder",
     "chosen_point",
     "computes_in_bf16",
     "copy_bundle",
@@ -183,12 +199,23 @@ __all__ = [
     "write_bundle",
 ]
 
-_CARD = ("Alignment", "Architecture", "Calibration", "ModelCard", "Preprocessing", "Provenance", "ScoreKind")
+_CARD = (
+    "Alignment",
+    "Architecture",
+    "Calibration",
+    "DetectorFacts",
+    "ModelCard",
+    "Preprocessing",
+    "Provenance",
+    "ScoreKind",
+)
 _COMPARISON = ("Comparison", "ComparisonBatch", "Distances", "Judgement")
 _OWN = ("Cohort", "OwnThreshold", "PenaltyCurve", "QualityRule")
 _PARTS = ("CalibrationData", "LogLikelihoodRatio", "OperatingPoint")
 _BUNDLE = (
     "BUILT_IN",
+    "BUILT_IN_MODELS",
+    "bundle_folder",
     "Bundle",
     "copy_bundle",
     "read_bundle",
@@ -219,6 +246,7 @@ _ROOMS = {
     "Limits": ".image",
     "image_file": ".image",
     "MEASURES": ".quality",
+    "built_in_detector": ".detection.graphs",
     "Precision": ".runtime.runtime",
     "TrainingRecord": ".weights.training",
     "atlas_json_of": ".explain.sentences",

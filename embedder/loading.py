@@ -2,34 +2,38 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 from .detection.finder import FaceFinder
-from .detection.graphs import ONET, YUNET
+from .detection.graphs import ONET, YUNET, built_in_detector
+from .errors import BundleError
 from .explain.opening import Opening
 from .grading import Grader
 from .image import Limits
 from .neighbourhood import Neighbourhoods
 from .pipeline import FaceEmbedder
 from .runtime.choice import Running, runtime_for, small_network
-from .weights.bundle import BUILT_IN, Bundle, read_bundle
+from .weights.bundle import Bundle, read_bundle
+from .weights.card import ModelCard
 
 AS_IT_IS_QUICKEST = Running()
 
 
 def load(
-    path: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
     *,
     limits: Limits | None = None,
     mirror: bool | None = None,
     running: Running = AS_IT_IS_QUICKEST,
 ) -> FaceEmbedder:
-    """Load a model bundle, by default the built-in one, ready to use offline. Raises ModelError.
+    """Load a model, ready to use offline: a bundle by its path or by the name of a built-in one. Raises ModelError.
+
+    The default is the first of `BUILT_IN_MODELS`.
 
     `mirror` overrules the card: are embeddings means over a chip and its mirror image? Other embeddings have another
     digest, and no operating points.
     """
-    bundle = read_bundle(Path(path) if path is not None else BUILT_IN)
+    bundle = read_bundle(model)
+    _require_our_detector(bundle.card)
     if mirror is not None:
         card = bundle.card.with_mirror(mirror=mirror)
         bundle = replace(bundle, card=card, neighbourhood=bundle.neighbourhood if card.own_threshold else None)
@@ -42,6 +46,16 @@ def load(
         _grader(bundle),
         Opening(bundle),
     )
+
+
+def _require_our_detector(card: ModelCard) -> None:
+    """Raise BundleError where chips for this model were cut by what another detector found."""
+    ours = built_in_detector()
+    if card.detector != ours:
+        raise BundleError(
+            f"{card.name} was made for the detector {card.detector.name}, and this visavis finds faces by {ours.name}: "
+            "its embeddings and thresholds do not hold here; use the visavis it was made with, or make it again"
+        )
 
 
 def _grader(bundle: Bundle) -> Grader | None:

@@ -1,7 +1,5 @@
 """The command `visavis serve`. Imports nothing heavy, so that its --help is quick and works in the base install."""
 
-from pathlib import Path
-
 import click
 
 
@@ -14,9 +12,7 @@ class CannotServe(click.ClickException):
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Where to listen (127.0.0.1; 0.0.0.0 = every address of this machine).")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port (8000; 0 = any free one).")
-@click.option(
-    "--model", type=click.Path(path_type=Path), metavar="PATH", help="A model bundle to serve (the built-in model)."
-)
+@click.option("--model", metavar="MODEL", help="A model bundle to serve, or the name of a built-in model (sface-128).")
 @click.option(
     "--runtime",
     type=click.Choice(["openvino", "torch"]),

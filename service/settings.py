@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -27,7 +26,7 @@ class Settings(BaseSettings):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0 = any free one
-    model: Path | None = None  # a model bundle; None = the built-in model
+    model: str | None = None  # a model bundle, or the name of a built-in model; None = the default one
     runtime: RuntimeName | None = None  # None = openvino on a CPU, torch for all else
     device: Annotated[str, Field(min_length=1)] = "cpu"  # of torch
     precision: Precision = "f32"  # of embeddings

@@ -17,6 +17,7 @@ from embedder import (
     Preprocessing,
     Provenance,
     build_network,
+    built_in_detector,
     embedding_graph,
     new_card,
     read_bundle,
@@ -26,7 +27,7 @@ from embedder.backbones.sface_plan import INPUT_SIZE_PX
 from embedder.weights.bundle import CARD_FILE, GRAPH_FILE, WEIGHTS_FILE, Tensors
 from embedder.weights.sface_onnx import FILE_SHA256, MEAN, SCALE, read_sface_file
 
-LANDMARK_OFFSET_PX = 0.0  # added to the detector's landmarks
+LANDMARK_OFFSET_PX = -0.5  # added to the detector's landmarks, which count from the pixel's corner
 CHIP_SIZE_PX = 112
 POINTS = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 SUMMARY = "SFace's MobileNet: a 112x112 chip to 128 channels of length 1, compared by Euclidean distance."
@@ -80,6 +81,7 @@ def card(weights: bytes, alignment: Alignment, n_parameters: int, graph: bytes |
         architecture=Architecture(backbone="sface", embedding_size=128, unit_length=True, mirror=False),
         preprocessing=Preprocessing(input_size_px=INPUT_SIZE_PX, color_order="RGB", mean=(MEAN,) * 3, scale=SCALE),
         alignment=alignment,
+        detector=built_in_detector(),
         provenance=Provenance(
             license="Apache-2.0",
             source=SOURCE,

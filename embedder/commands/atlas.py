@@ -15,7 +15,7 @@ from ..explain.atlas.make import Wanted, make_atlas
 from ..explain.atlas.page import page
 from ..explain.atlas.people import AtlasError
 from ..loading import load
-from ..weights.bundle import BUILT_IN, read_bundle
+from ..weights.bundle import read_bundle
 from .options import PRIVATE, model_option, write_file
 
 PHOTOS, PER_PERSON = 5000, 5
@@ -43,7 +43,7 @@ def atlas(  # noqa: PLR0913 - one for each word that the command takes
     """
     target = _new_folder(Path(out))
     wanted = Wanted(Path(folder), n_photos, per_person, seed, None if traits is None else Path(traits))
-    bundle = read_bundle(BUILT_IN if model_path is None else Path(model_path))
+    bundle = read_bundle(model_path)
     made, faces = make_atlas(wanted, bundle, load(model_path), _told)
     write_file(str(target / "atlas.html"), page(made, faces).encode(), PRIVATE)
     write_file(str(target / "atlas.json"), json.dumps(record_of(made), ensure_ascii=False).encode())

@@ -1,7 +1,6 @@
 """`visavis describe`: a network layer by layer."""
 
 import json
-from pathlib import Path
 
 import click
 
@@ -9,7 +8,7 @@ from ..backbones.registry import BACKBONES
 from ..explain.blueprint import blueprint
 from ..explain.layers import Description, Layer
 from ..explain.opening import open_backbone, open_bundle
-from ..weights.bundle import BUILT_IN, read_bundle
+from ..weights.bundle import read_bundle
 from .options import json_option, model_option, stop, write_file
 from .records import layer_record
 
@@ -44,7 +43,7 @@ def describe(model_path: str | None, backbone: str | None, svg: str | None, *, a
 def _described(model_path: str | None, backbone: str | None) -> tuple[str, Description]:
     if backbone is not None:
         return backbone, open_backbone(backbone).description
-    bundle = read_bundle(BUILT_IN if model_path is None else Path(model_path))
+    bundle = read_bundle(model_path)
     return bundle.card.name, open_bundle(bundle).description
 
 

@@ -2,13 +2,11 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import click
 
 from embedder import (
-    BUILT_IN,
     Explanation,
     FaceChoice,
     QualityChoice,
@@ -100,7 +98,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
 
 def _by_gradients(found: Explanation, model_path: str | None) -> Explanation:
     """With the places that matter by the network's gradients."""
-    bundle = read_bundle(Path(model_path) if model_path is not None else BUILT_IN)
+    bundle = read_bundle(model_path)
     return replace(found, saliency=saliency_of(found.sides, gradients_of(bundle), bundle.card.alignment))
 
 

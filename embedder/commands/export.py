@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..runtime.export import BAR, N_CHIPS, ExportFormat, export
-from ..weights.bundle import BUILT_IN, read_bundle
+from ..weights.bundle import read_bundle
 from .options import model_option
 
 
@@ -29,7 +29,7 @@ def export_command(file_format: ExportFormat, folder: str, model_path: str | Non
 
     Exit status: 0, or 2 where the model cannot be exported.
     """
-    bundle = read_bundle(BUILT_IN if model_path is None else Path(model_path))
+    bundle = read_bundle(model_path)
     exported = export(bundle, Path(folder), file_format)
     click.echo(f"{folder}: {', '.join(exported.files)}\n{exported.about}", nl=False)
     click.echo(

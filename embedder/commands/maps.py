@@ -1,7 +1,5 @@
 """`visavis maps`: what a layer makes of a face, and by which kernels, as a picture."""
 
-from pathlib import Path
-
 import click
 from PIL.Image import Image
 
@@ -10,7 +8,7 @@ from embedder import FaceChoice, FaceEmbedder, FeatureMaps, SampleError, load
 from ..encoded import png
 from ..explain.opening import open_bundle
 from ..explain.sheet import kernels_sheet, maps_sheet, stacked
-from ..weights.bundle import BUILT_IN, read_bundle
+from ..weights.bundle import read_bundle
 from .options import PRIVATE, face_option, model_option, read_file, stop, write_file
 
 N_TOLD = 8
@@ -55,7 +53,7 @@ def _maps(embedder: FaceEmbedder, photo: bytes, layer: str, face: FaceChoice) ->
 
 
 def _kernels_drawn(model_path: str | None, layer: str) -> Image:
-    inside = open_bundle(read_bundle(BUILT_IN if model_path is None else Path(model_path)))
+    inside = open_bundle(read_bundle(model_path))
     kernels = inside.kernels(layer)
     if kernels is None:
         stop(f"{layer} is a pool, which has no kernels; leave out --kernels, or name a convolution")

@@ -70,9 +70,9 @@ def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> flo
 
 def model_option(command: F) -> F:
     """Add --model."""
-    return click.option("--model", "model_path", metavar="PATH", help="A model bundle; default: the built-in one.")(
-        command
-    )
+    return click.option(
+        "--model", "model_path", metavar="MODEL", help="A model bundle, or the name of a built-in model (sface-128)."
+    )(command)
 
 
 def running_options(command: F) -> F:

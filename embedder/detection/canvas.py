@@ -41,7 +41,9 @@ class Canvas:
 
     def pixels(self, angle: int = 0) -> Pixels:
         """The canvas (height, width, 3), turned so that a face which lies turned by so many degrees stands upright."""
-        return np.asarray(self._upright() if angle == 0 else self._square().rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY))
+        return np.asarray(
+            self._upright() if angle == 0 else self._square().rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY)
+        )
 
     def back(self, found: Candidates) -> Candidates:
         """What was found on the canvas, where it lies in the photo: boxes keep their size, not their slant."""

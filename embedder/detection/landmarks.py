@@ -25,7 +25,9 @@ def landmarks_of(network: Pass, photo: Picture, found: Candidates) -> list[tuple
     squares = [_Square.around(box, angle) for box, angle in zip(found.boxes, found.angles, strict=True)]
     pieces = [square.cut(photo) for square in squares]
     shares = [
-        row for start in range(0, len(pieces), _AT_A_TIME) for row in network(np.stack(pieces[start : start + _AT_A_TIME]))[0]
+        row
+        for start in range(0, len(pieces), _AT_A_TIME)
+        for row in network(np.stack(pieces[start : start + _AT_A_TIME]))[0]
     ]
     return [square.points(row) for square, row in zip(squares, shares, strict=True)]
 

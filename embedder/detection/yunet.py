@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..types import Pass, Pixels
-from .boxes import Floats, suppressed
+from .boxes import Flags, Floats, Indices, suppressed
 
 MULTIPLE_PX = 32  # a picture's sides
 STRIDES_PX = (8, 16, 32)  # each has a cell for so many pixels
@@ -27,7 +27,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def at(self, places: Floats) -> "Candidates":
+    def at(self, places: Indices | Flags) -> "Candidates":
         """Return some of them, by position or by flag."""
         return Candidates(self.boxes[places], self.scores[places], self.angles[places])
 
@@ -53,7 +53,7 @@ def candidates(network: Pass, picture: Pixels, *, angle: float = 0.0) -> Candida
     return Candidates(boxes, scores[0][cells], np.full(len(cells), angle)).without_doubles()
 
 
-def _places(cells: Floats, width: int, height: int) -> tuple[Floats, Floats]:
+def _places(cells: Indices, width: int, height: int) -> tuple[Floats, Floats]:
     """Column and row (n, 2), and stride (n, 1), of cells numbered stride by stride, row by row."""
     counts = [(width // stride) * (height // stride) for stride in STRIDES_PX]
     ends = np.cumsum(counts)

@@ -22,7 +22,10 @@ WEIGHTS_FILE = "weights.safetensors"
 NEIGHBOURHOOD_FILE = "neighbourhood.safetensors"
 CARD_FILE = "card.json"
 GRAPH_FILE = "network.onnx"
-BUILT_IN = Path(__file__).parent / "dlib-resnet29-128"
+BUILT_IN_MODELS: Mapping[str, Path] = {
+    name: Path(__file__).parent / name for name in ("sface-128", "dlib-resnet29-128")
+}  # the first is the default
+BUILT_IN = BUILT_IN_MODELS["sface-128"]
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
 MAX_NEIGHBOURHOOD_BYTES = 2**20
@@ -42,10 +45,21 @@ class Bundle:
     graph: Path | None = None  # of the exported network, beside its weights; None: the card has none
 
 
-def read_bundle(folder: Path) -> Bundle:
-    """Read and check a bundle; raises BundleError with the reason."""
+def bundle_folder(model: str | os.PathLike[str] | None) -> Path:
+    """Where a model's bundle lies: by the name of a built-in one, or by its path; None is the default one."""
+    if model is None:
+        return BUILT_IN
+    return BUILT_IN_MODELS[model] if isinstance(model, str) and model in BUILT_IN_MODELS else Path(model)
+
+
+def read_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
+    """Read and check a bundle, found as by `bundle_folder`; raises BundleError with the reason."""
+    folder = bundle_folder(model)
     if not folder.is_dir():
-        raise BundleError("there is no model bundle at that path; a bundle is a folder with card.json in it")
+        raise BundleError(
+            "there is no model bundle at that path; a bundle is a folder with card.json in it, and the built-in ones "
+            f"are {' and '.join(BUILT_IN_MODELS)}"
+        )
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
     weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)
     tensors = _parse_tensors(WEIGHTS_FILE, weights)
@@ -90,11 +104,11 @@ def require_new_folder(folder: Path) -> None:
 def copy_bundle(
     source: str | os.PathLike[str] | None, folder: Path, card: ModelCard, neighbourhood: bytes | None = None
 ) -> None:
-    """Write a new bundle of another one's weights (None: the built-in one's) under a new card; raises BundleError.
+    """Write a new bundle of another one's weights (found as by `bundle_folder`) under a new card; raises BundleError.
 
     Where the card has own thresholds, `neighbourhood` are their coefficients; None: those of the other bundle.
     """
-    original = BUILT_IN if source is None else Path(source)
+    original = bundle_folder(source)
     if card.own_threshold is not None and neighbourhood is None:
         neighbourhood = _read_file(original / NEIGHBOURHOOD_FILE, MAX_NEIGHBOURHOOD_BYTES)
     graph = None if card.graph_sha256 is None else _read_file(original / GRAPH_FILE, MAX_GRAPH_BYTES)
@@ -153,7 +167,12 @@ def _parse_card(text: bytes) -> ModelCard:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "card"
-        raise BundleError(f"card.json is not a valid model card: {place}: {first['msg']}") from error
+        raise BundleError(
+            f"card.json is not a valid model card: {place}: {first['msg']}{_ADVICE.get(place, '')}"
+        ) from error
+
+
+_ADVICE = {"detector": "; an earlier visavis wrote it, whose detector is gone: make the bundle again"}
 
 
 def _parse_tensors(file: str, content: bytes) -> Tensors:

@@ -76,6 +76,13 @@ class Architecture(CardPart):
     mirror: bool  # is it the mean over a chip and its mirror image?
 
 
+class DetectorFacts(CardPart):
+    """What finds the faces and their landmarks, by which chips are cut."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    weights_sha256: Digest
+
+
 class Provenance(CardPart):
     """Whose weights these are, on what terms, and what they were trained on."""
 
@@ -96,6 +103,7 @@ class ModelCard(CardPart):
     architecture: Architecture
     preprocessing: Preprocessing
     alignment: Alignment
+    detector: DetectorFacts
     metric: Literal["euclidean"]
     operating_points: tuple[OperatingPoint, ...]  # thresholds are distances; none: the model was not calibrated yet
     default_point: str | None  # null where there is none
@@ -167,8 +175,10 @@ class ModelCard(CardPart):
         return self
 
     def computed_digest(self) -> str:
-        """Digest of all that decides an embedding: weights, architecture, preprocessing, alignment."""
-        return embedding_digest(self.weights_sha256, self.architecture, self.preprocessing, self.alignment)
+        """Digest of all that decides an embedding: weights, architecture, preprocessing, alignment, detector."""
+        return embedding_digest(
+            self.weights_sha256, self.architecture, self.preprocessing, self.alignment, self.detector
+        )
 
     @property
     def card_digest(self) -> str:
@@ -213,7 +223,7 @@ class ModelCard(CardPart):
         if mirror == self.architecture.mirror:
             return self
         architecture = self.architecture.model_copy(update={"mirror": mirror})
-        digest = embedding_digest(self.weights_sha256, architecture, self.preprocessing, self.alignment)
+        digest = embedding_digest(self.weights_sha256, architecture, self.preprocessing, self.alignment, self.detector)
         facts = {"architecture": architecture, "digest": digest, "calibration": None, "own_threshold": None}
         return self.model_copy(update=facts | {"operating_points": (), "default_point": None})
 
@@ -223,10 +233,19 @@ class ModelCard(CardPart):
 
 
 def embedding_digest(
-    weights_sha256: str, architecture: Architecture, preprocessing: Preprocessing, alignment: Alignment
+    weights_sha256: str,
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    alignment: Alignment,
+    detector: DetectorFacts,
 ) -> str:
     """Digest of all that decides an embedding."""
-    parts = {"architecture": architecture, "preprocessing": preprocessing, "alignment": alignment}
+    parts = {
+        "architecture": architecture,
+        "preprocessing": preprocessing,
+        "alignment": alignment,
+        "detector": detector,
+    }
     return _sha256_of(
         {"weights": weights_sha256} | {name: part.model_dump(mode="json") for name, part in parts.items()}
     )

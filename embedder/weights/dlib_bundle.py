@@ -1,10 +1,12 @@
-"""dlib's file -> our bundle: its numbers, under the card that the built-in bundle has. Owns no fact about them."""
+"""dlib's file -> our bundle: its numbers, under the card of the bundle in this package. Owns no fact about them."""
 
 from pathlib import Path
 
-from .bundle import BUILT_IN, GRAPH_FILE, read_bundle, serialize_tensors, write_bundle
+from .bundle import BUILT_IN_MODELS, GRAPH_FILE, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
 from .dlib_dat import read_dlib_file
+
+DLIB = BUILT_IN_MODELS["dlib-resnet29-128"]
 
 
 def import_dlib(dat_file: Path, folder: Path) -> ModelCard:
@@ -13,7 +15,7 @@ def import_dlib(dat_file: Path, folder: Path) -> ModelCard:
     ValueError: the built-in card describes other weights than this file's.
     """
     weights = serialize_tensors(read_dlib_file(dat_file))
-    bundle = read_bundle(BUILT_IN)
+    bundle = read_bundle(DLIB)
     neighbourhood = None if bundle.neighbourhood is None else serialize_tensors(bundle.neighbourhood)
-    write_bundle(folder, bundle.card, weights, neighbourhood, (BUILT_IN / GRAPH_FILE).read_bytes())
+    write_bundle(folder, bundle.card, weights, neighbourhood, (DLIB / GRAPH_FILE).read_bytes())
     return bundle.card

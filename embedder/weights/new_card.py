@@ -1,7 +1,7 @@
 """The card of a model that was just learnt: all that is known of it before anything was measured."""
 
 from .bundle import sha256_of
-from .card import Alignment, Architecture, ModelCard, Preprocessing, Provenance, embedding_digest
+from .card import Alignment, Architecture, DetectorFacts, ModelCard, Preprocessing, Provenance, embedding_digest
 from .training import TrainingRecord
 
 
@@ -13,6 +13,7 @@ def new_card(  # noqa: PLR0913 - one for each part of a card
     architecture: Architecture,
     preprocessing: Preprocessing,
     alignment: Alignment,
+    detector: DetectorFacts,
     provenance: Provenance,
     weights: bytes,
     graph: bytes | None = None,
@@ -28,6 +29,7 @@ def new_card(  # noqa: PLR0913 - one for each part of a card
         architecture=architecture,
         preprocessing=preprocessing,
         alignment=alignment,
+        detector=detector,
         metric="euclidean",
         operating_points=(),
         default_point=None,
@@ -35,5 +37,5 @@ def new_card(  # noqa: PLR0913 - one for each part of a card
         training=training,
         weights_sha256=weights_sha256,
         graph_sha256=None if graph is None else sha256_of(graph),
-        digest=embedding_digest(weights_sha256, architecture, preprocessing, alignment),
+        digest=embedding_digest(weights_sha256, architecture, preprocessing, alignment, detector),
     )

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from .bundle import GRAPH_FILE, read_bundle, serialize_tensors, write_bundle
+from .bundle import BUILT_IN_MODELS, GRAPH_FILE, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
 from .sface_onnx import read_sface_file
 
-SFACE = Path(__file__).parent / "sface-128"
+SFACE = BUILT_IN_MODELS["sface-128"]
 TERMS = ("SFACE-LICENSE.txt", "SFACE-NOTICE.txt")  # which go with the weights
 
 

@@ -1,13 +1,13 @@
 """The card of a network that a test has just made: about the weights' bytes, and the graph's where there is one."""
 
 from embedder import (
-    BUILT_IN,
     Alignment,
     Architecture,
     ModelCard,
     Preprocessing,
     Provenance,
     TrainingRecord,
+    built_in_detector,
     new_card,
     read_bundle,
 )
@@ -27,7 +27,8 @@ def learnt_card(
         limits=("tells nobody from anybody",),
         architecture=architecture,
         preprocessing=preprocessing,
-        alignment=alignment or read_bundle(BUILT_IN).card.alignment,
+        alignment=alignment or read_bundle().card.alignment,
+        detector=built_in_detector(),
         provenance=Provenance(
             license="CC0-1.0", source="tests", source_sha256=None, trained_on="nobody", stored_parameters=1
         ),

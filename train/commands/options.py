@@ -31,7 +31,9 @@ face_option = click.option(
     type=click.Choice(["dominant", "only", "largest", "center"]),
     help="Which face is meant, where there are several (center for --pairs, largest else).",
 )
-model_option = click.option("--model", metavar="PATH", help="A model bundle; default: the built-in one.")
+model_option = click.option(
+    "--model", metavar="MODEL", help="A model bundle, or the name of a built-in model (sface-128)."
+)
 cache_option = click.option(
     "--cache",
     type=PATH,

@@ -1,19 +1,19 @@
 """`data.json`: what a folder of chips was made from; written before the first chip and completed after the last."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from embedder import Alignment, FaceChoice
+from embedder import Alignment, DetectorFacts, FaceChoice
 
 from .errors import DataError
 from .private_files import write_private
 
 FILE = "data.json"
-FORMAT = 1
+FORMAT = 2
 BEGUN, FINISHED = "begun", "finished"
 LIBRARIES = ("visavis", "numpy", "openvino", "pillow", "torch")  # what decides how a face is found and cut
 
@@ -35,6 +35,7 @@ class Description:
     source: str  # folder that the photos' names start from
     face: FaceChoice
     alignment: Alignment
+    detector: DetectorFacts
     n_photos: int  # in which faces are to be found
     photos: str  # digest of their names, identities and contents
     versions: dict[str, str]
@@ -55,6 +56,7 @@ def write_description(folder: Path, description: Description) -> None:
         "source": description.source,
         "face": description.face,
         "alignment": description.alignment.model_dump(mode="json"),
+        "detector": description.detector.model_dump(mode="json"),
         "n_photos": description.n_photos,
         "photos": description.photos,
         "versions": description.versions,
@@ -86,15 +88,21 @@ def differences(before: Description, now: Description) -> Iterator[str]:
         yield f"--face was {before.face}, is {now.face}"
     if before.alignment != now.alignment:
         yield "--model was one that is given other chips"
+    if before.detector != now.detector:
+        yield f"faces were found by {before.detector.name}, now by {now.detector.name}"
     if before.photos != now.photos:
         yield (
             f"other photos ({before.n_photos:,} were to be prepared, now {now.n_photos:,}), "
             "by their names, identities or contents, or by --exclude"
         )
     if before.totals is None:  # a finished folder is whole, whatever it was made with
-        for name, number in now.versions.items():
-            if before.versions.get(name) != number:
-                yield f"{name} was {before.versions.get(name)}, is {number}"
+        yield from _other_versions(before.versions, now.versions)
+
+
+def _other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name, number in now.items():
+        if before.get(name) != number:
+            yield f"{name} was {before.get(name)}, is {number}"
 
 
 def _parse(facts: dict[str, Any]) -> Description:
@@ -105,6 +113,7 @@ def _parse(facts: dict[str, Any]) -> Description:
         source=facts["source"],
         face=facts["face"],
         alignment=Alignment.model_validate(facts["alignment"], strict=False),
+        detector=DetectorFacts.model_validate(facts["detector"], strict=False),
         n_photos=facts["n_photos"],
         photos=facts["photos"],
         versions=facts["versions"],

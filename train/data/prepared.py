@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from embedder import Alignment, Chips, FaceChoice
+from embedder import Alignment, Chips, DetectorFacts, FaceChoice
 
 from ..evaluation.cores import n_threads
 from ..evaluation.protocols.digest import data_digest
@@ -47,6 +47,7 @@ class PreparedData:
 
     folder: Path
     alignment: Alignment  # of the chips
+    detector: DetectorFacts  # that found their faces
     face: FaceChoice  # which face of a photo was meant
     digest: str  # of identities and images: "sha256:..."
     names: tuple[str, ...]  # (n,) the photos' paths in `source`
@@ -131,6 +132,7 @@ def _joined(folder: Path, description: Description, totals: Totals, facts: list[
     return PreparedData(
         folder=folder,
         alignment=description.alignment,
+        detector=description.detector,
         face=description.face,
         digest=totals.digest,
         names=tuple(chain.from_iterable(one.names for one in facts)),

@@ -78,6 +78,7 @@ def _description(source: Source, embedder: FaceEmbedder, face: FaceChoice, plan:
         source=str(source.folder),
         face=face,
         alignment=embedder.card.alignment,
+        detector=embedder.card.detector,
         n_photos=len(plan.photos),
         photos=plan.digest,
         versions=versions() | {"runtime": embedder.way},

@@ -1,12 +1,10 @@
 """The network that a run file asks for: built anew, from a bundle, or from a backbone's own file."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
 from embedder import (
-    BUILT_IN,
     Alignment,
     Architecture,
     Bundle,
@@ -40,7 +38,7 @@ class Built:
 
 def bundle_named(name: str) -> Bundle:
     """Read a bundle that a run file names. Raises BundleError."""
-    return read_bundle(BUILT_IN if name == BUILT_IN_NAME else Path(name))
+    return read_bundle(None if name == BUILT_IN_NAME else name)
 
 
 def build(settings: Network, alignment: Alignment, generator: torch.Generator) -> Built:

@@ -38,6 +38,7 @@ def weights_with_card(run: RunFile, assembled: Assembled, network: EmbeddingNet,
         architecture=assembled.built.architecture,
         preprocessing=assembled.built.preprocessing,
         alignment=assembled.people.data.alignment,
+        detector=assembled.people.data.detector,
         provenance=Provenance(
             license=run.bundle.license,
             source="learnt by visavis train",

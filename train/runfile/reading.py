@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embedder import VisavisError
+from embedder import BUILT_IN_MODELS, VisavisError
 
 from .run import RunFile
 
@@ -130,9 +130,12 @@ def _resolve_one(part: object, key: str, folder: Path) -> None:
 
 
 def _path(text: str, folder: Path) -> str:
-    """A path from a folder, as it is from anywhere; an empty one, which is refused later, and the built-in one stay."""
+    """A path from a folder, as it is from anywhere.
+
+    An empty one, which is refused later, and names of built-in models stay.
+    """
     bare = text.strip("'\"")
-    return bare if bare in ("", BUILT_IN) else str((folder / Path(bare).expanduser()).resolve())
+    return bare if bare in ("", BUILT_IN, *BUILT_IN_MODELS) else str((folder / Path(bare).expanduser()).resolve())
 
 
 def _terms(table: Table) -> list[Table]:
