@@ -7,9 +7,11 @@ points on people who are not among these: DevTest and the other half of the cele
 """
 
 import argparse
-import hashlib
-from dataclasses import replace
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+from celebrities import half_of
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, load
 from train.evaluation.cache import open_cache
@@ -34,16 +36,6 @@ LONDON = Described(
     "London", "Adults of many origins in a studio, neutral and smiling, 600 px (Face Research Lab London Set)."
 )
 ORL = Described("ORL", "40 people, mostly men, ten grey photos each, 92 x 112 px (AT&T Database of Faces).")
-
-
-def half_of(everyone: Protocol, *, is_fitted: bool) -> Protocol:
-    """Half of the people, by their names: those that points are measured on, or the others."""
-    photos = (photo for photo in everyone.photos if is_in_first_half(photo.identity) == is_fitted)
-    return replace(everyone, photos=tuple(photos))
-
-
-def is_in_first_half(name: str) -> bool:
-    return hashlib.sha256(name.encode()).digest()[-1] % 2 == 0
 
 
 def populations(data: Path) -> list[tuple[Protocol, Described]]:
