@@ -215,10 +215,10 @@ def test_all_the_code_that_is_named_is_there() -> None:
     [
         "alignment.py",
         "image.py",
-        "detection/cascade.py",
+        "detection/finder.py",
         "detection/choice.py",
-        "detection/mtcnn.safetensors",
-        "detection/proposal.onnx",
+        "detection/onet.onnx",
+        "detection/yunet.onnx",
         "network.py",
         "quality.py",
         "runtime/openvino.py",
