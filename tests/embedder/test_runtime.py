@@ -34,8 +34,6 @@ from embedder import (
 )
 from embedder.runtime.choice import runtime_for
 from embedder.runtime.graph import places_in
-from embedder.runtime.openvino import OpenVinoRuntime
-from embedder.runtime.runtime import Pass
 from embedder.runtime.torch import TorchRuntime
 
 TOLERANCE = 1e-5
@@ -44,11 +42,6 @@ OPENVINO, TORCH = Running(runtime="openvino"), Running(runtime="torch")
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-
-
-def differ(one: Pass, other: Pass, pixels: np.ndarray) -> float:
-    pairs = zip(one(pixels), other(pixels), strict=True)
-    return max(float(np.abs(a - b).max()) for a, b in pairs)
 
 
 def written(network: EmbeddingNet, folder: Path, architecture: Architecture, preprocessing: Preprocessing) -> Path:
