@@ -1,75 +1,41 @@
-"""Finding faces: against facenet-pytorch's MTCNN, an early end against the whole pyramid, and pictures that lie.
+"""Finding faces: the time beside facenet-pytorch's MTCNN, the faces that are missed, early ends against whole searches.
 
-Usage: python benchmarks/detection.py --data DIR [--every N]. DIR holds lfw-view1/, groups/, celebrities/, london/ and
-orl/; of each but the groups every N-th photo is taken (1). At equal settings means facenet-pytorch's: its scales and
-thresholds, plain means over whole pixels from the full size, and no early end. Times are of one photo after the other,
-in turns, decoded before; a ratio is that of the sums. What the three networks take of them bounds what is to be gained.
+Usage: python benchmarks/detection.py --data DIR [--every N]. DIR holds lfw-view1/, groups/, celebrities/, london/,
+london-full/ and orl/; of each but the groups every N-th photo is taken (1). Times are of one photo after the other, the
+ways in turns, files read and decoded before; photos are dealt into rounds, and a figure is the median round's with the
+least and the most. Both run on as many threads as they take of themselves: ours on one, torch's on all cores.
 """
 
 import argparse
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from facenet_pytorch import MTCNN
-from facenet_way import SETTINGS, PlainMeans
 from PIL import Image
+from race.figures import figure
 
-from embedder import Face, Limits, NoFace, SeveralFaces
-from embedder.detection.cascade import Cascade
+from embedder import Face, FaceChoice, Limits, NoFace, SeveralFaces
+from embedder.detection.boxes import overlapping
 from embedder.detection.choice import choose, least_share
+from embedder.detection.detector import Found
 from embedder.detection.finder import FaceFinder
+from embedder.detection.graphs import ONET, YUNET
 from embedder.image import read
-from embedder.runtime.openvino import OpenVinoRuntime
-from embedder.runtime.runtime import DetectionPasses, Pass
+from embedder.photo import Photo
+from embedder.runtime.choice import small_network
 
-LEAST_SCORE = 0.95  # faces below it need not be found by both
-LEAST_OVERLAP, MOST_APART = 0.9, 0.015  # intersection over union; landmarks, in distances between the eyes
-SAME_PLACE = 0.5  # overlap from which on two boxes are one face
-CELEBRITIES_EVERY = 5  # there are 14,968
+AT_LEAST = {"every face": 5, "the largest face": 10}  # times as fast as facenet-pytorch
+THEIRS = "facenet-pytorch"
+ROUNDS = 5
+LEAST_SCORE, SAME_PLACE = 0.95, 0.3  # of a face of MTCNN's that should be found; intersection over union
+ENDING_EARLY: tuple[FaceChoice, ...] = ("dominant", "largest")
+LANDMARKS_APART_PX = 0.001  # passes over other numbers of faces differ in their last bits
 
-
-@dataclass
-class Found:
-    """One face as either has it."""
-
-    box: np.ndarray  # (4,): left, top, right, bottom
-    landmarks: np.ndarray  # (5, 2)
-
-
-@dataclass
-class Race:
-    """What is counted and timed over photos."""
-
-    n_photos: int = 0
-    differing: list[str] = field(default_factory=list)
-    seconds: Counter[str] = field(default_factory=Counter)  # by way
-    in_networks: Counter[str] = field(default_factory=Counter)
-    way: str = ""  # that is under way
-
-    def timed(self, way: str, work: Callable[[], object]) -> object:
-        self.way = way
-        return clocked(self.seconds, way, work)
-
-    def watched(self, networks: DetectionPasses) -> DetectionPasses:
-        """These networks, whose time is kept apart too."""
-
-        def one(network: Pass) -> Pass:
-            return lambda pixels: clocked(self.in_networks, self.way, lambda: network(pixels))
-
-        return DetectionPasses(one(networks.proposal), one(networks.refinement), one(networks.output))
-
-
-def clocked(seconds: Counter[str], name: str, work: Callable[[], Any]) -> Any:
-    start = time.perf_counter()
-    result = work()
-    seconds[name] += time.perf_counter() - start
-    return result
+Seconds = dict[str, list[float]]  # by way, a round each
 
 
 def main() -> None:
@@ -77,9 +43,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1)
     asked = parser.parse_args()
-    for name, paths in (("groups", groups(asked.data)), ("View 1", lfw(asked.data)[:: asked.every])):
-        against_facenet(name, paths)
-    early_ends(asked.data, asked.every, FaceFinder(OpenVinoRuntime().detection()))
+    finder, mtcnn = FaceFinder(small_network(YUNET), small_network(ONET)), MTCNN(keep_all=True)
+    view_1 = lfw(asked.data)[:: asked.every]
+    for name, paths in (("View 1", view_1), ("groups", groups(asked.data))):
+        tell_times(name, timed(paths, finder, mtcnn), len(paths))
+    missed_in_groups(groups(asked.data), finder, mtcnn)
+    without_a_face(view_1, finder)
+    early_ends(asked.data, asked.every, finder)
 
 
 def groups(data: Path) -> list[Path]:
@@ -90,106 +60,119 @@ def lfw(data: Path) -> list[Path]:
     return sorted((data / "lfw-view1" / "lfw").glob("*/*.jpg"))
 
 
-def against_facenet(name: str, paths: list[Path]) -> None:
-    theirs, race = MTCNN(keep_all=True), Race()
-    networks = race.watched(OpenVinoRuntime().detection())
-    cascade, finder = Cascade(networks, SETTINGS, PlainMeans), FaceFinder(networks)
+def timed(paths: list[Path], finder: FaceFinder, mtcnn: MTCNN) -> Seconds:
+    """Seconds of each way over the photos of each round; the first photo is looked at once before, to warm up."""
+    of_one_photo(paths[0], finder, mtcnn)
+    seconds: Seconds = {}
+    for number in range(min(ROUNDS, len(paths))):
+        sums = dict.fromkeys((THEIRS, *AT_LEAST), 0.0)
+        for path in paths[number::ROUNDS]:
+            for way, taken in of_one_photo(path, finder, mtcnn).items():
+                sums[way] += taken
+        for way, taken in sums.items():
+            seconds.setdefault(way, []).append(taken)
+    return seconds
+
+
+def of_one_photo(path: Path, finder: FaceFinder, mtcnn: MTCNN) -> dict[str, float]:
+    data, picture = path.read_bytes(), Image.open(path).convert("RGB")
+    photos = [read(data, Limits()) for _ in AT_LEAST]  # each way makes the smaller sizes that it needs itself
+    ways: dict[str, Callable[[], object]] = {
+        THEIRS: partial(mtcnn.detect, picture, landmarks=True),
+        "every face": partial(finder, photos[0]),
+        "the largest face": partial(finder, photos[1], least_share=least_share("largest")),
+    }
+    return {way: clocked(work) for way, work in ways.items()}
+
+
+def clocked(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def tell_times(name: str, seconds: Seconds, n_photos: int) -> None:
+    print(f"{name}, {n_photos} photos")
+    n_of_round = [len(range(number, n_photos, ROUNDS)) for number in range(len(seconds[THEIRS]))]
+    for way, taken in seconds.items():
+        each = [1e3 * total / n for total, n in zip(taken, n_of_round, strict=True)]
+        print(figure((name, "detection"), way, "ms a photo", each).as_text())
+    for way, bar in AT_LEAST.items():
+        ratios = [theirs / ours for theirs, ours in zip(seconds[THEIRS], seconds[way], strict=True)]
+        print(figure((name, "detection"), f"{way}, as fast as {THEIRS}", "times", ratios, at_least=bar).as_text())
+
+
+def missed_in_groups(paths: list[Path], finder: FaceFinder, mtcnn: MTCNN) -> None:
+    """Faces that MTCNN is sure of and that are not found."""
+    n_sure = n_found = n_missed = 0
     for path in paths:
-        data, picture = path.read_bytes(), Image.open(path).convert("RGB")
-        photos = [read(data, Limits()) for _ in range(3)]
-        expected = of_theirs(race.timed("facenet-pytorch", lambda: theirs.detect(picture, landmarks=True)))  # noqa: B023 - called at once
-        found = of_ours(race.timed("equal settings", lambda: cascade(photos[0])).faces)  # noqa: B023 - called at once
-        race.timed("default settings", lambda: finder(photos[1]))  # noqa: B023 - called at once
-        race.timed("default settings, largest face", lambda: finder(photos[2], least_share=0.5))  # noqa: B023 - called at once
-        race.n_photos += 1
-        if not are_same(expected, found):
-            race.differing.append(path.name)
-    tell_race(name, race)
-
-
-def tell_race(name: str, race: Race) -> None:
-    n_same = race.n_photos - len(race.differing)
+        sure, found = of_mtcnn(path, mtcnn), edges(finder(photo_at(path)).faces)
+        missed = ~overlapping(sure, found, SAME_PLACE).any(axis=1)
+        n_sure, n_found, n_missed = n_sure + len(sure), n_found + len(found), n_missed + int(missed.sum())
+        if missed.any():
+            print(f"  {path.name}: missed {missed.sum()} of {len(sure)}, at {sure[missed].round().tolist()}")
     print(
-        f"{name}: at equal settings the same faces in {n_same} of {race.n_photos} photos ({n_same / race.n_photos:.2%})"
+        f"groups: of {n_sure} faces that MTCNN scores {LEAST_SCORE} or more {n_missed} missed; {n_found} found in all"
     )
-    theirs = race.seconds["facenet-pytorch"]
-    for way, seconds in race.seconds.items():
-        milliseconds, in_networks = (1e3 * each / race.n_photos for each in (seconds, race.in_networks[way]))
-        of_networks = f" ({in_networks:.2f} of them in the networks)" if in_networks else ""
-        print(
-            f"    {way}: {milliseconds:.2f} ms a photo{of_networks}, {theirs / seconds:.1f} times as fast", flush=True
-        )
 
 
-def of_theirs(answer: tuple[np.ndarray, ...]) -> list[Found]:
-    boxes, scores, landmarks = answer
+def of_mtcnn(path: Path, mtcnn: MTCNN) -> np.ndarray:
+    """The boxes of the faces that it is sure of, (n, 4)."""
+    boxes, scores = mtcnn.detect(Image.open(path).convert("RGB"))
     if boxes is None:
-        return []
-    faces = zip(boxes.astype(float), scores, np.asarray(landmarks, float), strict=True)
-    return [Found(box, points) for box, score, points in faces if score >= LEAST_SCORE]
+        return np.empty((0, 4))
+    return np.array(boxes, float)[np.array(scores, float) >= LEAST_SCORE]
 
 
-def of_ours(faces: tuple[Face, ...]) -> list[Found]:
-    return [Found(edges(face), np.array(face.landmarks)) for face in faces if face.score >= LEAST_SCORE]
+def photo_at(path: Path) -> Photo:
+    return read(path.read_bytes(), Limits())
 
 
-def edges(face: Face) -> np.ndarray:
-    box = face.box
-    return np.array([box.x, box.y, box.x + box.width, box.y + box.height])
+def edges(faces: tuple[Face, ...]) -> np.ndarray:
+    boxes = [face.box for face in faces]
+    return np.array([(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]).reshape(-1, 4)
 
 
-def are_same(expected: list[Found], found: list[Found]) -> bool:
-    return len(expected) == len(found) and all(any(agree(one, other) for other in found) for one in expected)
-
-
-def agree(one: Found, other: Found) -> bool:
-    eye_distance = np.linalg.norm(one.landmarks[0] - one.landmarks[1])
-    apart = np.linalg.norm(one.landmarks - other.landmarks, axis=1).max()
-    return overlap(one.box, other.box) >= LEAST_OVERLAP and bool(apart <= MOST_APART * eye_distance)
-
-
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    sides = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
-    areas = [(box[2:] - box[:2]).prod() for box in (one, other)]
-    return float(sides.prod() / (sum(areas) - sides.prod()))
+def without_a_face(paths: list[Path], finder: FaceFinder) -> None:
+    missing = [path.name for path in paths if not finder(photo_at(path)).faces]
+    print(f"View 1: {len(missing)} of {len(paths)} photos without a face", *missing, flush=True)
 
 
 def early_ends(data: Path, every: int, finder: FaceFinder) -> None:
-    """Whether the face chosen, or the refusal, is that of the whole pyramid."""
+    """Whether the face chosen, or the refusal, is that of the whole search."""
     for name, paths in shared(data, every):
-        n_differing = dict.fromkeys(("dominant", "largest"), 0)
-        n_early = n_photos = 0
+        n_early, differing = 0, dict.fromkeys(ENDING_EARLY, 0)
         for path in paths:
-            image, n_photos = path.read_bytes(), n_photos + 1
-            whole = finder(read(image, Limits()))
-            early = finder(read(image, Limits()), least_share=least_share("dominant"))
+            whole = finder(photo_at(path))
+            for choice in differing:
+                early = finder(photo_at(path), least_share=least_share(choice))
+                differing[choice] += not is_same(verdict(whole, choice), verdict(early, choice))
             n_early += not early.is_whole
-            for choice in n_differing:
-                n_differing[choice] += not is_same_verdict(verdict(whole, choice), verdict(early, choice))
-        told = ", ".join(f"{choice} differs in {n}" for choice, n in n_differing.items())
-        print(f"{name}: of {n_photos} photos {n_early} searches ended early; {told}", flush=True)
+        told = ", ".join(f"{choice} differs in {n}" for choice, n in differing.items())
+        print(f"{name}: of {len(paths)} photos {n_early} searches ended early; {told}", flush=True)
 
 
 def shared(data: Path, every: int) -> Iterator[tuple[str, list[Path]]]:
     yield "View 1", lfw(data)[::every]
     yield "groups", groups(data)
-    yield "celebrities", sorted((data / "celebrities").glob("*/*"))[:: CELEBRITIES_EVERY * every]
-    london = [*sorted((data / "london").glob("*/*.jpg")), *sorted((data / "london-full").glob("*/*.jpg"))]
+    yield "celebrities", sorted((data / "celebrities").glob("*/*"))[::every]
+    london = [*sorted((data / "london").glob("*/*.jpg")), *sorted((data / "london-full").glob("**/*.jpg"))]
     yield "London", london[::every]
     yield "ORL", sorted((data / "orl").glob("*/*.pgm"))[::every]
 
 
-def verdict(found: object, choice: str) -> Face | str:
+def verdict(found: Found, choice: FaceChoice) -> Face | str:
     try:
         return choose(found, choice, (0, 0))
     except (NoFace, SeveralFaces) as refusal:
         return refusal.code
 
 
-def is_same_verdict(one: Face | str, other: Face | str) -> bool:
-    if isinstance(one, Face) and isinstance(other, Face):
-        return overlap(edges(one), edges(other)) > SAME_PLACE
-    return one == other
+def is_same(one: Face | str, other: Face | str) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    apart = np.abs(np.array(one.landmarks) - np.array(other.landmarks)).max()
+    return one.box == other.box and bool(apart < LANDMARKS_APART_PX)
 
 
 if __name__ == "__main__":

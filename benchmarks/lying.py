@@ -1,8 +1,9 @@
-"""Pictures that lie: View 1's DevTest with every probe turned, and what looking for them costs the upright ones.
+"""Pictures that lie or are tilted: View 1's DevTest with every probe turned, and what that costs the upright ones.
 
 Usage: python benchmarks/lying.py --data DIR (DIR holds lfw-view1/). Accuracy is at the threshold that is best on
-DevTrain, upright. A face is false where its embedding is as far from that of the same photo upright as those of two
-people. The cost is that of embedding upright photos with and without the other ways up, in turns.
+DevTrain, upright; its bars are how far below that of upright probes it may be. A face is false where its embedding is
+as far from that of the same photo upright as those of two people. The cost is that of embedding upright photos with and
+without the search at other angles, in turns.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from embedder import FaceEmbedder, NoFace, load
 from embedder.detection import finder as finding
 from train.evaluation.protocols.lfw import read_lfw
 
-TURNS = (0, 90, 180, 270, 30)  # degrees clockwise
+MAY_LOSE = {90: 0.005, 180: 0.005, 270: 0.005, 30: 0.01, 45: 0.01}  # of the accuracy, by degrees clockwise
 ROUNDS, EVERY = 5, 10  # of View 1's photos, for the cost
 
 Vectors = dict[Path, np.ndarray]
@@ -32,8 +33,12 @@ def main() -> None:
     threshold = best_threshold(*distances(folder, "Train", embedder, 0))
     upright = embedded([pair[0] for pair in pairs(folder, "Test")[0]], embedder, 0)
     references = embedded([pair[1] for pair in pairs(folder, "Test")[0]], embedder, 0)
-    for turn in TURNS:
-        tell(turn, folder, embedder, threshold, (upright, references))
+    best = tell(0, folder, embedder, threshold, (upright, references))
+    for turn, may_lose in MAY_LOSE.items():
+        lost = best - tell(turn, folder, embedder, threshold, (upright, references))
+        print(
+            f"    loses {100 * lost:.2f} points; at most {100 * may_lose:g}: {'held' if lost <= may_lose else 'MISSED'}"
+        )
     cost(folder, embedder)
 
 
@@ -75,22 +80,25 @@ def best_threshold(found: np.ndarray, genuine: np.ndarray) -> float:
     return float(max(np.sort(found), key=lambda threshold: ((found < threshold) == genuine).mean()))
 
 
-def tell(turn: int, folder: Path, embedder: FaceEmbedder, threshold: float, known: tuple[Vectors, Vectors]) -> None:
+def tell(turn: int, folder: Path, embedder: FaceEmbedder, threshold: float, known: tuple[Vectors, Vectors]) -> float:
+    """Print and return the accuracy."""
     upright, references = known
     both, genuine = pairs(folder, "Test")
     probes = embedded([probe for probe, _ in both], embedder, turn)
     apart = np.array([np.linalg.norm(probes[a] - references[b]) for a, b in both])
     off = np.array([np.linalg.norm(probes[path] - upright[path]) for path in probes])
+    accuracy = float(((apart < threshold) == genuine).mean())
     print(
-        f"turned by {turn}: accuracy {((apart < threshold) == genuine).mean():.2%} (no face counts as different); "
+        f"turned by {turn}: accuracy {accuracy:.2%} (no face counts as different); "
         f"of {len(off)} probes {np.isnan(off).sum()} without a face, {(off >= threshold).sum()} with a false one",
         flush=True,
     )
+    return accuracy
 
 
 def cost(folder: Path, embedder: FaceEmbedder) -> None:
     images = [path.read_bytes() for path in sorted((folder / "lfw").glob("*/*.jpg"))[::EVERY]]
-    ways = {"all ways up": finding.SURE, "upright only": float("-inf")}
+    ways = {"at other angles too": finding.SURE, "upright only": float("-inf")}
     taken: dict[str, list[float]] = {way: [] for way in ways}
     turns = list(ways)
     for _ in range(ROUNDS):
@@ -104,11 +112,11 @@ def cost(folder: Path, embedder: FaceEmbedder) -> None:
             turns.reverse()
         for way in ways:
             taken[way].append(seconds[way])
-    finding.SURE = ways["all ways up"]
+    finding.SURE = ways["at other angles too"]
     ratios = [both / one for both, one in zip(*taken.values(), strict=True)]
     print(
         f"upright photos: {statistics.median(ratios) - 1:+.1%} ({min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}) to "
-        f"embed; {1e3 * statistics.median(taken['all ways up']) / len(images):.2f} ms a photo"
+        f"embed; {1e3 * statistics.median(taken['at other angles too']) / len(images):.2f} ms a photo"
     )
 
 

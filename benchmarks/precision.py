@@ -1,8 +1,7 @@
 """What runtime and precision change: distances, DevTest accuracy, and error rates at the card's operating points.
 
 Usage: python benchmarks/precision.py --data DIR (DIR holds lfw-view1/). LFW View 1, from the photo on, by OpenVINO in
-f32 and bf16 and by torch in f32; and by torch's network on the chips that OpenVINO's detector gives, since a landmark
-that moves by a hundred thousandth of a pixel can turn a pixel's rounding. Distances are those of the 3,200 pairs; the
+f32 and bf16 and by torch in f32; faces are found the same way beside each. Distances are those of the 3,200 pairs; the
 accuracy is DevTest's, below the threshold that is best on DevTrain by OpenVINO in f32; rates are those of all DevTest
 photos against all, by own thresholds.
 """
@@ -16,21 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import (
-    BUILT_IN,
-    FaceEmbedder,
-    Limits,
-    Neighbourhoods,
-    Running,
-    RuntimeUnavailable,
-    load,
-    read_bundle,
-)
-from embedder.detection.finder import FaceFinder
-from embedder.explain.opening import Opening
-from embedder.grading import Grader
-from embedder.runtime.openvino import OpenVinoRuntime
-from embedder.runtime.torch import TorchRuntime
+from embedder import FaceEmbedder, Running, RuntimeUnavailable, load
 from train.evaluation.compared import compare
 from train.evaluation.embedding import EmbeddedSet, embed_photos
 from train.evaluation.listed import Listed, compare_listed, tallies
@@ -46,22 +31,8 @@ REFERENCE = "openvino f32"
 BAR = 1e-4  # in distance, between runtimes in f32
 
 
-def same_chips() -> FaceEmbedder:
-    """The built-in model by torch's network, behind OpenVINO's detector."""
-    bundle = read_bundle(BUILT_IN)
-    finder = FaceFinder(OpenVinoRuntime().detection())
-    own = bundle.card.own_threshold
-    if own is None or bundle.neighbourhood is None:
-        raise ValueError("the built-in card has own thresholds")
-    places = Neighbourhoods.of(own.mean_range, own.spread_range, bundle.neighbourhood)
-    return FaceEmbedder(
-        bundle.card, TorchRuntime().embedding(bundle), finder, Limits(), Grader(own, places), Opening(bundle)
-    )
-
-
 OTHERS: Mapping[str, Callable[[], FaceEmbedder]] = {
     "torch f32": partial(load, running=Running("torch")),
-    "torch f32 on the same chips": same_chips,
     "openvino bf16": partial(load, running=Running("openvino", precision="bf16")),
 }
 

@@ -1,7 +1,7 @@
 """The five landmarks of faces whose boxes are known, by MTCNN's third network (facenet-pytorch's weights, MIT).
 
 Source: Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016.
-Embeddings of faces aligned by YuNet's own landmarks are told apart less well: docs/why.md says by how much.
+Embeddings of faces aligned by YuNet's own landmarks are told apart less well: see docs/why.md.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """What cannot be compared is told, with a way forward."""
 
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from visit import Visit, opened, watched
 
 from embedder import FaceEmbedder, Limits, load
-from embedder.detection.cascade import CascadeSettings
+from embedder.detection.finder import LEAST_PX, SIDES_PX
 from service.app import create_app
 from service.settings import Settings
 
@@ -32,16 +33,20 @@ def saved(image: Image.Image, path: Path, **options: object) -> Path:
 
 def test_a_photo_without_a_face_is_shown_with_what_was_looked_for(page: Page, visit: Visit, tmp_path: Path) -> None:
     visit.give("probe", saved(Image.new("RGB", (2000, 900), "#8a7f70"), tmp_path / "nobody.png"))
-    assert "at least 40 px" in visit.note("probe", "bad")
+    assert "at least 75 px, as large as the square drawn on it, and for turned ones of at least 300 px" in visit.note(
+        "probe", "bad"
+    )
     square = page.locator("#probe .least")
-    assert square.get_attribute("width") == "40"
+    assert square.get_attribute("width") == "75"
     assert page.locator("#probe .searched").is_visible()
 
 
-def test_the_smallest_face_is_the_one_that_the_detector_looks_for() -> None:
-    stated = dict(re.findall(r"const (LEAST_\w+) = ([\d.]+)", PICTURE.read_text(encoding="utf-8")))
-    ours = CascadeSettings()
-    assert (float(stated["LEAST_PX"]), float(stated["LEAST_SHARE"])) == (ours.min_face_px, ours.min_face_share)
+def test_the_smallest_face_is_the_one_that_the_detector_finds() -> None:
+    stated = dict(re.findall(r"const (LEAST_PX|SIDES_PX) = (.+);", PICTURE.read_text(encoding="utf-8")))
+    assert {name: json.loads(value) for name, value in stated.items()} == {
+        "LEAST_PX": LEAST_PX,
+        "SIDES_PX": list(SIDES_PX),
+    }
 
 
 @pytest.mark.parametrize(("face", "verdict"), [(0, "Different people"), (1, "Same person"), (2, "Different people")])

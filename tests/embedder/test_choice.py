@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedder import Box, Face, NoFace, SeveralFaces
-from embedder.detection.cascade import Found
 from embedder.detection.choice import RIVAL_SHARE, RULES
 from embedder.detection.choice import choose as choose_of
+from embedder.detection.detector import Found
 from embedder.types import FaceChoice, Point
 
 CENTER = (50.0, 50.0)

@@ -1,130 +1,249 @@
-"""Finding faces: the arithmetic against plain loops, the cascade against facenet-pytorch's, the border rule."""
+"""The two networks that find faces, and the arithmetic around them: pinned values, other programs, plain loops."""
 
 import subprocess
 import sys
-from io import BytesIO
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from facenet_pytorch import MTCNN
-from facenet_way import SETTINGS, PlainMeans
+from facenet_pytorch.models.mtcnn import ONet
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from PIL import Image
+from skimage.data import astronaut
 
 from embedder import Face, FaceEmbedder
-from embedder.detection.boxes import squared, suppressed
-from embedder.detection.cascade import Cascade
-from embedder.detection.views import border_px
-from embedder.detection.weights import FILE
+from embedder.detection import graphs
+from embedder.detection.boxes import _AT_A_TIME, areas, overlapping, suppressed
+from embedder.detection.landmarks import SIDE_PX, landmarks_of
+from embedder.detection.yunet import MIN_SCORE, STRIDES_PX, Candidates, _places, candidates
 from embedder.photo import Photo
-from embedder.runtime.openvino import OpenVinoRuntime
-from embedder.runtime.runtime import Runtime
-from embedder.runtime.torch import TorchRuntime
+from embedder.runtime.choice import small_network
+from embedder.types import Pass
 
 ROOT = Path(__file__).parent.parent.parent
+PEOPLE = ("001", "005", "021", "041")
+N_OF_STRIDE_8 = 400  # cells of a picture of 160 px
 
 
-def overlap(a: np.ndarray, b: np.ndarray, *, over_smaller: bool) -> float:
-    both = 1 if over_smaller else 0  # border pixels count as part of the box
-    width = max(0, min(a[2], b[2]) - max(a[0], b[0]) + both)
-    height = max(0, min(a[3], b[3]) - max(a[1], b[1]) + both)
-    area = [(box[2] - box[0] + both) * (box[3] - box[1] + both) for box in (a, b)]
-    whole = min(area) if over_smaller else sum(area) - width * height
-    return width * height / whole
-
-
-corners = arrays.arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 50))
-
-
-@given(corners, st.integers(0, 2**32), st.booleans())
-def test_suppression_equals_a_plain_loop(corner: np.ndarray, seed: int, over_smaller: bool) -> None:  # noqa: FBT001 - hypothesis gives it by position
+def random_boxes(n: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    boxes = np.concatenate([corner, corner + rng.integers(1, 40, corner.shape)], axis=1)
-    scores = rng.random(len(boxes))
+    corners = rng.integers(0, 50, (n, 2))
+    return np.concatenate([corners, corners + rng.integers(1, 40, (n, 2))], axis=1).astype(float)
+
+
+def clash(a: np.ndarray, b: np.ndarray, limit: float) -> bool:
+    width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    area = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return bool(width * height > limit * (sum(area) - width * height))
+
+
+def kept_by_a_loop(boxes: np.ndarray, scores: np.ndarray, limit: float) -> list[int]:
     kept: list[int] = []
     for index in sorted(range(len(boxes)), key=lambda i: -scores[i]):
-        if all(overlap(boxes[index], boxes[other], over_smaller=over_smaller) <= 0.5 for other in kept):
+        if not any(clash(boxes[index], boxes[other], limit) for other in kept):
             kept.append(index)
-    assert suppressed(boxes, scores, 0.5, over_smaller=over_smaller).tolist() == kept
+    return kept
 
 
-@given(corners)
-def test_a_squared_box_keeps_its_centre_and_longer_side(corner: np.ndarray) -> None:
-    boxes = np.hstack([corner, corner + np.array([10, 25])])
-    found = squared(boxes)
-    assert np.allclose(found[:, 2:] - found[:, :2], 25)
-    assert np.allclose(found[:, 2:] + found[:, :2], boxes[:, 2:] + boxes[:, :2])
+@given(st.integers(1, 30), st.integers(0, 2**32), st.sampled_from([0.3, 0.5]))
+def test_suppression_equals_a_plain_loop(n: int, seed: int, limit: float) -> None:
+    boxes, scores = random_boxes(n, seed), np.random.default_rng(seed).integers(0, 9, n) / 8  # some scores are equal
+    assert suppressed(boxes, scores, limit).tolist() == kept_by_a_loop(boxes, scores, limit)
 
 
-def intersection_over_union(a: Face, b: np.ndarray) -> float:
-    box = np.array([a.box.x, a.box.y, a.box.x + a.box.width, a.box.y + a.box.height])
-    return overlap(box, b, over_smaller=False)
+def test_suppression_equals_a_plain_loop_also_of_more_boxes_than_are_compared_at_a_time() -> None:
+    n = 2 * _AT_A_TIME + 7
+    boxes, scores = 8 * random_boxes(n, 0), np.random.default_rng(0).random(n)
+    boxes[:, 2:] = boxes[:, :2] + (boxes[:, 2:] - boxes[:, :2]) / 8
+    kept = kept_by_a_loop(boxes, scores, 0.3)
+    assert _AT_A_TIME < len(kept) < n
+    assert suppressed(boxes, scores, 0.3).tolist() == kept
 
 
-@pytest.mark.parametrize("runtime", [TorchRuntime(), OpenVinoRuntime()], ids=["torch", "openvino"])
-@pytest.mark.parametrize("person", ["001", "005", "021", "041"])
-def test_at_equal_settings_the_face_is_that_of_facenet_pytorch(examples: Path, person: str, runtime: Runtime) -> None:
-    picture = Image.open(examples / f"{person}-neutral.jpg")
-    boxes, scores, landmarks = MTCNN(select_largest=True).detect(picture, landmarks=True)
-    (face,) = Cascade(runtime.detection(), SETTINGS, PlainMeans)(Photo.of(picture.convert("RGB"))).faces
-    assert len(boxes) == 1
-    assert intersection_over_union(face, boxes[0]) > 0.9
-    assert face.score == pytest.approx(scores[0], abs=0.01)
-    eye_distance = np.linalg.norm(landmarks[0][1] - landmarks[0][0])
-    assert np.abs(np.array(face.landmarks) - landmarks[0]).max() < 0.015 * eye_distance
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2**32))
+def test_overlaps_and_areas_equal_a_plain_loop(n: int, m: int, seed: int) -> None:
+    ones, others = random_boxes(n, seed), random_boxes(m, seed + 1)
+    expected = [[clash(one, other, 0.3) for other in others] for one in ones]
+    assert overlapping(ones, others, 0.3).tolist() == expected
+    assert areas(ones).tolist() == [(box[2] - box[0]) * (box[3] - box[1]) for box in ones]
 
 
-def test_made_again_from_the_wheel_the_weights_are_byte_for_byte_those_that_travel(tmp_path: Path) -> None:
-    out = tmp_path / "mtcnn.safetensors"
-    subprocess.run([sys.executable, ROOT / "tools" / "convert_mtcnn.py", out], check=True)
-    assert out.read_bytes() == FILE.read_bytes()
+@given(st.integers(1, 8), st.integers(1, 8))
+def test_cells_are_numbered_stride_by_stride_and_row_by_row(columns: int, rows: int) -> None:
+    width, height = 32 * columns, 32 * rows
+    expected = [
+        (column, row, stride)
+        for stride in STRIDES_PX
+        for row in range(height // stride)
+        for column in range(width // stride)
+    ]
+    corners, strides = _places(np.arange(len(expected)), width, height)
+    assert np.concatenate([corners, strides], axis=1).tolist() == [list(map(float, cell)) for cell in expected]
 
 
-def as_png(picture: Image.Image) -> bytes:
-    out = BytesIO()
-    picture.save(out, "PNG")
-    return out.getvalue()
+@pytest.fixture(scope="module")
+def yunet() -> Pass:
+    return small_network(graphs.YUNET)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.9])
-@pytest.mark.parametrize("person", ["001", "005", "021", "041"])
-def test_a_tight_crop_gives_the_embedding_of_the_whole_photo(
-    embedder: FaceEmbedder, examples: Path, person: str, share: float
+@pytest.fixture(scope="module")
+def onet() -> Pass:
+    return small_network(graphs.ONET)
+
+
+@pytest.fixture(scope="module")
+def small_astronaut() -> np.ndarray:
+    return np.asarray(Image.fromarray(astronaut()).resize((160, 160), Image.Resampling.BILINEAR))
+
+
+def test_yunet_gives_the_values_that_opencvs_file_gives(yunet: Pass, small_astronaut: np.ndarray) -> None:
+    (scores,), (boxes,) = yunet(small_astronaut[None])
+    fine, coarse = scores[:N_OF_STRIDE_8], scores[N_OF_STRIDE_8 : N_OF_STRIDE_8 + 100]
+    assert (fine.argmax(), coarse.argmax()) == (108, 24)
+    assert (fine.max(), coarse.max()) == (pytest.approx(0.90812, abs=1e-5), pytest.approx(0.54186, abs=1e-5))
+    assert boxes[108] == pytest.approx([0.87783, -0.40639, 1.20827, 1.40586], abs=1e-5)
+
+
+def test_of_these_values_one_face_is_made(yunet: Pass, small_astronaut: np.ndarray) -> None:
+    found = candidates(yunet, small_astronaut)
+    left, top, right, bottom = found.boxes[0] * 512 / 160
+    assert len(found) == 1
+    assert (left, top, right - left, bottom - top) == pytest.approx((184.4, 65.4, 85.7, 104.4), abs=0.06)
+
+
+def test_a_candidate_has_at_least_the_least_score() -> None:
+    def network(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+        n_cells = sum((pictures.shape[1] // stride) * (pictures.shape[2] // stride) for stride in STRIDES_PX)
+        scores = np.zeros((1, n_cells), np.float32)
+        scores[0, [0, 7, 21]] = MIN_SCORE - 0.01, MIN_SCORE + 0.01, 0.9
+        return scores, np.zeros((1, n_cells, 4), np.float32)
+
+    found = candidates(network, np.zeros((32, 64, 3), np.uint8), angle=45)
+    assert found.scores == pytest.approx([0.9, MIN_SCORE + 0.01])
+    assert found.boxes.tolist() == [[5 * 8 - 4, 2 * 8 - 4, 5 * 8 + 4, 2 * 8 + 4], [7 * 8 - 4, -4, 7 * 8 + 4, 4]]
+    assert found.angles.tolist() == [45, 45]
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_onet_gives_the_landmarks_of_facenet_pytorchs(onet: Pass, n: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (n, SIDE_PX, SIDE_PX, 3), np.uint8)
+    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = ONet(pretrained=True).eval()((planes - 127.5) * 0.0078125)[1]
+    (found,) = onet(pixels)
+    assert found.shape == (n, 10)
+    assert np.abs(found - expected.numpy()).max() < 1e-5
+
+
+def test_made_again_from_the_wheels_the_graphs_are_byte_for_byte_those_that_travel(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "tools" / "make_detector.py", tmp_path], check=True, capture_output=True)
+    for path in (graphs.YUNET, graphs.ONET):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_graphs_tell_nothing_of_the_machine_that_made_them() -> None:
+    for path in (graphs.YUNET, graphs.ONET):
+        content = path.read_bytes()
+        assert b"site-packages" not in content
+        assert b".py" not in content
+
+
+@pytest.mark.parametrize("name", ["YUNET", "ONET"])
+@pytest.mark.parametrize("place", [0, 0.3, 0.999])
+def test_the_detectors_digest_changes_with_any_byte(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, place: float
 ) -> None:
-    data = (examples / f"{person}-neutral.jpg").read_bytes()
-    whole = embedder.embed(data)
-    box = whole.sample.face.box
-    (x, y), width, height = box.center, share * box.width / 2, share * box.height / 2
-    crop = Image.open(BytesIO(data)).crop((round(x - width), round(y - height), round(x + width), round(y + height)))
-    assert np.linalg.norm(embedder.embed(as_png(crop)).vector - whole.vector) < 0.4
+    before, content = graphs.built_in_detector(), bytearray(getattr(graphs, name).read_bytes())
+    content[int(place * len(content))] ^= 1
+    (tmp_path / "changed.onnx").write_bytes(content)
+    monkeypatch.setattr(graphs, name, tmp_path / "changed.onnx")
+    after = graphs.built_in_detector()
+    assert (after.name, after.weights_sha256 == before.weights_sha256) == (before.name, False)
 
 
-def test_the_border_moves_boxes_back_to_the_pictures_own_pixels(embedder: FaceEmbedder, examples: Path) -> None:
-    data = (examples / "021-neutral.jpg").read_bytes()
-    box = embedder.detect(data)[0].box
-    left, top = round(box.x), round(box.y)
-    picture = Image.open(BytesIO(data)).crop((left, top, left + round(box.width), top + round(box.height)))
-    found = embedder.detect(as_png(picture))[0].box
-    assert abs(found.center[0] - picture.width / 2) < 0.1 * box.width
-    assert abs(found.center[1] - picture.height / 2) < 0.1 * box.height
+def picture_of(examples: Path, name: str) -> Image.Image:
+    return Image.open(examples / f"{name}.jpg").convert("RGB")
 
 
-@given(st.integers(1, 50_000_000), st.integers(1, 50_000_000))
-def test_the_border_never_more_than_trebles_a_picture(width: int, height: int) -> None:
-    border = border_px((width, height))
-    assert (width + 2 * border) * (height + 2 * border) <= 3 * width * height
+def eye_distances_apart(found: np.ndarray, expected: np.ndarray) -> float:
+    eye_distance = np.linalg.norm(expected[1] - expected[0])
+    return float(np.linalg.norm(found - expected, axis=1).max() / eye_distance)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (12, 12), (300, 2), (2_000_000, 1), (200, 200)])
-def test_a_picture_without_a_face_has_none(embedder: FaceEmbedder, size: tuple[int, int]) -> None:
-    assert embedder.detect(as_png(Image.new("RGB", size, (90, 120, 150)))) == []
+def turned_back(points: object, angle: float, sizes: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
+    """Points of a turned picture in px of the upright one; `sizes` are those of the two."""
+    turned, upright = (np.array(size) / 2 for size in sizes)
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return (np.asarray(points, float) - turned) @ np.array([[cos, -sin], [sin, cos]]) + upright
 
 
-def test_in_group_photos_many_faces_are_found_largest_first(embedder: FaceEmbedder, data: Path) -> None:
-    faces = embedder.detect((data / "groups" / "bald_guys.jpg").read_bytes())
-    areas = [face.box.area for face in faces]
-    assert len(faces) >= 20
-    assert areas == sorted(areas, reverse=True)
+@cache
+def landmarks_of_mtcnn(path: Path) -> np.ndarray:
+    _, _, (landmarks,) = MTCNN(select_largest=True).detect(Image.open(path).convert("RGB"), landmarks=True)
+    return np.array(landmarks, float)
+
+
+@pytest.mark.parametrize("name", [f"{person}-{look}" for person in PEOPLE for look in ("neutral", "smiling")])
+@pytest.mark.parametrize(("angle", "bound"), [(0, 0.05), (90, 0.1), (180, 0.1), (45, 0.1), (-60, 0.1)])
+def test_landmarks_lie_where_facenet_pytorchs_mtcnn_has_them(
+    embedder: FaceEmbedder, examples: Path, name: str, angle: int, bound: float
+) -> None:
+    picture = picture_of(examples, name)
+    turned = picture.rotate(-angle, Image.Resampling.BICUBIC, expand=True)
+    (face,) = embedder._prepare.detector(Photo.of(turned)).faces
+    found = turned_back(face.landmarks, angle, (turned.size, picture.size))
+    assert eye_distances_apart(found, landmarks_of_mtcnn(examples / f"{name}.jpg")) < bound
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("angle", [90, 180, 270, 30, 45, -60])
+def test_in_a_square_that_lies_turned_the_landmarks_are_those_of_the_upright_one(
+    embedder: FaceEmbedder, onet: Pass, examples: Path, person: str, angle: int
+) -> None:
+    picture = picture_of(examples, f"{person}-neutral")
+    (face,) = embedder._prepare.detector(Photo.of(picture)).faces
+    turned = picture.rotate(-angle, Image.Resampling.BICUBIC, expand=True)
+    (middle,) = turned_back([face.box.center], -angle, (picture.size, turned.size))
+    half = max(face.box.width, face.box.height) / 2
+    square = Candidates(np.concatenate([middle - half, middle + half])[None], np.ones(1), np.array([float(angle)]))
+    (points,) = landmarks_of(onet, Photo.of(turned), square)
+    found = turned_back(points, angle, (turned.size, picture.size))
+    assert eye_distances_apart(found, np.array(face.landmarks)) < 0.01
+
+
+def edges(face: Face) -> np.ndarray:
+    box = face.box
+    return np.array([box.x, box.y, box.x + box.width, box.y + box.height])
+
+
+def groups(data: Path) -> list[Path]:
+    return sorted((data / "groups").glob("*.jpg"))
+
+
+def test_every_face_of_a_group_that_mtcnn_is_sure_of_is_found(embedder: FaceEmbedder, data: Path) -> None:
+    mtcnn, n_sure = MTCNN(keep_all=True), 0
+    for path in groups(data):
+        boxes, scores = mtcnn.detect(Image.open(path).convert("RGB"))
+        sure = np.array(boxes, float)[np.array(scores, float) >= 0.95]
+        found = np.stack([edges(face) for face in embedder.detect(path.read_bytes())])
+        assert overlapping(sure, found, 0.3).any(axis=1).all(), path.name
+        n_sure += len(sure)
+    assert n_sure > 60
+
+
+@pytest.mark.parametrize(
+    ("name", "n"), [("bald_guys", 25), ("2008_004176", 11), ("2007_007763", 7), ("2009_004587", 2)]
+)
+def test_the_faces_of_a_group_are_counted_and_told_largest_first(
+    embedder: FaceEmbedder, data: Path, name: str, n: int
+) -> None:
+    faces = embedder.detect((data / "groups" / f"{name}.jpg").read_bytes())
+    sizes = [face.box.area for face in faces]
+    assert len(faces) == n
+    assert sizes == sorted(sizes, reverse=True)
+    assert not any(clash(edges(a), edges(b), 0.3) for a in faces for b in faces if a is not b)

@@ -7,17 +7,19 @@ import pytest
 
 MEMORY_AFTER_SIZES = """
 import numpy as np
-from embedder.runtime.openvino import OpenVinoRuntime
+from embedder.detection.graphs import YUNET
+from embedder.runtime.openvino import small_network
 
 def resident_mib():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
 
-search = OpenVinoRuntime(threads=1).detection().proposal
+search = small_network(YUNET)
+search(np.zeros((1, 640, 640, 3), np.uint8))
+print(resident_mib())
 for number in range(400):
-    search(np.zeros((1, 16 + 2 * (number // 40), 16 + 2 * (number % 40), 3), np.uint8))
-    if number in (9, 399):
-        print(resident_mib())
+    search(np.zeros((1, 32 + 32 * (number // 20), 32 + 32 * (number % 20), 3), np.uint8))
+print(resident_mib())
 """
 
 

@@ -215,10 +215,10 @@ def test_all_the_code_that_is_named_is_there() -> None:
     [
         "alignment.py",
         "image.py",
-        "detection/cascade.py",
+        "detection/finder.py",
         "detection/choice.py",
-        "detection/mtcnn.safetensors",
-        "detection/proposal.onnx",
+        "detection/onet.onnx",
+        "detection/yunet.onnx",
         "network.py",
         "quality.py",
         "runtime/openvino.py",
@@ -233,7 +233,9 @@ def test_changed_code_or_weights_void_the_cache(code: Path, name: str) -> None:
     assert code_digest(code) == before
 
 
-@pytest.mark.parametrize("name", ["commands/verify.py", "cli.py", "detection/MTCNN-LICENSE.txt"])
+@pytest.mark.parametrize(
+    "name", ["commands/verify.py", "cli.py", "detection/MTCNN-LICENSE.txt", "detection/YUNET-LICENSE.txt"]
+)
 def test_code_that_makes_no_embedding_does_not(code: Path, name: str) -> None:
     before = code_digest(code)
     (code / name).write_bytes((code / name).read_bytes() + b"\n")

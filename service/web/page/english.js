@@ -36,7 +36,7 @@ export const english = {
 
   noFaceTitle: "No face found",
   noFace:
-    "All of the picture was searched, also turned by quarters, for faces of at least {px} px: as large as the square drawn on it. Use a photo with an upright, uncovered and larger face, or cut the picture closer to it.",
+    "All of the picture was searched for upright faces of at least {upright} px, as large as the square drawn on it, and for turned ones of at least {turned} px. Use a photo with an upright, uncovered and larger face, or cut the picture closer to it.",
   severalTitle: "Which face do you mean?",
   several: "Choose one of the faces framed in the {which}.",
 

@@ -186,7 +186,7 @@ function note(photo) {
   return { text: say("chosenOf", { k: photo.chosen + 1, n }), kind: "good" };
 }
 
-const noFaceAdvice = (photo) => (photo.width === null ? "" : say("noFace", { px: leastFace(photo) }));
+const noFaceAdvice = (photo) => (photo.width === null ? "" : say("noFace", leastFace(photo)));
 
 function renderPlaces() {
   for (const side of SIDES) places[side].render(photos[side], note(photos[side]));

@@ -2,11 +2,18 @@
 import { draw, make } from "./elements.js";
 import { say } from "./words.js";
 
-// The smallest face that the server looks for; a test holds them against the detector's own settings.
-export const LEAST_PX = 20;
-export const LEAST_SHARE = 0.02; // of the picture's longer side
+// The smallest face that is found, on a picture of one of these sizes; a test holds both against the detector's own.
+export const LEAST_PX = 24;
+export const SIDES_PX = [160, 320, 640];
 
-export const leastFace = ({ width, height }) => Math.max(LEAST_PX, Math.ceil(LEAST_SHARE * Math.max(width, height)));
+const least = (longer, side) => Math.ceil((LEAST_PX * longer) / side);
+
+// The smallest face that is found upright, and the smallest one that is found however it lies, in px of the photo.
+export function leastFace({ width, height }) {
+  const longer = Math.max(width, height);
+  const finest = Math.max(SIDES_PX[0], ...SIDES_PX.filter((side) => side < longer));
+  return { upright: least(longer, finest), turned: least(longer, SIDES_PX[0]) };
+}
 
 export function pictureOf(photo, name, chosen) {
   if (photo.width === null) return make("div", { class: "invitation" }, make("p", {}, say("noPreview")));
@@ -26,12 +33,12 @@ function overlay(photo) {
 }
 
 function lookedAt({ width, height }) {
-  const side = leastFace({ width, height });
+  const side = leastFace({ width, height }).upright;
   const stroke = Math.max(width, height) / 150;
   const inset = stroke * 1.5;
   const area = { x: inset, y: inset, width: width - 2 * inset, height: height - 2 * inset };
-  const least = { x: (width - side) / 2, y: (height - side) / 2, width: side, height: side };
-  return [draw("rect", { ...area, class: "searched" }), draw("rect", { ...least, class: "least" })];
+  const smallest = { x: (width - side) / 2, y: (height - side) / 2, width: side, height: side };
+  return [draw("rect", { ...area, class: "searched" }), draw("rect", { ...smallest, class: "least" })];
 }
 
 const frameOf = ({ x, y, width, height }) => draw("rect", { x, y, width, height, rx: width * 0.08, class: "box" });

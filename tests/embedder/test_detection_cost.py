@@ -1,0 +1,95 @@
+"""What a photo can cost at most: how many passes of the two networks, whatever is on it."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embedder import FaceEmbedder, Limits
+from embedder.detection.finder import OTHER_ANGLES, SIDES_PX, FaceFinder
+from embedder.detection.landmarks import _AT_A_TIME
+from embedder.image import read
+from embedder.types import Inputs, Pass
+
+MOST_LOOKS = len(SIDES_PX) + len(OTHER_ANGLES)
+MOST_PIXELS = 640 * 640  # of a picture that is looked at
+
+
+class Counted:
+    """A network that remembers how much it was given."""
+
+    def __init__(self, network: Pass) -> None:
+        self._network, self.shapes = network, []
+
+    def __call__(self, pixels: Inputs) -> tuple[np.ndarray, ...]:
+        self.shapes.append(pixels.shape)
+        return self._network(pixels)
+
+
+@pytest.fixture
+def yunet(embedder: FaceEmbedder) -> Counted:
+    return Counted(embedder._prepare.detector._yunet)
+
+
+@pytest.fixture
+def onet(embedder: FaceEmbedder) -> Counted:
+    return Counted(embedder._prepare.detector._onet)
+
+
+def jpeg(picture: Image.Image, quality: int = 85) -> bytes:
+    out = BytesIO()
+    picture.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def mosaic(path: Path, n: int, side: int) -> Image.Image:
+    """A face n by n times, each in a square of `side` px."""
+    tile = np.asarray(Image.open(path).crop((91, 86, 511, 506)).resize((side, side), Image.Resampling.BOX))
+    return Image.fromarray(np.tile(tile, (n, n, 1)))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [Image.new("RGB", (10_000, 5_000), "grey"), noise(10_000, 5_000), noise(500, 250).resize((10_000, 5_000))],
+    ids=["grey", "noise", "coarse noise"],
+)
+def test_a_picture_of_the_largest_size_without_faces_is_looked_at_ten_times(
+    yunet: Counted, onet: Counted, picture: Image.Image
+) -> None:
+    assert picture.width * picture.height == Limits().max_pixels
+    found = FaceFinder(yunet, onet)(read(jpeg(picture, quality=10), Limits()))
+    assert (found.faces, found.is_whole) == ((), True)
+    assert (len(yunet.shapes), len(onet.shapes)) == (MOST_LOOKS, 0)
+    assert max(shape[1] * shape[2] for shape in yunet.shapes) <= MOST_PIXELS
+
+
+@pytest.mark.parametrize(("n", "side"), [(20, 200), (36, 112), (40, 100), (36, 36)])
+def test_of_a_thousand_faces_each_goes_through_the_second_network_once(
+    yunet: Counted, onet: Counted, examples: Path, n: int, side: int
+) -> None:
+    found = FaceFinder(yunet, onet)(read(jpeg(mosaic(examples / "005-neutral.jpg", n, side)), Limits()))
+    assert len(yunet.shapes) <= MOST_LOOKS
+    assert len(found.faces) == sum(shape[0] for shape in onet.shapes)
+    assert len(onet.shapes) == -(-len(found.faces) // _AT_A_TIME)
+    assert len(found.faces) <= 2_000
+
+
+def test_a_mosaic_has_its_faces_so_the_bound_is_put_to_the_test(embedder: FaceEmbedder, examples: Path) -> None:
+    assert len(embedder.detect(jpeg(mosaic(examples / "005-neutral.jpg", 36, 112)))) > 1_000
+
+
+def test_an_upright_portrait_is_looked_at_once_and_a_lying_one_eight_times(
+    yunet: Counted, onet: Counted, examples: Path
+) -> None:
+    picture = Image.open(examples / "001-neutral.jpg")
+    for angle, n_looks in ((0, 1), (90, 1 + len(OTHER_ANGLES))):
+        yunet.shapes.clear()
+        FaceFinder(yunet, onet)(read(jpeg(picture.rotate(angle)), Limits()), least_share=0.5)
+        assert len(yunet.shapes) == n_looks
+    assert [shape[0] for shape in onet.shapes] == [1, 1]
