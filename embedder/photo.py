@@ -9,7 +9,7 @@ from collections.abc import Callable
 from PIL import Image
 
 FACTORS = (8, 4, 2, 1)
-FIRST_SIDE_PX = 600  # the longer side that the first decoding leaves at least: most faces need no second one
+FIRST_SIDE_PX = 320  # the longer side that the first decoding leaves at least: most faces need no second one
 
 
 class Photo:

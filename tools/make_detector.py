@@ -22,6 +22,7 @@ from embedder.runtime.graph import graph
 YUNET_FILE = "models/face_detection_yunet_2023mar_int8bq.onnx"
 STRIDES = (8, 16, 32)
 OPSET = 18
+MIRROR_IMAGES = [1, 0, 2, 4, 3]  # in a mirror image left and right eye change places, and so the mouth's corners
 PIXELS, SCORES, BOXES, LANDMARKS = "pixels", "scores", "boxes", "landmarks"
 
 
@@ -93,7 +94,10 @@ def model_of(
 
 
 class Landmarks(nn.Module):
-    """MTCNN's third network, of which only the landmarks are used: uint8 (n, 48, 48, 3) to (n, 10), 5 x, then 5 y."""
+    """MTCNN's third network, of which only the landmarks are used: uint8 (n, 48, 48, 3) to (n, 10), 5 x, then 5 y.
+
+    They are the mean over the square and its mirror image: docs/why.md says what that gains.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,8 +106,11 @@ class Landmarks(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Shares of the square's side."""
         planes = (pixels.permute(0, 3, 1, 2).float() - 127.5) * 0.0078125
-        landmarks: Tensor = self.network(planes)[1]
-        return landmarks
+        both = self.network(torch.cat([planes, planes.flip(3)]))[1].reshape(2, -1, 2, 5)  # ..., x and y, landmarks
+        mirrored = both[1][:, :, MIRROR_IMAGES]
+        x = (both[0, :, 0] + 1 - mirrored[:, 0]) / 2
+        y = (both[0, :, 1] + mirrored[:, 1]) / 2
+        return torch.cat([x, y], dim=1)
 
 
 def onet() -> bytes:

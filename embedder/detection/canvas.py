@@ -5,7 +5,7 @@ that there is one way for all photos.
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, hypot
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ from .boxes import Floats
 from .detector import Picture
 from .yunet import MULTIPLE_PX, Candidates
 
-BORDER_SHARE = 0.25  # of the side that is looked at, on every side: turned by any angle the photo stays on the canvas
+BORDER_SHARE = 0.2  # of the side that is looked at, on every side
 GREY = (127, 127, 127)
 _GAP = 2.0  # a picture that is shrunk is at least so many times as large: the average of its pixels is then near enough
 
@@ -41,9 +41,9 @@ class Canvas:
 
     def pixels(self, angle: int = 0) -> Pixels:
         """The canvas (height, width, 3), turned so that a face which lies turned by so many degrees stands upright."""
-        return np.asarray(
-            self._upright() if angle == 0 else self._square().rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY)
-        )
+        if angle == 0:
+            return np.asarray(self._upright())
+        return np.asarray(self._square().rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY))
 
     def back(self, found: Candidates) -> Candidates:
         """What was found on the canvas, where it lies in the photo: boxes keep their size, not their slant."""
@@ -58,11 +58,17 @@ class Canvas:
         return self._pasted((width, height), (self.border, self.border))
 
     def _square(self) -> Image.Image:
-        """A square canvas on which nothing is cut off when it is turned about its middle."""
-        side = _rounded_up(max(self.picture.size) + 2 * self.border)
-        return self._pasted((side, side), self._corner(side))
+        side = self._square_side
+        return self._pasted((side, side), self._corner)
 
-    def _corner(self, side: int) -> tuple[int, int]:
+    @property
+    def _square_side(self) -> int:
+        """Side of a square canvas from which nothing is cut off when it is turned about its middle."""
+        return _rounded_up(ceil(max(hypot(*self.picture.size) + 4, max(self.picture.size) + 2 * self.border)))
+
+    @property
+    def _corner(self) -> tuple[int, int]:
+        side = self._square_side
         return (side - self.picture.width) // 2, (side - self.picture.height) // 2
 
     def _pasted(self, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:
@@ -72,8 +78,7 @@ class Canvas:
 
     def _turned_back(self, boxes: Floats, angle: float) -> Floats:
         """Boxes in px of the shrunk photo, from px of the turned canvas."""
-        side = _rounded_up(max(self.picture.size) + 2 * self.border)
-        middle, corner = complex(side, side) / 2, complex(*self._corner(side))
+        middle, corner = complex(self._square_side, self._square_side) / 2, complex(*self._corner)
         centers = (boxes[:, 0] + boxes[:, 2] + 1j * (boxes[:, 1] + boxes[:, 3])) / 2
         centers = (centers - middle) * np.exp(1j * np.radians(angle)) + middle - corner
         half = (boxes[:, 2:] - boxes[:, :2]) / 2

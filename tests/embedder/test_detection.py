@@ -130,14 +130,21 @@ def test_a_candidate_has_at_least_the_least_score() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 7])
-def test_onet_gives_the_landmarks_of_facenet_pytorchs(onet: Pass, n: int) -> None:
+def test_onet_gives_the_mean_of_facenet_pytorchs_landmarks_of_a_square_and_its_mirror_image(onet: Pass, n: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (n, SIDE_PX, SIDE_PX, 3), np.uint8)
-    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    with torch.inference_mode():
-        expected = ONet(pretrained=True).eval()((planes - 127.5) * 0.0078125)[1]
+    network = ONet(pretrained=True).eval()
+
+    def landmarks(squares: np.ndarray) -> np.ndarray:
+        planes = torch.from_numpy(squares.copy()).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            return network((planes - 127.5) * 0.0078125)[1].numpy()
+
+    straight, mirrored = landmarks(pixels), landmarks(pixels[:, :, ::-1])
+    x = [(straight[:, k] + 1 - mirrored[:, other]) / 2 for k, other in enumerate((1, 0, 2, 4, 3))]
+    y = [(straight[:, 5 + k] + mirrored[:, 5 + other]) / 2 for k, other in enumerate((1, 0, 2, 4, 3))]
     (found,) = onet(pixels)
     assert found.shape == (n, 10)
-    assert np.abs(found - expected.numpy()).max() < 1e-5
+    assert np.abs(found - np.stack([*x, *y], axis=1)).max() < 1e-5
 
 
 def test_made_again_from_the_wheels_the_graphs_are_byte_for_byte_those_that_travel(tmp_path: Path) -> None:
@@ -189,7 +196,7 @@ def landmarks_of_mtcnn(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [f"{person}-{look}" for person in PEOPLE for look in ("neutral", "smiling")])
-@pytest.mark.parametrize(("angle", "bound"), [(0, 0.05), (90, 0.1), (180, 0.1), (45, 0.1), (-60, 0.1)])
+@pytest.mark.parametrize(("angle", "bound"), [(0, 0.06), (90, 0.1), (180, 0.1), (45, 0.1), (-60, 0.1)])
 def test_landmarks_lie_where_facenet_pytorchs_mtcnn_has_them(
     embedder: FaceEmbedder, examples: Path, name: str, angle: int, bound: float
 ) -> None:
