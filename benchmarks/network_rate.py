@@ -18,8 +18,13 @@ from embedder import BUILT_IN, Precision, Running, RuntimeName, RuntimeUnavailab
 from embedder.runtime.openvino import openvino
 
 N = 2048
-BATCHES = (1, 2, 32)
-WAYS: tuple[tuple[RuntimeName, Precision], ...] = (("torch", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
+BATCHES = (1, 2, 4, 32)
+WAYS: tuple[tuple[RuntimeName, Precision], ...] = (
+    ("torch", "f32"),
+    ("openvino", "f32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+)
 
 Timed = dict[str, Callable[[], object]]
 

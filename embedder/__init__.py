@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from .quality import MEASURES
     from .runtime.choice import Running, RuntimeName
     from .runtime.graph import embedding_graph
-    from .runtime.runtime import Precision
     from .runtime.torch import computes_in_bf16
     from .types import (
         Box,
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
         Grade,
         ModelIdentity,
         Pixels,
+        Precision,
         Quality,
         QualityChoice,
         Sample,
@@ -247,7 +247,7 @@ _ROOMS = {
     "image_file": ".image",
     "MEASURES": ".quality",
     "built_in_detector": ".detection.graphs",
-    "Precision": ".runtime.runtime",
+    "Precision": ".types",
     "TrainingRecord": ".weights.training",
     "atlas_json_of": ".explain.sentences",
     "chosen_point": ".points",

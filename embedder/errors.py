@@ -15,7 +15,7 @@ VisavisError
 │   ├── DlibFileError          a dlib .dat file that is not the one we know
 │   ├── SFaceFileError         an SFace .onnx file that is not the one we know
 │   └── RuntimeUnavailable     what is to run the model is not to be had here
-├── DigestMismatch             embeddings that different models made
+├── DigestMismatch             embeddings that different models made, or one in different precisions
 ├── OperatingPointUnavailable  the model card has no such operating point
 └── UnknownLayer               the network has no layer of that name
 
@@ -145,15 +145,19 @@ class RuntimeUnavailable(ModelError):
 
 
 class DigestMismatch(VisavisError):
-    """Two embeddings were made by different models, so their distance means nothing."""
+    """Two embeddings were made by different models or in different precisions, so their distance means nothing.
+
+    `precisions` are ours and theirs, where one model made them; else None.
+    """
 
     code = "digest_mismatch"
 
-    def __init__(self, ours: str, theirs: str) -> None:
-        super().__init__(
-            f"the embedding was made by model {theirs[:19]}, this is {ours[:19]}; embed the photo again with this model"
-        )
-        self.ours, self.theirs = ours, theirs
+    def __init__(self, ours: str, theirs: str, *, precisions: tuple[str, str] | None = None) -> None:
+        what = f"the embedding was made by model {theirs[:19]}, this is {ours[:19]}"
+        if precisions is not None:
+            what += f": the same model, but in {precisions[1]}, and this computes in {precisions[0]}"
+        super().__init__(f"{what}; embed the photo again with this model")
+        self.ours, self.theirs, self.precisions = ours, theirs, precisions
 
 
 class OperatingPointUnavailable(VisavisError):

@@ -30,6 +30,7 @@ from .types import (
     Face,
     FaceChoice,
     ModelIdentity,
+    Precision,
     QualityChoice,
     Timings,
     Vectors,
@@ -39,6 +40,10 @@ from .weights.card import ModelCard
 
 class Network(Protocol):
     """What runs the chips: uint8 (n, side, side, 3) to float32 (n, 128)."""
+
+    @property
+    def precision(self) -> Precision:
+        """In which numbers it computes."""
 
     @property
     def way(self) -> str:
@@ -71,14 +76,19 @@ class FaceEmbedder:
         """`grader` is None where the card has no own thresholds."""
         self.card = card
         self._opening = opening
-        self._grader, self._judging = grader, Judging(grader, card.identity)
         self._network = network
+        self._grader, self._judging = grader, Judging(grader, self.identity)
         self._prepare = Preparing(detector, limits, card.alignment)
 
     @property
     def identity(self) -> ModelIdentity:
-        """The model's name and digests."""
-        return self.card.identity
+        """The model's name and digests; in another precision than f32 its digest is not the card's."""
+        return self.card.identity(self.precision)
+
+    @property
+    def precision(self) -> Precision:
+        """In which numbers embeddings are computed."""
+        return self._network.precision
 
     @property
     def way(self) -> str:
@@ -208,17 +218,23 @@ class FaceEmbedder:
         operating_point: str | None = None,
         prior: float = EVEN,
     ) -> Distances:
-        """Compare an embedding (128,) with others (n, 128) of the same model, judged as by `verify`.
+        """Compare an embedding (128,) with others (n, 128) of the same model and precision, judged as by `verify`.
 
         The quality of their photos is not known here, so it moves no threshold. Raises DigestMismatch,
         OperatingPointUnavailable.
         """
-        if model_digest != self.card.digest:
-            raise DigestMismatch(self.card.digest, model_digest)
+        if model_digest != self.identity.digest:
+            raise self._mismatch(model_digest)
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
         one, *others = [self._judging.subject(vector, None) for vector in vectors]
         return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
+
+    def _mismatch(self, digest: str) -> DigestMismatch:
+        theirs = self.card.precision_of(digest)
+        return DigestMismatch(
+            self.identity.digest, digest, precisions=None if theirs is None else (self.precision, theirs)
+        )
 
     def describe(self) -> Description:
         """The network layer by layer. Raises RuntimeUnavailable where it cannot be looked into here."""

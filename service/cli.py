@@ -19,7 +19,7 @@ class CannotServe(click.ClickException):
     help="What runs the networks (openvino on a CPU, else torch).",
 )
 @click.option("--device", metavar="NAME", help="Where torch computes: cpu, cuda, cuda:1, mps (cpu).")
-@click.option("--precision", type=click.Choice(["f32", "bf16"]), help="What embeddings are computed in (f32).")
+@click.option("--precision", type=click.Choice(["f32", "bf16", "int8"]), help="What embeddings are computed in (f32).")
 def serve(**given: object) -> None:
     """Answer over HTTP.
 

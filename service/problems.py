@@ -83,8 +83,8 @@ TABLE: Mapping[KnownError, Kind] = {
     DigestMismatch: Kind(
         409,
         "Embeddings of another model",
-        "The embeddings were made by a model with another digest, so their distance means nothing.",
-        "Embed the photos again with the model that is served now.",
+        "The embeddings were made by another model, or in another precision, so their distance means nothing.",
+        "Embed the photos again with the model that is served now, in the precision that GET /v1/model tells.",
     ),
     BodyTooLarge: Kind(
         413,

@@ -13,8 +13,7 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..runtime.runtime import Precision
-from ..types import FaceChoice
+from ..types import FaceChoice, Precision
 from .errors import BulkError
 from .files import FILES
 

@@ -11,11 +11,13 @@ from embedder import (
     OperatingPoint,
     OwnThreshold,
     PenaltyCurve,
+    Precision,
+    Running,
     TrainingRecord,
     load,
 )
 
-from .options import json_option, model_option
+from .options import json_option, model_option, running_options
 from .rates import rate_in_words
 
 ONE_THRESHOLD = "  thresholds   one for all pairs; visavis calibrate --cohort gives every pair its own"
@@ -23,21 +25,24 @@ ONE_THRESHOLD = "  thresholds   one for all pairs; visavis calibrate --cohort gi
 
 @click.command()
 @model_option
+@running_options
 @json_option
-def model(model_path: str | None, *, as_json: bool) -> None:
+def model(model_path: str | None, running: Running, *, as_json: bool) -> None:
     """Show what is known about the model: licence, training data, operating points, limits."""
-    card = load(model_path).card
-    facts = card.model_dump(mode="json") | {"card_digest": card.card_digest}
-    click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _as_text(card))
+    embedder = load(model_path, running=running)
+    card, identity, precision = embedder.card, embedder.identity, embedder.precision
+    told = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
+    facts = card.model_dump(mode="json") | told
+    click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _as_text(card, precision))
 
 
-def _as_text(card: ModelCard) -> str:
+def _as_text(card: ModelCard, precision: Precision) -> str:
     facts = [
         click.style(card.name, bold=True) + f": {card.summary}",
         f"  licence      {card.provenance.license}",
         f"  source       {card.provenance.source}",
         f"  trained on   {card.provenance.trained_on}",
-        f"  digest       {card.digest}",
+        f"  digest       {card.digest_in(precision)}  (of embeddings in {precision})",
         f"  card digest  {card.card_digest}",
     ]
     return "\n".join(

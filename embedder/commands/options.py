@@ -13,7 +13,7 @@ from embedder import Precision, Running, RuntimeName, SampleError
 
 from ..cli import EXIT_TROUBLE
 from ..comparison import EVEN
-from ..types import QUALITY_CHOICES
+from ..types import PRECISIONS, QUALITY_CHOICES
 
 PRIVATE = 0o600  # of a file that shows a face
 
@@ -93,10 +93,10 @@ def running_options(command: F) -> F:
         click.option("--device", default="cpu", show_default=True, help="Where torch computes: cpu, cuda, mps."),
         click.option(
             "--precision",
-            type=click.Choice(["f32", "bf16"]),
+            type=click.Choice(PRECISIONS),
             default="f32",
             show_default=True,
-            help="What embeddings are computed in; bf16 is quicker where the processor has it, and less exact.",
+            help="What embeddings are computed in; bf16 and int8 are quicker where the processor has them, less exact.",
         ),
     )
     for option in reversed(options):

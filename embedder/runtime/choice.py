@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import RuntimeUnavailable
-from ..types import Pass
+from ..types import Pass, Precision
 from ..weights.bundle import Bundle
-from .runtime import Precision, Runtime
+from .runtime import Runtime
 
 RuntimeName = Literal["openvino", "torch"]
 CPU = "cpu"
@@ -31,7 +31,8 @@ def runtime_for(bundle: Bundle, running: Running) -> Runtime:
 
 
 def _quickest(bundle: Bundle, running: Running) -> RuntimeName:
-    if running.device != CPU or bundle.graph is None:
+    is_for_torch_alone = bundle.graph is None and running.precision != "int8"
+    if running.device != CPU or is_for_torch_alone:
         return "torch"
     is_there = find_spec("openvino") is not None or find_spec("torch") is None  # of neither: what `service` brings
     return "openvino" if is_there else "torch"

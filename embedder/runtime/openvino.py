@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, RuntimeUnavailable
-from ..types import Inputs, Pass
-from ..weights.bundle import Bundle
+from ..types import Inputs, Pass, Precision
+from ..weights.bundle import INT8_GRAPH_FILE, Bundle
 from .gathering import Gathering
-from .runtime import EmbeddingPasses, Precision
+from .runtime import EmbeddingPasses
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
 import openvino  # noqa: E402 - only after that
@@ -44,7 +44,9 @@ class OpenVinoRuntime:
             raise RuntimeUnavailable("this processor does not compute in bf16: say f32")
 
     def embedding(self, bundle: Bundle) -> EmbeddingPasses:
-        """The network of a bundle. Raises BundleError where it has no graph."""
+        """The network of a bundle. Raises BundleError where it has no graph, RuntimeUnavailable where none in int8."""
+        if self._precision == "int8":
+            return self.embedding_of_file(_int8_graph(bundle))
         if bundle.graph is None:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
         return self.embedding_of_file(bundle.graph)
@@ -53,11 +55,21 @@ class OpenVinoRuntime:
         """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
         return EmbeddingPasses(
             Gathering(self._pass(network, self._precision, _threads_of_a_pass(self._threads))),
+            self._precision,
             f"openvino {self._precision}",
         )
 
     def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
         return _compiled(self._core, graph, precision, threading)
+
+
+def _int8_graph(bundle: Bundle) -> Path:
+    if bundle.int8_graph is None:
+        raise RuntimeUnavailable(
+            f"{bundle.card.name} has no int8 network ({INT8_GRAPH_FILE}): say f32, or make one from photos of people, "
+            "in a checkout of visavis: python tools/quantise_network.py BUNDLE --photos DIR"
+        )
+    return bundle.int8_graph
 
 
 def small_network(graph: Path) -> Pass:
@@ -66,7 +78,8 @@ def small_network(graph: Path) -> Pass:
 
 
 def _compiled(core: openvino.Core, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
-    settings = {"INFERENCE_PRECISION_HINT": precision, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT} | threading
+    hint = "f32" if precision == "int8" else precision  # of an int8 graph it is for what was left in f32
+    settings = {"INFERENCE_PRECISION_HINT": hint, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT} | threading
     return _Compiled(core.compile_model(core.read_model(graph), "CPU", settings))
 
 

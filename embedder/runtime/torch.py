@@ -7,9 +7,9 @@ from torch import nn
 
 from ..errors import RuntimeUnavailable
 from ..network import build_network, fold
-from ..types import Inputs, Pass
+from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle
-from .runtime import EmbeddingPasses, Precision
+from .runtime import EmbeddingPasses
 
 CPU = torch.device("cpu")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names them; the last is ARM's
@@ -19,7 +19,7 @@ class TorchRuntime:
     """On one device."""
 
     def __init__(self, device: str = "cpu", precision: Precision = "f32", threads: int | None = None) -> None:
-        """Compute embeddings in that precision. Raises RuntimeUnavailable where there is no such device, or no bf16.
+        """Compute embeddings in that precision. Raises RuntimeUnavailable where there is no such device, or it cannot.
 
         torch has one number of threads for the whole process.
         """
@@ -33,13 +33,15 @@ class TorchRuntime:
             raise RuntimeUnavailable(
                 f"torch has no device {device!r} here: say cpu, or see what torch supports"
             ) from error
+        if precision == "int8":
+            raise RuntimeUnavailable("torch does not compute in int8: let openvino do it, on the CPU, or say f32")
         if precision == "bf16" and not computes_in_bf16(self._device.type):
             raise RuntimeUnavailable(f"{self._device} does not compute in bf16: say f32")
 
     def embedding(self, bundle: Bundle) -> EmbeddingPasses:
         """The network of a bundle, folded. Raises BundleError where its weights do not fit."""
         one = self._pass(fold(build_network(bundle).eval()), self._precision)
-        return EmbeddingPasses(one, f"torch {self._precision} {self._device}")
+        return EmbeddingPasses(one, self._precision, f"torch {self._precision} {self._device}")
 
     def _pass(self, network: nn.Module, precision: Precision) -> Pass:
         network = network.requires_grad_(requires_grad=False).to(self._device)

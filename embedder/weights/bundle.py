@@ -22,6 +22,7 @@ WEIGHTS_FILE = "weights.safetensors"
 NEIGHBOURHOOD_FILE = "neighbourhood.safetensors"
 CARD_FILE = "card.json"
 GRAPH_FILE = "network.onnx"
+INT8_GRAPH_FILE = "network-int8.onnx"
 BUILT_IN_MODELS: Mapping[str, Path] = {
     name: Path(__file__).parent / name for name in ("sface-128", "dlib-resnet29-128")
 }  # the first is the default
@@ -30,6 +31,7 @@ MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
 MAX_NEIGHBOURHOOD_BYTES = 2**20
 MAX_GRAPH_BYTES = 4 * 2**20
+MAX_INT8_GRAPH_BYTES = 2**30  # its weights are inside
 NEIGHBOURHOOD_SHAPES = {"mean": (N_FEATURES,), "log_spread": (N_FEATURES,)}
 
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -43,6 +45,7 @@ class Bundle:
     tensors: Tensors
     neighbourhood: Tensors | None = None  # the coefficients of own thresholds; None where the card has none
     graph: Path | None = None  # of the exported network, beside its weights; None: the card has none
+    int8_graph: Path | None = None  # of the quantised network, its weights inside; None: the card has none
 
 
 def bundle_folder(model: str | os.PathLike[str] | None) -> Path:
@@ -63,24 +66,20 @@ def read_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
     weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)
     tensors = _parse_tensors(WEIGHTS_FILE, weights)
-    return Bundle(card, tensors, _read_neighbourhood(folder, card), _graph(folder, card))
+    return Bundle(card, tensors, _read_neighbourhood(folder, card), *_graphs(folder, card))
 
 
 def write_bundle(
-    folder: Path, card: ModelCard, weights: bytes, neighbourhood: bytes | None = None, graph: bytes | None = None
+    folder: Path,
+    card: ModelCard,
+    weights: bytes,
+    neighbourhood: bytes | None = None,
+    graph: bytes | None = None,
+    int8_graph: bytes | None = None,
 ) -> None:
     """Write a new bundle. The same card and contents give the same bytes; an existing file is never overwritten."""
-    contents = {WEIGHTS_FILE: weights, CARD_FILE: card.to_json().encode()}
-    if sha256_of(weights) != card.weights_sha256:
-        raise ValueError("these weights are not those that the card describes")
-    if card.own_threshold is not None:
-        if neighbourhood is None or sha256_of(neighbourhood) != card.own_threshold.coefficients_sha256:
-            raise ValueError("these are not the coefficients that the card describes")
-        contents[NEIGHBOURHOOD_FILE] = neighbourhood
-    if card.graph_sha256 is not None:
-        if graph is None or sha256_of(graph) != card.graph_sha256:
-            raise ValueError("this is not the graph that the card describes")
-        contents[GRAPH_FILE] = graph
+    given = {WEIGHTS_FILE: weights, NEIGHBOURHOOD_FILE: neighbourhood, GRAPH_FILE: graph, INT8_GRAPH_FILE: int8_graph}
+    contents = _as_described(card, given) | {CARD_FILE: card.to_json().encode()}
     require_new_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,8 +110,8 @@ def copy_bundle(
     original = bundle_folder(source)
     if card.own_threshold is not None and neighbourhood is None:
         neighbourhood = _read_file(original / NEIGHBOURHOOD_FILE, MAX_NEIGHBOURHOOD_BYTES)
-    graph = None if card.graph_sha256 is None else _read_file(original / GRAPH_FILE, MAX_GRAPH_BYTES)
-    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), neighbourhood, graph)
+    graphs = (None if path is None else path.read_bytes() for path in _graphs(original, card))
+    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), neighbourhood, *graphs)
 
 
 def serialize_tensors(tensors: Tensors) -> bytes:
@@ -123,6 +122,25 @@ def serialize_tensors(tensors: Tensors) -> bytes:
 def sha256_of(data: bytes) -> str:
     """The digest of a file's bytes, as cards write it."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _as_described(card: ModelCard, given: Mapping[str, bytes | None]) -> dict[str, bytes]:
+    """Those of the files that the card describes. Raises ValueError where one is missing or another."""
+    described = {
+        WEIGHTS_FILE: card.weights_sha256,
+        NEIGHBOURHOOD_FILE: card.own_threshold and card.own_threshold.coefficients_sha256,
+        GRAPH_FILE: card.graph_sha256,
+        INT8_GRAPH_FILE: card.int8_graph_sha256,
+    }
+    contents = {}
+    for name, sha256 in described.items():
+        content = given[name]
+        if sha256 is None:
+            continue
+        if content is None or sha256_of(content) != sha256:
+            raise ValueError(f"this is not the {name} that the card describes")
+        contents[name] = content
+    return contents
 
 
 def _read_neighbourhood(folder: Path, card: ModelCard) -> Tensors | None:
@@ -136,11 +154,19 @@ def _read_neighbourhood(folder: Path, card: ModelCard) -> Tensors | None:
     return tensors
 
 
-def _graph(folder: Path, card: ModelCard) -> Path | None:
-    if card.graph_sha256 is None:
+def _graphs(folder: Path, card: ModelCard) -> tuple[Path | None, Path | None]:
+    """Where the network's graph lies and where its int8 graph; each None where the card has none."""
+    return (
+        _graph(folder / GRAPH_FILE, MAX_GRAPH_BYTES, card.graph_sha256),
+        _graph(folder / INT8_GRAPH_FILE, MAX_INT8_GRAPH_BYTES, card.int8_graph_sha256),
+    )
+
+
+def _graph(path: Path, max_bytes: int, sha256: str | None) -> Path | None:
+    if sha256 is None:
         return None
-    _described(folder / GRAPH_FILE, MAX_GRAPH_BYTES, card.graph_sha256)
-    return folder / GRAPH_FILE
+    _described(path, max_bytes, sha256)
+    return path
 
 
 def _described(path: Path, max_bytes: int, sha256: str) -> bytes:

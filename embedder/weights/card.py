@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..types import ModelIdentity
+from ..types import PRECISIONS, ModelIdentity, Precision
 from .own_threshold import OwnThreshold
 from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint, is_missing
 from .training import TrainingRecord
@@ -113,6 +113,7 @@ class ModelCard(CardPart):
     training: Annotated[TrainingRecord | None, Field(exclude_if=is_missing)] = None  # null: not learnt by visavis
     weights_sha256: Digest
     graph_sha256: Annotated[Digest | None, Field(exclude_if=is_missing)] = None  # of network.onnx; null: there is none
+    int8_graph_sha256: Annotated[Digest | None, Field(exclude_if=is_missing)] = None  # of network-int8.onnx; the same
     digest: Digest
 
     @model_validator(mode="after")
@@ -185,10 +186,24 @@ class ModelCard(CardPart):
         """Digest of the whole card."""
         return _sha256_of(self.model_dump(mode="json"))
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """The name and digests that every answer carries."""
-        return ModelIdentity(self.name, self.digest, self.card_digest)
+    def digest_in(self, precision: Precision) -> str:
+        """Digest of all that decides an embedding in that precision; in f32 it is the card's own.
+
+        Embeddings of other precisions lie too far from those to be mixed with them, and in int8 the quantised graph
+        decides too.
+        """
+        if precision == "f32":
+            return self.digest
+        graph = {"int8_graph": self.int8_graph_sha256} if precision == "int8" else {}
+        return _sha256_of({"embedding": self.digest, "precision": precision} | graph)
+
+    def precision_of(self, digest: str) -> Precision | None:
+        """In which precision this model's embeddings have that digest; None where they are another model's."""
+        return next((each for each in PRECISIONS if self.digest_in(each) == digest), None)
+
+    def identity(self, precision: Precision) -> ModelIdentity:
+        """The name and digests that every answer carries, of embeddings in that precision."""
+        return ModelIdentity(self.name, self.digest_in(precision), self.card_digest)
 
     @property
     def score_kind(self) -> ScoreKind:

@@ -72,8 +72,9 @@ class ModelResponse(Answer):
     """The answer of GET /v1/model, as far as a caller needs it; the rest of the card is left out."""
 
     name: str
-    digest: str  # of all that decides an embedding
+    digest: str  # of all that decides an embedding, the precision included
     card_digest: str  # of the whole card
+    precision: str = "f32"  # of embeddings: f32, bf16 or int8
     summary: str
     limits: Annotated[list[str], Field(description="What the model does not do.")]
     metric: str

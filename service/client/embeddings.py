@@ -45,7 +45,9 @@ def _common_digest(embeddings: Sequence[EmbeddingInput], said: str | None) -> st
         raise TypeError("bare vectors do not say which model made them; give model_digest=")
     if len(digests) > 1:
         names = ", ".join(sorted(digest[:19] for digest in digests))
-        raise DigestMismatchError(f"different models made these embeddings ({names}); embed the photos again with one")
+        raise DigestMismatchError(
+            f"different models or precisions made these embeddings ({names}); embed the photos again with one"
+        )
     return digests.pop()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, create_model
 
-from embedder import FaceEmbedder, ModelCard, OwnThreshold
+from embedder import FaceEmbedder, ModelCard, OwnThreshold, Precision
 
 from ..openapi import responses
 from ..wire import OperatingPoint
@@ -14,8 +14,11 @@ from ..wire import OperatingPoint
 def router(embedder: FaceEmbedder) -> APIRouter:
     """Join GET /v1/model."""
     routes = APIRouter(tags=["model"])
-    # A card cannot hold the digest of itself; beside it, the answer has all that the `model` of other answers has.
-    told = embedder.card.model_dump(mode="json") | {"card_digest": embedder.identity.card_digest}
+    # The card, with what the `model` of other answers has: a card cannot hold the digest of itself, and its `digest` is
+    # that of embeddings in f32.
+    identity, precision = embedder.identity, embedder.precision
+    served = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
+    told = embedder.card.model_dump(mode="json") | served
     answer_type = _answer_type()
     answer = answer_type.model_validate(told)
 
@@ -34,7 +37,11 @@ def _answer_type() -> type[BaseModel]:
     )
     card_fields = _fields_of(ModelCard) | {"operating_points": points, "own_threshold": (own | None, None)}
     return create_model(
-        "ModelResponse", __doc__="The model card, and its digest.", card_digest=(str, ...), **card_fields
+        "ModelResponse",
+        __doc__="The model card, its digest, and the precision it is served in.",
+        card_digest=(str, ...),
+        precision=(Precision, ...),
+        **card_fields,
     )
 
 

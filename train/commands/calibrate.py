@@ -137,6 +137,10 @@ def calibrate_command(**given: Any) -> None:
 
 def _refuse_contradictions(asked: Asked) -> None:
     """Raise click.UsageError where options say nothing or contradict each other."""
+    if asked.running.precision != "f32":
+        raise click.UsageError(
+            f"a card's points are measured in f32, for every precision: leave out --precision {asked.running.precision}"
+        )
     texts = [asked.population, asked.cohort_population, *asked.also_population]
     if asked.name == "" or not all(text.strip() for text in texts):
         raise click.UsageError(

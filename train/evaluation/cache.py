@@ -110,7 +110,8 @@ class EmbeddingCache:
 
 def open_cache(folder: Path, embedder: FaceEmbedder, face: FaceChoice) -> EmbeddingCache:
     """Open the cache for what an embedder makes of the faces chosen so; warnings go to stderr. Raises CacheError."""
-    return EmbeddingCache(folder, settings_key(embedder.card.digest, embedder.way, face), partial(click.echo, err=True))
+    key = settings_key(embedder.identity.digest, embedder.way, face)
+    return EmbeddingCache(folder, key, partial(click.echo, err=True))
 
 
 def settings_key(model_digest: str, way: str, face: FaceChoice) -> str:

@@ -62,7 +62,7 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
     measured = summary.measurements(compared, decision, card, resampling)
     found = Evaluation(
         data=_data(compared, setting),
-        model=card.identity,
+        model=setting.embedder.identity,
         mirror=card.architecture.mirror,
         scores=compared.scoring.scores,
         threshold=decision.threshold,
