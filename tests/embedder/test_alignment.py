@@ -64,9 +64,7 @@ def test_outside_the_picture_the_chip_is_black(alignment: Alignment) -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.7, 3.1, 6.5, 20.0])
-def test_at_any_scale_a_smooth_picture_is_sampled_where_it_should_be(
-    alignment: Alignment, scale: float
-) -> None:
+def test_at_any_scale_a_smooth_picture_is_sampled_where_it_should_be(alignment: Alignment, scale: float) -> None:
     side = int(200 * scale)
     y, x = np.mgrid[:side, :side]
     pixels = np.stack([x / side * 250, y / side * 250, x * 0], axis=-1)
