@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from embedder import load
+from embedder import BUILT_IN, load
 from embedder.explain.atlas.correlations import correlations
 from embedder.explain.atlas.faces import faces_of
 from embedder.explain.atlas.people import Photo
 from embedder.explain.atlas.traits import TRAITS
-from embedder.explain.sentences import BUILT_IN_ATLAS
+from embedder.explain.sentences import atlas_file
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--atlas", type=Path, default=BUILT_IN_ATLAS)
+    parser.add_argument("--atlas", type=Path, default=atlas_file(BUILT_IN.name))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1)
     asked = parser.parse_args()

@@ -1,10 +1,10 @@
-"""What all tests share: the built-in model, the example photos, and where the larger test data lies."""
+"""What all tests share: the built-in models, the example photos, and where the larger test data lies."""
 
 import os
 from pathlib import Path
 
 import pytest
-from own_bundle import write_own_bundle, write_plain_bundle
+from own_bundle import write_own_bundle
 from small_chips import write_small_chips
 
 from embedder import FaceEmbedder, load
@@ -15,7 +15,21 @@ DATA = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared" / "data"))
 
 @pytest.fixture(scope="session")
 def embedder() -> FaceEmbedder:
+    """The default model."""
     return load()
+
+
+@pytest.fixture(scope="session")
+def dlib() -> FaceEmbedder:
+    """The other built-in model."""
+    return load("dlib-resnet29-128")
+
+
+@pytest.fixture(scope="session", params=["embedder", "dlib"])
+def each_model(request: pytest.FixtureRequest) -> FaceEmbedder:
+    """Each of the built-in models in turn."""
+    model: FaceEmbedder = request.getfixturevalue(request.param)
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +39,8 @@ def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose card has one threshold for all pairs."""
-    return write_plain_bundle(tmp_path_factory.mktemp("plain") / "bundle")
-
-
-@pytest.fixture(scope="session")
 def small_chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose chips are of 112 px; its network has learnt nothing."""
+    """A bundle of another network than the built-in ones, which has learnt nothing."""
     return write_small_chips(tmp_path_factory.mktemp("small-chips") / "bundle")
 
 

@@ -1,4 +1,4 @@
-"""Draw docs/pictures/atlas.png from the built-in model's atlas, which shows nobody's face.
+"""Draw docs/pictures/atlas.png from the default model's atlas, which shows nobody's face.
 
 Usage: python tools/draw_atlas.py [FILE]. The channels drawn are those that go most with
 some trait, one for each trait.
@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from embedder import BUILT_IN
 from embedder.explain.colors import painted
-from embedder.explain.sentences import BUILT_IN_ATLAS
+from embedder.explain.sentences import atlas_file
 
 ROOT = Path(__file__).parent.parent
 N_DRAWN, COLUMNS = 6, 2
@@ -25,7 +26,7 @@ INK, PALE, PAPER, BAR = (30, 30, 30), (110, 110, 110), (255, 255, 255), (20, 92,
 
 def main() -> None:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures" / "atlas.png"
-    channels = strongest(json.loads(BUILT_IN_ATLAS.read_text("utf-8"))["channels"])
+    channels = strongest(json.loads(atlas_file(BUILT_IN.name).read_text("utf-8"))["channels"])
     rows = -(-len(channels) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * CELL_PX[0] + MARGIN_PX, rows * CELL_PX[1] + MARGIN_PX), PAPER)
     for place, channel in enumerate(channels):

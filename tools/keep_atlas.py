@@ -1,7 +1,7 @@
-"""Keep an atlas as the one that comes with the built-in model: it shows nobody, and says nobody's name.
+"""Keep an atlas as the one that comes with a built-in model: it shows nobody, and says nobody's name.
 
-Usage: visavis atlas --identities celebrities --out ATLAS && python tools/keep_atlas.py ATLAS/atlas.json. Sentences
-are made anew of its correlations, in today's words.
+Usage: visavis atlas --model NAME --identities celebrities --out ATLAS && python tools/keep_atlas.py ATLAS/atlas.json.
+Which built-in model it is of, its digest tells. Sentences are made anew of its correlations, in today's words.
 """
 
 import json
@@ -9,18 +9,17 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from embedder import BUILT_IN, read_bundle
+from embedder import BUILT_IN_MODELS, read_bundle
 from embedder.explain.atlas.traits import TRAITS
 from embedder.explain.atlas.words import Correlation, sentence_of
-from embedder.explain.sentences import BUILT_IN_ATLAS
+from embedder.explain.sentences import atlas_file
 
 BY_NAME = {trait.name: trait for trait in TRAITS}
 
 
 def main() -> None:
     atlas = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    if atlas["model_digest"] != read_bundle(BUILT_IN).card.digest:
-        raise SystemExit("the atlas is of another model than the built-in one")
+    file = atlas_file(built_in_model(atlas["model_digest"]))
     for channel in atlas["channels"]:
         told = [
             Correlation(BY_NAME[each["trait"]], each["r"], each["low"], each["high"])
@@ -29,7 +28,16 @@ def main() -> None:
         channel["sentence"] = asdict(sentence_of(told))
         for each, correlation in zip(channel["correlations"], told, strict=True):
             each |= {"en": correlation.trait.en, "zh": correlation.trait.zh}
-    BUILT_IN_ATLAS.write_text(json.dumps(atlas, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(atlas, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
+
+
+def built_in_model(digest: str) -> str:
+    """The name of the built-in model of that digest."""
+    for name in BUILT_IN_MODELS:
+        if read_bundle(name).card.digest == digest:
+            return name
+    raise SystemExit("the atlas is of none of the built-in models")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""The built-in model's atlas, which holds no person's face, and what it says of each channel in a sentence."""
+"""The built-in models' atlases, which hold no person's face, and what they say of each channel in a sentence."""
 
 import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-BUILT_IN_ATLAS = Path(__file__).parent / "built_in_atlas.json"
+from ..types import ModelIdentity
+
+ATLASES = Path(__file__).parent / "atlases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,29 +19,42 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class _BuiltIn:
-    """The atlas, as it lies in the package."""
+class _Kept:
+    """An atlas, as it lies in the package."""
 
     digest: str  # of the model that it was made of
     json: str
     sentences: tuple[Sentence, ...]  # 128
 
 
-def sentences_of(model_digest: str) -> tuple[Sentence, ...] | None:
+def atlas_file(model_name: str) -> Path:
+    """Where the atlas of the model of that name lies, if the package has one."""
+    return ATLASES / f"{model_name}.json"
+
+
+def sentences_of(model: ModelIdentity) -> tuple[Sentence, ...] | None:
     """A sentence for each of the 128 channels; None for a model that no atlas was made of."""
-    atlas = _built_in()
-    return atlas.sentences if atlas.digest == model_digest else None
+    atlas = _atlas_of(model)
+    return None if atlas is None else atlas.sentences
 
 
-def atlas_json_of(model_digest: str) -> str | None:
+def atlas_json_of(model: ModelIdentity) -> str | None:
     """The atlas as `visavis atlas` writes it; None for a model that none was made of."""
-    atlas = _built_in()
-    return atlas.json if atlas.digest == model_digest else None
+    atlas = _atlas_of(model)
+    return None if atlas is None else atlas.json
+
+
+def _atlas_of(model: ModelIdentity) -> _Kept | None:
+    """A name may be anybody's: only the digest says that the embeddings are those that the atlas is about."""
+    atlas = _read(atlas_file(model.name))
+    return atlas if atlas is not None and atlas.digest == model.digest else None
 
 
 @cache
-def _built_in() -> _BuiltIn:
-    text = BUILT_IN_ATLAS.read_text("utf-8")
+def _read(file: Path) -> _Kept | None:
+    if not file.is_file():
+        return None
+    text = file.read_text("utf-8")
     atlas = json.loads(text)
     sentences = tuple(Sentence(**channel["sentence"]) for channel in atlas["channels"])
-    return _BuiltIn(atlas["model_digest"], text, sentences)
+    return _Kept(atlas["model_digest"], text, sentences)

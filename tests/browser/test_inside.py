@@ -64,7 +64,7 @@ def test_channels_are_listed_by_their_share_all_of_them_on_demand(compared: Page
 
 def test_a_channel_is_told_by_the_atlas_in_the_language_of_the_page(compared: Page, embedder: FaceEmbedder) -> None:
     first = compared.locator(".channels li").first
-    sentences = sentences_of(embedder.identity.digest)
+    sentences = sentences_of(embedder.identity)
     assert sentences is not None
     told = sentences[int(first.locator("strong").inner_text().removeprefix("Channel "))]
     assert first.locator("p").inner_text() == told.en

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from learnt_card import learnt_card
 from numpy.typing import NDArray
 
 from embedder import (
+    BUILT_IN_MODELS,
     Architecture,
     Box,
     Chip,
@@ -23,6 +25,7 @@ from embedder import (
     Quality,
     Sample,
     new_network,
+    read_bundle,
     serialize_tensors,
     tensors_of,
     write_bundle,
@@ -49,8 +52,8 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_small(folder: Path, *, head: float = 1.0) -> Path:
     """`head` is what the weights of the head are multiplied by."""
     architecture = Architecture(backbone="small", embedding_size=128, unit_length=False, mirror=False)
-    preprocessing = Preprocessing(input_size_px=48, crop_px=114, color_order="RGB", mean=(127.5,) * 3, scale=64.0)
-    network = new_network(architecture, preprocessing, 150, torch.Generator().manual_seed(0))
+    preprocessing = Preprocessing(input_size_px=48, crop_px=96, color_order="RGB", mean=(127.5,) * 3, scale=64.0)
+    network = new_network(architecture, preprocessing, 112, torch.Generator().manual_seed(0))
     with torch.no_grad():
         for weight in network.head.parameters():
             weight.mul_(head)
@@ -66,7 +69,7 @@ def made_chip(skin: tuple[int, int, int] = (200, 150, 120), lean: float = 0.0) -
     landmarks = tuple((float(point.real), float(point.imag)) for point in turned)
     quality = Quality(40, 0.5, 0, 120, 40, 0, 0.1, 0.99)
     face = Face(Box(0, 0, 100, 130), landmarks, 0.99)
-    return Chip(np.full((150, 150, 3), skin, np.uint8), Sample(face, "dominant", 1, quality))
+    return Chip(np.full((112, 112, 3), skin, np.uint8), Sample(face, "dominant", 1, quality))
 
 
 def measured(chip: Chip, embedder: FaceEmbedder) -> dict[str, float]:
@@ -175,9 +178,9 @@ def test_channels_that_are_one_spread_like_one() -> None:
     assert effective_dimension(values[:, :1] * np.ones(8)) == pytest.approx(1)
 
 
-def test_a_place_that_is_looked_at_changes_the_embedding(embedder: FaceEmbedder, examples: Path) -> None:
-    chip = embedder.chip((examples / "001-neutral.jpg").read_bytes()).pixels
-    found = looked_at(chip[None], embedder.embed_chips, lambda _n: None).mean(axis=0)
+def test_a_place_that_is_looked_at_changes_the_embedding(each_model: FaceEmbedder, examples: Path) -> None:
+    chip = each_model.chip((examples / "001-neutral.jpg").read_bytes()).pixels
+    found = looked_at(chip[None], each_model.embed_chips, lambda _n: None).mean(axis=0)
     assert found.shape == (15, 15)
     eyes, corners = found[5:8, 4:11].mean(), found[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
     assert eyes > 2 * corners
@@ -251,12 +254,19 @@ def test_a_file_of_traits_that_cannot_be_used_is_told(tmp_path: Path, text: str,
         own_traits(file, ["ann/1.jpg"])
 
 
-def test_every_channel_of_the_built_in_model_has_a_sentence_and_no_other_model_has(embedder: FaceEmbedder) -> None:
-    sentences = sentences_of(embedder.identity.digest)
+@pytest.mark.parametrize("name", BUILT_IN_MODELS)
+def test_every_channel_of_a_built_in_model_has_a_sentence_and_no_other_model_of_that_name_has(name: str) -> None:
+    model = read_bundle(name).card.identity
+    sentences = sentences_of(model)
     assert sentences is not None
     assert len(sentences) == 128
     assert sum(sentence.en.startswith(("rises", "falls")) for sentence in sentences) >= 10
-    assert sentences_of("sha256:" + "0" * 64) is None
+    assert sentences_of(replace(model, digest="sha256:" + "0" * 64)) is None
+    assert sentences_of(replace(model, card_digest="sha256:" + "0" * 64)) == sentences
+
+
+def test_a_model_of_a_name_that_no_atlas_has_is_without_sentences(embedder: FaceEmbedder) -> None:
+    assert sentences_of(replace(embedder.identity, name="nobodys")) is None
 
 
 def test_the_command_makes_a_page_with_faces_and_a_file_without(

@@ -1,15 +1,27 @@
 """Bundles and cards: what is altered, broken or unfit to serve is refused with the reason."""
 
 import json
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from embedder import BundleError, OperatingPoint, copy_bundle, load, serialize_tensors, sha256_of
+from embedder import (
+    BundleError,
+    DetectorFacts,
+    OperatingPoint,
+    bundle_folder,
+    copy_bundle,
+    load,
+    serialize_tensors,
+    sha256_of,
+)
 from embedder.weights.bundle import (
     BUILT_IN,
+    BUILT_IN_MODELS,
     CARD_FILE,
     NEIGHBOURHOOD_FILE,
     WEIGHTS_FILE,
@@ -28,21 +40,22 @@ def alter_card(folder: Path, **facts: object) -> None:
     (folder / CARD_FILE).write_text(json.dumps(card | facts))
 
 
-def test_the_built_in_card_says_what_must_be_said() -> None:
-    card = read_bundle(BUILT_IN).card
-    assert card.provenance.license == "CC0-1.0"
+@pytest.mark.parametrize(("name", "license_"), [("sface-128", "Apache-2.0"), ("dlib-resnet29-128", "CC0-1.0")])
+def test_a_built_in_card_says_what_must_be_said(name: str, license_: str) -> None:
+    card = read_bundle(name).card
+    assert (card.name, card.provenance.license) == (name, license_)
     assert any("photo of a photo" in limit for limit in card.limits)
-    for kind in ("plain", "own"):
-        assert [point.name for point in card.points(kind)] == ["fmr-1e-2", "fmr-1e-3", "fmr-1e-4", "fmr-1e-5"]
+    assert [point.name for point in card.operating_points] == [f"fmr-1e-{power}" for power in range(2, 7)]
+    assert card.own_threshold is None
     assert card.default_point == "fmr-1e-3"
-    assert card.calibration.data.population
+    assert all(data.population for data in card.calibration.measured_on)
 
 
-BOTH_KINDS = [(kind, point) for kind in ("plain", "own") for point in read_bundle(BUILT_IN).card.points(kind)]
+POINTS = [(name, point) for name in BUILT_IN_MODELS for point in read_bundle(name).card.operating_points]
 
 
 @pytest.mark.parametrize(
-    "point", [point for _, point in BOTH_KINDS], ids=[f"{kind}-{point.name}" for kind, point in BOTH_KINDS]
+    "point", [point for _, point in POINTS], ids=[f"{name}-{point.name}" for name, point in POINTS]
 )
 def test_each_built_in_point_keeps_what_its_name_claims(point: OperatingPoint) -> None:
     claimed = float(point.name.removeprefix("fmr-"))
@@ -54,6 +67,36 @@ def test_each_built_in_point_keeps_what_its_name_claims(point: OperatingPoint) -
 
 def test_a_copied_bundle_is_the_same_model(copy: Path) -> None:
     assert load(copy).identity == load().identity
+
+
+@pytest.mark.parametrize("name", BUILT_IN_MODELS)
+def test_a_built_in_model_is_loaded_by_its_name(name: str) -> None:
+    assert load(name).card == read_bundle(BUILT_IN_MODELS[name]).card
+    assert load(name).card.name == name
+
+
+def test_the_default_model_is_sface_128() -> None:
+    assert load().card.name == BUILT_IN.name == next(iter(BUILT_IN_MODELS)) == "sface-128"
+
+
+@pytest.mark.parametrize("name", ["sface", "SFACE-128", "dlib-resnet29-128/"])
+def test_what_is_neither_a_name_nor_a_bundle_is_refused_with_the_built_in_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match="built-in ones are sface-128 and dlib-resnet29-128"):
+        load(name)
+
+
+def test_a_folder_named_like_a_built_in_model_is_reached_by_its_path(
+    own_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(own_bundle, tmp_path / "sface-128")
+    monkeypatch.chdir(tmp_path)
+    assert load("sface-128").card.own_threshold is None
+    for path in ("./sface-128", Path("sface-128")):
+        assert load(path).card.own_threshold is not None
+    assert bundle_folder("./sface-128") == Path("sface-128")
 
 
 def test_the_card_digest_covers_what_the_digest_does_not(copy: Path) -> None:
@@ -76,11 +119,41 @@ def test_the_card_digest_covers_what_the_digest_does_not(copy: Path) -> None:
         ({"digest": "sha256:" + "0" * 64}, "altered|other weights"),
         ({"alignment": {"chip_size_px": 150, "points": [[1, 2]] * 5, "landmark_offset_px": 0}}, "altered"),
         ({"weights_sha256": "sha256:" + "0" * 64}, "altered"),
+        ({"detector": {"name": "another/1", "weights_sha256": "sha256:" + "0" * 64}}, "altered"),
     ],
 )
 def test_an_altered_card_is_refused(copy: Path, facts: dict[str, object], reason: str) -> None:
     alter_card(copy, **facts)
     with pytest.raises(BundleError, match=reason):
+        load(copy)
+
+
+def of_another_detector(copy: Path, facts: Mapping[str, str]) -> Path:
+    """The bundle as if its chips were cut by what another detector found, with a digest that says so."""
+    card = read_bundle(copy).card
+    detector = DetectorFacts(**card.detector.model_dump() | facts)
+    digest = card.model_copy(update={"detector": detector}).computed_digest()
+    assert digest != card.digest
+    uncalibrated = {"operating_points": [], "default_point": None, "calibration": None}
+    alter_card(copy, detector=detector.model_dump(), digest=digest, **uncalibrated)
+    return copy
+
+
+@pytest.mark.parametrize("facts", [{"name": "mtcnn/1"}, {"weights_sha256": "sha256:" + "0" * 64}])
+def test_a_model_of_another_detector_is_another_model_and_is_refused_with_what_to_do(
+    copy: Path, facts: Mapping[str, str]
+) -> None:
+    name = facts.get("name", "yunet+onet/1")
+    told = rf"made for the detector {re.escape(name)}, and .* by yunet\+onet/1: .*make it again"
+    with pytest.raises(BundleError, match=told):
+        load(of_another_detector(copy, facts))
+
+
+def test_a_card_of_an_earlier_visavis_names_no_detector_and_is_refused_with_what_to_do(copy: Path) -> None:
+    card = json.loads((copy / CARD_FILE).read_text())
+    del card["detector"]
+    (copy / CARD_FILE).write_text(json.dumps(card))
+    with pytest.raises(BundleError, match="an earlier visavis wrote it, whose detector is gone: make the bundle again"):
         load(copy)
 
 
@@ -103,15 +176,17 @@ def test_two_points_of_one_name_are_refused(copy: Path) -> None:
         load(copy)
 
 
-def with_populations(copy: Path, *names: str, set_by: str) -> Path:
-    """The built-in card as if it had been measured on further populations, one of which set the first point."""
+def with_populations(copy: Path, *names: str, set_by: str | None) -> Path:
+    """The default model's card as if it had been measured on further populations, one of which set the first point."""
     card = json.loads((copy / CARD_FILE).read_text())
     further = [card["calibration"]["data"] | {"name": name} for name in names]
-    first, *others = card["operating_points"]
+    first, *others = (
+        {key: fact for key, fact in point.items() if key != "population"} for point in card["operating_points"]
+    )
     alter_card(
         copy,
         calibration=card["calibration"] | {"populations": further},
-        operating_points=[first | {"population": set_by}, *others],
+        operating_points=[first if set_by is None else first | {"population": set_by}, *others],
     )
     return copy
 
@@ -122,10 +197,15 @@ def test_a_point_says_which_population_set_it(copy: Path) -> None:
     assert [data.name for data in card.calibration.measured_on] == [card.calibration.data.name, "others"]
 
 
-def test_a_card_that_knows_no_populations_is_written_as_it_was() -> None:
-    card = read_bundle(BUILT_IN).card
-    assert card.to_json() == (BUILT_IN / CARD_FILE).read_text(encoding="utf-8")
-    assert card.calibration.populations == ()
+@pytest.mark.parametrize("name", BUILT_IN_MODELS)
+def test_a_card_that_is_read_is_written_as_it_was(name: str) -> None:
+    assert read_bundle(name).card.to_json() == (BUILT_IN_MODELS[name] / CARD_FILE).read_text(encoding="utf-8")
+
+
+def test_a_card_that_knows_no_populations_is_written_without_them(copy: Path) -> None:
+    card = json.loads(load(with_populations(copy, set_by=None)).card.to_json())
+    assert "populations" not in card["calibration"]
+    assert not any("population" in point for point in card["operating_points"])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Chips of another size than the built-in model's, beside it in one process: cut, embedded, explained, exported."""
+"""Models whose chips are of different sizes, side by side in one process: cut, embedded, explained, exported."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from small_chips import ARCFACE, write_small_chips
 
 from embedder import (
-    BUILT_IN,
     Bundle,
     BundleError,
     Explanation,
@@ -87,11 +86,11 @@ def test_the_size_of_the_chip_is_part_of_what_the_digest_covers(bundle: Bundle) 
 
 
 def test_models_of_either_size_serve_side_by_side(
-    small: FaceEmbedder, embedder: FaceEmbedder, photos: tuple[bytes, bytes]
+    small: FaceEmbedder, embedder: FaceEmbedder, dlib: FaceEmbedder, photos: tuple[bytes, bytes]
 ) -> None:
-    sides = [each.chip(photos[0]).pixels.shape for each in (small, embedder, small)]
+    sides = [each.chip(photos[0]).pixels.shape for each in (small, dlib, embedder)]
     assert sides == [(112, 112, 3), (150, 150, 3), (112, 112, 3)]
-    for each in (small, embedder):
+    for each in (small, embedder, dlib):
         assert each.embed(photos[0]).vector.shape == (128,)
         assert each.verify(*photos, threshold=0.9).distance < 0.9
 
@@ -103,10 +102,10 @@ def test_chips_of_another_size_are_refused_with_the_size_that_is_right(small: Fa
 
 
 def test_a_smaller_chip_with_the_same_points_is_the_upper_left_of_the_larger_one(
-    embedder: FaceEmbedder, photos: tuple[bytes, bytes], examples: Path
+    dlib: FaceEmbedder, photos: tuple[bytes, bytes], examples: Path
 ) -> None:
-    photo, alignment = Photo.of(Image.open(examples / "001-neutral.jpg").convert("RGB")), embedder.card.alignment
-    found = embedder.chip(photos[0])
+    photo, alignment = Photo.of(Image.open(examples / "001-neutral.jpg").convert("RGB")), dlib.card.alignment
+    found = dlib.chip(photos[0])
     part = cut_chip(photo, found.sample.face.landmarks, alignment.model_copy(update={"chip_size_px": 112}))
     assert np.abs(part.astype(int) - found.pixels[:112, :112]).max() <= 1
 
@@ -223,9 +222,11 @@ def test_an_exported_network_takes_chips_of_that_size_and_says_so(bundle: Bundle
     assert [each.dim_value for each in given.type.tensor_type.shape.dim][1:] == [112, 112, 3]
 
 
-def test_the_built_in_bundle_is_of_150_px_as_ever(embedder: FaceEmbedder) -> None:
-    assert embedder.card.alignment.chip_size_px == 150
-    assert build_network(read_bundle(BUILT_IN)).crop_px == 150
+@pytest.mark.parametrize(("name", "side"), [("sface-128", 112), ("dlib-resnet29-128", 150)])
+def test_a_built_in_network_looks_at_the_whole_of_its_chips(name: str, side: int) -> None:
+    bundle = read_bundle(name)
+    assert bundle.card.alignment.chip_size_px == side
+    assert build_network(bundle).crop_px == side
 
 
 def test_a_bundle_whose_crop_does_not_fit_is_not_loaded(small_chips: Path, tmp_path: Path) -> None:

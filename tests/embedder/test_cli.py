@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageFilter
 
-from embedder import FaceEmbedder
+from embedder import BUILT_IN_MODELS, FaceEmbedder, load
 from embedder.commands.rates import percent, rate_in_words
 from embedder.weights.bundle import BUILT_IN, CARD_FILE
 
@@ -28,11 +28,33 @@ def test_the_same_person_is_exit_status_0(examples: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "The same person." in done.stdout
     assert "below this pair's threshold" in done.stdout
-    assert re.search(r"why +Usually 0\.\d+; .+\.\n", done.stdout)
+    assert re.search(r"why +This model has one threshold for all pairs; ", done.stdout)
+
+
+def test_where_every_pair_has_its_own_threshold_it_is_told_why(examples: Path, own_bundle: Path) -> None:
+    done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--model", own_bundle)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"why +Usually 1\.\d+; .+\.\n", done.stdout)
+
+
+@pytest.mark.parametrize("name", BUILT_IN_MODELS)
+def test_a_built_in_model_is_chosen_by_its_name(name: str, examples: Path) -> None:
+    pair = [(examples / f"001-{mood}.jpg") for mood in ("neutral", "smiling")]
+    answer = json.loads(visavis("verify", *pair, "--json", "--model", name).stdout)
+    model = load(name)
+    assert answer["model"]["digest"] == model.card.digest
+    assert answer["distance"] == pytest.approx(model.verify(*(file.read_bytes() for file in pair)).distance, abs=1e-4)
+    assert json.loads(visavis("model", "--json", "--model", name).stdout)["name"] == name
+
+
+def test_an_unknown_model_is_told_with_the_names_of_the_built_in_ones() -> None:
+    done = visavis("model", "--model", "vgg")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the built-in ones are sface-128 and dlib-resnet29-128" in done.stderr
 
 
 def test_a_verdict_is_told_with_its_point_its_rates_and_its_probability(examples: Path, embedder: FaceEmbedder) -> None:
-    point = embedder.card.points("own")[2]
+    point = embedder.card.operating_points[2]
     words = ("--operating-point", "fmr=1e-4", "--prior", "0.25")
     told = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", *words).stdout
     assert re.search(rf"point +{point.name}\n", told)
@@ -87,14 +109,14 @@ def test_verify_json_has_the_keys_that_programs_rely_on(examples: Path) -> None:
         "log_likelihood_ratio",
         "prior",
     }
-    assert answer["normalized_distance"] < answer["operating_point"]["threshold"]
+    assert answer["normalized_distance"] is None
     assert len(answer["operating_point"]["fmr_interval"]) == 2
     assert 0.5 == answer["prior"] < answer["probability"]
     assert answer["same"] is (answer["distance"] < answer["threshold"]) is True
     assert (answer["probe"]["choice"], answer["probe"]["n_faces"]) == ("only", 1)
     assert len(answer["reference"]["landmarks"]) == 5
     assert answer["probe"]["quality"]["sharpness"] > 0.5
-    assert answer["probe"]["quality"]["is_too_poor"] is False
+    assert answer["probe"]["quality"]["is_too_poor"] is None
 
 
 def test_a_bad_model_is_trouble(examples: Path, tmp_path: Path) -> None:
@@ -140,7 +162,7 @@ def test_a_picture_far_too_large_is_told_in_one_line(tmp_path: Path) -> None:
 def test_an_embedding_for_a_program_has_all_its_channels(examples: Path) -> None:
     (answer,) = json.loads(visavis("embed", examples / "001-neutral.jpg", "--json").stdout)
     assert len(answer["embedding"]) == 128
-    assert answer["model"]["name"] == "dlib-resnet29-128"
+    assert answer["model"]["name"] == "sface-128"
 
 
 def test_faces_are_counted_in_words(tmp_path: Path, examples: Path) -> None:
@@ -160,15 +182,24 @@ def test_the_card_is_shown_with_its_warning() -> None:
 
 def test_the_card_is_shown_with_its_points_and_the_photos_behind_them(embedder: FaceEmbedder) -> None:
     told, data = visavis("model").stdout, embedder.card.calibration.data
-    line = r"point +fmr-1e-3: same person below normalised distance -?[\d.]+ \(default\)\n +FMR +[\d.]+% \(95% interval"
+    line = r"point +fmr-1e-3: same person below distance [\d.]+ \(default\)\n +FMR +[\d.]+% \(95% interval"
     assert re.search(line, told)
     assert f"{data.name}: {data.n_identities:,} people, {data.n_images:,} images" in told
     assert data.population in told
-    for point in embedder.card.points("own"):
+    for point in embedder.card.operating_points:
+        assert f"{point.name}: same person below distance {point.threshold:g}" in told
+        assert f"{point.n_impostor:,} comparisons; set by {point.population}" in told
+    for further in embedder.card.calibration.populations:
+        assert f"FMR also on  {further.name}: {further.n_identities:,} people" in told
+    assert "one for all pairs" in told
+
+
+def test_a_card_of_own_thresholds_is_shown_with_them(own_bundle: Path) -> None:
+    told, own = visavis("model", "--model", own_bundle).stdout, load(own_bundle).card.own_threshold
+    for point in own.operating_points:
         assert f"{point.name}: same person below normalised distance {point.threshold:g}" in told
-        assert f"{point.n_impostor:,} comparisons" in told
-    assert "every pair its own" in told
-    assert f"{embedder.card.own_threshold.cohort.data.n_identities:,} people" in told
+    assert "every pair its own; usually 1.250 + 0.03 x level" in told
+    assert f"{own.cohort.data.name}: {own.cohort.data.n_identities:,} people" in told
 
 
 def uncalibrated(folder: Path, *points: dict[str, object]) -> Path:
@@ -191,7 +222,7 @@ def test_a_card_without_points_says_so_and_what_to_do(tmp_path: Path, examples: 
 def test_a_point_that_was_not_measured_and_a_card_without_calibration_are_told_as_such(
     tmp_path: Path, examples: Path
 ) -> None:
-    bundle = uncalibrated(tmp_path, {"name": "own", "threshold": 0.6, "fmr": None, "fnmr": None, "note": "A guess."})
+    bundle = uncalibrated(tmp_path, {"name": "own", "threshold": 1.1, "fmr": None, "fnmr": None, "note": "A guess."})
     done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--model", bundle)
     assert done.returncode == 0
     assert "FMR          not measured" in done.stdout
@@ -205,8 +236,10 @@ def blurred(examples: Path, folder: Path, name: str, sigma: float) -> Path:
     return path
 
 
-def test_a_poor_photo_is_refused_unless_its_quality_is_to_be_ignored(examples: Path, tmp_path: Path) -> None:
-    pair = examples / "001-neutral.jpg", blurred(examples, tmp_path, "001-smiling", 16)
+def test_a_poor_photo_is_refused_unless_its_quality_is_to_be_ignored(
+    examples: Path, tmp_path: Path, own_bundle: Path
+) -> None:
+    pair = examples / "001-neutral.jpg", blurred(examples, tmp_path, "001-smiling", 16), "--model", own_bundle
     done = visavis("verify", *pair)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.search(r"reference .*too poor: sharpness is 0\.\d+ and must be at least 0\.\d+", done.stderr)

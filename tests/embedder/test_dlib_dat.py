@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from embedder import BundleError, DlibFileError
-from embedder.weights.bundle import BUILT_IN, CARD_FILE, WEIGHTS_FILE, read_bundle
-from embedder.weights.dlib_bundle import import_dlib
+from embedder.weights.bundle import CARD_FILE, WEIGHTS_FILE, read_bundle
+from embedder.weights.dlib_bundle import DLIB, import_dlib
 from embedder.weights.dlib_dat import FILE_BYTES, FILE_SHA256, MEAN, parse, read_dlib_file
 from embedder.weights.dlib_stream import DlibStream
 
@@ -53,11 +53,11 @@ def test_the_tensors_are_those_of_the_file_in_its_order(dat_file: Path) -> None:
 def test_made_again_the_bundle_is_byte_for_byte_the_one_that_travels(dat_file: Path, tmp_path: Path) -> None:
     import_dlib(dat_file, tmp_path / "bundle")
     for name in (WEIGHTS_FILE, CARD_FILE):
-        assert (tmp_path / "bundle" / name).read_bytes() == (BUILT_IN / name).read_bytes()
+        assert (tmp_path / "bundle" / name).read_bytes() == (DLIB / name).read_bytes()
 
 
 def test_what_the_reader_knows_of_the_file_is_what_the_built_in_card_says() -> None:
-    card = read_bundle(BUILT_IN).card
+    card = read_bundle(DLIB).card
     assert card.preprocessing.mean == MEAN
     assert card.provenance.source_sha256 == FILE_SHA256
     assert card.provenance.stored_parameters == N_PARAMETERS

@@ -1,4 +1,4 @@
-"""The built-in network against the numbers that dlib itself gives for the same chips."""
+"""dlib's network against the numbers that dlib itself gives for the same chips."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,8 @@ from embedder.backbones.registry import build_backbone
 from embedder.head import Head
 from embedder.network import EmbeddingNet, build_network, fold
 from embedder.runtime.torch import run
-from embedder.weights.bundle import BUILT_IN, Bundle, read_bundle
+from embedder.weights.bundle import Bundle, read_bundle
+from embedder.weights.dlib_bundle import DLIB
 
 TOLERANCE = 1e-5
 
@@ -56,38 +57,38 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_network_gives_the_vectors_that_dlib_gives(embedder: FaceEmbedder, name: str) -> None:
+def test_the_network_gives_the_vectors_that_dlib_gives(dlib: FaceEmbedder, name: str) -> None:
     chip, sha256, first, norm, total = GOLDEN[name]
     assert hashlib.sha256(chip.tobytes()).hexdigest() == sha256
-    (vector,) = embedder.embed_chips(chip[None])
+    (vector,) = dlib.embed_chips(chip[None])
     assert np.abs(vector[:8] - first).max() < TOLERANCE
     assert abs(np.linalg.norm(vector) - norm) < TOLERANCE
     assert total is None or abs(vector.sum() - total) < TOLERANCE * 10
 
 
-def test_the_last_channels_are_dlibs_too(embedder: FaceEmbedder) -> None:
-    (vector,) = embedder.embed_chips(pattern()[None])
+def test_the_last_channels_are_dlibs_too(dlib: FaceEmbedder) -> None:
+    (vector,) = dlib.embed_chips(pattern()[None])
     assert np.abs(vector[-2:] - [-0.004510996, 0.013290260]).max() < TOLERANCE
 
 
-def test_a_batch_gives_what_single_chips_give(embedder: FaceEmbedder) -> None:
+def test_a_batch_gives_what_single_chips_give(dlib: FaceEmbedder) -> None:
     chips = np.random.default_rng(0).integers(0, 256, (70, 150, 150, 3), np.uint8)
-    one_by_one = np.concatenate([embedder.embed_chips(chip[None]) for chip in chips])
-    assert np.abs(embedder.embed_chips(chips) - one_by_one).max() < TOLERANCE
+    one_by_one = np.concatenate([dlib.embed_chips(chip[None]) for chip in chips])
+    assert np.abs(dlib.embed_chips(chips) - one_by_one).max() < TOLERANCE
 
 
-def test_no_chips_give_no_embeddings(embedder: FaceEmbedder) -> None:
-    assert embedder.embed_chips(np.empty((0, 150, 150, 3), np.uint8)).shape == (0, 128)
+def test_no_chips_give_no_embeddings(dlib: FaceEmbedder) -> None:
+    assert dlib.embed_chips(np.empty((0, 150, 150, 3), np.uint8)).shape == (0, 128)
 
 
 @pytest.mark.parametrize("chips", [np.zeros((1, 150, 150, 3)), np.zeros((150, 150, 3), np.uint8)])
-def test_chips_of_another_kind_are_a_value_error(embedder: FaceEmbedder, chips: np.ndarray) -> None:
+def test_chips_of_another_kind_are_a_value_error(dlib: FaceEmbedder, chips: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8 of shape"):
-        embedder.embed_chips(chips)
+        dlib.embed_chips(chips)
 
 
 def test_folding_changes_the_parameters_but_not_the_answer() -> None:
-    network = build_network(read_bundle(BUILT_IN)).eval()
+    network = build_network(read_bundle(DLIB)).eval()
     stored = sum(parameter.numel() for parameter in network.parameters())
     (before,) = run(network, pattern()[None])
     (after,) = run(fold(network), pattern()[None])
@@ -98,7 +99,7 @@ def test_folding_changes_the_parameters_but_not_the_answer() -> None:
 
 def test_the_head_is_a_linear_layer_by_another_name() -> None:
     generator = torch.Generator().manual_seed(1)
-    head, linear = build_network(read_bundle(BUILT_IN)).head, nn.Linear(256, 128, bias=False)
+    head, linear = build_network(read_bundle(DLIB)).head, nn.Linear(256, 128, bias=False)
     linear.weight.data = head.projection.weight.data[:, :, 0, 0]
     pooled = torch.rand(5, 256, 1, 1, generator=generator)
     assert (head(pooled) - linear(pooled.flatten(1))).abs().max() < 1e-6
@@ -119,26 +120,26 @@ def test_padded_addition_treats_each_map_as_zero_beyond_its_extent() -> None:
 
 
 def net(*, input_size_px: int = 150) -> EmbeddingNet:
-    """The built-in network under a card that says something else of its input."""
-    card = read_bundle(BUILT_IN).card
+    """dlib's network under a card that says something else of its input."""
+    card = read_bundle(DLIB).card
     preprocessing = card.preprocessing.model_copy(update={"input_size_px": input_size_px})
     network = EmbeddingNet(card.architecture, preprocessing, card.alignment.chip_size_px)
-    network.load_state_dict(build_network(read_bundle(BUILT_IN)).state_dict())
+    network.load_state_dict(build_network(read_bundle(DLIB)).state_dict())
     return network.eval()
 
 
 @pytest.mark.parametrize("mirror", [True, False])
 def test_a_face_is_embedded_as_the_mean_over_chip_and_mirror_image_where_the_card_says_so(*, mirror: bool) -> None:
-    embedder, chips = load(mirror=mirror), np.stack([pattern(), constant(90)])
-    plain, turned = (embedder.embed_chips(each) for each in (chips, chips[:, :, ::-1]))
+    model, chips = load(DLIB, mirror=mirror), np.stack([pattern(), constant(90)])
+    plain, turned = (model.embed_chips(each) for each in (chips, chips[:, :, ::-1]))
     expected = (plain + turned) / 2 if mirror else plain
-    assert np.abs(embedder.embed_faces(chips) - expected).max() < TOLERANCE
+    assert np.abs(model.embed_faces(chips) - expected).max() < TOLERANCE
 
 
-def test_two_faces_in_one_batch_are_embedded_as_they_are_alone(embedder: FaceEmbedder) -> None:
+def test_two_faces_in_one_batch_are_embedded_as_they_are_alone(dlib: FaceEmbedder) -> None:
     chips = np.stack([pattern(), constant(90), constant(200)])
-    alone = np.concatenate([embedder.embed_faces(chip[None]) for chip in chips])
-    assert np.abs(embedder.embed_faces(chips) - alone).max() < TOLERANCE
+    alone = np.concatenate([dlib.embed_faces(chip[None]) for chip in chips])
+    assert np.abs(dlib.embed_faces(chips) - alone).max() < TOLERANCE
 
 
 def test_a_network_that_wants_another_size_resizes_inside() -> None:
@@ -154,15 +155,15 @@ def test_an_unknown_backbone_is_refused() -> None:
 
 
 def test_weights_that_do_not_fit_the_architecture_are_refused() -> None:
-    bundle = read_bundle(BUILT_IN)
+    bundle = read_bundle(DLIB)
     fewer = {name: tensor for name, tensor in bundle.tensors.items() if not name.startswith("head")}
     with pytest.raises(BundleError, match="do not fit"):
         build_network(Bundle(bundle.card, fewer))
 
 
 def middle(crop_px: int, input_size_px: int) -> EmbeddingNet:
-    """The built-in network as if it looked at the middle of chips."""
-    card = read_bundle(BUILT_IN).card
+    """dlib's network as if it looked at the middle of chips."""
+    card = read_bundle(DLIB).card
     changed = {"crop_px": crop_px, "input_size_px": input_size_px}
     preprocessing = card.preprocessing.model_copy(update=changed)
     return EmbeddingNet(card.architecture, preprocessing, card.alignment.chip_size_px)
@@ -176,9 +177,9 @@ def test_the_middle_of_a_chip_is_what_lies_around_its_centre() -> None:
 
 @pytest.mark.parametrize(("crop_px", "input_size_px"), [(150, 104), (114, 104), (114, 160)])
 def test_pictures_are_resized_as_pillow_resizes_them(
-    embedder: FaceEmbedder, examples: Path, crop_px: int, input_size_px: int
+    dlib: FaceEmbedder, examples: Path, crop_px: int, input_size_px: int
 ) -> None:
-    chip = embedder.chip((examples / "001-neutral.jpg").read_bytes()).pixels
+    chip = dlib.chip((examples / "001-neutral.jpg").read_bytes()).pixels
     edge = (150 - crop_px) // 2
     cut = Image.fromarray(chip[edge : edge + crop_px, edge : edge + crop_px])
     expected = np.asarray(cut.resize((input_size_px, input_size_px), Image.Resampling.BILINEAR)).transpose(2, 0, 1)

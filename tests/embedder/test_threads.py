@@ -24,7 +24,7 @@ def watch():
 
 watching = Thread(target=watch)
 watching.start()
-embedder.embed_chips(np.zeros((32, 150, 150, 3), np.uint8))
+embedder.embed_chips(np.zeros((32, 112, 112, 3), np.uint8))
 is_over.set()
 watching.join()
 print(*seen)
@@ -35,7 +35,7 @@ print(*seen)
 def test_one_thread_gives_the_embeddings_of_all(embedder: FaceEmbedder, runtime: RuntimeName) -> None:
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
-    chips = np.random.default_rng(0).integers(0, 256, (3, 150, 150, 3), np.uint8)
+    chips = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), np.uint8)
     try:
         alone = load(running=Running(runtime=runtime, threads=1))
         assert np.abs(alone.embed_chips(chips) - embedder.embed_chips(chips)).max() < 1e-5
