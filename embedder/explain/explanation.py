@@ -93,7 +93,7 @@ def explanation(comparison: Comparison, sides: Both[Side], card: ModelCard, seek
     return Explanation(
         comparison,
         sides,
-        channel_shares(sides, sentences_of(card.identity)),
+        channel_shares(sides, sentences_of(card.identity("f32"))),
         None if seek is None else saliency_of(sides, seek, card.alignment),
     )
 

@@ -15,7 +15,7 @@ def router(embedder: FaceEmbedder) -> APIRouter:
     @routes.get("/v1/atlas", responses=responses(NotFound), response_class=Response)
     async def atlas() -> Response:
         """Return the model's atlas, as `visavis atlas` writes it: JSON, with a sentence for every channel."""
-        found = atlas_json_of(embedder.card.identity)  # what channels go with is the same in every precision
+        found = atlas_json_of(embedder.card.identity("f32"))  # channels go with the same in every precision
         if found is None:
             raise NotFound("no atlas comes with this model; visavis atlas makes one from photos of people")
         return Response(found, media_type="application/json")

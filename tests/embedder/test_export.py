@@ -131,7 +131,7 @@ def test_nothing_stays_of_a_network_that_is_not_torchs_to_1e_4(tmp_path: Path) -
 
 
 def so_large_that_f32_does_not_suffice(folder: Path) -> Path:
-    """dlib's network with embeddings of some 100,000: the last bits of their channels are above 1e-4."""
+    """Dlib's network with embeddings of some 100,000: the last bits of their channels are above 1e-4."""
     bundle = read_bundle("dlib-resnet29-128")
     network = build_network(bundle)
     for parameter in network.head.parameters():

@@ -120,7 +120,7 @@ def test_padded_addition_treats_each_map_as_zero_beyond_its_extent() -> None:
 
 
 def net(*, input_size_px: int = 150) -> EmbeddingNet:
-    """dlib's network under a card that says something else of its input."""
+    """Dlib's network under a card that says something else of its input."""
     card = read_bundle(DLIB).card
     preprocessing = card.preprocessing.model_copy(update={"input_size_px": input_size_px})
     network = EmbeddingNet(card.architecture, preprocessing, card.alignment.chip_size_px)
@@ -162,7 +162,7 @@ def test_weights_that_do_not_fit_the_architecture_are_refused() -> None:
 
 
 def middle(crop_px: int, input_size_px: int) -> EmbeddingNet:
-    """dlib's network as if it looked at the middle of chips."""
+    """Dlib's network as if it looked at the middle of chips."""
     card = read_bundle(DLIB).card
     changed = {"crop_px": crop_px, "input_size_px": input_size_px}
     preprocessing = card.preprocessing.model_copy(update=changed)

@@ -34,7 +34,9 @@ class Decoder:
         return Image.new("RGB", tuple(-(-side // factor) for side in self.size), "grey")
 
 
-@pytest.mark.parametrize(("size", "first"), [((319, 200), 1), ((639, 480), 1), ((640, 9), 2), ((1280, 960), 4), ((4000, 3000), 8)])
+@pytest.mark.parametrize(
+    ("size", "first"), [((319, 200), 1), ((639, 480), 1), ((640, 9), 2), ((1280, 960), 4), ((4000, 3000), 8)]
+)
 def test_the_first_decoding_leaves_320_px_at_least(size: tuple[int, int], first: int) -> None:
     decode = Decoder(size)
     Photo(size, decode)
