@@ -256,7 +256,7 @@ def test_a_file_of_traits_that_cannot_be_used_is_told(tmp_path: Path, text: str,
 
 @pytest.mark.parametrize("name", BUILT_IN_MODELS)
 def test_every_channel_of_a_built_in_model_has_a_sentence_and_no_other_model_of_that_name_has(name: str) -> None:
-    model = read_bundle(name).card.identity
+    model = read_bundle(name).card.identity("f32")
     sentences = sentences_of(model)
     assert sentences is not None
     assert len(sentences) == 128
