@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/lying.py --data DIR (DIR holds lfw-view1/). Accuracy is at the threshold that is best on
 DevTrain, upright; its bars are how far below that of upright probes it may be. A face is false where its embedding is
-as far from that of the same photo upright as those of two people. Accuracy is of the face in the middle, as LFW means it;
-of all probes it is also counted how often the largest face is not the upright photo's, by its area. The cost is that of embedding upright photos with and
-without the search at other angles, in turns.
+as far from that of the same photo upright as those of two people. Accuracy is of the face in the middle, as LFW means
+it; of all probes it is also counted how often the largest face is not the upright photo's, by its area. The cost is
+that of embedding upright photos with and without the search at other angles, in turns.
 """
 
 import argparse
