@@ -1,11 +1,14 @@
 """Arithmetic on boxes, n at a time, as arrays (n, 4) of left, top, right, bottom in px."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.intp]
+Clash = Callable[[Floats, Floats, float], Flags]  # as `overlapping`
 
 _AT_A_TIME = 512  # boxes compared each with each; bounds memory
 
@@ -15,28 +18,39 @@ def areas(boxes: Floats) -> Floats:
     return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
 
-def suppressed(boxes: Floats, scores: Floats, limit: float) -> Indices:
+def suppressed(boxes: Floats, scores: Floats, limit: float, clash: Clash | None = None) -> Indices:
     """Indices of the boxes left by non-maximum suppression, best score first.
 
-    A box falls when its intersection with a better one exceeds `limit` of their union.
+    A box falls when it clashes with a better one, which is by default: when it is `overlapping` with it.
     """
+    clash = clash or overlapping
     order = np.argsort(-scores, kind="stable")
     kept = order[:0]
     for start in range(0, len(order), _AT_A_TIME):
         rest = order[start : start + _AT_A_TIME]
         if len(kept):
-            rest = rest[~overlapping(boxes[kept], boxes[rest], limit).any(axis=0)]
-        kept = np.concatenate([kept, rest[_best_first(overlapping(boxes[rest], boxes[rest], limit))]])
+            rest = rest[~clash(boxes[kept], boxes[rest], limit).any(axis=0)]
+        kept = np.concatenate([kept, rest[_best_first(clash(boxes[rest], boxes[rest], limit))]])
     return kept
 
 
 def overlapping(ones: Floats, others: Floats, limit: float) -> Flags:
     """Whether each of n boxes intersects each of m in more than `limit` of their union: (n, m)."""
-    (left, top, right, bottom), (lefts, tops, rights, bottoms) = ones.T[..., None], others.T[:, None]
-    width = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts), 0)
-    intersection = width * np.maximum(np.minimum(bottom, bottoms) - np.maximum(top, tops), 0)
+    intersection = _intersections(ones, others)
     union = areas(ones)[:, None] + areas(others)[None] - intersection
     return np.asarray(intersection > limit * union)
+
+
+def nested(ones: Floats, others: Floats, limit: float) -> Flags:
+    """Whether each of n boxes intersects each of m in more than `limit` of the smaller of the two: (n, m)."""
+    smaller = np.minimum(areas(ones)[:, None], areas(others)[None])
+    return np.asarray(_intersections(ones, others) > limit * smaller)
+
+
+def _intersections(ones: Floats, others: Floats) -> Floats:
+    (left, top, right, bottom), (lefts, tops, rights, bottoms) = ones.T[..., None], others.T[:, None]
+    width = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts), 0)
+    return np.asarray(width * np.maximum(np.minimum(bottom, bottoms) - np.maximum(top, tops), 0))
 
 
 def _best_first(clashing: Flags) -> list[int]:

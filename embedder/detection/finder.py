@@ -11,7 +11,7 @@ from math import degrees
 import numpy as np
 
 from ..types import Box, Face, Pass, Point, Rotation
-from .boxes import Floats, areas, overlapping
+from .boxes import Floats, areas, nested, overlapping, suppressed
 from .canvas import BORDER_SHARE, Canvas
 from .detector import Found, Picture
 from .landmarks import landmarks_of
@@ -20,6 +20,7 @@ from .yunet import MAX_OVERLAP, Candidates, candidates
 SIDES_PX = (160, 320, 640)  # of the picture's longer side, as it is looked at
 LEAST_PX = 24.0
 SURE = 0.9  # the score of a face that stands upright; docs/why.md says which faces have less
+MAX_NESTED = 0.7  # of faces found at several angles: intersection over the smaller box
 OTHER_ANGLES = tuple(range(45, 360, 45))  # degrees clockwise
 QUARTERS: tuple[Rotation, ...] = (0, 90, 180, 270)
 
@@ -50,7 +51,7 @@ class FaceFinder:
             return found
         for angle in OTHER_ANGLES:
             found = found.and_also(canvas.back(candidates(self._yunet, canvas.pixels(angle), angle=angle)))
-        return found.without_doubles()
+        return _without_shells(found.without_doubles())
 
     def _look(self, photo: Picture, side: int) -> Candidates:
         canvas = Canvas.of(photo, side, 0)
@@ -85,6 +86,11 @@ def _with_smaller(found: Candidates, more: Candidates, largest: float) -> Candid
         return found if len(found) else more
     is_new = ~overlapping(found.boxes, more.boxes, MAX_OVERLAP).any(axis=0)
     return found.and_also(more.at(is_new & (areas(more.boxes) < largest)))
+
+
+def _without_shells(found: Candidates) -> Candidates:
+    """Without boxes around or inside better ones: a face that lies often has a large false one around it."""
+    return found.at(suppressed(found.boxes, found.scores, MAX_NESTED, nested)) if len(found) else found
 
 
 def _face(box: Floats, score: float, landmarks: tuple[Point, ...]) -> Face:

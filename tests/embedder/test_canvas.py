@@ -72,7 +72,8 @@ def test_on_a_shrunk_or_enlarged_photo_it_is_told_in_px_of_the_photo(
     box = box_in(draw, size, min(size) // 2)
     canvas = Canvas.of(photo_with(size, box), side, round(BORDER_SHARE * side))
     back = told(canvas, bright(canvas, angle), angle)
-    assert (np.abs(center(back) - center(box)) < 2 / np.array(canvas.scales)).all()
+    blurred = 1.5 / np.array(canvas.scales) + 0.5  # px of the photo: pixels of either are smeared into each other
+    assert (np.abs(center(back) - center(box)) < blurred).all()
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(range(0, 360, 45)))

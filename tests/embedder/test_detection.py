@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from skimage.data import astronaut
 
 from embedder import Face, FaceEmbedder
 from embedder.detection import graphs
-from embedder.detection.boxes import _AT_A_TIME, areas, overlapping, suppressed
+from embedder.detection.boxes import _AT_A_TIME, areas, nested, overlapping, suppressed
 from embedder.detection.landmarks import SIDE_PX, landmarks_of
 from embedder.detection.yunet import MIN_SCORE, STRIDES_PX, Candidates, _places, candidates
 from embedder.photo import Photo
@@ -35,14 +36,26 @@ def random_boxes(n: int, seed: int) -> np.ndarray:
     return np.concatenate([corners, corners + rng.integers(1, 40, (n, 2))], axis=1).astype(float)
 
 
-def clash(a: np.ndarray, b: np.ndarray, limit: float) -> bool:
-    width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
-    area = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return bool(width * height > limit * (sum(area) - width * height))
+def both_areas(a: np.ndarray, b: np.ndarray) -> list[float]:
+    return [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
 
 
-def kept_by_a_loop(boxes: np.ndarray, scores: np.ndarray, limit: float) -> list[int]:
+def intersection(a: np.ndarray, b: np.ndarray) -> float:
+    width, height = (max(0, min(a[axis + 2], b[axis + 2]) - max(a[axis], b[axis])) for axis in (0, 1))
+    return width * height
+
+
+def is_overlapping(a: np.ndarray, b: np.ndarray, limit: float) -> bool:
+    return bool(intersection(a, b) > limit * (sum(both_areas(a, b)) - intersection(a, b)))
+
+
+def is_nested(a: np.ndarray, b: np.ndarray, limit: float) -> bool:
+    return bool(intersection(a, b) > limit * min(both_areas(a, b)))
+
+
+def kept_by_a_loop(
+    boxes: np.ndarray, scores: np.ndarray, limit: float, clash: Callable[..., bool] = is_overlapping
+) -> list[int]:
     kept: list[int] = []
     for index in sorted(range(len(boxes)), key=lambda i: -scores[i]):
         if not any(clash(boxes[index], boxes[other], limit) for other in kept):
@@ -54,6 +67,7 @@ def kept_by_a_loop(boxes: np.ndarray, scores: np.ndarray, limit: float) -> list[
 def test_suppression_equals_a_plain_loop(n: int, seed: int, limit: float) -> None:
     boxes, scores = random_boxes(n, seed), np.random.default_rng(seed).integers(0, 9, n) / 8  # some scores are equal
     assert suppressed(boxes, scores, limit).tolist() == kept_by_a_loop(boxes, scores, limit)
+    assert suppressed(boxes, scores, limit, nested).tolist() == kept_by_a_loop(boxes, scores, limit, is_nested)
 
 
 def test_suppression_equals_a_plain_loop_also_of_more_boxes_than_are_compared_at_a_time() -> None:
@@ -68,8 +82,10 @@ def test_suppression_equals_a_plain_loop_also_of_more_boxes_than_are_compared_at
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2**32))
 def test_overlaps_and_areas_equal_a_plain_loop(n: int, m: int, seed: int) -> None:
     ones, others = random_boxes(n, seed), random_boxes(m, seed + 1)
-    expected = [[clash(one, other, 0.3) for other in others] for one in ones]
+    expected = [[is_overlapping(one, other, 0.3) for other in others] for one in ones]
     assert overlapping(ones, others, 0.3).tolist() == expected
+    inside = [[is_nested(one, other, 0.7) for other in others] for one in ones]
+    assert nested(ones, others, 0.7).tolist() == inside
     assert areas(ones).tolist() == [(box[2] - box[0]) * (box[3] - box[1]) for box in ones]
 
 
@@ -253,4 +269,4 @@ def test_the_faces_of_a_group_are_counted_and_told_largest_first(
     sizes = [face.box.area for face in faces]
     assert len(faces) == n
     assert sizes == sorted(sizes, reverse=True)
-    assert not any(clash(edges(a), edges(b), 0.3) for a in faces for b in faces if a is not b)
+    assert not any(is_overlapping(edges(a), edges(b), 0.3) for a in faces for b in faces if a is not b)
