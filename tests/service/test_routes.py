@@ -195,6 +195,7 @@ def test_the_model_is_told_by_its_card_and_digests(client: TestClient, embedder:
     told = client.get("/v1/model").json()
     assert ModelResponse.model_validate(told).name == told["name"]  # as the client reads it
     assert told.pop("card_digest") == embedder.identity.card_digest
+    assert told.pop("precision") == "f32"
     assert told == embedder.card.model_dump(mode="json")
     assert any("live" in limit for limit in told["limits"])
 
