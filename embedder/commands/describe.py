@@ -27,8 +27,8 @@ takes: whose maps it is given, where they are not those of the layer before; x m
 def describe(model_path: str | None, backbone: str | None, svg: str | None, *, as_json: bool) -> None:
     """Show the network layer by layer: maps, kernels, what a value sees and is made from, parameters, MACs.
 
-    `3@150x150 -> 32 kernels 3@7x7, stride 2 -> 32@72x72` says: 3 maps of 150x150 go in, each of 32 kernels sees all
-    3 of them at 7x7 places at a time, and makes one of 32 maps of 72x72. Measured by running the network once.
+    `3@112x112 -> 32 kernels 3@3x3, stride 2 -> 32@56x56` says: 3 maps of 112x112 go in, each of 32 kernels sees all
+    3 of them at 3x3 places at a time, and makes one of 32 maps of 56x56. Measured by running the network once.
 
     Exit status: 0, or 2 where the model cannot be described.
     """

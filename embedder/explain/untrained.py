@@ -8,7 +8,7 @@ from ..network import EmbeddingNet, new_network
 from ..weights.card import Architecture, Preprocessing
 
 SEED = 0
-CHIP_SIZE_PX = 150  # as the built-in model's; the network resizes them to the backbone's size
+CHIP_SIZE_PX = 112  # as the default model's; the network resizes them to the backbone's size
 
 
 def untrained_network(backbone: str) -> EmbeddingNet:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.utils.flop_counter import FlopCounterMode
 
-from embedder import BACKBONES, BUILT_IN, EmbeddingNet, fold, read_bundle
+from embedder import BACKBONES, BUILT_IN_MODELS, EmbeddingNet, fold, read_bundle
 from embedder.backbones.backbone import Pool
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.edges import DIRECTIONS, Kernels
@@ -27,16 +27,32 @@ from embedder.explain.blueprint import blueprint
 from embedder.explain.inside import Inside
 from embedder.explain.layers import Description, Layer
 from embedder.explain.opening import Opening, open_bundle
-from embedder.explain.untrained import untrained_network
+from embedder.explain.untrained import CHIP_SIZE_PX, untrained_network
 from embedder.runtime.graph import graph
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Regions)
 
 
+@pytest.fixture(scope="module", params=BUILT_IN_MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a built-in model."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def built_in() -> Description:
-    return open_bundle(read_bundle(BUILT_IN)).description
+def built_in(name: str) -> Description:
+    return open_bundle(read_bundle(name)).description
+
+
+@pytest.fixture(scope="module")
+def sface() -> Description:
+    return open_bundle(read_bundle("sface-128")).description
+
+
+@pytest.fixture(scope="module")
+def dlib() -> Description:
+    return open_bundle(read_bundle("dlib-resnet29-128")).description
 
 
 def described(network: nn.Module, pictures: Tensor) -> tuple[Layer, ...]:
@@ -49,14 +65,24 @@ def visavis(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([VISAVIS, "describe", *words], capture_output=True, text=True, check=False)
 
 
-def test_the_built_in_network_has_the_known_number_of_parameters_and_multiplications(built_in: Description) -> None:
-    assert built_in.total_macs == 270_854_144
-    assert built_in.total_parameters == 5_607_488
-    assert built_in.stored_parameters == 5_614_592
+def test_a_built_in_network_has_the_known_number_of_parameters_and_multiplications(
+    sface: Description, dlib: Description
+) -> None:
+    assert (sface.total_macs, sface.total_parameters, sface.stored_parameters) == (574_138_880, 9_631_680, 9_642_880)
+    assert (dlib.total_macs, dlib.total_parameters, dlib.stored_parameters) == (270_854_144, 5_607_488, 5_614_592)
 
 
-def test_the_built_in_network_reads_as_its_authors_wrote_it(built_in: Description) -> None:
-    told = {layer.name: layer.notation for layer in built_in.layers}
+def test_sfaces_network_reads_as_its_authors_wrote_it(sface: Description) -> None:
+    told = {layer.name: layer.notation for layer in sface.layers}
+    assert list(told) == [*(f"conv{number}" for number in range(1, 28)), "head"]
+    assert told["conv1"] == "3@112x112 -> 32 kernels 3@3x3, stride 1, padding 1 -> 32@112x112"
+    assert told["conv4"] == ("64@112x112 -> 64 kernels 1@3x3, each on its own channel, stride 2, padding 1 -> 64@56x56")
+    assert told["conv27"] == "1024@7x7 -> 1024 kernels 1024@1x1, stride 1 -> 1024@7x7"
+    assert told["head"] == "1024@7x7 -> 128 kernels 1024@7x7, stride 1 -> 128@1x1"
+
+
+def test_dlibs_network_reads_as_its_authors_wrote_it(dlib: Description) -> None:
+    told = {layer.name: layer.notation for layer in dlib.layers}
     assert list(told)[:4] == ["conv1", "pool1", "conv2", "conv3"]
     assert list(told)[-2:] == ["pool6", "head"]
     assert told["conv1"] == "3@150x150 -> 32 kernels 3@7x7, stride 2 -> 32@72x72"
@@ -88,7 +114,7 @@ def shapes_by_hooks(network: EmbeddingNet, kinds: tuple[type[nn.Module], ...]) -
         if isinstance(module, kinds):
             module.register_forward_hook(look)  # type: ignore[arg-type] # torch types its hooks' inputs as Any
     with torch.inference_mode():
-        network(torch.zeros(1, 150, 150, 3, dtype=torch.uint8))
+        network(torch.zeros(1, CHIP_SIZE_PX, CHIP_SIZE_PX, 3, dtype=torch.uint8))
     return seen
 
 
@@ -114,7 +140,7 @@ def test_every_pool_that_is_a_module_has_the_shapes_that_torch_measures(backbone
 
 def test_multiplications_are_as_many_as_torch_counts(backbone: str) -> None:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        untrained_network(backbone)(torch.zeros(1, 150, 150, 3, dtype=torch.uint8))
+        untrained_network(backbone)(torch.zeros(1, CHIP_SIZE_PX, CHIP_SIZE_PX, 3, dtype=torch.uint8))
     flops = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
     assert opened(backbone).description.total_macs == flops / 2  # torch counts a sum and a product as two
 
@@ -143,7 +169,7 @@ def reach_by_poking(place: Callable[[Tensor], Tensor], side_px: int) -> int:
 
 
 @pytest.mark.parametrize(("n_blocks", "layer"), [(0, "pool1"), (1, "conv3"), (3, "conv7"), (4, "conv9"), (5, "conv11")])
-def test_a_value_sees_as_far_as_pixels_move_it(built_in: Description, n_blocks: int, layer: str) -> None:
+def test_a_value_sees_as_far_as_pixels_move_it(dlib: Description, n_blocks: int, layer: str) -> None:
     trunk = fold(DlibResNet().eval()).double()
     for parameter in trunk.parameters():
         nn.init.constant_(parameter, 0.01)
@@ -152,7 +178,7 @@ def test_a_value_sees_as_far_as_pixels_move_it(built_in: Description, n_blocks: 
         maps = nn.functional.max_pool2d(nn.functional.relu(trunk.stem(pictures)), 3, 2)
         return trunk.blocks[:n_blocks](maps)  # type: ignore[no-any-return] # torch types a module call as Any
 
-    (told,) = (each.receptive_field_px for each in built_in.layers if each.name == layer)
+    (told,) = (each.receptive_field_px for each in dlib.layers if each.name == layer)
     assert reach_by_poking(place, 150) == told
 
 
@@ -221,16 +247,17 @@ def test_channels_double_as_maps_halve_in_our_own_network() -> None:
     ]
 
 
-def test_a_bundle_without_a_graph_is_exported_and_described_the_same(built_in: Description) -> None:
-    assert open_bundle(replace(read_bundle(BUILT_IN), graph=None)).description == built_in
+def test_a_bundle_without_a_graph_is_exported_and_described_the_same(name: str, built_in: Description) -> None:
+    assert open_bundle(replace(read_bundle(name), graph=None)).description == built_in
 
 
 def test_the_picture_has_a_block_for_each_layer_and_asks_for_nothing_from_elsewhere(built_in: Description) -> None:
     text = blueprint("a <model>", built_in)
     picture = ET.fromstring(text)  # noqa: S314 - our own
     space = "{http://www.w3.org/2000/svg}"
-    blocks = [each for each in picture.iter(f"{space}rect") if each.get("class") == "both"]
-    assert len(blocks) == sum(layer.mixes == "both" for layer in built_in.layers) + 1  # and one in the legend
+    for kind in {layer.mixes for layer in built_in.layers}:
+        blocks = [each for each in picture.iter(f"{space}rect") if each.get("class") == kind]
+        assert len(blocks) == sum(layer.mixes == kind for layer in built_in.layers) + 1  # and one in the legend
     words = [each.text for each in picture.iter(f"{space}text")]
     assert {layer.notation for layer in built_in.layers} <= set(words)
     assert "a <model>" in words
@@ -238,8 +265,8 @@ def test_the_picture_has_a_block_for_each_layer_and_asks_for_nothing_from_elsewh
     assert "prefers-color-scheme: dark" in text
 
 
-def test_blocks_are_as_high_as_maps_and_as_wide_as_they_are_many(built_in: Description) -> None:
-    drawn = re.findall(r'width="([\d.]+)" height="([\d.]+)" rx="2"/><text [^>]+>(\w+)</text>', blueprint("m", built_in))
+def test_blocks_are_as_high_as_maps_and_as_wide_as_they_are_many(dlib: Description) -> None:
+    drawn = re.findall(r'width="([\d.]+)" height="([\d.]+)" rx="2"/><text [^>]+>(\w+)</text>', blueprint("m", dlib))
     size = {name: (float(width), float(height)) for width, height, name in drawn}
     assert size["conv20"][0] == pytest.approx(2 * size["conv10"][0], abs=0.1)
     assert size["conv1"][1] / size["input"][1] == pytest.approx(72 / 150, abs=0.01)
@@ -248,17 +275,22 @@ def test_blocks_are_as_high_as_maps_and_as_wide_as_they_are_many(built_in: Descr
 def test_the_command_tells_the_table_and_what_is_stored(tmp_path: Path) -> None:
     done = visavis("--svg", tmp_path / "net.svg")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"\nhead +256@1x1 -> 128 kernels 256@1x1, stride 1 -> 128@1x1 +963  channels +32,768", done.stdout)
-    assert "270,854,144 MACs, 5,607,488 parameters (5,614,592 are stored" in done.stdout
+    assert re.search(
+        r"\nhead +1024@7x7 -> 128 kernels 1024@7x7, stride 1 -> 128@1x1 +255  both +6,422,656", done.stdout
+    )
+    assert "574,138,880 MACs, 9,631,680 parameters (9,642,880 are stored" in done.stdout
     assert (tmp_path / "net.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 
-def test_the_command_tells_the_same_as_json(built_in: Description) -> None:
-    answer = json.loads(visavis("--json").stdout)
+def test_the_command_tells_the_same_as_json(name: str, built_in: Description) -> None:
+    answer = json.loads(visavis("--json", "--model", name).stdout)
     assert set(answer) == {"layers", "total_macs", "total_parameters", "stored_parameters"}
-    assert (answer["total_macs"], answer["total_parameters"]) == (270_854_144, 5_607_488)
+    assert (answer["total_macs"], answer["total_parameters"]) == (
+        built_in.total_macs,
+        built_in.total_parameters,
+    )
     assert [layer["notation"] for layer in answer["layers"]] == [layer.notation for layer in built_in.layers]
-    assert answer["layers"][0]["shape"] == [32, 72, 72]
+    assert answer["layers"][0]["shape"] == list(built_in.layers[0].shape)
 
 
 def test_a_backbone_is_described_by_its_name() -> None:
@@ -290,7 +322,7 @@ def test_describing_a_bundle_with_a_graph_takes_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert np.prod(json.loads(done.stdout)["layers"][0]["shape"]) == 32 * 72 * 72
+    assert np.prod(json.loads(done.stdout)["layers"][0]["shape"]) == 32 * 112 * 112
 
 
 def test_a_backbone_without_torch_is_trouble_told_with_the_remedy() -> None:
@@ -306,6 +338,6 @@ def test_a_backbone_without_torch_is_trouble_told_with_the_remedy() -> None:
 
 
 def test_a_network_is_opened_once_for_all_threads() -> None:
-    opening = Opening(read_bundle(BUILT_IN))
+    opening = Opening(read_bundle())
     with ThreadPoolExecutor(4) as threads:
         assert len({id(opened) for opened in threads.map(lambda _: opening(), range(4))}) == 1

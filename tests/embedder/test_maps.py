@@ -15,8 +15,9 @@ from opened_backbones import opened
 from PIL import Image
 from torch import Tensor, nn
 
-from embedder import BUILT_IN, FaceEmbedder, NoFace, UnknownLayer, build_network, fold, read_bundle
+from embedder import BUILT_IN_MODELS, EmbeddingNet, FaceEmbedder, NoFace, UnknownLayer, build_network, fold, read_bundle
 from embedder.backbones.dlib_resnet import DlibResNet
+from embedder.backbones.sface import Separable, SFace
 from embedder.explain.colors import RISING, bar, painted, scale_of
 from embedder.explain.grid import Plan, grid
 from embedder.explain.inside import Inside
@@ -29,9 +30,20 @@ TOLERANCE = 1e-4
 FIRST = 0, 0
 
 
+@pytest.fixture(scope="module", params=BUILT_IN_MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a built-in model."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def inside() -> Inside:
-    return open_bundle(read_bundle(BUILT_IN))
+def inside(name: str) -> Inside:
+    return open_bundle(read_bundle(name))
+
+
+@pytest.fixture(scope="module")
+def network(name: str) -> EmbeddingNet:
+    return fold(build_network(read_bundle(name)).eval())
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +53,13 @@ def photo(examples: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def chip(embedder: FaceEmbedder, photo: bytes) -> NDArray[np.uint8]:
+    """Of the default model."""
     return embedder.chip(photo).pixels
+
+
+@pytest.fixture(scope="module")
+def its_chip(name: str, chip: NDArray[np.uint8], dlib: FaceEmbedder, photo: bytes) -> NDArray[np.uint8]:
+    return dlib.chip(photo).pixels if name == dlib.card.name else chip
 
 
 def visavis(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -53,13 +71,35 @@ def height_of(file: Path) -> int:
         return picture.height
 
 
-def maps_by_torch(chip: NDArray[np.uint8]) -> Iterator[Tensor]:
-    """What each layer of the built-in network hands on, in running order, computed step by step."""
-    network = fold(build_network(read_bundle(BUILT_IN)).eval())
+def maps_by_torch(network: EmbeddingNet, chip: NDArray[np.uint8]) -> Iterator[Tensor]:
+    """What each layer of a built-in network hands on, in running order, computed step by step."""
     trunk = network.backbone
-    assert isinstance(trunk, DlibResNet)
     pictures = network.resized(torch.from_numpy(chip[None].copy())).float()
-    maps = F.relu(trunk.stem((pictures - network.mean_pixel) / network.scale))
+    normalised = (pictures - network.mean_pixel) / network.scale
+    if isinstance(trunk, SFace):
+        yield from maps_of_sface(network, trunk, normalised)
+    elif isinstance(trunk, DlibResNet):
+        yield from maps_of_dlib(network, trunk, normalised)
+
+
+def maps_of_sface(network: EmbeddingNet, trunk: SFace, normalised: Tensor) -> Iterator[Tensor]:
+    maps = trunk.stem(normalised)
+    yield maps
+    *blocks, last = (block for block in trunk.modules() if isinstance(block, Separable))
+    for block in blocks:
+        spread = block.space(maps)
+        yield spread
+        maps = block.channels(spread)
+        yield maps
+    spread = last.space(maps)
+    yield spread
+    maps = trunk.bn1(last.channels(spread))
+    yield maps
+    yield network.head.projection(maps)
+
+
+def maps_of_dlib(network: EmbeddingNet, trunk: DlibResNet, normalised: Tensor) -> Iterator[Tensor]:
+    maps = F.relu(trunk.stem(normalised))
     yield maps
     maps = F.max_pool2d(maps, 3, 2)
     yield maps
@@ -74,19 +114,23 @@ def maps_by_torch(chip: NDArray[np.uint8]) -> Iterator[Tensor]:
     yield network.head.projection(pooled)
 
 
-def test_every_layers_maps_are_those_that_torch_computes(inside: Inside, chip: NDArray[np.uint8]) -> None:
+def test_every_layers_maps_are_those_that_torch_computes(
+    inside: Inside, network: EmbeddingNet, its_chip: NDArray[np.uint8]
+) -> None:
     with torch.inference_mode():
-        expected = list(maps_by_torch(chip))
+        expected = list(maps_by_torch(network, its_chip))
     layers = inside.description.layers
     for layer, maps in zip(layers, expected, strict=True):
-        made = inside.maps(layer.name, chip)
+        made = inside.maps(layer.name, its_chip)
         assert made.shape == layer.hands_on == maps.shape[1:], layer.name
         assert np.abs(made - maps[0].numpy()).max() < TOLERANCE, layer.name
 
 
-def test_the_heads_maps_are_the_embedding(embedder: FaceEmbedder, inside: Inside, chip: NDArray[np.uint8]) -> None:
-    (vector,) = embedder.embed_chips(chip[None])
-    assert np.abs(inside.maps("head", chip)[:, 0, 0] - vector).max() < TOLERANCE
+def test_the_heads_maps_are_the_embedding_before_it_is_made_1_long(each_model: FaceEmbedder, photo: bytes) -> None:
+    made = each_model.maps(photo, layer="head")
+    (vector,) = each_model.embed_chips(made.chip.pixels[None])
+    length = np.linalg.norm(made.maps) if each_model.card.architecture.unit_length else 1
+    assert np.abs(made.maps[:, 0, 0] / length - vector).max() < TOLERANCE
 
 
 def test_activations_other_than_relu_are_part_of_the_maps(chip: NDArray[np.uint8]) -> None:
@@ -113,17 +157,18 @@ def test_maps_come_with_the_strongest_channel_first(embedder: FaceEmbedder, phot
     assert [each.peak for each in made.responses] == made.ordered[:, 0, 0].tolist()
 
 
-def test_peak_and_mean_are_those_of_the_channels_map(embedder: FaceEmbedder, photo: bytes) -> None:
-    made = embedder.maps(photo, layer="conv9")
+def test_peak_and_mean_are_those_of_the_channels_map(each_model: FaceEmbedder, photo: bytes) -> None:
+    made = each_model.maps(photo, layer="conv9")
     for each in made.responses:
-        assert each.peak == made.maps[each.channel].max()
+        lowest, highest = made.maps[each.channel].min(), made.maps[each.channel].max()
+        assert each.peak == max(highest, lowest, key=abs)
         assert each.mean == pytest.approx(made.maps[each.channel].mean(), rel=1e-5)
 
 
 def test_a_layer_that_is_not_there_is_told_with_those_that_are(embedder: FaceEmbedder, photo: bytes) -> None:
-    with pytest.raises(UnknownLayer, match=r"no layer 'conv99'; it has conv1, pool1, .*, head") as caught:
+    with pytest.raises(UnknownLayer, match=r"no layer 'conv99'; it has conv1, conv2, .*, head") as caught:
         embedder.maps(photo, layer="conv99")
-    assert len(caught.value.available) == 36
+    assert len(caught.value.available) == 28
 
 
 def test_a_photo_without_a_face_has_no_maps(embedder: FaceEmbedder, tmp_path: Path) -> None:
@@ -209,8 +254,7 @@ def _place_of(sheet: NDArray[np.int_], part: NDArray[np.uint8]) -> tuple[int, in
     raise AssertionError("the part is not in the sheet")
 
 
-def test_kernels_are_those_that_torch_folds(inside: Inside) -> None:
-    network = fold(build_network(read_bundle(BUILT_IN)).eval())
+def test_kernels_are_those_that_torch_folds(inside: Inside, network: EmbeddingNet) -> None:
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     names = [layer.name for layer in inside.description.layers if "pool" not in layer.kind]
     for name, convolution in zip(names, convolutions, strict=True):
@@ -225,15 +269,17 @@ def test_kernels_of_the_first_layer_are_rgb_pictures_with_grey_for_0(inside: Ins
     kernels = np.where(np.abs(kernels) < 0.01, 0, kernels)
     sheet = np.asarray(kernels_sheet(inside.layer("conv1"), kernels)).astype(int)
     pictures = np.rint(127.5 + 127.5 * kernels.transpose(0, 2, 3, 1) / np.abs(kernels).max()).astype(np.uint8)
-    plan = Plan.of(32, (7, 7))
+    side = kernels.shape[-1]
+    plan = Plan.of(32, (side, side))
     top, left = _place_of(sheet, pictures[0].repeat(plan.times, axis=0).repeat(plan.times, axis=1))
     over, under = plan.corner(0), plan.corner(31)
-    there = sheet[top + under[1] - over[1] :: plan.times, left + under[0] - over[0] :: plan.times][:7, :7]
+    there = sheet[top + under[1] - over[1] :: plan.times, left + under[0] - over[0] :: plan.times][:side, :side]
     assert (there == pictures[31]).all()
     assert {128} == set(pictures[kernels.transpose(0, 2, 3, 1) == 0].tolist())
 
 
-def test_kernels_of_another_layer_are_a_row_each_with_a_slice_for_each_map_below(inside: Inside) -> None:
+def test_kernels_of_another_layer_are_a_row_each_with_a_slice_for_each_map_below() -> None:
+    inside = open_bundle(read_bundle("dlib-resnet29-128"))
     kernels = inside.kernels("conv8")
     assert kernels is not None
     sheet = np.asarray(kernels_sheet(inside.layer("conv8"), kernels)).astype(int)
@@ -261,7 +307,7 @@ def test_depthwise_kernels_are_small_pictures_side_by_side() -> None:
 def test_the_command_draws_a_file_for_its_owner_alone(examples: Path, tmp_path: Path) -> None:
     done = visavis(examples / "001-neutral.jpg", "--layer", "conv3", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"most responsive channels, with their peaks: 10 \(9\.93\), 20 ", done.stdout)
+    assert re.search(r"most responsive channels, with their peaks: 43 \(9\.08\), 19 \(8\.88\), ", done.stdout)
     assert (tmp_path / "conv3.png").stat().st_mode & 0o077 == 0
     assert height_of(tmp_path / "conv3.png") > 225
 
@@ -278,9 +324,9 @@ def test_the_command_draws_kernels_with_or_without_a_face(examples: Path, tmp_pa
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("PHOTO", "--layer", "conv99"), "no layer 'conv99'; it has conv1, pool1"),
+        (("PHOTO", "--layer", "conv99"), "no layer 'conv99'; it has conv1, conv2"),
         (("--layer", "conv1"), "give an IMAGE"),
-        (("--layer", "pool1", "--kernels"), "pool1 is a pool, which has no kernels"),
+        (("--layer", "pool1", "--kernels", "--model", "dlib-resnet29-128"), "pool1 is a pool, which has no kernels"),
         (("--layer", "conv99", "--kernels"), "no layer 'conv99'"),
         (("nowhere.jpg", "--layer", "conv1"), "nowhere.jpg: No such file"),
         (("GREY", "--layer", "conv1"), "no face was found"),
