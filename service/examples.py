@@ -2,133 +2,104 @@
 
 # What changes with the model and its card stands first; a test holds it against what they answer.
 _MODEL: dict[str, object] = {
-    "name": "dlib-resnet29-128",
-    "digest": "sha256:ed4ca7710fb57ccd319dfbeca2648915d02ff518c260f2d1c00727fb96c35761",
-    "card_digest": "sha256:2d06b3ca9a1c215095d3b1bd69e28a2afe28a09b4070acfb792ab6239514b2e4",
+    "name": "sface-128",
+    "digest": "sha256:c78e9e9b41dc691bd3a4bc271d7dcab2acd31505c8eb17ae25cd79da0c9a539e",
+    "card_digest": "sha256:ec789c18c825d0df46ee4f662776ed305370828ae0ad41e41f5544a21e2b5aaa",
 }
 _STANDARD: dict[str, object] = {
     "operating_point": {
         "name": "fmr-1e-3",
-        "threshold": -2.923,
-        "fmr": 0.000999461,
-        "fnmr": 0.044364,
-        "fmr_interval": [0.000877048, 0.00114075],
-        "fnmr_interval": [0.0324166, 0.0576828],
-        "n_identities": 2132,
+        "threshold": 1.08036,
+        "fmr": 0.000970685,
+        "fnmr": 0.00995926,
+        "fmr_interval": [0.000146914, 0.00235581],
+        "fnmr_interval": [0.00505465, 0.016131],
+        "n_identities": 102,
         "n_genuine": 2209,
-        "n_impostor": 5923194,
-        "note": "The loosest threshold with at most 0.001 of the impostor comparisons below it.",
+        "n_impostor": 20604,
+        "population": "London",
+        "note": "The loosest threshold with at most 0.001 of the impostor comparisons below it "
+        "in every population that has enough of them.",
     },
     "prior": 0.5,
 }
 _SAME: dict[str, object] = {
     "same": True,
-    "distance": 0.2847,
-    "threshold": 0.5631,
-    "threshold_reason": (
-        "Usually 0.552; a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.008, a distinct "
-        "face in the reference (embedding_length 1.5, usually 1.4) +0.008."
-    ),
-    "normalized_distance": -14.324,
-    "probability": 0.999997,
-    "log_likelihood_ratio": 12.7477,
+    "distance": 0.3976,
+    "threshold": 1.08036,
+    "threshold_reason": "This model has one threshold for all pairs; visavis calibrate --cohort gives every "
+    "pair its own.",
+    "normalized_distance": None,
+    "probability": 0.999998,
+    "log_likelihood_ratio": 13.2049,
 }
 _DIFFERENT: dict[str, object] = {
     "same": False,
-    "distance": 0.8394,
-    "threshold": 0.5123,
-    "threshold_reason": (
-        "Usually 0.552; crowded neighbourhood of the reference (nearest strangers at 0.56, usually 0.65) "
-        "-0.046, a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.009."
-    ),
-    "normalized_distance": 8.82,
-    "probability": 0.004595,
-    "log_likelihood_ratio": -5.3782,
-}
-# Of the same photos' embeddings, without the photos.
-_SAME_EMBEDDED: dict[str, object] = {
-    "same": True,
-    "distance": 0.2847,
-    "threshold": 0.5634,
-    "threshold_reason": (
-        "Usually 0.552; a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.008, a distinct "
-        "face in the reference (embedding_length 1.5, usually 1.4) +0.008. The photos are not known here, so "
-        "their quality is left out."
-    ),
-    "normalized_distance": -14.34,
-    "probability": 0.999997,
-    "log_likelihood_ratio": 12.7477,
-}
-_DIFFERENT_EMBEDDED: dict[str, object] = {
-    "same": False,
-    "distance": 0.8394,
-    "threshold": 0.513,
-    "threshold_reason": (
-        "Usually 0.552; crowded neighbourhood of the reference (nearest strangers at 0.56, usually 0.65) "
-        "-0.046, a distinct face in the probe (embedding_length 1.6, usually 1.4) +0.009. The photos are not "
-        "known here, so their quality is left out."
-    ),
-    "normalized_distance": 8.795,
-    "probability": 0.004595,
-    "log_likelihood_ratio": -5.3782,
+    "distance": 1.3429,
+    "threshold": 1.08036,
+    "threshold_reason": "This model has one threshold for all pairs; visavis calibrate --cohort gives every "
+    "pair its own.",
+    "normalized_distance": None,
+    "probability": 0.004512,
+    "log_likelihood_ratio": -5.3965,
 }
 
 _PROBE_FACE: dict[str, object] = {
-    "box": {"x": 200.7, "y": 166.9, "width": 200.0, "height": 272.6},
-    "landmarks": [[251.4, 281.7], [346.8, 278.2], [294.9, 330.9], [264.5, 379.9], [337.9, 378.4]],
-    "score": 1.0,
+    "box": {"x": 203.7, "y": 158.7, "width": 195.9, "height": 281.9},
+    "landmarks": [[249.7, 280.3], [347.1, 277.4], [294.6, 328.8], [263.2, 379.0], [338.3, 377.6]],
+    "score": 0.9307,
     "rotation": 0,
 }
 _SMILING_FACE: dict[str, object] = {
-    "box": {"x": 206.5, "y": 201.2, "width": 192.1, "height": 262.6},
-    "landmarks": [[247.2, 315.1], [342.7, 307.1], [289.5, 368.5], [256.8, 401.8], [342.8, 397.6]],
-    "score": 0.9985,
+    "box": {"x": 203.2, "y": 199.5, "width": 201.0, "height": 267.5},
+    "landmarks": [[246.7, 313.5], [342.6, 305.3], [287.7, 367.8], [259.7, 401.9], [342.5, 395.4]],
+    "score": 0.9311,
     "rotation": 0,
 }
 _OTHER_FACE: dict[str, object] = {
-    "box": {"x": 189.4, "y": 155.5, "width": 212.4, "height": 273.7},
-    "landmarks": [[252.4, 262.5], [345.6, 266.5], [298.7, 315.5], [261.1, 367.4], [331.3, 369.4]],
-    "score": 1.0,
+    "box": {"x": 196.9, "y": 172.4, "width": 204.8, "height": 255.4},
+    "landmarks": [[253.4, 261.6], [345.2, 266.0], [297.1, 314.3], [259.2, 365.6], [331.8, 368.2]],
+    "score": 0.9438,
     "rotation": 0,
 }
 _PROBE_QUALITY: dict[str, object] = {
-    "eye_distance_px": 95.5,
-    "sharpness": 1.088,
-    "blockiness": 0.408,
-    "brightness": 142.0,
-    "contrast": 31.6,
+    "eye_distance_px": 97.4,
+    "sharpness": 0.8873,
+    "blockiness": 0.0269,
+    "brightness": 134.8,
+    "contrast": 43.44,
     "clipped": 0.0,
-    "turn": 0.055,
-    "detector_score": 1.0,
-    "embedding_length": 1.573,
-    "penalty": 0.0212,
-    "is_too_poor": False,
+    "turn": 0.0511,
+    "detector_score": 0.9307,
+    "embedding_length": None,
+    "penalty": None,
+    "is_too_poor": None,
 }
 _SMILING_QUALITY: dict[str, object] = {
-    "eye_distance_px": 95.9,
-    "sharpness": 1.031,
-    "blockiness": 0.224,
-    "brightness": 146.9,
-    "contrast": 33.9,
+    "eye_distance_px": 96.3,
+    "sharpness": 0.9416,
+    "blockiness": 0.1693,
+    "brightness": 141.0,
+    "contrast": 41.95,
     "clipped": 0.0,
-    "turn": 0.0931,
-    "detector_score": 0.9985,
-    "embedding_length": 1.526,
-    "penalty": 0.0095,
-    "is_too_poor": False,
+    "turn": 0.1172,
+    "detector_score": 0.9311,
+    "embedding_length": None,
+    "penalty": None,
+    "is_too_poor": None,
 }
 _OTHER_QUALITY: dict[str, object] = {
-    "eye_distance_px": 93.3,
-    "sharpness": 0.933,
-    "blockiness": 0.48,
-    "brightness": 131.4,
-    "contrast": 30.26,
+    "eye_distance_px": 91.9,
+    "sharpness": 0.8344,
+    "blockiness": 0.0158,
+    "brightness": 120.1,
+    "contrast": 36.93,
     "clipped": 0.0,
-    "turn": 0.0115,
-    "detector_score": 1.0,
-    "embedding_length": 1.428,
-    "penalty": 0.6289,
-    "is_too_poor": False,
+    "turn": 0.0043,
+    "detector_score": 0.9438,
+    "embedding_length": None,
+    "penalty": None,
+    "is_too_poor": None,
 }
 
 _CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": None}
@@ -155,43 +126,34 @@ VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {
 }
 
 # Shortened: the first channels, places and regions of many.
-_CONTRAST = {
-    "en": "falls weakly with contrast, r = -0.17 [-0.24, -0.10]",
-    "zh": "随对比度增大而略有降低，r = -0.17 [-0.24, -0.10]",
-}
-_MOUTH = {
-    "en": "falls weakly with mouth width over eye distance, r = -0.12 [-0.19, -0.05]",
-    "zh": "随嘴宽与眼距之比增大而略有降低，r = -0.12 [-0.19, -0.05]",
-}
-
 EXPLAIN_ANSWER: dict[str, object] = VERIFY_ANSWER | {
     "chips": {
         "probe": {
             "picture": "data:image/png;base64,iVBORw0KGgo...",
-            "landmarks": [[46.45, 45.74], [103.28, 44.97], [71.67, 75.58], [52.86, 104.32], [96.55, 104.49]],
+            "landmarks": [[37.14, 52.49], [75.51, 52.1], [54.46, 71.96], [41.71, 91.47], [71.32, 91.48]],
         },
         "reference": {
             "picture": "data:image/png;base64,iVBORw0KGgo...",
-            "landmarks": [[46.02, 47.06], [104.66, 45.63], [69.94, 81.19], [48.74, 100.35], [101.44, 100.87]],
+            "landmarks": [[37.06, 52.64], [76.8, 52.08], [52.36, 76.22], [39.81, 89.41], [74.09, 89.16]],
         },
     },
     "channels": [
-        {"channel": 112, "probe": 0.1834, "reference": 0.1093, "share": 0.0677, "sentences": _CONTRAST},
-        {"channel": 36, "probe": -0.0717, "reference": -0.0027, "share": 0.0588, "sentences": _MOUTH},
+        {"channel": 115, "probe": 0.0034, "reference": 0.1005, "share": 0.0596, "sentences": None},
+        {"channel": 93, "probe": 0.1028, "reference": 0.1885, "share": 0.0465, "sentences": None},
     ],
     "saliency": {
         "probe": {
-            "map": [[0.096, 0.09, 0.081, 0.083], [0.098, 0.093, 0.083, 0.091]],
+            "map": [[0.101, 0.108, 0.123, 0.152], [0.1, 0.105, 0.114, 0.149]],
             "regions": [
-                {"region": "right_eye", "share": 0.2076, "toward": 0.2076},
-                {"region": "left_eye", "share": 0.187, "toward": 0.187},
+                {"region": "left_eye", "share": 0.2242, "toward": 0.2242},
+                {"region": "right_eye", "share": 0.2196, "toward": 0.2196},
             ],
         },
         "reference": {
-            "map": [[0.121, 0.108, 0.083, 0.065], [0.138, 0.128, 0.109, 0.1]],
+            "map": [[0.073, 0.07, 0.066, 0.088], [0.059, 0.057, 0.055, 0.089]],
             "regions": [
-                {"region": "right_eye", "share": 0.2165, "toward": 0.2165},
-                {"region": "nose", "share": 0.1841, "toward": 0.1841},
+                {"region": "outside", "share": 0.2221, "toward": 0.1955},
+                {"region": "left_eye", "share": 0.2179, "toward": 0.2179},
             ],
         },
     },
@@ -219,14 +181,11 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
     "request_id": "64615f66f6e20ec6",
 }
 
-FACES_ANSWER: dict[str, object] = {
-    "faces": [_PROBE_FACE],
-    "request_id": "150f52d61ba8202f",
-}
+FACES_ANSWER: dict[str, object] = {"faces": [_PROBE_FACE], "request_id": "150f52d61ba8202f"}
 
 COMPARE_ANSWER: dict[str, object] = {
     **_STANDARD,
-    "results": [_SAME_EMBEDDED, _DIFFERENT_EMBEDDED],
+    "results": [_SAME, _DIFFERENT],
     "model": _MODEL,
     "request_id": "00d51e7663ba5571",
 }

@@ -7,6 +7,18 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 
+class Mean(nn.Module):
+    """(n, channels, h, w) to (n, channels, 1, 1): the mean over the map.
+
+    torch's AdaptiveAvgPool2d gives the same, but of a picture whose colours lie side by side in memory it is exported
+    with steps that copy, between which what follows the pool is not recognised as a part of it.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Take the mean over height and width."""
+        return maps.mean(dim=(2, 3), keepdim=True)
+
+
 class Pool(nn.Sequential):
     """(n, channels, h, w) to (n, channels, 1, 1): the mean over the map, each channel brought to mean 0 and variance 1.
 
@@ -15,7 +27,7 @@ class Pool(nn.Sequential):
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(channels, affine=False))
+        super().__init__(Mean(), nn.BatchNorm2d(channels, affine=False))
 
 
 class Backbone(nn.Module, ABC):

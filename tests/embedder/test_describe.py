@@ -19,7 +19,7 @@ from torch.export import Dim
 from torch.utils.flop_counter import FlopCounterMode
 
 from embedder import BACKBONES, BUILT_IN_MODELS, EmbeddingNet, fold, read_bundle
-from embedder.backbones.backbone import Pool
+from embedder.backbones.backbone import Mean, Pool
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.edges import DIRECTIONS, Kernels
 from embedder.backbones.small import Regions
@@ -31,7 +31,7 @@ from embedder.explain.untrained import CHIP_SIZE_PX, untrained_network
 from embedder.runtime.graph import graph
 
 VISAVIS = Path(sys.executable).parent / "visavis"
-POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Regions)
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Mean, Regions)
 
 
 @pytest.fixture(scope="module", params=BUILT_IN_MODELS)

@@ -15,6 +15,7 @@ from learnt_card import learnt_card
 from embedder import (
     BACKBONES,
     BUILT_IN,
+    BUILT_IN_MODELS,
     Architecture,
     BundleError,
     EmbeddingNet,
@@ -61,7 +62,7 @@ def test_both_have_the_same_faces_and_the_same_embeddings(examples: Path, name: 
 
 
 def test_both_embed_chips_alike() -> None:
-    chips = noise(5, 150, 150, 3)
+    chips = noise(5, 112, 112, 3)
     one, other = (load(running=running).embed_chips(chips) for running in (OPENVINO, TORCH))
     assert np.abs(one - other).max() < TOLERANCE
 
@@ -71,16 +72,16 @@ def test_every_backbone_is_exported_and_computes_the_same(name: str, tmp_path: P
     architecture = Architecture(backbone=name, embedding_size=128, unit_length=True, mirror=False)
     size = default_input_size_px(name)
     preprocessing = Preprocessing(
-        input_size_px=size, crop_px=130, color_order="RGB", mean=(127.5, 127.5, 127.5), scale=64.0
+        input_size_px=size, crop_px=96, color_order="RGB", mean=(127.5, 127.5, 127.5), scale=64.0
     )
-    network = new_network(architecture, preprocessing, 150, torch.Generator().manual_seed(0)).eval()
+    network = new_network(architecture, preprocessing, 112, torch.Generator().manual_seed(0)).eval()
     bundle = read_bundle(written(network, tmp_path / "bundle", architecture, preprocessing))
     ours, theirs = (runtime_for(bundle, running).embedding(bundle) for running in (OPENVINO, TORCH))
-    assert np.abs(ours(noise(3, 150, 150, 3)) - theirs(noise(3, 150, 150, 3))).max() < TOLERANCE
+    assert np.abs(ours(noise(3, 112, 112, 3)) - theirs(noise(3, 112, 112, 3))).max() < TOLERANCE
 
 
 def test_several_threads_may_use_one_network(embedder: FaceEmbedder) -> None:
-    chips = noise(6, 150, 150, 3)
+    chips = noise(6, 112, 112, 3)
     expected = [embedder.embed_chips(chip[None]) for chip in chips]
     with ThreadPoolExecutor(3) as pool:
         for vector, right in zip(pool.map(lambda chip: embedder.embed_chips(chip[None]), chips), expected, strict=True):
@@ -88,7 +89,7 @@ def test_several_threads_may_use_one_network(embedder: FaceEmbedder) -> None:
 
 
 def test_bf16_changes_a_little_or_is_refused() -> None:
-    chips = noise(4, 150, 150, 3)
+    chips = noise(4, 112, 112, 3)
     try:
         quick = load(running=Running(precision="bf16"))
     except RuntimeUnavailable as error:
@@ -116,7 +117,7 @@ def test_torch_takes_bf16_on_one_that_has_it(monkeypatch: pytest.MonkeyPatch, na
 
 def test_torch_takes_over_where_a_bundle_has_no_graph(tmp_path: Path) -> None:
     folder = without_graph(tmp_path)
-    chips = noise(1, 150, 150, 3)
+    chips = noise(1, 112, 112, 3)
     assert np.abs(load(folder).embed_chips(chips) - load().embed_chips(chips)).max() < TOLERANCE
     with pytest.raises(BundleError, match="no exported network"):
         load(folder, running=OPENVINO)
@@ -192,12 +193,13 @@ def test_the_graph_holds_no_weights_and_nothing_of_the_machine_that_made_it() ->
     assert b".safetensors" in content
 
 
-def test_the_shipped_graph_is_that_of_the_shipped_weights() -> None:
-    weights = (BUILT_IN / "weights.safetensors").read_bytes()
-    tensors = read_bundle(BUILT_IN).tensors
-    for name, (first, length) in places_in(weights).items():
-        assert weights[first : first + length] == tensors[name].tobytes()
-    assert build_network(read_bundle(BUILT_IN)).state_dict().keys() == places_in(weights).keys()
+@pytest.mark.parametrize("name", BUILT_IN_MODELS)
+def test_the_shipped_graph_is_that_of_the_shipped_weights(name: str) -> None:
+    weights = (BUILT_IN_MODELS[name] / "weights.safetensors").read_bytes()
+    tensors = read_bundle(name).tensors
+    for tensor, (first, length) in places_in(weights).items():
+        assert weights[first : first + length] == tensors[tensor].tobytes()
+    assert tensors_of(build_network(read_bundle(name))).keys() == places_in(weights).keys()
 
 
 QUIET_PROCESS = """

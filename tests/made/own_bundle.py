@@ -25,7 +25,7 @@ NOTHING = CalibrationData(
 )
 BLUR = PenaltyCurve(measure="sharpness", worse="low", values=(0.0, 0.1, 0.4), penalties=(5.0, 4.0, 0.0), usual=0.5)
 BLOCKS = PenaltyCurve(measure="blockiness", worse="high", values=(2.0, 12.0), penalties=(0.0, 3.0), usual=0.7)
-INDISTINCT = PenaltyCurve(measure="embedding_length", worse="low", values=(0.5, 1.0), penalties=(1.0, 0.0), usual=1.0)
+INDISTINCT = PenaltyCurve(measure="embedding_length", worse="low", values=(0.5, 0.9), penalties=(1.0, 0.0), usual=1.0)
 
 
 def coefficients(mean: float = 1.25, spread: float = 0.03, *, seed: int | None = None) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder, load
+from embedder import FaceEmbedder
 from service.app import create_app
 from service.settings import Settings
 
@@ -20,6 +20,7 @@ from odd_inputs import Site
 
 @pytest.fixture(scope="session")
 def client(embedder: FaceEmbedder) -> Iterator[TestClient]:
+    """A service of the default model: one threshold for all pairs, and no rule for quality."""
     with TestClient(create_app(Settings(), embedder)) as opened:
         yield opened
 
@@ -28,13 +29,6 @@ def client(embedder: FaceEmbedder) -> Iterator[TestClient]:
 def own_client(own_embedder: FaceEmbedder) -> Iterator[TestClient]:
     """A service whose card gives every pair its own threshold: by the quality of its photos alone."""
     with TestClient(create_app(Settings(), own_embedder)) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="session")
-def plain_client(plain_bundle: Path) -> Iterator[TestClient]:
-    """A service whose card has one threshold for all pairs, and no rule for quality."""
-    with TestClient(create_app(Settings(), load(plain_bundle))) as opened:
         yield opened
 
 

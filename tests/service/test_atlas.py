@@ -7,7 +7,7 @@ from service.app import create_app
 from service.settings import Settings
 
 
-def test_the_atlas_of_the_built_in_model_tells_of_all_its_channels(client: TestClient) -> None:
+def test_the_atlas_of_the_default_model_tells_of_all_its_channels(client: TestClient) -> None:
     answer = client.get("/v1/atlas")
     assert answer.headers["content-type"] == "application/json"
     atlas = answer.json()
@@ -24,7 +24,7 @@ def test_the_sentences_of_an_explanation_are_those_of_the_atlas(client: TestClie
 
 
 def test_a_model_that_no_atlas_was_made_of_has_none() -> None:
-    with TestClient(create_app(Settings(), load(mirror=False))) as client:  # whose embeddings are others
+    with TestClient(create_app(Settings(), load(mirror=True))) as client:  # whose embeddings are others
         refused = client.get("/v1/atlas")
     assert refused.status_code == 404
     assert "visavis atlas makes one" in refused.json()["detail"]

@@ -1,4 +1,4 @@
-"""The example answers are those of the built-in model, and the document of the API shows them."""
+"""The example answers are those of the default model, and the document of the API shows them."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def photos(examples: Path) -> list[bytes]:
     return [(examples / f"{name}.jpg").read_bytes() for name in NAMES]
 
 
-def test_the_examples_name_the_model_that_is_built_in(embedder: FaceEmbedder) -> None:
+def test_the_examples_name_the_default_model(embedder: FaceEmbedder) -> None:
     wanted = translate.model(embedder.identity).model_dump()
     assert told.VERIFY_ANSWER["model"] == told.VERIFY_MANY_ANSWER["model"] == told.COMPARE_ANSWER["model"] == wanted
 

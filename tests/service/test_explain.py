@@ -2,7 +2,6 @@
 
 import base64
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from odd_images import blurred, plain, truncated_jpeg, two_faces
 from PIL import Image
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder, load
+from embedder import FaceEmbedder
 from embedder.explain.regions import REGIONS
 from service.app import create_app
 from service.settings import Settings
@@ -62,11 +61,11 @@ def test_the_reasons_are_those_of_the_embedder(
         assert np.allclose(one.map, other.coarse, atol=6e-4)
 
 
-def test_chips_are_as_large_as_the_card_says(small_chips: Path, pair: dict[str, bytes]) -> None:
-    with TestClient(create_app(Settings(), load(small_chips))) as other:
+def test_chips_are_as_large_as_the_card_says(dlib: FaceEmbedder, pair: dict[str, bytes]) -> None:
+    with TestClient(create_app(Settings(), dlib)) as other:
         side = other.get("/v1/model").json()["alignment"]["chip_size_px"]
         told = other.post("/v1/explain", files=pair, data={"threshold": "0.9"}).raise_for_status().json()
-    assert side == 112
+    assert side == 150
     for face in ("probe", "reference"):
         picture = base64.b64decode(told["chips"][face]["picture"].partition(",")[2])
         assert Image.open(io.BytesIO(picture)).size == (side, side)

@@ -59,7 +59,7 @@ def test_pairs_have_thresholds_of_their_own_and_say_why(verdicts: dict[tuple[str
     assert len({found["threshold"] for found in verdicts.values()}) > 20
     for found in verdicts.values():
         assert found["threshold"] != found["operating_point"]["threshold"]
-        assert found["threshold_reason"].startswith("Usually 0.539; ")
+        assert found["threshold_reason"].startswith("Usually 1.139; ")
 
 
 def test_verification_is_symmetric(verdicts: dict[tuple[str, str], Answer]) -> None:
@@ -134,11 +134,11 @@ def test_a_threshold_of_the_callers_own_holds_for_every_pair(
 
 
 def test_a_card_without_own_thresholds_has_one_for_all_pairs_and_says_so(
-    plain_client: TestClient, photos: dict[str, bytes]
+    client: TestClient, photos: dict[str, bytes]
 ) -> None:
     for reference in ("001-smiling", "005-neutral"):
         pair = {"probe": photos["001-neutral"], "reference": photos[reference]}
-        found = plain_client.post("/v1/verify", files=pair).json()
+        found = client.post("/v1/verify", files=pair).json()
         assert found["threshold"] == found["operating_point"]["threshold"] > 0
         assert found["threshold_reason"].startswith("This model has one threshold for all pairs")
         assert found["normalized_distance"] is None

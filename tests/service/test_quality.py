@@ -128,9 +128,9 @@ def test_faces_of_a_poor_photo_are_found_all_the_same(own_client: TestClient, po
 
 
 def test_without_a_rule_quality_is_told_and_nothing_is_refused(
-    plain_client: TestClient, photos: dict[str, bytes], poor: bytes
+    client: TestClient, photos: dict[str, bytes], poor: bytes
 ) -> None:
-    answer = plain_client.post("/v1/verify", files={"probe": photos["001-neutral"], "reference": poor})
+    answer = client.post("/v1/verify", files={"probe": photos["001-neutral"], "reference": poor})
     found = VerifyResponse.model_validate_json(answer.content)
     assert found.quality == "refuse"
     told = found.reference.quality
