@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 
-from .detection.finder import FaceFinder
+from .detection.finder import SHAPES, FaceFinder
 from .detection.graphs import ONET, YUNET, built_in_detector
 from .errors import BundleError
 from .explain.opening import Opening
@@ -41,7 +41,7 @@ def load(
     return FaceEmbedder(
         bundle.card,
         runtime.embedding(bundle),
-        FaceFinder(small_network(YUNET), small_network(ONET)),
+        FaceFinder(small_network(YUNET, SHAPES), small_network(ONET)),
         limits or Limits(),
         _grader(bundle),
         Opening(bundle),

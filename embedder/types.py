@@ -58,7 +58,7 @@ class Quality:
     """What was measured of one face and its photo."""
 
     eye_distance_px: float  # between the eyes, in px of the picture
-    sharpness: float  # strength of edges over contrast, on the chip at half size; about 0.5 is usual, 0.15 blurred
+    sharpness: float  # strength of edges over contrast, on the chip at half size; about 0.7 is usual, 0.2 blurred
     blockiness: float  # height of steps every 8 px, in grey levels at the chip's scale; below 1.5 is usual
     brightness: float  # mean grey level of the face, 0..255
     contrast: float  # standard deviation of the face's grey levels

@@ -40,7 +40,7 @@ def comparison_text(comparison: Comparison) -> str:
     return "\n".join(
         [
             click.style(verdict, fg=colour, bold=True),
-            f"  distance {comparison.distance:.3f}, {side} this pair's threshold {comparison.threshold:.3f}",
+            f"  distance {comparison.distance:.3f}, {side} the threshold {comparison.threshold:.3f}",
             f"  {_scale(comparison.distance, comparison.threshold)}",
             f"  why          {comparison.threshold_reason}",
             *(_point_in_words(comparison.operating_point) if comparison.operating_point else []),

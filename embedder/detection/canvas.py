@@ -1,7 +1,8 @@
-"""A photo as the detector looks at it: shrunk, on a grey canvas with a border, turned if asked for.
+"""A photo as the detector looks at it: shrunk, in the middle of a square grey canvas, turned if asked for.
 
 Around a tight crop the border gives a face the surroundings that detectors know faces with; it is never left out, so
-that there is one way for all photos.
+that there is one way for all photos. Canvases are square because a network is slow on a picture of another shape than
+its last one had.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from .yunet import MULTIPLE_PX, Candidates
 BORDER_SHARE = 0.2  # of the side that is looked at, on every side
 GREY = (127, 127, 127)
 _GAP = 2.0  # a picture that is shrunk is at least so many times as large: the average of its pixels is then near enough
+_SLACK = 4  # px: a picture of odd sides lies off the middle by half a pixel, and turning blurs its edge
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +29,7 @@ class Canvas:
 
     picture: Image.Image  # the photo, shrunk
     scales: tuple[float, float]  # px of it to a px of the photo: across, down
-    border: int  # px of the canvas, left of the photo and above it at least
+    border: int  # px of the canvas, left and right of the photo or above and below it at least
 
     @classmethod
     def of(cls, photo: Picture, side: int, border: int) -> "Canvas":
@@ -40,45 +42,33 @@ class Canvas:
         return cls(larger.resize(size, kind, reducing_gap=_GAP), (size[0] / width, size[1] / height), border)
 
     def pixels(self, angle: int = 0) -> Pixels:
-        """The canvas (height, width, 3), turned so that a face which lies turned by so many degrees stands upright."""
-        if angle == 0:
-            return np.asarray(self._upright())
-        return np.asarray(self._square().rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY))
+        """The canvas (side, side, 3), turned so that a face which lies turned by so many degrees stands upright."""
+        side = self._side(angle)
+        canvas = Image.new("RGB", (side, side), GREY)
+        canvas.paste(self.picture, self._corner(side))
+        return np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY) if angle else canvas)
 
     def back(self, found: Candidates) -> Candidates:
         """What was found on the canvas, where it lies in the photo: boxes keep their size, not their slant."""
         if not len(found):
             return found
-        angle = found.angles[0]
-        boxes = found.boxes - self.border if angle == 0 else self._turned_back(found.boxes, float(angle))
+        boxes = self._upright(found.boxes, float(found.angles[0]))
         return Candidates(boxes / np.array(self.scales * 2), found.scores, found.angles)
 
-    def _upright(self) -> Image.Image:
-        width, height = (_rounded_up(each + 2 * self.border) for each in self.picture.size)
-        return self._pasted((width, height), (self.border, self.border))
+    def _side(self, angle: int) -> int:
+        """A turned canvas is large enough for nothing to be cut off."""
+        least = max(self.picture.size) + 2 * self.border
+        if angle:
+            least = max(least, ceil(hypot(*self.picture.size)) + _SLACK)
+        return ceil(least / MULTIPLE_PX) * MULTIPLE_PX
 
-    def _square(self) -> Image.Image:
-        side = self._square_side
-        return self._pasted((side, side), self._corner)
-
-    @property
-    def _square_side(self) -> int:
-        """Side of a square canvas from which nothing is cut off when it is turned about its middle."""
-        return _rounded_up(ceil(max(hypot(*self.picture.size) + 4, max(self.picture.size) + 2 * self.border)))
-
-    @property
-    def _corner(self) -> tuple[int, int]:
-        side = self._square_side
+    def _corner(self, side: int) -> tuple[int, int]:
         return (side - self.picture.width) // 2, (side - self.picture.height) // 2
 
-    def _pasted(self, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:
-        canvas = Image.new("RGB", size, GREY)
-        canvas.paste(self.picture, corner)
-        return canvas
-
-    def _turned_back(self, boxes: Floats, angle: float) -> Floats:
+    def _upright(self, boxes: Floats, angle: float) -> Floats:
         """Boxes in px of the shrunk photo, from px of the turned canvas."""
-        middle, corner = complex(self._square_side, self._square_side) / 2, complex(*self._corner)
+        side = self._side(round(angle))
+        middle, corner = complex(side, side) / 2, complex(*self._corner(side))
         centers = (boxes[:, 0] + boxes[:, 2] + 1j * (boxes[:, 1] + boxes[:, 3])) / 2
         centers = (centers - middle) * np.exp(1j * np.radians(angle)) + middle - corner
         half = (boxes[:, 2:] - boxes[:, :2]) / 2
@@ -86,7 +76,3 @@ class Canvas:
             half = half[:, ::-1]
         center = np.stack([centers.real, centers.imag], axis=1)
         return np.concatenate([center - half, center + half], axis=1)
-
-
-def _rounded_up(side: int) -> int:
-    return ceil(side / MULTIPLE_PX) * MULTIPLE_PX

@@ -19,8 +19,9 @@ from .yunet import MAX_OVERLAP, Candidates, candidates
 
 SIDES_PX = (160, 320, 640)  # of the picture's longer side, as it is looked at
 LEAST_PX = 24.0
-SURE = 0.9  # the score of a face that stands upright; docs/why.md says which faces have less
+SURE = 0.91  # the score of a face that stands upright; docs/why.md says which faces have less
 MAX_NESTED = 0.7  # of faces found at several angles: intersection over the smaller box
+SHAPES = tuple((1, side, side, 3) for side in (224, 256, 320, 640))  # of all canvases: upright, turned, and larger ones
 OTHER_ANGLES = tuple(range(45, 360, 45))  # degrees clockwise
 QUARTERS: tuple[Rotation, ...] = (0, 90, 180, 270)
 

@@ -39,7 +39,7 @@ def pair_sheet(found: Explanation) -> Image.Image:
 def _head(pen: ImageDraw.ImageDraw, found: Explanation) -> None:
     comparison = found.comparison
     verdict = "The same person" if comparison.same else "Different persons"
-    told = f"{verdict}: distance {comparison.distance:.3f}, this pair's threshold {comparison.threshold:.3f}"
+    told = f"{verdict}: distance {comparison.distance:.3f}, threshold {comparison.threshold:.3f}"
     pen.text((MARGIN_PX, MARGIN_PX), told, INK, ImageFont.load_default(LARGE_PX))
     legend, top = MARGIN_PX, MARGIN_PX + LARGE_PX + GAP_PX
     for color, words in ((TOGETHER, "brings the two together"), (APART, "drives them apart")):

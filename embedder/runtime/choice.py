@@ -1,5 +1,6 @@
 """Which library runs the networks: what was asked for, or the quickest that is there."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,13 +49,16 @@ def _openvino(running: Running) -> Runtime:
     return OpenVinoRuntime(running.precision, running.threads)
 
 
-def small_network(graph: Path) -> Pass:
-    """A small network that lies in an ONNX file, on the CPU. Raises RuntimeUnavailable where OpenVINO is missing."""
+def small_network(graph: Path, shapes: Collection[tuple[int, ...]] = ()) -> Pass:
+    """A small network that lies in an ONNX file, on the CPU; quicker on pixels of these shapes.
+
+    Raises RuntimeUnavailable where OpenVINO is missing.
+    """
     try:
         from .openvino import small_network as compiled  # noqa: PLC0415 - naming this module loads no runtime
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(f"{error.name} is not installed; run: pip install 'visavis[service]'") from error
-    return compiled(graph)
+    return compiled(graph, shapes)
 
 
 def _torch(running: Running) -> Runtime:

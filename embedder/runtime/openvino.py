@@ -5,10 +5,10 @@ cannot be imported, so nothing is sent, and graphs are read by the core alone.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import local
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ KERNELS_KEPT = 256
 
 Node: TypeAlias = openvino.Node
 Model: TypeAlias = openvino.Model
+Shape: TypeAlias = tuple[int, ...]
 
 
 class OpenVinoRuntime:
@@ -60,7 +61,7 @@ class OpenVinoRuntime:
         )
 
     def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
-        return _compiled(self._core, graph, precision, threading)
+        return _compiled(self._core, self._core.read_model(graph), precision, threading)
 
 
 def _int8_graph(bundle: Bundle) -> Path:
@@ -72,15 +73,20 @@ def _int8_graph(bundle: Bundle) -> Path:
     return bundle.int8_graph
 
 
-def small_network(graph: Path) -> Pass:
-    """A network so small that it runs in the thread that calls it: two threads of its own would wait for each other."""
-    return _compiled(openvino.Core(), graph, "f32", {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1})
+def small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:
+    """A network so small that it runs in the thread that calls it: two threads of its own would wait for each other.
+
+    It takes pixels of any shape, and is quicker on these: for each of them it is compiled apart when it first comes.
+    """
+    return _SmallNetwork(graph, frozenset(shapes))
 
 
-def _compiled(core: openvino.Core, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
+def _compiled(
+    core: openvino.Core, model: Model, precision: Precision, threading: Mapping[str, int | bool]
+) -> "_Compiled":
     hint = "f32" if precision == "int8" else precision  # of an int8 graph it is for what was left in f32
-    settings = {"INFERENCE_PRECISION_HINT": hint, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT} | threading
-    return _Compiled(core.compile_model(core.read_model(graph), "CPU", settings))
+    settings = {"INFERENCE_PRECISION_HINT": hint, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT, **threading}
+    return _Compiled(core.compile_model(model, "CPU", settings))
 
 
 def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
@@ -106,6 +112,24 @@ def watched(model: Model, nodes: Sequence[Node]) -> Pass:
     """Run a model up to these of its steps, and answer with what each of them gives."""
     part = openvino.Model([node.output(0) for node in nodes], model.get_parameters())
     return _Compiled(openvino.Core().compile_model(part, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+
+
+class _SmallNetwork:
+    """See small_network."""
+
+    THREADING: ClassVar[Mapping[str, int | bool]] = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
+
+    def __init__(self, graph: Path, shapes: frozenset[Shape]) -> None:
+        self._core, self._graph, self._shapes = openvino.Core(), graph, shapes
+        self._of_any_shape = _compiled(self._core, self._core.read_model(graph), "f32", self.THREADING)
+        self._of_shape: dict[Shape, _Compiled] = {}
+
+    def __call__(self, pixels: Inputs) -> tuple[NDArray[np.float32], ...]:
+        if pixels.shape in self._shapes and pixels.shape not in self._of_shape:  # twice at a time does no harm
+            model = self._core.read_model(self._graph)
+            model.reshape(list(pixels.shape))
+            self._of_shape[pixels.shape] = _compiled(self._core, model, "f32", self.THREADING)
+        return self._of_shape.get(pixels.shape, self._of_any_shape)(pixels)
 
 
 class _Compiled:

@@ -45,7 +45,7 @@ class Quality(Answer):
 
     eye_distance_px: Annotated[float, Field(description="Between the eyes, in px of the picture; 1 or more.")]
     sharpness: Annotated[
-        float, Field(description="Strength of edges over contrast, 0 or more; about 0.5 is usual, 0.15 is blurred.")
+        float, Field(description="Strength of edges over contrast, 0 or more; about 0.7 is usual, 0.2 is blurred.")
     ]
     blockiness: Annotated[
         float,

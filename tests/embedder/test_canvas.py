@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from embedder.detection.canvas import BORDER_SHARE, GREY, Canvas
+from embedder.detection.finder import OTHER_ANGLES, SHAPES, SIDES_PX
 from embedder.detection.yunet import MULTIPLE_PX, Candidates
 from embedder.photo import Photo
 
@@ -89,15 +90,26 @@ def test_turned_by_any_angle_the_photo_stays_on_a_canvas_of_whole_cells(width: i
 def test_a_photo_is_looked_at_with_its_longer_side_as_long_as_asked_for(width: int, height: int, side: int) -> None:
     canvas = Canvas.of(Photo.of(Image.new("RGB", (width, height))), side, 0)
     assert max(canvas.picture.size) == side
-    assert canvas.pixels().shape[0] - canvas.picture.height < MULTIPLE_PX
+    assert canvas.pixels().shape == (side, side, 3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 1500), st.integers(1, 1500))
+def test_every_canvas_has_one_of_the_shapes_that_the_network_is_made_ready_for(width: int, height: int) -> None:
+    photo = Photo.of(Image.new("RGB", (width, height)))
+    coarsest = Canvas.of(photo, SIDES_PX[0], round(BORDER_SHARE * SIDES_PX[0]))
+    seen = [coarsest.pixels(angle) for angle in (0, *OTHER_ANGLES)]
+    seen += [Canvas.of(photo, side, 0).pixels() for side in SIDES_PX[1:]]
+    assert {pixels[None].shape for pixels in seen} <= set(SHAPES)
 
 
 def test_a_photo_is_shrunk_to_the_means_of_its_pixels() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (640, 320, 3), np.uint8)
     canvas = Canvas.of(Photo.of(Image.fromarray(pixels)), 160, 0)
     means = pixels.reshape(160, 4, 80, 4, 3).mean(axis=(1, 3))
-    assert np.abs(canvas.pixels()[:160, :80] - means).max() <= 1.5  # means of means are rounded twice
-    assert (canvas.pixels()[:, 80:] == GREY).all()
+    assert np.abs(canvas.pixels()[:, 40:120] - means).max() <= 1.5  # means of means are rounded twice
+    assert (canvas.pixels()[:, :40] == GREY).all()
+    assert (canvas.pixels()[:, 120:] == GREY).all()
 
 
 def test_of_nothing_found_nothing_is_told() -> None:

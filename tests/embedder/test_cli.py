@@ -27,7 +27,7 @@ def test_the_same_person_is_exit_status_0(examples: Path) -> None:
     done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg")
     assert (done.returncode, done.stderr) == (0, "")
     assert "The same person." in done.stdout
-    assert "below this pair's threshold" in done.stdout
+    assert "below the threshold" in done.stdout
     assert re.search(r"why +This model has one threshold for all pairs; ", done.stdout)
 
 
