@@ -146,6 +146,6 @@ def test_a_card_without_own_thresholds_has_one_for_all_pairs_and_says_so(
 
 def test_the_model_tells_its_own_thresholds(varied_client: TestClient, varied: FaceEmbedder) -> None:
     told = varied_client.get("/v1/model").json()
-    assert told.pop("card_digest") == varied.identity.card_digest
+    assert (told.pop("card_digest"), told.pop("precision")) == (varied.identity.card_digest, "f32")
     assert told == varied.card.model_dump(mode="json")
     assert [point["threshold"] for point in told["own_threshold"]["operating_points"]] == [-1.5, -3.7, -6.0]

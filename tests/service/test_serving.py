@@ -21,9 +21,11 @@ PATIENCE_S = 60
 
 
 @contextmanager
-def _serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def _serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A service on a free port; gives the process and its address, once it says that it is ready."""
-    process = subprocess.Popen([*COMMAND, "--port", "0", *arguments], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    env = {**os.environ, **environment}
+    command = [*COMMAND, "--port", "0", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
     try:
         assert process.stderr is not None
         assert "loading" in process.stderr.readline()
@@ -81,6 +83,20 @@ def test_a_taken_port_is_told() -> None:
         said = _refused("--port", str(taken.getsockname()[1]))
     assert "another program listens there" in said
     assert "--port" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [(("--model", "dlib-resnet29-128"), {}), ((), {"VISAVIS_MODEL": "dlib-resnet29-128"})],
+)
+def test_a_built_in_model_is_served_by_its_name(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    with _serving(*arguments, **environment) as (_, url):
+        assert httpx2.get(f"{url}/v1/model").json()["name"] == "dlib-resnet29-128"
+
+
+def test_an_unknown_model_is_told_with_the_names_of_the_built_in_ones() -> None:
+    said = _refused("--port", "0", VISAVIS_MODEL="vgg")
+    assert "the built-in ones are sface-128 and dlib-resnet29-128" in said
 
 
 def test_a_bad_bundle_is_told(tmp_path: Path) -> None:
