@@ -14,13 +14,9 @@ class Layer(Answer):
 
     name: Annotated[str, Field(description="As POST /v1/maps takes it.")]
     kind: LayerKind
-<<<<<<< HEAD
-    notation: Annotated[str, Field(description="As in `3@112x112 -> 32 kernels 3@3x3, stride 1 -> 32@110x110`.")]
-=======
     notation: Annotated[
         str, Field(description="As in `3@112x112 -> 32 kernels 3@3x3, stride 1, padding 1 -> 32@112x112`.")
     ]
->>>>>>> 47f5724de7830eedfed36c130d006d519bb3e658
     takes: Annotated[
         str,
         Field(
