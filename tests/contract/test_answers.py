@@ -172,7 +172,7 @@ def test_the_model_says_what_it_is(ask: Ask, embedder: FaceEmbedder) -> None:
     assert model.default_point == card.default_point
     assert model.calibration.data.population == card.calibration.data.population
     assert model.calibration.log_likelihood_ratio.slope == card.calibration.log_likelihood_ratio.slope
-    assert "CC0" in model.provenance.license
+    assert model.provenance.license == "Apache-2.0"
     assert model.limits
 
 
@@ -182,7 +182,7 @@ def test_the_model_says_which_population_set_a_point(embedder: FaceEmbedder, pho
     further = card.calibration.data.model_copy(update={"name": "others", "population": "Other people."})
     points = [point.model_copy(update={"population": "others"}) for point in card.operating_points]
     calibration = card.calibration.model_copy(update={"populations": (further,)})
-    facts = {"calibration": calibration, "operating_points": tuple(points), "own_threshold": None}
+    facts = {"calibration": calibration, "operating_points": tuple(points)}
     copy_bundle(None, tmp_path / "bundle", card.model_validate(dict(card) | facts))
     with TestClient(create_app(Settings(), load(tmp_path / "bundle"))) as http:
         client = FaceClient(http=http)
@@ -194,9 +194,19 @@ def test_the_model_says_which_population_set_a_point(embedder: FaceEmbedder, pho
     assert sent["calibration"]["populations"] == [further.model_dump(mode="json")]
 
 
-def test_a_model_of_one_population_says_nothing_of_populations(ask: Ask) -> None:
-    assert ask("model").calibration.populations == ()
-    assert {point.population for point in ask("model").operating_points} == {None}
+def test_a_model_of_one_population_says_nothing_of_populations(embedder: FaceEmbedder, tmp_path: Path) -> None:
+    card = embedder.card
+    assert card.calibration is not None
+    points = tuple(point.model_copy(update={"population": None}) for point in card.operating_points)
+    calibration = card.calibration.model_copy(update={"populations": ()})
+    facts = {"calibration": calibration, "operating_points": points}
+    copy_bundle(None, tmp_path / "bundle", card.model_validate(dict(card) | facts))
+    with TestClient(create_app(Settings(), load(tmp_path / "bundle"))) as http:
+        model = FaceClient(http=http).model()
+        sent = http.get("/v1/model").json()
+    assert model.calibration.populations == ()
+    assert {point.population for point in model.operating_points} == {None}
+    assert "populations" not in sent["calibration"]
 
 
 def test_a_service_that_answers_is_ready(ask: Ask) -> None:
