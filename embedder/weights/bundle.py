@@ -114,6 +114,12 @@ def copy_bundle(
     write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), neighbourhood, *graphs)
 
 
+def graphs_of(bundle: Bundle) -> tuple[bytes | None, bytes | None]:
+    """The contents of the bundle's graph and of its int8 graph, as `write_bundle` takes them."""
+    graph, int8_graph = (None if path is None else path.read_bytes() for path in (bundle.graph, bundle.int8_graph))
+    return graph, int8_graph
+
+
 def serialize_tensors(tensors: Tensors) -> bytes:
     """Tensors as the bytes of a safetensors file: the same tensors give the same bytes."""
     return save_safetensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .bundle import BUILT_IN_MODELS, GRAPH_FILE, read_bundle, serialize_tensors, write_bundle
+from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
 from .dlib_dat import read_dlib_file
 
@@ -16,6 +16,5 @@ def import_dlib(dat_file: Path, folder: Path) -> ModelCard:
     """
     weights = serialize_tensors(read_dlib_file(dat_file))
     bundle = read_bundle(DLIB)
-    neighbourhood = None if bundle.neighbourhood is None else serialize_tensors(bundle.neighbourhood)
-    write_bundle(folder, bundle.card, weights, neighbourhood, (DLIB / GRAPH_FILE).read_bytes())
+    write_bundle(folder, bundle.card, weights, None, *graphs_of(bundle))
     return bundle.card

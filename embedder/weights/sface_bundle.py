@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .bundle import BUILT_IN_MODELS, GRAPH_FILE, read_bundle, serialize_tensors, write_bundle
+from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
 from .sface_onnx import read_sface_file
 
@@ -18,7 +18,7 @@ def import_sface(onnx_file: Path, folder: Path) -> ModelCard:
     """
     weights = serialize_tensors(read_sface_file(onnx_file))
     bundle = read_bundle(SFACE)
-    write_bundle(folder, bundle.card, weights, graph=(SFACE / GRAPH_FILE).read_bytes())
+    write_bundle(folder, bundle.card, weights, None, *graphs_of(bundle))
     for name in TERMS:
         (folder / name).write_bytes((SFACE / name).read_bytes())
     return bundle.card

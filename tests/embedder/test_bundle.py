@@ -268,7 +268,7 @@ def test_coefficients_travel_with_a_copied_bundle(own_bundle: Path, tmp_path: Pa
 
 
 def test_coefficients_that_the_card_does_not_describe_are_never_written(own_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not the neighbourhood.safetensors that the card describes"):
+    with pytest.raises(ValueError, match=r"not the neighbourhood\.safetensors that the card describes"):
         copy_bundle(own_bundle, tmp_path / "bundle", load(own_bundle).card, b"other")
 
 
@@ -292,5 +292,5 @@ def test_a_path_without_a_bundle_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_the_card_does_not_describe_are_never_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not the weights.safetensors that the card describes"):
+    with pytest.raises(ValueError, match=r"not the weights\.safetensors that the card describes"):
         write_bundle(tmp_path / "bundle", read_bundle(BUILT_IN).card, b"other")

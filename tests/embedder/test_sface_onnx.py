@@ -1,13 +1,10 @@
 """The reader of SFace's file on the real file: whole, cut short, altered, and put together otherwise."""
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import onnx
@@ -18,8 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from sface_file import sface_file, sface_network
 
-from embedder import BUILT_IN, ModelCard, RuntimeUnavailable, SFaceFileError, read_bundle, tensors_of
-from embedder.weights.sface_bundle import TERMS, import_sface
+from embedder import BUILT_IN, RuntimeUnavailable, SFaceFileError, tensors_of
 from embedder.weights.sface_onnx import FILE_BYTES, FILE_SHA256, parse, read_sface_file
 
 ROOT = Path(__file__).parents[2]
@@ -411,69 +407,6 @@ def test_a_name_that_is_no_text_is_refused(content: bytes) -> None:
     altered = content[:place] + b"\xff" + content[place + 1 :]
     with pytest.raises(SFaceFileError, match="no text"):
         parse(altered)
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = spec_from_file_location("make_sface_bundle", ROOT / "tools" / "make_sface_bundle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # as dataclasses look it up
-    spec.loader.exec_module(module)
-    return module
-
-
-def make(tool: ModuleType, folder: Path) -> Path:
-    """The bundle that the tool makes, for chips of the built-in size."""
-    tool.made(read_sface_file(sface_file()), read_bundle(BUILT_IN).card.alignment).write(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def bundle(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tool, tmp_path_factory.mktemp("made") / "bundle")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_the_bundle_made_twice_is_the_same_to_the_byte(tool: ModuleType, bundle: Path, tmp_path: Path) -> None:
-    assert set(contents(bundle)) == {"card.json", "network.onnx", "weights.safetensors"}
-    assert contents(make(tool, tmp_path / "again")) == contents(bundle)
-
-
-def test_the_card_says_whose_weights_these_are_and_claims_no_error_rates(bundle: Path) -> None:
-    card: ModelCard = read_bundle(bundle).card
-    assert (card.name, card.provenance.license, card.operating_points) == ("sface-128", "Apache-2.0", ())
-    assert card.provenance.source_sha256 == FILE_SHA256
-    assert card.provenance.stored_parameters == sum(each.numel() for each in sface_network().parameters())
-    assert "do not document" in card.provenance.trained_on
-
-
-def test_a_card_that_is_there_already_is_not_written_over(tool: ModuleType, bundle: Path) -> None:
-    made = tool.Made(b"", b"", read_bundle(bundle).card)
-    with pytest.raises(SystemExit, match="holds a card already"):
-        made.write(bundle)
-    assert read_bundle(bundle)
-
-
-@pytest.fixture
-def shipped(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the bundle in the package."""
-    folder = tmp_path / "shipped"
-    shutil.copytree(bundle, folder)
-    for name in TERMS:
-        shutil.copy(ROOT / "embedder" / "weights" / "sface-128" / name, folder)
-    monkeypatch.setattr("embedder.weights.sface_bundle.SFACE", folder)
-    return folder
-
-
-def test_the_import_gives_the_bundle_of_the_package_with_its_terms(shipped: Path, tmp_path: Path) -> None:
-    card = import_sface(sface_file(), tmp_path / "bundle")
-    assert card == read_bundle(tmp_path / "bundle").card
-    assert contents(tmp_path / "bundle") == contents(shipped)
 
 
 def test_the_command_refuses_a_file_that_is_not_the_known_one(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from own_bundle import write_own_bundle, write_plain_bundle
+from own_bundle import write_own_bundle
 
-from embedder import BundleError, load
+from embedder import BUILT_IN, BundleError, load
 from embedder.cli import main
 
 
@@ -36,7 +36,7 @@ def london_with(model: Path, out: Path, data: Path) -> Result:
 def calibrated(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with one threshold for all pairs, calibrated on the London people."""
     folder = tmp_path_factory.mktemp("calibrated")
-    result = london_with(write_plain_bundle(folder / "plain"), folder / "bundle", data)
+    result = london_with(BUILT_IN, folder / "bundle", data)
     assert result.exit_code == 0, result.output
     assert "one threshold for all pairs: no cohort" in result.stdout
     assert "fmr-1e-3" in result.stdout
@@ -109,7 +109,7 @@ def test_a_cohort_of_the_same_people_is_refused_before_anything_is_embedded(data
 
 def test_too_few_photos_for_a_cohort_are_refused(calibrated: Path, data: Path, tmp_path: Path) -> None:
     arguments = ("--cohort", data / "orl", "--cache", calibrated.parent / "cache", "--out", tmp_path / "bundle")
-    result = visavis("calibrate", "--identities", data / "london", "--model", calibrated.parent / "plain", *arguments)
+    result = visavis("calibrate", "--identities", data / "london", *arguments)
     assert result.exit_code == 2
     assert "204 photos of 102 people with a usable face are too few to fit what a poor photo costs" in result.stderr
 

@@ -63,9 +63,9 @@ def test_all_against_all_has_error_rates_but_no_accuracy(people: Path, cache: Pa
 
 @pytest.mark.parametrize("scores", ["own", "plain"])
 def test_the_threshold_is_the_cards_default_point_where_nobody_says_otherwise(
-    people: Path, cache: Path, own_bundle: Path, plain_bundle: Path, scores: ScoreKind
+    people: Path, cache: Path, own_bundle: Path, scores: ScoreKind
 ) -> None:
-    model = own_bundle if scores == "own" else plain_bundle
+    model = own_bundle if scores == "own" else BUILT_IN
     card = load(model).card
     found = answer("--identities", people, "--cache", cache, "--model", model)
     assert (found["threshold"], found["threshold_source"]) == (chosen_point(card, None).threshold, "card")
@@ -165,12 +165,18 @@ def test_a_group_file_that_names_nobody_here_is_told(people: Path, cache: Path, 
     assert "line 2: 'nobody' is not in this evaluation" in result.stderr
 
 
-def test_without_mirrored_chips_the_cards_points_do_not_hold(people: Path, cache: Path) -> None:
-    refused = visavis("evaluate", "--identities", people, "--cache", cache, "--no-mirror")
+@pytest.mark.parametrize(
+    ("name", "option", "mirror"), [("sface-128", "--mirror", True), ("dlib-resnet29-128", "--no-mirror", False)]
+)
+def test_mirrored_otherwise_than_the_card_says_its_points_do_not_hold(
+    name: str, option: str, *, mirror: bool, people: Path, cache: Path
+) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", name, option)
+    refused = visavis("evaluate", *given)
     assert refused.exit_code == 2
     assert "run visavis calibrate" in refused.stderr
-    found = answer("--identities", people, "--cache", cache, "--no-mirror", "--threshold", "0.6")
-    assert (found["claims"], found["probability"], found["model"]["mirror"]) == ([], None, False)
+    found = answer(*given, "--threshold", "0.6")
+    assert (found["claims"], found["probability"], found["model"]["mirror"]) == ([], None, mirror)
 
 
 def test_the_same_command_gives_the_same_bytes(people: Path, cache: Path) -> None:
@@ -205,19 +211,15 @@ def test_a_number_is_a_distance_so_plain_ones_are_compared_with_it(people: Path,
 
 
 @pytest.mark.parametrize("choice", [("--scores", "own"), ("--quality", "refuse")])
-def test_what_a_card_without_own_thresholds_cannot_do_is_told(
-    people: Path, plain_bundle: Path, choice: tuple[str, str]
-) -> None:
-    result = visavis("evaluate", "--identities", people, "--model", plain_bundle, *choice)
+def test_what_a_card_without_own_thresholds_cannot_do_is_told(people: Path, choice: tuple[str, str]) -> None:
+    result = visavis("evaluate", "--identities", people, *choice)
     assert result.exit_code == 2
     assert f"{' '.join(choice)} cannot be" in result.stderr
     assert "run visavis calibrate --cohort" in result.stderr
 
 
-def test_a_card_without_own_thresholds_is_evaluated_with_one_for_all(
-    people: Path, cache: Path, plain_bundle: Path
-) -> None:
-    found = answer("--identities", people, "--cache", cache, "--model", plain_bundle)
+def test_a_card_without_own_thresholds_is_evaluated_with_one_for_all(people: Path, cache: Path) -> None:
+    found = answer("--identities", people, "--cache", cache)
     assert found["scores"] == "plain"
     assert {claim["scores"] for claim in found["claims"]} == {"plain"}
 
@@ -233,10 +235,8 @@ def test_the_threshold_of_own_scores_can_be_chosen_on_other_pairs_or_fold_by_fol
     assert chosen["threshold"] < 0
 
 
-def test_each_of_two_models_has_its_own_kind_of_scores(
-    people: Path, cache: Path, own_bundle: Path, plain_bundle: Path
-) -> None:
-    given = ("--identities", people, "--cache", cache, "--model", own_bundle, "--against", plain_bundle)
+def test_each_of_two_models_has_its_own_kind_of_scores(people: Path, cache: Path, own_bundle: Path) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", own_bundle, "--against", BUILT_IN)
     found = answer(*given)
     assert (found["scores"], found["against"]["second"]["scores"]) == ("own", "plain")
     assert "every pair's own threshold against" in visavis("evaluate", *given).stdout

@@ -48,12 +48,24 @@ def test_paths_in_the_file_start_from_its_folder_and_those_of_settings_from_the_
 
 
 @pytest.mark.parametrize("name", ["network.start", "losses.0.teacher"])
-def test_the_built_in_bundle_is_named_by_a_word_and_others_by_a_path(file: Path, name: str) -> None:
+@pytest.mark.parametrize("model", ["built-in", "sface-128", "dlib-resnet29-128"])
+def test_a_built_in_bundle_is_named_by_a_word_and_others_by_a_path(file: Path, name: str, model: str) -> None:
     changed(file, 'kind = "triplet"', 'kind = "distillation"\nteacher = "other"')
-    run = read_run_file(file, [f"{name}=built-in"])
-    found = run.network.start if name == "network.start" else run.losses[0].model_dump()["teacher"]
-    assert found == "built-in"
+
+    def found(setting: str) -> str | None:
+        run = read_run_file(file, [f"{name}={setting}"])
+        return run.network.start if name == "network.start" else run.losses[0].model_dump()["teacher"]
+
+    assert found(model) == model
+    assert found(f"./{model}") == str(Path(model).resolve())
     assert read_run_file(file).losses[0].model_dump()["teacher"] == str(file.parent / "other")
+
+
+def test_a_built_in_model_is_named_in_the_file_itself_too(file: Path) -> None:
+    changed(file, 'backbone = "small"', 'start = "dlib-resnet29-128"')
+    changed(file, 'kind = "triplet"', 'kind = "distillation"\nteacher = "sface-128"')
+    run = read_run_file(file)
+    assert (run.network.start, run.losses[0].model_dump()["teacher"]) == ("dlib-resnet29-128", "sface-128")
 
 
 def test_a_folder_may_have_a_number_for_a_name_and_a_teacher_of_a_setting_is_a_path_too(file: Path) -> None:

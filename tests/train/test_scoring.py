@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from embedder import FaceEmbedder, QualityChoice, ScoreKind, load
+from embedder import FaceEmbedder, QualityChoice, ScoreKind
 from train.evaluation.against import compare_models
 from train.evaluation.as_json import as_record
 from train.evaluation.as_text import as_text, versus_text
@@ -23,11 +23,6 @@ from train.evaluation.thresholds import Choice
 from .conftest import MadeUp, embedded_set
 
 N_POOR, N_FAILED = 9, 4
-
-
-@pytest.fixture(scope="module")
-def plain_embedder(plain_bundle: str) -> FaceEmbedder:
-    return load(plain_bundle)
 
 
 @pytest.fixture
@@ -105,20 +100,20 @@ def test_both_kinds_of_claims_are_checked_whichever_decides(
 
 
 def test_a_card_with_one_threshold_for_all_has_claims_of_that_kind_alone(
-    made_up: MadeUp, plain_embedder: FaceEmbedder
+    made_up: MadeUp, embedder: FaceEmbedder
 ) -> None:
-    found = evaluated(made_up(60, 3), plain_embedder).found
+    found = evaluated(made_up(60, 3), embedder).found
     assert found.other_claims == ()
     assert "claims       of" not in as_text(found)
     assert "scores       distance: one threshold for all pairs" in as_text(found)
 
 
-def test_own_thresholds_and_refusals_take_a_card_that_has_them(made_up: MadeUp, plain_embedder: FaceEmbedder) -> None:
+def test_own_thresholds_and_refusals_take_a_card_that_has_them(made_up: MadeUp, embedder: FaceEmbedder) -> None:
     embedded = made_up(5, 2).embedded
     for scores, quality, named in (("own", "ignore", "--scores own"), ("plain", "refuse", "--quality refuse")):
         with pytest.raises(OwnThresholdMissing, match=f"^{named} cannot be.*visavis calibrate --cohort"):
-            scoring_of(plain_embedder, embedded, scores, quality)  # type: ignore[arg-type] # pairs of literals
-    assert own_part(plain_embedder.card, "plain", "ignore") is None
+            scoring_of(embedder, embedded, scores, quality)  # type: ignore[arg-type] # pairs of literals
+    assert own_part(embedder.card, "plain", "ignore") is None
 
 
 def counted_by_loop(compared: Compared, pairs: list[tuple[int, int]]) -> dict[str, list[int]]:

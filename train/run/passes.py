@@ -33,7 +33,8 @@ def taught(name: str, data: PreparedData, positions: Indices, progress: Progress
     teacher = load(None if name == BUILT_IN else name)
     if teacher.card.alignment != data.alignment:
         raise TrainingError(
-            f"the chips were cut for another model than the teacher {name}; prepare them with --model {name}"
+            f"the chips were cut for another model than the teacher {name}; prepare them with --model "
+            f"{teacher.card.name if name == BUILT_IN else name}"
         )
     return _each(teacher.embed_faces, data, positions, progress)
 

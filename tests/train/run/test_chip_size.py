@@ -1,4 +1,4 @@
-"""Chips of another size than the built-in model's, prepared and learnt from; and what is refused of them."""
+"""Chips of the size that a model asks for, prepared and learnt from; and what is refused of them."""
 
 import sys
 from pathlib import Path
@@ -38,15 +38,31 @@ own_thresholds = false
 
 
 @pytest.fixture(scope="module")
-def chips(tmp_path_factory: pytest.TempPathFactory, data: Path, small_chips: Path) -> Path:
-    """Chips of 112 px of four people, three photos of each."""
-    photos, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("chips") / "four"
+def photos(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """Of four people, three of each."""
+    folder = tmp_path_factory.mktemp("photos")
     for k in range(1, 5):
-        (photos / f"s{k}").mkdir()
+        (folder / f"s{k}").mkdir()
         for each in sorted((data / "orl" / f"s{k}").iterdir())[:3]:
-            (photos / f"s{k}" / each.name).symlink_to(each.resolve())
+            (folder / f"s{k}" / each.name).symlink_to(each.resolve())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chips(tmp_path_factory: pytest.TempPathFactory, photos: Path, small_chips: Path) -> Path:
+    """Of 112 px."""
+    return prepared(photos, tmp_path_factory.mktemp("chips") / "four", small_chips)
+
+
+@pytest.fixture(scope="module")
+def large_chips(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """Of 150 px."""
+    return prepared(photos, tmp_path_factory.mktemp("large-chips") / "four", "dlib-resnet29-128")
+
+
+def prepared(photos: Path, out: Path, model: Path | str) -> Path:
     visavis = Path(sys.executable).with_name("visavis")
-    run([visavis, "prepare", photos, "--out", out, "--model", small_chips], check=True, capture_output=True)
+    run([visavis, "prepare", photos, "--out", out, "--model", model], check=True, capture_output=True)
     return out
 
 
@@ -62,11 +78,12 @@ def train(run_file: Path, *settings: str) -> Result:
     return CliRunner().invoke(main, ["train", str(run_file), "--out", str(run_file.with_name("run")), *options])
 
 
-def test_prepared_chips_are_as_large_as_the_models(chips: Path) -> None:
-    prepared = open_prepared(chips)
-    found = prepared.chips([0, 5])
-    assert found.shape == (2, 112, 112, 3)
-    kept = KeptChips(prepared, np.array([5, 0], np.int32))
+@pytest.mark.parametrize(("fixture", "side"), [("chips", 112), ("large_chips", 150)])
+def test_prepared_chips_are_as_large_as_the_models(fixture: str, side: int, request: pytest.FixtureRequest) -> None:
+    data = open_prepared(request.getfixturevalue(fixture))
+    found = data.chips([0, 5])
+    assert found.shape == (2, side, side, 3)
+    kept = KeptChips(data, np.array([5, 0], np.int32))
     assert np.array_equal(kept([1, 0]), found)
 
 
@@ -107,9 +124,35 @@ def test_what_is_larger_than_the_chips_is_refused(run_file: Path, setting: str, 
     assert told in " ".join(refused.stderr.split())
 
 
-def test_chips_of_another_size_than_the_bundle_to_start_from_are_refused(run_file: Path) -> None:
-    text = run_file.read_text(encoding="utf-8").replace('backbone = "small"', 'start = "built-in"')
-    run_file.write_text(text, encoding="utf-8")
-    refused = train(run_file)
+def started_from(run_file: Path, model: str, *settings: str) -> Result:
+    text = run_file.read_text(encoding="utf-8").replace('backbone = "small"', f'start = "{model}"')
+    run_file.write_text(text.replace("input_size_px = 48\ncrop_px = 104\n", ""), encoding="utf-8")
+    return train(run_file, *settings)
+
+
+def test_a_built_in_model_is_started_from_by_its_name(run_file: Path, large_chips: Path) -> None:
+    done = started_from(run_file, "dlib-resnet29-128", f"data.train={large_chips}")
+    assert done.exit_code == 0, done.stderr
+    start, card = (read_bundle(model).card for model in ("dlib-resnet29-128", run_file.with_name("run") / "bundle"))
+    assert card.training is not None
+    assert (card.training.started_from, card.architecture) == (start.digest, start.architecture)
+
+
+@pytest.mark.parametrize(("teacher", "model"), [("built-in", "sface-128"), ("sface-128", "sface-128")])
+def test_chips_of_another_size_than_the_teachers_are_refused_with_the_model_to_prepare_them_for(
+    run_file: Path, large_chips: Path, teacher: str, model: str
+) -> None:
+    losses = f"losses=[{{kind = 'distillation', teacher = '{teacher}'}}]"
+    refused = train(run_file, losses, "network.unit_length=false", f"data.train={large_chips}")
+    assert refused.exit_code == 2
+    assert f"than the teacher {teacher}; prepare them with --model {model}" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("model", ["built-in", "sface-128", "dlib-resnet29-128"])
+def test_chips_of_another_size_than_the_bundle_to_start_from_are_refused(
+    run_file: Path, large_chips: Path, model: str
+) -> None:
+    settings = () if model == "dlib-resnet29-128" else (f"data.train={large_chips}",)
+    refused = started_from(run_file, model, *settings)
     assert refused.exit_code == 2
     assert "cut for another model than the one to start from; prepare them with --model" in refused.stderr
