@@ -62,7 +62,7 @@ def embedded_set(vectors: np.ndarray, n_poor: int = 0) -> EmbeddedSet:
 def varied_embedder(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
     """A model with own thresholds by which every face has another place among strangers."""
     folder = tmp_path_factory.mktemp("varied") / "bundle"
-    return load(write_own_bundle(folder, coefficients(0.8, 0.06, seed=1)))
+    return load(write_own_bundle(folder, coefficients(1.25, 0.06, seed=1)))
 
 
 @pytest.fixture(scope="session")

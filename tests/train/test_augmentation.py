@@ -26,7 +26,7 @@ NOTHING = {name: {"probability": 0} for name in CHANGES}
 
 @pytest.fixture(scope="module")
 def chips(embedder: FaceEmbedder, examples: Path) -> np.ndarray:
-    """Six real chips, (6, 150, 150, 3)."""
+    """Six real chips, (6, 112, 112, 3)."""
     photos = sorted(examples.glob("*.jpg"))[:6]
     return np.stack([embedder.chip(photo.read_bytes()).pixels for photo in photos])
 
@@ -35,7 +35,7 @@ def only(**changes: dict[str, object]) -> Augmentation:
     return Augmentation.model_validate(NOTHING | changes)
 
 
-def augmented(chips: np.ndarray, settings: Augmentation, side: int = 150, seed: int = 0) -> np.ndarray:
+def augmented(chips: np.ndarray, settings: Augmentation, side: int = 112, seed: int = 0) -> np.ndarray:
     """Pictures (n, side, side, 3) as the chips are."""
     pictures = Augmenter(settings, side, chips.shape[1])(chips, np.random.default_rng(seed))
     assert pictures.dtype == torch.uint8
@@ -60,7 +60,7 @@ def test_without_any_change_the_pictures_are_the_chips(chips: np.ndarray) -> Non
 def test_without_any_change_the_pictures_are_what_the_network_makes_of_chips(chips: np.ndarray, side: int) -> None:
     expected = torch.nn.functional.interpolate(upright(chips).float(), (side, side), mode="bilinear", antialias=True)
     found = augmented(chips, only(), side).astype(float)
-    assert np.abs(found - expected.permute(0, 2, 3, 1).numpy()).max() <= 1
+    assert np.abs(found - expected.permute(0, 2, 3, 1).numpy()).max() < 1.01  # rounded twice, by half a level each
 
 
 @pytest.mark.parametrize(("chip_px", "crop_px"), [(112, 112), (112, 96), (150, 114)])
@@ -178,9 +178,9 @@ def test_the_edge_goes_on_as_numpy_continues_it(chips: np.ndarray) -> None:
 
 
 def test_a_smaller_window_shows_the_face_larger(chips: np.ndarray) -> None:
-    (picture,) = placed(chips[:1], [Window(25, 25, 100, 100)], 150)
-    middle = upright(chips)[0, :, 25:125, 25:125]
-    assert difference(v2.resize(picture, [100, 100]).numpy(), middle.numpy()) < 4
+    (picture,) = placed(chips[:1], [Window(19, 19, 75, 75)], 112)
+    middle = upright(chips)[0, :, 19:94, 19:94]
+    assert difference(v2.resize(picture, [75, 75]).numpy(), middle.numpy()) < 4
 
 
 def test_turning_is_what_torchvision_does_away_from_the_border(chips: np.ndarray) -> None:
@@ -190,7 +190,7 @@ def test_turning_is_what_torchvision_does_away_from_the_border(chips: np.ndarray
     generator.random(1)
     angle = float(generator.uniform(-20, 20, 1)[0])
     expected = v2.rotate(upright(chips[:1]), angle, v2.InterpolationMode.BILINEAR)
-    inside = (..., slice(40, 110), slice(40, 110))
+    inside = (..., slice(30, 82), slice(30, 82))
     assert (turned[inside].float() - expected[inside].float()).abs().max() <= 1
 
 
@@ -220,7 +220,7 @@ def test_a_third_of_the_circle_makes_red_green_and_a_small_turn_is_about_torchvi
     [
         ("jpeg", {"quality": [90, 90]}, {"quality": [10, 10]}),
         ("blur", {"sigma_px": [0.5, 0.5]}, {"sigma_px": [4.0, 4.0]}),
-        ("low_resolution", {"size_px": [120, 120]}, {"size_px": [16, 16]}),
+        ("low_resolution", {"size_px": [90, 90]}, {"size_px": [12, 12]}),
     ],
 )
 def test_stronger_settings_leave_less_of_the_face(
@@ -245,13 +245,13 @@ LUMINANCE = [
 def test_jpeg_is_that_of_the_standard(chips: np.ndarray) -> None:
     """A grey picture, block by block: cosine transform, rounded to the steps of the quality, and back."""
     grey = np.repeat(chips[:1, :, :, 1:2], 3, axis=3)
-    found = augmented(grey, only(jpeg={"probability": 1, "quality": [25, 25]}))[0, :144, :144, 0]
+    found = augmented(grey, only(jpeg={"probability": 1, "quality": [25, 25]}))[0, :, :, 0]
     places = np.arange(8)
     cosines = np.cos((2 * places + 1) * places[:, None] * np.pi / 16) * np.where(places, 0.5, 8**-0.5)[:, None]
     steps = np.array(LUMINANCE) * 2  # of quality 25
-    expected = np.empty((144, 144))
-    for top in range(0, 144, 8):
-        for left in range(0, 144, 8):
+    expected = np.empty((112, 112))
+    for top in range(0, 112, 8):
+        for left in range(0, 112, 8):
             block = grey[0, top : top + 8, left : left + 8, 0] - 128.0
             rounded = np.rint(cosines @ block @ cosines.T / steps) * steps
             expected[top : top + 8, left : left + 8] = cosines.T @ rounded @ cosines + 128
@@ -300,7 +300,7 @@ def test_the_strongest_settings_of_all_and_an_empty_batch_work(chips: np.ndarray
 @pytest.mark.parametrize(("n", "size"), [(64, (8 * 98 - 2, 8 * 98 - 2)), (3, (8 * 98 - 2, 96)), (9, (8 * 98 - 2, 194))])
 def test_a_sheet_has_rows_of_eight(chips: np.ndarray, n: int, size: tuple[int, int]) -> None:
     many = np.tile(chips, (11, 1, 1, 1))[:n]
-    pictures = Augmenter(Augmentation(), 96, 150)(many, np.random.default_rng(0))
+    pictures = Augmenter(Augmentation(), 96, 112)(many, np.random.default_rng(0))
     opened = Image.open(BytesIO(sheet(pictures)))
     assert opened.size == size
     last = (n - 1) % 8 * 98, (n - 1) // 8 * 98

@@ -1,15 +1,19 @@
 """Nobody is measured on whom anything was fitted: no person of one split is in another."""
 
 from hashlib import sha256
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from embedder import FaceEmbedder
+from embedder import BUILT_IN_MODELS, read_bundle
 from train.evaluation.protocols.digest import data_digest
-from train.evaluation.protocols.folders import people_of, read_identities
+from train.evaluation.protocols.folders import read_identities
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +25,16 @@ def splits(data: Path) -> dict[str, Protocol]:
         "celebrities": read_identities(data / "celebrities"),
         "london": read_identities(data / "london"),
     }
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = spec_from_file_location("calibrate_built_in", ROOT / "tools" / "calibrate_built_in.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def people(protocol: Protocol) -> set[str]:
@@ -42,25 +56,26 @@ def test_no_photo_of_devtrain_is_measured_on(splits: dict[str, Protocol], measur
     assert train.isdisjoint(test)
 
 
-def test_the_built_in_card_was_measured_on_the_people_of_devtrain(
-    splits: dict[str, Protocol], embedder: FaceEmbedder
+def test_the_built_in_cards_were_measured_on_the_people_that_their_tool_names(data: Path, tool: ModuleType) -> None:
+    wanted = [
+        (described.name, data_digest(protocol, digests_of(protocol)), protocol.n_identities, len(protocol.photos))
+        for protocol, described in tool.populations(data)
+    ]
+    for name in BUILT_IN_MODELS:
+        calibration = read_bundle(name).card.calibration
+        assert calibration is not None
+        found = [(each.name, each.digest, each.n_identities, each.n_images) for each in calibration.measured_on]
+        assert found == wanted
+
+
+def test_the_celebrities_that_points_are_measured_on_and_those_that_they_are_checked_on_are_all_and_differ(
+    splits: dict[str, Protocol], tool: ModuleType
 ) -> None:
-    people_of_train = people_of(splits["DevTrain"])
-    digests = [digest_of(photo.path.read_bytes()) for photo in people_of_train.photos]
-    calibration = embedder.card.calibration
-    assert calibration is not None
-    assert calibration.data.digest == data_digest(people_of_train, digests)
-    assert calibration.data.n_images == len(people_of_train.photos)
+    fitted, checked = (people(tool.half_of(splits["celebrities"], is_fitted=each)) for each in (True, False))
+    assert fitted.isdisjoint(checked)
+    assert fitted | checked == people(splits["celebrities"])
+    assert len(fitted) == pytest.approx(len(checked), rel=0.1)
 
 
-def test_the_built_in_cohort_are_the_celebrities(splits: dict[str, Protocol], embedder: FaceEmbedder) -> None:
-    celebrities = splits["celebrities"]
-    digests = [digest_of(photo.path.read_bytes()) for photo in celebrities.photos]
-    own = embedder.card.own_threshold
-    assert own is not None
-    assert own.cohort.data.digest == data_digest(celebrities, digests)
-    assert own.cohort.data.n_identities == celebrities.n_identities
-
-
-def digest_of(data: bytes) -> str:
-    return "sha256:" + sha256(data).hexdigest()
+def digests_of(protocol: Protocol) -> list[str]:
+    return ["sha256:" + sha256(photo.path.read_bytes()).hexdigest() for photo in protocol.photos]

@@ -27,7 +27,7 @@ train.data.cores.BATCH, train.data.preparing.SIZE = 1, {size}
 {first}
 main()
 """
-FULL_DISK = "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"  # no file may grow beyond
+FULL_DISK = "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))"  # no file may grow beyond
 
 
 def visavis(*arguments: object) -> Result:

@@ -27,7 +27,7 @@ def folder(prepared: PreparedData, tmp_path: Path) -> Path:
 def test_chips_come_in_the_order_they_are_asked_for(prepared: PreparedData, positions: list[int]) -> None:
     shard = Shard(shard_path(prepared.folder, 0))
     chips = prepared.chips(np.array(positions, np.int32))
-    assert (chips.shape, chips.dtype) == ((len(positions), 150, 150, 3), np.uint8)
+    assert (chips.shape, chips.dtype) == ((len(positions), 112, 112, 3), np.uint8)
     assert all(np.array_equal(chip, shard.chip(k % 8)) for chip, k in zip(chips, positions, strict=True))
 
 
