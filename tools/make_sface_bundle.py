@@ -2,7 +2,7 @@
 
 Usage: python tools/make_sface_bundle.py FILE FOLDER. FILE is face_recognition_sface_2021dec_int8bq.onnx. FOLDER holds
 no card yet; for the bundle that comes with visavis it is embedder/weights/sface-128, where the license lies. The same
-file gives the same bytes.
+file gives the same bytes. Its int8 network is added afterwards, by tools/quantise_network.py.
 """
 
 import sys
