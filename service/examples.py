@@ -4,7 +4,7 @@
 _MODEL: dict[str, object] = {
     "name": "sface-128",
     "digest": "sha256:c78e9e9b41dc691bd3a4bc271d7dcab2acd31505c8eb17ae25cd79da0c9a539e",
-    "card_digest": "sha256:ec789c18c825d0df46ee4f662776ed305370828ae0ad41e41f5544a21e2b5aaa",
+    "card_digest": "sha256:e2d874213a8e637edd43f77d6fef05f161e7a4bb05ab050d21ecb1bc1e8b8873",
 }
 _STANDARD: dict[str, object] = {
     "operating_point": {
@@ -138,8 +138,26 @@ EXPLAIN_ANSWER: dict[str, object] = VERIFY_ANSWER | {
         },
     },
     "channels": [
-        {"channel": 115, "probe": 0.0034, "reference": 0.1005, "share": 0.0596, "sentences": None},
-        {"channel": 93, "probe": 0.1028, "reference": 0.1885, "share": 0.0465, "sentences": None},
+        {
+            "channel": 115,
+            "probe": 0.0034,
+            "reference": 0.1005,
+            "share": 0.0596,
+            "sentences": {
+                "en": "rises weakly with sharpness, r = 0.11 [0.04, 0.18]",
+                "zh": "随清晰度增大而略有升高，r = 0.11 [0.04, 0.18]",
+            },
+        },
+        {
+            "channel": 93,
+            "probe": 0.1028,
+            "reference": 0.1885,
+            "share": 0.0465,
+            "sentences": {
+                "en": "falls weakly with nose length over eye distance, r = -0.08 [-0.15, -0.01]",
+                "zh": "随鼻长与眼距之比增大而略有降低，r = -0.08 [-0.15, -0.01]",
+            },
+        },
     ],
     "saliency": {
         "probe": {

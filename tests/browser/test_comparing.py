@@ -79,11 +79,11 @@ def test_the_verdict_follows_the_operating_point(
 def test_the_scale_shows_this_pair_among_measured_ones(page: Page, visit: Visit, photo: Photo) -> None:
     visit.compare(photo("001-neutral"), photo("001-smiling"))
     assert page.locator(".hill").count() == 2
-    assert page.locator(".other-point").count() == 3
+    assert page.locator(".other-point").count() == 4
     pair, limit = (float(page.locator(f"{of} line").get_attribute("x1") or "nan") for of in (".pair", ".limit"))
     assert pair < limit
     assert re.match(
-        r"Scale: this pair at \N{MINUS SIGN}\d+\.\d, limit at \N{MINUS SIGN}2\.9\. Same person\.",
+        r"Scale: this pair at 0\.\d{3}, limit at 1\.\d{3}\. Same person\.",
         page.get_attribute(".scale", "aria-label") or "",
     )
 

@@ -1,5 +1,6 @@
 """What the network sees: chips, saliency, stripes, channels, feature maps; and models of other kinds."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from live_service import served
 from playwright.sync_api import Browser, Page
 from visit import Visit, opened, watched
 
-from embedder import FaceEmbedder, load
+from embedder import FaceEmbedder
 from embedder.explain.sentences import sentences_of
 from service.app import create_app
 from service.settings import Settings
@@ -26,8 +27,8 @@ def compared(page: Page, visit: Visit, photo: Photo) -> Page:
 def test_both_chips_are_shown_with_five_points_and_their_quality_in_words(compared: Page) -> None:
     assert compared.locator(".chip .point").count() == 10
     sizes = compared.locator(".chip img").evaluate_all("(all) => all.map((each) => each.naturalWidth)")
-    assert sizes == [150, 150]
-    assert compared.inner_text("#faces").count("Good photo: sharp, large and evenly lit") == 2
+    assert sizes == [112, 112]
+    assert compared.inner_text("#faces").count("Photo: sharp, large and evenly lit") == 2
 
 
 def test_what_mattered_is_laid_over_the_chips_on_demand(compared: Page) -> None:
@@ -75,9 +76,9 @@ def test_a_channel_is_told_by_the_atlas_in_the_language_of_the_page(compared: Pa
 def test_feature_maps_are_shown_layer_by_layer_for_either_photo(compared: Page) -> None:
     compared.click("[data-key=open]")
     first = compared.get_attribute(".maps-picture img", "src")
-    assert "3@150x150 -> 32 kernels 3@7x7, stride 2 -> 32@72x72" in compared.inner_text("#maps")
+    assert "3@112x112 -> 32 kernels 3@3x3, stride 1, padding 1 -> 32@112x112" in compared.inner_text("#maps")
     compared.click("[data-key=next]")
-    compared.wait_for_selector("img[alt*=pool1]")
+    compared.wait_for_selector("img[alt*=conv2]")
     compared.click("#maps [data-key=reference]")
     compared.wait_for_selector(".maps-picture img")
     compared.select_option("#layer", label="head · 128 \u00d7 1 \u00d7 1")
@@ -86,10 +87,21 @@ def test_feature_maps_are_shown_layer_by_layer_for_either_photo(compared: Page) 
     assert compared.get_attribute(".maps-picture img", "src") != first
 
 
-def test_a_card_with_one_threshold_for_all_is_shown_in_plain_distances_without_curves(
-    browser: Browser, plain_bundle: Path, photo: Photo
+def test_a_card_with_own_thresholds_is_shown_in_normalised_distances_with_its_grade_of_the_photos(
+    browser: Browser, own_embedder: FaceEmbedder, photo: Photo
 ) -> None:
-    with served(create_app(Settings(), load(plain_bundle))) as url, watched(opened(browser), url) as page:
+    with served(create_app(Settings(), own_embedder)) as url, watched(opened(browser), url) as page:
+        Visit(page).compare(photo("001-neutral"), photo("001-smiling"))
+        assert "Normalised" in page.inner_text("#verdict")
+        assert page.inner_text("#faces").count("Good photo: sharp, large and evenly lit") == 2
+        said = page.get_attribute(".scale", "aria-label") or ""
+        assert re.match(r"Scale: this pair at \N{MINUS SIGN}\d+\.\d, limit at \N{MINUS SIGN}3\.7\. Same person\.", said)
+
+
+def test_a_model_without_measured_distributions_is_shown_without_curves(
+    browser: Browser, dlib: FaceEmbedder, photo: Photo
+) -> None:
+    with served(create_app(Settings(), dlib)) as url, watched(opened(browser), url) as page:
         Visit(page).compare(photo("001-neutral"), photo("001-smiling"))
         assert page.locator(".hill").count() == 0
         assert "No distributions were measured with this model" in page.inner_text("#verdict")

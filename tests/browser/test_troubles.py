@@ -98,16 +98,28 @@ def test_a_face_is_cut_out_upright_of_a_picture_that_lies(
 
 
 def test_a_photo_that_is_too_poor_is_refused_and_compared_on_demand(
+    browser: Browser, own_embedder: FaceEmbedder, photo: Photo, tmp_path: Path
+) -> None:
+    with served(create_app(Settings(), own_embedder)) as url, watched(opened(browser), url) as page:
+        visit = Visit(page)
+        visit.give("probe", blurred(photo, tmp_path))
+        visit.give("reference", photo("005-neutral"))
+        assert "First photo: This photo is so poor" in page.inner_text(".trouble")
+        assert "sharpness is" in page.inner_text(".trouble q")
+        page.click("[data-key=anyway]")
+        assert visit.verdict() == "Different people"
+        assert "Too poor to rely on: blurred" in page.inner_text("#faces")
+
+
+def test_of_a_model_that_refuses_no_photo_a_blurred_one_is_told_to_be_blurred(
     page: Page, visit: Visit, photo: Photo, tmp_path: Path
 ) -> None:
-    blurred = Image.open(photo("001-smiling")).filter(ImageFilter.GaussianBlur(14))
-    visit.give("probe", saved(blurred, tmp_path / "blurred.png"))
-    visit.give("reference", photo("005-neutral"))
-    assert "First photo: This photo is so poor" in page.inner_text(".trouble")
-    assert "sharpness is" in page.inner_text(".trouble q")
-    page.click("[data-key=anyway]")
-    assert visit.verdict() == "Different people"
-    assert "Too poor to rely on: blurred" in page.inner_text("#faces")
+    assert visit.compare(blurred(photo, tmp_path), photo("005-neutral")) == "Different people"
+    assert "Photo: blurred" in page.inner_text("#faces")
+
+
+def blurred(photo: Photo, folder: Path) -> Path:
+    return saved(Image.open(photo("001-smiling")).filter(ImageFilter.GaussianBlur(14)), folder / "blurred.png")
 
 
 def test_a_file_that_is_no_picture_is_refused_in_words(page: Page, visit: Visit, tmp_path: Path) -> None:

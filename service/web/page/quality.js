@@ -5,6 +5,7 @@ import { say } from "./words.js";
 
 // What is worth saying beside the card's rule, which does not count these: it was not found to cost anything.
 const SMALL_PX = 30, TURNED = 0.3, DARK = 60, BRIGHT = 200, CLIPPED = 0.15;
+const BLURRED = 0.25, BLOCKY = 3; // what is plain to see, for cards without a rule
 const NOTABLE = 0.3; // of a penalty, in units of the normalised distance
 const FAIR = 0.1, POOR = 0.4; // penalties as shares of the floor
 
@@ -30,6 +31,8 @@ function gradeOf({ penalty, is_too_poor }, rule) {
 function faultsOf(quality, rule) {
   const costly = (rule?.curves ?? []).filter((curve) => quality[curve.measure] !== null && costOf(quality, curve) > NOTABLE);
   const seen = [
+    !rule && quality.sharpness < BLURRED && say("fault.sharpness"),
+    !rule && quality.blockiness > BLOCKY && say("fault.blockiness"),
     quality.eye_distance_px < SMALL_PX && say("fault.small", { n: whole(quality.eye_distance_px) }),
     quality.turn > TURNED && say("fault.turned"),
     quality.brightness < DARK && say("fault.dark"),
