@@ -38,7 +38,7 @@ def draw_verdict(axes: Axes, comparison: Comparison) -> None:
     words, colour = ("same person", "#2a9d8f") if comparison.same else ("different persons", "#e76f51")
     axes.barh([0], [comparison.distance], color=colour, height=0.5)
     axes.axvline(comparison.threshold, color="black", linewidth=1.5)
-    axes.set(xlim=(0, 1.2), ylim=(-1, 1), yticks=[])
+    axes.set(xlim=(0, 1.6), ylim=(-1, 1), yticks=[])
     axes.set_xlabel("distance (line: threshold)")
     axes.set_title(f"{words}\n{comparison.distance:.3f} against {comparison.threshold:.3f}", color=colour, fontsize=12)
 
