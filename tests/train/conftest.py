@@ -66,13 +66,29 @@ def varied_embedder(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
 
 
 @pytest.fixture(scope="session")
-def prepared_people(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """Chips of twelve people, five photos of each."""
-    photos, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("chips") / "twelve"
+def twelve_people(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """Five photos of each."""
+    photos = tmp_path_factory.mktemp("photos")
     for k in range(1, 13):
         (photos / f"s{k}").mkdir()
         for each in sorted((data / "orl" / f"s{k}").iterdir())[:5]:
             (photos / f"s{k}" / each.name).symlink_to(each.resolve())
-    command = [Path(sys.executable).with_name("visavis"), "prepare", photos, "--out", out]
+    return photos
+
+
+@pytest.fixture(scope="session")
+def prepared_people(tmp_path_factory: pytest.TempPathFactory, twelve_people: Path) -> Path:
+    """Chips of twelve people, for the default model."""
+    return prepared_for("sface-128", twelve_people, tmp_path_factory.mktemp("chips") / "twelve")
+
+
+@pytest.fixture(scope="session")
+def prepared_for_dlib(tmp_path_factory: pytest.TempPathFactory, twelve_people: Path) -> Path:
+    """Chips of twelve people, for the other built-in model."""
+    return prepared_for("dlib-resnet29-128", twelve_people, tmp_path_factory.mktemp("chips") / "twelve")
+
+
+def prepared_for(model: str, photos: Path, out: Path) -> Path:
+    command = [Path(sys.executable).with_name("visavis"), "prepare", photos, "--out", out, "--model", model]
     subprocess.run(command, check=True, capture_output=True)
     return out

@@ -220,7 +220,7 @@ def test_a_student_learns_from_the_built_in_network(run_file: Path, tmp_path: Pa
         ("network.weights=some.pt", "inception_resnet_v1 alone"),
         ("data.held_out=0.01", "data.held_out"),
         ("loop.precision=fp16", "needs a GPU"),
-        ("losses=[{kind='distillation'}]", "set network.unit_length to false"),
+        ("losses=[{kind='distillation', teacher='dlib-resnet29-128'}]", "set network.unit_length to false"),
     ],
 )
 def test_what_cannot_be_run_is_told_in_a_line_and_the_folder_may_be_used_again(
@@ -284,10 +284,12 @@ def test_a_folder_that_holds_something_else_is_not_touched(run_file: Path, tmp_p
     assert [each.name for each in (tmp_path / "run").iterdir()] == ["letter.txt"]
 
 
-def test_a_rate_far_too_high_is_caught_and_explained(run_file: Path, tmp_path: Path) -> None:
-    network = "network={start = 'built-in'}"  # a small one gets up again: its pool does not let it collapse
-    optimizer = "optimizer={kind = 'sgd', rate = 1.0}"
-    done = train(run_file, tmp_path / "run", network, optimizer, "losses.0.miner=hard", "loop.steps=200")
+def test_a_rate_far_too_high_is_caught_and_explained(run_file: Path, tmp_path: Path, prepared_for_dlib: Path) -> None:
+    network = (
+        "network={start = 'dlib-resnet29-128'}"  # others get up again: what ends in a normalisation cannot collapse
+    )
+    given = (f"data.train={prepared_for_dlib}", network, "optimizer={kind = 'sgd', rate = 1.0}")
+    done = train(run_file, tmp_path / "run", *given, "losses.0.miner=hard", "loop.steps=200")
     assert done.exit_code == 2
     assert "the run has collapsed" in done.stderr
     assert "Lower optimizer.rate" in done.stderr
