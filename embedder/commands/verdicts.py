@@ -10,7 +10,7 @@ from .rates import percent, rate_in_words
 from .records import sample_record
 
 SCALE_WIDTH = 40
-SCALE_END = 1.2  # distance at the right end of the drawn scale
+SCALE_END = 1.6  # distance at the right end of the drawn scale
 
 
 def comparison_record(comparison: Comparison) -> dict[str, object]:
@@ -68,7 +68,7 @@ def _probability_in_words(comparison: Comparison) -> str:
 
 
 def _scale(distance: float, threshold: float) -> str:
-    """The distance (*) and the threshold (|) on a line from 0 to 1.2."""
+    """The distance (*) and the threshold (|) on a line from 0 to 1.6."""
     line = ["·"] * (SCALE_WIDTH + 1)
     for value, mark in ((threshold, "|"), (distance, "*")):
         line[round(min(max(value, 0), SCALE_END) / SCALE_END * SCALE_WIDTH)] = mark
