@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter, process_time
 
 from ..loading import load
+from ..runtime.choice import Running
 from ..types import ModelIdentity
 from .errors import BulkError
 from .files import FILES
@@ -61,13 +64,26 @@ def embed_folders(wanted: Wanted, telling: Telling = no_telling) -> Summary:
     """
     out = wanted.out
     require_free_or_ours(out)
-    identity = load(wanted.model, running=wanted.running).identity
+    identity = _identity(wanted)
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
             manifest = _manifest(wanted, identity, written(photos_in(wanted.given), lines))
             require_as_begun(out, manifest)  # or the list is not kept
         write_manifest(out, manifest)
         return _embedded(wanted, manifest, telling)
+
+
+def _identity(wanted: Wanted) -> ModelIdentity:
+    """What the workers' model calls itself. Raises ModelError where it cannot run here.
+
+    Asked in a process of its own: OpenVINO in the one that Ctrl-C stops has made it end by a segmentation fault.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_load_identity, wanted.model, wanted.running).result()
+
+
+def _load_identity(model: str | None, running: Running) -> ModelIdentity:
+    return load(model, running=running).identity
 
 
 def _manifest(wanted: Wanted, identity: ModelIdentity, found: Listed) -> Manifest:
