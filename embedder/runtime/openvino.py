@@ -5,6 +5,7 @@ cannot be imported, so nothing is sent, and graphs are read by the core alone.
 """
 
 import sys
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import local
@@ -115,21 +116,32 @@ def watched(model: Model, nodes: Sequence[Node]) -> Pass:
 
 
 class _SmallNetwork:
-    """See small_network."""
+    """See small_network. Threads that call it at the same time each run a copy: one copy would lock the others out."""
 
     THREADING: ClassVar[Mapping[str, int | bool]] = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
 
     def __init__(self, graph: Path, shapes: frozenset[Shape]) -> None:
         self._core, self._graph, self._shapes = openvino.Core(), graph, shapes
-        self._of_any_shape = _compiled(self._core, self._core.read_model(graph), "f32", self.THREADING)
-        self._of_shape: dict[Shape, _Compiled] = {}
+        self._idle: dict[Shape | None, deque[_Compiled]] = {shape: deque() for shape in (None, *shapes)}
+        self._idle[None].append(self._compiled(None))
 
     def __call__(self, pixels: Inputs) -> tuple[NDArray[np.float32], ...]:
-        if pixels.shape in self._shapes and pixels.shape not in self._of_shape:  # twice at a time does no harm
-            model = self._core.read_model(self._graph)
-            model.reshape(list(pixels.shape))
-            self._of_shape[pixels.shape] = _compiled(self._core, model, "f32", self.THREADING)
-        return self._of_shape.get(pixels.shape, self._of_any_shape)(pixels)
+        shape = pixels.shape if pixels.shape in self._shapes else None
+        try:
+            network = self._idle[shape].pop()
+        except IndexError:
+            network = self._compiled(shape)
+        try:
+            return network(pixels)
+        finally:
+            self._idle[shape].append(network)
+
+    def _compiled(self, shape: Shape | None) -> "_Compiled":
+        """Compile a copy for pictures of one shape, or of any."""
+        model = self._core.read_model(self._graph)
+        if shape is not None:
+            model.reshape(list(shape))
+        return _compiled(self._core, model, "f32", self.THREADING)
 
 
 class _Compiled:
@@ -141,5 +153,8 @@ class _Compiled:
     def __call__(self, pixels: Inputs) -> tuple[NDArray[np.float32], ...]:
         if not hasattr(self._own, "request"):
             self._own.request = self._model.create_infer_request()
-        outputs = self._own.request.infer([np.ascontiguousarray(pixels)])
-        return tuple(outputs[place] for place in range(len(outputs)))
+        request = self._own.request
+        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(pixels)))  # quicker by 0.1 ms than infer(pixels)
+        request.start_async()
+        request.wait()
+        return tuple(tensor.data.copy() for tensor in request.output_tensors)

@@ -88,6 +88,14 @@ def test_several_threads_may_use_one_network(embedder: FaceEmbedder) -> None:
             assert np.abs(vector - right).max() < TOLERANCE
 
 
+def test_several_threads_find_the_faces_that_one_finds(embedder: FaceEmbedder, examples: Path) -> None:
+    photos = [path.read_bytes() for path in sorted(examples.glob("*.jpg"))] * 8
+    alone = [embedder.detect(photo) for photo in photos]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(embedder.detect, photos)) == alone
+
+
 def test_bf16_changes_a_little_or_is_refused() -> None:
     chips = noise(4, 112, 112, 3)
     try:
