@@ -25,19 +25,8 @@ from numpy.typing import NDArray
 
 from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError
 
-# What of the embedder decides an embedding beside the model itself, and which libraries do.
-CODE = (
-    "alignment.py",
-    "backbones",
-    "detection",
-    "head.py",
-    "image.py",
-    "network.py",
-    "pipeline.py",
-    "quality.py",
-    "runtime",
-)
-CODE_SUFFIXES = (".onnx", ".py", ".safetensors")
+# Folders of the embedder whose code decides no embedding; a new file anywhere else voids the cache.
+NOT_DECIDING = ("bulk", "commands", "explain")
 LIBRARIES = ("facenet-pytorch", "numpy", "openvino", "pillow", "torch", "torchvision")
 
 EMBEDDING_SIZE = 128
@@ -122,14 +111,19 @@ def settings_key(model_digest: str, way: str, face: FaceChoice) -> str:
 
 
 def code_digest(embedder: Path) -> str:
-    """Digest the code and weights in the embedder's folder that lead from a file to a chip to an embedding."""
-    parts = [path for name in CODE for path in (embedder / name, *(embedder / name).rglob("*"))]
+    """Digest the code in the embedder's folder that may decide an embedding, and the graphs of its detector."""
     digests = {
         path.relative_to(embedder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in parts
-        if path.suffix in CODE_SUFFIXES
+        for path in embedder.rglob("*")
+        if _decides(path.relative_to(embedder))
     }
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _decides(path: Path) -> bool:
+    """Tell whether a file may decide an embedding; a model's own graphs are named by its digest."""
+    folder = path.parts[0]
+    return folder not in NOT_DECIDING and (path.suffix == ".py" or (path.suffix == ".onnx" and folder == "detection"))
 
 
 def _parse(data: bytes) -> Outcomes:
