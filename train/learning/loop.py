@@ -88,7 +88,7 @@ class Loop:
 
     def run(self) -> Counters:
         """Go on until it is over. Raises Collapsed, and TrainingError where a checkpoint cannot be written."""
-        if self.counters.step == 0:
+        if self.counters.looked_at is None:  # a checkpoint is written after the first look
             self._begin()
         self._since = self._course.clock() - self.counters.seconds
         set_training(self._course.state.learner.network, self._course.frozen)

@@ -157,9 +157,17 @@ def test_a_run_killed_and_resumed_ends_in_the_very_weights_of_an_unbroken_one(ru
     assert steps == [str(step) for step in range(1, 13)]
 
 
-def kill_after(step: int, run_file: Path, out: Path) -> None:
+def test_a_run_resumed_from_its_start_looks_at_it_once_and_loses_no_patience(run_file: Path, tmp_path: Path) -> None:
+    settings = ("--set", "loop.checkpoint_every=100", "--set", "validation.patience=1")
+    kill_after(1, run_file, tmp_path / "run", *settings)
+    process(BIN / "visavis", "train", run_file, "--out", tmp_path / "run", "--resume", *settings)
+    looks = [line.partition(",")[0] for line in (tmp_path / "run" / "validation.csv").read_text().splitlines()[1:]]
+    assert looks[:2] == ["0", "6"]
+
+
+def kill_after(step: int, run_file: Path, out: Path, *settings: str) -> None:
     """Kill a run with SIGKILL when so many steps are written down."""
-    command = [str(each) for each in (BIN / "visavis", "train", run_file, "--out", out)]
+    command = [str(each) for each in (BIN / "visavis", "train", run_file, "--out", out, *settings)]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     table = out / "steps.csv"
     while run.poll() is None and (not table.exists() or len(table.read_text().splitlines()) <= step):
