@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .explain.maps import FeatureMaps, Response
     from .explain.sentences import atlas_json_of
     from .explain.sheet import Drawing, drawn
-    from .image import Limits, image_file
+    from .image import IMAGE_SUFFIXES, Limits, image_file, is_named_as_photo
     from .loading import load
     from .neighbourhood import Neighbourhoods, Places, features
     from .network import EmbeddingNet, build_network, fold, new_network, tensors_of
@@ -96,6 +96,7 @@ __all__ = [
     "BACKBONES",
     "BUILT_IN",
     "BUILT_IN_MODELS",
+    "IMAGE_SUFFIXES",
     "MEASURES",
     "Alignment",
     "Architecture",
@@ -183,6 +184,7 @@ __all__ = [
     "features",
     "fold",
     "image_file",
+    "is_named_as_photo",
     "jpeg",
     "load",
     "new_card",
@@ -243,8 +245,7 @@ _TYPES = (
 )
 _ROOMS = {
     "FaceEmbedder": ".pipeline",
-    "Limits": ".image",
-    "image_file": ".image",
+    **dict.fromkeys(("IMAGE_SUFFIXES", "Limits", "image_file", "is_named_as_photo"), ".image"),
     "MEASURES": ".quality",
     "built_in_detector": ".detection.graphs",
     "Precision": ".types",

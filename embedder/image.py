@@ -18,6 +18,13 @@ from .photo import Photo
 # JPEG includes MPO (phones put a second picture behind it), PPM includes PGM.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM"
+# How names of such files end, in any case.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".pgm", ".ppm", ".pnm"),
+)
+# Photos of formats that are not read. Each is refused as not_an_image, so that it is counted and named.
+UNREAD_SUFFIXES = (".avif", ".heic", ".heif", ".hif", ".j2k", ".jp2", ".jxl")
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SCALED_FORMATS = ("JPEG", "MPO")  # they can be decoded at a fraction of their size
 _LYING = (5, 6, 7, 8)  # EXIF orientations whose width and height change places
@@ -48,6 +55,11 @@ def read(data: bytes, limits: Limits) -> Photo:
         return Photo(_upright_size(picture), lambda factor: _decoded(_open(data, limits), factor))
     whole = _decoded(picture)
     return Photo(whole.size, lambda _: whole)
+
+
+def is_named_as_photo(name: str) -> bool:
+    """Tell by its suffix whether a file is a photo, be it of a format that is not read here."""
+    return name.lower().endswith((*IMAGE_SUFFIXES, *UNREAD_SUFFIXES))
 
 
 def image_file(path: Path) -> bytes:

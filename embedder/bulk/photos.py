@@ -4,12 +4,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..image import is_named_as_photo
 from .errors import BulkError
-
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
-    *(".pgm", ".ppm", ".pnm"),
-)
 
 
 def start_of(given: Sequence[Path]) -> Path:
@@ -51,5 +47,5 @@ def _inside(folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]
             continue
         if entry.is_dir():
             yield from _inside(entry.path, f"{prefix}{entry.name}/", (*within, itself))
-        elif entry.name.lower().endswith(SUFFIXES):
+        elif is_named_as_photo(entry.name):
             yield prefix + entry.name

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from embedder.bulk.errors import BulkError
 from embedder.bulk.photos import photos_in, start_of
+from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -21,6 +22,11 @@ def test_a_folder_gives_its_images_by_their_names_from_it(tmp_path: Path) -> Non
     folder = touched(tmp_path / "a", "z.JPG", "b/two.png", "b/one.tiff", "notes.txt", ".hidden.jpg", ".trash/x.jpg")
     assert list(photos_in([folder])) == ["b/one.tiff", "b/two.png", "z.JPG"]
     assert start_of([folder]) == folder
+
+
+@pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, *UNREAD_SUFFIXES, ".JFIF", ".Heic"])
+def test_every_kind_of_photo_is_taken_also_those_that_cannot_be_read(tmp_path: Path, suffix: str) -> None:
+    assert list(photos_in([touched(tmp_path, f"x{suffix}")])) == [f"x{suffix}"]
 
 
 def test_several_folders_and_files_give_names_that_lead_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

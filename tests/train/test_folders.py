@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from train.evaluation.protocols.digest import data_digest
-from train.evaluation.protocols.files import IMAGE_SUFFIXES
 from train.evaluation.protocols.folders import people_of, read_identities
 from train.evaluation.protocols.protocol import PairList, Photo, Protocol, ProtocolError
 
@@ -36,7 +36,7 @@ def test_photos_are_found_by_suffix_in_the_order_of_names(folder: Path) -> None:
     assert (protocol.name, protocol.pairs, protocol.face) == (folder.name, None, "largest")
 
 
-@pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".TIFF", ".Jpg"])
+@pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, *UNREAD_SUFFIXES, ".TIFF", ".Jpg", ".JFIF", ".HEIC"])
 def test_every_kind_of_image_is_found(folder: Path, suffix: str) -> None:
     (folder / f"bo/2{suffix}").touch()
     assert f"bo/2{suffix}" in [photo.name for photo in read_identities(folder).photos]

@@ -157,6 +157,12 @@ def test_files_that_the_disk_does_not_give_are_listed_and_stop_nothing(
     }
 
 
+def test_a_photo_of_a_format_that_is_not_read_is_listed(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+    (people / "001/phone.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic")
+    report = prepared_of(people, tmp_path / "data", cutter).report
+    assert [(each.name, each.code) for each in report.skipped] == [("001/phone.HEIC", "not_an_image")]
+
+
 def test_a_photo_that_changes_or_vanishes_meanwhile_is_listed(people: Path, tmp_path: Path, cutter: Cutter) -> None:
     source = read_source(people)
     changed, vanished = (people / name for name in PHOTOS)

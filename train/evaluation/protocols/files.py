@@ -7,8 +7,6 @@ from pathlib import Path
 
 from .protocol import Photo, ProtocolError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")  # in any case
-
 
 def read_text(path: Path) -> str:
     """Read a list, with its line ends as they are. Raises ProtocolError."""

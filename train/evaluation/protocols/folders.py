@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .files import IMAGE_SUFFIXES
+from embedder import is_named_as_photo
+
 from .protocol import Photo, Protocol, ProtocolError
 
 SHAPE = "the photos of each person must lie in a folder of their own, DIR/<person>/<photo>"
@@ -33,7 +34,7 @@ def _photos(folder: Path) -> Iterator[Photo]:
     for entry in _entries(folder):
         if entry.is_dir():
             yield from _photos_of(entry)
-        elif _is_image(entry.name):
+        elif is_named_as_photo(entry.name):
             raise ProtocolError(f"{entry.path}: belongs to no person; {SHAPE}")
 
 
@@ -41,7 +42,7 @@ def _photos_of(identity: os.DirEntry[str]) -> Iterator[Photo]:
     for entry in _entries(identity):
         if entry.is_dir():
             raise ProtocolError(f"{entry.path}: is a folder in a person's folder; {SHAPE}")
-        if _is_image(entry.name) and entry.is_file():
+        if is_named_as_photo(entry.name) and entry.is_file():
             yield Photo(Path(entry.path), f"{identity.name}/{entry.name}", identity.name)
 
 
@@ -51,7 +52,3 @@ def _entries(folder: os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
             yield from (entry for entry in entries if not entry.name.startswith("."))
     except OSError as error:
         raise ProtocolError(f"{os.fspath(folder)}: cannot be read: {error.strerror}") from error
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES)

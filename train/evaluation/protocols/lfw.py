@@ -8,7 +8,9 @@ impostor ones as `name i name j`.
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import IMAGE_SUFFIXES, is_number, read_lines
+from embedder import IMAGE_SUFFIXES
+
+from .files import is_number, read_lines
 from .pairs import Pair, pair_protocol
 from .protocol import Photo, Protocol, ProtocolError
 
