@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .backbones.registry import BACKBONES, default_input_size_px
+    from .cli import missing_module
     from .commands.options import running_options
     from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
@@ -187,6 +188,7 @@ __all__ = [
     "is_named_as_photo",
     "jpeg",
     "load",
+    "missing_module",
     "new_card",
     "new_network",
     "percent",
@@ -255,6 +257,7 @@ _ROOMS = {
     "computes_in_bf16": ".runtime.torch",
     "embedding_graph": ".runtime.graph",
     "load": ".loading",
+    "missing_module": ".cli",
     **dict.fromkeys(("Description", "Layer"), ".explain.layers"),
     **dict.fromkeys(("FeatureMaps", "Response"), ".explain.maps"),
     **dict.fromkeys(_EXPLANATION, ".explain.explanation"),

@@ -38,6 +38,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 # Where commands live that need what `train` brings.
 TAKE_TORCH = ("train", "embedder.commands.export", "embedder.commands.atlas")
 
+OURS = ("embedder", "service", "train")
+
 EXIT_TROUBLE = 2
 EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C
 
@@ -47,8 +49,15 @@ class NotInstalled(click.ClickException):
 
     exit_code = EXIT_TROUBLE
 
-    def __init__(self, module: str | None, extra: str) -> None:
+    def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"{module} is not installed, which this command needs; run: pip install 'visavis[{extra}]'")
+
+
+def missing_module(error: ModuleNotFoundError) -> str:
+    """The module that is not installed. Raises the error itself where it is one of ours, which no extra brings."""
+    if error.name is None or error.name.partition(".")[0] in OURS:
+        raise error
+    return error.name
 
 
 class LazyGroup(click.Group):
@@ -66,7 +75,8 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            raise NotInstalled(error.name, "train" if module.startswith(TAKE_TORCH) else "service") from error
+            extra = "train" if module.startswith(TAKE_TORCH) else "service"
+            raise NotInstalled(missing_module(error), extra) from error
         return command
 
     def invoke(self, ctx: click.Context) -> object:

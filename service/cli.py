@@ -2,6 +2,8 @@
 
 import click
 
+from embedder import missing_module
+
 
 class CannotServe(click.ClickException):
     """Told in one line, with the exit status that all trouble has."""
@@ -29,6 +31,6 @@ def serve(**given: object) -> None:
         from .serving import run  # noqa: PLC0415 - needs the extra "service", which the base install lacks
     except ModuleNotFoundError as error:
         raise CannotServe(
-            f"{error.name} is not installed; install the service: pip install 'visavis[service]'"
+            f"{missing_module(error)} is not installed; install the service: pip install 'visavis[service]'"
         ) from None
     run(**given)

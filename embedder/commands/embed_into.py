@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..bulk.wanted import Wanted
-from ..cli import EXIT_INTERRUPTED, NotInstalled
+from ..cli import EXIT_INTERRUPTED, NotInstalled, missing_module
 
 if TYPE_CHECKING:
     from ..bulk.run import Summary
@@ -20,7 +20,7 @@ def embed_into(wanted: Wanted, *, as_json: bool) -> None:
         from ..bulk.progress import told_on_stderr  # noqa: PLC0415 - printed embeddings need none of what bulk brings
         from ..bulk.run import embed_folders  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
-        raise NotInstalled(error.name, "bulk") from error
+        raise NotInstalled(missing_module(error), "bulk") from error
     try:
         summary = embed_folders(wanted, told_on_stderr)
     except KeyboardInterrupt:

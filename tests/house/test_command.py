@@ -106,6 +106,23 @@ def test_a_command_whose_extra_is_not_installed_names_it(
     assert f"pip install 'visavis[{extra}]'" in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        (("verify", "--help"), "embedder.detection.finder"),
+        (("serve",), "service.app"),
+        (("embed", "photos", "--out", "embeddings"), "embedder.bulk.run"),
+    ],
+)
+def test_a_module_of_ours_that_is_not_there_is_told_as_a_crash(
+    tmp_path: Path, words: tuple[str, ...], module: str
+) -> None:
+    program = f"import sys; sys.modules[{module!r}] = None; from embedder.cli import main; main()"
+    told = run([sys.executable, "-c", program, *words], tmp_path)
+    assert told.returncode == 2
+    assert told.stderr.splitlines()[-1].startswith(f"ModuleNotFoundError: import of {module} halted")
+
+
 def test_neither_a_crash_nor_an_interruption_ends_as_a_verdict_does(tmp_path: Path) -> None:
     program = (
         "import sys, embedder.commands.verify as module; from embedder.cli import main\n"
