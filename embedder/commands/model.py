@@ -12,12 +12,12 @@ from embedder import (
     OwnThreshold,
     PenaltyCurve,
     Precision,
-    Running,
     TrainingRecord,
-    load,
+    read_bundle,
 )
 
-from .options import json_option, model_option, running_options
+from ..weights.bundle import int8_graph_of
+from .options import json_option, model_option, precision_option
 from .rates import rate_in_words
 
 ONE_THRESHOLD = "  thresholds   one for all pairs; visavis calibrate --cohort gives every pair its own"
@@ -25,12 +25,14 @@ ONE_THRESHOLD = "  thresholds   one for all pairs; visavis calibrate --cohort gi
 
 @click.command()
 @model_option
-@running_options
+@precision_option
 @json_option
-def model(model_path: str | None, running: Running, *, as_json: bool) -> None:
+def model(model_path: str | None, precision: Precision, *, as_json: bool) -> None:
     """Show what is known about the model: licence, training data, operating points, limits."""
-    embedder = load(model_path, running=running)
-    card, identity, precision = embedder.card, embedder.identity, embedder.precision
+    bundle = read_bundle(model_path)
+    if precision == "int8":
+        int8_graph_of(bundle)  # refuse to tell the digest of embeddings that nothing can make
+    card, identity = bundle.card, bundle.card.identity(precision)
     told = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
     facts = card.model_dump(mode="json") | told
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _as_text(card, precision))

@@ -91,17 +91,22 @@ def running_options(command: F) -> F:
             help="What runs the networks; default: openvino on the CPU, torch for all else.",
         ),
         click.option("--device", default="cpu", show_default=True, help="Where torch computes: cpu, cuda, mps."),
-        click.option(
-            "--precision",
-            type=click.Choice(PRECISIONS),
-            default="f32",
-            show_default=True,
-            help="What embeddings are computed in; bf16 and int8 are quicker where the processor has them, less exact.",
-        ),
+        precision_option,
     )
     for option in reversed(options):
         with_running = option(with_running)
     return with_running  # type: ignore[return-value] # the same command, seen from outside
+
+
+def precision_option(command: F) -> F:
+    """Add --precision."""
+    return click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="f32",
+        show_default=True,
+        help="What embeddings are computed in; bf16 and int8 are quicker where the processor has them, less exact.",
+    )(command)
 
 
 def json_option(command: F) -> F:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, RuntimeUnavailable
 from ..types import Inputs, Pass, Precision
-from ..weights.bundle import INT8_GRAPH_FILE, Bundle
+from ..weights.bundle import Bundle, int8_graph_of
 from .gathering import Gathering
 from .runtime import EmbeddingPasses
 
@@ -48,7 +48,7 @@ class OpenVinoRuntime:
     def embedding(self, bundle: Bundle) -> EmbeddingPasses:
         """The network of a bundle. Raises BundleError where it has no graph, RuntimeUnavailable where none in int8."""
         if self._precision == "int8":
-            return self.embedding_of_file(_int8_graph(bundle))
+            return self.embedding_of_file(int8_graph_of(bundle))
         if bundle.graph is None:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
         return self.embedding_of_file(bundle.graph)
@@ -63,15 +63,6 @@ class OpenVinoRuntime:
 
     def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
         return _compiled(self._core, self._core.read_model(graph), precision, threading)
-
-
-def _int8_graph(bundle: Bundle) -> Path:
-    if bundle.int8_graph is None:
-        raise RuntimeUnavailable(
-            f"{bundle.card.name} has no int8 network ({INT8_GRAPH_FILE}): say f32, or make one from photos of people, "
-            "in a checkout of visavis: python tools/quantise_network.py BUNDLE --photos DIR"
-        )
-    return bundle.int8_graph
 
 
 def small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from ..errors import BundleError
+from ..errors import BundleError, RuntimeUnavailable
 from .card import ModelCard
 from .own_threshold import N_FEATURES
 
@@ -118,6 +118,16 @@ def graphs_of(bundle: Bundle) -> tuple[bytes | None, bytes | None]:
     """The contents of the bundle's graph and of its int8 graph, as `write_bundle` takes them."""
     graph, int8_graph = (None if path is None else path.read_bytes() for path in (bundle.graph, bundle.int8_graph))
     return graph, int8_graph
+
+
+def int8_graph_of(bundle: Bundle) -> Path:
+    """Where the bundle's int8 graph lies. Raises RuntimeUnavailable where it has none."""
+    if bundle.int8_graph is None:
+        raise RuntimeUnavailable(
+            f"{bundle.card.name} has no int8 network ({INT8_GRAPH_FILE}): say f32, or make one from photos of people, "
+            "in a checkout of visavis: python tools/quantise_network.py BUNDLE --photos DIR"
+        )
+    return bundle.int8_graph
 
 
 def serialize_tensors(tensors: Tensors) -> bytes:

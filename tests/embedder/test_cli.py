@@ -194,6 +194,16 @@ def test_the_card_is_shown_with_its_points_and_the_photos_behind_them(embedder: 
     assert "one for all pairs" in told
 
 
+def test_the_card_is_shown_without_loading_a_runtime() -> None:
+    program = (
+        "import sys\nfrom embedder.cli import main\nmain(['model'], standalone_mode=False)\n"
+        "print(sorted({'openvino', 'torch'} & set(sys.modules)), file=sys.stderr)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("sface-128: ")
+    assert told.stderr == "[]\n"
+
+
 def test_a_card_of_own_thresholds_is_shown_with_them(own_bundle: Path) -> None:
     told, own = visavis("model", "--model", own_bundle).stdout, load(own_bundle).card.own_threshold
     for point in own.operating_points:

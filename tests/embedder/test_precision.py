@@ -191,6 +191,12 @@ def test_the_command_verifies_in_int8(with_a_point: Path, examples: Path) -> Non
     assert told[0]["distance"] != told[1]["distance"]
 
 
+def test_the_command_tells_no_digest_of_a_network_that_is_not_there() -> None:
+    refused = visavis("model", "--precision", "int8", "--model", "dlib-resnet29-128")
+    assert refused.exit_code == 2
+    assert "dlib-resnet29-128 has no int8 network" in refused.stderr
+
+
 def test_the_command_tells_the_digest_of_a_precision(in_int8: FaceEmbedder) -> None:
     told = json.loads(visavis("model", "--precision", "int8", "--json").stdout)
     assert (told["digest"], told["precision"]) == (in_int8.identity.digest, "int8")
