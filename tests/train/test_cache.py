@@ -61,8 +61,13 @@ def cache(tmp_path: Path, warnings: list[str]) -> EmbeddingCache:
     return EmbeddingCache(tmp_path / "cache", "key", warnings.append)
 
 
+def files_of(cache: EmbeddingCache) -> list[Path]:
+    return sorted(cache._folder.iterdir())
+
+
 def file_of(cache: EmbeddingCache) -> Path:
-    return cache._file
+    (file,) = files_of(cache)
+    return file
 
 
 def test_an_embedding_has_as_many_channels_as_the_embedder_gives_it() -> None:
@@ -81,6 +86,16 @@ def test_what_is_saved_later_is_added(cache: EmbeddingCache) -> None:
     assert equal(cache.load(), SOME | {image(4): "several_faces"})
 
 
+def test_what_is_saved_already_is_not_written_again(cache: EmbeddingCache) -> None:
+    cache.save({image(k): face(k) for k in range(100)})
+    (first,) = files_of(cache)
+    before = first.stat()
+    cache.save({image(100): face(100)})
+    (second,) = set(files_of(cache)) - {first}
+    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert second.stat().st_size < before.st_size / 10
+
+
 def test_the_order_in_which_images_came_changes_no_byte(cache: EmbeddingCache) -> None:
     cache.save(SOME)
     first = file_of(cache).read_bytes()
@@ -89,9 +104,9 @@ def test_the_order_in_which_images_came_changes_no_byte(cache: EmbeddingCache) -
     assert file_of(cache).read_bytes() == first
 
 
-def test_each_key_has_a_file_of_its_own(cache: EmbeddingCache, warnings: list[str]) -> None:
+def test_each_key_has_files_of_its_own(cache: EmbeddingCache, warnings: list[str]) -> None:
     cache.save(SOME)
-    assert EmbeddingCache(file_of(cache).parent, "other", warnings.append).load() == {}
+    assert EmbeddingCache(cache._folder, "other", warnings.append).load() == {}
 
 
 def test_only_the_owner_may_read_the_file(cache: EmbeddingCache) -> None:
@@ -99,16 +114,18 @@ def test_only_the_owner_may_read_the_file(cache: EmbeddingCache) -> None:
     assert file_of(cache).stat().st_mode & 0o777 == 0o600
 
 
-def told_and_begun_anew(cache: EmbeddingCache, warnings: list[str]) -> bool:
+def told_and_removed(cache: EmbeddingCache, warnings: list[str]) -> bool:
     warnings.clear()
     found = cache.load()
-    return not found and "is damaged; it is begun anew" in warnings[0] and not file_of(cache).exists()
+    return not found and "is damaged; it is removed" in warnings[0] and not files_of(cache)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10_000), st.integers(0, 7))
 def test_no_flipped_bit_passes_unseen(cache: EmbeddingCache, warnings: list[str], position: int, bit: int) -> None:
     warnings.clear()
+    for file in files_of(cache):
+        file.unlink()
     cache.save(SOME)
     data = bytearray(file_of(cache).read_bytes())
     data[position % len(data)] ^= 1 << bit
@@ -118,30 +135,37 @@ def test_no_flipped_bit_passes_unseen(cache: EmbeddingCache, warnings: list[str]
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
-def test_a_file_that_ends_too_early_is_told_and_begun_anew(
+def test_a_file_that_ends_too_early_is_told_and_removed(
     cache: EmbeddingCache, warnings: list[str], share: float
 ) -> None:
     cache.save(SOME)
     data = file_of(cache).read_bytes()
     file_of(cache).write_bytes(data[: int(share * len(data))])
-    assert told_and_begun_anew(cache, warnings)
+    assert told_and_removed(cache, warnings)
     cache.save(SOME)
     assert equal(cache.load(), SOME)
 
 
-def test_a_file_of_another_kind_is_told_and_begun_anew(cache: EmbeddingCache, warnings: list[str]) -> None:
-    with file_of(cache).open("wb") as file:
+def test_a_damaged_file_costs_the_others_nothing(cache: EmbeddingCache, warnings: list[str]) -> None:
+    cache.save(SOME)
+    (cache._folder / "key-0.npz").write_bytes(b"spoilt")
+    assert equal(cache.load(), SOME)
+    assert [warning.count("key-0.npz is damaged") for warning in warnings] == [1]
+
+
+def test_a_file_of_another_kind_is_told_and_removed(cache: EmbeddingCache, warnings: list[str]) -> None:
+    with (cache._folder / "key-0.npz").open("wb") as file:
         np.savez(file, records=np.zeros(3))
-    assert told_and_begun_anew(cache, warnings)
-    with file_of(cache).open("wb") as file:
+    assert told_and_removed(cache, warnings)
+    with (cache._folder / "key-0.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    assert told_and_begun_anew(cache, warnings)
+    assert told_and_removed(cache, warnings)
 
 
 def test_a_pickle_in_the_file_is_not_read(cache: EmbeddingCache, warnings: list[str]) -> None:
-    with file_of(cache).open("wb") as file:
+    with (cache._folder / "key-0.npz").open("wb") as file:
         np.savez(file, records=np.array([{"a": 1}], dtype=object))
-    assert told_and_begun_anew(cache, warnings)
+    assert told_and_removed(cache, warnings)
 
 
 def test_a_save_that_fails_leaves_the_old_file_and_no_other(
@@ -154,11 +178,11 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(
     monkeypatch.setattr(np, "savez", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cache.save({image(9): "no_face"})
+    assert len(files_of(cache)) == 1
     assert equal(cache.load(), SOME)
-    assert list(file_of(cache).parent.iterdir()) == [file_of(cache)]
 
 
-def test_several_that_save_at_once_never_spoil_the_file(cache: EmbeddingCache, warnings: list[str]) -> None:
+def test_of_several_that_save_at_once_nothing_is_lost(cache: EmbeddingCache, warnings: list[str]) -> None:
     def save(first: int) -> None:
         for k in range(first, first + 20):
             cache.save({image(k): face(k)})
@@ -168,34 +192,32 @@ def test_several_that_save_at_once_never_spoil_the_file(cache: EmbeddingCache, w
         thread.start()
     for thread in threads:
         thread.join()
-    found = cache.load()
+    assert equal(cache.load(), {image(k): face(k) for n in range(4) for k in range(1000 * n, 1000 * n + 20)})
     assert not warnings
-    assert equal(found, {key: face(int(key[7:], 16)) for key in found})
-    assert list(file_of(cache).parent.iterdir()) == [file_of(cache)]
 
 
 def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path, warnings: list[str]) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CacheError, match=r"file cannot be used: .*; give another folder, or none"):
         EmbeddingCache(tmp_path / "file", "key", warnings.append)
-    (tmp_path / "key.npz").mkdir()
-    with pytest.raises(CacheError, match=r"key\.npz cannot be used: Is a directory"):
+    (tmp_path / "key-0.npz").mkdir()
+    with pytest.raises(CacheError, match=r"key-0\.npz cannot be used: Is a directory"):
         EmbeddingCache(tmp_path, "key", warnings.append).load()
 
 
-def test_model_way_of_running_and_face_choice_name_the_file(tmp_path: Path, embedder: FaceEmbedder) -> None:
+def test_model_way_of_running_and_face_choice_name_the_files(tmp_path: Path, embedder: FaceEmbedder) -> None:
     ways = ("openvino f32", "openvino bf16")
     keys = {settings_key(*each) for each in product((image(1), image(2)), ways, ("center", "largest"))}
     assert len(keys) == 8
     cache = open_cache(tmp_path, embedder, "center")
-    assert file_of(cache).stem == settings_key(embedder.card.digest, "openvino f32", "center")
+    assert cache._key == settings_key(embedder.card.digest, "openvino f32", "center")
 
 
 def test_a_damaged_file_is_told_on_stderr(
     tmp_path: Path, embedder: FaceEmbedder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache = open_cache(tmp_path, embedder, "center")
-    file_of(cache).write_bytes(b"spoilt")
+    (tmp_path / f"{cache._key}-0.npz").write_bytes(b"spoilt")
     assert cache.load() == {}
     told = capsys.readouterr()
     assert "is damaged" in told.err

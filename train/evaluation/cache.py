@@ -1,8 +1,8 @@
-"""Embeddings kept from one run to the next, by the digest of the image's bytes; one file for each way of making them.
+"""Embeddings kept from one run to the next, by the digest of the image's bytes, in part files that are never changed.
 
-Whatever could change an embedding, or which face is taken, names the file: the model, the way it is run, the face
-choice, and the code, weights and libraries that find faces and run networks. The file holds biometric data: only its
-owner may read it.
+Whatever could change an embedding, or which face is taken, names the files: the model, the way it is run, the face
+choice, and the code, weights and libraries that find faces and run networks. They hold biometric data: only their
+owner may read them.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from secrets import token_hex
 from tempfile import mkstemp
 from typing import BinaryIO
 
@@ -64,36 +65,44 @@ class _Damaged(Exception):
 
 
 class EmbeddingCache:
-    """One file of a cache folder. `warn` is told of a damaged file, which is then begun anew."""
+    """The files of a cache folder that one key names. `warn` is told of a damaged file, which is then removed."""
 
     def __init__(self, folder: Path, settings_key: str, warn: Callable[[str], None]) -> None:
-        self._file = folder / f"{settings_key}.npz"
+        self._folder, self._key = folder, settings_key
         self._warn = warn
         with _trouble_told(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> Outcomes:
         """Read what is known; nothing where there is no file yet. Raises CacheError."""
-        with _trouble_told(self._file):
+        known: Outcomes = {}
+        with _trouble_told(self._folder):
+            parts = sorted(self._folder.glob(f"{self._key}-*.npz"))
+        for part in parts:
+            known |= self._read(part)
+        return known
+
+    def save(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Keep these too, in a file of their own that others see when it is whole. Raises CacheError."""
+        part = self._folder / f"{self._key}-{token_hex(8)}.npz"  # of several processes, each writes its own
+        with _trouble_told(part), _replacing(part) as file:
+            np.savez(file, records=_records(outcomes))
+
+    def _read(self, part: Path) -> Outcomes:
+        with _trouble_told(part):
             try:
-                data = self._file.read_bytes()
-            except FileNotFoundError:
+                data = part.read_bytes()
+            except FileNotFoundError:  # another process found it damaged
                 return {}
         try:
             return _parse(data)
         except _Damaged:
-            return self._begin_anew()
+            return self._without(part)
 
-    def save(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Add to the file what it does not hold; other processes see the old file or the new one. Raises CacheError."""
-        records = _records(self.load() | dict(outcomes))
-        with _trouble_told(self._file), _replacing(self._file) as file:
-            np.savez(file, records=records)
-
-    def _begin_anew(self) -> Outcomes:
-        self._warn(f"the cache file {self._file} is damaged; it is begun anew, and its photos are embedded again")
-        with _trouble_told(self._file):
-            self._file.unlink(missing_ok=True)
+    def _without(self, part: Path) -> Outcomes:
+        self._warn(f"the cache file {part} is damaged; it is removed, and its photos are embedded again")
+        with _trouble_told(part):
+            part.unlink(missing_ok=True)
         return {}
 
 
@@ -142,7 +151,7 @@ def _outcomes(records: NDArray[np.void]) -> Outcomes:
     return {image: fault or face for image, fault, face in zip(images, faults, faces, strict=True)}
 
 
-def _records(outcomes: Outcomes) -> NDArray[np.void]:
+def _records(outcomes: Mapping[str, Outcome]) -> NDArray[np.void]:
     records = np.zeros(len(outcomes), RECORD)
     for record, (image, outcome) in zip(records, sorted(outcomes.items(), key=lambda item: item[0]), strict=True):
         record["image"] = image

@@ -68,16 +68,18 @@ def _batches(items: Sequence[T]) -> list[Sequence[T]]:
 def _collect(
     done: Iterable[Outcomes], known: Outcomes, save: Callable[[Outcomes], None], advance: Callable[[int], None]
 ) -> None:
-    n_saved = len(known)
+    unsaved: Outcomes = {}
     try:
         for outcomes in done:
             known |= outcomes
+            unsaved |= outcomes
             advance(len(outcomes))
-            if len(known) - n_saved >= SAVE_EVERY:
-                save(known)
-                n_saved = len(known)
+            if len(unsaved) >= SAVE_EVERY:
+                save(unsaved)
+                unsaved = {}
     finally:
-        save(known)
+        if unsaved:
+            save(unsaved)
 
 
 def _keep_nothing(_outcomes: Outcomes) -> None:
