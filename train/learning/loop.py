@@ -93,8 +93,8 @@ class Loop:
         self._since = self._course.clock() - self.counters.seconds
         set_training(self._course.state.learner.network, self._course.frozen)
         with ahead(self._course.feed, self._course.accelerator.device) as feed:
-            while not self._is_over():
-                self._step(feed.batch(self.counters.step))
+            while not self._is_tired() and (share := self._share()) < 1:
+                self._step(feed.batch(self.counters.step), share)
                 self._regularly()
         if self.counters.looked_at != self.counters.step:
             self._look()
@@ -106,18 +106,18 @@ class Loop:
         self._look()
         self._save()
 
-    def _is_over(self) -> bool:
+    def _is_tired(self) -> bool:
         patience = self._course.run.validation.patience
-        is_tired = patience is not None and self.counters.looks_since_best >= patience
-        return is_tired or self._share() >= 1
+        return patience is not None and self.counters.looks_since_best >= patience
 
     def _share(self) -> float:
-        """How much of the run lies behind; by the first process's clock, so that all agree."""
-        return self._agreed(self._length.share(self.counters.step, self._seconds()))
+        """How much of the run lies behind; where it is timed, by the first process's clock, so that all agree."""
+        share = self._length.share(self.counters.step, self._seconds())
+        return share if self._length.seconds is None else self._agreed(share)
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Batch, share: float) -> None:
         course, step = self._course, self.counters.step
-        rate = course.run.optimizer.rate * factor(course.run.schedule, self._share())
+        rate = course.run.optimizer.rate * factor(course.run.schedule, share)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         learnt: Learnt = self._module(batch.to(course.accelerator.device), step)

@@ -177,13 +177,38 @@ def kill_after(step: int, run_file: Path, out: Path, *settings: str) -> None:
     run.wait()
 
 
-def test_two_processes_share_a_run(run_file: Path, tmp_path: Path) -> None:
-    launcher = (BIN / "torchrun", "--no-python", "--nproc-per-node=2")
-    done = process(
-        *launcher, BIN / "visavis", "train", run_file, "--out", tmp_path / "run", "--set", "sampling.people=3"
-    )
+COUNTING = """
+import sys
+from embedder.cli import main
+from train.learning import loop
+
+def counted(shared, broadcast=loop.broadcast_object_list):
+    global n_broadcasts
+    n_broadcasts += 1
+    broadcast(shared)
+
+n_broadcasts, loop.broadcast_object_list = 0, counted
+main(standalone_mode=False)
+print(f"{n_broadcasts} broadcasts")
+"""
+
+
+@pytest.mark.parametrize("length", ["steps", "minutes"])
+def test_two_processes_share_a_run(run_file: Path, tmp_path: Path, length: str) -> None:
+    (tmp_path / "counting.py").write_text(COUNTING)
+    if length == "minutes":
+        run_file.write_text(run_file.read_text().replace("steps = 12", "minutes = 0.02"))
+    launcher = (BIN / "torchrun", "--nproc-per-node=2", tmp_path / "counting.py")
+    done = process(*launcher, "train", run_file, "--out", tmp_path / "run", "--set", "sampling.people=3")
     assert done.stdout.count("The model is in") == 1
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 2
+    n_looks, n_steps = (n_rows(tmp_path / "run" / name) for name in ("validation.csv", "steps.csv"))
+    n_shares = n_steps + 1 if length == "minutes" else 0
+    assert done.stdout.count(f"{n_looks + n_shares} broadcasts") == 2
+
+
+def n_rows(table: Path) -> int:
+    return len(table.read_text().splitlines()) - 1
 
 
 def test_the_head_alone_learns_over_features_and_the_trunk_stays_as_it_was(run_file: Path, tmp_path: Path) -> None:
