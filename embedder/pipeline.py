@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,7 +62,10 @@ def _only(batch: ComparisonBatch) -> Comparison:
 
 
 class FaceEmbedder:
-    """A model with all that leads to it and from it. Every method blocks, and may be called from several threads."""
+    """A model with all that leads to it and from it. Every method blocks, and may be called from several threads.
+
+    `close` ends its threads, and so does the end of a `with`; after that, images and chips are refused by ValueError.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,16 @@ class FaceEmbedder:
         self._network = network
         self._grader, self._judging = grader, Judging(grader, self.identity)
         self._prepare = Preparing(detector, limits, card.alignment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads that prepare photos; a second time does nothing."""
+        self._prepare.close()
 
     @property
     def identity(self) -> ModelIdentity:
@@ -116,6 +129,7 @@ class FaceEmbedder:
         A face's embedding is this, or where the card says so the mean of it over the chip and its mirror image:
         `embed_faces`.
         """
+        self._prepare.require_open()
         side = self.card.alignment.chip_size_px
         if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):  # noqa: PLR2004 - n, height, width, channels
             raise ValueError(

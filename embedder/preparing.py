@@ -27,15 +27,17 @@ class Prepared:
 
 
 class Preparing:
-    """Everything before the network. Safe to call from several threads."""
+    """Everything before the network. Safe to call from several threads; once closed, a call raises ValueError."""
 
     def __init__(self, detector: Detector, limits: Limits, alignment: Alignment) -> None:
         self.detector = detector
         self._limits, self._alignment = limits, alignment
         self._workers = ThreadPoolExecutor(n_cores(), "visavis-photo")  # no thread starts before it has work
+        self._is_closed = False
 
     def __call__(self, image: bytes, choice: FaceChoice) -> Prepared:
         """Prepare the face that `choice` means. Raises ImageError or FaceError."""
+        self.require_open()
         if choice not in RULES:
             raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
         start = perf_counter()
@@ -51,6 +53,7 @@ class Preparing:
         self, probe: bytes, references: Sequence[bytes], choice: FaceChoice
     ) -> tuple[Prepared, list[Prepared | SampleError]]:
         """All photos of a question, on as many cores as there are; a faulty reference leaves its error in its place."""
+        self.require_open()
         first = self._workers.submit(self, probe, choice)
         others = [self._workers.submit(self._reference, image, choice) for image in references]
         try:
@@ -62,7 +65,18 @@ class Preparing:
 
     def faces(self, image: bytes) -> list[Face]:
         """Every face, largest first. Raises ImageError."""
+        self.require_open()
         return list(self.detector(read(image, self._limits)).faces)
+
+    def require_open(self) -> None:
+        """Raise ValueError where it is closed."""
+        if self._is_closed:
+            raise ValueError("this FaceEmbedder is closed: load the model again")
+
+    def close(self) -> None:
+        """End the threads, once each is through with its photo."""
+        self._is_closed = True
+        self._workers.shutdown(cancel_futures=True)
 
     def _reference(self, image: bytes, choice: FaceChoice) -> Prepared | SampleError:
         try:

@@ -27,11 +27,12 @@ def run(**given: object) -> None:
     _start_logs(settings.log_level)
     with _listening(settings.host, settings.port) as listener:
         click.echo("visavis is loading its model ...", err=True)
-        app = create_app(settings, _embedder(settings), on_ready=lambda: _announce(listener, settings.host))
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
-        )
-        _serve(uvicorn.Server(config), listener)
+        with _embedder(settings) as embedder:
+            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings.host))
+            config = uvicorn.Config(
+                app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+            )
+            _serve(uvicorn.Server(config), listener)
     click.echo("visavis has stopped.", err=True)
 
 

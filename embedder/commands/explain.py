@@ -77,16 +77,16 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     """
     paths = {"probe": probe, "reference": reference}
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
-    embedder = load(model_path, running=running)
     try:
-        found = embedder.explain(
-            *images,
-            face=face,
-            operating_point=operating_point,
-            prior=prior,
-            quality=quality,
-            saliency=method == "perturbation",
-        )
+        with load(model_path, running=running) as embedder:
+            found = embedder.explain(
+                *images,
+                face=face,
+                operating_point=operating_point,
+                prior=prior,
+                quality=quality,
+                saliency=method == "perturbation",
+            )
     except SampleError as error:
         stop_for(error, paths)
     if method == "gradient":

@@ -37,9 +37,11 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     """
     paths = {"probe": probe, "reference": reference}
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
-    embedder = load(model_path, running=running)
     try:
-        comparison = embedder.verify(*images, face=face, operating_point=operating_point, prior=prior, quality=quality)
+        with load(model_path, running=running) as embedder:
+            comparison = embedder.verify(
+                *images, face=face, operating_point=operating_point, prior=prior, quality=quality
+            )
     except SampleError as error:
         stop_for(error, paths)
     click.echo(json.dumps(comparison_record(comparison), indent=2) if as_json else comparison_text(comparison))

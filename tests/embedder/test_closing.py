@@ -1,0 +1,55 @@
+"""A closed FaceEmbedder has no threads left, and says that it is closed."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedder import FaceEmbedder, load
+
+
+@pytest.fixture(scope="module")
+def photo(examples: Path) -> bytes:
+    return (examples / "001-neutral.jpg").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def closed() -> FaceEmbedder:
+    with load() as embedder:
+        pass
+    return embedder
+
+
+def photo_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("visavis-photo")}
+
+
+def test_the_end_of_a_with_ends_the_threads(photo: bytes) -> None:
+    before = photo_threads()
+    with load() as embedder:
+        embedder.verify(photo, photo)
+        assert photo_threads() > before
+    assert photo_threads() == before
+    embedder.close()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda embedder, photo: embedder.detect(photo),
+        lambda embedder, photo: embedder.chip(photo),
+        lambda embedder, photo: embedder.embed(photo),
+        lambda embedder, photo: embedder.verify(photo, photo),
+        lambda embedder, photo: embedder.verify_many(photo, []),
+        lambda embedder, photo: embedder.explain(photo, photo),
+        lambda embedder, _: embedder.embed_chips(np.zeros((0, 112, 112, 3), np.uint8)),
+    ],
+    ids=["detect", "chip", "embed", "verify", "verify_many", "explain", "embed_chips"],
+)
+def test_a_closed_one_says_so(
+    closed: FaceEmbedder, photo: bytes, call: Callable[[FaceEmbedder, bytes], object]
+) -> None:
+    with pytest.raises(ValueError, match="this FaceEmbedder is closed: load the model again"):
+        call(closed, photo)
