@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
 from service import examples as told
@@ -107,6 +108,28 @@ def test_the_document_of_the_api_shows_the_first_example_as_it_is() -> None:
     shown = json.loads(_blocks("POST /v1/verify")[0])
     differing = _differing(shown, told.VERIFY_ANSWER)
     assert {place: pair for place, pair in differing.items() if not _is_shortened(*pair)} == {}
+
+
+def test_the_document_of_the_api_lists_every_route(client: TestClient) -> None:
+    table = API_DOCUMENT.split("\n## ")[0]
+    listed = set(re.findall(r"`(GET|POST) (/\S+)`", table))
+    paths = client.get("/openapi.json").json()["paths"]
+    assert listed == {(method.upper(), path) for path, methods in paths.items() for method in methods}
+
+
+def test_the_document_of_the_api_shows_the_detector_of_the_default_model(embedder: FaceEmbedder) -> None:
+    (shown,) = re.findall(
+        r'"detector": {"name": "(\S+)", "weights_sha256": "(\S+)\.\.\."}', _blocks("GET /v1/model")[0]
+    )
+    detector = embedder.card.detector
+    assert shown[0] == detector.name
+    assert detector.weights_sha256.startswith(shown[1])
+
+
+def test_of_one_photo_no_stage_of_an_example_took_longer_than_all_of_it() -> None:
+    (shown,) = re.findall(r'"timings_ms": ({.*}),', _blocks("POST /v1/embeddings")[0])
+    *stages, total = json.loads(shown).values()
+    assert 0 < sum(stages) <= total
 
 
 @pytest.mark.parametrize(
