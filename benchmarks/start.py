@@ -1,4 +1,4 @@
-"""The service by OpenVINO and by torch: how long it takes to be ready, its memory, and what it needs on the disk.
+"""`visavis --help`: how long it takes; the service by OpenVINO and by torch: the same until it is ready, memory, disk.
 
 Usage: python benchmarks/start.py [--rounds N]. Each start is a process of its own, and they take turns. Memory is what
 the process holds (its resident set) after 20 verifications of two example photos. Linux only.
@@ -24,6 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
+    helping = [seconds_of_help() for _ in range(asked.rounds + 1)][1:]
+    print(f"--help: {statistics.median(helping):.2f} s ({min(helping):.2f} to {max(helping):.2f})")
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in RUNTIMES}
     for number in range(asked.rounds + 1):
         for name in RUNTIMES:
@@ -37,6 +39,12 @@ def main() -> None:
             f"{statistics.median(memory):.0f} MiB ({min(memory):.0f} to {max(memory):.0f}), "
             f"{on_the_disk(name):.0f} MiB on the disk"
         )
+
+
+def seconds_of_help() -> float:
+    begun = time.perf_counter()
+    subprocess.run([str(VISAVIS), "--help"], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begun
 
 
 def start(runtime: str) -> tuple[float, float]:

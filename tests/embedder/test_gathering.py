@@ -1,8 +1,10 @@
 """Faces that wait together go through the network together, and get what they would have got alone."""
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Event
+from threading import Barrier, Event, Semaphore
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,20 @@ from embedder import BUILT_IN, FaceEmbedder, read_bundle
 from embedder.runtime.gathering import Gathering
 from embedder.runtime.openvino import OpenVinoRuntime
 from embedder.runtime.runtime import MAX_BATCH, EmbeddingPasses, Pass
+
+PATIENCE_S = 30
+
+
+class Queue(deque[Any]):
+    """A queue that tells of each who comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = Semaphore(0)
+
+    def append(self, item: object) -> None:
+        super().append(item)
+        self.came.release()
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +54,18 @@ def test_who_waits_together_goes_together_and_gets_the_own_answer(network: Embed
     def slow(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         sizes.append(len(pixels))
         started.set()
-        go_on.wait(30)
+        assert go_on.wait(PATIENCE_S)
         return (network(pixels),)
 
-    gathering = Gathering(slow)
+    gathering, queue = Gathering(slow), Queue()
+    gathering._waiting = queue
     with ThreadPoolExecutor(len(chips)) as threads:
         first = threads.submit(gathering, chips[:1])
-        started.wait(30)
+        assert started.wait(PATIENCE_S)
         others = [threads.submit(gathering, chip[None]) for chip in chips[1:]]
-        while len(gathering._waiting) < len(others):
-            pass
+        assert all(queue.came.acquire(timeout=PATIENCE_S) for _ in chips)
         go_on.set()
-        found = np.concatenate([each.result(30)[0] for each in (first, *others)])
+        found = np.concatenate([each.result(PATIENCE_S)[0] for each in (first, *others)])
     assert sizes == [1, len(chips) - 1]
     assert np.abs(found - alone).max() <= 1e-5
 
@@ -62,7 +78,7 @@ def test_no_pass_is_larger_than_the_bound_and_none_is_lost() -> None:
         return (pixels.astype(np.float32) * 2,)
 
     gathering = Gathering(double)
-    together = Barrier(16)
+    together = Barrier(16, timeout=PATIENCE_S)
 
     def ask(number: int) -> bool:
         together.wait()

@@ -1,16 +1,14 @@
-"""The installed `visavis` command as a program: quick to answer, and undisturbed by what lies in the user's folder."""
+"""The installed `visavis` command as a program: quick to import, and undisturbed by what lies in the folder."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-HELP_S = 0.3
 IMPORTS_AFTER_HELP = """
 import sys
 from embedder.cli import main
@@ -18,7 +16,7 @@ try:
     main(["--help"])
 except SystemExit as end:
     assert end.code in (0, None), end.code
-print(sorted({"torch", "fastapi", "uvicorn", "httpx2", "numpy", "PIL"} & set(sys.modules)), file=sys.stderr)
+print(sorted({"torch", "openvino", "fastapi", "uvicorn", "httpx2", "numpy", "PIL"} & set(sys.modules)), file=sys.stderr)
 """
 
 
@@ -41,7 +39,7 @@ def folder_with_names_of_ours(tmp_path: Path) -> Path:
 
 
 def unmeasured() -> dict[str, str]:
-    """The environment without coverage's hook, which costs more time than the command."""
+    """The environment without coverage's hook, which imports modules of its own."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "COV_"))}
 
 
@@ -76,15 +74,6 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
     assert "verify" in told.stdout
     assert told.stderr.strip() == "[]"
-
-
-def test_help_answers_within_a_third_of_a_second(visavis: str, tmp_path: Path) -> None:
-    def seconds() -> float:
-        started = time.perf_counter()
-        assert run([visavis, "--help"], tmp_path).returncode == 0
-        return time.perf_counter() - started
-
-    assert min(seconds() for _ in range(5)) < HELP_S
 
 
 @pytest.mark.parametrize(
