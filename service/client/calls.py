@@ -23,6 +23,8 @@ from .choices import checked_face, checked_quality
 from .embeddings import EmbeddingInput, comparison_of
 from .images import ImageInput, read_image
 
+ONE_IMAGE = (str, bytes, bytearray, memoryview)  # sequences too, but of no images
+
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
@@ -56,8 +58,8 @@ def verify_many(
     quality: QualityChoice,
 ) -> Call[VerifyManyResponse]:
     """Ask of each reference whether it shows the probe's person."""
-    if not isinstance(references, list | tuple):  # a path, bytes or an array is a sequence too, but of no images
-        raise TypeError(f"references is a list or tuple of images, not {type(references).__name__}")
+    if isinstance(references, ONE_IMAGE) or not isinstance(references, Sequence):
+        raise TypeError(f"references is a sequence of images, such as a list, not {type(references).__name__}")
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
     fields = _verify_fields(face, standard, quality)

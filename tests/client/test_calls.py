@@ -1,5 +1,8 @@
 """What is asked, under which names, and what is refused before a photo travels."""
 
+from collections import deque
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from service.client import calls
@@ -84,9 +87,17 @@ def test_an_unknown_face_rule_is_refused_with_the_known_ones() -> None:
         calls.embed(b"i", face="biggest")
 
 
-@pytest.mark.parametrize("references", [b"bytes", "path.jpg", {b"a", b"b"}, iter([b"a"])])
+@pytest.mark.parametrize("sequence", [list, tuple, deque])
+def test_references_are_any_sequence_of_images(sequence: Callable[[list[bytes]], Sequence[bytes]]) -> None:
+    call = calls.verify_many(b"p", sequence([b"a", b"b"]), **AS_THE_CARD_SAYS)
+    assert call.images == (("probe", b"p"), ("reference", b"a"), ("reference", b"b"))
+
+
+@pytest.mark.parametrize(
+    "references", [b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), "path.jpg", {b"a", b"b"}, iter([b"a"])]
+)
 def test_one_image_in_place_of_a_list_is_refused(references: object) -> None:
-    with pytest.raises(TypeError, match="references is a list or tuple"):
+    with pytest.raises(TypeError, match="references is a sequence of images, such as a list, not"):
         calls.verify_many(b"p", references, **AS_THE_CARD_SAYS)
 
 
