@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Generic, TypeVar
 
 import click
 
-from embedder import SampleError
+from embedder import SampleError, image_file
 
 from ..cli import EXIT_TROUBLE
 
@@ -33,22 +34,32 @@ class View(Generic[T]):
 
 
 def answer_each(paths: Sequence[str], work: Callable[[bytes], T], view: View[T], *, as_json: bool) -> None:
-    """Run `work` on each image, print all answers, and leave with status 2 where one has none."""
-    outcomes = [(path, _outcome(path, work)) for path in paths]
+    """Run `work` on each image, print its answer at once, and leave with status 2 where one has none."""
+    has_fault = False
+    for place, path in enumerate(paths):
+        outcome = _outcome(path, work)
+        has_fault = has_fault or isinstance(outcome, Fault)
+        if as_json:
+            click.echo((",\n" if place else "[\n") + _json(path, outcome, view), nl=False)
+        else:
+            click.echo(_text(path, outcome, view))
     if as_json:
-        click.echo(json.dumps([{"image": path} | _record(outcome, view) for path, outcome in outcomes], indent=2))
-    else:
-        click.echo("\n".join(_text(path, outcome, view) for path, outcome in outcomes))
-    sys.exit(EXIT_TROUBLE if any(isinstance(outcome, Fault) for _, outcome in outcomes) else 0)
+        click.echo("\n]")
+    sys.exit(EXIT_TROUBLE if has_fault else 0)
 
 
 def _outcome(path: str, work: Callable[[bytes], T]) -> T | Fault:
     try:
-        return work(Path(path).read_bytes())
+        return work(image_file(Path(path)))
     except OSError as error:
-        return Fault("not_readable", f"{error.strerror}; give the path of an image file")
+        return Fault("not_readable", f"{error.strerror or error}; give the path of an image file")
     except SampleError as error:
         return Fault(error.code, str(error))
+
+
+def _json(path: str, outcome: T | Fault, view: View[T]) -> str:
+    """One item of the printed list."""
+    return indent(json.dumps({"image": path} | _record(outcome, view), indent=2), "  ")
 
 
 def _record(outcome: T | Fault, view: View[T]) -> dict[str, object]:
