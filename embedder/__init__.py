@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from .explain.sheet import Drawing, drawn
     from .image import Limits, image_file
     from .loading import load
-    from .neighbourhood import Neighbourhoods, Places, features
     from .network import EmbeddingNet, build_network, fold, new_network, tensors_of
     from .pipeline import FaceEmbedder
     from .points import chosen_point
@@ -88,8 +87,8 @@ if TYPE_CHECKING:
         ScoreKind,
     )
     from .weights.new_card import new_card
-    from .weights.own_threshold import Cohort, OwnThreshold, PenaltyCurve, QualityRule
     from .weights.parts import CalibrationData, LogLikelihoodRatio, OperatingPoint
+    from .weights.quality_penalty import QualityPenalty
     from .weights.training import TrainingRecord
 
 __all__ = [
@@ -108,7 +107,6 @@ __all__ = [
     "ChannelShare",
     "Chip",
     "Chips",
-    "Cohort",
     "Comparison",
     "ComparisonBatch",
     "Description",
@@ -137,22 +135,18 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "ModelIdentity",
-    "Neighbourhoods",
     "NoFace",
     "NotAnImage",
     "OperatingPoint",
     "OperatingPointUnavailable",
-    "OwnThreshold",
-    "PenaltyCurve",
     "Pixels",
-    "Places",
     "Precision",
     "Preprocessing",
     "PrivateFiles",
     "Provenance",
     "Quality",
     "QualityChoice",
-    "QualityRule",
+    "QualityPenalty",
     "RegionShare",
     "Response",
     "Running",
@@ -180,7 +174,6 @@ __all__ = [
     "default_input_size_px",
     "drawn",
     "embedding_graph",
-    "features",
     "fold",
     "image_file",
     "jpeg",
@@ -210,7 +203,6 @@ _CARD = (
     "ScoreKind",
 )
 _COMPARISON = ("Comparison", "ComparisonBatch", "Distances", "Judgement")
-_OWN = ("Cohort", "OwnThreshold", "PenaltyCurve", "QualityRule")
 _PARTS = ("CalibrationData", "LogLikelihoodRatio", "OperatingPoint")
 _BUNDLE = (
     "BUILT_IN",
@@ -263,14 +255,13 @@ _ROOMS = {
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",
     "running_options": ".commands.options",
-    **dict.fromkeys(("Neighbourhoods", "Places", "features"), ".neighbourhood"),
+    "QualityPenalty": ".weights.quality_penalty",
     **dict.fromkeys(("Running", "RuntimeName"), ".runtime.choice"),
     **dict.fromkeys(("BACKBONES", "default_input_size_px"), ".backbones.registry"),
     **dict.fromkeys(_BUNDLE, ".weights.bundle"),
     **dict.fromkeys(_CARD, ".weights.card"),
     **dict.fromkeys(_COMPARISON, ".comparison"),
     **dict.fromkeys(_NETWORK, ".network"),
-    **dict.fromkeys(_OWN, ".weights.own_threshold"),
     **dict.fromkeys(_PARTS, ".weights.parts"),
     **dict.fromkeys(_TYPES, ".types"),
 }

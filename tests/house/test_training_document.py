@@ -10,10 +10,10 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from train.own_threshold import cohort, poor_photos
 
 from embedder.backbones.registry import BACKBONES, build_backbone
 from train.evaluation import calibration, metrics, operating_points
-from train.own_threshold import cohort, poor_photos
 from train.run.folder import RunFolder
 from train.runfile.losses import LossTerm
 from train.runfile.run import RunFile

@@ -51,7 +51,7 @@ export const chinese = {
     body_too_large: "文件太大，无法发送。请使用较小的图片。",
     unsupported_media_type: "服务器不读取这种文件。请使用 JPEG、PNG 或 WebP。",
     body_too_slow: "照片传输时间过长。请重试；网络较慢时请使用较小的图片。",
-    low_quality: "此照片质量太差，用它比较多半会出错。请换一张更清晰、更大的照片。",
+    low_quality: "此照片比该模型测量过的任何照片都差。请换一张更清晰、更大的照片。",
     several_faces: "有几张大小相近的人脸。请选择您指的那一张。",
     no_face: "没有找到人脸。",
     busy: "服务器目前任务过多。请稍后重试。",
@@ -83,7 +83,7 @@ export const chinese = {
   pointUnmeasured: "其错误率未经测量。",
 
   scale: "相距多远",
-  scaleOwn: "距离，已按每张人脸与陌生人的接近程度以及照片质量归一化。左：相像；右：相异。",
+  scaleNormalised: "两个特征向量之间的距离；两张照片质量都差时加上罚分。左：相像；右：相异。",
   scalePlain: "两个特征向量之间的距离。左：相像；右：相异。",
   scaleAlt: "标尺：这一对位于 {value}，界限位于 {threshold}。{verdict}。",
   onePerson: "同一个人的照片对",
@@ -118,8 +118,7 @@ export const chinese = {
   fault: {
     sharpness: "模糊",
     blockiness: "压缩过度",
-    embedding_length: "人脸难以辨认",
-    small: "太小：两眼相距 {n} 像素",
+    eye_distance_px: "太小：两眼相距 {n} 像素",
     turned: "侧脸",
     dark: "太暗",
     bright: "太亮",
@@ -138,7 +137,6 @@ export const chinese = {
     clipped: "溢出",
     turn: "侧转",
     detector_score: "检测置信度",
-    embedding_length: "向量长度",
     penalty: "罚分",
   },
 

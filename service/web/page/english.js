@@ -52,7 +52,7 @@ export const english = {
     body_too_large: "These files are too large to send. Use smaller pictures.",
     unsupported_media_type: "The server does not read this kind of file. Use JPEG, PNG or WebP.",
     body_too_slow: "The photos took too long to arrive. Try again, with smaller pictures if the line is slow.",
-    low_quality: "This photo is so poor that most comparisons with it would be wrong. Use a sharper, larger one.",
+    low_quality: "This photo is poorer than any that this model was measured on. Use a sharper, larger one.",
     several_faces: "There are several faces of like size. Choose the one you mean.",
     no_face: "No face was found.",
     busy: "The server has more to do than it can take now. Try again in a moment.",
@@ -86,7 +86,7 @@ export const english = {
   pointUnmeasured: "Its error rates were not measured.",
 
   scale: "How far apart",
-  scaleOwn: "Distance, normalised by how near strangers are to each face and by the quality of the photos. Left: alike. Right: apart.",
+  scaleNormalised: "Distance between the two embeddings, plus the penalty if both photos are poor. Left: alike. Right: apart.",
   scalePlain: "Distance between the two embeddings. Left: alike. Right: apart.",
   scaleAlt: "Scale: this pair at {value}, limit at {threshold}. {verdict}.",
   onePerson: "pairs of one person",
@@ -121,8 +121,7 @@ export const english = {
   fault: {
     sharpness: "blurred",
     blockiness: "strongly compressed",
-    embedding_length: "face hard to make out",
-    small: "small: {n} px between the eyes",
+    eye_distance_px: "small: {n} px between the eyes",
     turned: "turned aside",
     dark: "dark",
     bright: "too bright",
@@ -141,7 +140,6 @@ export const english = {
     clipped: "clipped",
     turn: "turned",
     detector_score: "detector",
-    embedding_length: "embedding length",
     penalty: "penalty",
   },
 
