@@ -1,10 +1,10 @@
 """The operating points of the built-in cards, against people that they were not measured on; both models in one run.
 
 Usage: python benchmarks/operating_points.py --data DIR [--cache DIR] [--model NAME]. DIR holds lfw-view1, celebrities,
-london and orl as CONTRIBUTING.md says. Every population is compared all against all: LFW View 1 DevTest, no person of which is in
-DevTrain, and the half of the celebrities' people that the points have not seen; London and ORL, which helped to set
-the points, are shown beside them. FMR where a rate is claimed, with its interval and how many times the claim it is;
-then error rates at FMRs measured here, and whether they meet NIST SP 800-63A.
+london and orl as CONTRIBUTING.md says. Every population is compared all against all: LFW View 1 DevTest, no person of
+which is in DevTrain, and the half of the celebrities' people that the points have not seen; London and ORL, which
+helped to set the points, are shown beside them. FMR where a rate is claimed, with its interval and how many times the
+claim it is; then error rates at FMRs measured here, and whether they meet NIST SP 800-63A.
 """
 
 import argparse

@@ -163,18 +163,20 @@ def grey(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def on_two(kept: Path, penalty_bundle: Path, data: Path, grey: Path) -> tuple[Path, Result]:
-    """The model with a penalty, calibrated on the London people, and on grey photos of others."""
-    folder = kept.parent
+def on_two(calibrated: Path, bare_bundle: Path, data: Path, grey: Path) -> tuple[Path, Result]:
+    """The model without a penalty, calibrated on the London people, and on grey photos of others."""
+    folder = calibrated.parent
     cache = ("--cache", folder / "cache")
     given = ("--name", "London", "--also", grey, "--also-population", "Men, mostly.", "--out", folder / "two", *cache)
-    result = visavis("calibrate", "--identities", data / "london", "--model", penalty_bundle, *given)
+    result = visavis("calibrate", "--identities", data / "london", "--model", bare_bundle, *given)
     assert result.exit_code == 0, result.output
     return folder / "two", result
 
 
-def test_a_further_population_makes_no_point_looser_and_is_in_the_card(on_two: tuple[Path, Result], kept: Path) -> None:
-    card, alone = load(on_two[0]).card, load(kept).card
+def test_a_further_population_makes_no_point_looser_and_is_in_the_card(
+    on_two: tuple[Path, Result], calibrated: Path
+) -> None:
+    card, alone = load(on_two[0]).card, load(calibrated).card
     assert card.calibration is not None
     (population,) = card.calibration.populations
     assert (population.name, population.population) == ("grey", "Men, mostly.")
