@@ -1,9 +1,10 @@
 """What poor pictures do to the error rates at the built-in card's points, and how many of them are refused.
 
-Usage: python benchmarks/poor_pictures.py --data DIR [--cache DIR] [--model MODEL] [--picture FILE]. The people of LFW
-View 1 DevTest, all against all, whom the built-in points have not seen; their photos as they are, degraded in nine
-ways, and blurred on one side only. Photos that `verify` refuses are counted and take no part, and the penalty for poor
-photos is in, as the card says. `docs/thresholds.md` shows what is printed and, with --picture, drawn here.
+Usage: python benchmarks/poor_pictures.py --data DIR [--cache DIR] [--model MODEL] [--without-penalty] [--picture FILE].
+The people of LFW View 1 DevTest, all against all, whom the built-in points have not seen; their photos as they are,
+degraded in nine ways, and blurred on one side only. Photos that `verify` refuses are counted and take no part, and the
+penalty for poor photos is in, as the card says; with --without-penalty neither is so. `docs/thresholds.md` shows what
+is printed and, with --picture, drawn here.
 """
 
 import argparse
@@ -14,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from embedder import BUILT_IN_MODELS, FaceEmbedder, load
+from embedder import BUILT_IN_MODELS, FaceEmbedder, QualityPenalty, load
 from train.degradations import DEGRADATIONS
 from train.evaluation.cache import open_cache
-from train.evaluation.embedding import embed_photos
+from train.evaluation.embedding import EmbeddedSet, embed_photos
 from train.evaluation.penalties import Penalties, too_poor
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
@@ -33,6 +34,9 @@ WORDS = {
     **{f"px{width}": f"{width} px wide and back" for width in (64, 48, 32)},
     **{f"jpeg{quality}": f"JPEG quality {quality}" for quality in (20, 10)},
 }
+
+
+Rule = tuple[QualityPenalty, ...]
 
 
 @dataclass(frozen=True)
@@ -63,36 +67,40 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--model", default=next(iter(BUILT_IN_MODELS)))
+    parser.add_argument("--without-penalty", action="store_true")
     parser.add_argument("--picture", type=Path, help="Draw FMR by degradation here (.png).")
     given = parser.parse_args()
     lfw = given.data / "lfw-view1"
     embedder, people = load(given.model), people_of(read_lfw(lfw / "pairsDevTest.txt", lfw / "lfw"))
-    rows = list(measured(embedder, people, given.cache))
+    rule = () if given.without_penalty else embedder.card.quality_penalties
+    rows = list(measured(embedder, people, rule, given.cache))
     print_table(rows)
     if given.picture:
         draw(rows, given.picture)
 
 
-def measured(embedder: FaceEmbedder, people: Protocol, cache: Path | None) -> Iterator[Row]:
-    faces = {kind: faces_of(embedder, people, kind, cache) for kind in KINDS}
+def measured(embedder: FaceEmbedder, people: Protocol, rule: Rule, cache: Path | None) -> Iterator[Row]:
+    faces = {kind: graded(embedded(embedder, people, kind, cache), people, rule) for kind in KINDS}
     for kind in KINDS:
         yield row(embedder, WORDS[kind], (faces[kind], faces[kind]))
     for kind in ONE_SIDED:
         yield row(embedder, f"{WORDS[kind]}, one side", (faces[None], faces[kind]))
 
 
-def faces_of(embedder: FaceEmbedder, people: Protocol, kind: str | None, cache: Path | None) -> Faces:
+def embedded(embedder: FaceEmbedder, people: Protocol, kind: str | None, cache: Path | None) -> EmbeddedSet:
     photos = tuple(replace(photo, degradation=kind) for photo in people.photos)
     store = None if cache is None else open_cache(cache, embedder, people.face)
-    embedded = embed_photos(replace(people, photos=photos), embedder, people.face, store)
-    rule, is_found = embedder.card.quality_penalties, ~np.isnan(embedded.vectors[:, 0])
-    refused = too_poor(rule, embedded.measures)
+    return embed_photos(replace(people, photos=photos), embedder, people.face, store)
+
+
+def graded(found: EmbeddedSet, people: Protocol, rule: Rule) -> Faces:
+    is_found, refused = ~np.isnan(found.vectors[:, 0]), too_poor(rule, found.measures)
     kept = np.flatnonzero(is_found & ~refused)
     return Faces(
-        embedded.vectors[kept],
+        found.vectors[kept],
         people.identities[kept],
         kept,
-        Penalties.by(rule, embedded.measures[kept]).of_faces,
+        Penalties.by(rule, found.measures[kept]).of_faces,
         float(refused[is_found].mean()),
         int((~is_found).sum()),
     )
@@ -141,7 +149,7 @@ def draw(rows: list[Row], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_xticks([0.001, 0.01, 0.1, 1], ["0.001%", "0.01%", "0.1%", "1%"])
     axes.set_xlabel("measured FMR; dashed: the claimed one")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=len(CLAIMED), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
