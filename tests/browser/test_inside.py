@@ -28,7 +28,7 @@ def test_both_chips_are_shown_with_five_points_and_their_quality_in_words(compar
     assert compared.locator(".chip .point").count() == 10
     sizes = compared.locator(".chip img").evaluate_all("(all) => all.map((each) => each.naturalWidth)")
     assert sizes == [112, 112]
-    assert compared.inner_text("#faces").count("Photo: sharp, large and evenly lit") == 2
+    assert compared.inner_text("#faces").count("Good photo: sharp, large and evenly lit") == 2
 
 
 def test_what_mattered_is_laid_over_the_chips_on_demand(compared: Page) -> None:
