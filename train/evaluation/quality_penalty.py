@@ -30,6 +30,7 @@ N_BINS = 8  # of equally many impostor comparisons
 MOST_PHOTOS = 2000  # of each kind: 2 million comparisons
 MOST_OF_ONE = 4  # photos of one person, so that they are many people's
 MIN_PEOPLE = 100  # fewer do not tell what a poor photo costs
+MIN_FACES = 100  # still found in copies of a kind, for its false match rate to say something
 POOREST = 0.01  # share of the poorest kind that may be poorer than `min_value`
 
 
@@ -63,7 +64,8 @@ def fit_quality_penalties(
     thresholds = {
         FMRS[point.name]: point.threshold for point in choose([each.scores.impostor.tally for each in usable])
     }
-    penalty = penalty_of(list(_kinds(compared.protocol, drawn, setting)), thresholds)
+    kinds = [kind for kind in _kinds(compared.protocol, drawn, setting) if len(kind.vectors) >= MIN_FACES]
+    penalty = penalty_of(kinds, thresholds)
     return () if penalty is None else (penalty,)
 
 
