@@ -70,7 +70,7 @@ export const chinese = {
   probabilityWhy: "假设事先两种可能各半",
   distance: "距离",
   distanceWhy: "阈值 {threshold}",
-  normalised: "归一化距离",
+  normalised: "加罚分",
   normalisedWhy: "界限 {threshold}",
   took: "用时",
   tookWhy: "服务器端",

@@ -72,7 +72,7 @@ export const english = {
   probabilityWhy: "if both were equally likely before",
   distance: "Distance",
   distanceWhy: "threshold {threshold}",
-  normalised: "Normalised",
+  normalised: "With penalty",
   normalisedWhy: "limit {threshold}",
   took: "Time",
   tookWhy: "on the server",

@@ -40,11 +40,11 @@ function sign(same) {
 }
 
 function figures(answer) {
-  const { isNormalised, value, limit } = judged(answer);
+  const { value, limit } = judged(answer);
   const rows = [
     answer.probability === null ? null : [say("probability"), chance(answer.probability), say("probabilityWhy")],
     [say("distance"), decimals(answer.distance), say("distanceWhy", { threshold: decimals(answer.threshold) })],
-    isNormalised ? [say("normalised"), decimals(value), say("normalisedWhy", { threshold: decimals(limit) })] : null,
+    value > answer.distance ? [say("normalised"), decimals(value), say("normalisedWhy", { threshold: decimals(limit) })] : null,
     [say("took"), `${whole(answer.timings_ms.total)} ms`, say("tookWhy")],
   ];
   const figure = ([name, number, note]) =>
