@@ -132,7 +132,7 @@ def show_points(name: str, measured: Way, photos: Protocol) -> None:
     card = measured.embedder.card
     scoring = scoring_of(measured.embedder, measured.embedded, card.score_kind)
     scores = compare(photos, measured.embedded, seed=0, scoring=scoring).scores
-    for point in card.points(card.score_kind):
+    for point in card.operating_points:
         missed, matched = fnmr(scores.genuine.tally, point.threshold), fmr(scores.impostor.tally, point.threshold)
         print(f"{name} at the card's {point.name}: FNMR {missed:.2%}, FMR {matched:.4%}", flush=True)
 

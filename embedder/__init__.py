@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from .explain.sheet import Drawing, drawn
     from .image import IMAGE_SUFFIXES, Limits, image_file, is_named_as_photo
     from .loading import load
-    from .neighbourhood import Neighbourhoods, Places, features
     from .network import EmbeddingNet, build_network, fold, new_network, tensors_of
     from .pipeline import FaceEmbedder
     from .points import chosen_point
@@ -89,8 +88,8 @@ if TYPE_CHECKING:
         ScoreKind,
     )
     from .weights.new_card import new_card
-    from .weights.own_threshold import Cohort, OwnThreshold, PenaltyCurve, QualityRule
     from .weights.parts import CalibrationData, LogLikelihoodRatio, OperatingPoint
+    from .weights.quality_penalty import QualityPenalty
     from .weights.training import TrainingRecord
 
 __all__ = [
@@ -110,7 +109,6 @@ __all__ = [
     "ChannelShare",
     "Chip",
     "Chips",
-    "Cohort",
     "Comparison",
     "ComparisonBatch",
     "Description",
@@ -139,22 +137,18 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "ModelIdentity",
-    "Neighbourhoods",
     "NoFace",
     "NotAnImage",
     "OperatingPoint",
     "OperatingPointUnavailable",
-    "OwnThreshold",
-    "PenaltyCurve",
     "Pixels",
-    "Places",
     "Precision",
     "Preprocessing",
     "PrivateFiles",
     "Provenance",
     "Quality",
     "QualityChoice",
-    "QualityRule",
+    "QualityPenalty",
     "RegionShare",
     "Response",
     "Running",
@@ -182,7 +176,6 @@ __all__ = [
     "default_input_size_px",
     "drawn",
     "embedding_graph",
-    "features",
     "fold",
     "image_file",
     "is_named_as_photo",
@@ -214,7 +207,6 @@ _CARD = (
     "ScoreKind",
 )
 _COMPARISON = ("Comparison", "ComparisonBatch", "Distances", "Judgement")
-_OWN = ("Cohort", "OwnThreshold", "PenaltyCurve", "QualityRule")
 _PARTS = ("CalibrationData", "LogLikelihoodRatio", "OperatingPoint")
 _BUNDLE = (
     "BUILT_IN",
@@ -267,14 +259,13 @@ _ROOMS = {
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",
     "running_options": ".commands.options",
-    **dict.fromkeys(("Neighbourhoods", "Places", "features"), ".neighbourhood"),
+    "QualityPenalty": ".weights.quality_penalty",
     **dict.fromkeys(("Running", "RuntimeName"), ".runtime.choice"),
     **dict.fromkeys(("BACKBONES", "default_input_size_px"), ".backbones.registry"),
     **dict.fromkeys(_BUNDLE, ".weights.bundle"),
     **dict.fromkeys(_CARD, ".weights.card"),
     **dict.fromkeys(_COMPARISON, ".comparison"),
     **dict.fromkeys(_NETWORK, ".network"),
-    **dict.fromkeys(_OWN, ".weights.own_threshold"),
     **dict.fromkeys(_PARTS, ".weights.parts"),
     **dict.fromkeys(_TYPES, ".types"),
 }

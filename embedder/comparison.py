@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SampleError
-from .grading import Pair, Standing
 from .points import chosen_point
-from .reason import FIXED, GIVEN, threshold_reason
-from .types import ModelIdentity, Sample, Timings, Vectors
+from .quality_penalty import GIVEN, PairPenalty, Rule, pair_penalties, threshold_reason
+from .types import ModelIdentity, Quality, Sample, Timings, Vectors
 from .weights.card import ModelCard
-from .weights.own_threshold import OwnThreshold
 from .weights.parts import LogLikelihoodRatio, OperatingPoint
 
 EVEN = 0.5  # a prior that favours neither answer
@@ -25,9 +23,9 @@ class Judgement:
 
     same: bool  # exactly distance < threshold
     distance: float  # Euclidean, 0 = identical
-    threshold: float  # this pair's, where the card has own thresholds and the caller gave none
+    threshold: float  # the caller's, or that of the point less the pair's penalty
     threshold_reason: str  # why it is what it is, in words
-    normalized_distance: float | None  # what error rates and evidence are of; None = card without own thresholds
+    normalized_distance: float | None  # the distance plus the pair's penalty; None = card without a rule for it
     probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
     log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
 
@@ -37,16 +35,16 @@ class Subject:
     """One face to be judged."""
 
     vector: NDArray[np.float32]  # (128,)
-    standing: Standing | None  # None = the card has no own thresholds
+    quality: Quality | None  # None = its photo is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Standard:
     """By what pairs are judged, and the way from there to a probability."""
 
-    level: float  # the caller's threshold, or that of the point: a normalised distance where the card has own ones
+    level: float  # the caller's threshold, or that of the point
     operating_point: OperatingPoint | None  # None = the level is the caller's
-    own: OwnThreshold | None  # None = one threshold for all pairs
+    rule: Rule  # what a poor photo costs
     ratio: LogLikelihoodRatio | None  # None = the card has no calibration
     prior: float  # 0..1, probability of one person before the photos are seen
 
@@ -54,21 +52,23 @@ class Standard:
         """Judge a face against each of several, in their order."""
         vectors = np.array([reference.vector for reference in references]).reshape(-1, len(probe.vector))
         for distance, reference in zip(euclidean(probe.vector, vectors), references, strict=True):
-            yield self._judgement(distance, Pair.of(probe.standing, reference.standing))
+            yield self._judgement(distance, self._penalties(probe.quality, reference.quality))
 
-    def _judgement(self, distance: float, pair: Pair | None) -> Judgement:
-        threshold, reason = self._threshold(pair)
-        normalized = None if pair is None else pair.score_at(distance)
-        ratio = None if self.ratio is None else self.ratio.at(distance if normalized is None else normalized)
+    def _penalties(self, probe: Quality | None, reference: Quality | None) -> tuple[PairPenalty, ...] | None:
+        """What the photos cost this pair; None where they are not known."""
+        if probe is None or reference is None:
+            return None
+        return pair_penalties(self.rule, probe, reference)
+
+    def _judgement(self, distance: float, penalties: tuple[PairPenalty, ...] | None) -> Judgement:
+        penalty = sum(each.penalty for each in penalties or ())
+        threshold, reason = self.level, GIVEN
+        if self.operating_point is not None:
+            threshold, reason = self.level - penalty, threshold_reason(self.rule, self.operating_point, penalties)
+        normalized = distance + penalty if self.rule else None
+        ratio = None if self.ratio is None else self.ratio.at(distance + penalty)
         probability = None if ratio is None else posterior(ratio, self.prior)
         return Judgement(distance < threshold, distance, threshold, reason, normalized, probability, ratio)
-
-    def _threshold(self, pair: Pair | None) -> tuple[float, str]:
-        if self.operating_point is None:
-            return self.level, GIVEN
-        if self.own is None or pair is None:
-            return self.level, FIXED
-        return pair.distance_at(self.level), threshold_reason(self.own, self.level, pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,10 @@ def standard_of(card: ModelCard, *, threshold: float | None, operating_point: st
         raise ValueError(f"threshold must be greater than 0, not {threshold}")
     if not 0 < prior < 1:
         raise ValueError(f"prior must lie between 0 and 1, both excluded, not {prior}")
-    ratio = card.ratio(card.score_kind)
     if threshold is not None:
-        return Standard(threshold, None, card.own_threshold, ratio, prior)
+        return Standard(threshold, None, card.quality_penalties, card.ratio, prior)
     point = chosen_point(card, operating_point)
-    return Standard(point.threshold, point, card.own_threshold, ratio, prior)
+    return Standard(point.threshold, point, card.quality_penalties, card.ratio, prior)
 
 
 def posterior(log_likelihood_ratio: float, prior: float) -> float:

@@ -98,17 +98,16 @@ class SeveralFaces(FaceError):
 
 
 class LowQuality(SampleError):
-    """The photo is so poor that most genuine pairs of its like would be lost.
+    """The photo is poorer than any that the model's penalty for poor photos was measured on.
 
-    `measure` is the one that cost most, `value` what was measured, `limit` what it takes at least (or at most).
+    `measure` is the one that is too low, `value` what was measured, `limit` what it takes at least.
     """
 
     code = "low_quality"
 
     def __init__(self, measure: str, value: float, limit: float, *, advice: str) -> None:
-        wanted = "at least" if value < limit else "at most"
         super().__init__(
-            f"the photo is too poor: {measure} is {value:.3g} and must be {wanted} {limit:.3g}; {advice}, or say "
+            f"the photo is too poor: {measure} is {value:.3g} and must be at least {limit:.3g}; {advice}, or say "
             "quality=ignore and expect errors"
         )
         self.measure, self.value, self.limit = measure, value, limit

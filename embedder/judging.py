@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from .comparison import Comparison, ComparisonBatch, Judgement, Standard, Subject
 from .errors import SampleError, blaming
-from .grading import Grader
-from .types import ModelIdentity, Quality, Sample, Timings
+from .quality_penalty import Rule, grade_of, require
+from .types import ModelIdentity, Sample, Timings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,20 +23,16 @@ class Known:
 class Judging:
     """By one model's rules."""
 
-    def __init__(self, grader: Grader | None, identity: ModelIdentity) -> None:
-        """`grader` is None where the card has no own thresholds."""
-        self._grader, self._identity = grader, identity
-
-    def subject(self, vector: NDArray[np.float32], quality: Quality | None) -> Subject:
-        """A face as its distances are judged; None where the quality of its photo is not known."""
-        return Subject(vector, None if self._grader is None else self._grader.standing(vector, quality))
+    def __init__(self, rule: Rule, identity: ModelIdentity) -> None:
+        """`rule` says what a poor photo costs."""
+        self._rule, self._identity = rule, identity
 
     def known(self, sample: Sample, vector: NDArray[np.float32]) -> Known:
-        """A face with its grade."""
-        subject = self.subject(vector, sample.quality)
-        if self._grader is None or subject.standing is None:
+        """A face with its grade, if the card has a rule for poor photos."""
+        subject = Subject(vector, sample.quality)
+        if not self._rule:
             return Known(sample, subject)
-        return Known(replace(sample, grade=self._grader.grade(subject.standing)), subject)
+        return Known(replace(sample, grade=grade_of(self._rule, sample.quality)), subject)
 
     def batch(
         self,
@@ -49,7 +45,7 @@ class Judging:
     ) -> ComparisonBatch:
         """Judge a probe against references, some of which are errors already.
 
-        With `refuse` a face below the card's floor of quality is one. Raises LowQuality where it is the probe's.
+        With `refuse` a face that is too poor for the card's rule is one. Raises LowQuality where it is the probe's.
         """
         with blaming("probe"):
             self._admit(probe, refuse=refuse)
@@ -63,8 +59,8 @@ class Judging:
 
     def _admit(self, face: Known, *, refuse: bool) -> Known:
         """Return it; raises LowQuality where its photo is too poor and that is to be refused."""
-        if refuse and self._grader is not None and face.subject.standing is not None:
-            self._grader.require(face.subject.standing)
+        if refuse:
+            require(self._rule, face.sample.quality)
         return face
 
     def _admitted(self, face: Known, *, refuse: bool) -> Known | SampleError:

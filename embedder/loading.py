@@ -7,12 +7,10 @@ from .detection.finder import SHAPES, FaceFinder
 from .detection.graphs import ONET, YUNET, built_in_detector
 from .errors import BundleError
 from .explain.opening import Opening
-from .grading import Grader
 from .image import Limits
-from .neighbourhood import Neighbourhoods
 from .pipeline import FaceEmbedder
 from .runtime.choice import Running, runtime_for, small_network
-from .weights.bundle import Bundle, read_bundle
+from .weights.bundle import read_bundle
 from .weights.card import ModelCard
 
 AS_IT_IS_QUICKEST = Running()
@@ -35,15 +33,13 @@ def load(
     bundle = read_bundle(model)
     _require_our_detector(bundle.card)
     if mirror is not None:
-        card = bundle.card.with_mirror(mirror=mirror)
-        bundle = replace(bundle, card=card, neighbourhood=bundle.neighbourhood if card.own_threshold else None)
+        bundle = replace(bundle, card=bundle.card.with_mirror(mirror=mirror))
     runtime = runtime_for(bundle, running)
     return FaceEmbedder(
         bundle.card,
         runtime.embedding(bundle),
         FaceFinder(small_network(YUNET, SHAPES), small_network(ONET)),
         limits or Limits(),
-        _grader(bundle),
         Opening(bundle),
     )
 
@@ -56,10 +52,3 @@ def _require_our_detector(card: ModelCard) -> None:
             f"{card.name} was made for the detector {card.detector.name}, and this visavis finds faces by {ours.name}: "
             "its embeddings and thresholds do not hold here; use the visavis it was made with, or make it again"
         )
-
-
-def _grader(bundle: Bundle) -> Grader | None:
-    own = bundle.card.own_threshold
-    if own is None or bundle.neighbourhood is None:
-        return None
-    return Grader(own, Neighbourhoods.of(own.mean_range, own.spread_range, bundle.neighbourhood))

@@ -6,9 +6,9 @@ from time import perf_counter
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Standard, standard_of
+from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Standard, Subject, standard_of
 from .detection.detector import Detector
 from .errors import DigestMismatch, SampleError
 from .explain.explanation import Both, Explanation, explanation, side_of
@@ -16,10 +16,8 @@ from .explain.layers import Description
 from .explain.maps import FeatureMaps, feature_maps
 from .explain.opening import Opening
 from .explain.saliency import saliency_map
-from .grading import Grader
 from .image import Limits
 from .judging import Judging
-from .neighbourhood import Places
 from .preparing import Prepared, Preparing
 from .types import (
     EMBEDDING_SIZE,
@@ -73,14 +71,12 @@ class FaceEmbedder:
         network: Network,
         detector: Detector,
         limits: Limits,
-        grader: Grader | None,
         opening: Opening,
     ) -> None:
-        """`grader` is None where the card has no own thresholds."""
         self.card = card
         self._opening = opening
         self._network = network
-        self._grader, self._judging = grader, Judging(grader, self.identity)
+        self._judging = Judging(card.quality_penalties, self.identity)
         self._prepare = Preparing(detector, limits, card.alignment)
 
     def __enter__(self) -> Self:
@@ -144,15 +140,6 @@ class FaceEmbedder:
         both = self.embed_chips(np.concatenate([chips, chips[:, :, ::-1]]))
         return (both[: len(chips)] + both[len(chips) :]) * np.float32(0.5)
 
-    def places(self, vectors: Vectors, measures: NDArray[np.float32]) -> Places:
-        """What normalises the distances of embeddings (n, 128), whose photos' measures are (n, 8) as in MEASURES.
-
-        NaN rows stay NaN. Raises ValueError where the card has no own thresholds.
-        """
-        if self._grader is None:
-            raise ValueError("this model's card has no own thresholds")
-        return self._grader.places(vectors, measures)
-
     def verify(  # noqa: PLR0913 - one for each word that a request takes
         self,
         probe: bytes,
@@ -168,8 +155,8 @@ class FaceEmbedder:
 
         The threshold is the caller's own, or that of the card's point by its name (`fmr-1e-4`) or by a false match rate
         (`fmr=1e-4`: the nearest point that is at least that strict), or that of the default point. `prior` is the
-        probability of one person before the photos are seen, between 0 and 1. A photo below the card's floor of quality
-        is refused, unless `quality` is "ignore". Raises OperatingPointUnavailable, and ImageError, FaceError or
+        probability of one person before the photos are seen, between 0 and 1. A photo that is too poor for the card's
+        rule is refused, unless `quality` is "ignore". Raises OperatingPointUnavailable, and ImageError, FaceError or
         LowQuality whose `image` says which one is at fault.
         """
         batch = self.verify_many(
@@ -241,7 +228,7 @@ class FaceEmbedder:
             raise self._mismatch(model_digest)
         standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
-        one, *others = [self._judging.subject(vector, None) for vector in vectors]
+        one, *others = [Subject(vector, None) for vector in vectors]
         return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
 
     def _mismatch(self, digest: str) -> DigestMismatch:

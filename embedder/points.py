@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 
 from .errors import OperatingPointUnavailable
-from .weights.card import ModelCard, ScoreKind
+from .weights.card import ModelCard
 from .weights.parts import OperatingPoint
 
 BY_RATE = "fmr="
 
 
-def chosen_point(card: ModelCard, asked: str | None, scores: ScoreKind | None = None) -> OperatingPoint:
+def chosen_point(card: ModelCard, asked: str | None) -> OperatingPoint:
     """Return the point of a name such as `fmr-1e-4`, the loosest with an FMR of at most X for `fmr=X`, or the default.
 
-    Of the pairs' own thresholds where the card has them, unless `scores` says otherwise. Raises
-    OperatingPointUnavailable where the card has none such.
+    Raises OperatingPointUnavailable where the card has none such.
     """
-    points = card.points(scores or card.score_kind)
+    points = card.operating_points
     wanted = card.default_point if asked is None else asked
     fitting = [point for point in points if point.name == wanted]
     if not fitting and asked is not None and asked.startswith(BY_RATE):

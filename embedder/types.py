@@ -71,9 +71,8 @@ class Quality:
 class Grade:
     """What a face's quality costs it, by the card's rule."""
 
-    embedding_length: float  # Euclidean norm of the embedding; short = an indistinct face
-    penalty: float  # 0 = none; in units of the normalised distance
-    is_too_poor: bool  # beyond the card's floor, where most genuine pairs would be lost
+    penalty: float  # in units of distance; 0 = none. A pair has that of its better photo
+    is_too_poor: bool  # poorer than any photo that the rule was fitted on
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 _MODEL: dict[str, object] = {
     "name": "sface-128",
     "digest": "sha256:c78e9e9b41dc691bd3a4bc271d7dcab2acd31505c8eb17ae25cd79da0c9a539e",
-    "card_digest": "sha256:e2d874213a8e637edd43f77d6fef05f161e7a4bb05ab050d21ecb1bc1e8b8873",
+    "card_digest": "sha256:c20945f4f67f99980705a41852cbec2d20e248fe7279d3fe70e0f085089e6bff",
 }
 _STANDARD: dict[str, object] = {
     "operating_point": {
@@ -27,9 +27,8 @@ _SAME: dict[str, object] = {
     "same": True,
     "distance": 0.3976,
     "threshold": 1.08036,
-    "threshold_reason": "This model has one threshold for all pairs; visavis calibrate --cohort gives every "
-    "pair its own.",
-    "normalized_distance": None,
+    "threshold_reason": "fmr-1e-3: 1.080 for all pairs with at least one good photo.",
+    "normalized_distance": 0.3976,
     "probability": 0.999998,
     "log_likelihood_ratio": 13.2049,
 }
@@ -37,9 +36,8 @@ _DIFFERENT: dict[str, object] = {
     "same": False,
     "distance": 1.3429,
     "threshold": 1.08036,
-    "threshold_reason": "This model has one threshold for all pairs; visavis calibrate --cohort gives every "
-    "pair its own.",
-    "normalized_distance": None,
+    "threshold_reason": "fmr-1e-3: 1.080 for all pairs with at least one good photo.",
+    "normalized_distance": 1.3429,
     "probability": 0.004512,
     "log_likelihood_ratio": -5.3965,
 }
@@ -72,8 +70,8 @@ _PROBE_QUALITY: dict[str, object] = {
     "turn": 0.0511,
     "detector_score": 0.9307,
     "embedding_length": None,
-    "penalty": None,
-    "is_too_poor": None,
+    "penalty": 0.0,
+    "is_too_poor": False,
 }
 _SMILING_QUALITY: dict[str, object] = {
     "eye_distance_px": 96.3,
@@ -85,8 +83,8 @@ _SMILING_QUALITY: dict[str, object] = {
     "turn": 0.1172,
     "detector_score": 0.9311,
     "embedding_length": None,
-    "penalty": None,
-    "is_too_poor": None,
+    "penalty": 0.0,
+    "is_too_poor": False,
 }
 _OTHER_QUALITY: dict[str, object] = {
     "eye_distance_px": 91.9,
@@ -98,8 +96,8 @@ _OTHER_QUALITY: dict[str, object] = {
     "turn": 0.0043,
     "detector_score": 0.9438,
     "embedding_length": None,
-    "penalty": None,
-    "is_too_poor": None,
+    "penalty": 0.0,
+    "is_too_poor": False,
 }
 
 _CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": None}
@@ -201,9 +199,13 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
 
 FACES_ANSWER: dict[str, object] = {"faces": [_PROBE_FACE], "request_id": "150f52d61ba8202f"}
 
+_UNKNOWN_PHOTOS: dict[str, object] = {
+    "threshold_reason": "fmr-1e-3: 1.080; the quality of the photos is not known here, so no penalty is taken off.",
+}
+
 COMPARE_ANSWER: dict[str, object] = {
     **_STANDARD,
-    "results": [_SAME, _DIFFERENT],
+    "results": [_SAME | _UNKNOWN_PHOTOS, _DIFFERENT | _UNKNOWN_PHOTOS],
     "model": _MODEL,
     "request_id": "00d51e7663ba5571",
 }

@@ -131,8 +131,8 @@ TABLE: Mapping[KnownError, Kind] = {
     LowQuality: Kind(
         422,
         "Photo too poor",
-        "The photo of a face is so poor that more than half of the pairs of one person would be taken for two; measure "
-        "says in what, value what was measured, limit what it takes.",
+        "The photo of a face is poorer than all that the model's penalty for poor photos was measured on; measure says "
+        "in what, value what was measured, limit what it takes at least.",
         "Send a better photo, as the detail says, or quality=ignore to compare it all the same and expect errors.",
     ),
     OperatingPointUnavailable: Kind(

@@ -56,7 +56,8 @@ def sample(chosen: Sample) -> wire.Sample:
 def quality(chosen: Sample) -> wire.Quality:
     """Translate how good a photo is; what the card's rule says of it is null where it has none."""
     rule = dict.fromkeys(field.name for field in fields(Grade)) if chosen.grade is None else asdict(chosen.grade)
-    return wire.Quality.model_validate(asdict(chosen.quality) | rule)
+    no_longer_known = {"embedding_length": None}  # the key stays for one release
+    return wire.Quality.model_validate(asdict(chosen.quality) | no_longer_known | rule)
 
 
 def verdict(comparison: Comparison, asked: QualityChoice) -> wire.Verdict:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from own_bundle import write_own_bundle
+from penalty_bundle import RULE, write_with
 from small_chips import write_small_chips
 
 from embedder import FaceEmbedder, load
@@ -33,9 +33,15 @@ def each_model(request: pytest.FixtureRequest) -> FaceEmbedder:
 
 
 @pytest.fixture(scope="session")
-def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose card gives every pair its own threshold; made up, and the same place for every face."""
-    return write_own_bundle(tmp_path_factory.mktemp("own") / "bundle")
+def penalty_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose card has a made-up penalty for poor photos."""
+    return write_with(tmp_path_factory.mktemp("penalty") / "bundle", *RULE)
+
+
+@pytest.fixture(scope="session")
+def bare_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose card has no penalty for poor photos."""
+    return write_with(tmp_path_factory.mktemp("bare") / "bundle")
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +51,13 @@ def small_chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def own_embedder(own_bundle: Path) -> FaceEmbedder:
-    return load(own_bundle)
+def penalty_embedder(penalty_bundle: Path) -> FaceEmbedder:
+    return load(penalty_bundle)
+
+
+@pytest.fixture(scope="session")
+def bare_embedder(bare_bundle: Path) -> FaceEmbedder:
+    return load(bare_bundle)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,8 @@ from embedder import (
     CalibrationData,
     ModelCard,
     OperatingPoint,
-    OwnThreshold,
-    PenaltyCurve,
     Precision,
+    QualityPenalty,
     TrainingRecord,
     read_bundle,
 )
@@ -20,7 +19,7 @@ from ..weights.bundle import int8_graph_of
 from .options import json_option, model_option, precision_option
 from .rates import rate_in_words
 
-ONE_THRESHOLD = "  thresholds   one for all pairs; visavis calibrate --cohort gives every pair its own"
+NO_PENALTY = "  poor photos  cost nothing: this model has no penalty for them"
 
 
 @click.command()
@@ -52,7 +51,7 @@ def _as_text(card: ModelCard, precision: Precision) -> str:
             *facts,
             *(_training_in_words(card.training) if card.training else []),
             *_points(card),
-            *(_own_in_words(card.own_threshold) if card.own_threshold else [ONE_THRESHOLD]),
+            *([_penalty_in_words(each) for each in card.quality_penalties] or [NO_PENALTY]),
             *(_calibration_in_words(card.calibration) if card.calibration else []),
             *(f"  beware       {limit}" for limit in card.limits),
         ]
@@ -69,10 +68,11 @@ def _training_in_words(training: TrainingRecord) -> list[str]:
 
 
 def _points(card: ModelCard) -> list[str]:
-    points = card.points(card.score_kind)
-    below = "distance" if card.own_threshold is None else "normalised distance"
+    below = "normalised distance" if card.quality_penalties else "distance"
     lines = [
-        line for point in points for line in _point_in_words(point, below, is_default=point.name == card.default_point)
+        line
+        for point in card.operating_points
+        for line in _point_in_words(point, below, is_default=point.name == card.default_point)
     ]
     return lines or ["  point        none: run visavis calibrate on photos of yours"]
 
@@ -93,24 +93,14 @@ def _set_by(point: OperatingPoint) -> str:
     return "" if point.population is None else f"; set by {point.population}"
 
 
-def _own_in_words(own: OwnThreshold) -> list[str]:
-    data, n_nearest, low, high = own.cohort.data, own.cohort.n_nearest, *own.mean_range
-    floors = "; ".join(
-        _limit_in_words(curve, own.quality.floor)
-        for curve in own.quality.curves
-        if max(curve.penalties) > own.quality.floor
+def _penalty_in_words(penalty: QualityPenalty) -> str:
+    curve = ", ".join(
+        f"{cost:.3f} at {value:.2g}" for value, cost in zip(penalty.values, penalty.penalties, strict=True)
     )
-    return [
-        f"  thresholds   every pair its own; usually {own.usual_threshold(0):.3f} + {own.usual_spread:.3g} x level",
-        f"    cohort     {data.name}: {data.n_identities:,} people",
-        f"    strangers  the {n_nearest} nearest of a face are {low:.2f} to {high:.2f} away on average",
-        f"    refused    photos too poor, such as {floors}" if floors else "    refused    no photo for its quality",
-    ]
-
-
-def _limit_in_words(curve: PenaltyCurve, floor: float) -> str:
-    side = "below" if curve.worse == "low" else "above"
-    return f"{curve.measure} {side} {curve.where(floor):.2g} (usually {curve.usual:.2g})"
+    return (
+        f"  poor photos  {penalty.measure} of the better one costs {curve} (usually {penalty.usual:.2g}); below "
+        f"{penalty.min_value:.2g} refused"
+    )
 
 
 def _calibration_in_words(calibration: Calibration) -> list[str]:

@@ -54,7 +54,7 @@ def judging_options(command: F) -> F:
             type=click.Choice(QUALITY_CHOICES),
             default="refuse",
             show_default=True,
-            help="What to do about a photo so poor that most genuine pairs of its like are lost.",
+            help="What to do about a photo that is poorer than all that the model was measured on.",
         ),
     )
     for option in reversed(options):

@@ -36,4 +36,5 @@ def sample_record(sample: Sample) -> dict[str, object]:
 def quality_record(sample: Sample) -> dict[str, object]:
     """Every measure by its name; what the card's rule says of them is null where it has none."""
     rule = dict.fromkeys(field.name for field in fields(Grade)) if sample.grade is None else asdict(sample.grade)
-    return asdict(sample.quality) | rule
+    no_longer_known = {"embedding_length": None}  # the key stays for one release
+    return asdict(sample.quality) | no_longer_known | rule

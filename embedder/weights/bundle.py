@@ -1,4 +1,4 @@
-"""A model bundle on disk: weights, card, and the coefficients of own thresholds. Nothing here reads a pickle."""
+"""A model bundle on disk: weights, card, and the exported networks. Nothing here reads a pickle."""
 
 import hashlib
 import json
@@ -16,10 +16,8 @@ from safetensors.numpy import save as save_safetensors
 
 from ..errors import BundleError, RuntimeUnavailable
 from .card import ModelCard
-from .own_threshold import N_FEATURES
 
 WEIGHTS_FILE = "weights.safetensors"
-NEIGHBOURHOOD_FILE = "neighbourhood.safetensors"
 CARD_FILE = "card.json"
 GRAPH_FILE = "network.onnx"
 INT8_GRAPH_FILE = "network-int8.onnx"
@@ -29,10 +27,8 @@ BUILT_IN_MODELS: Mapping[str, Path] = {
 BUILT_IN = BUILT_IN_MODELS["sface-128"]
 MAX_CARD_BYTES = 4 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
-MAX_NEIGHBOURHOOD_BYTES = 2**20
 MAX_GRAPH_BYTES = 4 * 2**20
 MAX_INT8_GRAPH_BYTES = 2**30  # its weights are inside
-NEIGHBOURHOOD_SHAPES = {"mean": (N_FEATURES,), "log_spread": (N_FEATURES,)}
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -43,7 +39,6 @@ class Bundle:
 
     card: ModelCard
     tensors: Tensors
-    neighbourhood: Tensors | None = None  # the coefficients of own thresholds; None where the card has none
     graph: Path | None = None  # of the exported network, beside its weights; None: the card has none
     int8_graph: Path | None = None  # of the quantised network, its weights inside; None: the card has none
 
@@ -65,20 +60,19 @@ def read_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
         )
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
     weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)
-    tensors = _parse_tensors(WEIGHTS_FILE, weights)
-    return Bundle(card, tensors, _read_neighbourhood(folder, card), *_graphs(folder, card))
+    tensors = _parse_tensors(weights)
+    return Bundle(card, tensors, *_graphs(folder, card))
 
 
 def write_bundle(
     folder: Path,
     card: ModelCard,
     weights: bytes,
-    neighbourhood: bytes | None = None,
     graph: bytes | None = None,
     int8_graph: bytes | None = None,
 ) -> None:
     """Write a new bundle. The same card and contents give the same bytes; an existing file is never overwritten."""
-    given = {WEIGHTS_FILE: weights, NEIGHBOURHOOD_FILE: neighbourhood, GRAPH_FILE: graph, INT8_GRAPH_FILE: int8_graph}
+    given = {WEIGHTS_FILE: weights, GRAPH_FILE: graph, INT8_GRAPH_FILE: int8_graph}
     contents = _as_described(card, given) | {CARD_FILE: card.to_json().encode()}
     require_new_folder(folder)
     try:
@@ -100,18 +94,14 @@ def require_new_folder(folder: Path) -> None:
         raise BundleError("there is something at that path already; choose a new folder for the bundle")
 
 
-def copy_bundle(
-    source: str | os.PathLike[str] | None, folder: Path, card: ModelCard, neighbourhood: bytes | None = None
-) -> None:
-    """Write a new bundle of another one's weights (found as by `bundle_folder`) under a new card; raises BundleError.
+def copy_bundle(source: str | os.PathLike[str] | None, folder: Path, card: ModelCard) -> None:
+    """Write a new bundle of another one's weights (found as by `bundle_folder`) under a new card.
 
-    Where the card has own thresholds, `neighbourhood` are their coefficients; None: those of the other bundle.
+    Raises BundleError.
     """
     original = bundle_folder(source)
-    if card.own_threshold is not None and neighbourhood is None:
-        neighbourhood = _read_file(original / NEIGHBOURHOOD_FILE, MAX_NEIGHBOURHOOD_BYTES)
     graphs = (None if path is None else path.read_bytes() for path in _graphs(original, card))
-    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), neighbourhood, *graphs)
+    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), *graphs)
 
 
 def graphs_of(bundle: Bundle) -> tuple[bytes | None, bytes | None]:
@@ -144,7 +134,6 @@ def _as_described(card: ModelCard, given: Mapping[str, bytes | None]) -> dict[st
     """Those of the files that the card describes. Raises ValueError where one is missing or another."""
     described = {
         WEIGHTS_FILE: card.weights_sha256,
-        NEIGHBOURHOOD_FILE: card.own_threshold and card.own_threshold.coefficients_sha256,
         GRAPH_FILE: card.graph_sha256,
         INT8_GRAPH_FILE: card.int8_graph_sha256,
     }
@@ -157,17 +146,6 @@ def _as_described(card: ModelCard, given: Mapping[str, bytes | None]) -> dict[st
             raise ValueError(f"this is not the {name} that the card describes")
         contents[name] = content
     return contents
-
-
-def _read_neighbourhood(folder: Path, card: ModelCard) -> Tensors | None:
-    if card.own_threshold is None:
-        return None
-    sha256 = card.own_threshold.coefficients_sha256
-    content = _described(folder / NEIGHBOURHOOD_FILE, MAX_NEIGHBOURHOOD_BYTES, sha256)
-    tensors = _parse_tensors(NEIGHBOURHOOD_FILE, content)
-    if {name: tensor.shape for name, tensor in tensors.items()} != NEIGHBOURHOOD_SHAPES:
-        raise BundleError(f"{NEIGHBOURHOOD_FILE} must hold mean and log_spread, {N_FEATURES:,} numbers each")
-    return tensors
 
 
 def _graphs(folder: Path, card: ModelCard) -> tuple[Path | None, Path | None]:
@@ -214,14 +192,17 @@ def _parse_card(text: bytes) -> ModelCard:
         ) from error
 
 
-_ADVICE = {"detector": "; an earlier visavis wrote it, whose detector is gone: make the bundle again"}
+_ADVICE = {
+    "detector": "; an earlier visavis wrote it, whose detector is gone: make the bundle again",
+    "own_threshold": "; own thresholds are gone: take this key out of card.json, and the operating points stay",
+}
 
 
-def _parse_tensors(file: str, content: bytes) -> Tensors:
+def _parse_tensors(content: bytes) -> Tensors:
     try:
         tensors = load_safetensors(content)
     except (SafetensorError, json.JSONDecodeError, KeyError, ValueError) as error:
-        raise BundleError(f"{file} is not a safetensors file: {error}") from error
+        raise BundleError(f"{WEIGHTS_FILE} is not a safetensors file: {error}") from error
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
             raise BundleError(f"tensor {name} must hold finite float32 numbers only")

@@ -7,15 +7,15 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ..types import PRECISIONS, ModelIdentity, Precision
-from .own_threshold import OwnThreshold
 from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint, is_missing
+from .quality_penalty import QualityPenalty
 from .training import TrainingRecord
 
 Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]
 ChipSide = Annotated[int, Field(ge=32, le=512)]  # px
 CropSide = Annotated[int, Field(ge=32, lt=512, multiple_of=2)]  # px
-ScoreKind = Literal["own", "plain"]  # own: normalised distances, so every pair its own threshold; plain: distances
+ScoreKind = Literal["normalized", "plain"]  # normalized: distances plus penalties for poor photos; plain: distances
 
 
 def _is_empty(parts: tuple[object, ...]) -> bool:
@@ -105,10 +105,12 @@ class ModelCard(CardPart):
     alignment: Alignment
     detector: DetectorFacts
     metric: Literal["euclidean"]
-    operating_points: tuple[OperatingPoint, ...]  # thresholds are distances; none: the model was not calibrated yet
+    # Thresholds are distances, penalties included; none: the model was not calibrated yet.
+    operating_points: tuple[OperatingPoint, ...]
     default_point: str | None  # null where there is none
     calibration: Calibration | None = None  # null: thresholds without a probability
-    own_threshold: OwnThreshold | None = None  # null: one threshold for all pairs
+    # What poor photos cost, by measure. Left out where the model has no rule for it.
+    quality_penalties: Annotated[tuple[QualityPenalty, ...], Field(exclude_if=_is_empty)] = ()
     provenance: Provenance
     training: Annotated[TrainingRecord | None, Field(exclude_if=is_missing)] = None  # null: not learnt by visavis
     weights_sha256: Digest
@@ -136,21 +138,17 @@ class ModelCard(CardPart):
         return self
 
     @model_validator(mode="after")
-    def _fixed_thresholds_are_distances(self) -> Self:
+    def _thresholds_are_distances(self) -> Self:
         for point in self.operating_points:
             if not point.threshold > 0:
                 raise ValueError(f"the threshold of {point.name} must be greater than 0, not {point.threshold:g}")
         return self
 
     @model_validator(mode="after")
-    def _own_thresholds_have_the_same_default_point(self) -> Self:
-        if self.own_threshold is None:
-            return self
-        if self.calibration is None:
-            raise ValueError("own thresholds need the calibration that they were measured in")
-        names = [point.name for point in self.own_threshold.operating_points]
-        if len(set(names)) < len(names) or self.default_point not in names:
-            raise ValueError(f"own operating points must have different names, the default among them, not {names}")
+    def _each_measure_costs_once(self) -> Self:
+        measures = [penalty.measure for penalty in self.quality_penalties]
+        if len(set(measures)) < len(measures):
+            raise ValueError(f"each measure must have one penalty curve, not {measures}")
         return self
 
     @model_validator(mode="after")
@@ -164,7 +162,7 @@ class ModelCard(CardPart):
         known: set[str | None] = {None}
         if self.calibration is not None:
             known |= {data.name for data in self.calibration.measured_on}
-        for point in (*self.points("plain"), *self.points("own")):
+        for point in self.operating_points:
             if point.population not in known:
                 raise ValueError(f"the population of {point.name}, {point.population!r}, is none of the calibration's")
         return self
@@ -208,18 +206,11 @@ class ModelCard(CardPart):
     @property
     def score_kind(self) -> ScoreKind:
         """What pairs are decided by where nobody says otherwise."""
-        return "plain" if self.own_threshold is None else "own"
+        return "normalized" if self.quality_penalties else "plain"
 
-    def points(self, scores: ScoreKind) -> tuple[OperatingPoint, ...]:
-        """Operating points whose thresholds are such scores."""
-        if scores == "plain":
-            return self.operating_points
-        return () if self.own_threshold is None else self.own_threshold.operating_points
-
-    def ratio(self, scores: ScoreKind) -> LogLikelihoodRatio | None:
-        """What such scores say as evidence; None where it was not measured."""
-        if scores == "own":
-            return None if self.own_threshold is None else self.own_threshold.log_likelihood_ratio
+    @property
+    def ratio(self) -> LogLikelihoodRatio | None:
+        """What a distance says as evidence; None where it was not measured."""
         return None if self.calibration is None else self.calibration.log_likelihood_ratio
 
     def calibrated(
@@ -227,11 +218,11 @@ class ModelCard(CardPart):
         calibration: Calibration,
         points: tuple[OperatingPoint, ...],
         default_point: str,
-        own_threshold: OwnThreshold | None = None,
+        quality_penalties: tuple[QualityPenalty, ...],
     ) -> Self:
-        """Return the card of the same model with points and evidence measured anew."""
+        """Return the card of the same model with points and evidence measured anew, by such penalties."""
         facts = {"calibration": calibration, "operating_points": points, "default_point": default_point}
-        return self.model_validate(dict(self) | facts | {"own_threshold": own_threshold})
+        return self.model_validate(dict(self) | facts | {"quality_penalties": quality_penalties})
 
     def with_mirror(self, *, mirror: bool) -> Self:
         """Return the card of the same weights with or without mirrored chips; another digest has no points yet."""
@@ -239,7 +230,7 @@ class ModelCard(CardPart):
             return self
         architecture = self.architecture.model_copy(update={"mirror": mirror})
         digest = embedding_digest(self.weights_sha256, architecture, self.preprocessing, self.alignment, self.detector)
-        facts = {"architecture": architecture, "digest": digest, "calibration": None, "own_threshold": None}
+        facts = {"architecture": architecture, "digest": digest, "calibration": None, "quality_penalties": ()}
         return self.model_copy(update=facts | {"operating_points": (), "default_point": None})
 
     def to_json(self) -> str:

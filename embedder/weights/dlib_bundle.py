@@ -16,5 +16,5 @@ def import_dlib(dat_file: Path, folder: Path) -> ModelCard:
     """
     weights = serialize_tensors(read_dlib_file(dat_file))
     bundle = read_bundle(DLIB)
-    write_bundle(folder, bundle.card, weights, None, *graphs_of(bundle))
+    write_bundle(folder, bundle.card, weights, *graphs_of(bundle))
     return bundle.card

@@ -28,7 +28,7 @@ class OperatingPoint(CardPart):
     """A threshold with its name and its measured error rates; null = not measured. Intervals are of 95%."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]{0,63}$")]
-    threshold: Finite  # a distance; of own thresholds a normalised distance, which may be negative
+    threshold: Finite  # a distance, with the penalty for poor photos where the card has one
     fmr: Rate | None
     fnmr: Rate | None
     fmr_interval: Interval | None = None

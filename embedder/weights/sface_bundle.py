@@ -18,7 +18,7 @@ def import_sface(onnx_file: Path, folder: Path) -> ModelCard:
     """
     weights = serialize_tensors(read_sface_file(onnx_file))
     bundle = read_bundle(SFACE)
-    write_bundle(folder, bundle.card, weights, None, *graphs_of(bundle))
+    write_bundle(folder, bundle.card, weights, *graphs_of(bundle))
     for name in TERMS:
         (folder / name).write_bytes((SFACE / name).read_bytes())
     return bundle.card

@@ -33,31 +33,14 @@ class Calibration(Answer):
     log_likelihood_ratio: LogLikelihoodRatio
 
 
-class PenaltyCurve(Answer):
+class QualityPenalty(Answer):
     """What one measure of a photo's quality costs: straight lines between the values, level beyond them."""
 
-    measure: str  # as in a sample's quality
-    worse: str  # which end is the poor one: low or high
+    measure: str  # as in a sample's quality; a lower value means a poorer photo
     values: list[float]
-    penalties: list[float]  # one for each value, in units of the normalised distance
+    penalties: list[float]  # one for each value, in units of distance
+    min_value: float  # verify refuses a face with a lower value
     usual: float  # median of undegraded photos
-
-
-class QualityRule(Answer):
-    """What a poor photo costs, and from where on it is refused."""
-
-    curves: list[PenaltyCurve]
-    floor: float  # a face whose penalty is greater is refused
-
-
-class OwnThreshold(Answer):
-    """What gives every pair a threshold of its own."""
-
-    operating_points: list[OperatingPoint]  # those that decide; their thresholds are normalised distances
-    log_likelihood_ratio: LogLikelihoodRatio  # likewise of normalised distances
-    usual_mean: float  # of a usual face's distances to its nearest strangers
-    usual_spread: float  # their standard deviation
-    quality: QualityRule
 
 
 class Provenance(Answer):
@@ -78,8 +61,8 @@ class ModelResponse(Answer):
     summary: str
     limits: Annotated[list[str], Field(description="What the model does not do.")]
     metric: str
-    operating_points: list[OperatingPoint]  # thresholds are distances; they decide where there is no own_threshold
+    operating_points: list[OperatingPoint]  # thresholds are distances
     default_point: str | None  # None where there is no point: give a threshold
     calibration: Calibration | None = None  # None: thresholds without a probability
-    own_threshold: OwnThreshold | None = None  # None: one threshold for all pairs
+    quality_penalties: tuple[QualityPenalty, ...] = ()  # what poor photos cost; empty: nothing
     provenance: Provenance

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, create_model
 
-from embedder import FaceEmbedder, ModelCard, OwnThreshold, Precision
+from embedder import FaceEmbedder, ModelCard, Precision
 
 from ..openapi import responses
 from ..wire import OperatingPoint
@@ -32,10 +32,7 @@ def router(embedder: FaceEmbedder) -> APIRouter:
 
 def _answer_type() -> type[BaseModel]:
     points: Any = (tuple[OperatingPoint, ...], ...)  # as in other answers: described once
-    own = create_model(
-        "OwnThreshold", __doc__=OwnThreshold.__doc__, **_fields_of(OwnThreshold) | {"operating_points": points}
-    )
-    card_fields = _fields_of(ModelCard) | {"operating_points": points, "own_threshold": (own | None, None)}
+    card_fields = _fields_of(ModelCard) | {"operating_points": points}
     return create_model(
         "ModelResponse",
         __doc__="The model card, its digest, and the precision it is served in.",

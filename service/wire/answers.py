@@ -41,7 +41,7 @@ class Face(Answer):
 
 
 class Quality(Answer):
-    """How good the photo of a face is. The last three are null where the model's card has no rule for quality."""
+    """How good the photo of a face is. The last two are null where the model's card has no penalty for poor photos."""
 
     eye_distance_px: Annotated[float, Field(description="Between the eyes, in px of the picture; 1 or more.")]
     sharpness: Annotated[
@@ -60,13 +60,14 @@ class Quality(Answer):
     ]
     detector_score: Annotated[float, Field(description="The detector's own confidence, 0 to 1.")]
     embedding_length: Annotated[
-        float | None, Field(description="Euclidean norm of the embedding, 0 or more; short = an indistinct face.")
-    ]
+        float | None, Field(description="Always null. This key will be removed in the next release.", deprecated=True)
+    ] = None
     penalty: Annotated[
-        float | None, Field(description="What all this costs, in units of the normalised distance; 0 = nothing.")
+        float | None,
+        Field(description="What this costs, in units of distance; 0 = nothing. A pair has that of its better photo."),
     ]
     is_too_poor: Annotated[
-        bool | None, Field(description="Is the penalty beyond the card's floor, from where on verify refuses?")
+        bool | None, Field(description="Is it poorer than any that was measured? Then verify refuses it.")
     ]
 
 
@@ -104,7 +105,7 @@ class OperatingPoint(Answer):
     name: str
     threshold: Annotated[
         float,
-        Field(description="A distance; where pairs have thresholds of their own a normalised one, perhaps negative."),
+        Field(description="A distance; for pairs of poor photos their penalty is taken off."),
     ]
     fmr: Annotated[float | None, Field(description="Share of pairs of two people that pass as one.")]
     fnmr: Annotated[float | None, Field(description="Share of pairs of one person that are taken for two.")]
@@ -132,8 +133,8 @@ class Judgement(Answer):
     threshold: Annotated[
         float,
         Field(
-            description="Of this pair alone, unless the request gave one or the card has one for all. Poor photos "
-            "may have one of 0 or less: then no distance is small enough."
+            description="The one that the request gave, or that of the operating point less the pair's penalty for "
+            "poor photos."
         ),
     ]
     threshold_reason: Annotated[
@@ -142,8 +143,8 @@ class Judgement(Answer):
     normalized_distance: Annotated[
         float | None,
         Field(
-            description="The distance against how far each face's nearest strangers are, plus the photos' penalties; "
-            "the point's threshold, error rates and evidence are of it. Null where the card has no own thresholds."
+            description="The distance plus the pair's penalty for poor photos; the point's threshold, error rates and "
+            "evidence are of it. Null where the card has no such penalty."
         ),
     ]
     probability: Annotated[float | None, Field(description="Of one person, given the distance and `prior`.")]
@@ -194,7 +195,7 @@ class Problem(Answer):
     ] = None
     measure: Annotated[str | None, Field(description="Which measure of quality makes its photo too poor.")] = None
     value: Annotated[float | None, Field(description="What was measured.")] = None
-    limit: Annotated[float | None, Field(description="What it takes: at least, or at most if below value.")] = None
+    limit: Annotated[float | None, Field(description="What it takes at least.")] = None
 
 
 class ManyResult(Answer):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from live_service import served
+from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page
 from visit import Visit, opened, watched
 
@@ -28,7 +29,7 @@ def test_both_chips_are_shown_with_five_points_and_their_quality_in_words(compar
     assert compared.locator(".chip .point").count() == 10
     sizes = compared.locator(".chip img").evaluate_all("(all) => all.map((each) => each.naturalWidth)")
     assert sizes == [112, 112]
-    assert compared.inner_text("#faces").count("Photo: sharp, large and evenly lit") == 2
+    assert compared.inner_text("#faces").count("Good photo: sharp, large and evenly lit") == 2
 
 
 def test_what_mattered_is_laid_over_the_chips_on_demand(compared: Page) -> None:
@@ -87,23 +88,29 @@ def test_feature_maps_are_shown_layer_by_layer_for_either_photo(compared: Page) 
     assert compared.get_attribute(".maps-picture img", "src") != first
 
 
-def test_a_card_with_own_thresholds_is_shown_in_normalised_distances_with_its_grade_of_the_photos(
-    browser: Browser, own_embedder: FaceEmbedder, photo: Photo
+def test_a_card_with_a_penalty_is_shown_with_its_grade_of_the_photos(
+    browser: Browser, penalty_embedder: FaceEmbedder, photo: Photo, tmp_path: Path
 ) -> None:
-    with served(create_app(Settings(), own_embedder)) as url, watched(opened(browser), url) as page:
+    soft = [tmp_path / f"{mood}.png" for mood in ("neutral", "smiling")]
+    for path in soft:
+        Image.open(photo(f"001-{path.stem}")).filter(ImageFilter.GaussianBlur(4)).save(path)
+    with served(create_app(Settings(), penalty_embedder)) as url, watched(opened(browser), url) as page:
         Visit(page).compare(photo("001-neutral"), photo("001-smiling"))
-        assert "Normalised" in page.inner_text("#verdict")
+        assert "With penalty" not in page.inner_text("#verdict")
         assert page.inner_text("#faces").count("Good photo: sharp, large and evenly lit") == 2
         said = page.get_attribute(".scale", "aria-label") or ""
-        assert re.match(r"Scale: this pair at \N{MINUS SIGN}\d+\.\d, limit at \N{MINUS SIGN}3\.7\. Same person\.", said)
+        assert re.match(r"Scale: this pair at 0\.\d{3}, limit at 1\.\d{3}\. Same person\.", said)
+        Visit(page).compare(*soft)
+        assert "With penalty" in page.inner_text("#verdict")
+        assert page.inner_text("#faces").count("Usable photo: blurred") == 2
 
 
 def test_a_model_without_measured_distributions_is_shown_without_curves(
-    browser: Browser, dlib: FaceEmbedder, photo: Photo
+    browser: Browser, bare_embedder: FaceEmbedder, photo: Photo
 ) -> None:
-    with served(create_app(Settings(), dlib)) as url, watched(opened(browser), url) as page:
+    with served(create_app(Settings(), bare_embedder)) as url, watched(opened(browser), url) as page:
         Visit(page).compare(photo("001-neutral"), photo("001-smiling"))
         assert page.locator(".hill").count() == 0
         assert "No distributions were measured with this model" in page.inner_text("#verdict")
         assert "Distance between the two embeddings" in page.inner_text("#verdict")
-        assert "Normalised" not in page.inner_text("#verdict")
+        assert "With penalty" not in page.inner_text("#verdict")

@@ -98,13 +98,13 @@ def test_a_face_is_cut_out_upright_of_a_picture_that_lies(
 
 
 def test_a_photo_that_is_too_poor_is_refused_and_compared_on_demand(
-    browser: Browser, own_embedder: FaceEmbedder, photo: Photo, tmp_path: Path
+    browser: Browser, penalty_embedder: FaceEmbedder, photo: Photo, tmp_path: Path
 ) -> None:
-    with served(create_app(Settings(), own_embedder)) as url, watched(opened(browser), url) as page:
+    with served(create_app(Settings(), penalty_embedder)) as url, watched(opened(browser), url) as page:
         visit = Visit(page)
         visit.give("probe", blurred(photo, tmp_path))
         visit.give("reference", photo("005-neutral"))
-        assert "First photo: This photo is so poor" in page.inner_text(".trouble")
+        assert "First photo: This photo is poorer than any" in page.inner_text(".trouble")
         assert "sharpness is" in page.inner_text(".trouble q")
         page.click("[data-key=anyway]")
         assert visit.verdict() == "Different people"
@@ -112,10 +112,11 @@ def test_a_photo_that_is_too_poor_is_refused_and_compared_on_demand(
 
 
 def test_of_a_model_that_refuses_no_photo_a_blurred_one_is_told_to_be_blurred(
-    page: Page, visit: Visit, photo: Photo, tmp_path: Path
+    browser: Browser, bare_embedder: FaceEmbedder, photo: Photo, tmp_path: Path
 ) -> None:
-    assert visit.compare(blurred(photo, tmp_path), photo("005-neutral")) == "Different people"
-    assert "Photo: blurred" in page.inner_text("#faces")
+    with served(create_app(Settings(), bare_embedder)) as url, watched(opened(browser), url) as page:
+        assert Visit(page).compare(blurred(photo, tmp_path), photo("005-neutral")) == "Different people"
+        assert "Photo: blurred" in page.inner_text("#faces")
 
 
 def blurred(photo: Photo, folder: Path) -> Path:

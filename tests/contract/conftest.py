@@ -91,15 +91,15 @@ def ask(request: pytest.FixtureRequest, url: str, embedder: FaceEmbedder) -> Ite
 
 
 @pytest.fixture(scope="session")
-def own_url(own_embedder: FaceEmbedder) -> Iterator[str]:
-    with served(own_embedder, Settings()) as url:
+def penalty_url(penalty_embedder: FaceEmbedder) -> Iterator[str]:
+    with served(penalty_embedder, Settings()) as url:
         yield url
 
 
 @pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS)
-def ask_own(request: pytest.FixtureRequest, own_url: str, own_embedder: FaceEmbedder) -> Iterator[Ask]:
-    """Ask a service whose card gives every pair its own threshold."""
-    yield from request.param(own_url, own_embedder)
+def ask_penalty(request: pytest.FixtureRequest, penalty_url: str, penalty_embedder: FaceEmbedder) -> Iterator[Ask]:
+    """Ask a service whose card has a penalty for poor photos."""
+    yield from request.param(penalty_url, penalty_embedder)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +111,13 @@ def photo(examples: Path) -> Callable[[str], bytes]:
 def two_people(examples: Path) -> bytes:
     """Two people side by side, as large as each other."""
     return as_png(np.hstack([np.asarray(Image.open(examples / f"{who}-neutral.jpg")) for who in ("001", "041")]))
+
+
+@pytest.fixture(scope="session")
+def soft(examples: Path) -> bytes:
+    """A photo that costs something, and is not too poor."""
+    with Image.open(examples / "001-smiling.jpg") as sharp:
+        return as_png(np.asarray(sharp.filter(ImageFilter.GaussianBlur(4))))
 
 
 @pytest.fixture(scope="session")

@@ -227,9 +227,9 @@ def test_other_photos_are_refused_and_change_nothing(whole: tuple[Path, Told], p
     ids=["face", "model"],
 )
 def test_another_face_or_model_is_refused(
-    whole: tuple[Path, Told], photos: Path, own_bundle: Path, words: list[str], told: str
+    whole: tuple[Path, Told], photos: Path, bare_bundle: Path, words: list[str], told: str
 ) -> None:
-    refused = run(photos, "--out", whole[0], *words, *([own_bundle] if words == ["--model"] else []))
+    refused = run(photos, "--out", whole[0], *words, *([bare_bundle] if words == ["--model"] else []))
     assert refused.returncode == 2
     assert told in refused.stderr
 

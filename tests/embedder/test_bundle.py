@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from embedder import (
@@ -14,16 +13,12 @@ from embedder import (
     DetectorFacts,
     OperatingPoint,
     bundle_folder,
-    copy_bundle,
     load,
-    serialize_tensors,
-    sha256_of,
 )
 from embedder.weights.bundle import (
     BUILT_IN,
     BUILT_IN_MODELS,
     CARD_FILE,
-    NEIGHBOURHOOD_FILE,
     WEIGHTS_FILE,
     read_bundle,
     write_bundle,
@@ -46,7 +41,7 @@ def test_a_built_in_card_says_what_must_be_said(name: str, license_: str) -> Non
     assert (card.name, card.provenance.license) == (name, license_)
     assert any("photo of a photo" in limit for limit in card.limits)
     assert [point.name for point in card.operating_points] == [f"fmr-1e-{power}" for power in range(2, 7)]
-    assert card.own_threshold is None
+    assert [penalty.measure for penalty in card.quality_penalties] == ["sharpness"]
     assert card.default_point == "fmr-1e-3"
     assert all(data.population for data in card.calibration.measured_on)
 
@@ -89,13 +84,13 @@ def test_what_is_neither_a_name_nor_a_bundle_is_refused_with_the_built_in_names(
 
 
 def test_a_folder_named_like_a_built_in_model_is_reached_by_its_path(
-    own_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(own_bundle, tmp_path / "sface-128")
+    shutil.copytree(bare_bundle, tmp_path / "sface-128")
     monkeypatch.chdir(tmp_path)
-    assert load("sface-128").card.own_threshold is None
+    assert load("sface-128").card.quality_penalties
     for path in ("./sface-128", Path("sface-128")):
-        assert load(path).card.own_threshold is not None
+        assert not load(path).card.quality_penalties
     assert bundle_folder("./sface-128") == Path("sface-128")
 
 
@@ -165,7 +160,7 @@ def test_a_calibration_of_other_weights_is_refused(copy: Path) -> None:
 
 
 def test_a_bundle_that_was_not_calibrated_yet_is_loaded(copy: Path) -> None:
-    alter_card(copy, operating_points=[], default_point=None, calibration=None, own_threshold=None)
+    alter_card(copy, operating_points=[], default_point=None, calibration=None, quality_penalties=[])
     assert load(copy).card.operating_points == ()
 
 
@@ -231,45 +226,11 @@ def test_altered_weights_are_refused(copy: Path) -> None:
         load(copy)
 
 
-def test_altered_missing_or_other_coefficients_are_refused(own_bundle: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(own_bundle, tmp_path / "bundle"))
-    file = copy / NEIGHBOURHOOD_FILE
-    file.write_bytes(file.read_bytes()[:-1] + b"!")
-    with pytest.raises(BundleError, match=f"{NEIGHBOURHOOD_FILE} is not the file that the card describes"):
+@pytest.mark.parametrize("own", [None, {"floor": 1}])
+def test_a_card_of_an_earlier_visavis_is_refused_with_what_to_do(copy: Path, own: object) -> None:
+    alter_card(copy, own_threshold=own)
+    with pytest.raises(BundleError, match=r"own thresholds are gone: take this key out of card\.json"):
         load(copy)
-    file.unlink()
-    with pytest.raises(BundleError, match=f"{NEIGHBOURHOOD_FILE} cannot be read"):
-        load(copy)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"no tensors", "not a safetensors file"),
-        (serialize_tensors({"mean": np.zeros(8385, np.float32)}), "8,385 numbers each"),
-        (serialize_tensors({name: np.zeros(3, np.float32) for name in ("mean", "log_spread")}), "8,385 numbers each"),
-    ],
-)
-def test_coefficients_of_another_shape_are_refused(
-    own_bundle: Path, tmp_path: Path, content: bytes, reason: str
-) -> None:
-    copy = Path(shutil.copytree(own_bundle, tmp_path / "bundle"))
-    (copy / NEIGHBOURHOOD_FILE).write_bytes(content)
-    own = json.loads((copy / CARD_FILE).read_text())["own_threshold"]
-    alter_card(copy, own_threshold=own | {"coefficients_sha256": sha256_of(content)})
-    with pytest.raises(BundleError, match=reason):
-        load(copy)
-
-
-def test_coefficients_travel_with_a_copied_bundle(own_bundle: Path, tmp_path: Path) -> None:
-    copy_bundle(own_bundle, tmp_path / "bundle", load(own_bundle).card)
-    for name in (CARD_FILE, WEIGHTS_FILE, NEIGHBOURHOOD_FILE):
-        assert (tmp_path / "bundle" / name).read_bytes() == (own_bundle / name).read_bytes()
-
-
-def test_coefficients_that_the_card_does_not_describe_are_never_written(own_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"not the neighbourhood\.safetensors that the card describes"):
-        copy_bundle(own_bundle, tmp_path / "bundle", load(own_bundle).card, b"other")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"])

@@ -14,7 +14,7 @@ from embedder.comparison import EVEN, Standard, Subject, euclidean, posterior, s
 from embedder.weights.bundle import BUILT_IN, read_bundle
 from embedder.weights.parts import LogLikelihoodRatio
 
-CARD = read_bundle(BUILT_IN).card.model_copy(update={"own_threshold": None})  # own ones: test_own_thresholds
+CARD = read_bundle(BUILT_IN).card
 BARE = CARD.model_copy(update={"operating_points": (), "default_point": None, "calibration": None})
 LINE = LogLikelihoodRatio(intercept=12, slope=-20, nearest=0.3, farthest=0.9)
 PRIORS = st.floats(0, 1, exclude_min=True, exclude_max=True)
@@ -65,7 +65,7 @@ def test_distances_are_those_of_numpys_norm(vectors: np.ndarray) -> None:
 
 @given(VECTORS, st.floats(0.01, 20), PRIORS)
 def test_each_pair_is_judged_as_if_it_were_alone(vectors: np.ndarray, threshold: float, prior: float) -> None:
-    judged = Standard(threshold, None, None, LINE, prior)
+    judged = Standard(threshold, None, (), LINE, prior)
     probe, *references = plain(*vectors)
     together = list(judged.judge(probe, references))
     for reference, judgement in zip(references, together, strict=True):
@@ -78,7 +78,7 @@ def test_each_pair_is_judged_as_if_it_were_alone(vectors: np.ndarray, threshold:
 
 def test_a_distance_of_exactly_the_threshold_is_of_two_people() -> None:
     probe, reference = plain(np.zeros(128, np.float32), np.eye(1, 128, dtype=np.float32)[0])
-    (judgement,) = Standard(1.0, None, None, None, EVEN).judge(probe, [reference])
+    (judgement,) = Standard(1.0, None, (), None, EVEN).judge(probe, [reference])
     assert (judgement.distance, judgement.same) == (1.0, False)
 
 

@@ -306,11 +306,11 @@ def test_a_model_with_and_without_mirrored_chips_is_explained_by_its_own_distanc
 
 
 def test_sentences_are_those_of_the_models_own_atlas(
-    own_embedder: FaceEmbedder, photos: dict[str, bytes], one_person: Explanation
+    penalty_embedder: FaceEmbedder, photos: dict[str, bytes], one_person: Explanation
 ) -> None:
-    """Of own thresholds is another card about the same weights: the digest is of what decides an embedding."""
+    """With another penalty it is another card about the same weights: the digest is of what decides an embedding."""
     assert one_person.channels[0].sentences is not None
-    found = own_embedder.explain(photos["001-neutral"], photos["001-smiling"], saliency=False)
+    found = penalty_embedder.explain(photos["001-neutral"], photos["001-smiling"], saliency=False)
     assert [each.sentences for each in found.channels] == [each.sentences for each in one_person.channels]
 
 
@@ -337,13 +337,13 @@ def test_a_photo_of_two_people_is_refused_unless_the_face_is_named(
 
 @pytest.mark.parametrize("role", ["probe", "reference"])
 def test_a_photo_that_is_too_poor_is_refused_unless_quality_is_to_be_ignored(
-    role: str, own_embedder: FaceEmbedder, photos: dict[str, bytes]
+    role: str, penalty_embedder: FaceEmbedder, photos: dict[str, bytes]
 ) -> None:
     images = {"probe": photos["001-neutral"], "reference": photos["001-neutral"]} | {role: blurred(8)}
     with pytest.raises(LowQuality) as caught:
-        own_embedder.explain(**images)
+        penalty_embedder.explain(**images)
     assert caught.value.image == role
-    assert own_embedder.explain(**images, quality="ignore", saliency=False).comparison.distance > 0
+    assert penalty_embedder.explain(**images, quality="ignore", saliency=False).comparison.distance > 0
 
 
 def test_an_operating_point_that_is_not_there_is_told(embedder: FaceEmbedder, photos: dict[str, bytes]) -> None:

@@ -140,7 +140,7 @@ def test_a_new_card_is_complete_but_for_what_was_not_measured(small: Path) -> No
     card = read_bundle(small).card
     assert card.digest == card.computed_digest()
     assert card.weights_sha256 == sha256_of((small / "weights.safetensors").read_bytes())
-    assert (card.operating_points, card.default_point, card.calibration, card.own_threshold) == ((), None, None, None)
+    assert (card.operating_points, card.default_point, card.calibration, card.quality_penalties) == ((), None, None, ())
 
 
 def test_the_training_record_changes_the_card_but_not_the_digest_of_the_embeddings(small: Path) -> None:

@@ -204,25 +204,28 @@ def blurred(examples: Path, name: str, sigma: float) -> bytes:
     return out.getvalue()
 
 
-def test_a_blurred_photo_tightens_the_threshold_and_too_poor_a_one_is_refused(
-    own_embedder: FaceEmbedder, examples: Path
+def test_two_blurred_photos_tighten_the_threshold_one_does_not_and_too_poor_a_one_is_refused(
+    each_model: FaceEmbedder, examples: Path
 ) -> None:
-    good, poor, hopeless = (blurred(examples, "001-neutral", sigma) for sigma in (0.1, 6, 20))
-    reference = photo(examples, "001-smiling")
-    sharp, blurry = own_embedder.verify(good, reference), own_embedder.verify(poor, reference, quality="ignore")
-    assert sharp.probe.grade.penalty < blurry.probe.grade.penalty
-    assert "blur in the probe" in blurry.threshold_reason
+    blurry, hopeless = blurred(examples, "001-neutral", 8), blurred(examples, "001-neutral", 30)
+    sharp, other = photo(examples, "001-smiling"), blurred(examples, "001-smiling", 8)
+    both, one = each_model.verify(blurry, other), each_model.verify(blurry, sharp)
+    level = both.operating_point.threshold
+    assert both.threshold < one.threshold == level
+    assert both.normalized_distance - both.distance == pytest.approx(level - both.threshold)
+    assert "because both photos are blurred" in both.threshold_reason
+    assert both.probe.grade.penalty > one.reference.grade.penalty == 0
     with pytest.raises(LowQuality) as caught:
-        own_embedder.verify(hopeless, reference)
+        each_model.verify(hopeless, sharp)
     assert (caught.value.image, caught.value.measure) == ("probe", "sharpness")
-    assert own_embedder.verify(hopeless, reference, quality="ignore").probe.grade.is_too_poor
+    assert each_model.verify(hopeless, sharp, quality="ignore").probe.grade.is_too_poor
 
 
 def test_a_poor_reference_keeps_its_place_and_costs_the_others_nothing(
-    own_embedder: FaceEmbedder, examples: Path
+    penalty_embedder: FaceEmbedder, examples: Path
 ) -> None:
     references = [blurred(examples, "001-smiling", 20), photo(examples, "001-smiling")]
-    poor, good = own_embedder.verify_many(photo(examples, "001-neutral"), references).results
+    poor, good = penalty_embedder.verify_many(photo(examples, "001-neutral"), references).results
     assert isinstance(poor, LowQuality)
     assert (poor.image, good.same) == ("reference", True)
 
@@ -232,16 +235,14 @@ def test_an_unknown_choice_of_quality_is_a_value_error(embedder: FaceEmbedder) -
         embedder.verify(b"", b"", quality="best")
 
 
-def test_a_card_without_own_thresholds_has_one_for_all_pairs_and_says_so(
-    embedder: FaceEmbedder, examples: Path
+def test_a_card_without_a_penalty_has_one_threshold_for_all_pairs_and_refuses_no_photo(
+    bare_embedder: FaceEmbedder, examples: Path
 ) -> None:
-    found = embedder.verify(photo(examples, "001-neutral"), photo(examples, "001-smiling"))
-    assert found.threshold == found.operating_point.threshold == embedder.card.operating_points[1].threshold
-    assert "one threshold for all pairs" in found.threshold_reason
+    found = bare_embedder.verify(blurred(examples, "001-neutral", 20), blurred(examples, "001-smiling", 20))
+    assert found.threshold == found.operating_point.threshold == bare_embedder.card.operating_points[1].threshold
+    assert "for all pairs; this model has no penalty for poor photos" in found.threshold_reason
     assert (found.normalized_distance, found.probe.grade) == (None, None)
-    assert found.probe.quality.sharpness > 0.5
-    with pytest.raises(ValueError, match="no own thresholds"):
-        embedder.places(np.zeros((1, 128), np.float32), np.zeros((1, 8), np.float32))
+    assert found.probe.quality.sharpness < 0.2
 
 
 def test_embeddings_of_another_model_are_refused(embedder: FaceEmbedder) -> None:

@@ -3,13 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from own_bundle import card_with, coefficients
 
 from embedder import ModelCard, OperatingPoint, OperatingPointUnavailable
 from embedder.points import chosen_point
 from embedder.weights.bundle import BUILT_IN, read_bundle
 
-CARD = read_bundle(BUILT_IN).card.model_copy(update={"own_threshold": None})
+CARD = read_bundle(BUILT_IN).card
 RATES = st.none() | st.floats(0, 1) | st.sampled_from([1e-2, 1e-3, 1e-4])
 
 
@@ -103,10 +102,3 @@ def test_a_card_without_points_says_how_to_get_some(asked: str | None) -> None:
 def test_a_stricter_point_of_the_built_in_card_has_a_lower_threshold() -> None:
     points = sorted(CARD.operating_points, key=lambda point: point.fmr or 0)
     assert [point.threshold for point in points] == sorted({point.threshold for point in points})
-
-
-def test_own_points_are_meant_where_the_card_has_them_and_nobody_says_otherwise() -> None:
-    card = card_with(coefficients())
-    assert chosen_point(card, "fmr-1e-3") in card.points("own")
-    assert chosen_point(card, "fmr=1e-4").threshold < 0
-    assert chosen_point(card, "fmr-1e-3", "plain") in card.operating_points

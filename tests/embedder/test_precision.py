@@ -43,7 +43,7 @@ def with_a_point(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built-in weights and graphs, under a card with a made-up point."""
     folder, card = tmp_path_factory.mktemp("point") / "bundle", read_bundle().card
     point = OperatingPoint(name="fmr-1e-3", threshold=1.1, fmr=1e-3, fnmr=None, note="Made up.")
-    parts = {"operating_points": (point,), "default_point": point.name, "own_threshold": None, "calibration": None}
+    parts = {"operating_points": (point,), "default_point": point.name, "quality_penalties": (), "calibration": None}
     copy_bundle(None, folder, card.model_validate(dict(card) | parts))
     return folder
 
@@ -149,7 +149,7 @@ def test_a_bundle_is_not_written_without_the_int8_graph_of_its_card(tmp_path: Pa
     with pytest.raises(ValueError, match=r"this is not the network-int8.onnx that the card describes"):
         write_bundle(
             tmp_path / "bundle",
-            read_bundle().card.model_copy(update={"own_threshold": None}),
+            read_bundle().card,
             files["weights.safetensors"],
             graph=files["network.onnx"],
             int8_graph=int8_graph,

@@ -12,8 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from embedder.backbones.registry import BACKBONES, build_backbone
-from train.evaluation import calibration, metrics, operating_points
-from train.own_threshold import cohort, poor_photos
+from train.evaluation import calibration, metrics, operating_points, quality_penalty
 from train.run.folder import RunFolder
 from train.runfile.losses import LossTerm
 from train.runfile.run import RunFile
@@ -160,7 +159,7 @@ def test_every_file_of_a_run_and_every_column_of_its_tables_is_explained(documen
 def test_what_the_end_of_a_run_takes_is_what_the_code_asks_for(document: str) -> None:
     text = read(document)
     n_impostor = metrics.MIN_FALSE_MATCHES / max(operating_points.FMRS.values())
-    for number in (cohort.MIN_PEOPLE, poor_photos.MIN_PHOTOS, poor_photos.MIN_PEOPLE, calibration.MIN_PEOPLE):
+    for number in (quality_penalty.MIN_PEOPLE, calibration.MIN_PEOPLE):
         assert re.search(rf"(?<![\d,]){number}(?![\d,])", text)
     assert f"{n_impostor:,.0f}" in text
 

@@ -20,15 +20,22 @@ from odd_inputs import Site
 
 @pytest.fixture(scope="session")
 def client(embedder: FaceEmbedder) -> Iterator[TestClient]:
-    """A service of the default model: one threshold for all pairs, and no rule for quality."""
+    """A service of the default model."""
     with TestClient(create_app(Settings(), embedder)) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def own_client(own_embedder: FaceEmbedder) -> Iterator[TestClient]:
-    """A service whose card gives every pair its own threshold: by the quality of its photos alone."""
-    with TestClient(create_app(Settings(), own_embedder)) as opened:
+def penalty_client(penalty_embedder: FaceEmbedder) -> Iterator[TestClient]:
+    """A service whose card has a made-up penalty for poor photos."""
+    with TestClient(create_app(Settings(), penalty_embedder)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def bare_client(bare_embedder: FaceEmbedder) -> Iterator[TestClient]:
+    """A service whose card has no penalty for poor photos."""
+    with TestClient(create_app(Settings(), bare_embedder)) as opened:
         yield opened
 
 

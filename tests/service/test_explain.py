@@ -150,12 +150,12 @@ def test_an_option_that_verify_refuses_is_refused_alike(
 
 
 def test_a_photo_that_is_too_poor_is_refused_unless_quality_is_to_be_ignored(
-    own_client: TestClient, photos: dict[str, bytes]
+    penalty_client: TestClient, photos: dict[str, bytes]
 ) -> None:
     pair = {"probe": photos["001-neutral"], "reference": blurred(8)}
-    refused = own_client.post("/v1/explain", files=pair)
+    refused = penalty_client.post("/v1/explain", files=pair)
     assert (refused.status_code, refused.json()["code"], refused.json()["image"]) == (422, "low_quality", "reference")
-    ignored = own_client.post("/v1/explain", files=pair, data={"quality": "ignore", "saliency": "false"})
+    ignored = penalty_client.post("/v1/explain", files=pair, data={"quality": "ignore", "saliency": "false"})
     assert (ignored.status_code, ignored.json()["quality"]) == (200, "ignore")
 
 

@@ -90,7 +90,8 @@ def test_an_example_fits_its_model(example: dict[str, object], model: type) -> N
 
 def test_every_measure_of_quality_is_described(described: dict[str, Any]) -> None:
     properties = described["components"]["schemas"]["Quality"]["properties"]
-    assert set(properties) == {*MEASURES, *(field.name for field in fields(Grade))}
+    assert set(properties) == {*MEASURES, "embedding_length", *(field.name for field in fields(Grade))}
+    assert properties["embedding_length"]["deprecated"] is True
     assert all(each["description"] for each in properties.values())
 
 

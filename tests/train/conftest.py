@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from own_bundle import coefficients, write_own_bundle
 
-from embedder import MEASURES, FaceEmbedder, load
+from embedder import MEASURES
 from train.evaluation.compared import Compared, compare
 from train.evaluation.embedding import EmbeddedSet
 from train.evaluation.protocols.protocol import Photo, Protocol
@@ -45,9 +44,10 @@ def made_up_people(
 
 
 def embedded_set(vectors: np.ndarray, n_poor: int = 0) -> EmbeddedSet:
-    """Embeddings (n, 128) as of n photos, the last of which are blurred; NaN rows are photos without a face."""
+    """Embeddings (n, 128) as of n photos, the last of which are too poor; NaN rows are photos without a face."""
     n, missing = len(vectors), np.isnan(vectors).any(axis=1)
     measures = np.tile(np.array([60, 0.5, 0.5, 120, 40, 0, 0.1, 1], np.float32), (n, 1))
+    measures[:, MEASURES.index("sharpness")] = np.random.default_rng(0).uniform(0.2, 0.8, n)
     measures[n - n_poor :, MEASURES.index("sharpness")] = 0.05
     measures[missing] = np.nan
     return EmbeddedSet(
@@ -56,13 +56,6 @@ def embedded_set(vectors: np.ndarray, n_poor: int = 0) -> EmbeddedSet:
         faults=tuple("no_face" if each else None for each in missing),
         image_digests=tuple(f"sha256:{k:064x}" for k in range(n)),
     )
-
-
-@pytest.fixture(scope="session")
-def varied_embedder(tmp_path_factory: pytest.TempPathFactory) -> FaceEmbedder:
-    """A model with own thresholds by which every face has another place among strangers."""
-    folder = tmp_path_factory.mktemp("varied") / "bundle"
-    return load(write_own_bundle(folder, coefficients(1.25, 0.06, seed=1)))
 
 
 @pytest.fixture(scope="session")

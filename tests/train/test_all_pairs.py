@@ -113,11 +113,11 @@ DIGESTS = """
 import hashlib, sys
 import numpy as np
 from train.evaluation.all_pairs import compare_all
-from train.evaluation.lines import Lines
+from train.evaluation.penalties import Penalties
 generator = np.random.default_rng(4)
 vectors = generator.normal(scale=0.06, size=(3_000, 128)).astype(np.float32)
-lines = Lines(1 / generator.uniform(0.02, 0.04, 3_000), -generator.uniform(15, 30, 3_000)) if sys.argv[1:] else None
-found = compare_all(vectors, np.arange(3_000, dtype=np.int32) // 4, seed=0, lines=lines).impostor
+penalties = Penalties(generator.uniform(0, 0.1, (1, 3_000))) if sys.argv[1:] else None
+found = compare_all(vectors, np.arange(3_000, dtype=np.int32) // 4, seed=0, penalties=penalties).impostor
 parts = (found.sample.values, found.sample.probe, found.tally.values, found.tally.cumulative)
 print([hashlib.sha256(part.tobytes()).hexdigest() for part in parts])
 """
@@ -134,7 +134,7 @@ def test_memory_does_not_grow_with_the_square_of_the_faces(spread: str) -> None:
     assert float(run(PEAK, spread)) < 500  # MiB
 
 
-@pytest.mark.parametrize("arguments", [(), ("lines",)])
+@pytest.mark.parametrize("arguments", [(), ("penalties",)])
 def test_the_same_seed_keeps_the_same_bytes_however_many_threads_multiply(arguments: tuple[str, ...]) -> None:
     one, two = (run(DIGESTS, *arguments, OPENBLAS_NUM_THREADS=n) for n in "12")
     assert one == two

@@ -1,14 +1,15 @@
 """`visavis calibrate` from photos to a bundle that every command takes."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from own_bundle import write_own_bundle
-from PIL import Image
+from penalty_bundle import RULE
+from PIL import Image, ImageFilter
 
-from embedder import BUILT_IN, BundleError, load
+from embedder import BundleError, load
 from embedder.cli import main
 
 
@@ -16,42 +17,40 @@ def visavis(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def london_with(model: Path, out: Path, data: Path) -> Result:
-    return visavis(
-        *(
-            "calibrate",
-            "--identities",
-            data / "london",
-            "--model",
-            model,
-            "--out",
-            out,
-            "--cache",
-            out.parent / "cache",
-        ),
-        *("--name", "London", "--population", "Students in a studio."),
-    )
+def london_with(model: Path, out: Path, data: Path, *more: str) -> Result:
+    photos = ("--identities", data / "london", "--name", "London", "--population", "Students in a studio.")
+    return visavis("calibrate", *photos, "--model", model, "--out", out, "--cache", out.parent / "cache", *more)
 
 
 @pytest.fixture(scope="module")
-def calibrated(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with one threshold for all pairs, calibrated on the London people."""
+def calibrated(data: Path, bare_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without a penalty for poor photos, calibrated on the London people."""
     folder = tmp_path_factory.mktemp("calibrated")
-    result = london_with(BUILT_IN, folder / "bundle", data)
+    result = london_with(bare_bundle, folder / "bundle", data)
     assert result.exit_code == 0, result.output
-    assert "one threshold for all pairs: no cohort" in result.stdout
+    assert "no penalty for poor photos" in result.stdout
     assert "fmr-1e-3" in result.stdout
     return folder / "bundle"
 
 
 @pytest.fixture(scope="module")
-def calibrated_own(calibrated: Path, data: Path) -> Path:
-    """The same with a model that has thresholds of the pairs' own; the embeddings are the same."""
+def kept(calibrated: Path, penalty_bundle: Path, data: Path) -> Path:
+    """The same with a model that has a penalty; the embeddings are the same."""
     folder = calibrated.parent
-    result = london_with(write_own_bundle(folder / "own"), folder / "own-bundle", data)
+    result = london_with(penalty_bundle, folder / "kept", data)
     assert result.exit_code == 0, result.output
-    assert "every pair its own threshold, by normalised distance" in result.stdout
-    return folder / "own-bundle"
+    assert "poor photos cost up to 0.120: from sharpness 0.45 down to 0.2 (usually 0.7)" in result.stdout
+    return folder / "kept"
+
+
+@pytest.fixture(scope="module")
+def fitted(calibrated: Path, data: Path) -> Path:
+    """The model without a penalty, and one fitted to degraded copies of the London photos."""
+    folder = calibrated.parent
+    result = london_with(calibrated, folder / "fitted", data, "--degrade")
+    assert result.exit_code == 0, result.output
+    assert "poor photos cost up to 0." in result.stdout
+    return folder / "fitted"
 
 
 def test_the_bundle_has_points_of_its_own_and_the_same_weights(calibrated: Path) -> None:
@@ -60,65 +59,78 @@ def test_the_bundle_has_points_of_its_own_and_the_same_weights(calibrated: Path)
     assert card.card_digest != built_in.card_digest
     assert [point.name for point in card.operating_points] == ["fmr-1e-2", "fmr-1e-3"]
     assert card.calibration is not None
-    assert card.own_threshold is None
+    assert card.quality_penalties == ()
     assert (card.calibration.data.name, card.calibration.data.population) == ("London", "Students in a studio.")
     assert (card.calibration.data.n_identities, card.operating_points[0].n_impostor) == (102, 204 * 203 // 2 - 102)
 
 
-def test_without_a_cohort_a_model_keeps_what_it_knows_and_points_are_measured_anew(
-    calibrated_own: Path, calibrated: Path
-) -> None:
-    before, after = (load(path).card.own_threshold for path in (calibrated.parent / "own", calibrated_own))
-    assert before is not None
-    assert after is not None
-    assert (after.quality, after.cohort, after.coefficients_sha256) == (
-        before.quality,
-        before.cohort,
-        before.coefficients_sha256,
-    )
-    assert [point.name for point in after.operating_points] == ["fmr-1e-2", "fmr-1e-3"]
-    for point in after.operating_points:
+def test_without_degrade_a_model_keeps_its_penalty_and_points_are_measured_anew(kept: Path) -> None:
+    card = load(kept).card
+    assert card.quality_penalties == RULE
+    assert [point.name for point in card.operating_points] == ["fmr-1e-2", "fmr-1e-3"]
+    for point in card.operating_points:
         assert point.fmr is not None
         assert point.fmr <= float(point.name.removeprefix("fmr-"))
         assert point.n_impostor == 204 * 203 // 2 - 102
-    assert load(calibrated_own).card.operating_points == load(calibrated).card.operating_points
 
 
-def test_own_points_hold_on_the_photos_that_they_were_measured_on(calibrated_own: Path, data: Path) -> None:
-    cache = calibrated_own.parent / "cache"
-    arguments = ("--identities", data / "london", "--model", calibrated_own, "--cache", cache, "--scores", "own")
-    said = json.loads(visavis("evaluate", *arguments, "--json").stdout)
+def test_what_a_poor_photo_costs_is_fitted_to_real_photos_degraded(fitted: Path) -> None:
+    (penalty,) = load(fitted).card.quality_penalties
+    assert penalty.measure == "sharpness"
+    assert 0.05 <= penalty.min_value < penalty.values[0] < 0.2
+    assert 0.05 < penalty.penalties[0] < 0.3
+    assert penalty.at(penalty.usual) < 0.1 * penalty.penalties[0]
+
+
+def test_two_blurred_photos_are_judged_more_strictly_by_the_fitted_model_and_one_is_not(
+    fitted: Path, examples: Path
+) -> None:
+    model = load(fitted)
+    sharp, blurred = (
+        [_with_blur(examples / f"001-{mood}.jpg", px) for mood in ("neutral", "smiling")] for px in (0, 8)
+    )
+    level = model.verify(*sharp).operating_point.threshold
+    assert model.verify(*blurred).threshold < level - 0.1
+    assert model.verify(blurred[0], sharp[1]).threshold == pytest.approx(model.verify(*sharp).threshold, abs=0.02)
+
+
+def _with_blur(path: Path, sigma_px: float) -> bytes:
+    out = BytesIO()
+    with Image.open(path) as picture:
+        picture.filter(ImageFilter.GaussianBlur(sigma_px)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("bundle", ["calibrated", "kept", "fitted"])
+def test_points_hold_on_the_photos_that_they_were_measured_on(
+    bundle: str, calibrated: Path, data: Path, request: pytest.FixtureRequest
+) -> None:
+    cache, model = calibrated.parent / "cache", request.getfixturevalue(bundle)
+    said = json.loads(
+        visavis("evaluate", "--identities", data / "london", "--model", model, "--cache", cache, "--json").stdout
+    )
+    assert said["scores"] == ("plain" if bundle == "calibrated" else "normalized")
+    assert "says nothing" in said["cautions"][0]
     for claim in said["claims"]:
         assert claim["measured_fmr"]["value"] == pytest.approx(claim["claimed_fmr"]["value"], rel=1e-5)
+        assert claim["holds"] is True
 
 
-def test_calibrating_twice_gives_the_same_bytes(calibrated_own: Path, data: Path) -> None:
-    again = calibrated_own.parent / "again"
-    assert london_with(calibrated_own.parent / "own", again, data).exit_code == 0
+def test_calibrating_twice_gives_the_same_bytes(fitted: Path, calibrated: Path, data: Path) -> None:
+    again = fitted.parent / "again"
+    assert london_with(calibrated, again, data, "--degrade").exit_code == 0
     names = sorted(path.name for path in again.iterdir())
-    assert names == [
-        "card.json",
-        "neighbourhood.safetensors",
-        "network-int8.onnx",
-        "network.onnx",
-        "weights.safetensors",
-    ]
-    assert all((again / name).read_bytes() == (calibrated_own / name).read_bytes() for name in names)
+    assert names == ["card.json", "network-int8.onnx", "network.onnx", "weights.safetensors"]
+    assert all((again / name).read_bytes() == (fitted / name).read_bytes() for name in names)
 
 
-def test_a_cohort_of_the_same_people_is_refused_before_anything_is_embedded(data: Path, tmp_path: Path) -> None:
-    london = data / "london"
-    result = visavis("calibrate", "--identities", london, "--cohort", london, "--out", tmp_path / "bundle")
+def test_photos_of_too_few_people_to_fit_what_a_poor_photo_costs_are_refused(
+    grey: Path, calibrated: Path, tmp_path: Path
+) -> None:
+    cache = ("--cache", calibrated.parent / "cache")
+    result = visavis("calibrate", "--identities", grey, "--degrade", "--out", tmp_path / "bundle", *cache)
     assert result.exit_code == 2
-    assert "102 people are both in the cohort and in the photos to calibrate on" in result.stderr
-    assert "embedding" not in result.stderr
-
-
-def test_too_few_photos_for_a_cohort_are_refused(calibrated: Path, data: Path, tmp_path: Path) -> None:
-    arguments = ("--cohort", data / "orl", "--cache", calibrated.parent / "cache", "--out", tmp_path / "bundle")
-    result = visavis("calibrate", "--identities", data / "london", *arguments)
-    assert result.exit_code == 2
-    assert "204 photos of 102 people with a usable face are too few to fit what a poor photo costs" in result.stderr
+    assert "photos of 40 people with a usable face are too few to fit what a poor photo costs" in result.stderr
 
 
 def test_the_bundle_verifies_by_its_own_point(calibrated: Path, examples: Path) -> None:
@@ -126,15 +138,6 @@ def test_the_bundle_verifies_by_its_own_point(calibrated: Path, examples: Path) 
     said = json.loads(visavis("verify", *pair, "--model", calibrated, "--json").stdout)
     assert said["threshold"] == load(calibrated).card.operating_points[1].threshold
     assert said["operating_point"]["name"] == "fmr-1e-3"
-
-
-def test_the_points_hold_on_the_very_photos_that_they_were_measured_on(calibrated: Path, data: Path) -> None:
-    cache = calibrated.parent / "cache"
-    result = visavis("evaluate", "--identities", data / "london", "--model", calibrated, "--cache", cache, "--json")
-    assert "says nothing" in json.loads(result.stdout)["cautions"][0]
-    for claim in json.loads(result.stdout)["claims"]:
-        assert claim["measured_fmr"]["value"] == pytest.approx(claim["claimed_fmr"]["value"], rel=1e-5)
-        assert claim["holds"] is True
 
 
 def test_a_calibration_of_other_weights_is_refused(calibrated: Path, tmp_path: Path) -> None:
@@ -160,34 +163,31 @@ def grey(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def on_two(calibrated_own: Path, data: Path, grey: Path) -> tuple[Path, Result]:
-    """The model with thresholds of the pairs' own, calibrated on the London people, and on grey photos of others."""
-    folder = calibrated_own.parent
+def on_two(calibrated: Path, bare_bundle: Path, data: Path, grey: Path) -> tuple[Path, Result]:
+    """The model without a penalty, calibrated on the London people, and on grey photos of others."""
+    folder = calibrated.parent
     cache = ("--cache", folder / "cache")
     given = ("--name", "London", "--also", grey, "--also-population", "Men, mostly.", "--out", folder / "two", *cache)
-    result = visavis("calibrate", "--identities", data / "london", "--model", folder / "own", *given)
+    result = visavis("calibrate", "--identities", data / "london", "--model", bare_bundle, *given)
     assert result.exit_code == 0, result.output
     return folder / "two", result
 
 
 def test_a_further_population_makes_no_point_looser_and_is_in_the_card(
-    on_two: tuple[Path, Result], calibrated_own: Path
+    on_two: tuple[Path, Result], calibrated: Path
 ) -> None:
-    card, alone = load(on_two[0]).card, load(calibrated_own).card
+    card, alone = load(on_two[0]).card, load(calibrated).card
     assert card.calibration is not None
     (population,) = card.calibration.populations
     assert (population.name, population.population) == ("grey", "Men, mostly.")
     assert (population.n_identities, population.n_images) == (40, 121)
-    for kind in ("plain", "own"):
-        for point, before in zip(card.points(kind), alone.points(kind), strict=True):
-            assert point.threshold <= before.threshold
-            assert point.n_genuine == before.n_genuine == 102
-        loose, strict = card.points(kind)
-        assert strict.population == "London"
-        assert "Too few comparisons for this rate: grey." in strict.note
-        assert loose.population == ("London" if loose.threshold == alone.points(kind)[0].threshold else "grey")
-    grey_points = [point for point in card.points("plain") if point.population == "grey"]
-    assert [(point.name, point.n_impostor) for point in grey_points] == [("fmr-1e-2", 119 * 118 // 2 - 118)]
+    for point, before in zip(card.operating_points, alone.operating_points, strict=True):
+        assert point.threshold <= before.threshold
+        assert point.n_genuine == before.n_genuine == 102
+    loose, strict = card.operating_points
+    assert strict.population == "London"
+    assert "Too few comparisons for this rate: grey." in strict.note
+    assert (loose.population, loose.n_impostor) == ("grey", 119 * 118 // 2 - 118)
 
 
 def test_the_command_says_who_set_a_point_and_how_many_photos_are_left_out(on_two: tuple[Path, Result]) -> None:
@@ -235,11 +235,9 @@ def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
         (["--identities", "no/such/folder", "--out", "x"], "no/such/folder"),
         (["--identities", "a"], "--out"),
         (["--identities", "a", "--out", "x", "--population", " "], "must say something"),
-        (["--identities", "a", "--out", "x", "--cohort-population", ""], "must say something"),
         (["--identities", "a", "--out", "x", "--also", "b", "--also-population", " "], "must say something"),
         (["--identities", "a", "--out", "x", "--also", "b", "--also", "c", "--also-population", "d"], "describe each"),
         (["--identities", "a", "--out", "x", "--also-population", "d"], "--also was given 0 times"),
-        (["--identities", "a", "--out", "x", "--also", "b", "--cohort", "c"], "--also or --cohort, not both"),
         (["--identities", "a", "--out", "tests"], "choose a new folder"),
     ],
 )

@@ -62,16 +62,16 @@ def test_all_against_all_has_error_rates_but_no_accuracy(people: Path, cache: Pa
     assert set(found["tar_at_fmr"].values()) == {None}  # 24 comparisons carry none of them
 
 
-@pytest.mark.parametrize("scores", ["own", "plain"])
+@pytest.mark.parametrize("scores", ["normalized", "plain"])
 def test_the_threshold_is_the_cards_default_point_where_nobody_says_otherwise(
-    people: Path, cache: Path, own_bundle: Path, scores: ScoreKind
+    people: Path, cache: Path, penalty_bundle: Path, bare_bundle: Path, scores: ScoreKind
 ) -> None:
-    model = own_bundle if scores == "own" else BUILT_IN
+    model = penalty_bundle if scores == "normalized" else bare_bundle
     card = load(model).card
     found = answer("--identities", people, "--cache", cache, "--model", model)
     assert (found["threshold"], found["threshold_source"]) == (chosen_point(card, None).threshold, "card")
     names = [claim["operating_point"] for claim in found["claims"] if claim["scores"] == scores]
-    assert names == [point.name for point in card.points(scores)]
+    assert names == [point.name for point in card.operating_points]
 
 
 def test_a_rate_of_none_has_an_interval_that_is_not_empty(people: Path, cache: Path) -> None:
@@ -192,70 +192,77 @@ def test_a_person_reads_the_same_in_words(people: Path, cache: Path) -> None:
     assert "fmr-1e-3" in told
 
 
-def test_own_scores_decide_where_the_card_has_them(people: Path, cache: Path, own_bundle: Path) -> None:
-    given = ("--identities", people, "--cache", cache, "--model", own_bundle)
-    found = answer(*given)
-    assert (found["scores"], found["threshold"], found["threshold_source"]) == ("own", -3.7, "card")
-    assert [claim["scores"] for claim in found["claims"][:3]] == ["own"] * 3
-    assert {claim["scores"] for claim in found["claims"][3:]} == {"plain"}
-    plain = answer(*given, "--scores", "plain")
-    assert (plain["scores"], plain["claims"][0]["scores"]) == ("plain", "plain")
-    assert sorted(map(str, plain["claims"])) == sorted(map(str, found["claims"]))
+def test_normalised_scores_decide_where_the_card_has_a_penalty(people: Path, cache: Path, penalty_bundle: Path) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", penalty_bundle)
+    found, plain = answer(*given), answer(*given, "--scores", "plain")
+    threshold = chosen_point(load(penalty_bundle).card, None).threshold
+    for each, scores in ((found, "normalized"), (plain, "plain")):
+        assert (each["scores"], each["threshold"], each["threshold_source"]) == (scores, threshold, "card")
+        assert {claim["scores"] for claim in each["claims"]} == {scores}
 
 
-def test_a_number_is_a_distance_so_plain_ones_are_compared_with_it(people: Path, cache: Path, own_bundle: Path) -> None:
-    given = ("--identities", people, "--cache", cache, "--model", own_bundle, "--threshold", "0.6")
+def test_the_former_name_of_normalised_scores_is_taken_with_a_warning(
+    people: Path, cache: Path, penalty_bundle: Path
+) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", penalty_bundle, "--json")
+    former, now = (visavis("evaluate", *given, "--scores", name) for name in ("own", "normalized"))
+    assert json.loads(former.stdout) == json.loads(now.stdout)
+    assert "--scores own is now --scores normalized" in former.stderr
+    assert "--scores own" not in now.stderr
+
+
+def test_a_number_is_a_plain_distance_so_plain_ones_are_compared_with_it(
+    people: Path, cache: Path, penalty_bundle: Path
+) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", penalty_bundle, "--threshold", "0.6")
     assert answer(*given)["scores"] == "plain"
-    refused = visavis("evaluate", *given, "--scores", "own")
+    refused = visavis("evaluate", *given, "--scores", "normalized")
     assert refused.exit_code == 2
-    assert "--threshold 0.6 is a distance, so it goes with --scores plain" in refused.stderr
+    assert "--threshold 0.6 is a plain distance, so it goes with --scores plain" in refused.stderr
 
 
-@pytest.mark.parametrize("choice", [("--scores", "own"), ("--quality", "refuse")])
-def test_what_a_card_without_own_thresholds_cannot_do_is_told(people: Path, choice: tuple[str, str]) -> None:
-    result = visavis("evaluate", "--identities", people, *choice)
+@pytest.mark.parametrize("choice", [("--scores", "normalized"), ("--quality", "refuse")])
+def test_what_a_card_without_a_penalty_cannot_do_is_told(
+    people: Path, bare_bundle: Path, choice: tuple[str, str]
+) -> None:
+    result = visavis("evaluate", "--identities", people, "--model", bare_bundle, *choice)
     assert result.exit_code == 2
     assert f"{' '.join(choice)} cannot be" in result.stderr
-    assert "run visavis calibrate --cohort" in result.stderr
+    assert "run visavis calibrate --degrade" in result.stderr
 
 
-def test_a_card_without_own_thresholds_is_evaluated_with_one_for_all(people: Path, cache: Path) -> None:
-    found = answer("--identities", people, "--cache", cache)
-    assert found["scores"] == "plain"
-    assert {claim["scores"] for claim in found["claims"]} == {"plain"}
-
-
-def test_the_threshold_of_own_scores_can_be_chosen_on_other_pairs_or_fold_by_fold(
-    people: Path, cache: Path, tmp_path: Path, own_bundle: Path
+def test_the_threshold_of_normalised_scores_can_be_chosen_on_other_pairs_or_fold_by_fold(
+    people: Path, cache: Path, tmp_path: Path, penalty_bundle: Path
 ) -> None:
     pairs = write_pairs(tmp_path / "pairs.txt", people, n_folds=3)
-    given = ("--pairs", pairs, "--images", people, "--cache", cache, "--model", own_bundle)
+    given = ("--pairs", pairs, "--images", people, "--cache", cache, "--model", penalty_bundle)
     folds, chosen = answer(*given), answer(*given, "--threshold-pairs", pairs)
-    assert (folds["scores"], folds["threshold_source"], len(folds["fold_thresholds"])) == ("own", "folds", 3)
-    assert (chosen["scores"], chosen["threshold_source"], chosen["accuracy"]["mean"]) == ("own", "pairs", 1)
-    assert chosen["threshold"] < 0
+    assert (folds["scores"], folds["threshold_source"], len(folds["fold_thresholds"])) == ("normalized", "folds", 3)
+    assert (chosen["scores"], chosen["threshold_source"], chosen["accuracy"]["mean"]) == ("normalized", "pairs", 1)
 
 
-def test_each_of_two_models_has_its_own_kind_of_scores(people: Path, cache: Path, own_bundle: Path) -> None:
-    given = ("--identities", people, "--cache", cache, "--model", own_bundle, "--against", BUILT_IN)
+def test_each_of_two_models_has_its_own_kind_of_scores(
+    people: Path, cache: Path, penalty_bundle: Path, bare_bundle: Path
+) -> None:
+    given = ("--identities", people, "--cache", cache, "--model", penalty_bundle, "--against", bare_bundle)
     found = answer(*given)
-    assert (found["scores"], found["against"]["second"]["scores"]) == ("own", "plain")
-    assert "every pair's own threshold against" in visavis("evaluate", *given).stdout
+    assert (found["scores"], found["against"]["second"]["scores"]) == ("normalized", "plain")
+    assert "the distance with the penalty for poor photos against" in visavis("evaluate", *given).stdout
     plain = answer(*given, "--scores", "plain")
     assert (plain["scores"], plain["against"]["second"]["scores"]) == ("plain", "plain")
-    refused = visavis("evaluate", *given, "--scores", "own")
+    refused = visavis("evaluate", *given, "--scores", "normalized")
     assert refused.exit_code == 2
-    assert "--scores own cannot be" in refused.stderr
+    assert "--scores normalized cannot be" in refused.stderr
 
 
 def test_photos_that_verify_would_refuse_are_left_out_if_asked(
-    people: Path, cache: Path, tmp_path: Path, own_bundle: Path
+    people: Path, cache: Path, tmp_path: Path, penalty_bundle: Path
 ) -> None:
     folder = copied(people, tmp_path / "people")
     first = min(folder.rglob("*.jpg"))
     with Image.open(first) as photo:
         photo.filter(ImageFilter.GaussianBlur(10)).save(first, quality=95)
-    given = ("--identities", folder, "--cache", cache, "--model", own_bundle)
+    given = ("--identities", folder, "--cache", cache, "--model", penalty_bundle)
     found = answer(*given, "--quality", "refuse")
     name = f"{first.parent.name}/{first.name}"
     assert found["refused_for_low_quality"] == {

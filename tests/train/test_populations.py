@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from penalty_bundle import RULE
 
-from embedder import FaceEmbedder, ModelCard, OperatingPoint, Places
+from embedder import FaceEmbedder, ModelCard, OperatingPoint
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.calibration import Described, Normalising, Population, calibrate
+from train.evaluation.calibration import Described, Population, calibrate
 from train.evaluation.compared import Compared, compare
 from train.evaluation.evaluation import Setting
 from train.evaluation.operating_points import FMRS, choose
 from train.evaluation.protocols.protocol import ProtocolError
 from train.evaluation.tally import Tally
-from train.own_threshold.foundation import Foundation
 
 from .conftest import MadeUp, made_up_people
 
@@ -24,7 +24,7 @@ DRAWS = Resampling(100, 0)
 
 
 def card_of(embedder: FaceEmbedder, main: Compared, **further: Compared) -> ModelCard:
-    described = [Population(each, Described(name, f"{name}."), None) for name, each in further.items()]
+    described = [Population(each, Described(name, f"{name}.")) for name, each in further.items()]
     setting = Setting(embedder, "largest", resampling=DRAWS)
     return calibrate(main, setting, Described("main", "Nobody."), further=described)
 
@@ -152,27 +152,38 @@ def test_a_population_too_small_for_any_point_is_refused_by_its_name(embedder: F
         card_of(embedder, made_up(60, 3), few=made_up(11, 3, seed=1))
 
 
-def test_own_thresholds_are_those_of_the_worst_population_too(
-    varied_embedder: FaceEmbedder, populations: dict[str, Compared]
+def test_points_with_a_penalty_are_those_of_the_worst_population_too(
+    embedder: FaceEmbedder, populations: dict[str, Compared]
 ) -> None:
-    def places(compared: Compared) -> Places:
-        return varied_embedder.places(compared.embedded.vectors, compared.embedded.measures)
+    def points(main: str, *others: str) -> dict[str, OperatingPoint]:
+        further = [Population(populations[each], Described(each, "x")) for each in others]
+        setting = Setting(embedder, "largest", resampling=DRAWS)
+        card = calibrate(populations[main], setting, Described(main, "x"), RULE, further)
+        assert card.quality_penalties == RULE
+        return {point.name: point for point in card.operating_points}
 
-    def own_points(main: str, *others: str) -> dict[str, OperatingPoint]:
-        further = [Population(populations[each], Described(each, "x"), places(populations[each])) for each in others]
-        own = varied_embedder.card.own_threshold
-        assert own is not None
-        normalising = Normalising(Foundation.of(own), places(populations[main]))
-        setting = Setting(varied_embedder, "largest", resampling=DRAWS)
-        card = calibrate(populations[main], setting, Described(main, "x"), normalising, further)
-        return {point.name: point for point in card.points("own")}
-
-    alone = {name: own_points(name) for name in populations}
+    alone = {name: points(name) for name in populations}
     most = float("inf")
-    for name, point in own_points("main", "near", "far").items():
-        of_each = {each: points[name].threshold for each, points in alone.items() if name in points}
+    for name, point in points("main", "near", "far").items():
+        of_each = {each: found[name].threshold for each, found in alone.items() if name in found}
         most = min(most, *of_each.values())
         assert (point.threshold, point.population) == (most, min(of_each, key=of_each.__getitem__))
+
+
+def test_with_a_penalty_points_and_evidence_are_of_distances_with_it(embedder: FaceEmbedder, made_up: MadeUp) -> None:
+    compared = made_up(60, 3, spread=0.09)
+    sharpness = compared.embedded.measures[:, 1].astype(float)
+    vectors, people = compared.embedded.vectors.astype(float), compared.protocol.identities
+    first, second = np.triu_indices(len(vectors), 1)
+    distances = np.linalg.norm(vectors[first] - vectors[second], axis=1)
+    distances += np.minimum(RULE[0].of(sharpness[first]), RULE[0].of(sharpness[second]))
+    same = people[first] == people[second]
+    setting = Setting(embedder, "largest", resampling=DRAWS)
+    card = calibrate(compared, setting, Described("main", "x"), RULE)
+    for point in card.operating_points:
+        assert point.threshold == pytest.approx(loosest(np.sort(distances[~same]), FMRS[point.name]), abs=GRID)
+        assert point.fnmr == pytest.approx((distances[same] >= point.threshold).mean(), rel=1e-5)
+    assert card.ratio != calibrate(compared, setting, Described("main", "x")).ratio
 
 
 SCORES = st.lists(st.integers(0, 400).map(lambda k: 0.2 + k / 1000), min_size=1, max_size=30)

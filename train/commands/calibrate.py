@@ -11,7 +11,7 @@ from embedder import (
     FaceChoice,
     ModelCard,
     OperatingPoint,
-    Places,
+    QualityPenalty,
     Running,
     copy_bundle,
     load,
@@ -21,18 +21,15 @@ from embedder import (
 
 from ..evaluation.bootstrap import Resampling
 from ..evaluation.cache import open_cache
-from ..evaluation.calibration import Described, Normalising, Population, calibrate
+from ..evaluation.calibration import Described, Population, calibrate
 from ..evaluation.cautions import of_calibration
 from ..evaluation.compared import Compared
 from ..evaluation.evaluation import Setting, embed_and_compare
-from ..evaluation.operating_points import DEFAULT_POINT, FMRS
 from ..evaluation.progress import progress_line
 from ..evaluation.protocols.folders import people_of, read_identities
 from ..evaluation.protocols.protocol import Protocol
+from ..evaluation.quality_penalty import fit_quality_penalties
 from ..evaluation.words import rate, span
-from ..own_threshold.cohort import require_other_people
-from ..own_threshold.fit import Strangers, fit
-from ..own_threshold.foundation import Foundation
 from . import options
 from .sources import Source
 
@@ -52,19 +49,9 @@ class Asked:
     population: str
     also: tuple[Path, ...]
     also_population: tuple[str, ...]
-    cohort: Path | None
-    cohort_population: str
+    degrade: bool
     cache: Path | None
     seed: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Made:
-    """A new card, and what goes with it."""
-
-    card: ModelCard
-    neighbourhood: bytes | None  # the bundle's file, where it was fitted anew
-    warnings: list[str]
 
 
 @click.command(name="calibrate")
@@ -96,16 +83,7 @@ class Made:
     help="The same of each --also, in their order: whom it shows and how the photos were taken.",
 )
 @click.option(
-    "--cohort",
-    type=options.PATH,
-    metavar="DIR",
-    help="Photos of strangers, one folder per person, 500 people or more: every pair gets a threshold of its own.",
-)
-@click.option(
-    "--cohort-population",
-    default=NOT_DESCRIBED,
-    show_default=True,
-    help="The same of the cohort: whom it shows and how the photos were taken.",
+    "--degrade", is_flag=True, help="Also embed degraded copies of the photos, and fit what a poor photo costs."
 )
 @options.cache_option
 @options.seed_option
@@ -120,9 +98,9 @@ def calibrate_command(**given: Any) -> None:
     Each is compared within itself. One with too few comparisons for a point is left out there; FNMR and probability are
     of the first photos alone.
 
-    With --cohort DIR, poor copies of both are embedded too, and the card learns how near strangers come to a face and
-    what a poor photo costs. Without it, a model that knows keeps what it knows; another has one threshold for all
-    pairs.
+    With --degrade, copies of up to 2,000 of the first photos are blurred, shrunk or compressed in nine ways, and the
+    card gets the penalty by which pairs of poor photos keep the FMR of each point. It takes photos of at least 100
+    people. Without it a model whose card has such a penalty keeps it; another has none.
 
     Exit status: 0, or 2 where the photos or the model cannot be used.
     """
@@ -130,9 +108,9 @@ def calibrate_command(**given: Any) -> None:
     asked = Asked(**given)
     _refuse_contradictions(asked)
     require_new_folder(asked.out)  # before hours go into the embeddings
-    made = _made(people_of(source.read()), source, asked)
-    copy_bundle(asked.model, asked.out, made.card, made.neighbourhood)
-    click.echo("\n".join([*_as_text(made.card, asked.out), *(f"  beware: {each}" for each in made.warnings)]))
+    card, warnings = _calibrated(people_of(source.read()), source, asked)
+    copy_bundle(asked.model, asked.out, card)
+    click.echo("\n".join([*_as_text(card, asked.out), *(f"  beware: {each}" for each in warnings)]))
 
 
 def _refuse_contradictions(asked: Asked) -> None:
@@ -141,34 +119,34 @@ def _refuse_contradictions(asked: Asked) -> None:
         raise click.UsageError(
             f"a card's points are measured in f32, for every precision: leave out --precision {asked.running.precision}"
         )
-    texts = [asked.population, asked.cohort_population, *asked.also_population]
-    if asked.name == "" or not all(text.strip() for text in texts):
-        raise click.UsageError(
-            "--name, --population, --also-population and --cohort-population must say something, or be left out"
-        )
+    if asked.name == "" or not all(text.strip() for text in (asked.population, *asked.also_population)):
+        raise click.UsageError("--name, --population and --also-population must say something, or be left out")
     if asked.also_population and len(asked.also_population) != len(asked.also):
         raise click.UsageError(
             f"--also was given {len(asked.also)} times and --also-population {len(asked.also_population)} times; "
             "describe each, in their order, or none"
         )
-    if asked.also and asked.cohort is not None:
-        raise click.UsageError(
-            "give --also or --cohort, not both: calibrate with --cohort first, then its bundle with --model and --also"
-        )
 
 
-def _made(protocol: Protocol, source: Source, asked: Asked) -> Made:
-    cohort = None if asked.cohort is None else read_identities(asked.cohort)
-    if cohort is not None:
-        require_other_people(protocol, cohort)
+def _calibrated(protocol: Protocol, source: Source, asked: Asked) -> tuple[ModelCard, list[str]]:
+    """Return the new card, and what is to be known of the photos."""
     described = Described(asked.name or source.name, asked.population)
     also = _also(described, asked)
     setting = _setting(protocol, asked)
     compared = embed_and_compare(protocol, setting)
-    normalising, neighbourhood = _normalising(compared, cohort, setting, asked)
     further = [_population(photos, of_photos, setting, asked) for photos, of_photos in also]
-    card = calibrate(compared, setting, described, normalising, further)
-    return Made(card, neighbourhood, [*_cautions(compared, further, card), *_useless(card)])
+    rule = _rule(compared, further, setting, asked)
+    card = calibrate(compared, setting, described, rule, further)
+    return card, [*_cautions(compared, further), *_useless(card)]
+
+
+def _rule(
+    compared: Compared, further: Sequence[Population], setting: Setting, asked: Asked
+) -> tuple[QualityPenalty, ...]:
+    """Fit what poor photos cost, or take it from the model's card."""
+    if not asked.degrade:
+        return setting.embedder.card.quality_penalties
+    return fit_quality_penalties(compared, setting, [each.compared for each in further])
 
 
 def _also(described: Described, asked: Asked) -> list[tuple[Protocol, Described]]:
@@ -183,19 +161,16 @@ def _also(described: Described, asked: Asked) -> list[tuple[Protocol, Described]
 
 
 def _population(protocol: Protocol, described: Described, setting: Setting, asked: Asked) -> Population:
-    own = setting.embedder.card.own_threshold
-    compared = embed_and_compare(protocol, _setting_of(protocol, setting, asked))
-    return Population(compared, described, None if own is None else _places(compared, setting))
+    """Embed and compare further photos: which face is meant may differ, and so the file in the cache."""
+    face = asked.face or protocol.face
+    cache = None if asked.cache is None else open_cache(asked.cache, setting.embedder, face)
+    return Population(embed_and_compare(protocol, replace(setting, face=face, cache=cache)), described)
 
 
-def _places(compared: Compared, setting: Setting) -> Places:
-    return setting.embedder.places(compared.embedded.vectors, compared.embedded.measures)
-
-
-def _cautions(compared: Compared, further: Sequence[Population], card: ModelCard) -> Iterator[str]:
-    yield from of_calibration(compared, card)
+def _cautions(compared: Compared, further: Sequence[Population]) -> Iterator[str]:
+    yield from of_calibration(compared)
     for each in further:
-        yield from (f"{each.described.name}: {caution}" for caution in of_calibration(each.compared, card))
+        yield from (f"{each.described.name}: {caution}" for caution in of_calibration(each.compared))
 
 
 def _setting(protocol: Protocol, asked: Asked) -> Setting:
@@ -204,45 +179,28 @@ def _setting(protocol: Protocol, asked: Asked) -> Setting:
     return Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
 
 
-def _normalising(
-    compared: Compared, cohort: Protocol | None, setting: Setting, asked: Asked
-) -> tuple[Normalising | None, bytes | None]:
-    """Fit what normalises distances, or take it from the model's card where there is no cohort to fit it on."""
-    own = setting.embedder.card.own_threshold
-    if cohort is not None:
-        of_cohort = _setting_of(cohort, setting, asked)
-        strangers = Strangers(cohort, asked.cohort_population, of_cohort)
-        fitted = fit(compared, strangers, setting, FMRS[DEFAULT_POINT])
-        return Normalising(fitted.foundation, fitted.places), fitted.neighbourhood
-    if own is None:
-        return None, None
-    return Normalising(Foundation.of(own), _places(compared, setting)), None
-
-
-def _setting_of(protocol: Protocol, setting: Setting, asked: Asked) -> Setting:
-    """Which face of a cohort or of further photos is meant may differ, and so the file in the cache."""
-    face = asked.face or protocol.face
-    cache = None if asked.cache is None else open_cache(asked.cache, setting.embedder, face)
-    return replace(setting, face=face, cache=cache)
-
-
 def _useless(card: ModelCard) -> Iterator[str]:
-    for point in card.points(card.score_kind):
+    for point in card.operating_points:
         if point.name == card.default_point and (point.fnmr or 0) > MOST_LOST:
             yield f"the default point turns away {rate(point.fnmr)} of the genuine comparisons; check the identities"
 
 
 def _as_text(card: ModelCard, out: Path) -> Iterator[str]:
     yield click.style(str(out), bold=True) + f": {card.name}, {len(card.operating_points)} operating points"
-    own = card.own_threshold
-    if own is not None:
-        yield "  every pair its own threshold, by normalised distance:"
-        yield from (_point_as_text(point, card) for point in own.operating_points)
-        yield f"  a photo whose penalty exceeds {own.quality.floor:.3g} is refused"
-    yield "  one threshold for all pairs, by distance:" if own else "  one threshold for all pairs: no cohort"
+    yield from map(_penalty_as_text, card.quality_penalties)
+    if not card.quality_penalties:
+        yield "  no penalty for poor photos"
     yield from (_point_as_text(point, card) for point in card.operating_points)
     strictest = card.operating_points[-1]
     yield f"  {strictest.name}: {strictest.note}"  # how far the photos carry
+
+
+def _penalty_as_text(penalty: QualityPenalty) -> str:
+    most, first, last = penalty.penalties[0], penalty.values[0], penalty.values[-1]
+    return (
+        f"  poor photos cost up to {most:.3f}: from {penalty.measure} {last:.2g} down to {first:.2g} (usually "
+        f"{penalty.usual:.2g}); below {penalty.min_value:.2g} they are refused"
+    )
 
 
 def _point_as_text(point: OperatingPoint, card: ModelCard) -> str:

@@ -23,7 +23,7 @@ from ..evaluation.progress import progress_line
 from ..evaluation.protocols.protocol import Photo, Protocol
 from ..evaluation.record import Threshold
 from ..evaluation.report import require_folder, write_report
-from ..evaluation.scoring import own_part
+from ..evaluation.scoring import require_rule
 from ..evaluation.thresholds import Choice, NamedChoice, best_of, require
 from . import options
 from .sources import Source
@@ -46,6 +46,17 @@ class ThresholdType(click.ParamType[Choice]):
         if not 0 < number < float("inf"):
             self.fail(f"{value!r} is not card, best, folds or a number greater than 0", param, ctx)
         return number
+
+
+class ScoresType(click.Choice[str]):
+    """normalized or plain; own is the former name of normalized."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it, with a warning on stderr for the former name."""
+        if value == "own":
+            click.echo("warning: --scores own is now --scores normalized; the former name will be removed", err=True)
+            value = "normalized"
+        return super().convert(value, param, ctx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +102,9 @@ class Asked:
 )
 @click.option(
     "--scores",
-    type=click.Choice(["own", "plain"]),
-    help="What is compared with a threshold: normalised distances, so that every pair has its own, or plain distances "
-    "(own where the model's card has it; plain with --threshold NUMBER, which is a distance).",
+    type=ScoresType(["normalized", "plain"]),
+    help="What is compared with a threshold: normalised distances, which include the penalty for poor photos, or plain "
+    "ones (normalized where the model's card has a penalty; plain with --threshold NUMBER, which is a plain distance).",
 )
 @click.option(
     "--quality",
@@ -134,10 +145,10 @@ def evaluate_command(**given: Any) -> None:
     asked = Asked(**given)
     if asked.threshold is not None and asked.threshold_pairs is not None:
         raise click.UsageError("give --threshold or --threshold-pairs, not both: each says what decides")
-    if isinstance(asked.threshold, float) and asked.scores == "own":
+    if isinstance(asked.threshold, float) and asked.scores == "normalized":
         raise click.UsageError(
-            f"--threshold {asked.threshold:g} is a distance, so it goes with --scores plain; "
-            "with --scores own give card, best or folds"
+            f"--threshold {asked.threshold:g} is a plain distance, so it goes with --scores plain; "
+            "with --scores normalized give card, best or folds"
         )
     tuning = None if asked.threshold_pairs is None else source.tuning(asked.threshold_pairs)
     _run(source.read(), tuning, asked)
@@ -163,9 +174,9 @@ def _refuse_early(protocol: Protocol, tuning: Protocol | None, settings: list[Se
     has_folds = protocol.pairs is not None and protocol.pairs.fold is not None
     for setting in settings:
         card = setting.embedder.card
-        own_part(card, setting.scores, setting.quality)
+        require_rule(card, setting.scores, setting.quality)
         if tuning is None:
-            require(asked.threshold, has_folds=has_folds, card=card, kind=setting.scores)
+            require(asked.threshold, has_folds=has_folds, card=card)
     if asked.report is not None:
         require_folder(asked.report)
 
@@ -196,7 +207,7 @@ def _setting(model: str | None, protocol: Protocol, asked: Asked) -> Setting:
 
 
 def _scores(asked: Asked, card: ModelCard) -> ScoreKind:
-    """What the user asks for; else plain distances with a threshold that is one, or whatever the card has."""
+    """What the user asks for; else plain distances with a threshold that is one, or what the card decides by."""
     return asked.scores or ("plain" if isinstance(asked.threshold, float) else card.score_kind)
 
 

@@ -39,7 +39,7 @@ class Versus:
 def compare_models(first: Evaluated, second: Evaluated) -> Versus:
     """Compare two evaluations of the same protocol, drawn from the same seed.
 
-    They may be of one model too, with every pair's own threshold against one for all.
+    They may be of one model too, with penalties for poor photos against none.
     """
     if first.found.data.digest != second.found.data.digest or first.found.resampling != second.found.resampling:
         raise ValueError("the two evaluations are of different data or draws, so their figures are not paired")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import GENUINE, IMPOSTOR, NEITHER, Block, Faces, Grid, blocks, faces_of
-from .lines import Lines
+from .penalties import Penalties
 from .protocols.protocol import Indices
 from .scores import Kind, Sample, Scores
 from .strata import Counts, Stratum, strata_of
@@ -17,12 +17,14 @@ from .tally import Floats, Tally
 Drawn = tuple[Floats, Indices, Indices]  # scores, probes, references
 
 
-def compare_all(vectors: NDArray[np.float32], identities: Indices, *, seed: int, lines: Lines | None = None) -> Scores:
+def compare_all(
+    vectors: NDArray[np.float32], identities: Indices, *, seed: int, penalties: Penalties | None = None
+) -> Scores:
     """Compare every two of embeddings (n, 128), whose identities are (n,); NaN rows are faces that were not found.
 
-    A score is a distance, or what the lines of both faces make of it.
+    A score is a distance, with the pair's penalty where there are penalties.
     """
-    faces = faces_of(vectors, identities, lines)
+    faces = faces_of(vectors, identities, penalties)
     generator = np.random.default_rng(seed)
     counts = _count(faces)
     samples = _sample(

@@ -26,7 +26,7 @@ def as_record(found: Evaluation) -> dict[str, Any]:
         "refused_for_low_quality": None if found.refusals is None else _refusals(found.refusals),
         "with_failures_as_non_matches": _figures(found.with_failures),
         "intervals": _intervals(found),
-        "claims": [_claim(claim) for claim in (*found.claims, *found.other_claims)],
+        "claims": [_claim(claim) for claim in found.claims],
         "standard": _standard(beside_standard(found)),
         "probability": None if found.evidence is None else _evidence(found.evidence),
         "cautions": list(found.cautions),

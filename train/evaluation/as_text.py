@@ -39,7 +39,7 @@ def _lines(found: Evaluation) -> Iterator[str]:
     yield f"  threshold    {found.threshold.value:.5g} ({SOURCES[found.threshold.source]})"
     yield from _rates(figures)
     yield from map(_tar, figures.tar_at_fmr)
-    yield from _claims(found)
+    yield from map(_claim, found.claims)
     yield from _standard(found)
     if found.evidence is not None:
         yield _evidence(found.evidence)
@@ -80,14 +80,6 @@ def _tar(found: TarAtFmr) -> str:
     if found.threshold is None:
         return head + "too few impostor comparisons"
     return head + f"{estimated(found.tar)} below {found.threshold:.5g} ({found.n_false_matches:,} false matches)"
-
-
-def _claims(found: Evaluation) -> Iterator[str]:
-    """Of the thresholds that decided first; a heading tells both kinds apart where the card has both."""
-    for claims in filter(None, (found.claims, found.other_claims)):
-        if found.other_claims:
-            yield f"  claims       of {DECIDES[claims[0].scores]}"
-        yield from map(_claim, claims)
 
 
 def _claim(claim: ClaimCheck) -> str:

@@ -1,4 +1,4 @@
-"""The scores of every two faces of a data set, a block at a time: their distances, or what lines make of these."""
+"""The scores of every two faces of a data set, a block at a time: their distances, with penalties if there are any."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .lines import Lines
+from .penalties import Penalties
 from .protocols.protocol import Indices
 from .tally import Floats
 
@@ -23,18 +23,16 @@ class Grid:
     """What scores are rounded down to and counted on."""
 
     decimals: int
-    first: int  # steps from 0 to the lowest score there may be
 
     @classmethod
-    def over(cls, lowest: float, highest: float) -> Self:
-        """Lay a grid, as fine as can be, over all scores from ... to."""
-        decimals = int(np.floor(np.log10(MAX_BINS / max(highest - lowest, 1e-6))))
-        return cls(decimals, int(np.floor(lowest * 10.0**decimals)))
+    def up_to(cls, highest: float) -> Self:
+        """Lay a grid, as fine as can be, over all scores from 0 to the highest that there may be."""
+        return cls(int(np.floor(np.log10(MAX_BINS / max(highest, 1e-6)))))
 
     def bins(self, scores: Floats) -> NDArray[np.int32]:
         """Return the place of each score, counted from 0: of their shape."""
         steps = scores * 10.0**self.decimals
-        steps += ON_THE_GRID - self.first
+        steps += ON_THE_GRID
         return steps.astype(np.int32)
 
     def shortened(self, scores: Floats) -> Floats:
@@ -44,7 +42,7 @@ class Grid:
 
     def values(self, bins: NDArray[np.int64]) -> Floats:
         """Return the lowest score of each bin: (k,)."""
-        values: Floats = np.round((bins + self.first) / 10.0**self.decimals, self.decimals)
+        values: Floats = np.round(bins / 10.0**self.decimals, self.decimals)
         return values
 
 
@@ -55,7 +53,7 @@ class Faces:
     vectors: Floats  # (n, 128)
     identities: Indices  # (n,)
     photos: Indices  # (n,) positions among the photos
-    lines: Lines | None  # None: a score is the plain distance
+    penalties: Penalties | None  # None: a score is the plain distance
     grid: Grid
 
 
@@ -79,19 +77,14 @@ class Block:
         return faces.photos[rows + self.first[0]], faces.photos[columns + self.first[1]]
 
 
-def faces_of(vectors: NDArray[np.float32], identities: Indices, lines: Lines | None = None) -> Faces:
+def faces_of(vectors: NDArray[np.float32], identities: Indices, penalties: Penalties | None = None) -> Faces:
     """Take the faces of embeddings (n, 128) whose identities are (n,); NaN rows are those that were not found."""
     found = np.flatnonzero(~np.isnan(vectors).any(axis=1)).astype(np.int32)
     kept = vectors[found].astype(np.float64)
-    their_lines = None if lines is None else lines.of(found)
-    return Faces(kept, identities[found], found, their_lines, _grid(kept, their_lines))
-
-
-def _grid(vectors: Floats, lines: Lines | None) -> Grid:
-    farthest = 2 * float(np.sqrt((vectors**2).sum(axis=1).max(initial=0)))
-    if lines is None or not len(vectors):
-        return Grid.over(0, farthest)
-    return Grid.over(float(lines.offsets.min()), float(farthest * lines.slopes.max() + lines.offsets.max()))
+    theirs = None if penalties is None else penalties.of(found)
+    farthest = 2 * float(np.sqrt((kept**2).sum(axis=1).max(initial=0)))
+    grid = Grid.up_to(farthest + (0.0 if theirs is None else theirs.most))
+    return Faces(kept, identities[found], found, theirs, grid)
 
 
 def blocks(faces: Faces) -> Iterator[Block]:
@@ -107,8 +100,8 @@ def _block(faces: Faces, squares: Floats, top: int, left: int) -> Block:
     rows, columns = slice(top, top + BLOCK), slice(left, left + BLOCK)
     products = faces.vectors[rows] @ faces.vectors[columns].T  # (rows, columns)
     scores = np.sqrt(np.maximum(squares[rows, None] + squares[columns] - 2 * products, 0))
-    if faces.lines is not None:
-        faces.lines.score_block(scores, rows, columns)
+    if faces.penalties is not None:
+        faces.penalties.add_to(scores, rows, columns)
     kinds = (faces.identities[rows, None] == faces.identities[columns]).astype(np.int8)
     if top == left:
         kinds[np.tril_indices(len(kinds))] = NEITHER

@@ -7,16 +7,15 @@ from math import log
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, OwnThreshold, Places
+from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard, QualityPenalty
 
-from ..own_threshold.foundation import Foundation
 from . import metrics
 from .bootstrap import Resampling
 from .compared import Compared, compare
 from .doubles import without_doubles
 from .evaluation import Setting
-from .lines import Lines
 from .operating_points import DEFAULT_POINT, FMRS, Scored, points_of, rounded
+from .penalties import Penalties
 from .protocols.digest import data_digest
 from .protocols.protocol import ProtocolError
 from .scores import Scores
@@ -36,38 +35,28 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Normalising:
-    """What normalises the distances of the photos to calibrate on."""
-
-    foundation: Foundation
-    places: Places  # (n,) of the photos' faces
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Population:
     """Photos of some population, compared all against all by plain distances."""
 
     compared: Compared
     described: Described
-    places: Places | None  # (n,) of the photos' faces; None where nothing normalises distances
 
 
 def calibrate(
     compared: Compared,
     setting: Setting,
     described: Described,
-    normalising: Normalising | None = None,
+    rule: tuple[QualityPenalty, ...] = (),
     further: Sequence[Population] = (),
 ) -> ModelCard:
     """Return the model's card with points and evidence from an all-against-all by plain distances.
 
-    Where it is known what normalises them, there are such points and evidence too: each pair's own thresholds. With
-    further populations each point keeps its FMR on all of them that carry it; FNMR and evidence are of the first photos
-    alone. Images that lie under two people are left out. Raises ProtocolError where the comparisons are too few.
+    With a rule for poor photos, both are of distances with its penalties. With further populations each point keeps its
+    FMR on all of them that carry it; FNMR and evidence are of the first photos alone. Images that lie under two people
+    are left out. Raises ProtocolError where the comparisons are too few.
     """
     card, resampling = setting.embedder.card, setting.resampling
-    first = Population(compared, described, None if normalising is None else normalising.places)
-    populations = [_usable(each, resampling) for each in (first, *further)]
+    populations = [_usable(each, rule, resampling) for each in (Population(compared, described), *further)]
     scores = populations[0].compared.scores
     _check_people(scores)
     points = points_of([Scored(each.described.name, each.compared) for each in populations], resampling)
@@ -83,13 +72,15 @@ def calibrate(
         n_resamples=resampling.n_resamples,
         seed=resampling.seed,
     )
-    own = None if normalising is None else _own_threshold(populations, normalising, resampling)
-    return card.calibrated(calibration, points, DEFAULT_POINT if DEFAULT_POINT in names else names[-1], own)
+    return card.calibrated(calibration, points, DEFAULT_POINT if DEFAULT_POINT in names else names[-1], rule)
 
 
-def _usable(population: Population, resampling: Resampling) -> Population:
-    """Leave out the images that lie under two people; raises ProtocolError where too little is left for any point."""
-    compared = without_doubles(population.compared, seed=resampling.seed)
+def _usable(population: Population, rule: tuple[QualityPenalty, ...], resampling: Resampling) -> Population:
+    """Leave out the images that lie under two people, and add the penalties of the rule.
+
+    Raises ProtocolError where too little is left for any point.
+    """
+    compared = without_doubles(_with_penalties(population.compared, rule, resampling), seed=resampling.seed)
     impostor, loosest = compared.scores.impostor.tally, max(FMRS.values())
     if not metrics.carries(impostor, loosest):
         raise ProtocolError(
@@ -108,21 +99,11 @@ def _check_people(scores: Scores) -> None:
         )
 
 
-def _own_threshold(populations: Sequence[Population], normalising: Normalising, resampling: Resampling) -> OwnThreshold:
-    """Measure the same comparisons by their normalised distances."""
-    scored = [_normalised(each, resampling) for each in populations]
-    scores = scored[0].compared.scores
-    ratio = evidence_from(scores.genuine.tally, scores.impostor.tally)
-    return normalising.foundation.thresholds(normalising.places, ratio, points_of(scored, resampling))
-
-
-def _normalised(population: Population, resampling: Resampling) -> Scored:
-    places, compared = population.places, population.compared
-    if places is None:
-        raise ValueError(f"own thresholds take the places of the faces of {population.described.name}")
-    scoring = Scoring("own", Lines(places.slopes, places.offsets), refused=compared.scoring.refused)
-    normalised = compare(compared.protocol, compared.embedded, seed=resampling.seed, scoring=scoring)
-    return Scored(population.described.name, normalised)
+def _with_penalties(compared: Compared, rule: tuple[QualityPenalty, ...], resampling: Resampling) -> Compared:
+    if not rule:
+        return compared
+    scoring = Scoring("normalized", Penalties.by(rule, compared.embedded.measures))
+    return compare(compared.protocol, compared.embedded, seed=resampling.seed, scoring=scoring)
 
 
 def evidence_from(genuine: Tally, impostor: Tally) -> LogLikelihoodRatio:

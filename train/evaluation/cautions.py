@@ -15,10 +15,8 @@ def cautions(compared: Compared, card: ModelCard) -> tuple[str, ...]:
     return (*_seen_before(compared, card), *_across_and_within(compared))
 
 
-def of_calibration(compared: Compared, card: ModelCard) -> Iterator[str]:
-    """Say what must be known of photos that a model is calibrated on: which are left out, and if it knows them."""
-    digest = data_digest(people_of(compared.protocol), compared.embedded.image_digests)
-    yield from _of_the_cohort(digest, card)
+def of_calibration(compared: Compared) -> Iterator[str]:
+    """Say what must be known of photos that a model is calibrated on: which are left out, and which are too easy."""
     across, within = doubles_of(compared)
     if across:
         left_out = f"these {sum(map(len, across)):,} photos are left out"
@@ -43,14 +41,8 @@ def _seen_before(compared: Compared, card: ModelCard) -> Iterator[str]:
     if card.calibration is None:
         return
     digest = data_digest(people_of(compared.protocol), compared.embedded.image_digests)
-    yield from _of_the_cohort(digest, card)
     if digest in {data.digest for data in card.calibration.measured_on}:
         yield "these are the photos that the card was calibrated on: that its claims hold here says nothing"
-
-
-def _of_the_cohort(digest: str, card: ModelCard) -> Iterator[str]:
-    if card.own_threshold is not None and digest == card.own_threshold.cohort.data.digest:
-        yield "these are the photos that the card's cohort was taken from: its own thresholds know these very people"
 
 
 def _counted(groups: Doubles) -> str:

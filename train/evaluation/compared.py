@@ -69,7 +69,7 @@ def compare(protocol: Protocol, embedded: EmbeddedSet, *, seed: int, scoring: Sc
     if protocol.pairs is None:
         return Compared(protocol, embedded, _all_pairs(protocol, embedded, scoring, seed), None, scoring)
     pairs, n_refused = _taking_part(protocol.pairs, scoring)
-    listed = compare_listed(embedded.vectors, pairs, lines=scoring.lines)
+    listed = compare_listed(embedded.vectors, pairs, penalties=scoring.penalties)
     scores = scores_of(listed, protocol.identities).with_refused(*n_refused)
     return Compared(protocol, embedded, scores, listed, scoring)
 
@@ -77,9 +77,9 @@ def compare(protocol: Protocol, embedded: EmbeddedSet, *, seed: int, scoring: Sc
 def _all_pairs(protocol: Protocol, embedded: EmbeddedSet, scoring: Scoring, seed: int) -> Scores:
     vectors, identities, refused = embedded.vectors, protocol.identities, scoring.refused
     if refused is None:
-        return compare_all(vectors, identities, seed=seed, lines=scoring.lines)
+        return compare_all(vectors, identities, seed=seed, penalties=scoring.penalties)
     vectors = np.where(refused[:, None], np.float32(np.nan), vectors)
-    scores = compare_all(vectors, identities, seed=seed, lines=scoring.lines)
+    scores = compare_all(vectors, identities, seed=seed, penalties=scoring.penalties)
     impostor, genuine = (n_comparisons(identities) - n_comparisons(identities[~refused])).tolist()
     return scores.with_refused(genuine, impostor, of_failed=True)
 

@@ -1,12 +1,12 @@
 """Images that are the same to the byte, under two people or under one."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 
 from .compared import Compared, compare
 from .protocols.protocol import Photo
-from .scoring import Scoring
 
 Doubles = list[list[Photo]]  # each image that there is more than once, as the photos that are it
 
@@ -22,7 +22,7 @@ def doubles_of(compared: Compared) -> tuple[Doubles, Doubles]:
 
 
 def without_doubles(compared: Compared, *, seed: int) -> Compared:
-    """Compare photos anew by plain distances without those under two people; the same comparisons if there are none.
+    """Compare photos anew without those under two people; the same comparisons if there are none.
 
     A comparison of one image with itself says nothing of two people, and whom the image shows nobody knows.
     """
@@ -31,4 +31,5 @@ def without_doubles(compared: Compared, *, seed: int) -> Compared:
         return compared
     doubled = {photo for photos in across for photo in photos}
     refused = np.array([photo in doubled for photo in compared.protocol.photos], bool)
-    return compare(compared.protocol, compared.embedded, seed=seed, scoring=Scoring(refused=refused))
+    scoring = replace(compared.scoring, refused=refused)
+    return compare(compared.protocol, compared.embedded, seed=seed, scoring=scoring)

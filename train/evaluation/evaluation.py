@@ -14,7 +14,7 @@ from .embedding import embed_photos
 from .progress import Progress, no_progress
 from .protocols.digest import data_digest
 from .protocols.protocol import Protocol
-from .record import ClaimCheck, Data, Evaluation, Threshold
+from .record import Data, Evaluation, Threshold
 from .scoring import scoring_of
 from .thresholds import Choice, Decision, decide, decide_at, require_both_kinds
 
@@ -35,7 +35,7 @@ class Setting:
 
 
 def embed_and_compare(protocol: Protocol, setting: Setting) -> Compared:
-    """Embed the photos of a protocol and make its comparisons; raises OwnThresholdMissing, and as `embed_photos`."""
+    """Embed the photos of a protocol and make its comparisons; raises QualityPenaltyMissing, and as `embed_photos`."""
     embedded = embed_photos(protocol, setting.embedder, setting.face, setting.cache, setting.progress)
     scoring = scoring_of(setting.embedder, embedded, setting.scores, setting.quality)
     return compare(protocol, embedded, seed=setting.resampling.seed, scoring=scoring)
@@ -58,7 +58,7 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
     if isinstance(threshold, Threshold):
         decision = decide_at(scores, threshold)
     else:
-        decision = decide(scores, compared.listed, card, threshold, compared.scoring.scores)
+        decision = decide(scores, compared.listed, card, threshold)
     measured = summary.measurements(compared, decision, card, resampling)
     found = Evaluation(
         data=_data(compared, setting),
@@ -71,7 +71,6 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
         failures=compared.failures(),
         refusals=compared.refusals(),
         claims=summary.claims(compared, card, measured),
-        other_claims=_other_claims(compared, setting),
         evidence=summary.evidence_of(compared, card, measured),
         curve=summary.curve(compared, measured),
         histogram=summary.histogram(scores),
@@ -82,17 +81,6 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
         cautions=cautions(compared, card),
     )
     return Evaluated(found, compared, decision, measured)
-
-
-def _other_claims(compared: Compared, setting: Setting) -> tuple[ClaimCheck, ...]:
-    """Check what the card claims of the other kind of thresholds, where it has both."""
-    card, scoring = setting.embedder.card, compared.scoring
-    if card.own_threshold is None:
-        return ()
-    other: ScoreKind = "plain" if scoring.scores == "own" else "own"
-    their_scoring = scoring_of(setting.embedder, compared.embedded, other, scoring.quality)
-    theirs = compare(compared.protocol, compared.embedded, seed=setting.resampling.seed, scoring=their_scoring)
-    return summary.claims(theirs, card, summary.claim_measurements(theirs, card, setting.resampling))
 
 
 def _data(compared: Compared, setting: Setting) -> Data:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .lines import Lines
+from .penalties import Penalties
 from .protocols.protocol import Indices, PairList
 from .scores import Kind, Sample, Scores, whole
 from .tally import Floats, Tally
@@ -21,15 +21,15 @@ class Listed:
     values: Floats  # (n,) scores; NaN where a photo had no usable face
 
 
-def compare_listed(vectors: NDArray[np.float32], pairs: PairList, *, lines: Lines | None = None) -> Listed:
+def compare_listed(vectors: NDArray[np.float32], pairs: PairList, *, penalties: Penalties | None = None) -> Listed:
     """Measure the scores of listed comparisons of embeddings (n, 128); NaN rows are faces that were not found.
 
-    A score is a distance, or what the lines of both faces make of it.
+    A score is a distance, with the pair's penalty where there are penalties.
     """
     starts = range(0, len(pairs.same), CHUNK)
     parts = [_distances(vectors, pairs, slice(start, start + CHUNK)) for start in starts]
     distances = np.concatenate([np.empty(0), *parts])
-    return Listed(pairs, distances if lines is None else lines.scores(distances, pairs.probe, pairs.reference))
+    return Listed(pairs, distances if penalties is None else penalties.scores(distances, pairs.probe, pairs.reference))
 
 
 def scores_of(listed: Listed, identities: Indices) -> Scores:

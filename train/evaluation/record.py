@@ -99,7 +99,7 @@ class ClaimCheck:
     point: OperatingPoint
     fmr: Estimate
     fnmr: Estimate
-    scores: ScoreKind  # that the threshold decides
+    scores: ScoreKind  # that the rates were measured by
     is_carried: bool  # are there enough impostor comparisons here to check an FMR as low as the claimed one?
 
     @property
@@ -132,7 +132,7 @@ class WorstPair:
 
     probe: Photo
     reference: Photo
-    distance: float  # plain, also where others decide
+    distance: float  # plain, also where penalties decide with it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,14 +172,13 @@ class Evaluation:
     data: Data
     model: ModelIdentity
     mirror: bool
-    scores: ScoreKind  # what decided: normalised distances, so that every pair has its own threshold, or plain ones
+    scores: ScoreKind  # what decided: distances with penalties for poor photos, or plain ones
     threshold: Threshold
     figures: Figures  # of the comparisons that could be made
     with_failures: Figures  # failures to acquire counted as non-matches
     failures: Failures
     refusals: Refusals | None  # None: the quality of photos is ignored
-    claims: tuple[ClaimCheck, ...]  # one for each of the card's operating points whose thresholds are such scores
-    other_claims: tuple[ClaimCheck, ...]  # of those whose thresholds are the other kind; none: the card has one kind
+    claims: tuple[ClaimCheck, ...]  # one for each of the card's operating points
     evidence: Evidence | None  # None where the card has no calibration
     curve: Curve
     histogram: Histogram

@@ -1,6 +1,6 @@
 """The scores of an evaluation: how many there were of which size, and which photos they were between.
 
-A score is the plain distance, or the normalised one by which every pair has a threshold of its own.
+A score is the plain distance, or the normalised one: with the pair's penalty for poor photos.
 """
 
 from dataclasses import dataclass, replace

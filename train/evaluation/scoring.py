@@ -1,20 +1,20 @@
-"""What comparisons are decided by: plain distances or normalised ones, and which photos are too poor to take part."""
+"""What comparisons are decided by: distances with penalties or without, and which photos are too poor to take part."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import FaceEmbedder, ModelCard, OwnThreshold, QualityChoice, ScoreKind, VisavisError
+from embedder import FaceEmbedder, ModelCard, QualityChoice, ScoreKind, VisavisError
 
 from .embedding import EmbeddedSet
-from .lines import Lines
+from .penalties import Penalties, too_poor
 
 
-class OwnThresholdMissing(VisavisError):
-    """The card has no thresholds of the pairs' own, and what was asked for takes them; the message says what to do."""
+class QualityPenaltyMissing(VisavisError):
+    """The card has no penalty for poor photos, and what was asked for takes it; the message says what to do."""
 
-    code = "own_threshold_missing"
+    code = "quality_penalty_missing"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +22,7 @@ class Scoring:
     """By what the comparisons of some photos are decided."""
 
     scores: ScoreKind = "plain"
-    lines: Lines | None = None  # of the photos' faces; None: scores are plain distances
+    penalties: Penalties | None = None  # of the photos' faces; None: scores are plain distances
     quality: QualityChoice = "ignore"
     refused: NDArray[np.bool_] | None = None  # (n,) photos that take no part; None: all take part
 
@@ -30,25 +30,21 @@ class Scoring:
 PLAIN = Scoring()
 
 
-def own_part(card: ModelCard, scores: ScoreKind, quality: QualityChoice) -> OwnThreshold | None:
-    """Return the part of the card that these take, None if they take none. Raises OwnThresholdMissing."""
-    wanted = [*["--scores own"] * (scores == "own"), *["--quality refuse"] * (quality == "refuse")]
-    if wanted and card.own_threshold is None:
-        raise OwnThresholdMissing(
-            f"{' and '.join(wanted)} cannot be: the card of {card.name} has one threshold for all pairs and no floor "
-            "of quality; run visavis calibrate --cohort to give every pair its own"
+def require_rule(card: ModelCard, scores: ScoreKind, quality: QualityChoice) -> None:
+    """Raise QualityPenaltyMissing where these take a penalty for poor photos and the card has none."""
+    wanted = [*["--scores normalized"] * (scores == "normalized"), *["--quality refuse"] * (quality == "refuse")]
+    if wanted and not card.quality_penalties:
+        raise QualityPenaltyMissing(
+            f"{' and '.join(wanted)} cannot be: the card of {card.name} has no penalty for poor photos; "
+            "run visavis calibrate --degrade to fit one"
         )
-    return card.own_threshold if wanted else None
 
 
 def scoring_of(
     embedder: FaceEmbedder, embedded: EmbeddedSet, scores: ScoreKind, quality: QualityChoice = "ignore"
 ) -> Scoring:
-    """Place the faces of embedded photos, and weigh these; raises OwnThresholdMissing where the card cannot."""
-    own = own_part(embedder.card, scores, quality)
-    if own is None:
-        return PLAIN
-    places = embedder.places(embedded.vectors, embedded.measures)
-    lines = Lines(places.slopes, places.offsets) if scores == "own" else None
-    refused = places.penalties > own.quality.floor if quality == "refuse" else None  # NaN, no face, is not above
-    return Scoring(scores, lines, quality, refused)
+    """Grade the photos of embedded faces by the card's rule; raises QualityPenaltyMissing where it has none."""
+    require_rule(embedder.card, scores, quality)
+    rule, measures = embedder.card.quality_penalties, embedded.measures
+    penalties = Penalties.by(rule, measures) if scores == "normalized" else None
+    return Scoring(scores, penalties, quality, too_poor(rule, measures) if quality == "refuse" else None)

@@ -24,22 +24,16 @@ Measurements = dict[str, Measured]
 
 def measurements(compared: Compared, decision: Decision, card: ModelCard, resampling: Resampling) -> Measurements:
     """Measure all that an evaluation shows, from as few draws as can be."""
-    scores, kind = compared.scores, compared.scoring.scores
+    scores = compared.scores
     of_scores: dict[str, Figure] = {"eer": eer, "tar": TarAt(metrics.FMR_TARGETS), "curve": TarAt(CURVE_FMRS)}
-    of_scores |= _claimed(card.points(kind))
-    ratio = card.ratio(kind)
-    if ratio is not None:
-        of_scores["cllr"] = Cllr(ratio)
+    of_scores |= _claimed(card.operating_points)
+    if card.ratio is not None:
+        of_scores["cllr"] = Cllr(card.ratio)
     at = decision.at
     of_decision: dict[str, Figure] = {"accuracy": AccuracyAt(at), "fmr": FmrAt((at,)), "fnmr": FnmrAt((at,))}
     if decision.scores is scores:
         return measure(scores, of_scores | of_decision, resampling)
     return measure(scores, of_scores, resampling) | measure(decision.scores, of_decision, resampling)
-
-
-def claim_measurements(compared: Compared, card: ModelCard, resampling: Resampling) -> Measurements:
-    """Measure the rates alone that the card claims for such scores."""
-    return measure(compared.scores, _claimed(card.points(compared.scoring.scores)), resampling)
 
 
 def _claimed(points: Sequence[OperatingPoint]) -> dict[str, Figure]:
@@ -84,13 +78,13 @@ def figures_with_failures(compared: Compared, decision: Decision) -> Figures:
 
 
 def claims(compared: Compared, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
-    """Return each operating point of the card for such scores beside what was measured at its threshold."""
+    """Return each operating point of the card beside what was measured at its threshold."""
     kind = compared.scoring.scores
     fmr, fnmr = measured["claimed_fmr"], measured["claimed_fnmr"]
     genuine, impostor = compared.scores.genuine.n_pairs, compared.scores.impostor.n_pairs
     return tuple(
         ClaimCheck(point, fmr.rate(k, impostor), fnmr.rate(k, genuine), kind, _is_carried(compared, point))
-        for k, point in enumerate(card.points(kind))
+        for k, point in enumerate(card.operating_points)
     )
 
 
@@ -100,7 +94,7 @@ def _is_carried(compared: Compared, point: OperatingPoint) -> bool:
 
 def evidence_of(compared: Compared, card: ModelCard, measured: Measurements) -> Evidence | None:
     """Return how good the card's probabilities are here."""
-    ratio = card.ratio(compared.scoring.scores)
+    ratio = card.ratio
     if ratio is None:
         return None
     genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
@@ -122,11 +116,10 @@ def curve(compared: Compared, measured: Measurements) -> Curve:
 
 
 def histogram(scores: Scores) -> Histogram:
-    """Count both kinds of comparisons over the whole stretch of scores, and from 0 on where none is lower."""
+    """Count both kinds of comparisons over the whole stretch of scores, from 0 on."""
     tallies = scores.genuine.tally, scores.impostor.tally
-    lowest = min(0.0, *(float(tally.values[0]) for tally in tallies))
     highest = max(float(tally.values[-1]) for tally in tallies)
-    edges = np.linspace(lowest, np.nextafter(highest, np.inf), N_HISTOGRAM_BINS + 1)
+    edges = np.linspace(0.0, np.nextafter(highest, np.inf), N_HISTOGRAM_BINS + 1)
     return Histogram(edges, *(np.diff(tally.below(edges)) for tally in tallies))
 
 

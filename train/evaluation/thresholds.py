@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from embedder import ModelCard, ScoreKind, chosen_point
+from embedder import ModelCard, chosen_point
 
 from . import metrics
 from .folds import choose_on_other_folds
@@ -31,10 +31,8 @@ class Decision:
     of_comparison: Floats | None = None  # (n,) the threshold of each listed comparison, where there are folds
 
 
-def decide(
-    scores: Scores, listed: Listed | None, card: ModelCard, choice: Choice, kind: ScoreKind = "plain"
-) -> Decision:
-    """Choose the threshold that the user asked for, on the scale of such scores.
+def decide(scores: Scores, listed: Listed | None, card: ModelCard, choice: Choice) -> Decision:
+    """Choose the threshold that the user asked for.
 
     Raises ProtocolError or OperatingPointUnavailable.
     """
@@ -45,16 +43,16 @@ def decide(
         found = best_of(scores) if listed is not None else most_balanced_of(scores)
         return decide_at(scores, Threshold(found, "best"))
     if choice is None or choice == "card":
-        return decide_at(scores, Threshold(chosen_point(card, None, kind).threshold, "card"))
+        return decide_at(scores, Threshold(chosen_point(card, None).threshold, "card"))
     return decide_at(scores, Threshold(float(choice), "number"))
 
 
-def require(choice: Choice, *, has_folds: bool, card: ModelCard, kind: ScoreKind) -> None:
+def require(choice: Choice, *, has_folds: bool, card: ModelCard) -> None:
     """Raise what `decide` would for a choice that cannot be had, before anything is embedded."""
     if choice == "folds" and not has_folds:
         raise ProtocolError(NO_FOLDS)
     if choice == "card" or (choice is None and not has_folds):
-        chosen_point(card, None, kind)
+        chosen_point(card, None)
 
 
 def decide_at(scores: Scores, threshold: Threshold) -> Decision:

@@ -4,8 +4,11 @@ from embedder import ScoreKind, percent
 
 from .record import Estimate, Interval
 
-SCORE: dict[ScoreKind, str] = {"own": "normalised distance", "plain": "distance"}
-DECIDES: dict[ScoreKind, str] = {"own": "every pair's own threshold", "plain": "one threshold for all pairs"}
+SCORE: dict[ScoreKind, str] = {"normalized": "normalised distance", "plain": "distance"}
+DECIDES: dict[ScoreKind, str] = {
+    "normalized": "the distance with the penalty for poor photos",
+    "plain": "the distance alone",
+}
 
 
 def rate(value: float | None) -> str:

@@ -56,10 +56,10 @@ def end(folder: RunFolder, run: RunFile, weights: Weights, people: People) -> En
     write_bundle(uncalibrated, weights.card, weights.content, graph=weights.graph)
     compared, setting = _compared(uncalibrated, run, people)
     described = Described(compared.protocol.name, run.bundle.trained_on)
-    found = calibrated(compared, setting, people, described, own=run.bundle.own_thresholds)
+    found = calibrated(compared, setting, described, degrade=run.bundle.degrade)
     unfinished = folder.path / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    copy_bundle(uncalibrated, unfinished, found.card, found.neighbourhood)
+    copy_bundle(uncalibrated, unfinished, found.card)
     text = _report(folder, unfinished, compared, run, people)
     unfinished.rename(folder.bundle)  # last of all: a run whose bundle is there is finished
     shutil.rmtree(uncalibrated, ignore_errors=True)

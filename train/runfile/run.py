@@ -112,7 +112,7 @@ class BundleFacts(RunPart):
     license: Annotated[str, Field(min_length=1)]  # of the weights, given what they were trained on
     trained_on: Annotated[str, Field(min_length=1)]  # whom the photos show, where they are from, in words
     summary: str = ""
-    own_thresholds: bool = True  # fit them where there are people enough and their photos still lie in place
+    degrade: bool = True  # fit what a poor photo costs, if people suffice and their photos still lie in place
 
 
 class RunFile(RunPart):

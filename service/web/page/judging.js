@@ -1,11 +1,10 @@
-// What of an answer is compared with what: normalised distances where the card has own thresholds, else plain ones.
-export const pointsOf = (card) => card.own_threshold?.operating_points ?? card.operating_points;
-
-export function judged(answer, card) {
-  const isOwn = answer.normalized_distance !== null && Boolean(card.own_threshold);
+// What of an answer is compared with what: with the point's threshold the normalised distance, which includes the
+// penalty for poor photos, where the card has one; else the plain distance with the answer's threshold.
+export function judged(answer) {
+  const isNormalised = answer.normalized_distance !== null && answer.operating_point !== null;
   return {
-    isOwn,
-    value: isOwn ? answer.normalized_distance : answer.distance,
-    limit: isOwn ? answer.operating_point.threshold : answer.threshold,
+    isNormalised,
+    value: isNormalised ? answer.normalized_distance : answer.distance,
+    limit: isNormalised ? answer.operating_point.threshold : answer.threshold,
   };
 }

@@ -1,11 +1,10 @@
 // The card's operating points, to choose from by how many strangers pass.
 import { make } from "./elements.js";
-import { pointsOf } from "./judging.js";
 import { percent, whole } from "./numbers.js";
 import { say } from "./words.js";
 
 export function pointPicker(card, current, choose) {
-  const points = pointsOf(card);
+  const points = card.operating_points;
   if (points.length === 0) return null;
   const choices = make("div", { class: "segments" }, points.map((point) => choice(point, current, choose)));
   const note = make("p", { class: "fine" }, current ? explained(current) : "");

@@ -3,14 +3,13 @@ import { make } from "./elements.js";
 import { decimals, percent, whole } from "./numbers.js";
 import { say } from "./words.js";
 
-// What is worth saying beside the card's rule, which does not count these: it was not found to cost anything.
+// What is worth saying beside the card's rule, which does not count these.
 const SMALL_PX = 30, TURNED = 0.3, DARK = 60, BRIGHT = 200, CLIPPED = 0.15;
-const BLURRED = 0.25, BLOCKY = 3; // what is plain to see, for cards without a rule
-const NOTABLE = 0.3; // of a penalty, in units of the normalised distance
-const FAIR = 0.1, POOR = 0.4; // penalties as shares of the floor
+const BLURRED = 0.25, BLOCKY = 3; // what is plain to see, for cards without a rule for it
+const FAIR = 0.1, POOR = 0.5; // penalties as shares of the largest that there is
 
 export function qualityOf(quality, card) {
-  const rule = card.own_threshold?.quality;
+  const rule = card.quality_penalties ?? [];
   const grade = gradeOf(quality, rule);
   const faults = faultsOf(quality, rule);
   return make(
@@ -22,24 +21,26 @@ export function qualityOf(quality, card) {
 }
 
 function gradeOf({ penalty, is_too_poor }, rule) {
-  if (!rule || penalty === null) return "unknown";
+  if (rule.length === 0 || penalty === null) return "unknown";
   if (is_too_poor) return "unusable";
-  const share = penalty / rule.floor;
+  const share = penalty / rule.reduce((sum, { penalties }) => sum + penalties[0], 0);
   return share < FAIR ? "good" : share < POOR ? "fair" : "poor";
 }
 
 function faultsOf(quality, rule) {
-  const costly = (rule?.curves ?? []).filter((curve) => quality[curve.measure] !== null && costOf(quality, curve) > NOTABLE);
-  const seen = [
-    !rule && quality.sharpness < BLURRED && say("fault.sharpness"),
-    !rule && quality.blockiness > BLOCKY && say("fault.blockiness"),
-    quality.eye_distance_px < SMALL_PX && say("fault.small", { n: whole(quality.eye_distance_px) }),
+  const isCostly = (curve) => costOf(quality, curve) >= FAIR * curve.penalties[0];
+  const costly = rule.filter(isCostly).map((curve) => curve.measure);
+  const isSeen = (measure, seen) => costly.includes(measure) || (seen && !rule.some((curve) => curve.measure === measure));
+  const found = [
+    isSeen("sharpness", quality.sharpness < BLURRED) && say("fault.sharpness"),
+    quality.blockiness > BLOCKY && say("fault.blockiness"),
+    isSeen("eye_distance_px", quality.eye_distance_px < SMALL_PX) && say("fault.eye_distance_px", { n: whole(quality.eye_distance_px) }),
     quality.turn > TURNED && say("fault.turned"),
     quality.brightness < DARK && say("fault.dark"),
     quality.brightness > BRIGHT && say("fault.bright"),
     quality.clipped > CLIPPED && say("fault.clipped"),
   ];
-  return [...costly.map((curve) => say(`fault.${curve.measure}`)), ...seen.filter(Boolean)];
+  return found.filter(Boolean);
 }
 
 // A curve goes straight from one of its values to the next, and is level beyond its ends.

@@ -1,6 +1,6 @@
 // The scale: where this pair lies between measured pairs of one person and of two.
 import { draw, make } from "./elements.js";
-import { judged, pointsOf } from "./judging.js";
+import { judged } from "./judging.js";
 import { decimals, whole } from "./numbers.js";
 import { pointName } from "./points.js";
 import { say } from "./words.js";
@@ -10,19 +10,19 @@ const WIDE = 940, NARROW = 350; // as the page is, so that letters keep their si
 
 export function scaleOf(answer, card, curves) {
   const width = matchMedia("(max-width: 600px)").matches ? NARROW : WIDE;
-  const { isOwn, value, limit } = judged(answer, card);
-  const kind = isOwn ? "own" : "plain";
+  const { isNormalised, value, limit } = judged(answer);
+  const kind = isNormalised ? "normalized" : "plain";
   const fitting = curves?.card_digest === answer.model.card_digest && curves.scores === kind ? curves : null;
-  const points = pointsOf(card).filter((point) => point.name !== answer.operating_point?.name);
+  const points = card.operating_points.filter((point) => point.name !== answer.operating_point?.name);
   const axis = axisOf([value, limit, ...points.map((point) => point.threshold)], fitting, width);
   const verdict = say(answer.same ? "same" : "different");
-  const alt = say("scaleAlt", { value: decimals(value, isOwn ? 1 : 3), threshold: decimals(limit, isOwn ? 1 : 3), verdict });
+  const alt = say("scaleAlt", { value: decimals(value), threshold: decimals(limit), verdict });
   const svg = draw("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": alt, class: "scale" });
   if (fitting) svg.append(...hills(fitting, axis));
   svg.append(baseline(width), ...ticks(axis), ...points.map((point) => otherPoint(point, axis)));
   svg.append(limitAt(limit, axis), pairAt(value, axis, answer.same));
   const scroll = make("div", { class: "scale-frame" }, svg);
-  return [make("h3", {}, say("scale")), make("p", { class: "lead" }, say(isOwn ? "scaleOwn" : "scalePlain")), scroll, legend(fitting)];
+  return [make("h3", {}, say("scale")), make("p", { class: "lead" }, say(isNormalised ? "scaleNormalised" : "scalePlain")), scroll, legend(fitting)];
 }
 
 function axisOf(values, curves, width) {

@@ -9,7 +9,7 @@ import { currentLanguage, say } from "./words.js";
 export function tellVerdict(place, { answer, card, curves, choosePoint }) {
   show(
     place,
-    make("div", { class: "verdict-head" }, heading(answer), figures(answer, card)),
+    make("div", { class: "verdict-head" }, heading(answer), figures(answer)),
     pointPicker(card, answer.operating_point, choosePoint),
     ...scaleOf(answer, card, curves),
   );
@@ -39,12 +39,12 @@ function sign(same) {
   return draw("svg", { viewBox: "0 0 31 30", class: "sign", "aria-hidden": "true" }, circle(left), circle(right));
 }
 
-function figures(answer, card) {
-  const { isOwn, value, limit } = judged(answer, card);
+function figures(answer) {
+  const { value, limit } = judged(answer);
   const rows = [
     answer.probability === null ? null : [say("probability"), chance(answer.probability), say("probabilityWhy")],
     [say("distance"), decimals(answer.distance), say("distanceWhy", { threshold: decimals(answer.threshold) })],
-    isOwn ? [say("normalised"), decimals(value, 1), say("normalisedWhy", { threshold: decimals(limit, 1) })] : null,
+    value > answer.distance ? [say("normalised"), decimals(value), say("normalisedWhy", { threshold: decimals(limit) })] : null,
     [say("took"), `${whole(answer.timings_ms.total)} ms`, say("tookWhy")],
   ];
   const figure = ([name, number, note]) =>

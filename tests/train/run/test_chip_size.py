@@ -33,7 +33,7 @@ precision = "f32"
 name = "tiny"
 license = "for tests alone"
 trained_on = "Four people of the ORL faces."
-own_thresholds = false
+degrade = false
 """
 
 

@@ -118,7 +118,7 @@ def test_the_card_tells_how_its_weights_were_learnt(finished: Finished) -> None:
 
 def test_what_could_not_be_measured_is_told(finished: Finished) -> None:
     assert "no operating points: " in finished.printed
-    assert "one threshold for all pairs: " in finished.printed
+    assert "no penalty for poor photos: " in finished.printed
 
 
 def test_a_run_leaves_its_file_its_environment_its_course_and_its_pictures(finished: Finished) -> None:

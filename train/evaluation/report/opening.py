@@ -45,11 +45,9 @@ def _verdict(found: Evaluation) -> Iterator[str]:
         yield f"Where both errors are equally frequent, each is {rate(figures.eer.value)} (EER)."
     yield f"What decides is {DECIDES[found.scores]}."
     yield claims_in_words(found.claims)
-    if found.other_claims:
-        yield claims_in_words(found.other_claims, by=f" of {DECIDES[found.other_claims[0].scores]}")
 
 
-def claims_in_words(claims: Sequence[ClaimCheck], by: str = "") -> str:
+def claims_in_words(claims: Sequence[ClaimCheck]) -> str:
     """Say whether what the card claims holds here."""
     if not claims:
         return "The model's card claims no error rates."
@@ -60,7 +58,7 @@ def claims_in_words(claims: Sequence[ClaimCheck], by: str = "") -> str:
     }
     names = {kind: [each.point.name for each in claims if each.holds is kind] for kind in phrases}
     said = [phrases[kind].format(_listed(names[kind])) for kind in phrases if names[kind]]
-    return f"As for the FMR that the model's card claims{by}: {'; '.join(said)}."
+    return f"As for the FMR that the model's card claims: {'; '.join(said)}."
 
 
 def _listed(names: Sequence[str]) -> str:
