@@ -15,6 +15,9 @@ LINK = re.compile(r"""\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)="([^"]+)\"""")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HOME_OF_SOMEONE = re.compile(r"(?<![\w.])/(?:home|Users|root|work|workspace|mnt|srv)/[\w.-]+")
 WEB = ("http://", "https://", "mailto:")
+CHINESE = ".zh-CN.md"  # a line break inside a Chinese sentence would be shown as a space
+LONGEST_LINE = 100
+NOT_PROSE = ("|", "#", "[", "![", "<")
 
 
 def documents() -> list[Path]:
@@ -73,6 +76,13 @@ def test_no_document_names_a_folder_of_somebodys_machine(document: Path) -> None
     assert HOME_OF_SOMEONE.findall(text) == []
     assert f"{PROJECT}/" not in text
     assert f"{Path.home()}/" not in text
+
+
+@pytest.mark.parametrize("document", [each for each in documents() if not each.name.endswith(CHINESE)], ids=str)
+def test_no_line_of_prose_is_too_long(document: Path) -> None:
+    text = FENCE.sub("", (PROJECT / document).read_text(encoding="utf-8"))
+    prose = [line for line in text.splitlines() if not line.lstrip().startswith(NOT_PROSE)]
+    assert [line for line in prose if len(line) > LONGEST_LINE] == []
 
 
 def test_the_tree_in_the_architecture_names_only_what_exists_and_every_folder_of_the_rooms() -> None:
