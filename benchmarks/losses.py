@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+from train.errors import Collapsed
 from train.evaluation.report.canvas import as_picture, paper
-from train.guard.errors import Collapsed
 from train.run.run import go
 from train.runfile.reading import read_run_file
 from train.telling.log import read_steps, read_validations

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
-from train.guard.errors import Collapsed
+from train.errors import Collapsed
 from train.guard.guard import Guard
 from train.guard.health import Health, effective_rank, health_of
 from train.losses.build import build_losses

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.sampling.errors import SamplingError
+from train.errors import SamplingError
 from train.sampling.passes import Passes
 from train.sampling.people import PeopleSampler
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from embedder import Alignment, DetectorFacts, FaceChoice
 
-from .errors import DataError
+from ..errors import DataError
 from .private_files import write_private
 
 FILE = "data.json"

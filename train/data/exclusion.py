@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import DataError
 from ..evaluation.protocols.folders import read_identities
-from .errors import DataError
 from .names import same_name, shown
 from .prepared import is_prepared, open_prepared
 from .progress import Telling

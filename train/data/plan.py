@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..errors import DataError
 from ..evaluation.protocols.protocol import Photo
-from .errors import DataError
 from .exclusion import Excluded
 from .names import same_name, shown
 from .reading import Known, Skipped

@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from embedder import Alignment, Chips, DetectorFacts, FaceChoice
 
+from ..errors import DataError
 from ..evaluation.cores import n_threads
 from ..evaluation.protocols.digest import data_digest
 from ..evaluation.protocols.protocol import Photo, Protocol
 from .description import FILE, Description, Totals, read_description
-from .errors import DataError
 from .shard import Facts, Shard, damaged, shard_path
 
 BATCH = 16  # chips that a thread decodes at a time

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from embedder import FaceChoice, FaceEmbedder, unfinished
 
+from ..errors import DataError
 from ..evaluation.cores import one_core_threads
 from .cores import on_every_core
 from .cutting import Cut, Cutter
 from .description import FILE, Description, Totals, differences, read_description, versions, write_description
-from .errors import DataError
 from .exclusion import Excluded
 from .names import shown
 from .plan import Plan, make_plan

@@ -2,7 +2,7 @@
 
 from embedder import PrivateFiles
 
-from .errors import DataError
+from ..errors import DataError
 
 _FILES = PrivateFiles(DataError)
 write_private, sole_use = _FILES.write, _FILES.sole_use

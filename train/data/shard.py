@@ -18,8 +18,8 @@ from safetensors.numpy import save
 
 from embedder import MEASURES, Pixels
 
+from ..errors import DataError
 from .cutting import Cut, decoded
-from .errors import DataError
 from .reading import Skipped
 
 SIZE = 512  # photos

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from ..errors import DataError
 from ..evaluation.protocols.files import read_text
 from ..evaluation.protocols.folders import read_identities
 from ..evaluation.protocols.protocol import Photo
-from .errors import DataError
 
 COLUMNS = ("image", "identity")
 

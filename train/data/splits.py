@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import DataError
 from ..evaluation.protocols.protocol import Indices
-from .errors import DataError
 from .names import same_name, shown
 from .prepared import PreparedData
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from ..errors import Collapsed
 from ..losses.total import LossValue
 from ..runfile import run as runfile
-from .errors import Collapsed
 from .health import Health
 from .signs import broken, explosion, line, point
 

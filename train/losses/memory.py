@@ -7,7 +7,7 @@ batches ago is nearly what it would give now.
 import torch
 from torch import Tensor, nn
 
-from .errors import LossError
+from ..errors import LossError
 from .faces import Comparisons, Faces
 
 

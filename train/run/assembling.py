@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from embedder import EmbeddingNet
 
 from ..augmentation.augmenter import Augmenter
-from ..errors import TrainingError
+from ..errors import LossError, TrainingError
 from ..evaluation.progress import Progress, no_progress, progress_line
 from ..guard.guard import Guard
 from ..learning.averaging import Average
@@ -22,7 +22,6 @@ from ..learning.loop import Course
 from ..learning.pull import Pull, Weights, weights_of
 from ..learning.validation import ByChips, ByFeatures, Look
 from ..losses.build import build_losses
-from ..losses.errors import LossError
 from ..runfile.augmentation import Mirror, only_mirror
 from ..runfile.losses import Distillation, Mined
 from ..runfile.run import RunFile

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.errors import DataError
 from ..data.names import shown
 from ..data.prepared import PreparedData, open_prepared
 from ..data.splits import EXAMPLES, Split, other_people, split_people
+from ..errors import DataError
 from ..evaluation.protocols.protocol import Indices, identity_numbers
 from ..runfile.run import RunFile
 

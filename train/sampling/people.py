@@ -5,8 +5,8 @@ Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2
 
 import numpy as np
 
+from ..errors import SamplingError
 from ..evaluation.protocols.protocol import Indices
-from .errors import SamplingError
 from .passes import Passes
 
 PEOPLE, IMAGES = 0, 1  # streams of draws

@@ -6,10 +6,10 @@ from shutil import copytree
 import numpy as np
 import pytest
 
-from train.data.errors import DataError
 from train.data.kept import KeptChips
 from train.data.prepared import PreparedData, open_prepared
 from train.data.shard import shard_path
+from train.errors import DataError
 
 POSITIONS = np.array([6, 1, 4, 0], np.int32)
 CHIP_BYTES = 150 * 150 * 3

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from train.data.errors import DataError
 from train.data.prepared import PreparedData
 from train.data.splits import Split, other_people, split_people
+from train.errors import DataError
 
 MadeUp = Callable[..., PreparedData]
 

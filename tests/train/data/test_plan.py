@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from train.data.errors import DataError
 from train.data.exclusion import Excluded
 from train.data.plan import MIN_PEOPLE, make_plan
 from train.data.reading import Known, Skipped
+from train.errors import DataError
 from train.evaluation.protocols.protocol import Photo
 
 LFW = Excluded("lfw", {"ann lee": "Ann_Lee"}, {"image 9": "Zed/Zed_0001.jpg"})

@@ -16,13 +16,13 @@ from PIL import Image
 from embedder import FaceEmbedder
 from embedder.image import FORMATS_IN_WORDS
 from train.data.cutting import Cutter
-from train.data.errors import DataError
 from train.data.exclusion import read_excluded
 from train.data.prepared import PreparedData, open_prepared
 from train.data.preparing import Prepared, prepare
 from train.data.progress import no_telling
 from train.data.shard import shard_path
 from train.data.source import read_source
+from train.errors import DataError
 from train.evaluation.progress import Advance
 
 PHOTOS = ("001/001_0001.jpg", "001/001_0002.jpg")

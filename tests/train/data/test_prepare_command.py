@@ -14,9 +14,9 @@ from PIL import Image
 
 from embedder.cli import main
 from train.data import preparing
-from train.data.errors import DataError
 from train.data.prepared import open_prepared
 from train.data.shard import shard_path
+from train.errors import DataError
 
 SIZE = 3  # photos in a shard
 SMALL_SHARDS = """

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.data.errors import DataError
 from train.data.prepared import PreparedData, open_prepared
 from train.data.shard import Shard, packed, shard_path
+from train.errors import DataError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from train.data.errors import DataError
 from train.data.private_files import sole_use, write_private
+from train.errors import DataError
 
 
 def test_only_the_owner_may_read_file_and_folder(tmp_path: Path) -> None:

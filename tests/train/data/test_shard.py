@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from train.data.cutting import Cut, decoded, encoded
-from train.data.errors import DataError
 from train.data.prepared import PreparedData
 from train.data.reading import Known, Skipped
 from train.data.shard import Shard, packed
+from train.errors import DataError
 from train.evaluation.protocols.protocol import Photo
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from train.data.errors import DataError
 from train.data.source import read_source
+from train.errors import DataError
 from train.evaluation.protocols.protocol import ProtocolError
 
 

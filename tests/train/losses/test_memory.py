@@ -6,8 +6,8 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.losses import CrossBatchMemory, TripletMarginLoss
 from torch import Tensor
 
+from train.errors import LossError
 from train.losses.build import build_losses
-from train.losses.errors import LossError
 from train.losses.faces import Faces
 from train.losses.memory import Memory
 from train.losses.total import TotalLoss
