@@ -28,9 +28,12 @@ def serve(**given: object) -> None:
     Every setting is also an environment variable: VISAVIS_HOST, VISAVIS_PORT, VISAVIS_MODEL and more; see docs/api.md.
     """
     try:
-        from .serving import run  # noqa: PLC0415 - needs the extra "service", which the base install lacks
+        from .serving import ServingError, run  # noqa: PLC0415 - needs the extra "service", which the base install lacks
     except ModuleNotFoundError as error:
         raise CannotServe(
             f"{missing_module(error)} is not installed; install the service: pip install 'visavis[service]'"
         ) from None
-    run(**given)
+    try:
+        run(**given)
+    except ServingError as error:
+        raise CannotServe(str(error)) from None

@@ -14,15 +14,18 @@ import uvicorn
 from embedder import FaceEmbedder, Limits, ModelError, Running, load
 
 from .app import create_app
-from .cli import CannotServe
 from .settings import Settings, SettingsError, load_settings
 
 GRACE_S = 30  # for requests under way when the server is told to stop
 BACKLOG = 2048
 
 
+class ServingError(Exception):
+    """The service cannot be started; the message says why and what to do."""
+
+
 def run(**given: object) -> None:
-    """Serve until told to stop; what is given goes before the environment. Raises CannotServe."""
+    """Serve until told to stop; what is given goes before the environment. Raises ServingError."""
     settings = _settings(given)
     _start_logs(settings.log_level)
     with _listening(settings.host, settings.port) as listener:
@@ -40,7 +43,7 @@ def _settings(given: Mapping[str, object]) -> Settings:
     try:
         return load_settings(**given)
     except SettingsError as error:
-        raise CannotServe(str(error)) from None
+        raise ServingError(str(error)) from None
 
 
 def _start_logs(level: str) -> None:
@@ -54,7 +57,7 @@ def _embedder(settings: Settings) -> FaceEmbedder:
     try:
         return load(settings.model, limits=limits, running=running)
     except (ModelError, OSError) as error:
-        raise CannotServe(f"the model cannot be served: {error}") from None
+        raise ServingError(f"the model cannot be served: {error}") from None
 
 
 @contextmanager
@@ -66,7 +69,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         # An answer is two small writes: without this the second waits 40 ms for the client to acknowledge the first.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        raise CannotServe(f"cannot listen on {host} port {port} ({_reason(error)}); {_hint(error)}") from None
+        raise ServingError(f"cannot listen on {host} port {port} ({_reason(error)}); {_hint(error)}") from None
     with listener:
         yield listener
 

@@ -1,6 +1,13 @@
-"""How a bulk run writes: for its owner alone, whole or not at all."""
+"""How a bulk run writes, and what stops it: files for their owner alone, written whole or not at all."""
 
+from ..errors import VisavisError
 from ..private_files import PrivateFiles
-from .errors import BulkError
+
+
+class BulkError(VisavisError):
+    """A bulk run cannot begin or go on; the message says what to do. A photo at fault is none: it is listed."""
+
+    code = "bulk_error"
+
 
 FILES = PrivateFiles(BulkError)

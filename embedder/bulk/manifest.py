@@ -14,8 +14,7 @@ from typing import IO, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..types import FaceChoice, Precision
-from .errors import BulkError
-from .files import FILES
+from .files import FILES, BulkError
 
 MANIFEST_FILE = "_run.json"  # what begins with _ is no data to readers of Parquet folders
 LIST_FILE = "_photos.jsonl"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..image import is_named_as_photo
-from .errors import BulkError
+from .files import BulkError
 
 
 def start_of(given: Sequence[Path]) -> Path:

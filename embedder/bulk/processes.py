@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import active_children, get_context
 
-from .errors import BulkError
+from .files import BulkError
 from .outcome import Done
 from .worker import Task, begin, work
 

@@ -11,8 +11,7 @@ from time import perf_counter, process_time
 from ..loading import load
 from ..runtime.choice import Running
 from ..types import ModelIdentity
-from .errors import BulkError
-from .files import FILES
+from .files import FILES, BulkError
 from .manifest import (
     BLOCK,
     LIST_FILE,

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from .layers import Description, Layer, MapShape
-from .notation import maps_in_words
+from .layers import Description, Layer, MapShape, maps_in_words
 from .steps import INPUT, JOINING
 
 HIGHEST_PX, LOWEST_PX, GAP_PX = 96, 13, 5  # of blocks, and between them

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from .notation import notation
-
 Kind = Literal["convolution", "depthwise convolution", "dense", "max pool", "mean pool"]
 Mixes = Literal["channels", "space", "both", "neither"]
 MapShape = tuple[int, int, int]  # channels, height, width
 Pair = tuple[int, int]  # down, across
 
 POOLS = ("max pool", "mean pool")
+ARROW = " -> "
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Layer:
     @property
     def notation(self) -> str:
         """As in 3@512x512 -> 10 kernels 3@7x7, stride 1, padding 3 -> 10@512x512."""
-        return notation(self)
+        return _notation(self)
 
     @property
     def mixes(self) -> Mixes:
@@ -76,3 +75,48 @@ class Description:
     def total_parameters(self) -> int:
         """Of all layers, folded."""
         return sum(layer.parameters for layer in self.layers)
+
+
+def maps_in_words(shape: MapShape) -> str:
+    """So many maps of so many rows and columns: 32@72x72."""
+    channels, height, width = shape
+    return f"{channels}@{height}x{width}"
+
+
+def _window_in_words(layer: Layer) -> str:
+    window = layer.window
+    match layer.kind:
+        case "max pool" | "mean pool" if window.size == layer.given[1:]:
+            return f"{layer.kind.removesuffix(' pool')} of all {_by(window.size)}"
+        case "max pool" | "mean pool":
+            what = f"{layer.kind.removesuffix(' pool')} {_by(window.size)}"
+        case "depthwise convolution":
+            what = f"{_kernels(layer)}, each on its own channel"
+        case _:
+            what = _kernels(layer)
+    padding = f", padding {_short(window.padding)}" if any(window.padding) else ""
+    return f"{what}, stride {_short(window.stride)}{padding}"
+
+
+def _kernels(layer: Layer) -> str:
+    return f"{layer.shape[0]} kernels {layer.window.depth}@{_by(layer.window.size)}"
+
+
+def _sum(layer: Layer) -> str:
+    if layer.added is None:
+        return ""
+    result = "" if layer.hands_on == layer.shape else ARROW + maps_in_words(layer.hands_on)
+    return f" + {maps_in_words(layer.added)} of {layer.adds}{result}"
+
+
+def _by(size: Pair) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _short(size: Pair) -> str:
+    return str(size[0]) if size[0] == size[1] else _by(size)
+
+
+def _notation(layer: Layer) -> str:
+    """What goes in, what looks at it, what comes out, and what is added to that."""
+    return ARROW.join([maps_in_words(layer.given), _window_in_words(layer), maps_in_words(layer.shape)]) + _sum(layer)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.bulk.errors import BulkError
+from embedder.bulk.files import BulkError
 from embedder.bulk.photos import photos_in, start_of
 from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
