@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .commands.options import running_options
     from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
+    from .cores import n_cores
     from .detection.graphs import built_in_detector
     from .encoded import data_uri, jpeg, png
     from .errors import (
@@ -189,6 +190,7 @@ __all__ = [
     "jpeg",
     "load",
     "missing_module",
+    "n_cores",
     "new_card",
     "new_network",
     "percent",
@@ -258,6 +260,7 @@ _ROOMS = {
     "embedding_graph": ".runtime.graph",
     "load": ".loading",
     "missing_module": ".cli",
+    "n_cores": ".cores",
     **dict.fromkeys(("Description", "Layer"), ".explain.layers"),
     **dict.fromkeys(("FeatureMaps", "Response"), ".explain.maps"),
     **dict.fromkeys(_EXPLANATION, ".explain.explanation"),
