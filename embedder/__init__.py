@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .network import EmbeddingNet, build_network, fold, new_network, tensors_of
     from .pipeline import FaceEmbedder
     from .points import chosen_point
-    from .private_files import PrivateFiles, unfinished
+    from .private_files import PrivateFiles, replace_file, replacing, unfinished
     from .quality import MEASURES
     from .runtime.choice import Running, RuntimeName
     from .runtime.graph import embedding_graph
@@ -196,6 +196,8 @@ __all__ = [
     "percent",
     "png",
     "read_bundle",
+    "replace_file",
+    "replacing",
     "require_new_folder",
     "running_options",
     "serialize_tensors",
@@ -266,7 +268,7 @@ _ROOMS = {
     **dict.fromkeys(_EXPLANATION, ".explain.explanation"),
     **dict.fromkeys(("Drawing", "drawn"), ".explain.sheet"),
     **dict.fromkeys(("data_uri", "jpeg", "png"), ".encoded"),
-    **dict.fromkeys(("PrivateFiles", "unfinished"), ".private_files"),
+    **dict.fromkeys(("PrivateFiles", "replace_file", "replacing", "unfinished"), ".private_files"),
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",
     "running_options": ".commands.options",
