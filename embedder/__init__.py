@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .commands.options import running_options
     from .commands.rates import percent
     from .comparison import Comparison, ComparisonBatch, Distances, Judgement
+    from .cores import n_cores
     from .detection.graphs import built_in_detector
     from .encoded import data_uri, jpeg, png
     from .errors import (
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from .network import EmbeddingNet, build_network, fold, new_network, tensors_of
     from .pipeline import FaceEmbedder
     from .points import chosen_point
-    from .private_files import PrivateFiles, unfinished
+    from .private_files import PrivateFiles, replace_file, replacing, unfinished
     from .quality import MEASURES
     from .runtime.choice import Running, RuntimeName
     from .runtime.graph import embedding_graph
@@ -182,11 +183,14 @@ __all__ = [
     "jpeg",
     "load",
     "missing_module",
+    "n_cores",
     "new_card",
     "new_network",
     "percent",
     "png",
     "read_bundle",
+    "replace_file",
+    "replacing",
     "require_new_folder",
     "running_options",
     "serialize_tensors",
@@ -250,12 +254,13 @@ _ROOMS = {
     "embedding_graph": ".runtime.graph",
     "load": ".loading",
     "missing_module": ".cli",
+    "n_cores": ".cores",
     **dict.fromkeys(("Description", "Layer"), ".explain.layers"),
     **dict.fromkeys(("FeatureMaps", "Response"), ".explain.maps"),
     **dict.fromkeys(_EXPLANATION, ".explain.explanation"),
     **dict.fromkeys(("Drawing", "drawn"), ".explain.sheet"),
     **dict.fromkeys(("data_uri", "jpeg", "png"), ".encoded"),
-    **dict.fromkeys(("PrivateFiles", "unfinished"), ".private_files"),
+    **dict.fromkeys(("PrivateFiles", "replace_file", "replacing", "unfinished"), ".private_files"),
     "new_card": ".weights.new_card",
     "percent": ".commands.rates",
     "running_options": ".commands.options",

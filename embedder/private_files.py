@@ -19,18 +19,9 @@ class PrivateFiles:
 
     @contextmanager
     def new(self, path: Path) -> Iterator[IO[bytes]]:
-        """Open a file that gets its name, and takes the place of an older one, once it is whole. Raises `error`."""
-        with self._trouble_told(path):
-            try:
-                with os.fdopen(os.open(unfinished(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                unfinished(path).replace(path)
-            except BaseException:
-                unfinished(path).unlink(missing_ok=True)
-                raise
-            _sync(path.parent)
+        """Open a file as `replacing` does. Raises `error`."""
+        with self._trouble_told(path), replacing(path) as file:
+            yield file
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a whole file. Raises `error`."""
@@ -67,6 +58,30 @@ class PrivateFiles:
                 f"{path}: cannot be written: {error.strerror}; make room or give another --out, and run it again: "
                 "what is done already is kept"
             ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name, and takes the place of an older one, once it is whole. Raises OSError.
+
+    Two that write a file of one name at the same time spoil each other's.
+    """
+    try:
+        with os.fdopen(os.open(unfinished(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished(path).replace(path)
+    except BaseException:
+        unfinished(path).unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a whole file as `replacing` does. Raises OSError."""
+    with replacing(path) as file:
+        file.write(content)
 
 
 def unfinished(path: Path) -> Path:

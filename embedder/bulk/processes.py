@@ -3,7 +3,6 @@
 Processes, because finding faces is in good part Python: threads would wait for each other.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,11 +16,6 @@ from .outcome import Done
 from .worker import Task, begin, work
 
 AHEAD = 3  # batches to each process: one at work, one waiting, one to make up for unequal photos
-
-
-def n_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter, process_time
 
+from ..cores import n_cores
 from ..loading import load
 from ..runtime.choice import Running
 from ..types import ModelIdentity
@@ -26,7 +27,7 @@ from .manifest import (
 from .outcome import CpuSeconds, Embedded, Failed
 from .parts import failures, n_rows, part_path, write_part
 from .photos import photos_in, start_of
-from .processes import in_order, n_cores, workers
+from .processes import in_order, workers
 from .progress import Advance, Telling, no_telling
 from .wanted import Wanted
 from .worker import BATCH, Task

@@ -25,6 +25,8 @@ NO_PENALTY = "  poor photos  cost nothing: this model has no penalty for them"
 @click.command()
 @model_option
 @precision_option
+@click.option("--runtime", hidden=True, expose_value=False)  # no effect since the command runs no network
+@click.option("--device", hidden=True, expose_value=False)
 @json_option
 def model(model_path: str | None, precision: Precision, *, as_json: bool) -> None:
     """Show what is known about the model: licence, training data, operating points, limits."""

@@ -178,6 +178,10 @@ def test_the_page_and_its_pictures_are_written(folder: Path) -> None:
     )
 
 
+def test_only_the_owner_may_read_what_shows_faces(folder: Path) -> None:
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
 def test_the_same_evaluation_gives_the_same_bytes(folder: Path, tmp_path: Path, found: Evaluation) -> None:
     def grey(_photo: Photo) -> Pixels:
         return np.full((150, 150, 3), 128, np.uint8)

@@ -11,10 +11,9 @@ from threading import Lock
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from embedder import Alignment, Chips, DetectorFacts, FaceChoice
+from embedder import Alignment, Chips, DetectorFacts, FaceChoice, n_cores
 
 from ..errors import DataError
-from ..evaluation.cores import n_threads
 from ..evaluation.protocols.digest import data_digest
 from ..evaluation.protocols.protocol import Photo, Protocol
 from .description import FILE, Description, Totals, read_description
@@ -78,7 +77,7 @@ class PreparedData:
         if len(batches) <= 1:
             fill(slice(None))
             return chips
-        with ThreadPoolExecutor(n_threads(len(batches))) as pool:
+        with ThreadPoolExecutor(min(n_cores(), len(batches))) as pool:
             list(pool.map(fill, batches))
         return chips
 

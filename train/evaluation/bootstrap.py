@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .cores import n_threads
+from embedder import n_cores
+
 from .protocols.protocol import Indices
 from .scores import Sample, Scores
 from .tally import Floats, Tally
@@ -47,7 +48,7 @@ def bootstrap(scores: Scores, statistics: Statistics, resampling: Resampling) ->
         return statistics(*(each.drawn(drawn.astype(np.float64)) for each in kinds))
 
     seeds = np.random.SeedSequence(resampling.seed).spawn(resampling.n_resamples)
-    with ThreadPoolExecutor(n_threads(MAX_THREADS)) as pool:
+    with ThreadPoolExecutor(min(n_cores(), MAX_THREADS)) as pool:
         return np.stack(list(pool.map(once, seeds)))
 
 

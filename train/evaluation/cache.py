@@ -7,7 +7,6 @@ owner may read them.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from secrets import token_hex
-from tempfile import mkstemp
-from typing import BinaryIO
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError
+from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError, replacing
 
 # Folders of the embedder whose code decides no embedding; a new file anywhere else voids the cache.
 NOT_DECIDING = ("bulk", "commands", "explain")
@@ -85,7 +82,7 @@ class EmbeddingCache:
     def save(self, outcomes: Mapping[str, Outcome]) -> None:
         """Keep these too, in a file of their own that others see when it is whole. Raises CacheError."""
         part = self._folder / f"{self._key}-{token_hex(8)}.npz"  # of several processes, each writes its own
-        with _trouble_told(part), _replacing(part) as file:
+        with _trouble_told(part), replacing(part) as file:
             np.savez(file, records=_records(outcomes))
 
     def _read(self, part: Path) -> Outcomes:
@@ -160,19 +157,6 @@ def _records(outcomes: Mapping[str, Outcome]) -> NDArray[np.void]:
         else:
             record["vector"], record["measures"] = outcome.vector, outcome.measures
     return records
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file beside it that takes its place when it is whole."""
-    handle, name = mkstemp(dir=path.parent, prefix=f"{path.stem[:8]}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

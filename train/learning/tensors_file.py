@@ -1,14 +1,14 @@
 """Named tensors and a few plain facts in one safetensors file, written whole or not at all. Nothing reads a pickle."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkstemp
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from embedder import replace_file
 
 from ..errors import TrainingError
 
@@ -28,7 +28,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: str) -> None
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     content = save(whole, {FACTS: facts})
     try:
-        _replace(path, content)
+        replace_file(path, content)
     except OSError as error:
         raise TrainingError(
             f"{path}: cannot be written: {error.strerror}; make room, then go on by --resume from what was saved before"
@@ -58,16 +58,3 @@ def within(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return all under longer names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = mkstemp(dir=path.parent, prefix=f"{path.stem}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedder import replace_file, unfinished
+
 from ..errors import TrainingError
 from ..runfile.reading import read_json, to_json
 from ..runfile.run import RunFile
@@ -70,14 +72,14 @@ class RunFolder:
                 raise TrainingError(
                     f"{self.path}: holds something already; go on with that run by --resume, or give another --out"
                 )
-            self.run_file.write_text(to_json(run), encoding="utf-8")
+            replace_file(self.run_file, to_json(run).encode())
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be written: {error.strerror}; give another --out") from error
 
     def _holds_something(self) -> bool:
         """Is there more than what a run leaves that was stopped before its first checkpoint?"""
-        early = {self.run_file, self.environment, self.chips, self.path / STEPS, self.path / VALIDATION}
-        return bool(set(self.path.iterdir()) - {*early, self.curves})
+        early = {self.run_file, self.environment, self.chips, self.path / STEPS, self.path / VALIDATION, self.curves}
+        return bool(set(self.path.iterdir()) - early - set(map(unfinished, early)))
 
     def resume(self, run: RunFile) -> None:
         """Check that it holds that very run. Raises TrainingError."""
@@ -95,7 +97,7 @@ class RunFolder:
     def write(self, path: Path, content: bytes) -> None:
         """Write a file in it. Raises TrainingError."""
         try:
-            path.write_bytes(content)
+            replace_file(path, content)
         except OSError as error:
             raise TrainingError(f"{path}: cannot be written: {error.strerror}; make room and begin again") from error
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from embedder import replace_file
+
 from ..learning.loop import Told
 from ..runfile.run import Loop
 from ..telling.curves import curves
@@ -55,6 +57,6 @@ def draw_curves(folder: Path) -> None:
     if picture is None:
         return
     try:
-        (folder / "curves.png").write_bytes(picture.png)
+        replace_file(folder / "curves.png", picture.png)
     except OSError as error:  # nothing is lost: they can be drawn from the tables, and what ended the run matters more
         click.echo(f"visavis: curves.png cannot be written: {error.strerror}", err=True)

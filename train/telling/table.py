@@ -7,6 +7,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Self
 
+from embedder import replace_file
+
 from ..errors import TrainingError
 
 
@@ -21,9 +23,7 @@ class Table:
         self._path, self._header, self._n_columns = path, _line(columns), len(columns)
         kept = [] if resumed_from is None else self._rows_until(resumed_from)
         try:
-            begun = path.with_name(path.name + ".part")
-            begun.write_text("".join([self._header, *kept]), encoding="utf-8", newline="")
-            begun.replace(path)
+            replace_file(path, "".join([self._header, *kept]).encode())
             self._file = path.open("ab", buffering=0)  # nothing is kept back that could fail when it is closed
         except OSError as error:
             raise self._unwritable(error) from error

@@ -64,3 +64,12 @@ def test_a_file_that_finds_no_room_is_told(tmp_path: Path) -> None:
     told = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True).stdout
     assert told.startswith("TrainingError")
     assert "chips.png: cannot be written" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_left_that_was_stopped_at_its_start_is_written_over(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for name in (".run.json", ".steps.csv", "environment.json"):
+        (tmp_path / name).write_bytes(b"ha")
+    folder.begin(RUN)
+    folder.resume(RUN)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from embedder import VisavisError
+from embedder import VisavisError, replace_file
 
 from ..against import Versus
 from ..groups import GroupReport
@@ -35,7 +35,8 @@ def write_report(
 ) -> Path:
     """Write `report.html`, which needs no other file, and its pictures beside it; return the page's path.
 
-    The page holds faces. The same evaluation gives the same bytes. Raises ReportError, and what `chips` raises.
+    The page holds faces, and only its owner may read it. The same evaluation gives the same bytes. Raises ReportError,
+    and what `chips` raises.
     """
     pictures = tuple(_pictures(found, versus, groups))
     text = page(Content(found, command, versus, groups, pictures, chips))
@@ -43,8 +44,8 @@ def write_report(
     require_folder(folder)
     try:
         for picture in pictures:
-            (folder / f"{picture.name}.png").write_bytes(picture.png)
-        target.write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
+            replace_file(folder / f"{picture.name}.png", picture.png)
+        replace_file(target, text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
     except OSError as error:
         raise _refusal(folder, error) from error
     return target
