@@ -63,7 +63,7 @@ def test_a_point_is_answered_with_its_threshold_rates_and_intervals(
 ) -> None:
     pair = _pair(photos, "001-neutral", "001-smiling")
     answer = client.post("/v1/verify", files=pair, data={"operating_point": "fmr-1e-4", "prior": "0.01"}).json()
-    (point,) = (point for point in embedder.card.points(embedder.card.score_kind) if point.name == "fmr-1e-4")
+    (point,) = (point for point in embedder.card.operating_points if point.name == "fmr-1e-4")
     assert answer["operating_point"] == point.model_dump(mode="json")
     assert None not in answer["operating_point"].values()
     found = embedder.verify(*pair.values(), operating_point="fmr-1e-4", prior=0.01)
@@ -78,7 +78,7 @@ def test_a_point_stricter_than_all_is_refused_with_the_list_of_those_there_are(
 ) -> None:
     pair = _pair(photos, "001-neutral", "001-smiling")
     answer = client.post("/v1/verify", files=pair, data={"operating_point": "fmr=1e-9"})
-    names = [point.name for point in embedder.card.points(embedder.card.score_kind)]
+    names = [point.name for point in embedder.card.operating_points]
     assert (answer.status_code, answer.json()["code"]) == (422, "operating_point_unavailable")
     assert answer.json()["available"] == names
     assert all(name in answer.json()["detail"] for name in names)
