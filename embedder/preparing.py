@@ -1,7 +1,7 @@
 """Image bytes -> the chip of the face that is meant, for one photo or for all of a question at the same time."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -32,7 +32,7 @@ class Preparing:
     def __init__(self, detector: Detector, limits: Limits, alignment: Alignment) -> None:
         self.detector = detector
         self._limits, self._alignment = limits, alignment
-        self._workers = ThreadPoolExecutor(n_cores(), "visavis-photo")  # no thread starts before it has work
+        self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # beside the thread that calls
         self._is_closed = False
 
     def __call__(self, image: bytes, choice: FaceChoice) -> Prepared:
@@ -54,14 +54,25 @@ class Preparing:
     ) -> tuple[Prepared, list[Prepared | SampleError]]:
         """All photos of a question, on as many cores as there are; a faulty reference leaves its error in its place."""
         self.require_open()
-        first = self._workers.submit(self, probe, choice)
         others = [self._workers.submit(self._reference, image, choice) for image in references]
         try:
             with blaming("probe"):
-                return first.result(), [each.result() for each in others]
+                first = self(probe, choice)
+            return first, self._shared(references, others, choice)
         finally:  # where the probe is at fault, nobody asks for the others
             for each in others:
                 each.cancel()
+
+    def _shared(
+        self, references: Sequence[bytes], others: Sequence[Future[Prepared | SampleError]], choice: FaceChoice
+    ) -> list[Prepared | SampleError]:
+        """Prepare here, from the last one on, what no other thread has begun."""
+        here = {
+            place: self._reference(references[place], choice)
+            for place in reversed(range(len(others)))
+            if others[place].cancel()
+        }
+        return [here[place] if place in here else each.result() for place, each in enumerate(others)]
 
     def faces(self, image: bytes) -> list[Face]:
         """Every face, largest first. Raises ImageError."""
