@@ -22,7 +22,7 @@ from embedder import Face, FaceChoice, Limits, NoFace, SeveralFaces
 from embedder.detection.boxes import overlapping
 from embedder.detection.choice import choose, least_share
 from embedder.detection.detector import Found
-from embedder.detection.finder import FaceFinder
+from embedder.detection.finder import SHAPES, FaceFinder
 from embedder.detection.graphs import ONET, YUNET
 from embedder.image import read
 from embedder.photo import Photo
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1)
     asked = parser.parse_args()
-    finder, mtcnn = FaceFinder(small_network(YUNET), small_network(ONET)), MTCNN(keep_all=True)
+    finder, mtcnn = FaceFinder(small_network(YUNET, SHAPES), small_network(ONET)), MTCNN(keep_all=True)
     view_1 = lfw(asked.data)[:: asked.every]
     for name, paths in (("View 1", view_1), ("groups", groups(asked.data))):
         tell_times(name, timed(paths, finder, mtcnn), len(paths))

@@ -14,7 +14,13 @@ from embedder.weights.sface_onnx import FILE_SHA256
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_sface_bundle.py"
 # What calibration adds, and the network in int8, which is made for the weights once they are there.
-LATER = {"operating_points": (), "default_point": None, "calibration": None, "int8_graph_sha256": None}
+LATER = {
+    "operating_points": (),
+    "default_point": None,
+    "quality_penalties": (),
+    "calibration": None,
+    "int8_graph_sha256": None,
+}
 
 
 @pytest.fixture(scope="module")
