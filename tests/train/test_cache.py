@@ -243,7 +243,7 @@ def test_every_folder_that_is_passed_over_is_there() -> None:
         "detection/onet.onnx",
         "detection/yunet.onnx",
         "cores.py",
-        "grading.py",
+        "quality_penalty.py",
         "loading.py",
         "network.py",
         "photo.py",
