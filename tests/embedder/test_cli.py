@@ -205,6 +205,10 @@ def test_the_card_is_shown_without_loading_a_runtime() -> None:
     assert told.stderr == "[]\n"
 
 
+def test_the_card_is_the_same_whatever_would_run_the_network() -> None:
+    assert visavis("model", "--runtime", "torch", "--device", "cpu").stdout == visavis("model").stdout
+
+
 def test_what_poor_photos_cost_is_shown_with_the_card(penalty_bundle: Path, bare_bundle: Path) -> None:
     told = visavis("model", "--model", penalty_bundle).stdout
     assert "sharpness of the better one costs 0.120 at 0.2, 0.080 at 0.3, 0.000 at 0.45 (usually 0.7)" in told
