@@ -9,7 +9,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from embedder import Precision, Running, RuntimeName, SampleError
+from embedder import ImageTooLarge, Limits, Precision, Running, RuntimeName, SampleError
 
 from ..cli import EXIT_TROUBLE
 from ..comparison import EVEN
@@ -115,11 +115,16 @@ def json_option(command: F) -> F:
 
 
 def read_file(path: str) -> bytes:
-    """Read one of the user's own files or stop with the reason."""
+    """Read an image that the user names, or stop with the reason; no more of it than an image may have."""
+    limit = Limits().max_bytes
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(limit + 1)
     except OSError as error:
         stop(f"{path}: {error.strerror}")
+    if len(data) > limit:
+        stop(f"{path}: {ImageTooLarge(limit, limit, 'bytes', at_least=True)}")
+    return data
 
 
 def stop_for(error: SampleError, paths: Mapping[str, str]) -> NoReturn:

@@ -205,6 +205,15 @@ def test_the_card_is_shown_without_loading_a_runtime() -> None:
     assert told.stderr == "[]\n"
 
 
+@pytest.mark.parametrize("command", ["verify", "explain"])
+def test_of_a_huge_file_no_more_is_read_than_an_image_may_have(tmp_path: Path, command: str) -> None:
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(2**40)
+    ended = visavis(command, tmp_path / "huge.jpg", tmp_path / "huge.jpg")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "huge.jpg: the image has more than 20,971,520 bytes" in ended.stderr
+
+
 def test_the_card_is_the_same_whatever_would_run_the_network() -> None:
     assert visavis("model", "--runtime", "torch", "--device", "cpu").stdout == visavis("model").stdout
 

@@ -13,6 +13,7 @@ from PIL import Image
 from ...cores import n_cores
 from ...encoded import jpeg
 from ...errors import SampleError
+from ...image import image_file
 from ...pipeline import FaceEmbedder
 from ...types import Chip, Chips, Pixels, Vectors
 from .people import AtlasError, Photo
@@ -55,7 +56,7 @@ def faces_of(photos: Sequence[Photo], folder: Path, embedder: FaceEmbedder, adva
 def _chip(photo: Photo, folder: Path, embedder: FaceEmbedder) -> Chip | str:
     """The face, or the code of the error instead of it."""
     try:
-        return embedder.chip((folder / photo.name).read_bytes())
+        return embedder.chip(image_file(folder / photo.name))
     except SampleError as error:
         return error.code
     except OSError:
