@@ -1,6 +1,5 @@
 """The part of a card that says what a poor photo costs. Knows no files and no torch."""
 
-from bisect import bisect_right
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -34,12 +33,8 @@ class QualityPenalty(CardPart):
         return self
 
     def at(self, value: float) -> float:
-        """Return the penalty of one measured value; quicker than `of`, and the same."""
-        k = bisect_right(self.values, value)
-        if k == 0 or k == len(self.values):
-            return self.penalties[min(k, len(self.values) - 1)]
-        share = (value - self.values[k - 1]) / (self.values[k] - self.values[k - 1])
-        return self.penalties[k - 1] + share * (self.penalties[k] - self.penalties[k - 1])
+        """Return the penalty of one measured value."""
+        return float(self.of(value))
 
     def of(self, values: ArrayLike) -> NDArray[np.float64]:
         """Penalties of many measured values, of their shape; NaN stays NaN."""
