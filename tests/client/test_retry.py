@@ -6,8 +6,7 @@ from email.utils import format_datetime
 
 import httpx2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from service.client import Retry
 

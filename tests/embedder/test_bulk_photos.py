@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from embedder.bulk.files import BulkError
 from embedder.bulk.photos import photos_in, start_of

@@ -1,8 +1,7 @@
 """How far a bulk run says it is."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from embedder.bulk import progress
 from embedder.bulk.progress import Pace, duration, told_on_stderr

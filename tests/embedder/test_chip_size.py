@@ -7,8 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from PIL import Image
 from pydantic import ValidationError
 from small_chips import ARCFACE, write_small_chips

@@ -1,12 +1,10 @@
 """Which face is meant: each rule by itself."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from embedder import Box, Face, NoFace, SeveralFaces
-from embedder.detection.choice import RIVAL_SHARE, RULES
-from embedder.detection.choice import choose as choose_of
+from embedder.detection.choice import RIVAL_SHARE, RULES, choose as choose_of
 from embedder.detection.detector import Found
 from embedder.types import FaceChoice, Point
 

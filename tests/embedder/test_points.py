@@ -1,8 +1,7 @@
 """Which operating point is meant: by name, by rate, or by default; and what is said where there is none."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from embedder import ModelCard, OperatingPoint, OperatingPointUnavailable
 from embedder.points import chosen_point

@@ -11,8 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
-from service import examples as told
-from service import translate
+from service import examples as told, translate
 from service.wire import ExplainResponse
 
 API_DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

@@ -6,8 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from train.evaluation import blocks, strata
 from train.evaluation.all_pairs import compare_all, n_comparisons

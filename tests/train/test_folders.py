@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from train.evaluation.protocols.digest import data_digest

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from train.evaluation import groups as module
-from train.evaluation import strata
+from train.evaluation import groups as module, strata
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling, interval
 from train.evaluation.groups import GroupCell, GroupReport, compare_groups, in_words

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from train.evaluation.protocols.protocol import Protocol, ProtocolError
 from train.evaluation.protocols.table import _people, _Row, read_csv

@@ -7,8 +7,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from embedder import EmbeddingNet
 
 from ..errors import TrainingError
-from ..runfile.run import Network
-from ..runfile.run import Optimizer as OptimizerSettings
+from ..runfile.run import Network, Optimizer as OptimizerSettings
 from .learner import Learner
 
 BACKBONE = "backbone"  # every stage but the head

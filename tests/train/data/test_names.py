@@ -1,8 +1,7 @@
 """When two names mean one person, and how a name is shown."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from train.data.names import same_name, shown
 

@@ -8,8 +8,7 @@ from shutil import copytree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from train.data.prepared import PreparedData, open_prepared
 from train.data.shard import Shard, packed, shard_path

@@ -9,8 +9,7 @@ from train.learning.freezing import build_optimizer, freeze, frozen_stages, set_
 from train.learning.learner import Learner
 from train.losses.build import build_losses
 from train.runfile.losses import ArcFace
-from train.runfile.run import Network
-from train.runfile.run import Optimizer as OptimizerSettings
+from train.runfile.run import Network, Optimizer as OptimizerSettings
 
 
 @pytest.fixture(scope="module")

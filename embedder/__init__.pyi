@@ -1,0 +1,117 @@
+from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
+from .cli import missing_module as missing_module
+from .commands.options import running_options as running_options
+from .commands.rates import percent as percent
+from .comparison import (
+    Comparison as Comparison,
+    ComparisonBatch as ComparisonBatch,
+    Distances as Distances,
+    Judgement as Judgement,
+)
+from .cores import n_cores as n_cores
+from .detection.graphs import built_in_detector as built_in_detector
+from .encoded import data_uri as data_uri, jpeg as jpeg, png as png
+from .errors import (
+    BundleError as BundleError,
+    DigestMismatch as DigestMismatch,
+    DlibFileError as DlibFileError,
+    FaceError as FaceError,
+    ImageError as ImageError,
+    ImageTooLarge as ImageTooLarge,
+    ImageUnreadable as ImageUnreadable,
+    LowQuality as LowQuality,
+    ModelError as ModelError,
+    NoFace as NoFace,
+    NotAnImage as NotAnImage,
+    OperatingPointUnavailable as OperatingPointUnavailable,
+    RuntimeUnavailable as RuntimeUnavailable,
+    SampleError as SampleError,
+    SeveralFaces as SeveralFaces,
+    SFaceFileError as SFaceFileError,
+    UnknownLayer as UnknownLayer,
+    VisavisError as VisavisError,
+)
+from .explain.explanation import (
+    Both as Both,
+    ChannelShare as ChannelShare,
+    Explanation as Explanation,
+    RegionShare as RegionShare,
+    Saliency as Saliency,
+    Side as Side,
+)
+from .explain.layers import Description as Description, Layer as Layer
+from .explain.maps import FeatureMaps as FeatureMaps, Response as Response
+from .explain.sentences import atlas_json_of as atlas_json_of
+from .explain.sheet import Drawing as Drawing, drawn as drawn
+from .image import (
+    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
+    Limits as Limits,
+    image_file as image_file,
+    is_named_as_photo as is_named_as_photo,
+)
+from .loading import load as load
+from .network import (
+    EmbeddingNet as EmbeddingNet,
+    build_network as build_network,
+    fold as fold,
+    new_network as new_network,
+    tensors_of as tensors_of,
+)
+from .pipeline import FaceEmbedder as FaceEmbedder
+from .points import chosen_point as chosen_point
+from .private_files import (
+    PrivateFiles as PrivateFiles,
+    replace_file as replace_file,
+    replacing as replacing,
+    unfinished as unfinished,
+)
+from .quality import MEASURES as MEASURES
+from .runtime.choice import Running as Running, RuntimeName as RuntimeName
+from .runtime.graph import embedding_graph as embedding_graph
+from .runtime.torch import computes_in_bf16 as computes_in_bf16
+from .types import (
+    Box as Box,
+    Chip as Chip,
+    Chips as Chips,
+    Embedding as Embedding,
+    Face as Face,
+    FaceChoice as FaceChoice,
+    Grade as Grade,
+    ModelIdentity as ModelIdentity,
+    Pixels as Pixels,
+    Precision as Precision,
+    Quality as Quality,
+    QualityChoice as QualityChoice,
+    Sample as Sample,
+    Timings as Timings,
+)
+from .weights.bundle import (
+    BUILT_IN as BUILT_IN,
+    BUILT_IN_MODELS as BUILT_IN_MODELS,
+    Bundle as Bundle,
+    bundle_folder as bundle_folder,
+    copy_bundle as copy_bundle,
+    read_bundle as read_bundle,
+    require_new_folder as require_new_folder,
+    serialize_tensors as serialize_tensors,
+    sha256_of as sha256_of,
+    write_bundle as write_bundle,
+)
+from .weights.card import (
+    Alignment as Alignment,
+    Architecture as Architecture,
+    Calibration as Calibration,
+    DetectorFacts as DetectorFacts,
+    ModelCard as ModelCard,
+    Preprocessing as Preprocessing,
+    Provenance as Provenance,
+    ScoreKind as ScoreKind,
+)
+from .weights.new_card import new_card as new_card
+from .weights.parts import (
+    CalibrationData as CalibrationData,
+    LogLikelihoodRatio as LogLikelihoodRatio,
+    OperatingPoint as OperatingPoint,
+)
+from .weights.quality_penalty import QualityPenalty as QualityPenalty
+from .weights.training import TrainingRecord as TrainingRecord
