@@ -1,8 +1,6 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
-from .cli import missing_module as missing_module
-from .commands.options import running_options as running_options
-from .commands.rates import percent as percent
 from .comparison import (
+    EVEN as EVEN,
     Comparison as Comparison,
     ComparisonBatch as ComparisonBatch,
     Distances as Distances,
@@ -66,10 +64,14 @@ from .private_files import (
     unfinished as unfinished,
 )
 from .quality import MEASURES as MEASURES
+from .rates import percent as percent, rate_in_words as rate_in_words
 from .runtime.choice import Running as Running, RuntimeName as RuntimeName
+from .runtime.export import BAR as BAR, N_CHIPS as N_CHIPS, ExportFormat as ExportFormat, export as export
 from .runtime.graph import embedding_graph as embedding_graph
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
+    PRECISIONS as PRECISIONS,
+    QUALITY_CHOICES as QUALITY_CHOICES,
     Box as Box,
     Chip as Chip,
     Chips as Chips,
@@ -91,6 +93,7 @@ from .weights.bundle import (
     Bundle as Bundle,
     bundle_folder as bundle_folder,
     copy_bundle as copy_bundle,
+    int8_graph_of as int8_graph_of,
     read_bundle as read_bundle,
     require_new_folder as require_new_folder,
     serialize_tensors as serialize_tensors,
@@ -107,6 +110,7 @@ from .weights.card import (
     Provenance as Provenance,
     ScoreKind as ScoreKind,
 )
+from .weights.dlib_bundle import import_dlib as import_dlib
 from .weights.new_card import new_card as new_card
 from .weights.parts import (
     CalibrationData as CalibrationData,
@@ -114,4 +118,5 @@ from .weights.parts import (
     OperatingPoint as OperatingPoint,
 )
 from .weights.quality_penalty import QualityPenalty as QualityPenalty
+from .weights.sface_bundle import import_sface as import_sface
 from .weights.training import TrainingRecord as TrainingRecord

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from embedder import FaceEmbedder, FeatureMaps, load
-from embedder.explain.blueprint import blueprint
+from embedder.explain.blueprint import draw_blueprint
 from embedder.explain.colors import painted
 from embedder.explain.grid import LABEL_PX, Plan, grid
 
@@ -49,7 +49,7 @@ def draw_maps(embedder: FaceEmbedder) -> None:
 
 def main() -> None:
     embedder = load()
-    (PICTURES / "describe.svg").write_text(blueprint(embedder.card.name, embedder.describe()), encoding="utf-8")
+    (PICTURES / "describe.svg").write_text(draw_blueprint(embedder.card.name, embedder.describe()), encoding="utf-8")
     draw_maps(embedder)
 
 

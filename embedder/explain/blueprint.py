@@ -47,7 +47,7 @@ class Block:
         return MIDDLE_PX - self.width / 2
 
 
-def blueprint(name: str, description: Description) -> str:
+def draw_blueprint(name: str, description: Description) -> str:
     """Draw a network under its name."""
     blocks = _placed(description.layers)
     bottom = max(block.top + block.height for block in blocks.values()) + 24

@@ -23,7 +23,7 @@ _BARS_TOP = _FACES_TOP + FACE_PX + (N_REGIONS + 2) * (SMALL_PX + 5) + GAP_PX
 _BAR_STEP = BAR_PX + SMALL_PX + GAP_PX
 
 
-def pair_sheet(found: Explanation) -> Image.Image:
+def draw_pair_sheet(found: Explanation) -> Image.Image:
     """Draw an explanation; without saliency the chips are drawn alone. It shows both faces."""
     sheet = Image.new("RGB", (WIDTH_PX + 2 * MARGIN_PX, _BARS_TOP + 3 * _BAR_STEP + MARGIN_PX), PAPER)
     pen = ImageDraw.Draw(sheet)

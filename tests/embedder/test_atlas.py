@@ -30,7 +30,6 @@ from embedder import (
     tensors_of,
     write_bundle,
 )
-from embedder.cli import main
 from embedder.explain.atlas.correlations import N_DRAWS, correlations
 from embedder.explain.atlas.looking import looked_at
 from embedder.explain.atlas.own_traits import own_traits
@@ -39,6 +38,7 @@ from embedder.explain.atlas.spread import between_over_within, effective_dimensi
 from embedder.explain.atlas.traits import TRAITS, traits_of
 from embedder.explain.atlas.words import NOTHING, Correlation, sentence_of
 from embedder.explain.sentences import sentences_of
+from visavis.cli.main import main
 
 NAMES = [trait.name for trait in TRAITS]
 

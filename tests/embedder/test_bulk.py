@@ -284,7 +284,7 @@ def test_two_at_once_do_not_work_in_one_folder(photos: Path, tmp_path: Path) -> 
 
 
 def test_what_bulk_needs_and_is_not_installed_is_named_with_its_extra(photos: Path, tmp_path: Path) -> None:
-    program = "import sys; sys.modules['pyarrow'] = None; from embedder.cli import main; main()"
+    program = "import sys; sys.modules['pyarrow'] = None; from visavis.cli.main import main; main()"
     words = [*bulk()[:2], program, "embed", str(photos), "--out", str(tmp_path / "out")]
     told = subprocess.run(words, capture_output=True, text=True, check=False)
     assert told.returncode == 2

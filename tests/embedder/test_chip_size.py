@@ -28,7 +28,7 @@ from embedder.explain.atlas import maximising
 from embedder.explain.atlas.looking import looked_at
 from embedder.explain.covers import blurred, random_shares
 from embedder.explain.opening import gradients_of
-from embedder.explain.pair_sheet import FACE_PX, pair_sheet
+from embedder.explain.pair_sheet import FACE_PX, draw_pair_sheet
 from embedder.explain.places import means_of_places
 from embedder.explain.regions import REGIONS, regions_of_chip
 from embedder.photo import Photo
@@ -149,7 +149,7 @@ def test_an_explanation_has_maps_of_the_chips_size_in_as_many_places_as_ever(exp
         assert each.coarse.shape == (30, 30)
         assert each.coarse.mean() == pytest.approx(each.map.mean(), abs=1e-3)
         assert sum(region.share for region in each.regions) == pytest.approx(1)
-    sheet = pair_sheet(explained)
+    sheet = draw_pair_sheet(explained)
     assert sheet.height > FACE_PX
 
 

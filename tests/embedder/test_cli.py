@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, load
-from embedder.commands.rates import percent, rate_in_words
+from embedder.rates import percent, rate_in_words
 from embedder.weights.bundle import BUILT_IN, CARD_FILE
 
 VISAVIS = Path(sys.executable).parent / "visavis"
@@ -197,7 +197,7 @@ def test_the_card_is_shown_with_its_points_and_the_photos_behind_them(embedder: 
 
 def test_the_card_is_shown_without_loading_a_runtime() -> None:
     program = (
-        "import sys\nfrom embedder.cli import main\nmain(['model'], standalone_mode=False)\n"
+        "import sys\nfrom visavis.cli.main import main\nmain(['model'], standalone_mode=False)\n"
         "print(sorted({'openvino', 'torch'} & set(sys.modules)), file=sys.stderr)"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -23,7 +23,7 @@ from embedder.backbones.backbone import Mean, Pool
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.edges import DIRECTIONS, Kernels
 from embedder.backbones.small import Regions
-from embedder.explain.blueprint import blueprint
+from embedder.explain.blueprint import draw_blueprint
 from embedder.explain.inside import Inside
 from embedder.explain.layers import Description, Layer
 from embedder.explain.opening import Opening, open_bundle
@@ -252,7 +252,7 @@ def test_a_bundle_without_a_graph_is_exported_and_described_the_same(name: str, 
 
 
 def test_the_picture_has_a_block_for_each_layer_and_asks_for_nothing_from_elsewhere(built_in: Description) -> None:
-    text = blueprint("a <model>", built_in)
+    text = draw_blueprint("a <model>", built_in)
     picture = ET.fromstring(text)  # noqa: S314 - our own
     space = "{http://www.w3.org/2000/svg}"
     for kind in {layer.mixes for layer in built_in.layers}:
@@ -266,7 +266,9 @@ def test_the_picture_has_a_block_for_each_layer_and_asks_for_nothing_from_elsewh
 
 
 def test_blocks_are_as_high_as_maps_and_as_wide_as_they_are_many(dlib: Description) -> None:
-    drawn = re.findall(r'width="([\d.]+)" height="([\d.]+)" rx="2"/><text [^>]+>(\w+)</text>', blueprint("m", dlib))
+    drawn = re.findall(
+        r'width="([\d.]+)" height="([\d.]+)" rx="2"/><text [^>]+>(\w+)</text>', draw_blueprint("m", dlib)
+    )
     size = {name: (float(width), float(height)) for width, height, name in drawn}
     assert size["conv20"][0] == pytest.approx(2 * size["conv10"][0], abs=0.1)
     assert size["conv1"][1] / size["input"][1] == pytest.approx(72 / 150, abs=0.01)
@@ -317,7 +319,7 @@ def test_what_cannot_be_described_is_trouble_told_without_a_traceback(words: tup
 def test_describing_a_bundle_with_a_graph_takes_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from embedder.commands.describe import describe\n"
+        "from visavis.cli.describe import describe\n"
         "describe(['--json'], standalone_mode=False)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -328,7 +330,7 @@ def test_describing_a_bundle_with_a_graph_takes_no_torch() -> None:
 def test_a_backbone_without_torch_is_trouble_told_with_the_remedy() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from embedder.cli import main\n"
+        "from visavis.cli.main import main\n"
         "main(['describe', '--backbone', 'small'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -36,7 +36,7 @@ from embedder.explain.covers import covered
 from embedder.explain.explanation import region_shares
 from embedder.explain.opening import gradients_of
 from embedder.explain.overlay import overlaid
-from embedder.explain.pair_sheet import pair_sheet
+from embedder.explain.pair_sheet import draw_pair_sheet
 from embedder.explain.regions import REGIONS, regions_of_chip
 from embedder.explain.saliency import saliency_map
 
@@ -366,7 +366,7 @@ def test_a_place_without_influence_is_grey_and_others_have_the_colour_of_their_s
 def test_the_picture_shows_both_faces_and_differs_without_saliency(
     one_person: Explanation, two_people: Explanation
 ) -> None:
-    pictures = [pair_sheet(each) for each in (one_person, replace(one_person, saliency=None), two_people)]
+    pictures = [draw_pair_sheet(each) for each in (one_person, replace(one_person, saliency=None), two_people)]
     assert len({picture.tobytes() for picture in pictures}) == 3
     assert len({picture.size for picture in pictures}) == 1
 

@@ -164,7 +164,7 @@ def refuse(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
         raise SystemExit(f"{event} {args[1:]}")
 sys.addaudithook(refuse)
-from embedder.cli import main
+from visavis.cli.main import main
 main(sys.argv[1:], standalone_mode=False)
 print(sys.modules["openvino_telemetry"])
 """

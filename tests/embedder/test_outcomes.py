@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder.commands.outcomes import View, answer_each
+from visavis.cli.outcomes import View, answer_each
 
 VIEW: View[bytes] = View(
     lambda path, content: f"{Path(path).name}: {content!r}", lambda content: {"content": content.decode()}

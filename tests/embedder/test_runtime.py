@@ -188,7 +188,7 @@ import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in {absent!r} else found(name, package)
 sys.meta_path.insert(0, Absent())
-from embedder.cli import main
+from visavis.cli.main import main
 main(sys.argv[1:])
 """
     command = [sys.executable, "-c", program, "detect", str(examples / "001-neutral.jpg"), *words]

@@ -11,7 +11,7 @@ import pytest
 
 IMPORTS_AFTER_HELP = """
 import sys
-from embedder.cli import main
+from visavis.cli.main import main
 try:
     main(["--help"])
 except SystemExit as end:
@@ -32,7 +32,7 @@ def folder_with_names_of_ours(tmp_path: Path) -> Path:
     """A folder whose own modules are named as our packages, and end every program that imports one."""
     trap = "raise SystemExit('a module of the working folder was imported')"
     (tmp_path / "train.py").write_text(trap)
-    for room in ("embedder", "service"):
+    for room in ("embedder", "service", "visavis"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").write_text(trap)
     return tmp_path
@@ -48,7 +48,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_trap_in_the_folder_works(folder_with_names_of_ours: Path) -> None:
-    for room in ("embedder", "service", "train"):
+    for room in ("embedder", "service", "train", "visavis"):
         assert "was imported" in run([sys.executable, "-c", f"import {room}"], folder_with_names_of_ours).stderr
 
 
@@ -89,7 +89,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_a_command_whose_extra_is_not_installed_names_it(
     tmp_path: Path, command: str, missing: str, extra: str
 ) -> None:
-    program = f"import sys; sys.modules[{missing!r}] = None; from embedder.cli import main; main()"
+    program = f"import sys; sys.modules[{missing!r}] = None; from visavis.cli.main import main; main()"
     told = run([sys.executable, "-c", program, command, "--help"], tmp_path)
     assert told.returncode == 2
     assert f"pip install 'visavis[{extra}]'" in told.stderr
@@ -106,7 +106,7 @@ def test_a_command_whose_extra_is_not_installed_names_it(
 def test_a_module_of_ours_that_is_not_there_is_told_as_a_crash(
     tmp_path: Path, words: tuple[str, ...], module: str
 ) -> None:
-    program = f"import sys; sys.modules[{module!r}] = None; from embedder.cli import main; main()"
+    program = f"import sys; sys.modules[{module!r}] = None; from visavis.cli.main import main; main()"
     told = run([sys.executable, "-c", program, *words], tmp_path)
     assert told.returncode == 2
     assert told.stderr.splitlines()[-1].startswith(f"ModuleNotFoundError: import of {module} halted")
@@ -114,7 +114,7 @@ def test_a_module_of_ours_that_is_not_there_is_told_as_a_crash(
 
 def test_neither_a_crash_nor_an_interruption_ends_as_a_verdict_does(tmp_path: Path) -> None:
     program = (
-        "import sys, embedder.commands.verify as module; from embedder.cli import main\n"
+        "import sys, visavis.cli.verify as module; from visavis.cli.main import main\n"
         "def crash(path): raise {}\n"
         "module.read_file = crash; main(['verify', 'a', 'b'])"
     )

@@ -49,7 +49,12 @@ def test_comments_go_and_continued_lines_are_joined(docker_steps: ModuleType) ->
 
 @pytest.mark.parametrize(
     ("path", "left_out"),
-    [("embedder/cli.py", False), ("LICENSE", False), ("embedder/__pycache__/cli.pyc", True), (".venv/bin/pip", True)],
+    [
+        ("visavis/cli/main.py", False),
+        ("LICENSE", False),
+        ("embedder/__pycache__/cli.pyc", True),
+        (".venv/bin/pip", True),
+    ],
 )
 def test_the_dockerignore_lets_in_only_what_the_image_is_built_from(
     docker_steps: ModuleType, path: str, *, left_out: bool

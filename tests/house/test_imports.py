@@ -2,7 +2,9 @@
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,7 +15,7 @@ MAY_NAME_FACENET_PYTORCH = {
     "benchmarks/detection.py",  # what is measured against
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-ROOMS = ("embedder", "service", "train")
+ROOMS = ("visavis", "embedder", "service", "train")
 LOADERS = {"torch.load", "torch.jit.load", "numpy.load", "np.load"}
 
 
@@ -108,11 +110,24 @@ def test_a_file_that_only_speaks_of_pickles_is_not_taken_for_one_that_reads_them
     )
 
 
+def doors() -> set[str]:
+    """The packages that other rooms may import from: those that list their names, and the client."""
+    listed = {path.parent.relative_to(PROJECT) for room in ROOMS for path in (PROJECT / room).rglob("__init__.pyi")}
+    return {".".join(folder.parts) for folder in listed} | {"service.client"}
+
+
 def test_nobody_imports_past_the_door_of_a_room_not_even_inside_it_where_imports_are_relative() -> None:
     past_the_door = [
         f"{path.relative_to(PROJECT)}:{node.lineno} from {node.module}"
         for path in sources(*ROOMS)
         for node in imports_of(path)
-        if node.level == 0 and (node.module or "").startswith(tuple(f"{room}." for room in ROOMS))
+        if node.level == 0 and (node.module or "").partition(".")[0] in ROOMS and node.module not in doors()
     ]
     assert past_the_door == []
+
+
+@pytest.mark.parametrize("door", sorted(doors()))
+def test_every_name_that_a_door_lists_can_be_imported_from_it(door: str) -> None:
+    package = import_module(door)
+    assert [name for name in package.__all__ if getattr(package, name, None) is None] == []
+    assert not {name for name in package.__all__ if isinstance(getattr(package, name), ModuleType)}

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("embedder", "service", "train")
-KINDS = {".py", ".typed", ".safetensors", ".onnx", ".json", ".toml", ".html", ".css", ".js", ".svg", ".txt", ".md"}
+ROOMS = ("visavis", "embedder", "service", "train")
+KINDS = {".pyi", ".py", ".typed", ".safetensors", ".onnx", ".json", ".toml", ".html", ".css", ".js", ".svg", ".txt", ".md"}
 COMPARE_WITH_THE_WHEEL_ALONE = """
 import json, sys
 from pathlib import Path
@@ -35,7 +35,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from service.client import AsyncFaceClient, FaceClient
-from embedder.cli import main
+from visavis.cli.main import main
 main(sys.argv[1:])
 """
 

@@ -12,7 +12,7 @@ import signal
 import embedder.bulk.run as run
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts without it
 run.BLOCK, run.BATCH = {BLOCK}, {BATCH}
-from embedder.cli import main
+from visavis.cli.main import main
 main()
 """
 

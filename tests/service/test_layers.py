@@ -11,7 +11,6 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder, drawn
-from embedder.commands.records import layer_record
 from service import failing
 from service.desk import Desk
 from service.envelope import Envelope
@@ -19,6 +18,7 @@ from service.gate import Gate
 from service.intake import Intake
 from service.routes import layers
 from service.wire import LayersResponse, MapsResponse
+from visavis.cli.records import layer_record
 
 
 def test_the_layers_are_those_that_the_command_describes(client: TestClient, embedder: FaceEmbedder) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from service.serving import _listening
 
-COMMAND = [sys.executable, "-c", "from service.cli import serve; serve()"]
+COMMAND = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()"]
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
 
@@ -120,6 +120,6 @@ def test_a_misspelt_variable_is_told() -> None:
 
 @pytest.mark.parametrize("module", ["torch", "fastapi", "uvicorn", "pydantic_settings"])
 def test_its_help_needs_nothing_heavy(module: str) -> None:
-    program = f"import sys, service.cli; print({module!r} in sys.modules)"
+    program = f"import sys, visavis.cli.serve; print({module!r} in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ran.stdout.strip() == "False"

@@ -10,7 +10,7 @@ from penalty_bundle import RULE
 from PIL import Image, ImageFilter
 
 from embedder import BundleError, load
-from embedder.cli import main
+from visavis.cli.main import main
 
 
 def visavis(*arguments: object) -> Result:

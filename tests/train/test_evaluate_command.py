@@ -10,8 +10,8 @@ from PIL import Image, ImageFilter
 from processor import HAS_BF16
 
 from embedder import ScoreKind, chosen_point, load
-from embedder.cli import main
 from embedder.weights.bundle import BUILT_IN
+from visavis.cli.main import main
 
 
 @pytest.fixture(scope="module")

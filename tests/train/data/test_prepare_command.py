@@ -12,17 +12,17 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from embedder.cli import main
 from train.data import preparing
 from train.data.prepared import open_prepared
 from train.data.shard import shard_path
 from train.errors import DataError
+from visavis.cli.main import main
 
 SIZE = 3  # photos in a shard
 SMALL_SHARDS = """
 import resource
 import train.data.cores, train.data.preparing
-from embedder.cli import main
+from visavis.cli.main import main
 train.data.cores.BATCH, train.data.preparing.SIZE = 1, {size}
 {first}
 main()

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from embedder import load, read_bundle
-from embedder.cli import main
 from train.data.kept import KeptChips
 from train.data.prepared import open_prepared
+from visavis.cli.main import main
 
 RUN = """
 [data]

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file
 
 from embedder import BUILT_IN, load, read_bundle
-from embedder.cli import main
+from visavis.cli.main import main
 
 BIN = Path(sys.executable).parent
 RUN = """
@@ -179,7 +179,7 @@ def kill_after(step: int, run_file: Path, out: Path, *settings: str) -> None:
 
 COUNTING = """
 import sys
-from embedder.cli import main
+from visavis.cli.main import main
 from train.learning import loop
 
 def counted(shared, broadcast=loop.broadcast_object_list):

@@ -12,7 +12,7 @@ import click
 
 from embedder import SampleError, image_file
 
-from ..cli import EXIT_TROUBLE
+from .main import EXIT_TROUBLE
 
 T = TypeVar("T")
 

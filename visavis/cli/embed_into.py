@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..bulk.wanted import Wanted
-from ..cli import EXIT_INTERRUPTED, NotInstalled, missing_module
+from embedder.bulk import Wanted
+
+from .main import EXIT_INTERRUPTED, NotInstalled, missing_module
 
 if TYPE_CHECKING:
-    from ..bulk.run import Summary
+    from embedder.bulk import Summary
 
 
 def embed_into(wanted: Wanted, *, as_json: bool) -> None:
     """Run it, with progress on stderr and a summary on stdout."""
     try:
-        from ..bulk.progress import told_on_stderr  # noqa: PLC0415 - printed embeddings need none of what bulk brings
-        from ..bulk.run import embed_folders  # noqa: PLC0415 - as above
+        from embedder.bulk import embed_folders, told_on_stderr  # noqa: PLC0415 - they need the extra "bulk"
     except ModuleNotFoundError as error:
         raise NotInstalled(missing_module(error), "bulk") from error
     try:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from ..runtime.export import BAR, N_CHIPS, ExportFormat, export
-from ..weights.bundle import read_bundle
+from embedder import BAR, N_CHIPS, ExportFormat, export, read_bundle
+
 from .options import model_option
 
 

@@ -10,12 +10,9 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from ..explain.atlas.atlas import Atlas, record_of
-from ..explain.atlas.make import Wanted, make_atlas
-from ..explain.atlas.page import page
-from ..explain.atlas.people import AtlasError
-from ..loading import load
-from ..weights.bundle import read_bundle
+from embedder import load, read_bundle
+from embedder.explain import Atlas, AtlasError, Wanted, make_atlas, page, record_of
+
 from .options import PRIVATE, model_option, write_file
 
 PHOTOS, PER_PERSON = 5000, 5

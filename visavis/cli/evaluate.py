@@ -10,22 +10,35 @@ from typing import Any, get_args
 
 import click
 
-from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, Running, ScoreKind, load, running_options
+from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, Running, ScoreKind, load
+from train import (
+    Answer,
+    Choice,
+    Evaluated,
+    GroupReport,
+    Groups,
+    NamedChoice,
+    Photo,
+    Protocol,
+    Resampling,
+    Setting,
+    Threshold,
+    best_of,
+    compare_groups,
+    compare_models,
+    embed_and_compare,
+    evaluate,
+    open_cache,
+    progress_line,
+    read_groups,
+    require,
+    require_folder,
+    require_rule,
+    write_report,
+)
 
-from ..evaluation.against import compare_models
-from ..evaluation.answer import Answer
-from ..evaluation.bootstrap import Resampling
-from ..evaluation.cache import open_cache
-from ..evaluation.evaluation import Evaluated, Setting, embed_and_compare, evaluate
-from ..evaluation.groups import GroupReport, compare_groups
-from ..evaluation.labels import Groups, read_groups
-from ..evaluation.progress import progress_line
-from ..evaluation.protocols.protocol import Photo, Protocol
-from ..evaluation.record import Threshold
-from ..evaluation.report import require_folder, write_report
-from ..evaluation.scoring import require_rule
-from ..evaluation.thresholds import Choice, NamedChoice, best_of, require
-from . import options
+from . import photo_options
+from .options import running_options
 from .sources import Source
 
 
@@ -80,13 +93,13 @@ class Asked:
 
 
 @click.command(name="evaluate")
-@options.pairs_option
-@options.images_option
+@photo_options.pairs_option
+@photo_options.images_option
 @click.option(
     "--protocol", type=click.Choice(["cfp-ff", "cfp-fp"]), help="CFP; --images holds its Data/ and Protocol/."
 )
-@click.option("--csv", type=options.PATH, metavar="FILE", help="Pairs as probe,reference,same.")
-@options.identities_option
+@click.option("--csv", type=photo_options.PATH, metavar="FILE", help="Pairs as probe,reference,same.")
+@photo_options.identities_option
 @click.option(
     "--threshold",
     type=ThresholdType(),
@@ -96,7 +109,7 @@ class Asked:
 )
 @click.option(
     "--threshold-pairs",
-    type=options.PATH,
+    type=photo_options.PATH,
     metavar="FILE",
     help="Choose the threshold on these pairs (LFW's format, photos in --images).",
 )
@@ -113,8 +126,8 @@ class Asked:
     show_default=True,
     help="Leave out the photos that verify would refuse for low quality, and count them apart; or ignore it.",
 )
-@options.face_option
-@options.model_option
+@photo_options.face_option
+@photo_options.model_option
 @running_options
 @click.option(
     "--against", metavar="MODEL", help="A second model: both side by side, with the significance of each difference."
@@ -126,13 +139,13 @@ class Asked:
 )
 @click.option(
     "--groups",
-    type=options.PATH,
+    type=photo_options.PATH,
     metavar="FILE",
     help="Error rates by group: a CSV of image,group or identity,group.",
 )
-@click.option("--report", type=options.PATH, metavar="DIR", help="Write a page with pictures; it holds faces.")
-@options.cache_option
-@options.seed_option
+@click.option("--report", type=photo_options.PATH, metavar="DIR", help="Write a page with pictures; it holds faces.")
+@photo_options.cache_option
+@photo_options.seed_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate_command(**given: Any) -> None:
     """Measure how good a model is: error rates with 95% intervals, on photos of your own or a public protocol.

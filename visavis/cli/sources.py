@@ -5,11 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..evaluation.protocols.cfp import CfpKind, read_cfp
-from ..evaluation.protocols.folders import read_identities
-from ..evaluation.protocols.lfw import read_lfw
-from ..evaluation.protocols.protocol import Protocol
-from ..evaluation.protocols.table import read_csv
+from train import CfpKind, Protocol, read_cfp, read_csv, read_identities, read_lfw
 
 
 @dataclass(frozen=True, slots=True)

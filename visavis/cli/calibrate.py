@@ -16,21 +16,28 @@ from embedder import (
     copy_bundle,
     load,
     require_new_folder,
-    running_options,
+)
+from train import (
+    Compared,
+    Described,
+    Population,
+    Protocol,
+    Resampling,
+    Setting,
+    calibrate,
+    embed_and_compare,
+    fit_quality_penalties,
+    of_calibration,
+    open_cache,
+    people_of,
+    progress_line,
+    rate,
+    read_identities,
+    span,
 )
 
-from ..evaluation.bootstrap import Resampling
-from ..evaluation.cache import open_cache
-from ..evaluation.calibration import Described, Population, calibrate
-from ..evaluation.cautions import of_calibration
-from ..evaluation.compared import Compared
-from ..evaluation.evaluation import Setting, embed_and_compare
-from ..evaluation.progress import progress_line
-from ..evaluation.protocols.folders import people_of, read_identities
-from ..evaluation.protocols.protocol import Protocol
-from ..evaluation.quality_penalty import fit_quality_penalties
-from ..evaluation.words import rate, span
-from . import options
+from . import photo_options
+from .options import running_options
 from .sources import Source
 
 NOT_DESCRIBED = "Not described."
@@ -55,13 +62,13 @@ class Asked:
 
 
 @click.command(name="calibrate")
-@options.identities_option
-@options.pairs_option
-@options.images_option
-@options.model_option
+@photo_options.identities_option
+@photo_options.pairs_option
+@photo_options.images_option
+@photo_options.model_option
 @running_options
-@click.option("--out", type=options.PATH, required=True, metavar="BUNDLE", help="A new folder for the bundle.")
-@options.face_option
+@click.option("--out", type=photo_options.PATH, required=True, metavar="BUNDLE", help="A new folder for the bundle.")
+@photo_options.face_option
 @click.option("--name", help="What to call the photos in the card (the file's or folder's name).")
 @click.option(
     "--population",
@@ -71,7 +78,7 @@ class Asked:
 )
 @click.option(
     "--also",
-    type=options.PATH,
+    type=photo_options.PATH,
     multiple=True,
     metavar="DIR",
     help="Another population, one folder per person: each point keeps its FMR on these photos too. Repeat it for more.",
@@ -85,8 +92,8 @@ class Asked:
 @click.option(
     "--degrade", is_flag=True, help="Also embed degraded copies of the photos, and fit what a poor photo costs."
 )
-@options.cache_option
-@options.seed_option
+@photo_options.cache_option
+@photo_options.seed_option
 def calibrate_command(**given: Any) -> None:
     """Measure a model on photos and write a bundle whose card has the operating points fmr-1e-2 to fmr-1e-6.
 

@@ -3,12 +3,9 @@
 import click
 from PIL.Image import Image
 
-from embedder import FaceChoice, FaceEmbedder, FeatureMaps, SampleError, load
+from embedder import FaceChoice, FaceEmbedder, FeatureMaps, SampleError, load, png, read_bundle
+from embedder.explain import kernels_sheet, maps_sheet, open_bundle, stacked
 
-from ..encoded import png
-from ..explain.opening import open_bundle
-from ..explain.sheet import kernels_sheet, maps_sheet, stacked
-from ..weights.bundle import read_bundle
 from .options import PRIVATE, face_option, model_option, read_file, stop, write_file
 
 N_TOLD = 8

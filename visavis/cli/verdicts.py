@@ -4,9 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from embedder import Comparison, OperatingPoint, Sample
+from embedder import Comparison, OperatingPoint, Sample, percent, rate_in_words
 
-from .rates import percent, rate_in_words
 from .records import sample_record
 
 SCALE_WIDTH = 40

@@ -9,11 +9,19 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from embedder import ImageTooLarge, Limits, Precision, Running, RuntimeName, SampleError
+from embedder import (
+    EVEN,
+    PRECISIONS,
+    QUALITY_CHOICES,
+    ImageTooLarge,
+    Limits,
+    Precision,
+    Running,
+    RuntimeName,
+    SampleError,
+)
 
-from ..cli import EXIT_TROUBLE
-from ..comparison import EVEN
-from ..types import PRECISIONS, QUALITY_CHOICES
+from .main import EXIT_TROUBLE
 
 PRIVATE = 0o600  # of a file that shows a face
 

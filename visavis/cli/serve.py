@@ -2,7 +2,7 @@
 
 import click
 
-from embedder import missing_module
+from .main import missing_module
 
 
 class CannotServe(click.ClickException):
@@ -28,7 +28,7 @@ def serve(**given: object) -> None:
     Every setting is also an environment variable: VISAVIS_HOST, VISAVIS_PORT, VISAVIS_MODEL and more; see docs/api.md.
     """
     try:
-        from .serving import ServingError, run  # noqa: PLC0415 - needs the extra "service", which the base install lacks
+        from service import ServingError, run  # noqa: PLC0415 - needs the extra "service", which the base install lacks
     except ModuleNotFoundError as error:
         raise CannotServe(
             f"{missing_module(error)} is not installed; install the service: pip install 'visavis[service]'"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from ..run.run import go
-from ..runfile.reading import read_run_file
-from . import options
+from train import go, read_run_file
+
+from . import photo_options
 
 
 @click.command(name="train")
-@click.argument("run_file", type=options.PATH, metavar="RUN.toml")
+@click.argument("run_file", type=photo_options.PATH, metavar="RUN.toml")
 @click.option(
     "--set",
     "settings",
@@ -19,7 +19,9 @@ from . import options
     metavar="KEY=VALUE",
     help="A value over the run file's, as in --set data.train=DATA or --set losses.0.margin=0.3; may be given again.",
 )
-@click.option("--out", type=options.PATH, metavar="RUN", help="The run's folder (the run file's name, without .toml).")
+@click.option(
+    "--out", type=photo_options.PATH, metavar="RUN", help="The run's folder (the run file's name, without .toml)."
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder, from its last checkpoint.")
 def train_command(run_file: Path, settings: tuple[str, ...], out: Path | None, *, resume: bool) -> None:
     """Learn a model from photos of people, as a run file says.

@@ -6,22 +6,9 @@ from typing import Literal
 
 import click
 
-from embedder import (
-    Explanation,
-    FaceChoice,
-    QualityChoice,
-    Running,
-    Saliency,
-    SampleError,
-    load,
-    read_bundle,
-)
+from embedder import Explanation, FaceChoice, QualityChoice, Running, Saliency, SampleError, load, png, read_bundle
+from embedder.explain import draw_pair_sheet, gradients_of, in_words, saliency_of
 
-from ..encoded import png
-from ..explain.explanation import saliency_of
-from ..explain.opening import gradients_of
-from ..explain.pair_sheet import pair_sheet
-from ..explain.regions import in_words
 from .options import (
     PRIVATE,
     face_option,
@@ -92,7 +79,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     if method == "gradient":
         found = _by_gradients(found, model_path)
     if out is not None:
-        write_file(out, png(pair_sheet(found)), PRIVATE)
+        write_file(out, png(draw_pair_sheet(found)), PRIVATE)
     click.echo(json.dumps(_record(found), indent=2) if as_json else _text(found))
 
 

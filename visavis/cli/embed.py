@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from embedder import Embedding, FaceChoice, Running, load
+from embedder.bulk import Wanted
 
-from ..bulk.wanted import Wanted
 from .embed_into import embed_into
 from .options import face_option, json_option, model_option, running_options
 from .outcomes import View, answer_each

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ..weights.dlib_bundle import import_dlib
+from embedder import import_dlib
 
 
 @click.command("import-dlib")

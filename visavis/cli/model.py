@@ -12,12 +12,12 @@ from embedder import (
     Precision,
     QualityPenalty,
     TrainingRecord,
+    int8_graph_of,
+    rate_in_words,
     read_bundle,
 )
 
-from ..weights.bundle import int8_graph_of
 from .options import json_option, model_option, precision_option
-from .rates import rate_in_words
 
 NO_PENALTY = "  poor photos  cost nothing: this model has no penalty for them"
 

@@ -6,16 +6,21 @@ from typing import Any
 
 import click
 
-from embedder import FaceChoice, Running, load, running_options
+from embedder import FaceChoice, Running, load
+from train import (
+    Cutter,
+    Prepared,
+    as_json,
+    as_text,
+    prepare,
+    read_excluded,
+    read_source,
+    require_free_or_ours,
+    told_on_stderr,
+)
 
-from ..data.cutting import Cutter
-from ..data.exclusion import read_excluded
-from ..data.preparing import Prepared, prepare, require_free_or_ours
-from ..data.progress import told_on_stderr
-from ..data.report import as_json
-from ..data.report_text import as_text
-from ..data.source import read_source
-from . import options
+from . import photo_options
+from .options import running_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,17 @@ class Asked:
 
 
 @click.command(name="prepare")
-@click.argument("photos", type=options.PATH, metavar="DIR|FILE.csv")
-@click.option("--out", type=options.PATH, required=True, metavar="DATA", help="The folder for the chips.")
+@click.argument("photos", type=photo_options.PATH, metavar="DIR|FILE.csv")
+@click.option("--out", type=photo_options.PATH, required=True, metavar="DATA", help="The folder for the chips.")
 @click.option(
-    "--images", type=options.PATH, metavar="DIR", help="The folder that paths in FILE.csv start from (the file's own)."
+    "--images",
+    type=photo_options.PATH,
+    metavar="DIR",
+    help="The folder that paths in FILE.csv start from (the file's own).",
 )
 @click.option(
     "--exclude",
-    type=options.PATH,
+    type=photo_options.PATH,
     metavar="DIR",
     multiple=True,
     help="Photos that a model will be measured on, one folder per person, or a folder of chips: people of the same "
@@ -53,7 +61,7 @@ class Asked:
     show_default=True,
     help="Which face is meant, where there are several.",
 )
-@options.model_option
+@photo_options.model_option
 @running_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def prepare_command(**given: Any) -> None:

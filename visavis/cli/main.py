@@ -10,35 +10,35 @@ from warnings import filterwarnings
 
 import click
 
-from .errors import VisavisError
+from embedder import VisavisError
 
 # name -> where it lives, and its line in --help (so that help imports nothing)
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "verify": ("embedder.commands.verify:verify", "Do two photos show one person?"),
-    "detect": ("embedder.commands.detect:detect", "Find the faces in photos."),
-    "embed": ("embedder.commands.embed:embed", "Turn faces into embeddings of 128 channels."),
-    "explain": ("embedder.commands.explain:explain", "Why do two photos show one person, or not?"),
-    "atlas": ("embedder.commands.atlas:atlas", "What each channel goes with, over photos of many people."),
-    "serve": ("service.cli:serve", "Start the HTTP service."),
-    "prepare": ("train.commands.prepare:prepare_command", "Find the faces in photos once, for training."),
-    "train": ("train.commands.train:train_command", "Learn a model from photos of people."),
-    "evaluate": ("train.commands.evaluate:evaluate_command", "Measure a model's error rates on photos."),
-    "calibrate": ("train.commands.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
-    "model": ("embedder.commands.model:model", "Show the model card."),
-    "describe": ("embedder.commands.describe:describe", "Show the network layer by layer."),
-    "maps": ("embedder.commands.maps:maps", "Draw what a layer makes of a face, or its kernels."),
-    "export": ("embedder.commands.export:export_command", "Write the network for other programs: ONNX, OpenVINO."),
-    "import-dlib": ("embedder.commands.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
+    "verify": ("visavis.cli.verify:verify", "Do two photos show one person?"),
+    "detect": ("visavis.cli.detect:detect", "Find the faces in photos."),
+    "embed": ("visavis.cli.embed:embed", "Turn faces into embeddings of 128 channels."),
+    "explain": ("visavis.cli.explain:explain", "Why do two photos show one person, or not?"),
+    "atlas": ("visavis.cli.atlas:atlas", "What each channel goes with, over photos of many people."),
+    "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),
+    "prepare": ("visavis.cli.prepare:prepare_command", "Find the faces in photos once, for training."),
+    "train": ("visavis.cli.train:train_command", "Learn a model from photos of people."),
+    "evaluate": ("visavis.cli.evaluate:evaluate_command", "Measure a model's error rates on photos."),
+    "calibrate": ("visavis.cli.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
+    "model": ("visavis.cli.model:model", "Show the model card."),
+    "describe": ("visavis.cli.describe:describe", "Show the network layer by layer."),
+    "maps": ("visavis.cli.maps:maps", "Draw what a layer makes of a face, or its kernels."),
+    "export": ("visavis.cli.export:export_command", "Write the network for other programs: ONNX, OpenVINO."),
+    "import-dlib": ("visavis.cli.import_dlib:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
     "import-sface": (
-        "embedder.commands.import_sface:import_sface_command",
+        "visavis.cli.import_sface:import_sface_command",
         "Turn SFace's .onnx file into a model bundle.",
     ),
 }
 
-# Where commands live that need what `train` brings.
-TAKE_TORCH = ("train", "embedder.commands.export", "embedder.commands.atlas")
+# The commands that need the extra `train`; `serve` and the others need `service`.
+NEED_TRAIN = {"atlas", "calibrate", "evaluate", "export", "prepare", "train"}
 
-OURS = ("embedder", "service", "train")
+OURS = ("embedder", "service", "train", "visavis")
 
 EXIT_TROUBLE = 2
 EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C
@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            extra = "train" if module.startswith(TAKE_TORCH) else "service"
+            extra = "train" if cmd_name in NEED_TRAIN else "service"
             raise NotInstalled(missing_module(error), extra) from error
         return command
 

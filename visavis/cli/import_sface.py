@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ..weights.sface_bundle import import_sface
+from embedder import import_sface
 
 
 @click.command("import-sface")

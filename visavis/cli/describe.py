@@ -4,11 +4,9 @@ import json
 
 import click
 
-from ..backbones.registry import BACKBONES
-from ..explain.blueprint import blueprint
-from ..explain.layers import Description, Layer
-from ..explain.opening import open_backbone, open_bundle
-from ..weights.bundle import read_bundle
+from embedder import BACKBONES, read_bundle
+from embedder.explain import Description, Layer, draw_blueprint, open_backbone, open_bundle
+
 from .options import json_option, model_option, stop, write_file
 from .records import layer_record
 
@@ -36,7 +34,7 @@ def describe(model_path: str | None, backbone: str | None, svg: str | None, *, a
         stop("give --model or --backbone, not both")
     name, description = _described(model_path, backbone)
     if svg is not None:
-        write_file(svg, blueprint(name, description).encode())
+        write_file(svg, draw_blueprint(name, description).encode())
     click.echo(json.dumps(_as_record(description), indent=2) if as_json else _as_text(name, description))
 
 

@@ -1,0 +1,1 @@
+from .serving import ServingError as ServingError, run as run

@@ -1,1 +1,0 @@
-"""The subcommands of `visavis` that learn and measure, one a file."""

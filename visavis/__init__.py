@@ -1,0 +1,75 @@
+"""visavis: are two photos of one person? What people import; the work is done in `embedder` and `service.client`.
+
+Importing it loads neither torch nor the model: each name is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from embedder import (
+        BundleError,
+        Comparison,
+        ComparisonBatch,
+        DigestMismatch,
+        Distances,
+        Embedding,
+        Face,
+        FaceEmbedder,
+        FaceError,
+        ImageError,
+        ImageTooLarge,
+        ImageUnreadable,
+        LowQuality,
+        ModelError,
+        NoFace,
+        NotAnImage,
+        OperatingPointUnavailable,
+        RuntimeUnavailable,
+        SampleError,
+        SeveralFaces,
+        VisavisError,
+        load,
+    )
+    from service.client import AsyncFaceClient, ClientError, FaceClient, Retry
+
+_CLIENT = ("AsyncFaceClient", "ClientError", "FaceClient", "Retry")
+
+__all__ = [
+    "AsyncFaceClient",
+    "BundleError",
+    "ClientError",
+    "Comparison",
+    "ComparisonBatch",
+    "DigestMismatch",
+    "Distances",
+    "Embedding",
+    "Face",
+    "FaceClient",
+    "FaceEmbedder",
+    "FaceError",
+    "ImageError",
+    "ImageTooLarge",
+    "ImageUnreadable",
+    "LowQuality",
+    "ModelError",
+    "NoFace",
+    "NotAnImage",
+    "OperatingPointUnavailable",
+    "Retry",
+    "RuntimeUnavailable",
+    "SampleError",
+    "SeveralFaces",
+    "VisavisError",
+    "load",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("service.client" if name in _CLIENT else "embedder"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

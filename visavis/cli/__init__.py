@@ -1,0 +1,1 @@
+"""The `visavis` command, one subcommand a file."""
