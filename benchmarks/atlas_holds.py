@@ -14,8 +14,8 @@ import numpy as np
 
 from embedder import BUILT_IN, load
 from embedder.explain.atlas.correlations import correlations
-from embedder.explain.atlas.faces import faces_of
-from embedder.explain.atlas.people import Photo
+from embedder.explain.atlas.faces import collect_faces
+from embedder.explain.atlas.people import AtlasPhoto
 from embedder.explain.atlas.traits import TRAITS
 from embedder.explain.sentences import atlas_file
 
@@ -31,16 +31,16 @@ def main() -> None:
     if embedder.identity.digest != atlas["model_digest"]:
         raise SystemExit("the atlas is of another model than the built-in one")
     folder = asked.data / "lfw-view1" / "lfw"
-    faces = faces_of(photos(folder, asked.every), folder, embedder, lambda _n: None)
+    faces = collect_faces(photos(folder, asked.every), folder, embedder, lambda _n: None)
     again = correlations(faces.vectors.astype(float), faces.traits, faces.people, np.random.default_rng(0))
     before = np.array([[of_trait(channel, trait.name) for trait in TRAITS] for channel in atlas["channels"]])
     tell(before, np.stack([again.r, again.low, again.high], axis=2), len(faces.vectors))
 
 
-def photos(folder: Path, every: int) -> list[Photo]:
+def photos(folder: Path, every: int) -> list[AtlasPhoto]:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.jpg"))[::every]
     people = sorted({name.partition("/")[0] for name in names})
-    return [Photo(name, people.index(name.partition("/")[0])) for name in names]
+    return [AtlasPhoto(name, people.index(name.partition("/")[0])) for name in names]
 
 
 def of_trait(channel: dict, trait: str) -> list[float]:

@@ -21,7 +21,7 @@ from race.figures import figure
 from embedder import Face, FaceChoice, Limits, NoFace, SeveralFaces
 from embedder.detection.boxes import overlapping
 from embedder.detection.choice import choose, least_share
-from embedder.detection.detector import Found
+from embedder.detection.detector import Detections
 from embedder.detection.finder import SHAPES, FaceFinder
 from embedder.detection.graphs import ONET, YUNET
 from embedder.image import read
@@ -161,7 +161,7 @@ def shared(data: Path, every: int) -> Iterator[tuple[str, list[Path]]]:
     yield "ORL", sorted((data / "orl").glob("*/*.pgm"))[::every]
 
 
-def verdict(found: Found, choice: FaceChoice) -> Face | str:
+def verdict(found: Detections, choice: FaceChoice) -> Face | str:
     try:
         return choose(found, choice, (0, 0))
     except (NoFace, SeveralFaces) as refusal:

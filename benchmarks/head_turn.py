@@ -18,7 +18,7 @@ from embedder.quality import head_turn
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.cores import one_core_threads
 from train.evaluation.protocols.folders import read_identities
-from train.evaluation.protocols.protocol import Photo, Protocol
+from train.evaluation.protocols.protocol import LabeledPhoto, Protocol
 
 FMR = 1e-3
 BATCH = 64
@@ -55,7 +55,7 @@ def chips_of(everyone: Protocol) -> tuple[list[Chip], NDArray[np.int32]]:
     """The faces that were found, and whose they are."""
     embedder = load()
 
-    def cut(photo: Photo) -> Chip | None:
+    def cut(photo: LabeledPhoto) -> Chip | None:
         try:
             return embedder.chip(photo.path.read_bytes(), face="center")
         except SampleError:

@@ -14,11 +14,11 @@ from PIL import Image
 from embedder import FaceEmbedder, NoFace, load
 from train.evaluation.against import compare_models
 from train.evaluation.as_text import versus_text
-from train.evaluation.evaluation import Evaluated, Setting, embed_and_compare, evaluate
+from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, embed_and_compare, evaluate_compared
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
-from train.evaluation.record import Threshold
+from train.evaluation.record import DecisionThreshold
 from train.evaluation.thresholds import best_of
 
 CROPS = (1.0, 0.9)  # of the face box's width and height
@@ -28,7 +28,7 @@ def read(folder: Path, part: str, photos: Path | None = None) -> Protocol:
     return read_lfw(folder / f"pairsDev{part}.txt", photos or folder / "lfw")
 
 
-def show(what: str, evaluated: Evaluated) -> None:
+def show(what: str, evaluated: EvaluationResult) -> None:
     found = evaluated.found
     accuracy, counted = found.figures.accuracy, found.with_failures.accuracy
     if accuracy is None or counted is None:
@@ -41,30 +41,32 @@ def show(what: str, evaluated: Evaluated) -> None:
     )
 
 
-def mirrored_and_not(folder: Path) -> Threshold:
+def mirrored_and_not(folder: Path) -> DecisionThreshold:
     """Both ways on the same photos; returns DevTrain's threshold for the card's way."""
-    settings = {mirror: Setting(load(mirror=mirror), "center") for mirror in (True, False)}
+    settings = {mirror: EvaluationConfig(load(mirror=mirror), "center") for mirror in (True, False)}
     tuned = {}
     for mirror, setting in settings.items():
-        tuned[mirror] = Threshold(best_of(embed_and_compare(read(folder, "Train"), setting).scores), "pairs")
+        tuned[mirror] = DecisionThreshold(best_of(embed_and_compare(read(folder, "Train"), setting).scores), "pairs")
         test = embed_and_compare(read(folder, "Test"), setting)
-        show(f"DevTest, {'mirrored' if mirror else 'not mirrored'}", evaluate(test, setting, tuned[mirror]))
+        show(f"DevTest, {'mirrored' if mirror else 'not mirrored'}", evaluate_compared(test, setting, tuned[mirror]))
     for part in ("Train", "Test"):
         people = people_of(read(folder, part))
-        ways = [evaluate(embed_and_compare(people, setting), setting, tuned[m]) for m, setting in settings.items()]
+        ways = [
+            evaluate_compared(embed_and_compare(people, setting), setting, tuned[m]) for m, setting in settings.items()
+        ]
         print(f"Dev{part}, all against all, mirrored against not:\n{versus_text(compare_models(*ways))}", flush=True)
     return tuned[load().card.architecture.mirror]
 
 
-def cropped(folder: Path, share: float, threshold: Threshold) -> None:
-    setting = Setting(load(), "center")
+def cropped(folder: Path, share: float, threshold: DecisionThreshold) -> None:
+    setting = EvaluationConfig(load(), "center")
     with TemporaryDirectory() as crops:
         for photo in read(folder, "Test").photos:
             out = Path(crops) / photo.path.relative_to(folder / "lfw")
             out.parent.mkdir(exist_ok=True)
             tight_crop(setting.embedder, photo.path, share).save(out, "JPEG", quality=95)
         test = embed_and_compare(read(folder, "Test", Path(crops)), setting)
-    show(f"DevTest, cropped to {share:g} of the face box", evaluate(test, setting, threshold))
+    show(f"DevTest, cropped to {share:g} of the face box", evaluate_compared(test, setting, threshold))
 
 
 def tight_crop(embedder: FaceEmbedder, path: Path, share: float) -> Image.Image:

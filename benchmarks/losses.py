@@ -15,7 +15,7 @@ import torch
 
 from train.errors import Collapsed
 from train.evaluation.report.canvas import as_picture, paper
-from train.run.run import go
+from train.run.run import run_training
 from train.runfile.reading import read_run_file
 from train.telling.log import read_steps, read_validations
 
@@ -35,7 +35,7 @@ def main() -> None:
     more = [f"data.train={asked.chips}", f"loop.minutes={asked.minutes}", f"sampling.people={asked.people}"]
     for recipe in sorted(RECIPES.glob("*.toml")):
         try:
-            go(read_run_file(recipe, [*more, *asked.set]), asked.out / recipe.stem, resume=False)
+            run_training(read_run_file(recipe, [*more, *asked.set]), asked.out / recipe.stem, resume=False)
         except Collapsed as collapsed:  # that is what this loss learns; its steps so far are in the table
             print(f"{recipe.stem}: {collapsed}", flush=True)
     report(asked.out)

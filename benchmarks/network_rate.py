@@ -14,7 +14,16 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from embedder import BUILT_IN, Precision, Running, RuntimeName, RuntimeUnavailable, build_network, load, read_bundle
+from embedder import (
+    BUILT_IN,
+    Precision,
+    RuntimeName,
+    RuntimeOptions,
+    RuntimeUnavailable,
+    build_network,
+    load,
+    read_bundle,
+)
 from embedder.runtime.openvino import openvino
 
 N = 2048
@@ -58,7 +67,7 @@ def networks(n: int, ways: tuple[tuple[RuntimeName, Precision], ...] = WAYS) -> 
     found: Timed = {}
     for runtime, precision in ways:
         try:
-            embedder = load(running=Running(runtime=runtime, precision=precision))
+            embedder = load(running=RuntimeOptions(runtime=runtime, precision=precision))
         except RuntimeUnavailable as error:
             print(f"{runtime} {precision}: {error}")
             continue

@@ -15,18 +15,18 @@ from celebrities import half_of
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, load
 from train.evaluation.against import compare_models
-from train.evaluation.as_text import as_text, versus_text
+from train.evaluation.as_text import evaluation_text, versus_text
 from train.evaluation.cache import open_cache
-from train.evaluation.compared import compare
+from train.evaluation.compared import compare_photos
 from train.evaluation.doubles import without_doubles
 from train.evaluation.embedding import embed_photos
-from train.evaluation.evaluation import Evaluated, Setting, evaluate
+from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
 from train.evaluation.protocols.folders import people_of, read_identities
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
 from train.evaluation.record import ClaimCheck
 from train.evaluation.scoring import scoring_of
-from train.evaluation.words import rate, span
+from train.evaluation.words import interval_text, rate_text
 
 MOST_TIMES = 1.5  # the claim, or the interval reaches it
 
@@ -45,7 +45,7 @@ def main() -> None:
             print(f"{embedder.identity.name}:")
             for claim in each.found.claims:
                 print(f"  {words(claim)}")
-        print(as_text(found[0].found), flush=True)
+        print(evaluation_text(found[0].found), flush=True)
         if len(found) > 1:
             print(f"{' against '.join(BUILT_IN_MODELS)}:\n{versus_text(compare_models(*found))}", flush=True)
         print(flush=True)
@@ -59,14 +59,16 @@ def populations(data: Path) -> Iterator[tuple[str, Protocol]]:
     yield "ORL", read_identities(data / "orl")
 
 
-def evaluated(protocol: Protocol, embedder: FaceEmbedder, cache: Path | None) -> Evaluated:
+def evaluated(protocol: Protocol, embedder: FaceEmbedder, cache: Path | None) -> EvaluationResult:
     """Images that lie under two people are left out, as calibration leaves them out."""
-    setting = Setting(embedder, protocol.face)
+    setting = EvaluationConfig(embedder, protocol.face)
     seed = setting.resampling.seed
     store = None if cache is None else open_cache(cache, embedder, protocol.face)
     embedded = embed_photos(protocol, embedder, protocol.face, store)
     scoring = scoring_of(embedder, embedded, embedder.card.score_kind)
-    return evaluate(without_doubles(compare(protocol, embedded, seed=seed, scoring=scoring), seed=seed), setting)
+    return evaluate_compared(
+        without_doubles(compare_photos(protocol, embedded, seed=seed, scoring=scoring), seed=seed), setting
+    )
 
 
 def words(claim: ClaimCheck) -> str:
@@ -74,7 +76,10 @@ def words(claim: ClaimCheck) -> str:
     times = (found.value or 0) / claimed
     is_reached = found.interval is not None and found.interval[0] <= claimed <= found.interval[1]
     verdict = "held" if times <= MOST_TIMES else "within the interval" if is_reached else "EXCEEDED"
-    fmr, fnmr = rate(found.value) + span(found.interval), rate(claim.fnmr.value) + span(claim.fnmr.interval)
+    fmr, fnmr = (
+        rate_text(found.value) + interval_text(found.interval),
+        rate_text(claim.fnmr.value) + interval_text(claim.fnmr.interval),
+    )
     return f"{claim.point.name}: FMR {fmr}, {times:.2f} times the claim: {verdict}; FNMR {fnmr}"
 
 

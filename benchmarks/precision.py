@@ -15,21 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
-from embedder import Chips, FaceEmbedder, Running, RuntimeUnavailable, SampleError, load
-from train.evaluation.compared import compare
+from embedder import Chips, FaceEmbedder, RuntimeOptions, RuntimeUnavailable, SampleError, load
+from train.evaluation.compared import compare_photos
 from train.evaluation.embedding import EmbeddedSet
 from train.evaluation.metrics import carries, fmr, fnmr, threshold_at_fmr
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
-from train.evaluation.scores import Scores
+from train.evaluation.scores import ScoreSet
 from train.evaluation.scoring import scoring_of
 
 REFERENCE = "openvino f32"
-OTHERS: Mapping[str, Running] = {
-    "torch f32": Running("torch"),
-    "openvino bf16": Running("openvino", precision="bf16"),
-    "openvino int8": Running("openvino", precision="int8"),
+OTHERS: Mapping[str, RuntimeOptions] = {
+    "torch f32": RuntimeOptions("torch"),
+    "openvino bf16": RuntimeOptions("openvino", precision="bf16"),
+    "openvino int8": RuntimeOptions("openvino", precision="int8"),
 }
 FMRS = (1e-3, 1e-4)
 BAR = 0.002  # of FNMR
@@ -51,7 +51,7 @@ class Way:
 
     embedder: FaceEmbedder
     embedded: EmbeddedSet
-    plain: Scores
+    plain: ScoreSet
 
     @property
     def distances(self) -> NDArray[np.float64]:
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--people", type=int, metavar="N")
     asked = parser.parse_args()
-    reference = load(running=Running("openvino"))
+    reference = load(running=RuntimeOptions("openvino"))
     faces = faces_of(photos_of(asked.data / "lfw-view1", asked.people), reference)
     before = way(reference, faces)
     tallies = before.plain
@@ -104,7 +104,7 @@ def way(embedder: FaceEmbedder, faces: Faces) -> Way:
     n = len(faces.chips)
     vectors = np.concatenate([embedder.embed_faces(faces.chips[k : k + BATCH]) for k in range(0, n, BATCH)])
     embedded = EmbeddedSet(vectors, (None,) * n, tuple(photo.name for photo in faces.photos.photos), faces.measures)
-    return Way(embedder, embedded, compare(faces.photos, embedded, seed=0).scores)
+    return Way(embedder, embedded, compare_photos(faces.photos, embedded, seed=0).scores)
 
 
 def show_changes(name: str, before: Way, after: Way, photos: Protocol) -> None:
@@ -131,7 +131,7 @@ def show_rates(name: str, before: Way, after: Way) -> None:
 def show_points(name: str, measured: Way, photos: Protocol) -> None:
     card = measured.embedder.card
     scoring = scoring_of(measured.embedder, measured.embedded, card.score_kind)
-    scores = compare(photos, measured.embedded, seed=0, scoring=scoring).scores
+    scores = compare_photos(photos, measured.embedded, seed=0, scoring=scoring).scores
     for point in card.operating_points:
         missed, matched = fnmr(scores.genuine.tally, point.threshold), fmr(scores.impostor.tally, point.threshold)
         print(f"{name} at the card's {point.name}: FNMR {missed:.2%}, FMR {matched:.4%}", flush=True)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embedder import BUILT_IN, FaceEmbedder, NoFace, SeveralFaces, load, read_bundle
-from embedder.explain.covers import blurred
-from embedder.explain.opening import gradients_of
+from embedder.explain.covers import blur_chip
+from embedder.explain.opening import gradient_method
 from embedder.explain.saliency import saliency_map
 from train.evaluation.protocols.lfw import read_lfw
 
@@ -50,7 +50,7 @@ def main() -> None:
     embedder = load()
     ways = {
         "covering": lambda chip, other: saliency_map(chip, other, embedder.embed_chips),
-        "gradients": gradients_of(read_bundle(BUILT_IN)),
+        "gradients": gradient_method(read_bundle(BUILT_IN)),
     }
     gains = {name: [] for name in ways}
     seconds = dict.fromkeys(ways, 0.0)
@@ -123,7 +123,7 @@ def curves(pair: Pair, maps: list[Floats], embedder: FaceEmbedder) -> Floats:
     sign = 1 if pair.same else -1
     found = []
     for chip, other, saliency in zip(pair.chips, vectors[::-1], maps, strict=True):
-        covers = (blurred(chip), np.broadcast_to(chip.mean(axis=(0, 1)).astype(np.uint8), chip.shape))
+        covers = (blur_chip(chip), np.broadcast_to(chip.mean(axis=(0, 1)).astype(np.uint8), chip.shape))
         found.append([along(chip, cover, other, sign * saliency, embedder) for cover in covers])
     return np.mean(found, axis=0).T
 

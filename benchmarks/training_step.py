@@ -22,13 +22,13 @@ from torch.optim import AdamW
 
 from embedder import BUILT_IN, Architecture, EmbeddingNet, Preprocessing, build_network, new_network, read_bundle
 from train.learning.allocator import keep_freed_memory
-from train.learning.averaging import Average
+from train.learning.averaging import WeightAverage
 from train.learning.feed import Batch
 from train.learning.learner import Learner
 from train.learning.precision import build_accelerator, chosen_precision
 from train.losses.build import build_losses
 from train.runfile.losses import Triplet
-from train.runfile.run import Loop
+from train.runfile.run import LoopConfig
 
 PEOPLE, IMAGES = 16, 4
 LOSSES = (Triplet(kind="triplet", miner="hard"),)
@@ -124,9 +124,9 @@ def learner_of(network: EmbeddingNet) -> Learner:
 def our_step(network: EmbeddingNet) -> Callable[[], None]:
     keep_freed_memory()
     learner = learner_of(network.to(memory_format=torch.channels_last))
-    average = Average(learner.network, 0.999)
+    average = WeightAverage(learner.network, 0.999)
     batch = batch_for(network, channels_last=True)
-    accelerator = build_accelerator(Loop(steps=1))
+    accelerator = build_accelerator(LoopConfig(steps=1))
     module, optimizer = accelerator.prepare(learner, AdamW(learner.parameters(), 1e-5))
 
     def step() -> None:

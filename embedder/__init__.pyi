@@ -1,6 +1,6 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
 from .comparison import (
-    EVEN as EVEN,
+    EVEN_PRIOR as EVEN_PRIOR,
     Comparison as Comparison,
     ComparisonBatch as ComparisonBatch,
     Distances as Distances,
@@ -30,17 +30,17 @@ from .errors import (
     VisavisError as VisavisError,
 )
 from .explain.explanation import (
-    Both as Both,
     ChannelShare as ChannelShare,
+    ExplainedFace as ExplainedFace,
     Explanation as Explanation,
+    ProbeReference as ProbeReference,
     RegionShare as RegionShare,
     Saliency as Saliency,
-    Side as Side,
 )
-from .explain.layers import Description as Description, Layer as Layer
+from .explain.layers import Layer as Layer, NetworkDescription as NetworkDescription
 from .explain.maps import FeatureMaps as FeatureMaps, Response as Response
 from .explain.sentences import atlas_json_of as atlas_json_of
-from .explain.sheet import Drawing as Drawing, drawn as drawn
+from .explain.sheet import Drawing as Drawing, draw_maps as draw_maps
 from .image import (
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     Limits as Limits,
@@ -65,7 +65,7 @@ from .private_files import (
 )
 from .quality import MEASURES as MEASURES
 from .rates import percent as percent, rate_in_words as rate_in_words
-from .runtime.choice import Running as Running, RuntimeName as RuntimeName
+from .runtime.choice import RuntimeName as RuntimeName, RuntimeOptions as RuntimeOptions
 from .runtime.export import BAR as BAR, N_CHIPS as N_CHIPS, ExportFormat as ExportFormat, export as export
 from .runtime.graph import embedding_graph as embedding_graph
 from .runtime.torch import computes_in_bf16 as computes_in_bf16

@@ -14,7 +14,7 @@ from .types import ModelIdentity, Quality, Sample, Timings, Vectors
 from .weights.card import ModelCard
 from .weights.parts import LogLikelihoodRatio, OperatingPoint
 
-EVEN = 0.5  # a prior that favours neither answer
+EVEN_PRIOR = 0.5  # a prior that favours neither answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Standard:
+class DecisionRule:
     """By what pairs are judged, and the way from there to a probability."""
 
     level: float  # the caller's threshold, or that of the point
@@ -101,7 +101,9 @@ class ComparisonBatch:
     timings_ms: Timings
 
 
-def standard_of(card: ModelCard, *, threshold: float | None, operating_point: str | None, prior: float) -> Standard:
+def decision_rule(
+    card: ModelCard, *, threshold: float | None, operating_point: str | None, prior: float
+) -> DecisionRule:
     """Return what the caller asks for, or else the card's default point; raises OperatingPointUnavailable."""
     if threshold is not None and operating_point is not None:
         raise ValueError("give threshold or operating_point, not both: a point is a threshold")
@@ -110,9 +112,9 @@ def standard_of(card: ModelCard, *, threshold: float | None, operating_point: st
     if not 0 < prior < 1:
         raise ValueError(f"prior must lie between 0 and 1, both excluded, not {prior}")
     if threshold is not None:
-        return Standard(threshold, None, card.quality_penalties, card.ratio, prior)
+        return DecisionRule(threshold, None, card.quality_penalties, card.ratio, prior)
     point = chosen_point(card, operating_point)
-    return Standard(point.threshold, point, card.quality_penalties, card.ratio, prior)
+    return DecisionRule(point.threshold, point, card.quality_penalties, card.ratio, prior)
 
 
 def posterior(log_likelihood_ratio: float, prior: float) -> float:

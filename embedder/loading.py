@@ -6,14 +6,14 @@ from dataclasses import replace
 from .detection.finder import SHAPES, FaceFinder
 from .detection.graphs import ONET, YUNET, built_in_detector
 from .errors import BundleError
-from .explain.opening import Opening
+from .explain.opening import LazyInspector
 from .image import Limits
 from .pipeline import FaceEmbedder
-from .runtime.choice import Running, runtime_for, small_network
+from .runtime.choice import RuntimeOptions, runtime_for, small_network
 from .weights.bundle import read_bundle
 from .weights.card import ModelCard
 
-AS_IT_IS_QUICKEST = Running()
+AS_IT_IS_QUICKEST = RuntimeOptions()
 
 
 def load(
@@ -21,7 +21,7 @@ def load(
     *,
     limits: Limits | None = None,
     mirror: bool | None = None,
-    running: Running = AS_IT_IS_QUICKEST,
+    running: RuntimeOptions = AS_IT_IS_QUICKEST,
 ) -> FaceEmbedder:
     """Load a model, ready to use offline: a bundle by its path or by the name of a built-in one. Raises ModelError.
 
@@ -40,7 +40,7 @@ def load(
         runtime.embedding(bundle),
         FaceFinder(small_network(YUNET, SHAPES), small_network(ONET)),
         limits or Limits(),
-        Opening(bundle),
+        LazyInspector(bundle),
     )
 
 

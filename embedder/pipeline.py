@@ -8,17 +8,17 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .comparison import EVEN, Comparison, ComparisonBatch, Distances, Standard, Subject, standard_of
+from .comparison import EVEN_PRIOR, Comparison, ComparisonBatch, DecisionRule, Distances, Subject, decision_rule
 from .detection.detector import Detector
 from .errors import DigestMismatch, SampleError
-from .explain.explanation import Both, Explanation, explanation, side_of
-from .explain.layers import Description
+from .explain.explanation import Explanation, ProbeReference, explain_comparison, explained_face
+from .explain.layers import NetworkDescription
 from .explain.maps import FeatureMaps, feature_maps
-from .explain.opening import Opening
+from .explain.opening import LazyInspector
 from .explain.saliency import saliency_map
 from .image import Limits
-from .judging import Judging
-from .preparing import Prepared, Preparing
+from .judging import Verifier
+from .preparing import FacePreprocessor, PreparedFace
 from .types import (
     EMBEDDING_SIZE,
     QUALITY_CHOICES,
@@ -71,13 +71,13 @@ class FaceEmbedder:
         network: Network,
         detector: Detector,
         limits: Limits,
-        opening: Opening,
+        opening: LazyInspector,
     ) -> None:
         self.card = card
         self._opening = opening
         self._network = network
-        self._judging = Judging(card.quality_penalties, self.identity)
-        self._prepare = Preparing(detector, limits, card.alignment)
+        self._judging = Verifier(card.quality_penalties, self.identity)
+        self._prepare = FacePreprocessor(detector, limits, card.alignment)
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +148,7 @@ class FaceEmbedder:
         face: FaceChoice = "dominant",
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
         quality: QualityChoice = "refuse",
     ) -> Comparison:
         """Do two images show one person?
@@ -178,11 +178,11 @@ class FaceEmbedder:
         face: FaceChoice = "dominant",
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
         quality: QualityChoice = "refuse",
     ) -> ComparisonBatch:
         """Verify one probe against several references in one pass; a faulty reference leaves its error in its place."""
-        standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
+        standard = decision_rule(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
         return self._verified((probe, references), standard, face, quality)[0]
 
     def explain(  # noqa: PLR0913 - as verify
@@ -193,7 +193,7 @@ class FaceEmbedder:
         face: FaceChoice = "dominant",
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
         quality: QualityChoice = "refuse",
         saliency: bool = True,
     ) -> Explanation:
@@ -201,13 +201,14 @@ class FaceEmbedder:
 
         Raises what `verify` raises.
         """
-        standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
+        standard = decision_rule(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
         batch, prepared, vectors = self._verified((probe, [reference]), standard, face, quality)
         sides = [
-            side_of(item.chip, vector, self.card.alignment) for item, vector in zip(prepared, vectors, strict=True)
+            explained_face(item.chip, vector, self.card.alignment)
+            for item, vector in zip(prepared, vectors, strict=True)
         ]
         seek = partial(saliency_map, embed=self.embed_chips) if saliency else None
-        return explanation(_only(batch), Both(*sides), self.card, seek)
+        return explain_comparison(_only(batch), ProbeReference(*sides), self.card, seek)
 
     def compare(
         self,
@@ -217,7 +218,7 @@ class FaceEmbedder:
         model_digest: str,
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
     ) -> Distances:
         """Compare an embedding (128,) with others (n, 128) of the same model and precision, judged as by `verify`.
 
@@ -226,7 +227,7 @@ class FaceEmbedder:
         """
         if model_digest != self.identity.digest:
             raise self._mismatch(model_digest)
-        standard = standard_of(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
+        standard = decision_rule(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
         one, *others = [Subject(vector, None) for vector in vectors]
         return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
@@ -237,7 +238,7 @@ class FaceEmbedder:
             self.identity.digest, digest, precisions=None if theirs is None else (self.precision, theirs)
         )
 
-    def describe(self) -> Description:
+    def describe(self) -> NetworkDescription:
         """The network layer by layer. Raises RuntimeUnavailable where it cannot be looked into here."""
         return self._opening().description
 
@@ -249,21 +250,21 @@ class FaceEmbedder:
         return feature_maps(described, chip, self.identity, inside.maps(layer, chip.pixels))
 
     def _verified(
-        self, images: tuple[bytes, Sequence[bytes]], standard: Standard, face: FaceChoice, quality: QualityChoice
-    ) -> tuple[ComparisonBatch, list[Prepared], Vectors]:
+        self, images: tuple[bytes, Sequence[bytes]], standard: DecisionRule, face: FaceChoice, quality: QualityChoice
+    ) -> tuple[ComparisonBatch, list[PreparedFace], Vectors]:
         """Judge a probe against references; and the faces that could be embedded, the probe's first, with vectors."""
         if quality not in QUALITY_CHOICES:
             raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {quality!r}")
         prepared_probe, outcomes = self._prepare.all(*images, face)
-        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, Prepared))]
+        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedFace))]
         vectors, timings = self._embed_prepared(prepared)
         probe, *others = map(self._judging.known, (item.chip.sample for item in prepared), vectors)
         rest = iter(others)
-        references = [next(rest) if isinstance(each, Prepared) else each for each in outcomes]
+        references = [next(rest) if isinstance(each, PreparedFace) else each for each in outcomes]
         batch = self._judging.batch(probe, references, standard, timings, refuse=quality == "refuse")
         return batch, prepared, vectors
 
-    def _embed_prepared(self, prepared: Sequence[Prepared]) -> tuple[Vectors, Timings]:
+    def _embed_prepared(self, prepared: Sequence[PreparedFace]) -> tuple[Vectors, Timings]:
         start = perf_counter()
         vectors = self.embed_faces(np.stack([item.chip.pixels for item in prepared]))
         seconds = (

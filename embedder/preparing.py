@@ -18,7 +18,7 @@ from .weights.card import Alignment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedFace:
     """One image, up to its chip, and how long that took."""
 
     chip: Chip
@@ -26,7 +26,7 @@ class Prepared:
     detect_s: float
 
 
-class Preparing:
+class FacePreprocessor:
     """Everything before the network. Safe to call from several threads; once closed, a call raises ValueError."""
 
     def __init__(self, detector: Detector, limits: Limits, alignment: Alignment) -> None:
@@ -35,7 +35,7 @@ class Preparing:
         self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # beside the thread that calls
         self._is_closed = False
 
-    def __call__(self, image: bytes, choice: FaceChoice) -> Prepared:
+    def __call__(self, image: bytes, choice: FaceChoice) -> PreparedFace:
         """Prepare the face that `choice` means. Raises ImageError or FaceError."""
         self.require_open()
         if choice not in RULES:
@@ -47,11 +47,11 @@ class Preparing:
         chip = cut_chip(photo, face.landmarks, self._alignment)
         quality = quality_of(photo, face, chip, eye_distance(self._alignment))
         sample = Sample(face, choice, n_faces, quality)
-        return Prepared(Chip(chip, sample), decoded - start, perf_counter() - decoded)
+        return PreparedFace(Chip(chip, sample), decoded - start, perf_counter() - decoded)
 
     def all(
         self, probe: bytes, references: Sequence[bytes], choice: FaceChoice
-    ) -> tuple[Prepared, list[Prepared | SampleError]]:
+    ) -> tuple[PreparedFace, list[PreparedFace | SampleError]]:
         """All photos of a question, on as many cores as there are; a faulty reference leaves its error in its place."""
         self.require_open()
         others = [self._workers.submit(self._reference, image, choice) for image in references]
@@ -64,8 +64,8 @@ class Preparing:
                 each.cancel()
 
     def _shared(
-        self, references: Sequence[bytes], others: Sequence[Future[Prepared | SampleError]], choice: FaceChoice
-    ) -> list[Prepared | SampleError]:
+        self, references: Sequence[bytes], others: Sequence[Future[PreparedFace | SampleError]], choice: FaceChoice
+    ) -> list[PreparedFace | SampleError]:
         """Prepare here, from the last one on, what no other thread has begun."""
         here = {
             place: self._reference(references[place], choice)
@@ -89,7 +89,7 @@ class Preparing:
         self._is_closed = True
         self._workers.shutdown(cancel_futures=True)
 
-    def _reference(self, image: bytes, choice: FaceChoice) -> Prepared | SampleError:
+    def _reference(self, image: bytes, choice: FaceChoice) -> PreparedFace | SampleError:
         try:
             with blaming("reference"):
                 return self(image, choice)

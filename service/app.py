@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from embedder import FaceEmbedder
 
 from . import failing
-from .desk import Desk
-from .envelope import Envelope
-from .gate import Gate
-from .intake import Intake
+from .desk import InferenceRunner
+from .envelope import RequestContextMiddleware
+from .gate import ConcurrencyLimiter
+from .intake import BodyReader
 from .readiness import Readiness
 from .routes import atlas, embeddings, explain, faces, health, layers, model, pages, verify
 from .settings import Settings
@@ -32,10 +32,10 @@ def _do_nothing() -> None:
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference."""
     readiness = Readiness(embedder, on_ready=on_ready)
-    desk = Desk(
+    desk = InferenceRunner(
         embedder,
-        Intake(settings.max_image_bytes, settings.body_timeout_s),
-        Gate(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s),
+        ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
     )
     app = FastAPI(
         title="visavis",
@@ -58,8 +58,8 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         app.include_router(room.router(desk))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
-    failing.install(app)
-    app.add_middleware(Envelope)
+    failing.install_exception_handlers(app)
+    app.add_middleware(RequestContextMiddleware)
     return app
 
 

@@ -12,24 +12,24 @@ from starlette.requests import ClientDisconnect
 
 from embedder import FaceEmbedder
 
-from .gate import Gate
-from .intake import Intake
-from .shapes import Shape, Submission
+from .gate import ConcurrencyLimiter
+from .intake import BodyReader
+from .shapes import ParsedRequest, RequestSpec
 
 T = TypeVar("T")
 AskedT = TypeVar("AskedT")
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class InferenceRunner:
     """What every route that computes needs."""
 
     embedder: FaceEmbedder
-    intake: Intake
-    gate: Gate
+    intake: BodyReader
+    gate: ConcurrencyLimiter
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
-    async def submitted(self, request: Request, shape: Shape, work: Callable[[Submission], T]) -> T:
+    async def submitted(self, request: Request, shape: RequestSpec, work: Callable[[ParsedRequest], T]) -> T:
         """Read images and options, and return what `work` makes of them in a thread."""
         return await self.serve(request, lambda: self.intake.submission(request, shape), work)
 

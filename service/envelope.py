@@ -40,7 +40,7 @@ def new_request_id() -> str:
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestContext:
     """One request on its way to an answer."""
 
     request_id: str
@@ -59,7 +59,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class RequestContextMiddleware:
     """ASGI middleware around the whole app."""
 
     app: ASGIApp
@@ -72,14 +72,14 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         arrived = self.clock()
-        exchange = Exchange(_given_id(scope) or self.new_id(), send)
+        exchange = RequestContext(_given_id(scope) or self.new_id(), send)
         scope.setdefault("state", {}).update(request_id=exchange.request_id, arrived=arrived)
         try:
             await self._answer(scope, receive, exchange)
         finally:
             _log_access(scope, exchange, (self.clock() - arrived) * 1000)
 
-    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
             await self.app(scope, receive, exchange.answer)
         except ClientDisconnect:
@@ -95,7 +95,7 @@ def _given_id(scope: Scope) -> str | None:
     return given if SAFE_ID.fullmatch(given) else None
 
 
-def _log_access(scope: Scope, exchange: Exchange, took_ms: float) -> None:
+def _log_access(scope: Scope, exchange: RequestContext, took_ms: float) -> None:
     route = getattr(scope.get("route"), "path", "(no route)")
     access_log.info("%s %s %s %.0f ms id=%s", scope["method"], route, exchange.status, took_ms, exchange.request_id)
 

@@ -16,7 +16,7 @@ LONGEST_PATH = 100
 METHOD_NOT_ALLOWED, NOT_FOUND, FAILED = 405, 404, 500
 
 
-def install(app: FastAPI) -> None:
+def install_exception_handlers(app: FastAPI) -> None:
     """Let the app answer every foreseen error with a problem; the unforeseen are the envelope's."""
 
     async def known(request: Request, error: Exception) -> Response:

@@ -9,20 +9,20 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from .hints import shown, unknown_name
 from .refusals import MalformedRequest
-from .shapes import Shape
+from .shapes import RequestSpec
 
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class MultipartForm:
     """What was sent, by name; checked for names and counts, not for values."""
 
     files: Mapping[str, tuple[bytes, ...]] = field(repr=False)
     fields: Mapping[str, str]
 
 
-async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], shape: Shape) -> Form:
+async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], shape: RequestSpec) -> MultipartForm:
     """Read a multipart body; raises MalformedRequest."""
     parser = InMemoryParser(headers, stream, shape)
     try:
@@ -34,7 +34,7 @@ async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], shape
         raise MalformedRequest(_in_words(fault)) from None
     finally:
         parser.close()
-    return Form(files, {name: value for name, value in items if isinstance(value, str)})
+    return MultipartForm(files, {name: value for name, value in items if isinstance(value, str)})
 
 
 async def _contents(name: str, items: list[tuple[str, UploadFile | str]]) -> tuple[bytes, ...]:
@@ -53,7 +53,7 @@ class InMemoryParser(MultiPartParser):
 
     spool_max_size = 0  # of a SpooledTemporaryFile: 0 = stay in memory whatever the size; the body's length is limited
 
-    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], shape: Shape) -> None:
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], shape: RequestSpec) -> None:
         super().__init__(headers, stream, max_part_size=MAX_FIELD_BYTES)
         self.has_ended = False
         self._shape = shape

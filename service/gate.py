@@ -11,7 +11,7 @@ from .refusals import Busy
 T = TypeVar("T")
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Lets in `max_concurrent` + `max_waiting` requests, of which `max_concurrent` are worked on at a time."""
 
     def __init__(self, *, max_concurrent: int, max_waiting: int) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from .forms import read_form
 from .refusals import BodyTooLarge, BodyTooSlow, MalformedRequest, UnsupportedMediaType
-from .shapes import Shape, Submission
+from .shapes import ParsedRequest, RequestSpec
 from .submissions import from_form, from_json, validated
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -22,13 +22,13 @@ OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's na
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class BodyReader:
     """Reads bodies within limits; keeps none of them."""
 
     max_image_bytes: int
     timeout_s: float
 
-    async def submission(self, request: Request, shape: Shape) -> Submission:
+    async def submission(self, request: Request, shape: RequestSpec) -> ParsedRequest:
         """Read images and options, sent as a form or as JSON."""
         media_type = _media_type(request, (FORM, JSON))
         limit = self._limit(shape, media_type)
@@ -48,7 +48,7 @@ class Intake:
             body = await _whole(_counted(request, max_bytes))
         return await to_thread.run_sync(validated, body, model)
 
-    def _limit(self, shape: Shape, media_type: str) -> int:
+    def _limit(self, shape: RequestSpec, media_type: str) -> int:
         image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
         return shape.n_images * image_bytes + OVERHEAD_BYTES
 

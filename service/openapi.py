@@ -17,9 +17,9 @@ from embedder import (
 )
 
 from .intake import FORM, JSON
-from .problems import MEDIA_TYPE, KnownError, kind_of, type_uri
+from .problems import MEDIA_TYPE, KnownError, problem_type_of, type_uri
 from .refusals import BodyTooLarge, BodyTooSlow, Busy, InternalError, MalformedRequest, UnsupportedMediaType
-from .shapes import Options, Shape
+from .shapes import RequestOptions, RequestSpec
 from .wire import Message
 
 BODY_PROBLEMS: tuple[KnownError, ...] = (
@@ -48,14 +48,14 @@ def responses(*errors: KnownError, example: object = None) -> dict[int | str, di
     """Describe the answer 200, and by status every problem that the errors become."""
     by_status: dict[int | str, list[KnownError]] = defaultdict(list)
     for error in errors:
-        by_status[kind_of(error).status].append(error)
+        by_status[problem_type_of(error).status].append(error)
     good = {} if example is None else {200: {"content": {JSON: {"example": example}}}}
     return good | {status: _problems(of_status) for status, of_status in sorted(by_status.items(), key=str)}
 
 
-def image_body(shape: Shape) -> dict[str, Any]:
+def image_body(shape: RequestSpec) -> dict[str, Any]:
     """Describe a body with images, in its two forms."""
-    options = Options.model_json_schema()["properties"]
+    options = RequestOptions.model_json_schema()["properties"]
     properties = {name: _file_part(most) for name, most in shape.images.items()}
     properties |= {name: _form_field(options[name]) for name in shape.options}
     form = {"type": "object", "required": list(shape.images), "properties": properties, "additionalProperties": False}
@@ -84,7 +84,7 @@ def _form_field(option: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problems(errors: list[KnownError]) -> dict[str, Any]:
-    examples = {error.code: {"summary": kind_of(error).title, "value": _example(error)} for error in errors}
+    examples = {error.code: {"summary": problem_type_of(error).title, "value": _example(error)} for error in errors}
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         "description": ", ".join(f"`{error.code}`" for error in errors),
@@ -93,7 +93,7 @@ def _problems(errors: list[KnownError]) -> dict[str, Any]:
 
 
 def _example(error: KnownError) -> dict[str, Any]:
-    kind = kind_of(error)
+    kind = problem_type_of(error)
     return {
         "type": type_uri(error.code),
         "title": kind.title,

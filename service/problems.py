@@ -49,7 +49,7 @@ KnownError: TypeAlias = type[VisavisError] | type[RequestRefused]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemType:
     """What is the same for every problem of one class."""
 
     status: int
@@ -62,108 +62,110 @@ _FAILED = "The service failed at a request that it should have answered."
 _REPORT = "Send it once more; if it fails again, look up the request_id in the service's log."
 _IMAGE = "Save the picture again as JPEG or PNG with an image program, and send that."
 
-TABLE: Mapping[KnownError, Kind] = {
-    RequestRefused: Kind(400, "Request refused", "The request cannot be taken.", "The detail says why."),
-    MalformedRequest: Kind(
+TABLE: Mapping[KnownError, ProblemType] = {
+    RequestRefused: ProblemType(400, "Request refused", "The request cannot be taken.", "The detail says why."),
+    MalformedRequest: ProblemType(
         400,
         "Malformed request",
         "A part or field is missing, unknown, sent twice or of a wrong value, or the body is not what its type says.",
         "The detail names the part or field and says what it takes.",
     ),
-    NotFound: Kind(404, "No such address", "There is no such route.", "See /docs for the routes there are."),
-    MethodNotAllowed: Kind(
+    NotFound: ProblemType(404, "No such address", "There is no such route.", "See /docs for the routes there are."),
+    MethodNotAllowed: ProblemType(
         405, "Method not allowed", "The route does not take this method.", "Use one that the Allow header names."
     ),
-    BodyTooSlow: Kind(
+    BodyTooSlow: ProblemType(
         408,
         "Body too slow",
         "The body did not arrive in time, or is shorter than its Content-Length.",
         "Send it again, smaller or over a faster line. The operator sets the time: VISAVIS_BODY_TIMEOUT_S.",
     ),
-    DigestMismatch: Kind(
+    DigestMismatch: ProblemType(
         409,
         "Embeddings of another model",
         "The embeddings were made by another model, or in another precision, so their distance means nothing.",
         "Embed the photos again with the model that is served now, in the precision that GET /v1/model tells.",
     ),
-    BodyTooLarge: Kind(
+    BodyTooLarge: ProblemType(
         413,
         "Body too large",
         "The body is longer than this route's images may be together.",
         "Send smaller images. The operator sets the size of one: VISAVIS_MAX_IMAGE_BYTES.",
     ),
-    ImageTooLarge: Kind(
+    ImageTooLarge: ProblemType(
         413,
         "Image too large",
         "An image has more bytes, or its header claims more pixels, than is allowed.",
         "Scale it down. The operator sets the limits: VISAVIS_MAX_IMAGE_BYTES and VISAVIS_MAX_PIXELS.",
     ),
-    UnsupportedMediaType: Kind(
+    UnsupportedMediaType: ProblemType(
         415,
         "Unsupported kind of body",
         "Content-Type is missing or names a kind that this route does not read, or the body is compressed.",
         "Send multipart/form-data or application/json, uncompressed.",
     ),
-    NotAnImage: Kind(
+    NotAnImage: ProblemType(
         415,
         "Not an image",
         "The bytes are in no image format that is read here.",
         "Send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file.",
     ),
-    SampleError: Kind(422, "Image cannot be used", "An image cannot be used.", "Send another one."),
-    ImageError: Kind(422, "Image cannot be read", "The bytes of an image cannot be used.", _IMAGE),
-    ImageUnreadable: Kind(
+    SampleError: ProblemType(422, "Image cannot be used", "An image cannot be used.", "Send another one."),
+    ImageError: ProblemType(422, "Image cannot be read", "The bytes of an image cannot be used.", _IMAGE),
+    ImageUnreadable: ProblemType(
         422, "Image unreadable", "The format is known, but the file is broken, cut short or of an odd kind.", _IMAGE
     ),
-    FaceError: Kind(422, "Faces do not fit", "The faces in an image do not fit what was asked.", "Send another one."),
-    NoFace: Kind(
+    FaceError: ProblemType(
+        422, "Faces do not fit", "The faces in an image do not fit what was asked.", "Send another one."
+    ),
+    NoFace: ProblemType(
         422,
         "No face found",
         "No face was found in an image.",
         "Send a photo in which one face is upright and large enough to see.",
     ),
-    SeveralFaces: Kind(
+    SeveralFaces: ProblemType(
         422,
         "Several faces found",
         "An image shows more faces than the face rule allows; n_faces says how many.",
         "Send a crop with one face, or choose face=largest or face=center.",
     ),
-    LowQuality: Kind(
+    LowQuality: ProblemType(
         422,
         "Photo too poor",
         "The photo of a face is poorer than all that the model's penalty for poor photos was measured on; measure says "
         "in what, value what was measured, limit what it takes at least.",
         "Send a better photo, as the detail says, or quality=ignore to compare it all the same and expect errors.",
     ),
-    OperatingPointUnavailable: Kind(
+    OperatingPointUnavailable: ProblemType(
         422,
         "Operating point unavailable",
         "The model card has no such operating point, or none as strict as that.",
         "Ask for one of those that available lists, or give a threshold.",
     ),
-    UnknownLayer: Kind(
+    UnknownLayer: ProblemType(
         422,
         "Unknown layer",
         "The served network has no layer of that name.",
         "Ask for one of those that available lists; GET /v1/layers describes them.",
     ),
-    VisavisError: Kind(500, "Service failed", _FAILED, _REPORT),
-    ModelError: Kind(500, "Model failed", "The model cannot be used as asked.", _REPORT),
-    BundleError: Kind(500, "Model bundle unusable", "The model bundle is missing, broken or altered.", _REPORT),
-    DlibFileError: Kind(500, "Model file unusable", "A dlib file is not the one that is known.", _REPORT),
-    SFaceFileError: Kind(500, "Model file unusable", "An SFace file is not the one that is known.", _REPORT),
-    RuntimeUnavailable: Kind(
+    VisavisError: ProblemType(500, "Service failed", _FAILED, _REPORT),
+    ModelError: ProblemType(500, "Model failed", "The model cannot be used as asked.", _REPORT),
+    BundleError: ProblemType(500, "Model bundle unusable", "The model bundle is missing, broken or altered.", _REPORT),
+    DlibFileError: ProblemType(500, "Model file unusable", "A dlib file is not the one that is known.", _REPORT),
+    SFaceFileError: ProblemType(500, "Model file unusable", "An SFace file is not the one that is known.", _REPORT),
+    RuntimeUnavailable: ProblemType(
         500, "Runtime unavailable", "What is to run the model is not to be had on this machine.", _REPORT
     ),
-    InternalError: Kind(500, "Service failed", _FAILED, _REPORT),
-    Unavailable: Kind(503, "Unavailable", "The service cannot take requests now.", "Wait as Retry-After says."),
-    Busy: Kind(
+    InternalError: ProblemType(500, "Service failed", _FAILED, _REPORT),
+    Unavailable: ProblemType(503, "Unavailable", "The service cannot take requests now.", "Wait as Retry-After says."),
+    Busy: ProblemType(
         503,
         "Busy",
         "As many requests as the service takes are being worked on or waiting.",
         "Wait as Retry-After says. The operator sets how many: VISAVIS_MAX_CONCURRENT and VISAVIS_MAX_WAITING.",
     ),
-    NotReady: Kind(
+    NotReady: ProblemType(
         503,
         "Not ready",
         "The model has not answered its first inference yet, or failed at it.",
@@ -172,7 +174,7 @@ TABLE: Mapping[KnownError, Kind] = {
 }
 
 
-def kind_of(error_type: KnownError) -> Kind:
+def problem_type_of(error_type: KnownError) -> ProblemType:
     """Return the kind of the class itself, or of the nearest class above it."""
     return next(TABLE[above] for above in error_type.__mro__ if above in TABLE)
 
@@ -185,7 +187,7 @@ def type_uri(code: str) -> str:
 def problem_of(error: Exception, request_id: str | None = None) -> Problem:
     """Describe any error; one that is not foreseen is described as an internal error, without its message."""
     known = error if isinstance(error, VisavisError | RequestRefused) else InternalError()
-    kind = kind_of(type(known))
+    kind = problem_type_of(type(known))
     said = {
         "type": type_uri(known.code),
         "title": kind.title,
@@ -211,6 +213,6 @@ def problem_response(error: Exception, request_id: str) -> Response:
     return Response(content, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _detail(error: VisavisError | RequestRefused, kind: Kind) -> str:
+def _detail(error: VisavisError | RequestRefused, kind: ProblemType) -> str:
     is_ours_to_hide = kind.status == 500  # noqa: PLR2004 - a failure's message is for the log, it may name what it failed at
     return f"{kind.cause} {kind.remedy}" if is_ours_to_hide else str(error)

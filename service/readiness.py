@@ -19,7 +19,7 @@ GREY = 127
 PICTURE_SIZE_PX = 160
 
 
-class State(Enum):
+class ReadinessState(Enum):
     """How the first inference went."""
 
     UNDER_WAY = auto()
@@ -33,24 +33,24 @@ class Readiness:
     def __init__(self, embedder: FaceEmbedder, *, on_ready: Callable[[], None]) -> None:
         self._embedder = embedder
         self._on_ready = on_ready
-        self.state = State.UNDER_WAY
+        self.state = ReadinessState.UNDER_WAY
 
     async def find_out(self) -> None:
         """Run the first inference in a thread; a failure is logged and remembered, not raised."""
         try:
             await to_thread.run_sync(first_inference, self._embedder)
         except Exception:  # the service must live to say that it is not ready; the picture is nobody's, so log it all
-            self.state = State.FAILED
+            self.state = ReadinessState.FAILED
             log.exception("the first inference failed; the service stays not ready")
             return
-        self.state = State.SUCCEEDED
+        self.state = ReadinessState.SUCCEEDED
         self._on_ready()
 
     def check(self) -> None:
         """Raise NotReady unless the first inference succeeded."""
-        if self.state is State.UNDER_WAY:
+        if self.state is ReadinessState.UNDER_WAY:
             raise NotReady("the model is getting ready; ask again in a moment")
-        if self.state is State.FAILED:
+        if self.state is ReadinessState.FAILED:
             raise NotReady("the model failed at its first inference; see the service's log, and start it again")
 
 

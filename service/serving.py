@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import click
 import uvicorn
 
-from embedder import FaceEmbedder, Limits, ModelError, Running, load
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
 
 from .app import create_app
 from .settings import Settings, SettingsError, load_settings
@@ -52,7 +52,7 @@ def _start_logs(level: str) -> None:
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
-    running = Running(settings.runtime, settings.device, settings.precision)
+    running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
     try:
         return load(settings.model, limits=limits, running=running)

@@ -26,7 +26,7 @@ ImageRequest: TypeAlias = (
 )
 
 
-class Options(Standard):
+class RequestOptions(Standard):
     """What may be asked for beside the images."""
 
     face: Annotated[FaceChoice, Field(description="Which face is meant where an image shows several.")] = "dominant"
@@ -50,7 +50,7 @@ class Question(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RequestSpec:
     """The parts of a request; every image named must be there at least once."""
 
     images: Mapping[str, int]  # name -> how many of it at most
@@ -69,11 +69,11 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class ParsedRequest:
     """A request as it was meant: images as files' bytes, options checked. Its repr shows no image."""
 
     images: Mapping[str, tuple[bytes, ...]] = field(repr=False)
-    options: Options
+    options: RequestOptions
 
     @property
     def question(self) -> Question:
@@ -94,9 +94,9 @@ class Submission:
 
 
 VERIFY_OPTIONS = ("face", "threshold", "operating_point", "prior", "quality")
-VERIFY = Shape({"probe": 1, "reference": 1}, VERIFY_OPTIONS, VerifyRequest)
-EXPLAIN = Shape({"probe": 1, "reference": 1}, (*VERIFY_OPTIONS, "saliency"), ExplainRequest)
-VERIFY_MANY = Shape({"probe": 1, "reference": MAX_REFERENCES}, VERIFY_OPTIONS, VerifyManyRequest)
-FACES = Shape({"image": 1}, (), FacesRequest)
-MAPS = Shape({"image": 1}, ("face", "layer"), MapsRequest)
-EMBEDDING = Shape({"image": 1}, ("face",), EmbeddingRequest)
+VERIFY = RequestSpec({"probe": 1, "reference": 1}, VERIFY_OPTIONS, VerifyRequest)
+EXPLAIN = RequestSpec({"probe": 1, "reference": 1}, (*VERIFY_OPTIONS, "saliency"), ExplainRequest)
+VERIFY_MANY = RequestSpec({"probe": 1, "reference": MAX_REFERENCES}, VERIFY_OPTIONS, VerifyManyRequest)
+FACES = RequestSpec({"image": 1}, (), FacesRequest)
+MAPS = RequestSpec({"image": 1}, ("face", "layer"), MapsRequest)
+EMBEDDING = RequestSpec({"image": 1}, ("face",), EmbeddingRequest)

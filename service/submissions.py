@@ -7,33 +7,33 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .forms import Form
+from .forms import MultipartForm
 from .hints import shown, unknown_name
 from .refusals import MalformedRequest
-from .shapes import ImageRequest, Options, Shape, Submission
+from .shapes import ImageRequest, ParsedRequest, RequestOptions, RequestSpec
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 MAX_FAULTS_TOLD = 3
 
 
-def from_form(form: Form, shape: Shape) -> Submission:
+def from_form(form: MultipartForm, shape: RequestSpec) -> ParsedRequest:
     """Check what a form holds."""
     for name in shape.images:
         if not form.files[name]:
             raise MalformedRequest(f"{name} is missing; send it as a file part, as curl -F {name}=@photo.jpg")
     try:
-        options = Options.model_validate(form.fields)
+        options = RequestOptions.model_validate(form.fields)
     except ValidationError as error:
-        raise MalformedRequest(in_words(error, shape.names)) from None
-    return Submission(form.files, options)
+        raise MalformedRequest(validation_detail(error, shape.names)) from None
+    return ParsedRequest(form.files, options)
 
 
-def from_json(body: bytes, shape: Shape) -> Submission:
+def from_json(body: bytes, shape: RequestSpec) -> ParsedRequest:
     """Check what a JSON body holds, and decode its images."""
     request = validated(body, shape.json_form)
     images = {name: _images(request, name) for name in shape.images}
-    options = Options.model_validate({name: getattr(request, name) for name in shape.options})
-    return Submission(images, options)
+    options = RequestOptions.model_validate({name: getattr(request, name) for name in shape.options})
+    return ParsedRequest(images, options)
 
 
 def validated(body: bytes, model: type[ModelT]) -> ModelT:
@@ -41,10 +41,10 @@ def validated(body: bytes, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise MalformedRequest(in_words(error, _names(model))) from None
+        raise MalformedRequest(validation_detail(error, _names(model))) from None
 
 
-def in_words(error: ValidationError, names: tuple[str, ...]) -> str:
+def validation_detail(error: ValidationError, names: tuple[str, ...]) -> str:
     """Say what is wrong with a body, naming its first few faults."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     told = "; ".join(_fault_in_words(fault, names) for fault in faults[:MAX_FAULTS_TOLD])

@@ -6,11 +6,10 @@ from fastapi import Request
 from PIL import Image
 
 from embedder import (
-    Both,
     Box,
     Comparison,
-    Description,
     Drawing,
+    ExplainedFace,
     Explanation,
     Face,
     FeatureMaps,
@@ -18,12 +17,13 @@ from embedder import (
     Judgement,
     Layer,
     ModelIdentity,
+    NetworkDescription,
     OperatingPoint,
+    ProbeReference,
     QualityChoice,
     Saliency,
     Sample,
     SampleError,
-    Side,
     Timings,
     data_uri,
     png,
@@ -94,7 +94,7 @@ def model(identity: ModelIdentity) -> wire.ModelIdentity:
     return wire.ModelIdentity(name=identity.name, digest=identity.digest, card_digest=identity.card_digest)
 
 
-def layers(description: Description, identity: ModelIdentity) -> wire.LayersResponse:
+def layers(description: NetworkDescription, identity: ModelIdentity) -> wire.LayersResponse:
     """Translate a network's layers."""
     return wire.LayersResponse(
         layers=[layer(each) for each in description.layers],
@@ -140,11 +140,11 @@ def explanation(found: Explanation, asked: QualityChoice, *, total_ms: float, as
     )
 
 
-def _chip(side: Side) -> wire.ChipPicture:
+def _chip(side: ExplainedFace) -> wire.ChipPicture:
     return wire.ChipPicture(picture=data_uri("png", png(Image.fromarray(side.chip))), landmarks=list(side.landmarks))
 
 
-def _saliencies(found: Both[Saliency]) -> wire.Saliencies:
+def _saliencies(found: ProbeReference[Saliency]) -> wire.Saliencies:
     return wire.Saliencies(probe=_saliency(found.probe), reference=_saliency(found.reference))
 
 

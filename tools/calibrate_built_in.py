@@ -16,31 +16,31 @@ from celebrities import half_of
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, ModelCard, load
 from train.evaluation.cache import open_cache
-from train.evaluation.calibration import Described, Population, calibrate
-from train.evaluation.evaluation import Setting, embed_and_compare
-from train.evaluation.progress import progress_line
+from train.evaluation.calibration import Population, PopulationFacts, calibrate
+from train.evaluation.evaluation import EvaluationConfig, embed_and_compare
+from train.evaluation.progress import show_progress
 from train.evaluation.protocols.folders import people_of, read_identities
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
 from train.evaluation.quality_penalty import fit_quality_penalties
 
-LFW = Described(
+LFW = PopulationFacts(
     "LFW View 1, the people of DevTrain",
     "Public figures in press photos (Labeled Faces in the Wild), 250 px, faces found by a detector: adults, more men "
     "than women, few children, few people over 80, many ethnicities sparsely represented.",
 )
-CELEBRITIES = Described(
+CELEBRITIES = PopulationFacts(
     "celebrities, half of the people",
     "Public figures in photos from the internet, cut out loosely around the face at 208 px, nearly half of them at "
     "64 px; some identities are wrong.",
 )
-LONDON = Described(
+LONDON = PopulationFacts(
     "London", "Adults of many origins in a studio, neutral and smiling, 600 px (Face Research Lab London Set)."
 )
-ORL = Described("ORL", "40 people, mostly men, ten grey photos each, 92 x 112 px (AT&T Database of Faces).")
+ORL = PopulationFacts("ORL", "40 people, mostly men, ten grey photos each, 92 x 112 px (AT&T Database of Faces).")
 
 
-def populations(data: Path) -> list[tuple[Protocol, Described]]:
+def populations(data: Path) -> list[tuple[Protocol, PopulationFacts]]:
     lfw = data / "lfw-view1"
     return [
         (people_of(read_lfw(lfw / "pairsDevTrain.txt", lfw / "lfw")), LFW),
@@ -50,9 +50,9 @@ def populations(data: Path) -> list[tuple[Protocol, Described]]:
     ]
 
 
-def setting_of(embedder: FaceEmbedder, protocol: Protocol, cache: Path | None) -> Setting:
+def setting_of(embedder: FaceEmbedder, protocol: Protocol, cache: Path | None) -> EvaluationConfig:
     store = None if cache is None else open_cache(cache, embedder, protocol.face)
-    return Setting(embedder, protocol.face, store, progress=progress_line)
+    return EvaluationConfig(embedder, protocol.face, store, progress=show_progress)
 
 
 def calibrated(embedder: FaceEmbedder, data: Path, cache: Path | None) -> ModelCard:

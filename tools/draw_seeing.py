@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from embedder import FaceEmbedder, FeatureMaps, load
 from embedder.explain.blueprint import draw_blueprint
 from embedder.explain.colors import painted
-from embedder.explain.grid import LABEL_PX, Plan, grid
+from embedder.explain.grid import LABEL_PX, GridLayout, grid
 
 ROOT = Path(__file__).parent.parent
 PHOTO = ROOT / "examples" / "faces" / "001-neutral.jpg"
@@ -22,7 +22,7 @@ INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 def strip(maps: FeatureMaps) -> Image.Image:
     """The maps of a layer that respond most, under the layer's name."""
-    plan = Plan(N_MAPS, SIDE_PX + LABEL_PX, SIDE_PX // maps.layer.shape[1])
+    plan = GridLayout(N_MAPS, SIDE_PX + LABEL_PX, SIDE_PX // maps.layer.shape[1])
     channels = [response.channel for response in maps.responses[:N_MAPS]]
     drawn = grid([painted(maps.maps[channel], maps.scale) for channel in channels], channels, plan)
     whole = Image.new("RGB", (drawn.width, drawn.height + TITLE_PX), PAPER)

@@ -23,9 +23,9 @@ from embedder import (
     read_bundle,
     serialize_tensors,
 )
-from embedder.backbones.sface_plan import INPUT_SIZE_PX
+from embedder.backbones.sface_plan import SFACE_INPUT_SIZE_PX
 from embedder.weights.bundle import CARD_FILE, GRAPH_FILE, WEIGHTS_FILE, Tensors
-from embedder.weights.sface_onnx import FILE_SHA256, MEAN, SCALE, read_sface_file
+from embedder.weights.sface_onnx import MEAN, SCALE, SFACE_FILE_SHA256, read_sface_file
 
 LANDMARK_OFFSET_PX = -0.5  # added to the detector's landmarks, which count from the pixel's corner
 CHIP_SIZE_PX = 112
@@ -79,13 +79,15 @@ def card(weights: bytes, alignment: Alignment, n_parameters: int, graph: bytes |
         summary=SUMMARY,
         limits=LIMITS,
         architecture=Architecture(backbone="sface", embedding_size=128, unit_length=True, mirror=False),
-        preprocessing=Preprocessing(input_size_px=INPUT_SIZE_PX, color_order="RGB", mean=(MEAN,) * 3, scale=SCALE),
+        preprocessing=Preprocessing(
+            input_size_px=SFACE_INPUT_SIZE_PX, color_order="RGB", mean=(MEAN,) * 3, scale=SCALE
+        ),
         alignment=alignment,
         detector=built_in_detector(),
         provenance=Provenance(
             license="Apache-2.0",
             source=SOURCE,
-            source_sha256=FILE_SHA256,
+            source_sha256=SFACE_FILE_SHA256,
             trained_on=TRAINED_ON,
             stored_parameters=n_parameters,
         ),

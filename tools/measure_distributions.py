@@ -14,10 +14,10 @@ import numpy as np
 
 from embedder import load
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.evaluation import Setting, embed_and_compare
-from train.evaluation.progress import progress_line
+from train.evaluation.evaluation import EvaluationConfig, embed_and_compare
+from train.evaluation.progress import show_progress
 from train.evaluation.protocols.lfw import read_lfw
-from train.evaluation.tally import Tally
+from train.evaluation.tally import ScoreHistogram
 
 OUT = Path(__file__).parent.parent / "service" / "web" / "page" / "distributions.json"
 N_BINS = 60
@@ -30,7 +30,9 @@ def main() -> None:
     listed = read_lfw(folder / "pairsDevTest.txt", folder / "lfw")
     embedder = load()
     scores = embedder.card.score_kind
-    setting = Setting(embedder, listed.face, resampling=Resampling(seed=0), progress=progress_line, scores=scores)
+    setting = EvaluationConfig(
+        embedder, listed.face, resampling=Resampling(seed=0), progress=show_progress, scores=scores
+    )
     compared = embed_and_compare(replace(listed, pairs=None), setting).scores
     tallies = compared.genuine.tally, compared.impostor.tally
     edges = edges_of(tallies)
@@ -52,7 +54,7 @@ def main() -> None:
     )
 
 
-def edges_of(tallies: tuple[Tally, Tally]) -> np.ndarray:
+def edges_of(tallies: tuple[ScoreHistogram, ScoreHistogram]) -> np.ndarray:
     """The bounds of the bins, over the whole stretch of scores."""
     lowest = min(float(tally.values[0]) for tally in tallies)
     highest = max(float(tally.values[-1]) for tally in tallies)

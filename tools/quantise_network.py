@@ -26,7 +26,7 @@ from dequantise_onnx import dequantised
 from onnx import ModelProto
 
 import embedder.runtime.openvino  # noqa: F401 - before nncf: it keeps openvino_telemetry from reporting
-from embedder import Bundle, Chips, FaceEmbedder, Running, SampleError, build_network, fold, load, read_bundle
+from embedder import Bundle, Chips, FaceEmbedder, RuntimeOptions, SampleError, build_network, fold, load, read_bundle
 from embedder.runtime.graph import self_standing_graph
 from embedder.weights.bundle import CARD_FILE, INT8_GRAPH_FILE, sha256_of
 
@@ -44,7 +44,7 @@ def main() -> None:
     embedder = load(asked.bundle)
     chips = calibration_chips(asked.photos, embedder)
     keep(quantised(read_bundle(asked.bundle), chips), asked.bundle)
-    in_int8 = load(asked.bundle, running=Running(precision="int8"))
+    in_int8 = load(asked.bundle, running=RuntimeOptions(precision="int8"))
     moved = np.linalg.norm(in_int8.embed_chips(chips) - embedder.embed_chips(chips), axis=1)
     print(f"{len(chips)} chips; int8 moves an embedding by {moved.mean():.3f} on average, {moved.max():.3f} at most")
 

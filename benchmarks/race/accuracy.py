@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.evaluation.folds import accuracies
-from train.evaluation.listed import Listed, compare_listed, scores_of
+from train.evaluation.listed import ListedScores, compare_listed, scores_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import PairList, Protocol
 from train.evaluation.thresholds import best_of
@@ -47,7 +47,7 @@ def embedding(worker: Worker, path: Path) -> NDArray[np.float32]:
     return np.full(EMBEDDING_SIZE, np.nan, np.float32) if isinstance(told, str) else np.array(told, np.float32)
 
 
-def compared(protocol: Protocol, found: dict[Path, NDArray[np.float32]]) -> Listed:
+def compared(protocol: Protocol, found: dict[Path, NDArray[np.float32]]) -> ListedScores:
     return compare_listed(np.stack([found[photo.path] for photo in protocol.photos]), pairs_of(protocol))
 
 
@@ -57,7 +57,7 @@ def pairs_of(protocol: Protocol) -> PairList:
     return protocol.pairs
 
 
-def share_right(listed: Listed, threshold: float, *, failures_count: bool = True) -> tuple[float, float]:
+def share_right(listed: ListedScores, threshold: float, *, failures_count: bool = True) -> tuple[float, float]:
     """The share of pairs decided rightly, and its standard error."""
     n_listed = len(listed.values)
     one_fold, thresholds = np.zeros(n_listed, np.int32), np.full(n_listed, threshold)

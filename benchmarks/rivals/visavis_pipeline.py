@@ -9,11 +9,11 @@ from importlib.metadata import version
 import numpy as np
 from turns import answer
 
-from embedder import Running, load
+from embedder import RuntimeOptions, load
 
 
 class VisavisPipeline:
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: RuntimeOptions) -> None:
         self._embedder = load(running=running)
         side = self._embedder.card.alignment.chip_size_px
         self._chip = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
@@ -39,4 +39,4 @@ class VisavisPipeline:
 
 
 if __name__ == "__main__":
-    answer(VisavisPipeline(Running(precision=sys.argv[1]) if sys.argv[1:] else Running()))
+    answer(VisavisPipeline(RuntimeOptions(precision=sys.argv[1]) if sys.argv[1:] else RuntimeOptions()))

@@ -2,26 +2,26 @@
 
 from dataclasses import dataclass
 
-STEM_CHANNELS = 32
-STEM_KERNEL = 7
-OUT_CHANNELS = 256
+DLIB_STEM_CHANNELS = 32
+DLIB_STEM_KERNEL = 7
+DLIB_OUT_CHANNELS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class BlockPlan:
+class DlibBlockPlan:
     """One residual block: its channels, and whether it halves height and width."""
 
     channels: int
     halves: bool = False
 
 
-BLOCKS = (
-    *(BlockPlan(32),) * 3,
-    BlockPlan(64, halves=True),
-    *(BlockPlan(64),) * 3,
-    BlockPlan(128, halves=True),
-    *(BlockPlan(128),) * 2,
-    BlockPlan(256, halves=True),
-    *(BlockPlan(256),) * 2,
-    BlockPlan(256, halves=True),
+DLIB_BLOCKS = (
+    *(DlibBlockPlan(32),) * 3,
+    DlibBlockPlan(64, halves=True),
+    *(DlibBlockPlan(64),) * 3,
+    DlibBlockPlan(128, halves=True),
+    *(DlibBlockPlan(128),) * 2,
+    DlibBlockPlan(256, halves=True),
+    *(DlibBlockPlan(256),) * 2,
+    DlibBlockPlan(256, halves=True),
 )

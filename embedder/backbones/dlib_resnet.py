@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from .backbone import Backbone
-from .dlib_plan import BLOCKS, OUT_CHANNELS, STEM_CHANNELS, STEM_KERNEL
+from .dlib_plan import DLIB_BLOCKS, DLIB_OUT_CHANNELS, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL
 
 
 class Affine(nn.Module):
@@ -54,7 +54,7 @@ class ConvAffine(nn.Module):
         return folded
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut. A halving block pools its shortcut."""
 
     def __init__(self, below: int, channels: int, *, halves: bool) -> None:
@@ -86,21 +86,24 @@ def _pad(maps: Tensor, shape: list[int]) -> Tensor:
 class DlibResNet(Backbone):
     """The trunk: 3@150x150 -> 256@1x1."""
 
-    out_channels = OUT_CHANNELS
+    out_channels = DLIB_OUT_CHANNELS
     default_input_size_px = 150
     smallest_input_size_px = 103
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem: nn.Module = ConvAffine(3, STEM_CHANNELS, STEM_KERNEL, 2)
-        widths = [STEM_CHANNELS, *(block.channels for block in BLOCKS)]
+        self.stem: nn.Module = ConvAffine(3, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL, 2)
+        widths = [DLIB_STEM_CHANNELS, *(block.channels for block in DLIB_BLOCKS)]
         self.blocks = nn.Sequential(
-            *(Block(below, block.channels, halves=block.halves) for below, block in zip(widths, BLOCKS, strict=False))
+            *(
+                ResidualBlock(below, block.channels, halves=block.halves)
+                for below, block in zip(widths, DLIB_BLOCKS, strict=False)
+            )
         )
 
     def stages(self) -> Mapping[str, nn.Module]:
         """The stem, then the blocks up to each halving: 32 channels in stage1, 256 in stage5."""
-        starts = [0, *(k for k, block in enumerate(BLOCKS) if block.halves), len(BLOCKS)]
+        starts = [0, *(k for k, block in enumerate(DLIB_BLOCKS) if block.halves), len(DLIB_BLOCKS)]
         return {"stem": self.stem} | {
             f"stage{number}": self.blocks[first:last] for number, (first, last) in enumerate(pairwise(starts), start=1)
         }

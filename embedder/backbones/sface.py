@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from .backbone import Backbone
 from .sface_plan import (
-    EPS,
-    INPUT_SIZE_PX,
-    KERNEL,
-    LAST_EPS,
-    OUT_CHANNELS,
-    OUT_SIDE_PX,
-    STAGES,
-    STEM_CHANNELS,
-    BlockPlan,
+    SFACE_EPS,
+    SFACE_INPUT_SIZE_PX,
+    SFACE_KERNEL,
+    SFACE_LAST_EPS,
+    SFACE_OUT_CHANNELS,
+    SFACE_OUT_SIDE_PX,
+    SFACE_STAGES,
+    SFACE_STEM_CHANNELS,
+    SFaceBlockPlan,
 )
 
 
@@ -29,38 +29,38 @@ class Unit(nn.Sequential):
 
     def __init__(self, below: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
         conv = nn.Conv2d(below, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        norm, activation = nn.BatchNorm2d(channels, EPS), nn.PReLU(channels)
+        norm, activation = nn.BatchNorm2d(channels, SFACE_EPS), nn.PReLU(channels)
         super().__init__(OrderedDict(conv=conv, norm=norm, activation=activation))
 
 
 class Separable(nn.Sequential):
     """A convolution in two steps: each channel over its neighbourhood by itself, then all channels of each place."""
 
-    def __init__(self, below: int, block: BlockPlan) -> None:
-        space = Unit(below, below, KERNEL, stride=2 if block.halves else 1, groups=below)
+    def __init__(self, below: int, block: SFaceBlockPlan) -> None:
+        space = Unit(below, below, SFACE_KERNEL, stride=2 if block.halves else 1, groups=below)
         super().__init__(OrderedDict(space=space, channels=Unit(below, block.channels, 1)))
 
 
 class SFace(Backbone):
     """3@112x112 -> 64@112x112 -> 128@56x56 -> 256@28x28 -> 512@14x14 -> 1024@7x7."""
 
-    out_channels = OUT_CHANNELS
-    out_side_px = OUT_SIDE_PX
-    head_norm_eps = LAST_EPS
-    default_input_size_px = INPUT_SIZE_PX
-    smallest_input_size_px = INPUT_SIZE_PX - 15  # four times halved and rounded up, it is 7 px too
-    largest_input_size_px = INPUT_SIZE_PX
+    out_channels = SFACE_OUT_CHANNELS
+    out_side_px = SFACE_OUT_SIDE_PX
+    head_norm_eps = SFACE_LAST_EPS
+    default_input_size_px = SFACE_INPUT_SIZE_PX
+    smallest_input_size_px = SFACE_INPUT_SIZE_PX - 15  # four times halved and rounded up, it is 7 px too
+    largest_input_size_px = SFACE_INPUT_SIZE_PX
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = Unit(3, STEM_CHANNELS, KERNEL)
-        below = STEM_CHANNELS
-        for number, blocks in enumerate(STAGES, start=1):
+        self.stem = Unit(3, SFACE_STEM_CHANNELS, SFACE_KERNEL)
+        below = SFACE_STEM_CHANNELS
+        for number, blocks in enumerate(SFACE_STAGES, start=1):
             widths = [below, *(block.channels for block in blocks)]
             stage = (Separable(own, block) for (own, _), block in zip(pairwise(widths), blocks, strict=True))
             setattr(self, f"stage{number}", nn.Sequential(*stage))
             below = widths[-1]
-        self.bn1 = nn.BatchNorm2d(OUT_CHANNELS, LAST_EPS)
+        self.bn1 = nn.BatchNorm2d(SFACE_OUT_CHANNELS, SFACE_LAST_EPS)
 
     def stages(self) -> Mapping[str, nn.Module]:
         """The stem, a stage for each size of maps, then the last normalisation."""

@@ -48,14 +48,14 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PhotoList:
     """Names of photos, counted and digested."""
 
     n_photos: int
     digest: str
 
 
-def written(names: Iterable[str], lines: IO[bytes]) -> Listed:
+def manifest_text(names: Iterable[str], lines: IO[bytes]) -> PhotoList:
     """Write names down, one a line, and count and digest them."""
     digest, n_photos = hashlib.sha256(), 0
     for name in names:
@@ -63,7 +63,7 @@ def written(names: Iterable[str], lines: IO[bytes]) -> Listed:
         lines.write(line)
         digest.update(line)
         n_photos += 1
-    return Listed(n_photos, "sha256:" + digest.hexdigest())
+    return PhotoList(n_photos, "sha256:" + digest.hexdigest())
 
 
 def require_as_begun(out: Path, manifest: Manifest) -> None:

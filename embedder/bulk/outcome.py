@@ -10,7 +10,7 @@ from ..types import Sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Embedded:
+class EmbeddedPhoto:
     """A photo whose face was embedded."""
 
     name: str
@@ -19,7 +19,7 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedPhoto:
     """A photo that gave no embedding."""
 
     name: str
@@ -40,8 +40,8 @@ class CpuSeconds(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Done:
+class BatchResult:
     """A batch of photos, in its order."""
 
-    outcomes: tuple[Embedded | Failed, ...]
+    outcomes: tuple[EmbeddedPhoto | FailedPhoto, ...]
     cpu_s: CpuSeconds

@@ -18,7 +18,7 @@ from ..quality import MEASURES
 from ..types import EMBEDDING_SIZE
 from .files import FILES
 from .manifest import Manifest
-from .outcome import Embedded, Failed
+from .outcome import EmbeddedPhoto, FailedPhoto
 
 BOX = ("x", "y", "width", "height")
 N_LANDMARKS = 5
@@ -48,14 +48,14 @@ def failed_path(out: Path, number: int) -> Path:
     return out / f"_failed-{number:05}.jsonl"
 
 
-def write_part(out: Path, number: int, outcomes: Sequence[Embedded | Failed], manifest: Manifest) -> None:
+def write_part(out: Path, number: int, outcomes: Sequence[EmbeddedPhoto | FailedPhoto], manifest: Manifest) -> None:
     """Write a whole part. Raises BulkError."""
-    failed = [each for each in outcomes if isinstance(each, Failed)]
+    failed = [each for each in outcomes if isinstance(each, FailedPhoto)]
     failed_path(out, number).unlink(missing_ok=True)  # of a run that was killed before the part itself
     if failed:
         with FILES.new(failed_path(out, number)) as lines:
             lines.writelines(json.dumps(asdict(each)).encode() + b"\n" for each in failed)
-    table = _table([each for each in outcomes if isinstance(each, Embedded)])
+    table = _table([each for each in outcomes if isinstance(each, EmbeddedPhoto)])
     with FILES.new(part_path(out, number)) as file:
         parquet.write_table(table.replace_schema_metadata(_facts(manifest)), file, use_dictionary=["choice"])
 
@@ -83,7 +83,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _table(rows: Sequence[Embedded]) -> pa.Table:
+def _table(rows: Sequence[EmbeddedPhoto]) -> pa.Table:
     samples = [row.sample for row in rows]
     faces = [sample.face for sample in samples]
     columns = [

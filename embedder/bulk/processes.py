@@ -12,7 +12,7 @@ from dataclasses import replace
 from multiprocessing import active_children, get_context
 
 from .files import BulkError
-from .outcome import Done
+from .outcome import BatchResult
 from .worker import Task, begin, work
 
 AHEAD = 3  # batches to each process: one at work, one waiting, one to make up for unequal photos
@@ -34,9 +34,9 @@ def workers(task: Task, n_processes: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def in_order(pool: ProcessPoolExecutor, batches: Iterable[Sequence[str]], n_processes: int) -> Iterator[Done]:
+def in_order(pool: ProcessPoolExecutor, batches: Iterable[Sequence[str]], n_processes: int) -> Iterator[BatchResult]:
     """Give what becomes of batches in their order, however many there are. Raises BulkError."""
-    waiting: deque[tuple[Sequence[str], Future[Done]]] = deque()
+    waiting: deque[tuple[Sequence[str], Future[BatchResult]]] = deque()
     for batch in batches:
         waiting.append((batch, _submitted(pool, batch)))
         if len(waiting) >= AHEAD * n_processes:
@@ -45,14 +45,14 @@ def in_order(pool: ProcessPoolExecutor, batches: Iterable[Sequence[str]], n_proc
         yield _result(*waiting.popleft())
 
 
-def _submitted(pool: ProcessPoolExecutor, batch: Sequence[str]) -> Future[Done]:
+def _submitted(pool: ProcessPoolExecutor, batch: Sequence[str]) -> Future[BatchResult]:
     try:
         return pool.submit(work, batch)
     except BrokenProcessPool as error:
         raise _lost(batch) from error
 
 
-def _result(batch: Sequence[str], future: Future[Done]) -> Done:
+def _result(batch: Sequence[str], future: Future[BatchResult]) -> BatchResult:
     try:
         return future.result()
     except BrokenProcessPool as error:

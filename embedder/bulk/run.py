@@ -10,31 +10,31 @@ from time import perf_counter, process_time
 
 from ..cores import n_cores
 from ..loading import load
-from ..runtime.choice import Running
+from ..runtime.choice import RuntimeOptions
 from ..types import ModelIdentity
 from .files import FILES, BulkError
 from .manifest import (
     BLOCK,
     LIST_FILE,
-    Listed,
     Manifest,
+    PhotoList,
     blocks,
+    manifest_text,
     require_as_begun,
     require_free_or_ours,
     write_manifest,
-    written,
 )
-from .outcome import CpuSeconds, Embedded, Failed
+from .outcome import CpuSeconds, EmbeddedPhoto, FailedPhoto
 from .parts import failures, n_rows, part_path, write_part
 from .photos import photos_in, start_of
 from .processes import in_order, workers
 from .progress import Advance, Telling, no_telling
-from .wanted import Wanted
+from .wanted import BulkRequest
 from .worker import BATCH, Task
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class BulkSummary:
     """What there is in the end, and what this run took of it."""
 
     n_photos: int
@@ -56,7 +56,7 @@ class Summary:
         return sum(self.cpu_s) / (self.n_cores * self.wall_s)
 
 
-def embed_folders(wanted: Wanted, telling: Telling = no_telling) -> Summary:
+def embed_folders(wanted: BulkRequest, telling: Telling = no_telling) -> BulkSummary:
     """Embed one face of every photo into numbered Parquet parts in `wanted.out`; go on where an earlier run ended.
 
     A photo that cannot be used is listed and stops nothing. Raises BulkError where the folder holds something else, was
@@ -67,13 +67,13 @@ def embed_folders(wanted: Wanted, telling: Telling = no_telling) -> Summary:
     identity = _identity(wanted)
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
-            manifest = _manifest(wanted, identity, written(photos_in(wanted.given), lines))
+            manifest = _manifest(wanted, identity, manifest_text(photos_in(wanted.given), lines))
             require_as_begun(out, manifest)  # or the list is not kept
         write_manifest(out, manifest)
         return _embedded(wanted, manifest, telling)
 
 
-def _identity(wanted: Wanted) -> ModelIdentity:
+def _identity(wanted: BulkRequest) -> ModelIdentity:
     """What the workers' model calls itself. Raises ModelError where it cannot run here.
 
     Asked in a process of its own: OpenVINO in the one that Ctrl-C stops has made it end by a segmentation fault.
@@ -82,11 +82,11 @@ def _identity(wanted: Wanted) -> ModelIdentity:
         return pool.submit(_load_identity, wanted.model, wanted.running).result()
 
 
-def _load_identity(model: str | None, running: Running) -> ModelIdentity:
+def _load_identity(model: str | None, running: RuntimeOptions) -> ModelIdentity:
     return load(model, running=running).identity
 
 
-def _manifest(wanted: Wanted, identity: ModelIdentity, found: Listed) -> Manifest:
+def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) -> Manifest:
     if not found.n_photos:
         raise BulkError("there is no photo in what was given: give folders of images, or image files")
     return Manifest(
@@ -101,7 +101,7 @@ def _manifest(wanted: Wanted, identity: ModelIdentity, found: Listed) -> Manifes
     )
 
 
-def _embedded(wanted: Wanted, manifest: Manifest, telling: Telling) -> Summary:
+def _embedded(wanted: BulkRequest, manifest: Manifest, telling: Telling) -> BulkSummary:
     out, n_parts = wanted.out, -(-manifest.n_photos // manifest.block)
     missing = {
         number: min(manifest.block, manifest.n_photos - number * manifest.block)
@@ -112,10 +112,10 @@ def _embedded(wanted: Wanted, manifest: Manifest, telling: Telling) -> Summary:
     with telling(manifest.n_photos, manifest.n_photos - n_new) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance) if missing else CpuSeconds()
     wall_s = perf_counter() - start
-    return Summary(manifest.n_photos, n_rows(out, n_parts), failures(out, n_parts), n_new, wall_s, n_cores(), cpu_s)
+    return BulkSummary(manifest.n_photos, n_rows(out, n_parts), failures(out, n_parts), n_new, wall_s, n_cores(), cpu_s)
 
 
-def _embed(wanted: Wanted, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:
+def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:
     """Write the parts that are missing, by number, of so many photos each."""
     task = Task(start_of(wanted.given), wanted.model, wanted.running, wanted.face)
     n_processes = min(n_cores(), -(-sum(missing.values()) // BATCH))
@@ -123,7 +123,7 @@ def _embed(wanted: Wanted, manifest: Manifest, missing: Mapping[int, int], advan
     with workers(task, n_processes) as pool:
         results = in_order(pool, _batches(wanted.out, manifest.block, missing), n_processes)
         for number, n_photos in missing.items():
-            outcomes: list[Embedded | Failed] = []
+            outcomes: list[EmbeddedPhoto | FailedPhoto] = []
             while len(outcomes) < n_photos:
                 done = next(results)
                 outcomes += done.outcomes

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..runtime.choice import Running
+from ..runtime.choice import RuntimeOptions
 from ..types import FaceChoice
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BulkRequest:
     """What is to be embedded, how, and where to."""
 
     given: tuple[Path, ...]  # folders and files
     out: Path
     face: FaceChoice
     model: str | None  # a bundle; None: the built-in one
-    running: Running
+    running: RuntimeOptions

@@ -19,9 +19,9 @@ from ..errors import SampleError
 from ..image import image_file
 from ..loading import load
 from ..pipeline import FaceEmbedder
-from ..runtime.choice import Running
+from ..runtime.choice import RuntimeOptions
 from ..types import Chip, FaceChoice
-from .outcome import CpuSeconds, Done, Embedded, Failed
+from .outcome import BatchResult, CpuSeconds, EmbeddedPhoto, FailedPhoto
 
 BATCH = 32  # photos, which the network embeds in one pass
 
@@ -32,7 +32,7 @@ class Task:
 
     start: Path  # from which the photos' names go
     model: str | None  # a bundle; None: the built-in one
-    running: Running
+    running: RuntimeOptions
     face: FaceChoice
 
 
@@ -42,7 +42,7 @@ class Worker:
     def __init__(self, task: Task, embedder: FaceEmbedder) -> None:
         self._task, self._embedder = task, embedder
 
-    def __call__(self, names: Sequence[str]) -> Done:
+    def __call__(self, names: Sequence[str]) -> BatchResult:
         """Embed photos; one that cannot be used costs the others nothing."""
         begin = process_time()
         found = [self._chip(name) for name in names]
@@ -50,20 +50,22 @@ class Worker:
         cut = process_time()
         vectors = iter(self._embedder.embed_faces(np.stack(chips)) if chips else ())
         outcomes = tuple(
-            Embedded(name, each.sample, next(vectors)) if isinstance(each, Chip) else each
+            EmbeddedPhoto(name, each.sample, next(vectors)) if isinstance(each, Chip) else each
             for name, each in zip(names, found, strict=True)
         )
-        return Done(outcomes, CpuSeconds(cut - begin, process_time() - cut))
+        return BatchResult(outcomes, CpuSeconds(cut - begin, process_time() - cut))
 
-    def _chip(self, name: str) -> Chip | Failed:
+    def _chip(self, name: str) -> Chip | FailedPhoto:
         try:
             return self._embedder.chip(image_file(self._task.start / name), face=self._task.face)
         except SampleError as error:
-            return Failed(name, error.code, str(error))
+            return FailedPhoto(name, error.code, str(error))
         except OSError as error:
-            return Failed(name, "not_readable", f"the file cannot be read: {error.strerror or error}")
+            return FailedPhoto(name, "not_readable", f"the file cannot be read: {error.strerror or error}")
         except Exception as error:  # noqa: BLE001 - among millions of photos one may be odder than all we have seen
-            return Failed(name, "unexpected", f"{type(error).__name__}: {error}; this is a mistake of ours: report it")
+            return FailedPhoto(
+                name, "unexpected", f"{type(error).__name__}: {error}; this is a mistake of ours: report it"
+            )
 
 
 _worker: Worker  # of this process
@@ -77,7 +79,7 @@ def begin(task: Task) -> None:
     _worker = Worker(task, load(task.model, running=task.running))
 
 
-def work(names: Sequence[str]) -> Done:
+def work(names: Sequence[str]) -> BatchResult:
     """Have this process's worker take a batch."""
     return _worker(names)
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from ..errors import NoFace, SeveralFaces
 from ..types import Face, FaceChoice, Point
-from .detector import Found
+from .detector import Detections
 
 RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's area makes "dominant" undecided
 
-Rule = Callable[[Found, Point], Face]
+Rule = Callable[[Detections, Point], Face]
 
 
-def choose(found: Found, choice: FaceChoice, picture_center: Point) -> Face:
+def choose(found: Detections, choice: FaceChoice, picture_center: Point) -> Face:
     """Return the one face that `choice` means; raise NoFace or SeveralFaces where it means none."""
     if not found.faces:
         raise NoFace
@@ -26,11 +26,11 @@ def least_share(choice: FaceChoice) -> float:
     return RIVAL_SHARE if choice in ("dominant", "largest") else 0.0
 
 
-def _largest(found: Found, _: Point) -> Face:
+def _largest(found: Detections, _: Point) -> Face:
     return max(found.faces, key=lambda face: face.box.area)
 
 
-def _dominant(found: Found, picture_center: Point) -> Face:
+def _dominant(found: Detections, picture_center: Point) -> Face:
     largest = _largest(found, picture_center)
     if any(face is not largest and face.box.area >= RIVAL_SHARE * largest.box.area for face in found.faces):
         raise SeveralFaces(
@@ -41,7 +41,7 @@ def _dominant(found: Found, picture_center: Point) -> Face:
     return largest
 
 
-def _only(found: Found, _: Point) -> Face:
+def _only(found: Detections, _: Point) -> Face:
     if len(found.faces) > 1:
         raise SeveralFaces(
             len(found.faces),
@@ -50,7 +50,7 @@ def _only(found: Found, _: Point) -> Face:
     return found.faces[0]
 
 
-def _center(found: Found, picture_center: Point) -> Face:
+def _center(found: Detections, picture_center: Point) -> Face:
     return min(found.faces, key=lambda face: _distance_squared(face.box.center, picture_center))
 
 

@@ -20,7 +20,7 @@ class Picture(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Detections:
     """Faces, largest first; not `is_whole` = the search ended before smaller ones could be found."""
 
     faces: tuple[Face, ...]
@@ -35,7 +35,7 @@ class Found:
 class Detector(Protocol):
     """Finds faces. Safe to call from several threads."""
 
-    def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Found:
+    def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Detections:
         """Find the faces of at least that share of the largest one's area; 0 finds all.
 
         Smaller ones may be among those found, or not.

@@ -13,7 +13,7 @@ import numpy as np
 from ..types import Box, Face, Pass, Point, Rotation
 from .boxes import Floats, areas, nested, overlapping, suppressed
 from .canvas import BORDER_SHARE, Canvas
-from .detector import Found, Picture
+from .detector import Detections, Picture
 from .landmarks import landmarks_of
 from .yunet import MAX_OVERLAP, Candidates, candidates
 
@@ -32,17 +32,17 @@ class FaceFinder:
     def __init__(self, yunet: Pass, onet: Pass) -> None:
         self._yunet, self._onet = yunet, onet
 
-    def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Found:
+    def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Detections:
         """See Detector."""
         first, *larger = _sides(photo.size)
         found = self._coarsest(photo, first)
         side = first
         for side_px in larger:
             if least_share and _are_settled(found, least_share, _largest_to_come(photo, side)):
-                return Found(self._faces(photo, found, least_share), is_whole=False)
+                return Detections(self._faces(photo, found, least_share), is_whole=False)
             found = _with_smaller(found, self._look(photo, side_px), _largest_to_come(photo, side))
             side = side_px
-        return Found(self._faces(photo, found, least_share), is_whole=True)
+        return Detections(self._faces(photo, found, least_share), is_whole=True)
 
     def _coarsest(self, photo: Picture, side: int) -> Candidates:
         """Look at the smallest picture, and where the largest face is not surely upright, from every other side too."""

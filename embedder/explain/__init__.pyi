@@ -1,11 +1,15 @@
-from .atlas.atlas import Atlas as Atlas, record_of as record_of
-from .atlas.make import Wanted as Wanted, make_atlas as make_atlas
-from .atlas.page import page as page
+from .atlas.atlas import Atlas as Atlas, atlas_record as atlas_record
+from .atlas.make import AtlasRequest as AtlasRequest, make_atlas as make_atlas
+from .atlas.page import atlas_page as atlas_page
 from .atlas.people import AtlasError as AtlasError
 from .blueprint import draw_blueprint as draw_blueprint
-from .explanation import saliency_of as saliency_of
-from .layers import Description as Description, Layer as Layer
-from .opening import gradients_of as gradients_of, open_backbone as open_backbone, open_bundle as open_bundle
+from .explanation import pair_saliency as pair_saliency
+from .layers import Layer as Layer, NetworkDescription as NetworkDescription
+from .opening import (
+    gradient_method as gradient_method,
+    inspect_backbone as inspect_backbone,
+    inspect_bundle as inspect_bundle,
+)
 from .pair_sheet import draw_pair_sheet as draw_pair_sheet
-from .regions import in_words as in_words
+from .regions import region_name as region_name
 from .sheet import kernels_sheet as kernels_sheet, maps_sheet as maps_sheet, stacked as stacked

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from .layers import Description, Layer, MapShape, maps_in_words
+from .layers import Layer, MapShape, NetworkDescription, maps_in_words
 from .steps import INPUT, JOINING
 
 HIGHEST_PX, LOWEST_PX, GAP_PX = 96, 13, 5  # of blocks, and between them
@@ -29,7 +29,7 @@ text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class DrawnBlock:
     """Where some maps are drawn."""
 
     top: float
@@ -47,7 +47,7 @@ class Block:
         return MIDDLE_PX - self.width / 2
 
 
-def draw_blueprint(name: str, description: Description) -> str:
+def draw_blueprint(name: str, description: NetworkDescription) -> str:
     """Draw a network under its name."""
     blocks = _placed(description.layers)
     bottom = max(block.top + block.height for block in blocks.values()) + 24
@@ -65,11 +65,11 @@ def draw_blueprint(name: str, description: Description) -> str:
     return "\n".join(parts)
 
 
-def _placed(layers: tuple[Layer, ...]) -> Mapping[str, Block]:
+def _placed(layers: tuple[Layer, ...]) -> Mapping[str, DrawnBlock]:
     """The input's block, and below it one for each layer."""
     highest = max(layers[0].given[1:])
     widest = max(layer.shape[0] for layer in layers)
-    blocks: dict[str, Block] = {}
+    blocks: dict[str, DrawnBlock] = {}
     top = float(TOP_PX)
     for name, shape in [(INPUT, layers[0].given), *((layer.name, layer.shape) for layer in layers)]:
         blocks[name] = _block(shape, top, highest, widest)
@@ -77,12 +77,14 @@ def _placed(layers: tuple[Layer, ...]) -> Mapping[str, Block]:
     return blocks
 
 
-def _block(shape: MapShape, top: float, highest: int, widest: int) -> Block:
+def _block(shape: MapShape, top: float, highest: int, widest: int) -> DrawnBlock:
     channels, height, _ = shape
-    return Block(top, max(LOWEST_PX, HIGHEST_PX * height / highest), max(NARROWEST_PX, WIDEST_PX * channels / widest))
+    return DrawnBlock(
+        top, max(LOWEST_PX, HIGHEST_PX * height / highest), max(NARROWEST_PX, WIDEST_PX * channels / widest)
+    )
 
 
-def _heading(name: str, description: Description) -> Iterator[str]:
+def _heading(name: str, description: NetworkDescription) -> Iterator[str]:
     told = f"{description.total_parameters:,} parameters, {description.total_macs:,} MACs"
     yield f'<text class="title" x="{MARGIN_PX}" y="26">{escape(name)}</text>'
     yield f'<text class="pale" x="{MARGIN_PX}" y="46">{told}</text>'
@@ -96,7 +98,7 @@ def _heading(name: str, description: Description) -> Iterator[str]:
             left += 40 + LETTER_PX * len(words)
 
 
-def _drawn(name: str, words: str, block: Block, kind: str) -> str:
+def _drawn(name: str, words: str, block: DrawnBlock, kind: str) -> str:
     x, y = block.left, block.middle + 4
     return (
         f'<rect class="{kind}" x="{x:.1f}" y="{block.top:.1f}" width="{block.width:.1f}" height="{block.height:.1f}" '
@@ -104,7 +106,7 @@ def _drawn(name: str, words: str, block: Block, kind: str) -> str:
     )
 
 
-def _ways(layers: tuple[Layer, ...], blocks: Mapping[str, Block]) -> Iterator[str]:
+def _ways(layers: tuple[Layer, ...], blocks: Mapping[str, DrawnBlock]) -> Iterator[str]:
     """Ways that go around other layers: maps that are given from farther up, and those that are added."""
     above = INPUT
     for layer in layers:
@@ -121,7 +123,7 @@ def _named(words: str) -> list[str]:
     return [word for word in words.split() if word not in JOINING.values()]
 
 
-def _way(ends: tuple[str, str], blocks: Mapping[str, Block], kind: str) -> str:
+def _way(ends: tuple[str, str], blocks: Mapping[str, DrawnBlock], kind: str) -> str:
     """A curve from one layer to another, to the right of all blocks between them."""
     source, target = (blocks[name] for name in ends)
     top, bottom = sorted((source.top, target.top))

@@ -12,14 +12,14 @@ _N_SQUARES, _SQUARE = 4, 40 / 150  # of a random cover: how many, and their side
 Shares = NDArray[np.float32]  # (n, side, side), 0..1: how much of each pixel is seen
 
 
-def blurred(chip: Pixels) -> Pixels:
+def blur_chip(chip: Pixels) -> Pixels:
     """A chip without its features."""
     return np.asarray(Image.fromarray(chip).filter(ImageFilter.GaussianBlur(BLUR * len(chip))))
 
 
-def covered(chip: Pixels, seen: Shares) -> Chips:
+def occlude(chip: Pixels, seen: Shares) -> Chips:
     """Copies of a chip (side, side, 3) of which only these shares are seen."""
-    cover = blurred(chip).astype(np.float32)
+    cover = blur_chip(chip).astype(np.float32)
     return np.rint(cover + seen[..., None] * (chip - cover)).astype(np.uint8)
 
 

@@ -19,7 +19,9 @@ from .sentences import Sentence, sentences_of
 _N_COARSE = 30  # places along each side
 
 T = TypeVar("T")
-Seek = Callable[[Pixels, NDArray[np.float32]], SaliencyMap]  # a chip, the embedding (128,) of the other face -> its map
+SaliencyMethod = Callable[
+    [Pixels, NDArray[np.float32]], SaliencyMap
+]  # a chip, the embedding (128,) of the other face -> its map
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Saliency:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class ExplainedFace:
     """One of the two faces that were compared. Biometric data, all of it: repr shows none."""
 
     chip: Pixels = field(repr=False)  # (side, side, 3)
@@ -66,7 +68,7 @@ class ChannelShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Both(Generic[T]):
+class ProbeReference(Generic[T]):
     """The same of both faces."""
 
     probe: T
@@ -78,35 +80,39 @@ class Explanation:
     """A comparison and the reasons for it. They are of the plain distance, before any threshold."""
 
     comparison: Comparison
-    sides: Both[Side]
+    sides: ProbeReference[ExplainedFace]
     channels: tuple[ChannelShare, ...]  # all 128, the largest share first
-    saliency: Both[Saliency] | None  # None = not asked for
+    saliency: ProbeReference[Saliency] | None  # None = not asked for
 
 
-def side_of(chip: Chip, vector: NDArray[np.float32], alignment: Alignment) -> Side:
+def explained_face(chip: Chip, vector: NDArray[np.float32], alignment: Alignment) -> ExplainedFace:
     """Put together what is known of one face."""
-    return Side(chip.pixels, landmarks_in_chip(chip.sample.face.landmarks, alignment), vector)
+    return ExplainedFace(chip.pixels, landmarks_in_chip(chip.sample.face.landmarks, alignment), vector)
 
 
-def explanation(comparison: Comparison, sides: Both[Side], card: ModelCard, seek: Seek | None) -> Explanation:
+def explain_comparison(
+    comparison: Comparison, sides: ProbeReference[ExplainedFace], card: ModelCard, seek: SaliencyMethod | None
+) -> Explanation:
     """Find the reasons for a comparison; the places that matter only with something to seek them by."""
     return Explanation(
         comparison,
         sides,
         channel_shares(sides, sentences_of(card.identity("f32"))),
-        None if seek is None else saliency_of(sides, seek, card.alignment),
+        None if seek is None else pair_saliency(sides, seek, card.alignment),
     )
 
 
-def saliency_of(sides: Both[Side], seek: Seek, alignment: Alignment) -> Both[Saliency]:
+def pair_saliency(
+    sides: ProbeReference[ExplainedFace], seek: SaliencyMethod, alignment: Alignment
+) -> ProbeReference[Saliency]:
     """Find which places of each face matter, the other one being as it is."""
     regions = regions_of_chip(alignment.points, alignment.chip_size_px)
 
-    def one(side: Side, other: Side) -> Saliency:
+    def one(side: ExplainedFace, other: ExplainedFace) -> Saliency:
         found = seek(side.chip, other.vector)
         return Saliency(found, region_shares(found, regions))
 
-    return Both(one(sides.probe, sides.reference), one(sides.reference, sides.probe))
+    return ProbeReference(one(sides.probe, sides.reference), one(sides.reference, sides.probe))
 
 
 def region_shares(saliency: SaliencyMap, regions: NDArray[np.intp]) -> tuple[RegionShare, ...]:
@@ -118,7 +124,9 @@ def region_shares(saliency: SaliencyMap, regions: NDArray[np.intp]) -> tuple[Reg
     return tuple(sorted((RegionShare(name, float(a), float(b)) for name, a, b in found), key=lambda each: -each.share))
 
 
-def channel_shares(sides: Both[Side], sentences: tuple[Sentence, ...] | None) -> tuple[ChannelShare, ...]:
+def channel_shares(
+    sides: ProbeReference[ExplainedFace], sentences: tuple[Sentence, ...] | None
+) -> tuple[ChannelShare, ...]:
     """What each channel adds to the squared distance, the largest share first; of equal ones the lower number."""
     probe, reference = sides.probe.vector.astype(np.float64), sides.reference.vector.astype(np.float64)
     squares = (probe - reference) ** 2

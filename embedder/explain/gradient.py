@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..network import EmbeddingNet
 from ..types import Pixels
-from .covers import blurred
+from .covers import blur_chip
 from .saliency import SaliencyMap, scaled
 
 N_STEPS = 16  # of the way from the one to the other
@@ -28,7 +28,7 @@ def gradient_map(chip: Pixels, other: NDArray[np.float32], network: EmbeddingNet
         apart: Tensor = torch.linalg.vector_norm(network(chips) - reference, dim=1)
         return apart
 
-    given, start = (torch.from_numpy(part.astype(np.float32))[None] for part in (chip, blurred(chip)))
+    given, start = (torch.from_numpy(part.astype(np.float32))[None] for part in (chip, blur_chip(chip)))
     found = IntegratedGradients(distance).attribute(given, start, n_steps=N_STEPS, internal_batch_size=N_STEPS)
     toward = Image.fromarray(-found[0].sum(dim=2).numpy())  # (side, side)
     places = toward.resize((_N_PLACES, _N_PLACES), Image.Resampling.BOX)

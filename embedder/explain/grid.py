@@ -16,7 +16,7 @@ GREY = (128, 128, 128, 255)  # is read on white and on black
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GridLayout:
     """Cells from the upper left corner on, row by row."""
 
     columns: int
@@ -24,7 +24,7 @@ class Plan:
     times: int  # how many px of the drawing a value takes in each direction
 
     @classmethod
-    def of(cls, n: int, size: tuple[int, int]) -> "Plan":
+    def of(cls, n: int, size: tuple[int, int]) -> "GridLayout":
         """For n pictures of that height and width: up to four times as many columns as rows, as large as fits."""
         columns = 1 << ceil(log2(n) / 2)
         room = min(WIDEST_PX // columns - LABEL_PX, ENLARGED_AT_MOST_PX)
@@ -37,7 +37,7 @@ class Plan:
         return column * self.cell_px, row * self.cell_px + LABEL_PX
 
 
-def grid(pictures: Sequence[Pixels], numbers: Sequence[int], plan: Plan) -> Image.Image:
+def grid(pictures: Sequence[Pixels], numbers: Sequence[int], plan: GridLayout) -> Image.Image:
     """Draw pictures (height, width, 3) with their numbers; what is between them is transparent."""
     rows = -(-len(pictures) // plan.columns)
     drawing = Image.new("RGBA", (min(len(pictures), plan.columns) * plan.cell_px, rows * plan.cell_px))

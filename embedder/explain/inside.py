@@ -9,26 +9,26 @@ import numpy as np
 from ..errors import UnknownLayer
 from ..runtime.openvino import folded, watched
 from ..types import Pixels
-from .layers import Description, Layer
+from .layers import Layer, NetworkDescription
 from .maps import Kernels, Maps
 from .steps import shape_of
-from .walk import Walk
+from .walk import LayerGraph
 
 if TYPE_CHECKING:
     from ..types import Pass
 
 
-class Inside:
+class NetworkInspector:
     """Of an exported graph, run by OpenVINO. Safe to call from several threads."""
 
     def __init__(self, graph: Path | bytes, stored_parameters: int) -> None:
         """Measure the layers' shapes by running the network once."""
         self._model = folded(graph)
-        self._walk = Walk(self._model)
+        self._walk = LayerGraph(self._model)
         run = watched(self._model, [found.itself for found in self._walk.found])
         (given,) = self._model.get_parameters()
         measured = run(np.zeros(shape_of(given), given.get_element_type().to_dtype()))
-        self.description = Description(self._walk.layers([maps.shape for maps in measured]), stored_parameters)
+        self.description = NetworkDescription(self._walk.layers([maps.shape for maps in measured]), stored_parameters)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name. Raises UnknownLayer."""

@@ -60,7 +60,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class NetworkDescription:
     """A whole network, in running order."""
 
     layers: tuple[Layer, ...]

@@ -10,18 +10,18 @@ from ..errors import RuntimeUnavailable
 from ..weights.bundle import Bundle
 
 if TYPE_CHECKING:
-    from .explanation import Seek
-    from .inside import Inside
+    from .explanation import SaliencyMethod
+    from .inside import NetworkInspector
 
 
-class Opening:
+class LazyInspector:
     """Opens a bundle's network when it is first asked for, and keeps it open. Safe to call from several threads."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._open, self._lock = _opener(bundle), Lock()
-        self._inside: Inside | None = None
+        self._inside: NetworkInspector | None = None
 
-    def __call__(self) -> "Inside":
+    def __call__(self) -> "NetworkInspector":
         """The opened network. Raises RuntimeUnavailable where what it takes is not installed."""
         with self._lock:
             if self._inside is None:
@@ -29,12 +29,12 @@ class Opening:
             return self._inside
 
 
-def open_bundle(bundle: Bundle) -> "Inside":
+def inspect_bundle(bundle: Bundle) -> "NetworkInspector":
     """Open a bundle's network. Raises RuntimeUnavailable where what it takes is not installed."""
     return _opener(bundle)()
 
 
-def open_backbone(name: str) -> "Inside":
+def inspect_backbone(name: str) -> "NetworkInspector":
     """Open a network of that backbone which has learnt nothing. Raises BundleError, RuntimeUnavailable."""
     try:
         from ..runtime.graph import self_standing_graph  # noqa: PLC0415 - it takes torch
@@ -45,7 +45,7 @@ def open_backbone(name: str) -> "Inside":
     return _inside(self_standing_graph(network), sum(each.numel() for each in network.parameters()))
 
 
-def gradients_of(bundle: Bundle) -> "Seek":
+def gradient_method(bundle: Bundle) -> "SaliencyMethod":
     """Which places matter, by the gradients of a bundle's network. Raises RuntimeUnavailable as above."""
     try:
         from ..network import build_network, fold  # noqa: PLC0415 - they take torch
@@ -55,7 +55,7 @@ def gradients_of(bundle: Bundle) -> "Seek":
     return partial(gradient_map, network=fold(build_network(bundle).eval()))
 
 
-def _opener(bundle: Bundle) -> Callable[[], "Inside"]:
+def _opener(bundle: Bundle) -> Callable[[], "NetworkInspector"]:
     """How to open it; where the bundle has an exported graph, without keeping its weights."""
     stored, graph = bundle.card.provenance.stored_parameters, bundle.graph
     if graph is not None:
@@ -63,12 +63,12 @@ def _opener(bundle: Bundle) -> Callable[[], "Inside"]:
     return lambda: _inside(_exported(bundle), stored)
 
 
-def _inside(graph: Path | bytes, stored_parameters: int) -> "Inside":
+def _inside(graph: Path | bytes, stored_parameters: int) -> "NetworkInspector":
     try:
-        from .inside import Inside  # noqa: PLC0415 - it takes openvino, which torch alone serves without
+        from .inside import NetworkInspector  # noqa: PLC0415 - it takes openvino, which torch alone serves without
     except ModuleNotFoundError as error:
         raise _needs(error.name, "service") from error
-    return Inside(graph, stored_parameters)
+    return NetworkInspector(graph, stored_parameters)
 
 
 def _exported(bundle: Bundle) -> bytes:

@@ -6,9 +6,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..types import EMBEDDING_SIZE, Pixels, Point
 from .colors import painted
-from .explanation import Explanation, Saliency, Side
-from .overlay import APART, TOGETHER, overlaid
-from .regions import in_words
+from .explanation import ExplainedFace, Explanation, Saliency
+from .overlay import APART, TOGETHER, overlay_saliency
+from .regions import region_name
 
 MARGIN_PX, GAP_PX = 28, 14
 FACE_PX = 240
@@ -49,18 +49,18 @@ def _head(pen: ImageDraw.ImageDraw, found: Explanation) -> None:
         legend += SMALL_PX + 6 + round(font.getlength(words)) + 2 * GAP_PX
 
 
-def _face(sheet: Image.Image, left: int, name: str, side: Side, saliency: Saliency | None) -> None:
+def _face(sheet: Image.Image, left: int, name: str, side: ExplainedFace, saliency: Saliency | None) -> None:
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(SMALL_PX)
     pen.text((left, _FACES_TOP - SMALL_PX - 6), name, PALE, font)
     sheet.paste(_with_points(side.chip, side.landmarks), (left, _FACES_TOP))
     if saliency is None:
         return
-    sheet.paste(_enlarged(overlaid(side.chip, saliency.map)), (left + FACE_PX + GAP_PX, _FACES_TOP))
+    sheet.paste(_enlarged(overlay_saliency(side.chip, saliency.map)), (left + FACE_PX + GAP_PX, _FACES_TOP))
     for line, region in enumerate(saliency.regions[:N_REGIONS]):
         top = _FACES_TOP + FACE_PX + GAP_PX + line * (SMALL_PX + 5)
         color = TOGETHER if region.toward > 0 else APART
         start = left + FACE_PX + GAP_PX
-        pen.text((start - GAP_PX, top), f"{in_words(region.region)} {region.share:.0%}", INK, font, anchor="ra")
+        pen.text((start - GAP_PX, top), f"{region_name(region.region)} {region.share:.0%}", INK, font, anchor="ra")
         pen.rectangle((start, top + 3, start + round(region.share * FACE_PX), top + SMALL_PX), color)
 
 

@@ -42,6 +42,6 @@ def regions_of_chip(landmarks: tuple[Point, ...], side_px: int) -> RegionMap:
     return np.where(is_outside, REGIONS.index("outside"), np.argmin(apart, axis=0))
 
 
-def in_words(region: Region) -> str:
+def region_name(region: Region) -> str:
     """The name as people write it."""
     return region.replace("_", " ")

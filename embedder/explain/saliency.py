@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..comparison import euclidean
 from ..types import Chips, Pixels, Vectors
-from .covers import covered, random_shares
+from .covers import occlude, random_shares
 from .places import means_of_places
 
 N_COVERS = 80  # of each face
@@ -30,7 +30,7 @@ def saliency_map(chip: Pixels, other: NDArray[np.float32], embed: Callable[[Chip
     without, in half the time (benchmarks/saliency.py).
     """
     shares = random_shares(N_COVERS, len(chip), np.random.default_rng(SEED))
-    whole, *partly = euclidean(other, embed(np.concatenate([chip[None], covered(chip, shares)])))
+    whole, *partly = euclidean(other, embed(np.concatenate([chip[None], occlude(chip, shares)])))
     hidden = 1 - means_of_places(shares, _N_PLACES)
     losses = _weights(hidden.reshape(N_COVERS, -1), np.array(partly) - whole).reshape(_N_PLACES, _N_PLACES)
     return scaled(np.asarray(Image.fromarray(losses).resize(chip.shape[:2], Image.Resampling.BICUBIC)))

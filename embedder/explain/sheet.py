@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..encoded import png
 from ..types import Pixels
 from .colors import Color, Scale, bar, colors_of, painted, scale_of
-from .grid import Plan, grid
+from .grid import GridLayout, grid
 from .layers import Layer
 from .maps import FeatureMaps, Kernels
 
@@ -31,16 +31,16 @@ class Drawing:
     png: bytes
 
 
-def drawn(maps: FeatureMaps) -> Drawing:
+def draw_maps(maps: FeatureMaps) -> Drawing:
     """Draw the maps alone."""
     plan = maps_plan(maps)
     return Drawing(plan.columns, plan.cell_px, colors_of(maps.scale), png(maps_grid(maps)))
 
 
-def maps_plan(maps: FeatureMaps) -> Plan:
+def maps_plan(maps: FeatureMaps) -> GridLayout:
     """Where which map lies in `maps_grid`."""
     _, height, width = maps.maps.shape
-    return Plan.of(len(maps.maps), (height, width))
+    return GridLayout.of(len(maps.maps), (height, width))
 
 
 def maps_grid(maps: FeatureMaps) -> Image.Image:
@@ -90,7 +90,7 @@ def _as_rgb(kernel: Kernels, farthest: float) -> Pixels:
 
 def _numbered(pictures: list[Pixels]) -> Image.Image:
     height, width, _ = pictures[0].shape
-    return grid(pictures, range(len(pictures)), Plan.of(len(pictures), (height, width)))
+    return grid(pictures, range(len(pictures)), GridLayout.of(len(pictures), (height, width)))
 
 
 def _matrix(kernels: Kernels, scale: Scale) -> Image.Image:

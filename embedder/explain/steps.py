@@ -25,7 +25,7 @@ INPUT = "input"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class LayerNodes:
     """A layer among the steps: itself, then all that only passes on what it makes."""
 
     steps: tuple["Node", ...]
@@ -63,9 +63,9 @@ class Found:
         return next((unpadded(node) for node in others if kind_of(node) != "Constant"), None)
 
 
-def layers_among(steps: Sequence["Node"]) -> list[Found]:
+def layers_among(steps: Sequence["Node"]) -> list[LayerNodes]:
     """Every layer, in running order."""
-    return [Found(tuple(_followed(step))) for step in steps if _is_layer(step)]
+    return [LayerNodes(tuple(_followed(step))) for step in steps if _is_layer(step)]
 
 
 def kind_of(step: "Node") -> str:

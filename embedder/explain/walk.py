@@ -4,17 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .layers import Kind, Layer, MapShape, Pair, Window
-from .sight import Sight, united
-from .steps import (
-    INPUT,
-    JOINING,
-    POOLING,
-    Found,
-    inputs_of,
-    kind_of,
-    layers_among,
-    shape_of,
-)
+from .sight import ReceptiveField, united
+from .steps import INPUT, JOINING, POOLING, LayerNodes, inputs_of, kind_of, layers_among, shape_of
 
 if TYPE_CHECKING:
     from ..runtime.openvino import Model, Node
@@ -22,7 +13,7 @@ if TYPE_CHECKING:
 HEAD = "head"
 
 
-class Walk:
+class LayerGraph:
     """The layers of a model and how they hang together."""
 
     def __init__(self, model: "Model") -> None:
@@ -40,7 +31,7 @@ class Walk:
         """Every layer; `shapes` are those of what they make, measured."""
         return tuple(map(self._layer, self.names, self.found, shapes))
 
-    def _layer(self, name: str, found: Found, measured: tuple[int, ...]) -> Layer:
+    def _layer(self, name: str, found: LayerNodes, measured: tuple[int, ...]) -> Layer:
         below, added = inputs_of(found.itself)[0], found.added
         return Layer(
             name=name,
@@ -64,18 +55,18 @@ class Walk:
         parts = list(dict.fromkeys(self._made_from(node) for node in inputs_of(step)))
         return f" {JOINING.get(kind_of(step))} ".join(parts) or INPUT
 
-    def _looked_at(self, steps: Sequence["Node"]) -> dict[str, Sight]:
+    def _looked_at(self, steps: Sequence["Node"]) -> dict[str, ReceptiveField]:
         """How far each step's values see; up to the first layer, the input is what is looked at."""
         windows = {found.itself.get_friendly_name(): _window(found) for found in self.found}
-        sights: dict[str, Sight] = {}
+        sights: dict[str, ReceptiveField] = {}
         for step in steps:
             name, below = step.get_friendly_name(), [each.get_friendly_name() for each in inputs_of(step)]
-            sight = united([Sight(), *(sights[each] for each in below)])
+            sight = united([ReceptiveField(), *(sights[each] for each in below)])
             sights[name] = sight.through(windows[name]) if name in windows else sight
         return sights
 
 
-def _names(layers: Sequence[Found]) -> list[str]:
+def _names(layers: Sequence[LayerNodes]) -> list[str]:
     """conv1, conv2, pool1, ... in running order; the last one is the head where it makes one value a channel."""
     names, counted = [], dict.fromkeys(("conv", "pool", "dense"), 0)
     for found in layers:
@@ -87,7 +78,7 @@ def _names(layers: Sequence[Found]) -> list[str]:
     return [*names[:-1], HEAD] if is_head else names
 
 
-def _kind(found: Found) -> Kind:
+def _kind(found: LayerNodes) -> Kind:
     match kind_of(found.itself):
         case "MaxPool":
             return "max pool"
@@ -101,7 +92,7 @@ def _kind(found: Found) -> Kind:
             return "convolution"
 
 
-def _window(found: Found) -> Window:
+def _window(found: LayerNodes) -> Window:
     layer, kind = found.itself, kind_of(found.itself)
     if kind == "MatMul":
         return Window((1, 1), depth=shape_of(inputs_of(layer)[0])[1])

@@ -16,7 +16,7 @@ CPU = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RuntimeOptions:
     """How networks are to run."""
 
     runtime: RuntimeName | None = None  # None: openvino on a CPU, where it is installed and the bundle has a graph
@@ -25,13 +25,13 @@ class Running:
     threads: int | None = None  # of one pass, on whichever cores are free; None: as many as there are cores
 
 
-def runtime_for(bundle: Bundle, running: Running) -> Runtime:
+def runtime_for(bundle: Bundle, running: RuntimeOptions) -> Runtime:
     """Make the runtime for a bundle. Raises RuntimeUnavailable where it cannot be had here."""
     name = running.runtime or _quickest(bundle, running)
     return _torch(running) if name == "torch" else _openvino(running)
 
 
-def _quickest(bundle: Bundle, running: Running) -> RuntimeName:
+def _quickest(bundle: Bundle, running: RuntimeOptions) -> RuntimeName:
     is_for_torch_alone = bundle.graph is None and running.precision != "int8"
     if running.device != CPU or is_for_torch_alone:
         return "torch"
@@ -39,7 +39,7 @@ def _quickest(bundle: Bundle, running: Running) -> RuntimeName:
     return "openvino" if is_there else "torch"
 
 
-def _openvino(running: Running) -> Runtime:
+def _openvino(running: RuntimeOptions) -> Runtime:
     if running.device != CPU:
         raise RuntimeUnavailable(f"the runtime openvino computes on the CPU, not on {running.device}: say torch")
     try:
@@ -61,7 +61,7 @@ def small_network(graph: Path, shapes: Collection[tuple[int, ...]] = ()) -> Pass
     return compiled(graph, shapes)
 
 
-def _torch(running: Running) -> Runtime:
+def _torch(running: RuntimeOptions) -> Runtime:
     try:
         from .torch import TorchRuntime  # noqa: PLC0415 - as above; it takes seconds and hundreds of megabytes
     except ModuleNotFoundError as error:

@@ -15,17 +15,17 @@ from .runtime import MAX_BATCH
 Outputs = tuple[NDArray[np.float32], ...]
 
 
-class Gathering:
+class DynamicBatcher:
     """A network that is a Pass itself, for any number of threads; first come, first served."""
 
     def __init__(self, one: Pass) -> None:
         self._one = one
-        self._waiting: deque[_Place] = deque()
+        self._waiting: deque[_Request] = deque()
         self._under_way = Lock()
 
     def __call__(self, pixels: Inputs) -> Outputs:
         """Run it: what it gives for these pixels, whoever else's went with them. Raises what the pass raises."""
-        place = _Place(pixels)
+        place = _Request(pixels)
         self._waiting.append(place)
         while place.outcome is None:
             with self._under_way:
@@ -35,7 +35,7 @@ class Gathering:
             raise place.outcome
         return place.outcome
 
-    def _next_few(self) -> list["_Place"]:
+    def _next_few(self) -> list["_Request"]:
         """Take the first, and those behind it that find room beside it. Only for who holds the lock."""
         few = [self._waiting.popleft()]
         n_chips = len(few[0].pixels)
@@ -44,7 +44,7 @@ class Gathering:
             n_chips += len(few[-1].pixels)
         return few
 
-    def _run(self, few: list["_Place"]) -> None:
+    def _run(self, few: list["_Request"]) -> None:
         try:
             outputs = self._one(np.concatenate([place.pixels for place in few]) if len(few) > 1 else few[0].pixels)
         except Exception as error:  # noqa: BLE001 - raised in each thread that waits for it
@@ -58,7 +58,7 @@ class Gathering:
             start = end
 
 
-class _Place:
+class _Request:
     """What one thread waits for."""
 
     def __init__(self, pixels: Inputs) -> None:

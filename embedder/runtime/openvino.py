@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, RuntimeUnavailable
 from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle, int8_graph_of
-from .gathering import Gathering
+from .gathering import DynamicBatcher
 from .runtime import EmbeddingPasses
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
@@ -56,7 +56,7 @@ class OpenVinoRuntime:
     def embedding_of_file(self, network: Path) -> EmbeddingPasses:
         """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
         return EmbeddingPasses(
-            Gathering(self._pass(network, self._precision, _threads_of_a_pass(self._threads))),
+            DynamicBatcher(self._pass(network, self._precision, _threads_of_a_pass(self._threads))),
             self._precision,
             f"openvino {self._precision}",
         )

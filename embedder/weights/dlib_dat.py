@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backbones.dlib_plan import BLOCKS, STEM_CHANNELS, STEM_KERNEL
+from ..backbones.dlib_plan import DLIB_BLOCKS, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL
 from ..errors import DlibFileError
 from ..types import EMBEDDING_SIZE
 from .dlib_stream import DlibStream
 
-FILE_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
-FILE_BYTES = 22_466_066
+DLIB_FILE_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+DLIB_FILE_BYTES = 22_466_066
 N_LAYERS = 129  # beside the innermost one
 COMPUTING, TAG = 2, 1
 INPUT_SIZE_PX = 150
@@ -32,7 +32,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class DlibLayer:
     """One computing layer with what it computes: its dlib name, tensors by role, integers in file order."""
 
     kind: str
@@ -45,20 +45,20 @@ def read_dlib_file(path: Path) -> dict[str, Array]:
     """Read the .dat file as tensors named like the network's; raises DlibFileError with the reason."""
     try:
         size = path.stat().st_size
-        data = path.read_bytes() if size <= 2 * FILE_BYTES else b""
+        data = path.read_bytes() if size <= 2 * DLIB_FILE_BYTES else b""
     except OSError as error:
         raise DlibFileError(f"the dlib file cannot be read: {error.strerror}") from error
-    if size > 2 * FILE_BYTES:
-        raise DlibFileError(f"not the known dlib file: it has {size:,} bytes instead of {FILE_BYTES:,}")
-    tensors = parse(data)
-    if hashlib.sha256(data).hexdigest() != FILE_SHA256:
+    if size > 2 * DLIB_FILE_BYTES:
+        raise DlibFileError(f"not the known dlib file: it has {size:,} bytes instead of {DLIB_FILE_BYTES:,}")
+    tensors = parse_dlib(data)
+    if hashlib.sha256(data).hexdigest() != DLIB_FILE_SHA256:
         raise DlibFileError(
             "the file has the right form but other numbers (sha256 differs): altered or damaged; get it again"
         )
     return tensors
 
 
-def parse(data: bytes) -> dict[str, Array]:
+def parse_dlib(data: bytes) -> dict[str, Array]:
     """Parse the bytes of the file and check that they are this network's, down to every dimension."""
     stream = DlibStream(data)
     _loss_header(stream)
@@ -78,7 +78,7 @@ def _loss_header(stream: DlibStream) -> None:
     _expect_numbers(stream, (MARGIN, DISTANCE_THRESHOLD), "margin and threshold of the loss")
 
 
-def _innermost(stream: DlibStream) -> Layer:
+def _innermost(stream: DlibStream) -> DlibLayer:
     stream.expect(3, "version of the innermost layer")
     if stream.text() != "input_rgb_image_sized":
         raise stream.fault("the input is not input_rgb_image_sized")
@@ -96,7 +96,7 @@ def _expect_numbers(stream: DlibStream, wanted: tuple[float, ...], meaning: str)
         raise stream.fault(f"the {meaning} is {found}, not {list(wanted)}")
 
 
-def _layer(stream: DlibStream) -> Layer:
+def _layer(stream: DlibStream) -> DlibLayer:
     kind = stream.text()
     if kind not in DETAILS:
         raise stream.fault(f"layer {kind!r} does not belong to this network")
@@ -114,7 +114,7 @@ def _tail(stream: DlibStream) -> None:
             raise stream.fault("a training buffer is not empty")
 
 
-def _convolution(stream: DlibStream) -> Layer:
+def _convolution(stream: DlibStream) -> DlibLayer:
     params = stream.tensor().ravel()
     numbers = tuple(stream.integer() for _ in range(7))
     filters, biases = stream.alias(), stream.alias()
@@ -124,20 +124,20 @@ def _convolution(stream: DlibStream) -> Layer:
         raise stream.fault(f"a convolution's shapes {filters}, {biases}, {numbers} disagree")
     if params.size != n_weights + filters[0]:
         raise stream.fault(f"a convolution of shape {filters} has {params.size:,} parameters")
-    return Layer("con_4", params[:n_weights].reshape(filters), params[n_weights:], numbers)
+    return DlibLayer("con_4", params[:n_weights].reshape(filters), params[n_weights:], numbers)
 
 
-def _affine(stream: DlibStream) -> Layer:
+def _affine(stream: DlibStream) -> DlibLayer:
     params = stream.tensor().ravel()
     gamma, beta = stream.alias(), stream.alias()
     stream.expect(0, "mode of an affine layer")
     channels = params.size // 2
     if gamma != beta or gamma != (1, channels, 1, 1) or params.size != 2 * channels:
         raise stream.fault(f"an affine layer's shapes {gamma}, {beta} do not fit {params.size:,} parameters")
-    return Layer("affine_", params[:channels], params[channels:])
+    return DlibLayer("affine_", params[:channels], params[channels:])
 
 
-def _dense(stream: DlibStream) -> Layer:
+def _dense(stream: DlibStream) -> DlibLayer:
     numbers = stream.integer(), stream.integer()
     params = stream.tensor()
     weights, biases = stream.alias(), stream.alias()
@@ -145,35 +145,35 @@ def _dense(stream: DlibStream) -> Layer:
     _learning_rates(stream)
     if weights != params.shape or params.shape != (numbers[1], numbers[0], 1, 1) or biases != (0, 0, 0, 0):
         raise stream.fault(f"the last layer's shapes {weights}, {biases}, {numbers} do not fit {params.shape}")
-    return Layer("fc_2", params[:, :, 0, 0], numbers=numbers)
+    return DlibLayer("fc_2", params[:, :, 0, 0], numbers=numbers)
 
 
 def _learning_rates(stream: DlibStream) -> None:
     _expect_numbers(stream, (1, 1, 1, 0), "learning rate and weight decay of a layer")
 
 
-def _pool(kind: str, stream: DlibStream) -> Layer:
-    return Layer(kind, numbers=tuple(stream.integer() for _ in range(6)))
+def _pool(kind: str, stream: DlibStream) -> DlibLayer:
+    return DlibLayer(kind, numbers=tuple(stream.integer() for _ in range(6)))
 
 
-DETAILS: Mapping[str, Callable[[DlibStream], Layer]] = {
+DETAILS: Mapping[str, Callable[[DlibStream], DlibLayer]] = {
     "con_4": _convolution,
     "affine_": _affine,
     "fc_2": _dense,
-    "relu_": lambda _: Layer("relu_"),
-    "add_prev_": lambda _: Layer("add_prev_"),
+    "relu_": lambda _: DlibLayer("relu_"),
+    "add_prev_": lambda _: DlibLayer("add_prev_"),
     "max_pool_2": lambda stream: _pool("max_pool_2", stream),
     "avg_pool_2": lambda stream: _pool("avg_pool_2", stream),
 }
 
 
-def _named(layers: Iterator[Layer]) -> dict[str, Array]:
+def _named(layers: Iterator[DlibLayer]) -> dict[str, Array]:
     """Walk the layers in the network's order and give each tensor the name it has in the torch network."""
-    tensors = _unit(layers, "backbone.stem", (STEM_CHANNELS, 3, STEM_KERNEL, STEM_KERNEL), stride=2)
+    tensors = _unit(layers, "backbone.stem", (DLIB_STEM_CHANNELS, 3, DLIB_STEM_KERNEL, DLIB_STEM_KERNEL), stride=2)
     _next(layers, "relu_")
     _next(layers, "max_pool_2", POOL_AFTER_STEM)
-    width = STEM_CHANNELS
-    for index, block in enumerate(BLOCKS):
+    width = DLIB_STEM_CHANNELS
+    for index, block in enumerate(DLIB_BLOCKS):
         tensors |= _block(layers, f"backbone.blocks.{index}", width, block.channels, halves=block.halves)
         width = block.channels
     _next(layers, "avg_pool_2", POOL_WHOLE)
@@ -183,7 +183,7 @@ def _named(layers: Iterator[Layer]) -> dict[str, Array]:
     return tensors | {"head.projection.weight": np.ascontiguousarray(head.T)[:, :, None, None]}  # (128, 256, 1, 1)
 
 
-def _block(layers: Iterator[Layer], name: str, below: int, channels: int, *, halves: bool) -> dict[str, Array]:
+def _block(layers: Iterator[DlibLayer], name: str, below: int, channels: int, *, halves: bool) -> dict[str, Array]:
     stride = 2 if halves else 1
     tensors = _unit(layers, f"{name}.first", (channels, below, 3, 3), stride)
     _next(layers, "relu_")
@@ -195,7 +195,7 @@ def _block(layers: Iterator[Layer], name: str, below: int, channels: int, *, hal
     return tensors
 
 
-def _unit(layers: Iterator[Layer], name: str, shape: tuple[int, ...], stride: int) -> dict[str, Array]:
+def _unit(layers: Iterator[DlibLayer], name: str, shape: tuple[int, ...], stride: int) -> dict[str, Array]:
     padding = 0 if stride > 1 else shape[2] // 2
     numbers = (shape[0], *shape[2:], stride, stride, padding, padding)
     convolution = _next(layers, "con_4", numbers, shape)
@@ -205,8 +205,10 @@ def _unit(layers: Iterator[Layer], name: str, shape: tuple[int, ...], stride: in
     return {f"{name}.{role}": tensor for role, tensor in roles.items() if tensor is not None}
 
 
-def _next(layers: Iterator[Layer], kind: str, numbers: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> Layer:
-    layer = next(layers, Layer("nothing"))
+def _next(
+    layers: Iterator[DlibLayer], kind: str, numbers: tuple[int, ...] = (), shape: tuple[int, ...] = ()
+) -> DlibLayer:
+    layer = next(layers, DlibLayer("nothing"))
     if layer.kind != kind or layer.numbers != numbers:
         raise DlibFileError(
             f"not the known dlib file: {layer.kind} {layer.numbers} stands where {kind} {numbers} belongs"

@@ -14,22 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backbones.sface_plan import (
-    EPS,
-    INPUT_SIZE_PX,
-    KERNEL,
-    LAST_EPS,
-    OUT_CHANNELS,
-    OUT_SIDE_PX,
-    STAGES,
-    STEM_CHANNELS,
-    BlockPlan,
+    SFACE_EPS,
+    SFACE_INPUT_SIZE_PX,
+    SFACE_KERNEL,
+    SFACE_LAST_EPS,
+    SFACE_OUT_CHANNELS,
+    SFACE_OUT_SIDE_PX,
+    SFACE_STAGES,
+    SFACE_STEM_CHANNELS,
+    SFaceBlockPlan,
 )
 from ..errors import SFaceFileError
 from ..types import EMBEDDING_SIZE
 from .onnx_graph import Node, OnnxGraph, Value, fault, parse_graph
 
-FILE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
-FILE_BYTES = 10_667_852
+SFACE_FILE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
+SFACE_FILE_BYTES = 10_667_852
 MEAN, SCALE = 127.5, 128.0  # x = (pixel - mean) / scale
 BLOCK = 64  # weights that share a scale, or as many as a kernel has where these are fewer
 DROPPED = 0.4  # share of the dropout, which does nothing once a network has learnt
@@ -48,25 +48,25 @@ def read_sface_file(path: Path) -> dict[str, Weights]:
     """Read the .onnx file as float32 tensors named like the network's; raises SFaceFileError with the reason."""
     try:
         with path.open("rb") as file:
-            data = file.read(FILE_BYTES + 1)
+            data = file.read(SFACE_FILE_BYTES + 1)
     except OSError as error:
         raise SFaceFileError(f"the SFace file cannot be read: {error.strerror}") from error
-    if len(data) > FILE_BYTES:
-        raise fault(f"it has more than {FILE_BYTES:,} bytes")
-    tensors = parse(data)
-    if hashlib.sha256(data).hexdigest() != FILE_SHA256:
+    if len(data) > SFACE_FILE_BYTES:
+        raise fault(f"it has more than {SFACE_FILE_BYTES:,} bytes")
+    tensors = parse_sface(data)
+    if hashlib.sha256(data).hexdigest() != SFACE_FILE_SHA256:
         raise SFaceFileError(
             "the file has the right form but other numbers (sha256 differs): altered or damaged; get it again"
         )
     return tensors
 
 
-def parse(data: bytes) -> dict[str, Weights]:
+def parse_sface(data: bytes) -> dict[str, Weights]:
     """Parse the bytes of the file and check that they are this network's, down to every attribute and dimension."""
-    return _Walk(parse_graph(data)).tensors()
+    return _GraphReader(parse_graph(data)).tensors()
 
 
-class _Walk:
+class _GraphReader:
     """From the input to the embedding: each step must be the network's next, and take what the one before it gives."""
 
     def __init__(self, graph: OnnxGraph) -> None:
@@ -81,16 +81,16 @@ class _Walk:
 
     def tensors(self) -> dict[str, Weights]:
         """Walk, and name each tensor as the torch network does."""
-        if self._graph.input_shape != (1, 3, INPUT_SIZE_PX, INPUT_SIZE_PX):
+        if self._graph.input_shape != (1, 3, SFACE_INPUT_SIZE_PX, SFACE_INPUT_SIZE_PX):
             raise fault(f"its input is of shape {self._graph.input_shape}")
         self._scaling()
-        tensors = self._unit("backbone.stem", (STEM_CHANNELS, 3, KERNEL, KERNEL))
-        below = STEM_CHANNELS
-        for number, blocks in enumerate(STAGES, start=1):
+        tensors = self._unit("backbone.stem", (SFACE_STEM_CHANNELS, 3, SFACE_KERNEL, SFACE_KERNEL))
+        below = SFACE_STEM_CHANNELS
+        for number, blocks in enumerate(SFACE_STAGES, start=1):
             for index, block in enumerate(blocks):
                 tensors |= self._separable(f"backbone.stage{number}.{index}", below, block)
                 below = block.channels
-        tensors |= self._norm("backbone.bn1", OUT_CHANNELS, LAST_EPS)
+        tensors |= self._norm("backbone.bn1", SFACE_OUT_CHANNELS, SFACE_LAST_EPS)
         tensors |= self._head()
         self._finish()
         return tensors
@@ -101,10 +101,10 @@ class _Walk:
             if self._taken(constant, (1,), np.float32).tolist() != [number]:
                 raise fault(f"{kind} at the beginning is not with {number}")
 
-    def _separable(self, name: str, below: int, block: BlockPlan) -> dict[str, Weights]:
+    def _separable(self, name: str, below: int, block: SFaceBlockPlan) -> dict[str, Weights]:
         """A block: depthwise, then 1x1."""
         stride = 2 if block.halves else 1
-        space = self._unit(f"{name}.space", (below, 1, KERNEL, KERNEL), stride=stride, groups=below)
+        space = self._unit(f"{name}.space", (below, 1, SFACE_KERNEL, SFACE_KERNEL), stride=stride, groups=below)
         return space | self._unit(f"{name}.channels", (block.channels, below, 1, 1))
 
     def _unit(
@@ -116,7 +116,7 @@ class _Walk:
         facts |= {"pads": (kernel // 2,) * 4, "strides": (stride, stride)}
         (weights,) = self._step("Conv", 1, facts).inputs[1:]
         tensors = {f"{name}.conv.weight": self._reshaped(weights, shape)}
-        tensors |= self._norm(f"{name}.norm", channels, EPS)
+        tensors |= self._norm(f"{name}.norm", channels, SFACE_EPS)
         (slopes,) = self._step("PRelu", 1).inputs[1:]
         return tensors | {f"{name}.activation.weight": self._taken(slopes, (channels, 1, 1), np.float32).ravel()}
 
@@ -139,13 +139,13 @@ class _Walk:
         self._step("Flatten", 0)
         facts: dict[str, Value] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
         weights, biases = self._step("Gemm", 2, facts).inputs[1:]
-        n_below = OUT_CHANNELS * OUT_SIDE_PX * OUT_SIDE_PX
+        n_below = SFACE_OUT_CHANNELS * SFACE_OUT_SIDE_PX * SFACE_OUT_SIDE_PX
         kernels = self._dequantised(weights, (EMBEDDING_SIZE, n_below))
         name = "head.projection"
         return {
-            f"{name}.weight": kernels.reshape(EMBEDDING_SIZE, OUT_CHANNELS, OUT_SIDE_PX, OUT_SIDE_PX),
+            f"{name}.weight": kernels.reshape(EMBEDDING_SIZE, SFACE_OUT_CHANNELS, SFACE_OUT_SIDE_PX, SFACE_OUT_SIDE_PX),
             f"{name}.bias": self._dequantised(biases, (EMBEDDING_SIZE,)),
-        } | self._norm("head.norm", EMBEDDING_SIZE, LAST_EPS)
+        } | self._norm("head.norm", EMBEDDING_SIZE, SFACE_LAST_EPS)
 
     def _finish(self) -> None:
         """Insist that nothing is left."""

@@ -160,14 +160,14 @@ class AsyncFaceClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({exchange.origin_of(self._http.base_url)!r})"
 
-    async def _ask(self, call: calls.Call[AnswerT]) -> AnswerT:
+    async def _ask(self, call: calls.ApiCall[AnswerT]) -> AnswerT:
         outcome, n_made = await self._attempt(call), 1
         while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
             await self._sleep(pause_s)
             outcome, n_made = await self._attempt(call), n_made + 1
         return exchange.answer_of(call, outcome, self._retry)
 
-    async def _attempt(self, call: calls.Call[AnswerT]) -> Outcome:
+    async def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
         request = exchange.request_of(call, self._http, self._timeout_s)
         try:
             return await self._http.send(request, follow_redirects=False)

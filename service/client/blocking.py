@@ -158,14 +158,14 @@ class FaceClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({exchange.origin_of(self._http.base_url)!r})"
 
-    def _ask(self, call: calls.Call[AnswerT]) -> AnswerT:
+    def _ask(self, call: calls.ApiCall[AnswerT]) -> AnswerT:
         outcome, n_made = self._attempt(call), 1
         while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
             self._sleep(pause_s)
             outcome, n_made = self._attempt(call), n_made + 1
         return exchange.answer_of(call, outcome, self._retry)
 
-    def _attempt(self, call: calls.Call[AnswerT]) -> Outcome:
+    def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
         request = exchange.request_of(call, self._http, self._timeout_s)
         try:
             return self._http.send(request, follow_redirects=False)

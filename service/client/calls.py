@@ -1,4 +1,4 @@
-"""What the client can ask, as values: one function per question, each makes a `Call`. Nothing is sent here."""
+"""What the client can ask, as values: one function per question, each makes a `ApiCall`. Nothing is sent here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[AnswerT]):
+class ApiCall(Generic[AnswerT]):
     """One question to the service, and the shape of its answer. Its repr shows no image and no embedding."""
 
     method: Literal["GET", "POST"]
@@ -42,11 +42,11 @@ class Call(Generic[AnswerT]):
 
 def verify(
     probe: ImageInput, reference: ImageInput, *, face: FaceChoice, standard: Standard, quality: QualityChoice
-) -> Call[VerifyResponse]:
+) -> ApiCall[VerifyResponse]:
     """Ask whether two images show one person."""
     fields = _verify_fields(face, standard, quality)
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
-    return Call("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
+    return ApiCall("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
 
 
 def verify_many(
@@ -56,7 +56,7 @@ def verify_many(
     face: FaceChoice,
     standard: Standard,
     quality: QualityChoice,
-) -> Call[VerifyManyResponse]:
+) -> ApiCall[VerifyManyResponse]:
     """Ask of each reference whether it shows the probe's person."""
     if isinstance(references, ONE_IMAGE) or not isinstance(references, Sequence):
         raise TypeError(f"references is a sequence of images, such as a list, not {type(references).__name__}")
@@ -64,7 +64,7 @@ def verify_many(
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
     fields = _verify_fields(face, standard, quality)
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
-    return Call("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
+    return ApiCall("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
 
 
 def explain(
@@ -75,22 +75,22 @@ def explain(
     standard: Standard,
     quality: QualityChoice,
     saliency: bool,
-) -> Call[ExplainResponse]:
+) -> ApiCall[ExplainResponse]:
     """Ask why two images show one person or not."""
     fields = (*_verify_fields(face, standard, quality), ("saliency", str(saliency).lower()))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
-    return Call("POST", "/v1/explain", ExplainResponse, images=images, fields=fields)
+    return ApiCall("POST", "/v1/explain", ExplainResponse, images=images, fields=fields)
 
 
-def detect(image: ImageInput) -> Call[FacesResponse]:
+def detect(image: ImageInput) -> ApiCall[FacesResponse]:
     """Ask for every face in an image."""
-    return Call("POST", "/v1/faces", FacesResponse, images=(("image", read_image(image)),))
+    return ApiCall("POST", "/v1/faces", FacesResponse, images=(("image", read_image(image)),))
 
 
-def embed(image: ImageInput, *, face: FaceChoice) -> Call[EmbeddingResponse]:
+def embed(image: ImageInput, *, face: FaceChoice) -> ApiCall[EmbeddingResponse]:
     """Ask for the embedding of one face."""
     fields = (("face", checked_face(face)),)
-    return Call("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
+    return ApiCall("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
 
 
 def compare(
@@ -99,20 +99,20 @@ def compare(
     *,
     model_digest: str | None,
     standard: Standard,
-) -> Call[CompareResponse]:
+) -> ApiCall[CompareResponse]:
     """Ask for the distances of embeddings."""
     request = comparison_of(probe, references, model_digest=model_digest, standard=standard)
-    return Call("POST", "/v1/embeddings/compare", CompareResponse, json=request.model_dump_json().encode())
+    return ApiCall("POST", "/v1/embeddings/compare", CompareResponse, json=request.model_dump_json().encode())
 
 
-def model() -> Call[ModelResponse]:
+def model() -> ApiCall[ModelResponse]:
     """Ask which model answers."""
-    return Call("GET", "/v1/model", ModelResponse)
+    return ApiCall("GET", "/v1/model", ModelResponse)
 
 
-def ready() -> Call[Health]:
+def ready() -> ApiCall[Health]:
     """Ask whether the service can answer."""
-    return Call("GET", "/readyz", Health)
+    return ApiCall("GET", "/readyz", Health)
 
 
 def _verify_fields(face: FaceChoice, standard: Standard, quality: QualityChoice) -> tuple[tuple[str, str], ...]:

@@ -33,7 +33,7 @@ from ..wire import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ErrorFacts:
     """What is known about a failed call."""
 
     status: int | None = None  # HTTP status
@@ -48,13 +48,13 @@ class Facts:
     retry_after_s: float | None = None  # how long the service asked to be left alone
 
 
-NOTHING_KNOWN = Facts()
+NOTHING_KNOWN = ErrorFacts()
 
 
 class ClientError(Exception):
     """The root of everything that a call of the service can raise."""
 
-    def __init__(self, message: str, facts: Facts = NOTHING_KNOWN) -> None:
+    def __init__(self, message: str, facts: ErrorFacts = NOTHING_KNOWN) -> None:
         super().__init__(message)
         self.status = facts.status
         self.code = facts.code
@@ -163,7 +163,7 @@ KINDS: dict[str, type[ClientError]] = {
 def from_problem(problem: Problem, *, retry_after_s: float | None = None) -> ClientError:
     """Turn a problem into the error of its kind, to be raised; also one found in a result of `verify_many`."""
     kind = KINDS.get(problem.code) or _kind_of_status(problem.status)
-    facts = Facts(
+    facts = ErrorFacts(
         status=problem.status,
         code=problem.code,
         request_id=problem.request_id,

@@ -10,15 +10,15 @@ import httpx2
 from pydantic import ValidationError
 
 from ..wire import Answer, Health, Problem
-from .calls import Call
-from .errors import BusyError, ClientError, Facts, TimedOut, UnexpectedAnswer, Unreachable, from_problem
+from .calls import ApiCall
+from .errors import BusyError, ClientError, ErrorFacts, TimedOut, UnexpectedAnswer, Unreachable, from_problem
 from .retry import Outcome, Retry
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 def request_of(
-    call: Call[AnswerT], http: httpx2.Client | httpx2.AsyncClient, timeout_s: float | None
+    call: ApiCall[AnswerT], http: httpx2.Client | httpx2.AsyncClient, timeout_s: float | None
 ) -> httpx2.Request:
     """Build the request of one attempt; `timeout_s` None leaves the waiting to `http`'s own settings."""
     # A part's file name is its part's name: what a person's file is called stays on this machine.
@@ -34,7 +34,7 @@ def request_of(
     )
 
 
-def answer_of(call: Call[AnswerT], outcome: Outcome, retry: Retry) -> AnswerT:
+def answer_of(call: ApiCall[AnswerT], outcome: Outcome, retry: Retry) -> AnswerT:
     """Read the last attempt's outcome; raises a ClientError unless it is the answer."""
     if isinstance(outcome, httpx2.RequestError):
         _raise_lost(outcome)
@@ -46,7 +46,7 @@ def answer_of(call: Call[AnswerT], outcome: Outcome, retry: Retry) -> AnswerT:
         raise _unexpected(outcome, _reason(error)) from None
 
 
-def readiness_of(call: Call[Health], outcome: Outcome, retry: Retry) -> bool:
+def readiness_of(call: ApiCall[Health], outcome: Outcome, retry: Retry) -> bool:
     """Read the outcome of asking for readiness: True, or False if the service is there but not ready."""
     try:
         answer_of(call, outcome, retry)
@@ -77,7 +77,9 @@ def _refusal(response: httpx2.Response, retry: Retry) -> ClientError:
     except ValidationError as error:
         if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
             return _unexpected(response, _reason(error))
-        facts = Facts(status=response.status_code, retry_after_s=retry_after_s)  # of a proxy in front of the service
+        facts = ErrorFacts(
+            status=response.status_code, retry_after_s=retry_after_s
+        )  # of a proxy in front of the service
         return BusyError(f"{origin_of(response.request.url)} is unavailable; try again later", facts)
     return from_problem(problem, retry_after_s=retry_after_s)
 
@@ -85,7 +87,7 @@ def _refusal(response: httpx2.Response, retry: Retry) -> ClientError:
 def _unexpected(response: httpx2.Response, reason: str) -> UnexpectedAnswer:
     origin = origin_of(response.request.url)
     message = f"{origin} did not answer {response.request.url.path} as visavis does ({reason}); is it visavis there?"
-    return UnexpectedAnswer(message, Facts(status=response.status_code))
+    return UnexpectedAnswer(message, ErrorFacts(status=response.status_code))
 
 
 def _reason(error: ValidationError) -> str:

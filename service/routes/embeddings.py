@@ -6,17 +6,17 @@ from fastapi import APIRouter, Request
 from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
 
 from .. import translate
-from ..desk import Desk
+from ..desk import InferenceRunner
 from ..examples import COMPARE_ANSWER, COMPARE_QUESTION
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, json_body, responses
-from ..shapes import EMBEDDING, Submission
+from ..shapes import EMBEDDING, ParsedRequest
 from ..wire import MAX_EMBEDDINGS, CompareRequest, CompareResponse, EmbeddingResponse
 
 LONGEST_CHANNEL = 64  # bytes that one number may take in JSON, line breaks and indentation included
 MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many are told as such
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: InferenceRunner) -> APIRouter:
     """Join POST /v1/embeddings and POST /v1/embeddings/compare."""
     routes = APIRouter(tags=["embeddings"])
 
@@ -53,7 +53,7 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def _answer(distances: Distances, desk: Desk, request: Request) -> CompareResponse:
+def _answer(distances: Distances, desk: InferenceRunner, request: Request) -> CompareResponse:
     return CompareResponse(
         results=[translate.judgement(each) for each in distances.results],
         operating_point=translate.operating_point(distances.operating_point),
@@ -63,11 +63,11 @@ def _answer(distances: Distances, desk: Desk, request: Request) -> CompareRespon
     )
 
 
-def _embed(desk: Desk, submission: Submission) -> Embedding:
+def _embed(desk: InferenceRunner, submission: ParsedRequest) -> Embedding:
     return desk.embedder.embed(submission.one("image"), face=submission.options.face)
 
 
-def _compare(desk: Desk, asked: CompareRequest) -> Distances:
+def _compare(desk: InferenceRunner, asked: CompareRequest) -> Distances:
     return desk.embedder.compare(
         np.asarray(asked.probe, np.float32),
         np.asarray(asked.references, np.float32),

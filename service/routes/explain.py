@@ -5,14 +5,14 @@ from fastapi import APIRouter, Request
 from embedder import Explanation, QualityChoice
 
 from .. import translate
-from ..desk import Desk
+from ..desk import InferenceRunner
 from ..examples import EXPLAIN_ANSWER
 from ..openapi import PAIR_PROBLEMS, image_body, responses
-from ..shapes import EXPLAIN, Submission
+from ..shapes import EXPLAIN, ParsedRequest
 from ..wire import ExplainResponse
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: InferenceRunner) -> APIRouter:
     """Join POST /v1/explain."""
     routes = APIRouter(tags=["inside"])
 
@@ -32,7 +32,7 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def _explained(desk: Desk, submission: Submission) -> tuple[Explanation, QualityChoice]:
+def _explained(desk: InferenceRunner, submission: ParsedRequest) -> tuple[Explanation, QualityChoice]:
     question, saliency = submission.question, submission.options.saliency
     images = submission.one("probe"), submission.one("reference")
     return desk.embedder.explain(*images, **question, saliency=saliency), question["quality"]

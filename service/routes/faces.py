@@ -3,14 +3,14 @@
 from fastapi import APIRouter, Request
 
 from .. import translate
-from ..desk import Desk
+from ..desk import InferenceRunner
 from ..examples import FACES_ANSWER
 from ..openapi import BODY_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
 from ..shapes import FACES
 from ..wire import FacesResponse
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: InferenceRunner) -> APIRouter:
     """Join POST /v1/faces."""
     routes = APIRouter(tags=["detection"])
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 
-from embedder import Drawing, FeatureMaps, UnknownLayer, drawn
+from embedder import Drawing, FeatureMaps, UnknownLayer, draw_maps
 
 from .. import translate
-from ..desk import Desk
+from ..desk import InferenceRunner
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
 from ..refusals import Busy, InternalError
-from ..shapes import MAPS, Submission
+from ..shapes import MAPS, ParsedRequest
 from ..wire import LayersResponse, MapsResponse
 
 
@@ -22,7 +22,7 @@ class _Drawn:
     drawing: Drawing
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: InferenceRunner) -> APIRouter:
     """Join GET /v1/layers and POST /v1/maps."""
     routes = APIRouter(tags=["inside"])
 
@@ -46,7 +46,7 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def _draw(desk: Desk, submission: Submission) -> _Drawn:
+def _draw(desk: InferenceRunner, submission: ParsedRequest) -> _Drawn:
     options = submission.options
     maps = desk.embedder.maps(submission.one("image"), layer=options.layer, face=options.face)
-    return _Drawn(maps, drawn(maps))
+    return _Drawn(maps, draw_maps(maps))

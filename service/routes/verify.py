@@ -5,14 +5,14 @@ from fastapi import APIRouter, Request
 from embedder import Comparison, ComparisonBatch
 
 from .. import translate
-from ..desk import Desk
+from ..desk import InferenceRunner
 from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
 from ..openapi import PAIR_PROBLEMS, image_body, responses
-from ..shapes import VERIFY, VERIFY_MANY, Submission
+from ..shapes import VERIFY, VERIFY_MANY, ParsedRequest
 from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: InferenceRunner) -> APIRouter:
     """Join POST /v1/verify and POST /v1/verify/many."""
     routes = APIRouter(tags=["verification"])
 
@@ -48,12 +48,12 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def _compare(desk: Desk, submission: Submission) -> tuple[Comparison, QualityChoice]:
+def _compare(desk: InferenceRunner, submission: ParsedRequest) -> tuple[Comparison, QualityChoice]:
     question = submission.question
     return desk.embedder.verify(submission.one("probe"), submission.one("reference"), **question), question["quality"]
 
 
-def _compare_many(desk: Desk, submission: Submission) -> tuple[ComparisonBatch, QualityChoice]:
+def _compare_many(desk: InferenceRunner, submission: ParsedRequest) -> tuple[ComparisonBatch, QualityChoice]:
     question = submission.question
     references = submission.images["reference"]
     return desk.embedder.verify_many(submission.one("probe"), references, **question), question["quality"]

@@ -31,7 +31,7 @@ from embedder import (
     write_bundle,
 )
 from embedder.explain.atlas.correlations import N_DRAWS, correlations
-from embedder.explain.atlas.looking import looked_at
+from embedder.explain.atlas.looking import channel_attention
 from embedder.explain.atlas.own_traits import own_traits
 from embedder.explain.atlas.people import AtlasError, chosen_photos
 from embedder.explain.atlas.spread import between_over_within, effective_dimension
@@ -180,7 +180,7 @@ def test_channels_that_are_one_spread_like_one() -> None:
 
 def test_a_place_that_is_looked_at_changes_the_embedding(each_model: FaceEmbedder, examples: Path) -> None:
     chip = each_model.chip((examples / "001-neutral.jpg").read_bytes()).pixels
-    found = looked_at(chip[None], each_model.embed_chips, lambda _n: None).mean(axis=0)
+    found = channel_attention(chip[None], each_model.embed_chips, lambda _n: None).mean(axis=0)
     assert found.shape == (15, 15)
     eyes, corners = found[5:8, 4:11].mean(), found[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
     assert eyes > 2 * corners

@@ -17,17 +17,17 @@ from embedder import (
     BundleError,
     Explanation,
     FaceEmbedder,
-    Running,
+    RuntimeOptions,
     build_network,
-    drawn,
+    draw_maps,
     load,
     read_bundle,
 )
 from embedder.alignment import cut_chip, landmarks_in_chip
 from embedder.explain.atlas import maximising
-from embedder.explain.atlas.looking import looked_at
-from embedder.explain.covers import blurred, random_shares
-from embedder.explain.opening import gradients_of
+from embedder.explain.atlas.looking import channel_attention
+from embedder.explain.covers import blur_chip, random_shares
+from embedder.explain.opening import gradient_method
 from embedder.explain.pair_sheet import FACE_PX, draw_pair_sheet
 from embedder.explain.places import means_of_places
 from embedder.explain.regions import REGIONS, regions_of_chip
@@ -120,7 +120,7 @@ def test_torch_and_openvino_agree_and_look_at_the_middle(
 ) -> None:
     folder = write_small_chips(tmp_path / "bundle", crop_px=crop_px, input_size_px=input_size_px)
     chips = np.stack([small.chip(photo).pixels for photo in photos])
-    ours, theirs = (load(folder, running=Running(runtime=name)) for name in ("openvino", "torch"))
+    ours, theirs = (load(folder, running=RuntimeOptions(runtime=name)) for name in ("openvino", "torch"))
     assert np.abs(ours.embed_faces(chips) - theirs.embed_faces(chips)).max() < TOLERANCE
     edge = (SIDE_PX - (crop_px or SIDE_PX)) // 2
     around = chips.copy()
@@ -154,7 +154,7 @@ def test_an_explanation_has_maps_of_the_chips_size_in_as_many_places_as_ever(exp
 
 
 def test_gradients_are_found_of_such_chips_too(bundle: Bundle, explained: Explanation) -> None:
-    found = gradients_of(bundle)(explained.sides.probe.chip, explained.sides.reference.vector)
+    found = gradient_method(bundle)(explained.sides.probe.chip, explained.sides.reference.vector)
     assert (found.shape, np.abs(found).max()) == ((SIDE_PX, SIDE_PX), 1)
 
 
@@ -173,7 +173,7 @@ def test_covers_hide_the_same_share_of_a_chip_of_any_size() -> None:
 def test_a_chip_is_blurred_as_much_at_any_size() -> None:
     generator = np.random.default_rng(0)
     wide = Image.fromarray(generator.integers(0, 256, (10, 10, 3), np.uint8))
-    one, other = (blurred(np.asarray(wide.resize((side, side), Image.Resampling.BICUBIC))) for side in (150, 300))
+    one, other = (blur_chip(np.asarray(wide.resize((side, side), Image.Resampling.BICUBIC))) for side in (150, 300))
     halved = np.asarray(Image.fromarray(other).resize((150, 150), Image.Resampling.BOX))
     assert np.abs(halved.astype(int) - one).max() <= 3
 
@@ -186,7 +186,7 @@ def test_where_channels_look_is_a_grid_of_as_many_places() -> None:
         values[:, 5] = some[:, :6, -6:].std(axis=(1, 2, 3))
         return values
 
-    changes = looked_at(chips, embed, lambda _: None)
+    changes = channel_attention(chips, embed, lambda _: None)
     assert changes.shape == (128, 15, 15)
     assert np.argwhere(changes[5]).tolist() == [[0, 13], [0, 14], [1, 13], [1, 14]]
     assert not np.delete(changes, 5, axis=0).any()
@@ -197,7 +197,7 @@ def test_pictures_that_channels_answer_to_are_as_large_as_chips(
 ) -> None:
     monkeypatch.setattr(maximising, "N_STEPS", 1)  # of 40, which take a minute
     mean = np.full((SIDE_PX, SIDE_PX, 3), 127, np.uint8)
-    pictures = maximising.maximising(build_network(bundle).eval(), mean, torch.ones(128), lambda _: None)
+    pictures = maximising.maximise_channels(build_network(bundle).eval(), mean, torch.ones(128), lambda _: None)
     assert pictures.shape == (128, SIDE_PX, SIDE_PX, 3)
     assert (pictures != mean).any(axis=(1, 2, 3)).all()
 
@@ -210,7 +210,7 @@ def test_a_layer_is_seen_as_it_answers_to_such_a_chip(small: FaceEmbedder, photo
     found = small.maps(photos[0], layer=first.name)
     assert first.given == (3, 56, 56)
     assert found.maps.shape == first.hands_on
-    assert drawn(found).png.startswith(b"\x89PNG")
+    assert draw_maps(found).png.startswith(b"\x89PNG")
 
 
 def test_an_exported_network_takes_chips_of_that_size_and_says_so(bundle: Bundle, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from embedder import Box, Face, NoFace, SeveralFaces
 from embedder.detection.choice import RIVAL_SHARE, RULES, choose as choose_of
-from embedder.detection.detector import Found
+from embedder.detection.detector import Detections
 from embedder.types import FaceChoice, Point
 
 CENTER = (50.0, 50.0)
@@ -16,7 +16,7 @@ def face(x: float, y: float, width: float, height: float) -> Face:
 
 
 def choose(faces: list[Face], choice: FaceChoice, center: Point) -> Face:
-    return choose_of(Found(tuple(faces), is_whole=True), choice, center)
+    return choose_of(Detections(tuple(faces), is_whole=True), choice, center)
 
 
 BIG, SMALL_AT_CENTER = face(0, 0, 30, 40), face(48, 48, 4, 4)

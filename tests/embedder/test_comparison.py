@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embedder import OperatingPointUnavailable
-from embedder.comparison import EVEN, Standard, Subject, euclidean, posterior, standard_of
+from embedder.comparison import EVEN_PRIOR, DecisionRule, Subject, decision_rule, euclidean, posterior
 from embedder.weights.bundle import BUILT_IN, read_bundle
 from embedder.weights.parts import LogLikelihoodRatio
 
@@ -25,8 +25,8 @@ def plain(*vectors: np.ndarray) -> list[Subject]:
     return [Subject(vector, None) for vector in vectors]
 
 
-def standard(**asked: object) -> Standard:
-    return standard_of(CARD, **{"threshold": None, "operating_point": None, "prior": EVEN, **asked})
+def standard(**asked: object) -> DecisionRule:
+    return decision_rule(CARD, **{"threshold": None, "operating_point": None, "prior": EVEN_PRIOR, **asked})
 
 
 @given(RATIOS, st.floats(1e-9, 1 - 1e-9))
@@ -64,7 +64,7 @@ def test_distances_are_those_of_numpys_norm(vectors: np.ndarray) -> None:
 
 @given(VECTORS, st.floats(0.01, 20), PRIORS)
 def test_each_pair_is_judged_as_if_it_were_alone(vectors: np.ndarray, threshold: float, prior: float) -> None:
-    judged = Standard(threshold, None, (), LINE, prior)
+    judged = DecisionRule(threshold, None, (), LINE, prior)
     probe, *references = plain(*vectors)
     together = list(judged.judge(probe, references))
     for reference, judgement in zip(references, together, strict=True):
@@ -77,12 +77,12 @@ def test_each_pair_is_judged_as_if_it_were_alone(vectors: np.ndarray, threshold:
 
 def test_a_distance_of_exactly_the_threshold_is_of_two_people() -> None:
     probe, reference = plain(np.zeros(128, np.float32), np.eye(1, 128, dtype=np.float32)[0])
-    (judgement,) = Standard(1.0, None, (), None, EVEN).judge(probe, [reference])
+    (judgement,) = DecisionRule(1.0, None, (), None, EVEN_PRIOR).judge(probe, [reference])
     assert (judgement.distance, judgement.same) == (1.0, False)
 
 
 def test_without_a_calibration_there_is_a_decision_and_no_probability() -> None:
-    by_threshold = standard_of(BARE, threshold=0.5, operating_point=None, prior=EVEN)
+    by_threshold = decision_rule(BARE, threshold=0.5, operating_point=None, prior=EVEN_PRIOR)
     (judgement,) = by_threshold.judge(*plain(np.zeros(128, np.float32)), plain(np.zeros(128, np.float32)))
     assert (judgement.same, judgement.probability, judgement.log_likelihood_ratio) == (True, None, None)
 
@@ -101,7 +101,7 @@ def test_the_threshold_of_a_point_is_the_points_own() -> None:
 
 def test_a_card_without_points_needs_a_threshold() -> None:
     with pytest.raises(OperatingPointUnavailable, match="give a threshold"):
-        standard_of(BARE, threshold=None, operating_point=None, prior=EVEN)
+        decision_rule(BARE, threshold=None, operating_point=None, prior=EVEN_PRIOR)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.edges import DIRECTIONS, Kernels
 from embedder.backbones.small import Regions
 from embedder.explain.blueprint import draw_blueprint
-from embedder.explain.inside import Inside
-from embedder.explain.layers import Description, Layer
-from embedder.explain.opening import Opening, open_bundle
+from embedder.explain.inside import NetworkInspector
+from embedder.explain.layers import Layer, NetworkDescription
+from embedder.explain.opening import LazyInspector, inspect_bundle
 from embedder.explain.untrained import CHIP_SIZE_PX, untrained_network
 from embedder.runtime.graph import graph
 
@@ -41,24 +41,24 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def built_in(name: str) -> Description:
-    return open_bundle(read_bundle(name)).description
+def built_in(name: str) -> NetworkDescription:
+    return inspect_bundle(read_bundle(name)).description
 
 
 @pytest.fixture(scope="module")
-def sface() -> Description:
-    return open_bundle(read_bundle("sface-128")).description
+def sface() -> NetworkDescription:
+    return inspect_bundle(read_bundle("sface-128")).description
 
 
 @pytest.fixture(scope="module")
-def dlib() -> Description:
-    return open_bundle(read_bundle("dlib-resnet29-128")).description
+def dlib() -> NetworkDescription:
+    return inspect_bundle(read_bundle("dlib-resnet29-128")).description
 
 
 def described(network: nn.Module, pictures: Tensor) -> tuple[Layer, ...]:
     """The layers of any small network, by the code that describes the large ones."""
     exported = graph(network.eval(), pictures, {0: Dim("n", min=1)}, ["maps"], "", {})
-    return Inside(exported, 1).description.layers
+    return NetworkInspector(exported, 1).description.layers
 
 
 def visavis(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -66,13 +66,13 @@ def visavis(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_built_in_network_has_the_known_number_of_parameters_and_multiplications(
-    sface: Description, dlib: Description
+    sface: NetworkDescription, dlib: NetworkDescription
 ) -> None:
     assert (sface.total_macs, sface.total_parameters, sface.stored_parameters) == (574_138_880, 9_631_680, 9_642_880)
     assert (dlib.total_macs, dlib.total_parameters, dlib.stored_parameters) == (270_854_144, 5_607_488, 5_614_592)
 
 
-def test_sfaces_network_reads_as_its_authors_wrote_it(sface: Description) -> None:
+def test_sfaces_network_reads_as_its_authors_wrote_it(sface: NetworkDescription) -> None:
     told = {layer.name: layer.notation for layer in sface.layers}
     assert list(told) == [*(f"conv{number}" for number in range(1, 28)), "head"]
     assert told["conv1"] == "3@112x112 -> 32 kernels 3@3x3, stride 1, padding 1 -> 32@112x112"
@@ -81,7 +81,7 @@ def test_sfaces_network_reads_as_its_authors_wrote_it(sface: Description) -> Non
     assert told["head"] == "1024@7x7 -> 128 kernels 1024@7x7, stride 1 -> 128@1x1"
 
 
-def test_dlibs_network_reads_as_its_authors_wrote_it(dlib: Description) -> None:
+def test_dlibs_network_reads_as_its_authors_wrote_it(dlib: NetworkDescription) -> None:
     told = {layer.name: layer.notation for layer in dlib.layers}
     assert list(told)[:4] == ["conv1", "pool1", "conv2", "conv3"]
     assert list(told)[-2:] == ["pool6", "head"]
@@ -169,7 +169,7 @@ def reach_by_poking(place: Callable[[Tensor], Tensor], side_px: int) -> int:
 
 
 @pytest.mark.parametrize(("n_blocks", "layer"), [(0, "pool1"), (1, "conv3"), (3, "conv7"), (4, "conv9"), (5, "conv11")])
-def test_a_value_sees_as_far_as_pixels_move_it(dlib: Description, n_blocks: int, layer: str) -> None:
+def test_a_value_sees_as_far_as_pixels_move_it(dlib: NetworkDescription, n_blocks: int, layer: str) -> None:
     trunk = fold(DlibResNet().eval()).double()
     for parameter in trunk.parameters():
         nn.init.constant_(parameter, 0.01)
@@ -247,11 +247,13 @@ def test_channels_double_as_maps_halve_in_our_own_network() -> None:
     ]
 
 
-def test_a_bundle_without_a_graph_is_exported_and_described_the_same(name: str, built_in: Description) -> None:
-    assert open_bundle(replace(read_bundle(name), graph=None)).description == built_in
+def test_a_bundle_without_a_graph_is_exported_and_described_the_same(name: str, built_in: NetworkDescription) -> None:
+    assert inspect_bundle(replace(read_bundle(name), graph=None)).description == built_in
 
 
-def test_the_picture_has_a_block_for_each_layer_and_asks_for_nothing_from_elsewhere(built_in: Description) -> None:
+def test_the_picture_has_a_block_for_each_layer_and_asks_for_nothing_from_elsewhere(
+    built_in: NetworkDescription,
+) -> None:
     text = draw_blueprint("a <model>", built_in)
     picture = ET.fromstring(text)  # noqa: S314 - our own
     space = "{http://www.w3.org/2000/svg}"
@@ -265,7 +267,7 @@ def test_the_picture_has_a_block_for_each_layer_and_asks_for_nothing_from_elsewh
     assert "prefers-color-scheme: dark" in text
 
 
-def test_blocks_are_as_high_as_maps_and_as_wide_as_they_are_many(dlib: Description) -> None:
+def test_blocks_are_as_high_as_maps_and_as_wide_as_they_are_many(dlib: NetworkDescription) -> None:
     drawn = re.findall(
         r'width="([\d.]+)" height="([\d.]+)" rx="2"/><text [^>]+>(\w+)</text>', draw_blueprint("m", dlib)
     )
@@ -284,7 +286,7 @@ def test_the_command_tells_the_table_and_what_is_stored(tmp_path: Path) -> None:
     assert (tmp_path / "net.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 
-def test_the_command_tells_the_same_as_json(name: str, built_in: Description) -> None:
+def test_the_command_tells_the_same_as_json(name: str, built_in: NetworkDescription) -> None:
     answer = json.loads(visavis("--json", "--model", name).stdout)
     assert set(answer) == {"layers", "total_macs", "total_parameters", "stored_parameters"}
     assert (answer["total_macs"], answer["total_parameters"]) == (
@@ -340,6 +342,6 @@ def test_a_backbone_without_torch_is_trouble_told_with_the_remedy() -> None:
 
 
 def test_a_network_is_opened_once_for_all_threads() -> None:
-    opening = Opening(read_bundle())
+    opening = LazyInspector(read_bundle())
     with ThreadPoolExecutor(4) as threads:
         assert len({id(opened) for opened in threads.map(lambda _: opening(), range(4))}) == 1

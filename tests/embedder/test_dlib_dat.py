@@ -10,7 +10,7 @@ import pytest
 from embedder import BundleError, DlibFileError
 from embedder.weights.bundle import CARD_FILE, WEIGHTS_FILE, read_bundle
 from embedder.weights.dlib_bundle import DLIB, import_dlib
-from embedder.weights.dlib_dat import FILE_BYTES, FILE_SHA256, MEAN, parse, read_dlib_file
+from embedder.weights.dlib_dat import DLIB_FILE_BYTES, DLIB_FILE_SHA256, MEAN, parse_dlib, read_dlib_file
 from embedder.weights.dlib_stream import DlibStream
 
 STRUCTURE_END = 400  # bytes: the loss header, the versions and the input layer lie before this
@@ -33,7 +33,7 @@ def dat(dat_file: Path) -> bytes:
 
 
 def test_the_real_file_is_the_one_the_reader_knows(dat: bytes) -> None:
-    assert (len(dat), hashlib.sha256(dat).hexdigest()) == (FILE_BYTES, FILE_SHA256)
+    assert (len(dat), hashlib.sha256(dat).hexdigest()) == (DLIB_FILE_BYTES, DLIB_FILE_SHA256)
 
 
 def test_the_tensors_are_those_of_the_file_in_its_order(dat_file: Path) -> None:
@@ -59,7 +59,7 @@ def test_made_again_the_bundle_is_byte_for_byte_the_one_that_travels(dat_file: P
 def test_what_the_reader_knows_of_the_file_is_what_the_built_in_card_says() -> None:
     card = read_bundle(DLIB).card
     assert card.preprocessing.mean == MEAN
-    assert card.provenance.source_sha256 == FILE_SHA256
+    assert card.provenance.source_sha256 == DLIB_FILE_SHA256
     assert card.provenance.stored_parameters == N_PARAMETERS
 
 
@@ -73,7 +73,7 @@ def test_every_truncation_is_refused(dat: bytes) -> None:
     random = np.random.default_rng(3).integers(0, len(dat), 60)
     for length in (*range(STRUCTURE_END), *random.tolist(), len(dat) - 1):
         with pytest.raises(DlibFileError, match=r"truncated|begins no integer"):
-            parse(dat[:length])
+            parse_dlib(dat[:length])
 
 
 def test_a_changed_byte_in_the_structure_is_refused(dat: bytes, tmp_path: Path) -> None:
@@ -96,13 +96,13 @@ def test_a_changed_weight_is_refused_by_the_digest(dat: bytes, tmp_path: Path) -
 
 def test_bytes_after_the_end_are_refused(dat: bytes) -> None:
     with pytest.raises(DlibFileError, match="3 bytes follow"):
-        parse(dat + b"abc")
+        parse_dlib(dat + b"abc")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 1000, b"\xff" * 1000, b"\x01\x01" * 1000])
 def test_files_of_another_kind_are_refused(content: bytes) -> None:
     with pytest.raises(DlibFileError, match="not the known dlib file"):
-        parse(content)
+        parse_dlib(content)
 
 
 def test_a_missing_file_is_refused_in_words(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_missing_file_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_a_file_far_too_large_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "large.dat").open("wb") as file:
-        file.truncate(3 * FILE_BYTES)
+        file.truncate(3 * DLIB_FILE_BYTES)
     with pytest.raises(DlibFileError, match="instead of"):
         read_dlib_file(tmp_path / "large.dat")
 

@@ -19,6 +19,7 @@ from PIL import Image
 from embedder import (
     BUILT_IN,
     BUILT_IN_MODELS,
+    ExplainedFace,
     Explanation,
     FaceEmbedder,
     LowQuality,
@@ -26,16 +27,15 @@ from embedder import (
     OperatingPointUnavailable,
     Saliency,
     SeveralFaces,
-    Side,
     copy_bundle,
     load,
     read_bundle,
 )
 from embedder.alignment import landmarks_in_chip
-from embedder.explain.covers import covered
+from embedder.explain.covers import occlude
 from embedder.explain.explanation import region_shares
-from embedder.explain.opening import gradients_of
-from embedder.explain.overlay import overlaid
+from embedder.explain.opening import gradient_method
+from embedder.explain.overlay import overlay_saliency
 from embedder.explain.pair_sheet import draw_pair_sheet
 from embedder.explain.regions import REGIONS, regions_of_chip
 from embedder.explain.saliency import saliency_map
@@ -66,7 +66,7 @@ def one_person_by_dlib(dlib: FaceEmbedder, photos: dict[str, bytes]) -> Explanat
     return dlib.explain(photos["001-neutral"], photos["001-smiling"], threshold=0.6)
 
 
-def halves(found: Explanation) -> list[tuple[Side, Side, Saliency]]:
+def halves(found: Explanation) -> list[tuple[ExplainedFace, ExplainedFace, Saliency]]:
     """Each face with the other one and its saliency."""
     assert found.saliency is not None
     sides = found.sides.probe, found.sides.reference
@@ -147,7 +147,9 @@ def test_covering_what_brings_two_faces_together_most_drives_them_apart_more_tha
         assert together > apart + 0.02
 
 
-def distance_without(side: Side, other: Side, places: NDArray[np.bool_], embedder: FaceEmbedder) -> float:
+def distance_without(
+    side: ExplainedFace, other: ExplainedFace, places: NDArray[np.bool_], embedder: FaceEmbedder
+) -> float:
     """The distance with these places under a grey patch: not the cover that the map was found with."""
     chip = np.where(places[..., None], np.uint8(GREY), side.chip)
     (vector,) = embedder.embed_faces(chip[None])
@@ -194,7 +196,7 @@ def test_a_covered_place_shows_a_blur_and_the_rest_the_face(one_person: Explanat
     chip = one_person.sides.probe.chip
     shares = np.ones((1, SIDE_PX, SIDE_PX), np.float32)
     shares[:, 30:60] = 0
-    (found,) = covered(chip, shares)
+    (found,) = occlude(chip, shares)
     assert np.array_equal(found[:30], chip[:30])
     assert np.array_equal(found[60:], chip[60:])
     assert (
@@ -205,7 +207,7 @@ def test_a_covered_place_shows_a_blur_and_the_rest_the_face(one_person: Explanat
 
 def test_captums_gradients_find_places_that_matter_too(one_person: Explanation, embedder: FaceEmbedder) -> None:
     side, other, _ = halves(one_person)[0]
-    found = gradients_of(read_bundle(BUILT_IN))(side.chip, other.vector)
+    found = gradient_method(read_bundle(BUILT_IN))(side.chip, other.vector)
     assert np.abs(found).max() == 1
     most = distance_without(side, other, found >= np.quantile(found, 1 - MUCH), embedder)
     least = distance_without(side, other, found <= np.quantile(found, LITTLE), embedder)
@@ -357,7 +359,7 @@ def test_a_place_without_influence_is_grey_and_others_have_the_colour_of_their_s
     chip = one_person.sides.probe.chip
     influence = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     influence[:40], influence[80:] = 1, -1
-    painted = overlaid(chip, influence).astype(int)
+    painted = overlay_saliency(chip, influence).astype(int)
     assert np.ptp(painted[40:80], axis=2).max() == 0
     assert (painted[:40, :, 2] > painted[:40, :, 0]).all()  # blue
     assert (painted[80:, :, 0] > painted[80:, :, 2]).all()  # orange

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embedder import BUILT_IN, FaceEmbedder, read_bundle
-from embedder.runtime.gathering import Gathering
+from embedder.runtime.gathering import DynamicBatcher
 from embedder.runtime.openvino import OpenVinoRuntime
 from embedder.runtime.runtime import MAX_BATCH, EmbeddingPasses, Pass
 
@@ -57,7 +57,7 @@ def test_who_waits_together_goes_together_and_gets_the_own_answer(network: Embed
         assert go_on.wait(PATIENCE_S)
         return (network(pixels),)
 
-    gathering, queue = Gathering(slow), Queue()
+    gathering, queue = DynamicBatcher(slow), Queue()
     gathering._waiting = queue
     with ThreadPoolExecutor(len(chips)) as threads:
         first = threads.submit(gathering, chips[:1])
@@ -77,7 +77,7 @@ def test_no_pass_is_larger_than_the_bound_and_none_is_lost() -> None:
         sizes.append(len(pixels))
         return (pixels.astype(np.float32) * 2,)
 
-    gathering = Gathering(double)
+    gathering = DynamicBatcher(double)
     together = Barrier(16, timeout=PATIENCE_S)
 
     def ask(number: int) -> bool:
@@ -99,7 +99,7 @@ def failing(fault: Exception) -> Pass:
 
 
 def test_a_pass_that_fails_fails_for_each_and_the_next_goes_on() -> None:
-    gathering = Gathering(failing(ValueError("broken")))
+    gathering = DynamicBatcher(failing(ValueError("broken")))
     for _ in range(2):
         with pytest.raises(ValueError, match="broken"):
             gathering(np.zeros((1, 1), np.uint8))

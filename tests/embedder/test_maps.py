@@ -19,9 +19,9 @@ from embedder import BUILT_IN_MODELS, EmbeddingNet, FaceEmbedder, NoFace, Unknow
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.sface import Separable, SFace
 from embedder.explain.colors import RISING, bar, painted, scale_of
-from embedder.explain.grid import Plan, grid
-from embedder.explain.inside import Inside
-from embedder.explain.opening import open_bundle
+from embedder.explain.grid import GridLayout, grid
+from embedder.explain.inside import NetworkInspector
+from embedder.explain.opening import inspect_bundle
 from embedder.explain.sheet import kernels_sheet, maps_grid, maps_plan, maps_sheet
 from embedder.explain.untrained import untrained_network
 
@@ -37,8 +37,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def inside(name: str) -> Inside:
-    return open_bundle(read_bundle(name))
+def inside(name: str) -> NetworkInspector:
+    return inspect_bundle(read_bundle(name))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def maps_of_dlib(network: EmbeddingNet, trunk: DlibResNet, normalised: Tensor) -
 
 
 def test_every_layers_maps_are_those_that_torch_computes(
-    inside: Inside, network: EmbeddingNet, its_chip: NDArray[np.uint8]
+    inside: NetworkInspector, network: EmbeddingNet, its_chip: NDArray[np.uint8]
 ) -> None:
     with torch.inference_mode():
         expected = list(maps_by_torch(network, its_chip))
@@ -198,14 +198,14 @@ def test_each_map_lies_in_its_cell_in_the_colours_of_its_values(
 
 def test_cells_of_any_number_of_maps_of_any_size_do_not_meet() -> None:
     for n, side in [(1, 512), (3, 7), (32, 72), (128, 1), (1792, 3), (2048, 112)]:
-        plan = Plan.of(n, (side, side))
+        plan = GridLayout.of(n, (side, side))
         assert plan.cell_px > side * plan.times
         assert n <= plan.columns**2 < 4 * max(n, 2) * 2
 
 
 def test_each_picture_of_a_grid_stands_under_its_number() -> None:
     pictures = [np.full((20, 20, 3), 200, np.uint8)] * 2
-    plan = Plan.of(2, (20, 20))
+    plan = GridLayout.of(2, (20, 20))
     one, other = (np.asarray(grid(pictures, numbers, plan)) for numbers in ([1, 2], [1, 3]))
     left, top = plan.corner(1)
     assert (one != other).any(axis=2)[:top, left:].any()
@@ -254,7 +254,7 @@ def _place_of(sheet: NDArray[np.int_], part: NDArray[np.uint8]) -> tuple[int, in
     raise AssertionError("the part is not in the sheet")
 
 
-def test_kernels_are_those_that_torch_folds(inside: Inside, network: EmbeddingNet) -> None:
+def test_kernels_are_those_that_torch_folds(inside: NetworkInspector, network: EmbeddingNet) -> None:
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     names = [layer.name for layer in inside.description.layers if "pool" not in layer.kind]
     for name, convolution in zip(names, convolutions, strict=True):
@@ -263,14 +263,14 @@ def test_kernels_are_those_that_torch_folds(inside: Inside, network: EmbeddingNe
         assert np.abs(kernels - convolution.weight.detach().numpy()).max() < 1e-5, name
 
 
-def test_kernels_of_the_first_layer_are_rgb_pictures_with_grey_for_0(inside: Inside) -> None:
+def test_kernels_of_the_first_layer_are_rgb_pictures_with_grey_for_0(inside: NetworkInspector) -> None:
     kernels = inside.kernels("conv1")
     assert kernels is not None
     kernels = np.where(np.abs(kernels) < 0.01, 0, kernels)
     sheet = np.asarray(kernels_sheet(inside.layer("conv1"), kernels)).astype(int)
     pictures = np.rint(127.5 + 127.5 * kernels.transpose(0, 2, 3, 1) / np.abs(kernels).max()).astype(np.uint8)
     side = kernels.shape[-1]
-    plan = Plan.of(32, (side, side))
+    plan = GridLayout.of(32, (side, side))
     top, left = _place_of(sheet, pictures[0].repeat(plan.times, axis=0).repeat(plan.times, axis=1))
     over, under = plan.corner(0), plan.corner(31)
     there = sheet[top + under[1] - over[1] :: plan.times, left + under[0] - over[0] :: plan.times][:side, :side]
@@ -279,7 +279,7 @@ def test_kernels_of_the_first_layer_are_rgb_pictures_with_grey_for_0(inside: Ins
 
 
 def test_kernels_of_another_layer_are_a_row_each_with_a_slice_for_each_map_below() -> None:
-    inside = open_bundle(read_bundle("dlib-resnet29-128"))
+    inside = inspect_bundle(read_bundle("dlib-resnet29-128"))
     kernels = inside.kernels("conv8")
     assert kernels is not None
     sheet = np.asarray(kernels_sheet(inside.layer("conv8"), kernels)).astype(int)
@@ -299,7 +299,7 @@ def test_depthwise_kernels_are_small_pictures_side_by_side() -> None:
     assert kernels.shape == (16, 1, 3, 3)
     _, high = scale_of(kernels)
     sheet = np.asarray(kernels_sheet(hidden.layer("conv2"), kernels)).astype(int)
-    times = Plan.of(16, (3, 3)).times
+    times = GridLayout.of(16, (3, 3)).times
     for each in kernels[:, 0]:
         _place_of(sheet, painted(each, (-high, high)).repeat(times, axis=0).repeat(times, axis=1))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from visavis.cli.outcomes import View, answer_each
+from visavis.cli.outcomes import OutputFormat, answer_each
 
-VIEW: View[bytes] = View(
+VIEW: OutputFormat[bytes] = OutputFormat(
     lambda path, content: f"{Path(path).name}: {content!r}", lambda content: {"content": content.decode()}
 )
 

@@ -17,7 +17,7 @@ from embedder import (
     FaceEmbedder,
     OperatingPoint,
     Precision,
-    Running,
+    RuntimeOptions,
     RuntimeUnavailable,
     build_network,
     copy_bundle,
@@ -35,7 +35,7 @@ MOST_MOVED = 0.1  # in distance; of LFW's 1.2 million pairs int8 moves none by m
 
 @pytest.fixture(scope="module")
 def in_int8() -> FaceEmbedder:
-    return load(running=Running(precision="int8"))
+    return load(running=RuntimeOptions(precision="int8"))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_int8_gives_the_same_verdicts_at_nearly_the_same_distances(
 
 def test_an_answer_in_int8_is_by_the_points_of_the_model(with_a_point: Path, examples: Path) -> None:
     probe, reference = ((examples / f"001-{name}.jpg").read_bytes() for name in ("neutral", "smiling"))
-    answer = load(with_a_point, running=Running(precision="int8")).verify(probe, reference)
+    answer = load(with_a_point, running=RuntimeOptions(precision="int8")).verify(probe, reference)
     assert answer.same
     assert answer.operating_point is not None
     assert (answer.operating_point.name, answer.threshold) == ("fmr-1e-3", 1.1)
@@ -93,7 +93,7 @@ def test_another_int8_graph_makes_another_digest_in_int8_alone() -> None:
 
 
 def test_a_mirrored_model_keeps_its_int8_graph_and_has_another_digest(in_int8: FaceEmbedder) -> None:
-    mirrored = load(mirror=True, running=Running(precision="int8"))
+    mirrored = load(mirror=True, running=RuntimeOptions(precision="int8"))
     assert mirrored.way == "openvino int8"
     assert mirrored.identity.digest not in (in_int8.identity.digest, mirrored.card.digest)
 
@@ -104,7 +104,7 @@ def test_embeddings_of_another_precision_are_refused_with_both_named(ours: Preci
     with pytest.raises(
         DigestMismatch, match=f"the same model, but in {theirs}, and this computes in {ours}"
     ) as refusal:
-        load(running=Running(precision=ours)).compare(ONES, [ONES], model_digest=digest, threshold=1.0)
+        load(running=RuntimeOptions(precision=ours)).compare(ONES, [ONES], model_digest=digest, threshold=1.0)
     assert refusal.value.precisions == (ours, theirs)
 
 
@@ -122,11 +122,13 @@ def test_those_of_int8_are_compared_in_int8(in_int8: FaceEmbedder, examples: Pat
 
 def test_a_model_without_an_int8_graph_refuses_int8_with_what_to_do() -> None:
     with pytest.raises(RuntimeUnavailable, match=r"has no int8 network.*say f32.*tools/quantise_network.py BUNDLE"):
-        load("dlib-resnet29-128", running=Running(precision="int8"))
+        load("dlib-resnet29-128", running=RuntimeOptions(precision="int8"))
 
 
-@pytest.mark.parametrize("running", [Running("torch", precision="int8"), Running(device="cuda", precision="int8")])
-def test_torch_refuses_int8(running: Running) -> None:
+@pytest.mark.parametrize(
+    "running", [RuntimeOptions("torch", precision="int8"), RuntimeOptions(device="cuda", precision="int8")]
+)
+def test_torch_refuses_int8(running: RuntimeOptions) -> None:
     with pytest.raises(RuntimeUnavailable, match=r"does not compute in int8|no device 'cuda'"):
         load(running=running)
 

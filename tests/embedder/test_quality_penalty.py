@@ -11,7 +11,7 @@ from penalty_bundle import BLUR, RULE, SMALL, card_with
 from pydantic import ValidationError
 
 from embedder import LowQuality, ModelCard, Quality, QualityPenalty
-from embedder.comparison import EVEN, Judgement, Standard, Subject, standard_of
+from embedder.comparison import EVEN_PRIOR, DecisionRule, Judgement, Subject, decision_rule
 from embedder.quality_penalty import grade_of, require
 
 CARD = card_with(*RULE)
@@ -35,11 +35,11 @@ QUALITIES = st.builds(
 )
 
 
-def standard(point: str | None = None, threshold: float | None = None, card: ModelCard = CARD) -> Standard:
-    return standard_of(card, threshold=threshold, operating_point=point, prior=EVEN)
+def standard(point: str | None = None, threshold: float | None = None, card: ModelCard = CARD) -> DecisionRule:
+    return decision_rule(card, threshold=threshold, operating_point=point, prior=EVEN_PRIOR)
 
 
-def judged(probe: Subject, reference: Subject, asked: Standard | None = None) -> Judgement:
+def judged(probe: Subject, reference: Subject, asked: DecisionRule | None = None) -> Judgement:
     (judgement,) = (asked or standard()).judge(probe, [reference])
     return judgement
 

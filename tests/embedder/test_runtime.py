@@ -22,7 +22,7 @@ from embedder import (
     EmbeddingNet,
     FaceEmbedder,
     Preprocessing,
-    Running,
+    RuntimeOptions,
     RuntimeUnavailable,
     build_network,
     default_input_size_px,
@@ -39,7 +39,7 @@ from embedder.runtime.graph import places_in
 from embedder.runtime.torch import TorchRuntime
 
 TOLERANCE = 1e-5
-OPENVINO, TORCH = Running(runtime="openvino"), Running(runtime="torch")
+OPENVINO, TORCH = RuntimeOptions(runtime="openvino"), RuntimeOptions(runtime="torch")
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_several_threads_find_the_faces_that_one_finds(embedder: FaceEmbedder, e
 @pytest.mark.skipif(not HAS_BF16, reason="this processor does not compute in bf16")
 def test_bf16_changes_a_little_where_the_processor_has_it() -> None:
     chips = noise(4, 112, 112, 3)
-    quick = load(running=Running(precision="bf16"))
+    quick = load(running=RuntimeOptions(precision="bf16"))
     change = np.linalg.norm(quick.embed_chips(chips) - load().embed_chips(chips), axis=1)
     assert 1e-5 < change.max() < 0.05
 
@@ -108,7 +108,7 @@ def test_bf16_changes_a_little_where_the_processor_has_it() -> None:
 @pytest.mark.skipif(HAS_BF16, reason="this processor computes in bf16")
 def test_bf16_is_refused_where_the_processor_lacks_it() -> None:
     with pytest.raises(RuntimeUnavailable, match="this processor does not compute in bf16: say f32"):
-        load(running=Running(precision="bf16"))
+        load(running=RuntimeOptions(precision="bf16"))
 
 
 @pytest.mark.parametrize("capabilities", [{"avx2": True, "avx512_bf16": False}, {}])
@@ -155,12 +155,12 @@ def test_another_graph_than_the_card_describes_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("running", "reason"),
     [
-        (Running(runtime="openvino", device="cuda"), "computes on the CPU, not on cuda: say torch"),
-        (Running(device="abacus"), "no device 'abacus' here"),
-        (Running(device="meta:7x"), "no device 'meta:7x' here"),
+        (RuntimeOptions(runtime="openvino", device="cuda"), "computes on the CPU, not on cuda: say torch"),
+        (RuntimeOptions(device="abacus"), "no device 'abacus' here"),
+        (RuntimeOptions(device="meta:7x"), "no device 'meta:7x' here"),
     ],
 )
-def test_what_is_not_to_be_had_is_refused_in_words(running: Running, reason: str) -> None:
+def test_what_is_not_to_be_had_is_refused_in_words(running: RuntimeOptions, reason: str) -> None:
     with pytest.raises(RuntimeUnavailable, match=reason):
         load(running=running)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from embedder import Layer, fold
-from embedder.explain.inside import Inside
+from embedder.explain.inside import NetworkInspector
 from embedder.runtime.graph import graph
 from embedder.runtime.openvino import OpenVinoRuntime, folded, watched
 from embedder.runtime.torch import run
@@ -140,7 +140,7 @@ def test_a_step_down_the_gradient_of_every_stage_brings_it_nearer_to_what_it_is_
 
 @pytest.fixture(scope="module")
 def layers() -> tuple[Layer, ...]:
-    return Inside(exported(), N_PARAMETERS).description.layers
+    return NetworkInspector(exported(), N_PARAMETERS).description.layers
 
 
 def test_depthwise_layers_are_told_to_mix_space_and_1x1_layers_channels_in_turns(layers: tuple[Layer, ...]) -> None:
@@ -170,7 +170,7 @@ def test_every_layer_but_the_head_ends_in_a_prelu_whose_slopes_are_counted(layer
 
 
 def test_the_maps_of_a_layer_are_those_that_torch_makes() -> None:
-    inside, pixels = Inside(exported(), N_PARAMETERS), pattern()
+    inside, pixels = NetworkInspector(exported(), N_PARAMETERS), pattern()
     backbone = sface_network().backbone
     with torch.inference_mode():
         maps = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() - 127.5) / 128

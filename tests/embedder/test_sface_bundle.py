@@ -10,7 +10,7 @@ from sface_file import sface_file, sface_network
 
 from embedder import BUILT_IN, ModelCard, read_bundle
 from embedder.weights.sface_bundle import import_sface
-from embedder.weights.sface_onnx import FILE_SHA256
+from embedder.weights.sface_onnx import SFACE_FILE_SHA256
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_sface_bundle.py"
 # What calibration adds, and the network in int8, which is made for the weights once they are there.
@@ -59,7 +59,7 @@ def test_the_card_lacks_what_comes_later_and_nothing_else(bundle: Path) -> None:
 def test_the_card_says_whose_weights_these_are_and_claims_no_error_rates(bundle: Path) -> None:
     card: ModelCard = read_bundle(bundle).card
     assert (card.name, card.provenance.license, card.operating_points) == ("sface-128", "Apache-2.0", ())
-    assert card.provenance.source_sha256 == FILE_SHA256
+    assert card.provenance.source_sha256 == SFACE_FILE_SHA256
     assert card.provenance.stored_parameters == sum(each.numel() for each in sface_network().parameters())
     assert "do not document" in card.provenance.trained_on
 

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from sface_file import sface_file, sface_network
 
 from embedder import BUILT_IN, RuntimeUnavailable, SFaceFileError, tensors_of
-from embedder.weights.sface_onnx import FILE_BYTES, FILE_SHA256, parse, read_sface_file
+from embedder.weights.sface_onnx import SFACE_FILE_BYTES, SFACE_FILE_SHA256, parse_sface, read_sface_file
 
 ROOT = Path(__file__).parents[2]
 VISAVIS = Path(sys.executable).parent / "visavis"
@@ -44,7 +44,7 @@ def attribute_of(node: NodeProto, name: str) -> onnx.AttributeProto:
 
 
 def test_the_real_file_is_the_one_the_reader_knows(content: bytes) -> None:
-    assert (len(content), hashlib.sha256(content).hexdigest()) == (FILE_BYTES, FILE_SHA256)
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (SFACE_FILE_BYTES, SFACE_FILE_SHA256)
 
 
 def test_the_tensors_have_the_names_and_shapes_of_the_networks() -> None:
@@ -99,7 +99,7 @@ def test_every_truncation_is_refused(content: bytes) -> None:
     random = np.random.default_rng(3).integers(0, len(content), 60)
     for length in (*range(200), *random.tolist(), len(content) - 1):
         with pytest.raises(SFaceFileError, match="not the known SFace file"):
-            parse(content[:length])
+            parse_sface(content[:length])
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +133,12 @@ def test_a_changed_weight_is_refused_by_the_digest(content: bytes, tmp_path: Pat
 @example(content=b"\xff" * 1000)
 def test_files_of_another_kind_are_refused(content: bytes) -> None:
     with pytest.raises(SFaceFileError, match="not the known SFace file"):
-        parse(content)
+        parse_sface(content)
 
 
 def test_another_network_is_refused() -> None:
     with pytest.raises(SFaceFileError, match="not the known SFace file"):
-        parse((BUILT_IN / "network.onnx").read_bytes())
+        parse_sface((BUILT_IN / "network.onnx").read_bytes())
 
 
 def test_a_missing_file_is_refused_in_words(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_of_a_file_without_an_end_only_so_much_is_read() -> None:
 def test_without_onnx_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(RuntimeUnavailable, match=r"onnx is not installed.*pip install 'visavis\[train\]'"):
-        parse(content)
+        parse_sface(content)
 
 
 def other_operation(model: ModelProto) -> None:
@@ -398,14 +398,14 @@ def test_what_is_put_together_otherwise_is_refused_with_its_reason(
 ) -> None:
     alter(model)
     with pytest.raises(SFaceFileError, match=REASONS[alter]):
-        parse(model.SerializeToString())
+        parse_sface(model.SerializeToString())
 
 
 def test_a_name_that_is_no_text_is_refused(content: bytes) -> None:
     place = content.index(b"conv_3_relu_gamma")
     altered = content[:place] + b"\xff" + content[place + 1 :]
     with pytest.raises(SFaceFileError, match="no text"):
-        parse(altered)
+        parse_sface(altered)
 
 
 def test_the_command_refuses_a_file_that_is_not_the_known_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from embedder import FaceEmbedder, Running, RuntimeName, load
+from embedder import FaceEmbedder, RuntimeName, RuntimeOptions, load
 
 CORES_OF_THREADS = """
 import os
@@ -37,7 +37,7 @@ def test_one_thread_gives_the_embeddings_of_all(embedder: FaceEmbedder, runtime:
     before = torch.get_num_threads()
     chips = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), np.uint8)
     try:
-        alone = load(running=Running(runtime=runtime, threads=1))
+        alone = load(running=RuntimeOptions(runtime=runtime, threads=1))
         assert np.abs(alone.embed_chips(chips) - embedder.embed_chips(chips)).max() < 1e-5
         assert torch.get_num_threads() == (1 if runtime == "torch" else before)
     finally:

@@ -8,11 +8,11 @@ from shutil import copytree
 import numpy as np
 import pytest
 
-from embedder import Running, RuntimeUnavailable, load, read_bundle
+from embedder import RuntimeOptions, RuntimeUnavailable, load, read_bundle
 from embedder.weights.bundle import INT8_GRAPH_FILE
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "quantise_network.py"
-IN_INT8 = Running(precision="int8")
+IN_INT8 = RuntimeOptions(precision="int8")
 
 
 def quantise(bundle: Path, photos: Path) -> "subprocess.CompletedProcess[str]":

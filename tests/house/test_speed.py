@@ -16,7 +16,7 @@ from race.verifying import tell_times  # noqa: E402 - the same
 from race.workers import NATIVE, OPENCV, VISAVIS  # noqa: E402 - the same
 from turns import Turns  # noqa: E402 - the same
 
-from train.evaluation.listed import Listed  # noqa: E402 - the same
+from train.evaluation.listed import ListedScores  # noqa: E402 - the same
 from train.evaluation.protocols.protocol import PairList  # noqa: E402 - the same
 
 
@@ -75,7 +75,7 @@ def test_visavis_is_held_against_every_rival_in_every_precision_round_by_round(t
 def test_a_pair_without_a_face_is_no_match_and_is_counted() -> None:
     same = np.array([True, True, True, False, False])
     first = np.arange(5, dtype=np.int32)
-    listed = Listed(PairList(first, first, same, None), np.array([0.1, 0.9, np.nan, 0.8, np.nan]))
+    listed = ListedScores(PairList(first, first, same, None), np.array([0.1, 0.9, np.nan, 0.8, np.nan]))
     share, error = share_right(listed, 0.5)  # right: the first, the fourth, and the fifth, of two people
     assert (share, error) == (pytest.approx(3 / 5), pytest.approx((0.6 * 0.4 / 5) ** 0.5))
     of_found, error = share_right(listed, 0.5, failures_count=False)

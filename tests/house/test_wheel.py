@@ -10,7 +10,21 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("visavis", "embedder", "service", "train")
-KINDS = {".pyi", ".py", ".typed", ".safetensors", ".onnx", ".json", ".toml", ".html", ".css", ".js", ".svg", ".txt", ".md"}
+KINDS = {
+    ".pyi",
+    ".py",
+    ".typed",
+    ".safetensors",
+    ".onnx",
+    ".json",
+    ".toml",
+    ".html",
+    ".css",
+    ".js",
+    ".svg",
+    ".txt",
+    ".md",
+}
 COMPARE_WITH_THE_WHEEL_ALONE = """
 import json, sys
 from pathlib import Path

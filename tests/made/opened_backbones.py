@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from embedder.explain.inside import Inside
-from embedder.explain.opening import open_backbone
+from embedder.explain.inside import NetworkInspector
+from embedder.explain.opening import inspect_backbone
 
 
 @cache
-def opened(backbone: str) -> Inside:
-    return open_backbone(backbone)
+def opened(backbone: str) -> NetworkInspector:
+    return inspect_backbone(backbone)

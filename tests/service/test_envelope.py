@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from service.envelope import Envelope
+from service.envelope import RequestContextMiddleware
 
 SAFE = re.compile(r"[0-9a-f]{16}")
 
@@ -67,7 +67,7 @@ async def test_a_client_that_left_is_logged_and_not_answered(caplog: pytest.LogC
     async def receive() -> dict[str, str]:
         raise AssertionError
 
-    await Envelope(left)({"type": "http", "method": "POST", "headers": []}, receive, send)
+    await RequestContextMiddleware(left)({"type": "http", "method": "POST", "headers": []}, receive, send)
     assert sent == []
     assert " 499 " in caplog.text
 
@@ -85,5 +85,5 @@ async def test_a_failure_after_the_answer_began_ends_it_without_a_second_one() -
     async def receive() -> dict[str, str]:
         raise AssertionError
 
-    await Envelope(fails_late)({"type": "http", "method": "GET", "headers": []}, receive, send)
+    await RequestContextMiddleware(fails_late)({"type": "http", "method": "GET", "headers": []}, receive, send)
     assert sent == ["http.response.start"]

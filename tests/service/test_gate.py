@@ -16,7 +16,7 @@ from starlette.types import Message
 from embedder import FaceEmbedder
 from service.app import create_app
 from service.desk import while_connected
-from service.gate import Gate
+from service.gate import ConcurrencyLimiter
 from service.refusals import Busy
 from service.settings import Settings
 
@@ -47,13 +47,13 @@ async def _until(condition: Callable[[], bool]) -> None:
             await anyio.sleep(0.005)
 
 
-async def _pass(gate: Gate, work: Work) -> None:
+async def _pass(gate: ConcurrencyLimiter, work: Work) -> None:
     with gate.place():
         await gate.work(work)
 
 
 async def test_no_more_are_at_work_than_allowed() -> None:
-    gate, work = Gate(max_concurrent=2, max_waiting=3), Work()
+    gate, work = ConcurrencyLimiter(max_concurrent=2, max_waiting=3), Work()
     async with anyio.create_task_group() as group:
         for _ in range(5):
             group.start_soon(_pass, gate, work)
@@ -63,7 +63,7 @@ async def test_no_more_are_at_work_than_allowed() -> None:
 
 
 async def test_one_more_than_there_are_places_is_refused_at_once() -> None:
-    gate, work = Gate(max_concurrent=1, max_waiting=1), Work()
+    gate, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work()
     async with anyio.create_task_group() as group:
         group.start_soon(_pass, gate, work)
         group.start_soon(_pass, gate, work)
@@ -75,7 +75,7 @@ async def test_one_more_than_there_are_places_is_refused_at_once() -> None:
 
 
 async def test_a_failing_task_frees_its_place() -> None:
-    gate = Gate(max_concurrent=1, max_waiting=0)
+    gate = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), gate.place():
             await gate.work(lambda: 1 // 0)
@@ -83,7 +83,7 @@ async def test_a_failing_task_frees_its_place() -> None:
 
 
 async def test_who_is_cancelled_while_waiting_frees_the_place_and_never_runs() -> None:
-    gate, work = Gate(max_concurrent=1, max_waiting=1), Work()
+    gate, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work()
     async with anyio.create_task_group() as group:
         group.start_soon(_pass, gate, work)
         await _until(lambda: work.n_running == 1)
@@ -95,7 +95,7 @@ async def test_who_is_cancelled_while_waiting_frees_the_place_and_never_runs() -
 
 
 async def test_a_client_that_leaves_while_waiting_is_given_up() -> None:
-    gate, work, left = Gate(max_concurrent=1, max_waiting=1), Work(), anyio.Event()
+    gate, work, left = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work(), anyio.Event()
 
     async def receive() -> Message:
         await left.wait()

@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder, drawn
+from embedder import FaceEmbedder, draw_maps
 from service import failing
-from service.desk import Desk
-from service.envelope import Envelope
-from service.gate import Gate
-from service.intake import Intake
+from service.desk import InferenceRunner
+from service.envelope import RequestContextMiddleware
+from service.gate import ConcurrencyLimiter
+from service.intake import BodyReader
 from service.routes import layers
 from service.wire import LayersResponse, MapsResponse
 from visavis.cli.records import layer_record
@@ -39,7 +39,7 @@ def test_maps_come_as_a_picture_with_the_channels_in_its_order(
         (each.channel, each.peak, each.mean) for each in made.responses
     ]
     assert told.scale == made.scale
-    assert told.picture == "data:image/png;base64," + base64.b64encode(drawn(made).png).decode()
+    assert told.picture == "data:image/png;base64," + base64.b64encode(draw_maps(made).png).decode()
     assert told.layer.notation == made.layer.notation
     assert told.sample.quality.eye_distance_px == made.chip.sample.quality.eye_distance_px
 
@@ -99,11 +99,11 @@ def test_what_does_not_belong_to_maps_is_refused(client: TestClient, photos: dic
 
 
 def test_a_full_house_is_told_at_once(embedder: FaceEmbedder) -> None:
-    gate = Gate(max_concurrent=1, max_waiting=0)
+    gate = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     app = FastAPI()
-    app.include_router(layers.router(Desk(embedder, Intake(1000, 1.0), gate)))
-    failing.install(app)
-    app.add_middleware(Envelope)
+    app.include_router(layers.router(InferenceRunner(embedder, BodyReader(1000, 1.0), gate)))
+    failing.install_exception_handlers(app)
+    app.add_middleware(RequestContextMiddleware)
     client = TestClient(app)
     with gate.place():
         refused = [client.get("/v1/layers"), client.post("/v1/maps", files={"image": b"photo"})]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder, Running, load
+from embedder import FaceEmbedder, RuntimeOptions, load
 from service.app import create_app
 from service.client.card import ModelResponse
 from service.settings import Settings, SettingsError, load_settings
@@ -14,7 +14,7 @@ from service.settings import Settings, SettingsError, load_settings
 
 @pytest.fixture(scope="module")
 def int8_client() -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(), load(running=Running(precision="int8")))) as opened:
+    with TestClient(create_app(Settings(), load(running=RuntimeOptions(precision="int8")))) as opened:
         yield opened
 
 

@@ -18,7 +18,7 @@ from embedder import (
 )
 from service import problems
 from service.app import create_app
-from service.problems import TABLE, KnownError, kind_of, problem_of
+from service.problems import TABLE, KnownError, problem_of, problem_type_of
 from service.refusals import Busy, RequestRefused
 from service.settings import Settings
 
@@ -54,7 +54,7 @@ def test_codes_are_unique() -> None:
 
 def test_a_class_without_a_row_gets_that_of_its_parent() -> None:
     child = type("Unlisted", (NoFace,), {})
-    assert kind_of(child) is TABLE[NoFace]
+    assert problem_type_of(child) is TABLE[NoFace]
 
 
 @pytest.mark.parametrize("error", list(TABLE), ids=lambda error: error.code)

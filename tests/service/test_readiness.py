@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from embedder import BUILT_IN, FaceEmbedder, load, read_bundle
 from service.app import create_app
-from service.readiness import Readiness, State, first_inference
+from service.readiness import Readiness, ReadinessState, first_inference
 from service.refusals import NotReady
 from service.settings import Settings
 
@@ -45,7 +45,7 @@ async def test_a_failed_first_inference_is_never_ready(caplog: pytest.LogCapture
     told: list[bool] = []
     readiness = Readiness(Broken(), on_ready=lambda: told.append(True))
     await readiness.find_out()
-    assert readiness.state is State.FAILED
+    assert readiness.state is ReadinessState.FAILED
     with pytest.raises(NotReady, match="failed at its first inference"):
         readiness.check()
     assert told == []

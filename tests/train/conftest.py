@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from embedder import MEASURES
-from train.evaluation.compared import Compared, compare
+from train.evaluation.compared import ComparedPhotos, compare_photos
 from train.evaluation.embedding import EmbeddedSet
-from train.evaluation.protocols.protocol import Photo, Protocol
+from train.evaluation.protocols.protocol import LabeledPhoto, Protocol
 
-MadeUp = Callable[..., Compared]
+MadeUp = Callable[..., ComparedPhotos]
 
 
 @pytest.fixture
@@ -29,18 +29,18 @@ def made_up_people(
     spread: float = 0.055,
     n_failed: int = 0,
     n_each_of_others: int | None = None,
-) -> Compared:
+) -> ComparedPhotos:
     """All photos against all, of people whose embeddings lie about as far apart as those of real faces do."""
     generator = np.random.default_rng(seed)
     centres = generator.normal(scale=0.05, size=(n_people, 1, 128))
     vectors = centres + generator.normal(scale=spread / 2, size=(n_people, n_each, 128))
     n_of = [n_each, *[n_each if n_each_of_others is None else n_each_of_others] * (n_people - 1)]
     names = [(f"{k:05}", i) for k in range(n_people) for i in range(n_of[k])]
-    photos = tuple(Photo(Path(name, f"{i}.jpg"), f"{name}/{i}.jpg", name) for name, i in names)
+    photos = tuple(LabeledPhoto(Path(name, f"{i}.jpg"), f"{name}/{i}.jpg", name) for name, i in names)
     embedded = np.array([vectors[int(name), i] for name, i in names], np.float32)
     embedded[:n_failed] = np.nan
     protocol = Protocol("made-up people", photos, None, "largest")
-    return compare(protocol, embedded_set(embedded), seed=0)
+    return compare_photos(protocol, embedded_set(embedded), seed=0)
 
 
 def embedded_set(vectors: np.ndarray, n_poor: int = 0) -> EmbeddedSet:

@@ -6,15 +6,15 @@ import pytest
 from embedder import FaceEmbedder
 from train.evaluation.against import compare_models
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.evaluation import Evaluated, Setting, evaluate
+from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
 
 from .conftest import MadeUp
 
 
-def evaluated(embedder: FaceEmbedder, made_up: MadeUp, *, spread: float, seed: int = 3) -> Evaluated:
+def evaluated(embedder: FaceEmbedder, made_up: MadeUp, *, spread: float, seed: int = 3) -> EvaluationResult:
     """Of the same people and photos, but embedded with more or less scatter: a worse or a better model."""
     compared = made_up(120, 3, seed=seed, spread=spread)
-    return evaluate(compared, Setting(embedder, "largest", resampling=Resampling(400, 0)), "best")
+    return evaluate_compared(compared, EvaluationConfig(embedder, "largest", resampling=Resampling(400, 0)), "best")
 
 
 def test_a_model_against_itself_differs_in_nothing(embedder: FaceEmbedder, made_up: MadeUp) -> None:
@@ -47,6 +47,6 @@ def test_the_interval_of_a_paired_difference_is_narrower_than_of_unpaired_ones(
 def test_evaluations_of_different_photos_are_not_compared(embedder: FaceEmbedder, made_up: MadeUp) -> None:
     one = evaluated(embedder, made_up, spread=0.1)
     compared = made_up(100, 3, spread=0.1)
-    other = evaluate(compared, Setting(embedder, "largest", resampling=Resampling(400, 0)), "best")
+    other = evaluate_compared(compared, EvaluationConfig(embedder, "largest", resampling=Resampling(400, 0)), "best")
     with pytest.raises(ValueError, match="different data"):
         compare_models(one, other)

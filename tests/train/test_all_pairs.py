@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from train.evaluation import blocks, strata
 from train.evaluation.all_pairs import compare_all, n_comparisons
-from train.evaluation.scores import Kind, Scores
+from train.evaluation.scores import ComparisonKind, ScoreSet
 
 
 def at_once(vectors: np.ndarray, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +62,7 @@ def test_comparisons_that_a_missing_face_costs_are_counted() -> None:
     assert genuine + impostor == 30 * 29 / 2
 
 
-def thinned() -> tuple[Scores, np.ndarray, np.ndarray]:
+def thinned() -> tuple[ScoreSet, np.ndarray, np.ndarray]:
     """Faces whose comparisons are kept in part only, with all their distances."""
     vectors, identities = random_faces(900, 30, seed=3)
     with pytest.MonkeyPatch.context() as patch:
@@ -84,7 +84,7 @@ def test_of_very_many_comparisons_those_that_decide_are_all_kept() -> None:
 def test_the_part_that_is_kept_stands_for_all(which: str) -> None:
     found, genuine, impostor = thinned()
     expected = {"genuine": genuine, "impostor": impostor}[which]
-    kind: Kind = getattr(found, which)
+    kind: ComparisonKind = getattr(found, which)
     assert len(kind.sample.values) < len(expected)
     assert kind.sample.weights.sum() == pytest.approx(len(expected))
     for share in (0.1, 0.5, 0.9):

@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as v2
 from embedder import FaceEmbedder
 from train.augmentation.augmenter import Augmenter
 from train.augmentation.color import hues, recolor
-from train.augmentation.placing import Window, continued, placed, turn, windows
+from train.augmentation.placing import CropWindow, continued, placed, turn, windows
 from train.augmentation.sheet import sheet
 from train.runfile.augmentation import Augmentation, Color, Crop, Rotation
 
@@ -177,7 +177,7 @@ def test_the_edge_goes_on_as_numpy_continues_it(chips: np.ndarray) -> None:
 
 
 def test_a_smaller_window_shows_the_face_larger(chips: np.ndarray) -> None:
-    (picture,) = placed(chips[:1], [Window(19, 19, 75, 75)], 112)
+    (picture,) = placed(chips[:1], [CropWindow(19, 19, 75, 75)], 112)
     middle = upright(chips)[0, :, 19:94, 19:94]
     assert difference(v2.resize(picture, [75, 75]).numpy(), middle.numpy()) < 4
 

@@ -5,8 +5,8 @@ import pytest
 
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling, bootstrap, interval
-from train.evaluation.scores import Sample, Scores, whole
-from train.evaluation.tally import Floats, Tally
+from train.evaluation.scores import ScoreSample, ScoreSet, whole
+from train.evaluation.tally import Floats, ScoreHistogram
 
 
 def faces(n_identities: int, n_each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -17,7 +17,7 @@ def faces(n_identities: int, n_each: int, seed: int) -> tuple[np.ndarray, np.nda
     return photos.reshape(-1, 128).astype(np.float32), identities
 
 
-def rates(genuine: Tally, impostor: Tally) -> Floats:
+def rates(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
     return np.array([float(genuine.share_below(13.0)), float(impostor.share_below(18.0)), genuine.n, impostor.n])
 
 
@@ -61,10 +61,10 @@ def test_an_interval_over_people_is_wider_than_one_over_comparisons_that_share_t
     centre = generator.normal(0.5, 0.1, size=30)
     distances = np.sort((centre[:, None] + generator.normal(0, 0.01, size=(30, 190))).ravel())
     people = np.repeat(np.arange(30, dtype=np.int32), 190)
-    sample = Sample.ordered(distances, people, people, np.ones(5700, np.float32))
-    impostor = Sample.ordered(np.ones(1), np.zeros(1, np.int32), np.ones(1, np.int32), np.ones(1, np.float32))
+    sample = ScoreSample.ordered(distances, people, people, np.ones(5700, np.float32))
+    impostor = ScoreSample.ordered(np.ones(1), np.zeros(1, np.int32), np.ones(1, np.int32), np.ones(1, np.float32))
     identities = np.arange(30, dtype=np.int32)
-    scores = Scores(whole(sample, identities), whole(impostor, identities), identities)
+    scores = ScoreSet(whole(sample, identities), whole(impostor, identities), identities)
     draws = bootstrap(scores, lambda genuine, _impostor: genuine.share_below([0.5]), Resampling(1000, 0))[:, 0]
     low, high = interval(draws) or (0.0, 0.0)
     naive = 2 * 1.96 * np.sqrt(0.25 / 5700)

@@ -16,9 +16,9 @@ from train.evaluation.cache import (
     EMBEDDING_SIZE,
     N_MEASURES,
     NOT_DECIDING,
+    CachedFace,
     CacheError,
     EmbeddingCache,
-    Found,
     Outcome,
     Outcomes,
     code_digest,
@@ -33,8 +33,8 @@ def image(k: int) -> str:
     return f"sha256:{k:064x}"
 
 
-def face(k: int) -> Found:
-    return Found(np.full(EMBEDDING_SIZE, k, np.float32), np.full(N_MEASURES, k / 2, np.float32))
+def face(k: int) -> CachedFace:
+    return CachedFace(np.full(EMBEDDING_SIZE, k, np.float32), np.full(N_MEASURES, k / 2, np.float32))
 
 
 SOME: Outcomes = {image(1): face(1), image(2): "no_face", image(3): face(3)}

@@ -7,19 +7,19 @@ from hypothesis import given, settings, strategies as st
 from embedder import FaceEmbedder, ModelCard
 from train.evaluation import evidence
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.calibration import Described, calibrate, evidence_from
-from train.evaluation.compared import Compared
-from train.evaluation.evaluation import Setting, evaluate
+from train.evaluation.calibration import PopulationFacts, calibrate, evidence_from
+from train.evaluation.compared import ComparedPhotos
+from train.evaluation.evaluation import EvaluationConfig, evaluate_compared
 from train.evaluation.protocols.protocol import ProtocolError
-from train.evaluation.tally import Tally
+from train.evaluation.tally import ScoreHistogram
 
 from .conftest import MadeUp
 
-DESCRIBED = Described("made-up people", "Nobody.")
+DESCRIBED = PopulationFacts("made-up people", "Nobody.")
 
 
-def card_of(embedder: FaceEmbedder, compared: Compared, seed: int = 0) -> ModelCard:
-    return calibrate(compared, Setting(embedder, "largest", resampling=Resampling(200, seed)), DESCRIBED)
+def card_of(embedder: FaceEmbedder, compared: ComparedPhotos, seed: int = 0) -> ModelCard:
+    return calibrate(compared, EvaluationConfig(embedder, "largest", resampling=Resampling(200, seed)), DESCRIBED)
 
 
 def test_each_point_has_the_loosest_threshold_whose_fmr_is_at_most_its_own(
@@ -99,8 +99,8 @@ def test_too_few_photos_are_refused_with_what_it_takes(
 
 
 def test_identities_that_mean_nothing_are_refused() -> None:
-    tally = Tally.of(np.random.default_rng(0).normal(0.8, 0.1, 1000))
-    nearer = Tally.of(np.random.default_rng(1).normal(0.7, 0.1, 1000))
+    tally = ScoreHistogram.of(np.random.default_rng(0).normal(0.8, 0.1, 1000))
+    nearer = ScoreHistogram.of(np.random.default_rng(1).normal(0.7, 0.1, 1000))
     with pytest.raises(ProtocolError, match="check the identities"):
         evidence_from(tally, nearer)
 
@@ -118,8 +118,8 @@ def test_a_model_that_tells_nobody_apart_is_refused(seed: int) -> None:
 def test_a_rate_of_one_person_has_no_interval(embedder: FaceEmbedder, made_up: MadeUp) -> None:
     """However many photos of that person there are: nothing is known of others."""
     compared = made_up(60, 9, n_each_of_others=1)
-    setting = Setting(embedder, "largest", resampling=Resampling(200, 0))
-    fnmr = evaluate(compared, setting, 0.44).found.figures.fnmr
+    setting = EvaluationConfig(embedder, "largest", resampling=Resampling(200, 0))
+    fnmr = evaluate_compared(compared, setting, 0.44).found.figures.fnmr
     assert fnmr.value is not None
     assert 0 < fnmr.value < 1
     assert fnmr.interval is None
@@ -127,8 +127,8 @@ def test_a_rate_of_one_person_has_no_interval(embedder: FaceEmbedder, made_up: M
         card_of(embedder, compared)
 
 
-def normal(mean: float, spread: float, n: int, seed: int) -> Tally:
-    return Tally.of(np.random.default_rng(seed).normal(mean, spread, n))
+def normal(mean: float, spread: float, n: int, seed: int) -> ScoreHistogram:
+    return ScoreHistogram.of(np.random.default_rng(seed).normal(mean, spread, n))
 
 
 def test_the_evidence_is_the_true_log_likelihood_ratio_where_that_is_a_straight_line() -> None:
@@ -154,7 +154,7 @@ def test_a_larger_distance_never_speaks_more_for_one_person(seed: int, mean: flo
 
 
 def test_kinds_that_do_not_overlap_give_a_finite_line() -> None:
-    found = evidence_from(Tally.of(np.linspace(0.1, 0.3, 50)), Tally.of(np.linspace(0.6, 1.0, 2_000)))
+    found = evidence_from(ScoreHistogram.of(np.linspace(0.1, 0.3, 50)), ScoreHistogram.of(np.linspace(0.6, 1.0, 2_000)))
     assert -1000 < found.slope < 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embedder import FaceEmbedder
-from train.evaluation.evaluation import Setting, embed_and_compare, evaluate
+from train.evaluation.evaluation import EvaluationConfig, embed_and_compare, evaluate_compared
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.record import ClaimCheck, Evaluation
@@ -18,9 +18,9 @@ POINTS = ["fmr-1e-2", "fmr-1e-3", "fmr-1e-4"]  # fewer false matches than the ot
 def devtest(data: Path, embedder: FaceEmbedder) -> Evaluation:
     """All against all over the people of View 1 DevTest, none of whom is in DevTrain."""
     view1 = data / "lfw-view1"
-    setting = Setting(embedder, "center")
+    setting = EvaluationConfig(embedder, "center")
     people = people_of(read_lfw(view1 / "pairsDevTest.txt", view1 / "lfw"))
-    return evaluate(embed_and_compare(people, setting), setting).found
+    return evaluate_compared(embed_and_compare(people, setting), setting).found
 
 
 def claim(found: Evaluation, name: str) -> ClaimCheck:
@@ -58,6 +58,6 @@ def test_in_poor_pictures_the_fmr_is_at_most_twice_what_is_claimed(
     view1 = data / "lfw-view1"
     people = people_of(read_lfw(view1 / "pairsDevTest.txt", view1 / "lfw"))
     photos = tuple(replace(photo, degradation=degradation) for photo in people.photos[::3])
-    setting = Setting(embedder, "center")
-    found = evaluate(embed_and_compare(replace(people, photos=photos), setting), setting).found
+    setting = EvaluationConfig(embedder, "center")
+    found = evaluate_compared(embed_and_compare(replace(people, photos=photos), setting), setting).found
     assert (claim(found, "fmr-1e-2").fmr.value or 1) <= 0.02

@@ -23,7 +23,7 @@ from train.evaluation import embedding
 from train.evaluation.cache import EmbeddingCache, Outcome, open_cache
 from train.evaluation.embedding import BATCH, EmbeddedSet, embed_photos
 from train.evaluation.progress import Advance
-from train.evaluation.protocols.protocol import Photo, Protocol, ProtocolError
+from train.evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 
 ROOT = Path(__file__).parents[2]
 N_MANY = 3 * BATCH + 1
@@ -53,7 +53,7 @@ class Interrupted(Counted):
 
 
 def protocol_of(paths: list[Path]) -> Protocol:
-    photos = tuple(Photo(path, path.name, path.stem) for path in paths)
+    photos = tuple(LabeledPhoto(path, path.name, path.stem) for path in paths)
     return Protocol("photos", photos, None, "largest")
 
 

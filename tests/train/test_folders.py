@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from train.evaluation.protocols.digest import data_digest
 from train.evaluation.protocols.folders import people_of, read_identities
-from train.evaluation.protocols.protocol import PairList, Photo, Protocol, ProtocolError
+from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol, ProtocolError
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_folder_that_is_not_there_is_told(folder: Path) -> None:
 
 
 IMAGES = ["one", "two", "three", "four"]
-PHOTOS = tuple(Photo(Path(f"/x/{k}.jpg"), f"{k}.jpg", who) for k, who in enumerate("aabc"))
+PHOTOS = tuple(LabeledPhoto(Path(f"/x/{k}.jpg"), f"{k}.jpg", who) for k, who in enumerate("aabc"))
 
 
 def pair_list(*rows: tuple[int, int, bool, int]) -> PairList:

@@ -4,21 +4,23 @@ import numpy as np
 import pytest
 
 from train.evaluation.folds import accuracies, choose_on_other_folds
-from train.evaluation.listed import Listed, scores_of
+from train.evaluation.listed import ListedScores, scores_of
 from train.evaluation.protocols.protocol import PairList, ProtocolError
 from train.evaluation.thresholds import decide
 
 N_FOLDS, N_EACH = 10, 40
 
 
-def listed(seed: int = 0, n_failed: int = 0) -> Listed:
+def listed(seed: int = 0, n_failed: int = 0) -> ListedScores:
     generator = np.random.default_rng(seed)
     same = np.tile(np.arange(N_EACH) < N_EACH // 2, N_FOLDS)
     distances = np.where(same, generator.normal(0.45, 0.1, len(same)), generator.normal(0.75, 0.1, len(same)))
     distances[:n_failed] = np.nan
     probe = np.arange(len(same), dtype=np.int32)
     reference = np.where(same, probe, (probe + 1) % len(same)).astype(np.int32)
-    return Listed(PairList(probe, reference, same, np.repeat(np.arange(N_FOLDS), N_EACH).astype(np.int32)), distances)
+    return ListedScores(
+        PairList(probe, reference, same, np.repeat(np.arange(N_FOLDS), N_EACH).astype(np.int32)), distances
+    )
 
 
 def best_by_loop(distances: np.ndarray, same: np.ndarray) -> float:
@@ -39,7 +41,7 @@ def test_each_folds_threshold_is_the_best_on_all_other_folds() -> None:
 def test_a_folds_own_comparisons_have_no_say_in_its_threshold() -> None:
     found, fold = listed(), listed().pairs.fold
     assert fold is not None
-    altered = Listed(found.pairs, np.where(fold == 3, 0.123, found.values))
+    altered = ListedScores(found.pairs, np.where(fold == 3, 0.123, found.values))
     one, other = (choose_on_other_folds(each, fold).thresholds for each in (found, altered))
     assert one[3] == other[3]
     assert (np.delete(one, 3) != np.delete(other, 3)).any()
@@ -75,7 +77,7 @@ def test_failures_are_left_out_or_count_as_non_matches() -> None:
 
 def test_a_protocol_without_folds_is_told_so() -> None:
     found = listed()
-    bare = Listed(PairList(found.pairs.probe, found.pairs.reference, found.pairs.same, None), found.values)
+    bare = ListedScores(PairList(found.pairs.probe, found.pairs.reference, found.pairs.same, None), found.values)
     scores = scores_of(bare, np.arange(len(bare.values), dtype=np.int32))
     with pytest.raises(ProtocolError, match="no folds"):
         decide(scores, bare, card=None, choice="folds")  # type: ignore[arg-type] # no card is asked

@@ -11,20 +11,20 @@ from train.evaluation import groups as module, strata
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling, interval
 from train.evaluation.groups import GroupCell, GroupReport, compare_groups, in_words
-from train.evaluation.labels import MAX_GROUPS, Groups, read_groups
-from train.evaluation.protocols.protocol import Photo, Protocol, ProtocolError
+from train.evaluation.labels import MAX_GROUPS, PhotoGroups, read_photo_groups
+from train.evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 from train.evaluation.record import Estimate
-from train.evaluation.scores import Scores
+from train.evaluation.scores import ScoreSet
 
-PHOTOS = [Photo(Path(f"{name}.jpg"), f"{name}.jpg", name[0]) for name in ("a1", "a2", "b1", "c1", "c2")]
+PHOTOS = [LabeledPhoto(Path(f"{name}.jpg"), f"{name}.jpg", name[0]) for name in ("a1", "a2", "b1", "c1", "c2")]
 PROTOCOL = Protocol("five photos", tuple(PHOTOS), None, "largest")
 FEW = Resampling(20, 0)
 
 
-def read(folder: Path, *lines: str) -> Groups:
+def read(folder: Path, *lines: str) -> PhotoGroups:
     file = folder / "groups.csv"
     file.write_text("\n".join(lines))
-    return read_groups(file, PROTOCOL)
+    return read_photo_groups(file, PROTOCOL)
 
 
 def test_photos_are_labelled_one_by_one(tmp_path: Path) -> None:
@@ -69,16 +69,16 @@ def test_what_is_wrong_in_the_file_is_told_with_its_line(tmp_path: Path, lines: 
 
 
 def test_more_groups_than_a_matrix_can_show_are_refused(tmp_path: Path) -> None:
-    photos = tuple(Photo(Path(f"{k}.jpg"), f"{k}.jpg", str(k)) for k in range(21))
+    photos = tuple(LabeledPhoto(Path(f"{k}.jpg"), f"{k}.jpg", str(k)) for k in range(21))
     file = tmp_path / "groups.csv"
     file.write_text("identity,group\n" + "".join(f"{k},{k}\n" for k in range(21)))
     with pytest.raises(ProtocolError, match="names 21 groups"):
-        read_groups(file, Protocol("photos", photos, None, "largest"))
+        read_photo_groups(file, Protocol("photos", photos, None, "largest"))
 
 
 def test_a_file_that_is_missing_or_no_csv_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match="cannot be read"):
-        read_groups(tmp_path / "none.csv", PROTOCOL)
+        read_photo_groups(tmp_path / "none.csv", PROTOCOL)
     with pytest.raises(ProtocolError, match="is no CSV file"):
         read(tmp_path, "a" * 200_000)
 
@@ -93,8 +93,8 @@ def faces(n_identities: int, n_each: int, seed: int, spread: float = 1.7) -> tup
     return padded, np.repeat(np.arange(n_identities, dtype=np.int32), n_each)
 
 
-def labelled(*of_photos: int) -> Groups:
-    return Groups(("a", "b", "c")[: max(of_photos) + 1], np.array(of_photos, np.int32))
+def labelled(*of_photos: int) -> PhotoGroups:
+    return PhotoGroups(("a", "b", "c")[: max(of_photos) + 1], np.array(of_photos, np.int32))
 
 
 def cell(report: GroupReport, first: str, second: str) -> GroupCell:
@@ -137,7 +137,7 @@ def test_rates_and_their_intervals_are_those_of_plain_loops_over_drawn_people() 
         assert found.fnmr.rate.interval == pytest.approx(interval(drawn[:, 1]))
 
 
-def scores_of(n_identities: int, seed: int = 0) -> Scores:
+def scores_of(n_identities: int, seed: int = 0) -> ScoreSet:
     return compare_all(*faces(n_identities, 3, seed), seed=0)
 
 
@@ -194,7 +194,7 @@ def test_of_thinned_comparisons_each_stands_for_its_like() -> None:
         assert one.fmr.rate.value == pytest.approx(other.fmr.rate.value, rel=0.1)
 
 
-def alike_and_others() -> tuple[Scores, Groups]:
+def alike_and_others() -> tuple[ScoreSet, PhotoGroups]:
     """160 people, 60 of whom look much alike."""
     vectors, identities = faces(160, 3, seed=4)
     vectors[:180] *= 0.8

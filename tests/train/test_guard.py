@@ -15,14 +15,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from train.errors import Collapsed
-from train.guard.guard import Guard
-from train.guard.health import Health, effective_rank, health_of
+from train.guard.guard import CollapseGuard
+from train.guard.health import EmbeddingHealth, effective_rank, health_of
 from train.losses.build import build_losses
 from train.losses.total import LossValue
 from train.runfile import run as runfile
 from train.runfile.losses import Contrastive, LossTerm, MultiSimilarity, Triplet
 
-SETTINGS = runfile.Guard()
+SETTINGS = runfile.GuardConfig()
 PEOPLE, IMAGES = 10, 4
 
 
@@ -75,7 +75,7 @@ def test_equal_embeddings_have_no_direction() -> None:
     assert health.median_variance == pytest.approx(0, abs=1e-24)
 
 
-def looks(guard: Guard, *seen: tuple[Tensor, LossValue]) -> None:
+def looks(guard: CollapseGuard, *seen: tuple[Tensor, LossValue]) -> None:
     for step, (vectors, loss) in enumerate(seen):
         guard.look(step, health_of(vectors, torch.arange(len(vectors)) % 4), loss)
 
@@ -115,37 +115,37 @@ NAN = (embedded(1)[0] * math.nan, loss_of(math.nan))
 )
 def test_a_collapse_is_told_with_numbers_and_advice(seen: tuple[Tensor, LossValue], said: str) -> None:
     with pytest.raises(Collapsed, match=f"{said}.*Lower optimizer.rate") as caught:
-        looks(Guard(SETTINGS), START, *[seen] * SETTINGS.patience)
+        looks(CollapseGuard(SETTINGS), START, *[seen] * SETTINGS.patience)
     assert (caught.value.step, caught.value.code) == (SETTINGS.patience, "collapsed")
 
 
 @pytest.mark.parametrize("seen", [POINT, LINE, NAN])
 def test_it_must_be_found_so_many_times_in_a_row(seen: tuple[Tensor, LossValue]) -> None:
     almost = [seen] * (SETTINGS.patience - 1)
-    looks(Guard(SETTINGS), START, *almost, START, *almost)
+    looks(CollapseGuard(SETTINGS), START, *almost, START, *almost)
 
 
 def test_a_guard_that_is_off_says_nothing() -> None:
-    looks(Guard(runfile.Guard(is_on=False)), START, *[NAN] * 20)
+    looks(CollapseGuard(runfile.GuardConfig(is_on=False)), START, *[NAN] * 20)
 
 
 @pytest.mark.parametrize("vectors", [POINT[0], LINE[0] + 1e-2 * START[0]])
 def test_a_network_that_begins_narrow_is_given_time(vectors: Tensor) -> None:
-    looks(Guard(SETTINGS), *[(vectors, loss_of(0.2, 1.0))] * 20)
+    looks(CollapseGuard(SETTINGS), *[(vectors, loss_of(0.2, 1.0))] * 20)
 
 
 def test_embeddings_that_began_too_long_may_shrink() -> None:
-    looks(Guard(SETTINGS), (1000 * START[0], loss_of(0.2)), *[(START[0], loss_of(0.2, 0.7))] * 20)
+    looks(CollapseGuard(SETTINGS), (1000 * START[0], loss_of(0.2)), *[(START[0], loss_of(0.2, 0.7))] * 20)
 
 
 def test_people_told_apart_are_no_collapse_however_near() -> None:
     centres = embedded(1)[0][:4].repeat(3, 1)
     told = POINT[0][:1] + 1e-3 * (centres + 0.05 * embedded(2)[0])
-    looks(Guard(SETTINGS), START, *[(told, loss_of(0.0))] * 20)
+    looks(CollapseGuard(SETTINGS), START, *[(told, loss_of(0.0))] * 20)
 
 
 def test_two_people_told_apart_lie_on_a_line() -> None:
-    guard, labels = Guard(SETTINGS), torch.arange(12) % 2
+    guard, labels = CollapseGuard(SETTINGS), torch.arange(12) % 2
     vectors = labels[:, None] * embedded(1)[0][:1] + 1e-3 * START[0]
     for step in range(20):
         guard.look(step, health_of(START[0] if step == 0 else vectors, labels), loss_of(0.1))
@@ -153,7 +153,7 @@ def test_two_people_told_apart_lie_on_a_line() -> None:
 
 @pytest.mark.parametrize("n_before", range(SETTINGS.patience))
 def test_a_guard_that_is_taken_up_again_remembers_its_first_look_and_its_count(n_before: int) -> None:
-    guard, resumed = Guard(SETTINGS), Guard(SETTINGS)
+    guard, resumed = CollapseGuard(SETTINGS), CollapseGuard(SETTINGS)
     looks(guard, START, *[POINT] * n_before)
     resumed.load(json.loads(json.dumps(guard.to_dict())))
     looks(resumed, *[POINT] * (SETTINGS.patience - n_before - 1))
@@ -163,9 +163,9 @@ def test_a_guard_that_is_taken_up_again_remembers_its_first_look_and_its_count(n
 
 def test_facts_of_something_else_are_refused() -> None:
     with pytest.raises(ValueError, match="no facts of a guard"):
-        Guard(SETTINGS).load({"first": 3})
-    fresh = Guard(SETTINGS)
-    fresh.load(Guard(SETTINGS).to_dict())
+        CollapseGuard(SETTINGS).load({"first": 3})
+    fresh = CollapseGuard(SETTINGS)
+    fresh.load(CollapseGuard(SETTINGS).to_dict())
     assert fresh.to_dict() == {"first": None, "n_found": 0}
 
 
@@ -223,10 +223,12 @@ def picture(path: Path) -> np.ndarray:
         return np.asarray(image.convert("L").resize((24, 28)), np.float32)
 
 
-def train(faces: Tensor, network: Tiny, term: LossTerm, optimizer: torch.optim.Optimizer, n_steps: int = 200) -> Health:
+def train(
+    faces: Tensor, network: Tiny, term: LossTerm, optimizer: torch.optim.Optimizer, n_steps: int = 200
+) -> EmbeddingHealth:
     """Train as the loop does, with a guard that looks every 10 steps; the health at the end."""
     losses = build_losses([term], n_identities=40, unit_length=network.unit_length, generator=torch.Generator())
-    generator, guard = torch.Generator().manual_seed(0), Guard(SETTINGS)
+    generator, guard = torch.Generator().manual_seed(0), CollapseGuard(SETTINGS)
     labels = torch.arange(PEOPLE).repeat_interleave(IMAGES)
     for step in range(n_steps):
         people = torch.randperm(len(faces), generator=generator)[:PEOPLE].repeat_interleave(IMAGES)

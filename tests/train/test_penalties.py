@@ -8,7 +8,7 @@ from penalty_bundle import RULE
 from embedder import MEASURES
 from train.evaluation import blocks, strata
 from train.evaluation.all_pairs import compare_all
-from train.evaluation.blocks import Grid, faces_of
+from train.evaluation.blocks import ScoreGrid, compared_faces
 from train.evaluation.listed import compare_listed, scores_of
 from train.evaluation.penalties import Penalties, too_poor
 from train.evaluation.protocols.protocol import PairList
@@ -64,7 +64,7 @@ def test_every_comparison_has_the_score_of_a_plain_loop(n: int, n_missing: int, 
 def test_counted_scores_are_rounded_down_to_the_grid(n: int, seed: int) -> None:
     vectors, identities, penalties = faces(n, seed)
     found = compare_all(vectors, identities, seed=0, penalties=penalties)
-    step = 10.0 ** -faces_of(vectors, identities, penalties).grid.decimals
+    step = 10.0 ** -compared_faces(vectors, identities, penalties).grid.decimals
     for kind, expected in zip(
         (found.genuine, found.impostor), by_loop(vectors, identities, penalties).values(), strict=True
     ):
@@ -95,7 +95,7 @@ def test_of_very_many_scores_the_lowest_impostor_ones_are_all_kept() -> None:
 
 @given(st.floats(1e-3, 3000))
 def test_the_grid_reaches_over_all_and_has_at_most_a_million_steps(highest: float) -> None:
-    grid = Grid.up_to(highest)
+    grid = ScoreGrid.up_to(highest)
     first, last = grid.bins(np.array([0.0, highest])).tolist()
     assert 0 == first <= last <= blocks.MAX_BINS + 1
     assert 10.0**grid.decimals * highest * 10 > 0.999 * blocks.MAX_BINS

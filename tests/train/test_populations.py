@@ -9,12 +9,12 @@ from penalty_bundle import RULE
 
 from embedder import FaceEmbedder, ModelCard, OperatingPoint
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.calibration import Described, Population, calibrate
-from train.evaluation.compared import Compared, compare
-from train.evaluation.evaluation import Setting
-from train.evaluation.operating_points import FMRS, choose
+from train.evaluation.calibration import Population, PopulationFacts, calibrate
+from train.evaluation.compared import ComparedPhotos, compare_photos
+from train.evaluation.evaluation import EvaluationConfig
+from train.evaluation.operating_points import FMRS, choose_threshold
 from train.evaluation.protocols.protocol import ProtocolError
-from train.evaluation.tally import Tally
+from train.evaluation.tally import ScoreHistogram
 
 from .conftest import MadeUp, made_up_people
 
@@ -22,13 +22,13 @@ GRID = 1e-5  # thresholds are rounded down to steps no larger than this
 DRAWS = Resampling(100, 0)
 
 
-def card_of(embedder: FaceEmbedder, main: Compared, **further: Compared) -> ModelCard:
-    described = [Population(each, Described(name, f"{name}.")) for name, each in further.items()]
-    setting = Setting(embedder, "largest", resampling=DRAWS)
-    return calibrate(main, setting, Described("main", "Nobody."), further=described)
+def card_of(embedder: FaceEmbedder, main: ComparedPhotos, **further: ComparedPhotos) -> ModelCard:
+    described = [Population(each, PopulationFacts(name, f"{name}.")) for name, each in further.items()]
+    setting = EvaluationConfig(embedder, "largest", resampling=DRAWS)
+    return calibrate(main, setting, PopulationFacts("main", "Nobody."), further=described)
 
 
-def distances_of(compared: Compared) -> tuple[np.ndarray, np.ndarray]:
+def distances_of(compared: ComparedPhotos) -> tuple[np.ndarray, np.ndarray]:
     """Genuine and impostor distances, one by one, impostors sorted."""
     vectors, people = compared.embedded.vectors.astype(float), compared.protocol.identities
     first, second = np.triu_indices(len(vectors), 1)
@@ -42,14 +42,14 @@ def loosest(impostor: np.ndarray, fmr: float) -> float:
     return float(impostor[int(fmr * len(impostor) + 1e-9)])
 
 
-def scaled(compared: Compared, factor: float) -> Compared:
+def scaled(compared: ComparedPhotos, factor: float) -> ComparedPhotos:
     """The same people, all so many times as far from each other."""
     embedded = replace(compared.embedded, vectors=compared.embedded.vectors * np.float32(factor))
-    return compare(compared.protocol, embedded, seed=0)
+    return compare_photos(compared.protocol, embedded, seed=0)
 
 
 @pytest.fixture(scope="module")
-def populations() -> dict[str, Compared]:
+def populations() -> dict[str, ComparedPhotos]:
     """Main photos; people nearer to each other, but few; people farther apart."""
     return {
         "main": made_up_people(220, 3, spread=0.11),
@@ -59,7 +59,7 @@ def populations() -> dict[str, Compared]:
 
 
 def test_a_threshold_is_the_smallest_of_those_of_the_populations_that_carry_its_fmr(
-    embedder: FaceEmbedder, populations: dict[str, Compared]
+    embedder: FaceEmbedder, populations: dict[str, ComparedPhotos]
 ) -> None:
     impostors = {name: distances_of(each)[1] for name, each in populations.items()}
     points = card_of(embedder, populations["main"], near=populations["near"], far=populations["far"]).operating_points
@@ -77,7 +77,7 @@ def test_a_threshold_is_the_smallest_of_those_of_the_populations_that_carry_its_
 
 
 def test_a_point_has_the_fmr_of_the_population_that_set_it_and_the_fnmr_of_the_main_photos(
-    embedder: FaceEmbedder, populations: dict[str, Compared]
+    embedder: FaceEmbedder, populations: dict[str, ComparedPhotos]
 ) -> None:
     genuine = distances_of(populations["main"])[0]
     n_people = {"main": 220, "near": 60, "far": 250}
@@ -94,7 +94,7 @@ def test_a_point_has_the_fmr_of_the_population_that_set_it_and_the_fnmr_of_the_m
 
 
 def test_the_interval_of_a_point_is_that_of_the_population_alone(
-    embedder: FaceEmbedder, populations: dict[str, Compared]
+    embedder: FaceEmbedder, populations: dict[str, ComparedPhotos]
 ) -> None:
     both = card_of(embedder, populations["main"], near=populations["near"]).operating_points[1]
     alone = card_of(embedder, populations["near"]).operating_points[1]
@@ -103,7 +103,7 @@ def test_the_interval_of_a_point_is_that_of_the_population_alone(
 
 
 def test_a_population_with_too_few_comparisons_for_a_point_is_named_in_its_note(
-    embedder: FaceEmbedder, populations: dict[str, Compared]
+    embedder: FaceEmbedder, populations: dict[str, ComparedPhotos]
 ) -> None:
     loose, middle, strict = card_of(embedder, **populations).operating_points
     for point in (loose, middle):
@@ -123,7 +123,9 @@ def test_a_further_population_can_carry_points_that_the_main_photos_do_not(
     assert {point.n_genuine for point in card.operating_points} == {90}
 
 
-def test_the_evidence_is_that_of_the_main_photos(embedder: FaceEmbedder, populations: dict[str, Compared]) -> None:
+def test_the_evidence_is_that_of_the_main_photos(
+    embedder: FaceEmbedder, populations: dict[str, ComparedPhotos]
+) -> None:
     alone, together = card_of(embedder, populations["main"]), card_of(embedder, **populations)
     assert alone.calibration is not None
     assert together.calibration is not None
@@ -136,7 +138,7 @@ def test_the_evidence_is_that_of_the_main_photos(embedder: FaceEmbedder, populat
 
 
 def test_a_card_of_one_population_says_nothing_of_populations(
-    embedder: FaceEmbedder, populations: dict[str, Compared]
+    embedder: FaceEmbedder, populations: dict[str, ComparedPhotos]
 ) -> None:
     told = card_of(embedder, populations["main"]).to_json()
     assert '"populations"' not in told
@@ -152,12 +154,12 @@ def test_a_population_too_small_for_any_point_is_refused_by_its_name(embedder: F
 
 
 def test_points_with_a_penalty_are_those_of_the_worst_population_too(
-    embedder: FaceEmbedder, populations: dict[str, Compared]
+    embedder: FaceEmbedder, populations: dict[str, ComparedPhotos]
 ) -> None:
     def points(main: str, *others: str) -> dict[str, OperatingPoint]:
-        further = [Population(populations[each], Described(each, "x")) for each in others]
-        setting = Setting(embedder, "largest", resampling=DRAWS)
-        card = calibrate(populations[main], setting, Described(main, "x"), RULE, further)
+        further = [Population(populations[each], PopulationFacts(each, "x")) for each in others]
+        setting = EvaluationConfig(embedder, "largest", resampling=DRAWS)
+        card = calibrate(populations[main], setting, PopulationFacts(main, "x"), RULE, further)
         assert card.quality_penalties == RULE
         return {point.name: point for point in card.operating_points}
 
@@ -177,21 +179,21 @@ def test_with_a_penalty_points_and_evidence_are_of_distances_with_it(embedder: F
     distances = np.linalg.norm(vectors[first] - vectors[second], axis=1)
     distances += np.minimum(RULE[0].of(sharpness[first]), RULE[0].of(sharpness[second]))
     same = people[first] == people[second]
-    setting = Setting(embedder, "largest", resampling=DRAWS)
-    card = calibrate(compared, setting, Described("main", "x"), RULE)
+    setting = EvaluationConfig(embedder, "largest", resampling=DRAWS)
+    card = calibrate(compared, setting, PopulationFacts("main", "x"), RULE)
     for point in card.operating_points:
         assert point.threshold == pytest.approx(loosest(np.sort(distances[~same]), FMRS[point.name]), abs=GRID)
         assert point.fnmr == pytest.approx((distances[same] >= point.threshold).mean(), rel=1e-5)
-    assert card.ratio != calibrate(compared, setting, Described("main", "x")).ratio
+    assert card.ratio != calibrate(compared, setting, PopulationFacts("main", "x")).ratio
 
 
 SCORES = st.lists(st.integers(0, 400).map(lambda k: 0.2 + k / 1000), min_size=1, max_size=30)
 
 
-def many_of(scores: list[float], n: int) -> Tally:
+def many_of(scores: list[float], n: int) -> ScoreHistogram:
     """So many comparisons, as often of each score."""
     values = np.unique(scores)
-    return Tally.weighted(values, np.full(len(values), n / len(values)))
+    return ScoreHistogram.weighted(values, np.full(len(values), n / len(values)))
 
 
 @settings(max_examples=100, deadline=None)
@@ -200,7 +202,7 @@ def test_no_point_is_looser_than_a_looser_one_and_each_keeps_its_fmr_on_all_that
     made: list[tuple[list[float], int]],
 ) -> None:
     impostors = [many_of(scores, n) for scores, n in made]
-    chosen = choose(impostors)
+    chosen = choose_threshold(impostors)
     assert [each.name for each in chosen] == list(FMRS)[: int(np.log10(max(n for _, n in made))) - 2]
     for point in chosen:
         assert point.setter in point.carried_by
@@ -225,13 +227,13 @@ def test_a_point_that_would_be_looser_than_a_looser_one_has_its_threshold(
     assert "The threshold of fmr-1e-3: the one for this rate alone would be looser." in strict.note
 
 
-def with_doubles(compared: Compared, pairs: list[tuple[int, int]]) -> Compared:
+def with_doubles(compared: ComparedPhotos, pairs: list[tuple[int, int]]) -> ComparedPhotos:
     """The same with photos that are other ones to the byte, so that their embeddings are too."""
     digests, vectors = list(compared.embedded.image_digests), compared.embedded.vectors.copy()
     for copy, original in pairs:
         digests[copy], vectors[copy] = digests[original], vectors[original]
     embedded = replace(compared.embedded, image_digests=tuple(digests), vectors=vectors)
-    return compare(compared.protocol, embedded, seed=0)
+    return compare_photos(compared.protocol, embedded, seed=0)
 
 
 def test_images_under_two_people_are_compared_with_nobody(embedder: FaceEmbedder, made_up: MadeUp) -> None:
@@ -261,6 +263,6 @@ def test_one_face_in_two_files_under_two_people_is_refused(embedder: FaceEmbedde
     compared = made_up(60, 3)
     vectors = compared.embedded.vectors.copy()
     vectors[:90] = vectors[0]
-    same = compare(compared.protocol, replace(compared.embedded, vectors=vectors), seed=0)
+    same = compare_photos(compared.protocol, replace(compared.embedded, vectors=vectors), seed=0)
     with pytest.raises(ProtocolError, match="main: photos of two people are at distance 0"):
         card_of(embedder, same)

@@ -9,12 +9,12 @@ from hypothesis import given, strategies as st
 
 from embedder import FaceEmbedder, QualityPenalty
 from train.degradations import DEGRADATIONS
-from train.evaluation.evaluation import Setting
+from train.evaluation.evaluation import EvaluationConfig
 from train.evaluation.protocols.protocol import ProtocolError
 from train.evaluation.quality_penalty import (
     MOST_OF_ONE,
     N_BINS,
-    Faces,
+    DegradedFaces,
     copies_of,
     drawn_photos,
     fit_quality_penalties,
@@ -22,14 +22,14 @@ from train.evaluation.quality_penalty import (
     needed_shift,
     penalty_of,
 )
-from train.evaluation.tally import Tally
+from train.evaluation.tally import ScoreHistogram
 
 from .conftest import MadeUp
 
 SHIFTS = st.lists(st.just(0.0) | st.floats(0, 0.5), min_size=N_BINS, max_size=N_BINS)
 
 
-def kind(seed: int, blur: float) -> Faces:
+def kind(seed: int, blur: float) -> DegradedFaces:
     """150 people with two photos each; blur draws faces together and makes them less sharp."""
     generator = np.random.default_rng(seed)
     identities = np.repeat(np.arange(150), 2).astype(np.int32)
@@ -37,23 +37,23 @@ def kind(seed: int, blur: float) -> Faces:
     pull = 0.25 * blur * generator.uniform(0.7, 1.3, (300, 1))
     vectors = ((people + generator.normal(0, 0.02, (300, 128))) * (1 - pull) + 0.05).astype(np.float32)
     sharpness = generator.uniform(0.6, 0.9, 300) * (1 - 3 * pull[:, 0])
-    return Faces(vectors, identities, sharpness.astype(np.float32))
+    return DegradedFaces(vectors, identities, sharpness.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
-def kinds() -> list[Faces]:
+def kinds() -> list[DegradedFaces]:
     return [kind(0, 0.0), kind(1, 0.5), kind(2, 1.0)]
 
 
 @pytest.fixture(scope="module")
-def thresholds(kinds: list[Faces]) -> dict[float, float]:
+def thresholds(kinds: list[DegradedFaces]) -> dict[float, float]:
     """Those at which the photos that are not degraded have a fourth of each FMR: another population sets them."""
     distances = np.sort(kinds[0].impostor_pairs()[0])
     return {fmr: float(distances[int(fmr * len(distances) / 4)]) for fmr in (1e-2, 1e-3)}
 
 
 @pytest.fixture(scope="module")
-def penalty(kinds: list[Faces], thresholds: dict[float, float]) -> QualityPenalty:
+def penalty(kinds: list[DegradedFaces], thresholds: dict[float, float]) -> QualityPenalty:
     found = penalty_of(kinds, thresholds)
     assert found is not None
     return found
@@ -61,7 +61,7 @@ def penalty(kinds: list[Faces], thresholds: dict[float, float]) -> QualityPenalt
 
 def test_impostor_pairs_are_those_of_plain_loops() -> None:
     faces = kind(3, 0.5)
-    some = Faces(faces.vectors[:12], faces.identities[:12], faces.sharpness[:12])
+    some = DegradedFaces(faces.vectors[:12], faces.identities[:12], faces.sharpness[:12])
     expected = [
         (
             float(np.linalg.norm(some.vectors[a].astype(float) - some.vectors[b])),
@@ -80,7 +80,7 @@ def test_impostor_pairs_are_those_of_plain_loops() -> None:
 def test_after_the_needed_shift_each_point_keeps_its_rate_and_one_has_no_room(values: list[float], times: int) -> None:
     distances = np.sort(np.repeat(values, 25 * times))
     thresholds = {fmr: threshold for fmr, threshold in ((1e-1, 1.1), (1e-2, 0.9)) if len(distances) * fmr >= 10}
-    shift = needed_shift(Tally.of(distances), {1e-1: 1.1, 1e-2: 0.9})
+    shift = needed_shift(ScoreHistogram.of(distances), {1e-1: 1.1, 1e-2: 0.9})
     for fmr, threshold in thresholds.items():
         assert (distances < threshold - shift - 1e-9).mean() <= fmr
     if shift > 0:
@@ -100,7 +100,7 @@ def test_penalties_never_rise_towards_sharpness_and_cover_what_is_needed_up_to_t
 
 
 def test_the_knots_are_the_medians_of_bins_and_the_penalties_their_shifts(
-    kinds: list[Faces], thresholds: dict[float, float], penalty: QualityPenalty
+    kinds: list[DegradedFaces], thresholds: dict[float, float], penalty: QualityPenalty
 ) -> None:
     """Each bin by sorting all pairs, without the code that is tested."""
     pairs = [pair for each in kinds for pair in zip(*(part.tolist() for part in each.impostor_pairs()), strict=True)]
@@ -119,7 +119,7 @@ def test_the_knots_are_the_medians_of_bins_and_the_penalties_their_shifts(
 
 
 def test_with_the_penalty_every_kind_keeps_its_rates_and_without_it_one_had_many_times_as_many(
-    kinds: list[Faces], thresholds: dict[float, float], penalty: QualityPenalty
+    kinds: list[DegradedFaces], thresholds: dict[float, float], penalty: QualityPenalty
 ) -> None:
     for fmr, threshold in thresholds.items():
         for each in kinds:
@@ -130,7 +130,7 @@ def test_with_the_penalty_every_kind_keeps_its_rates_and_without_it_one_had_many
 
 
 def test_sharp_photos_cost_nothing_and_the_poorest_kind_gives_the_least_value(
-    kinds: list[Faces], penalty: QualityPenalty
+    kinds: list[DegradedFaces], penalty: QualityPenalty
 ) -> None:
     assert penalty.of(np.quantile(kinds[0].sharpness, 0.9)) == 0
     assert penalty.usual == pytest.approx(np.median(kinds[0].sharpness), rel=1e-5)
@@ -140,12 +140,12 @@ def test_sharp_photos_cost_nothing_and_the_poorest_kind_gives_the_least_value(
 
 
 def test_the_same_faces_give_the_same_penalty(
-    kinds: list[Faces], thresholds: dict[float, float], penalty: QualityPenalty
+    kinds: list[DegradedFaces], thresholds: dict[float, float], penalty: QualityPenalty
 ) -> None:
     assert penalty_of(kinds, thresholds) == penalty
 
 
-def test_where_poor_photos_make_no_more_false_matches_there_is_no_penalty(kinds: list[Faces]) -> None:
+def test_where_poor_photos_make_no_more_false_matches_there_is_no_penalty(kinds: list[DegradedFaces]) -> None:
     assert penalty_of(kinds, {1e-2: 0.01, 1e-3: 0.01}) is None
 
 
@@ -158,4 +158,4 @@ def test_the_photos_drawn_are_of_many_people_and_show_a_face(embedder: FaceEmbed
     copies = copies_of(drawn[:3])
     assert [copy.degradation for copy in copies[::3]] == [None, *DEGRADATIONS]
     with pytest.raises(ProtocolError, match=r"photos of 99 people with a usable face are too few .* takes 100"):
-        fit_quality_penalties(made_up(100, 3, n_failed=3), Setting(embedder, "largest"))
+        fit_quality_penalties(made_up(100, 3, n_failed=3), EvaluationConfig(embedder, "largest"))

@@ -19,21 +19,21 @@ from scipy.special import ndtri
 from embedder import FaceEmbedder, Pixels, load
 from train.evaluation.against import compare_models
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.compared import compare
+from train.evaluation.compared import compare_photos
 from train.evaluation.embedding import EmbeddedSet
-from train.evaluation.evaluation import Evaluated, Setting, evaluate
+from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
 from train.evaluation.groups import GroupReport, compare_groups
-from train.evaluation.labels import Groups
-from train.evaluation.protocols.protocol import PairList, Photo, Protocol
-from train.evaluation.record import ClaimCheck, Curve, Evaluation
+from train.evaluation.labels import PhotoGroups
+from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol
+from train.evaluation.record import ClaimCheck, DetCurve, Evaluation
 from train.evaluation.report import ChipSource, ReportError, write_report
 from train.evaluation.report.det import det, probit
 from train.evaluation.report.distances import FEW, density_of
 from train.evaluation.report.forest import short
 from train.evaluation.report.opening import claims_in_words, opening
 from train.evaluation.scoring import scoring_of
-from train.evaluation.thresholds import Choice
-from train.evaluation.words import rate, span
+from train.evaluation.thresholds import ThresholdChoice
+from train.evaluation.words import interval_text, rate_text
 
 from .conftest import embedded_set
 
@@ -42,12 +42,13 @@ N_PEOPLE, N_EACH = 70, 3
 VOID = {"meta", "img", "br"}
 
 
-def photos_of(examples: Path) -> tuple[Photo, ...]:
+def photos_of(examples: Path) -> tuple[LabeledPhoto, ...]:
     """Made-up people; each photo is one of the eight examples, so that there is a chip to show."""
     files = sorted(examples.glob("*.jpg"))
     places = [(person, k) for person in range(N_PEOPLE) for k in range(N_EACH)]
     return tuple(
-        Photo(files[(person + k) % len(files)], f"p{person:02d}/<{k}>.jpg", f"p{person:02d}") for person, k in places
+        LabeledPhoto(files[(person + k) % len(files)], f"p{person:02d}/<{k}>.jpg", f"p{person:02d}")
+        for person, k in places
     )
 
 
@@ -61,7 +62,7 @@ def embedded(n_failed: int, seed: int) -> EmbeddedSet:
     return embedded_set(vectors)
 
 
-def folds_of(photos: tuple[Photo, ...]) -> PairList:
+def folds_of(photos: tuple[LabeledPhoto, ...]) -> PairList:
     """Neighbours compared, in five folds of people."""
     first = np.arange(len(photos) - 1, dtype=np.int32)
     same = np.array([photos[k].identity == photos[k + 1].identity for k in first])
@@ -69,16 +70,17 @@ def folds_of(photos: tuple[Photo, ...]) -> PairList:
 
 
 def evaluated(
-    embedder: FaceEmbedder, photos: tuple[Photo, ...], pairs: PairList | None = None, *, choice: Choice = None,
+    embedder: FaceEmbedder, photos: tuple[LabeledPhoto, ...], pairs: PairList | None = None, *,
+    choice: ThresholdChoice = None,
     n_failed: int = 0, seed: int = 0,
-) -> Evaluated:  # fmt: skip
+) -> EvaluationResult:  # fmt: skip
     protocol = Protocol("made-up <people>", photos, pairs, "largest")
-    setting = Setting(embedder, "largest", resampling=Resampling(100, 0))
-    return evaluate(compare(protocol, embedded(n_failed, seed), seed=0), setting, choice)
+    setting = EvaluationConfig(embedder, "largest", resampling=Resampling(100, 0))
+    return evaluate_compared(compare_photos(protocol, embedded(n_failed, seed), seed=0), setting, choice)
 
 
 @pytest.fixture(scope="module")
-def photos(examples: Path) -> tuple[Photo, ...]:
+def photos(examples: Path) -> tuple[LabeledPhoto, ...]:
     return photos_of(examples)
 
 
@@ -86,7 +88,7 @@ def photos(examples: Path) -> tuple[Photo, ...]:
 def chips(embedder: FaceEmbedder) -> ChipSource:
     known: dict[Path, Pixels] = {}
 
-    def chip(photo: Photo) -> Pixels:
+    def chip(photo: LabeledPhoto) -> Pixels:
         if photo.path not in known:
             known[photo.path] = embedder.chip(photo.path.read_bytes()).pixels
         return known[photo.path]
@@ -95,27 +97,27 @@ def chips(embedder: FaceEmbedder) -> ChipSource:
 
 
 @pytest.fixture(scope="module")
-def whole(embedder: FaceEmbedder, photos: tuple[Photo, ...]) -> Evaluated:
+def whole(embedder: FaceEmbedder, photos: tuple[LabeledPhoto, ...]) -> EvaluationResult:
     """All against all."""
     return evaluated(embedder, photos)
 
 
 @pytest.fixture(scope="module")
-def found(whole: Evaluated) -> Evaluation:
+def found(whole: EvaluationResult) -> Evaluation:
     return whole.found
 
 
 @pytest.fixture(scope="module")
-def folded(embedder: FaceEmbedder, photos: tuple[Photo, ...]) -> Evaluation:
+def folded(embedder: FaceEmbedder, photos: tuple[LabeledPhoto, ...]) -> Evaluation:
     """Listed comparisons in folds, some without a face."""
     return evaluated(embedder, photos, folds_of(photos), n_failed=4).found
 
 
 @pytest.fixture(scope="module")
-def groups(whole: Evaluated) -> GroupReport:
+def groups(whole: EvaluationResult) -> GroupReport:
     of_photos = np.repeat([0, 1, -1], [20 * N_EACH, 48 * N_EACH, 2 * N_EACH]).astype(np.int32)
     names = ("<b>first</b>", "the second group, of which there is much more to say than fits")
-    return compare_groups(whole.compared.scores, Groups(names, of_photos), 0.6, Resampling(50, 0))
+    return compare_groups(whole.compared.scores, PhotoGroups(names, of_photos), 0.6, Resampling(50, 0))
 
 
 class Page(HTMLParser):
@@ -155,8 +157,8 @@ def read(folder: Path) -> Page:
 
 @pytest.fixture(scope="module")
 def folder(
-    tmp_path_factory: pytest.TempPathFactory, whole: Evaluated, embedder: FaceEmbedder,
-    photos: tuple[Photo, ...], chips: ChipSource, groups: GroupReport,
+    tmp_path_factory: pytest.TempPathFactory, whole: EvaluationResult, embedder: FaceEmbedder,
+    photos: tuple[LabeledPhoto, ...], chips: ChipSource, groups: GroupReport,
 ) -> Path:  # fmt: skip
     """A report of everything there is."""
     target = tmp_path_factory.mktemp("report") / "new" / "folder"
@@ -182,7 +184,7 @@ def test_only_the_owner_may_read_what_shows_faces(folder: Path) -> None:
 
 
 def test_the_same_evaluation_gives_the_same_bytes(folder: Path, tmp_path: Path, found: Evaluation) -> None:
-    def grey(_photo: Photo) -> Pixels:
+    def grey(_photo: LabeledPhoto) -> Pixels:
         return np.full((150, 150, 3), 128, np.uint8)
 
     one, again = (tmp_path / name for name in ("one", "again"))
@@ -229,7 +231,7 @@ def test_all_figures_are_told_with_their_intervals(page: Page, found: Evaluation
     figures += [each.tar for each in found.figures.tar_at_fmr] + [claim.fmr for claim in found.claims]
     for figure in figures:
         if figure.value is not None and figure.interval is not None:
-            assert f"{rate(figure.value)} {span(figure.interval).strip(' []')}" in page.text
+            assert f"{rate_text(figure.value)} {interval_text(figure.interval).strip(' []')}" in page.text
 
 
 def test_everything_needed_to_repeat_it_is_told(page: Page, found: Evaluation) -> None:
@@ -290,13 +292,13 @@ def test_failures_are_counted_both_ways_and_listed(tmp_path: Path, folded: Evalu
     write_report(tmp_path, folded, chips, "visavis")
     text = read(tmp_path).text
     assert "4 of 210 photos have no usable face, which leaves out 3 genuine and 1 impostor comparisons" in text
-    assert f"FNMR {rate(folded.figures.fnmr.value)} {rate(folded.with_failures.fnmr.value)}" in text
+    assert f"FNMR {rate_text(folded.figures.fnmr.value)} {rate_text(folded.with_failures.fnmr.value)}" in text
     assert "Genuine comparisons 137 140" in text
     assert "p00/<0>.jpg no_face p00/<1>.jpg no_face" in text
 
 
 def test_of_very_many_failures_the_first_are_listed(tmp_path: Path, folded: Evaluation, chips: ChipSource) -> None:
-    many = tuple((Photo(Path("x"), f"photo{k:04d}", "x"), "no_face") for k in range(1234))
+    many = tuple((LabeledPhoto(Path("x"), f"photo{k:04d}", "x"), "no_face") for k in range(1234))
     write_report(tmp_path, replace(folded, failures=replace(folded.failures, photos=many)), chips, "visavis")
     text = read(tmp_path).text
     assert "photo0199 no_face and 1,034 more" in text
@@ -308,7 +310,7 @@ def test_where_every_photo_has_a_face_it_says_so(page: Page) -> None:
 
 
 def test_a_card_without_points_or_probability_is_reported_without(
-    tmp_path: Path, photos: tuple[Photo, ...], chips: ChipSource, embedder: FaceEmbedder
+    tmp_path: Path, photos: tuple[LabeledPhoto, ...], chips: ChipSource, embedder: FaceEmbedder
 ) -> None:
     bare = load(mirror=not embedder.card.architecture.mirror)
     result = evaluated(bare, photos, choice=0.6).found
@@ -324,7 +326,8 @@ def test_groups_are_told_each_and_every_two(page: Page, groups: GroupReport) -> 
     assert "6 photos without a label take no part" in page.text
     for cell in groups.within:
         assert (
-            f"{rate(cell.fmr.rate.value)} {span(cell.fmr.rate.interval).strip(' []')} {cell.fmr.n:,} comp" in page.text
+            f"{rate_text(cell.fmr.rate.value)} {interval_text(cell.fmr.rate.interval).strip(' []')} {cell.fmr.n:,} comp"
+            in page.text
         )
     assert f"{groups.names[0]} and {groups.names[1]}" in page.text
 
@@ -349,8 +352,8 @@ def test_the_first_paragraphs_say_what_was_compared_and_how_it_came_out(found: E
         f"{found.model.name} made 210 genuine comparisons (of one person) and 21,735 impostor ones (of two) between "
         "210 photos of 70 people, taking the largest face of each photo."
     )
-    assert f"wrongly accepts {rate(found.figures.fmr.value)} of the impostor comparisons (FMR" in verdict
-    assert f"each is {rate(found.figures.eer.value)} (EER)" in verdict
+    assert f"wrongly accepts {rate_text(found.figures.fmr.value)} of the impostor comparisons (FMR" in verdict
+    assert f"each is {rate_text(found.figures.eer.value)} (EER)" in verdict
     assert "no usable face in 4 photos, so 4 comparisons are left out" in opening(folded)[0]
 
 
@@ -372,7 +375,7 @@ def test_the_verdict_on_the_card_names_what_holds_what_does_not_and_what_cannot_
 
 
 def test_a_threshold_from_which_nothing_matches_is_drawn_and_told(
-    tmp_path: Path, embedder: FaceEmbedder, photos: tuple[Photo, ...], chips: ChipSource
+    tmp_path: Path, embedder: FaceEmbedder, photos: tuple[LabeledPhoto, ...], chips: ChipSource
 ) -> None:
     result = evaluated(embedder, photos, choice=0.01).found
     write_report(tmp_path, result, chips, "visavis")
@@ -384,7 +387,7 @@ def test_a_curve_that_would_be_outside_of_its_axes_is_not_drawn(
     tmp_path: Path, found: Evaluation, chips: ChipSource, fnmr: list[float]
 ) -> None:
     rates = np.array(fnmr)
-    flat = replace(found, curve=Curve(np.linspace(0.1, 0.5, len(fnmr)), rates, rates, rates))
+    flat = replace(found, curve=DetCurve(np.linspace(0.1, 0.5, len(fnmr)), rates, rates, rates))
     assert det(flat) is None
     write_report(tmp_path, flat, chips, "visavis")
     assert "No curve: there are too few impostor comparisons" in read(tmp_path).text
@@ -430,15 +433,15 @@ def test_drawing_touches_no_global_state_of_matplotlib() -> None:
 def normalised_folder(
     tmp_path_factory: pytest.TempPathFactory,
     penalty_embedder: FaceEmbedder,
-    photos: tuple[Photo, ...],
+    photos: tuple[LabeledPhoto, ...],
     chips: ChipSource,
 ) -> Path:
     """A report of normalised scores, with photos that were refused."""
     target = tmp_path_factory.mktemp("normalised")
     protocol, some = Protocol("made-up people", photos, None, "largest"), embedded_set(embedded(0, 0).vectors, 5)
     scoring = scoring_of(penalty_embedder, some, "normalized", "refuse")
-    setting = Setting(penalty_embedder, "largest", resampling=Resampling(100, 0))
-    found = evaluate(compare(protocol, some, seed=0, scoring=scoring), setting, "best").found
+    setting = EvaluationConfig(penalty_embedder, "largest", resampling=Resampling(100, 0))
+    found = evaluate_compared(compare_photos(protocol, some, seed=0, scoring=scoring), setting, "best").found
     write_report(target, found, chips, "visavis evaluate --quality refuse")
     return target
 

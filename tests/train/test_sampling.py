@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from train.errors import SamplingError
-from train.sampling.passes import Passes
+from train.sampling.passes import EpochPermutation
 from train.sampling.people import PeopleSampler
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -32,7 +32,7 @@ def samplers(identities: np.ndarray, people: int, n_processes: int, images: int,
 @settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 20), SEEDS)
 def test_a_window_holds_nothing_more_often_than_need_be(n: int, width: int, seed: int) -> None:
-    passes = Passes(n, width, (seed,))
+    passes = EpochPermutation(n, width, (seed,))
     for number in range(width + 2):
         counts = np.bincount(passes.window(number), minlength=n)
         assert counts.sum() == width
@@ -42,7 +42,7 @@ def test_a_window_holds_nothing_more_often_than_need_be(n: int, width: int, seed
 @settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 20), SEEDS)
 def test_at_any_time_everything_has_come_up_equally_often_give_or_take_one(n: int, width: int, seed: int) -> None:
-    passes = Passes(n, width, (seed,))
+    passes = EpochPermutation(n, width, (seed,))
     stream = np.concatenate([passes.window(number) for number in range(12)])
     for end in range(1, len(stream) + 1):
         counts = np.bincount(stream[:end], minlength=n)
@@ -50,13 +50,13 @@ def test_at_any_time_everything_has_come_up_equally_often_give_or_take_one(n: in
 
 
 def test_every_pass_has_an_order_of_its_own() -> None:
-    passes = Passes(8, 4, (3,))
+    passes = EpochPermutation(8, 4, (3,))
     assert len({tuple(passes.order(number)) for number in range(20)}) == 20
 
 
 def test_over_many_passes_any_two_things_meet_about_equally_often() -> None:
     """What a window holds decides which pairs are learnt from. With 3 of 7, most windows span passes."""
-    passes = Passes(7, 3, (1,))
+    passes = EpochPermutation(7, 3, (1,))
     met = np.zeros((7, 7))
     for number in range(3000):
         window = passes.window(number)

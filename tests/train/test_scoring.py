@@ -10,14 +10,14 @@ from penalty_bundle import RULE
 
 from embedder import MEASURES, FaceEmbedder, QualityChoice, ScoreKind
 from train.evaluation.against import compare_models
-from train.evaluation.as_json import as_record
-from train.evaluation.as_text import as_text, versus_text
+from train.evaluation.as_json import evaluation_record
+from train.evaluation.as_text import evaluation_text, versus_text
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.compared import Compared, compare
-from train.evaluation.evaluation import Evaluated, Setting, evaluate
+from train.evaluation.compared import ComparedPhotos, compare_photos
+from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
 from train.evaluation.protocols.protocol import PairList, ProtocolError
-from train.evaluation.scoring import QualityPenaltyMissing, require_rule, scoring_of
-from train.evaluation.thresholds import Choice
+from train.evaluation.scoring import QualityPenaltyMissing, require_quality_penalty, scoring_of
+from train.evaluation.thresholds import ThresholdChoice
 
 from .conftest import MadeUp, embedded_set
 
@@ -25,30 +25,32 @@ N_POOR, N_FAILED = 9, 4
 
 
 @pytest.fixture
-def scored(made_up: MadeUp, penalty_embedder: FaceEmbedder) -> Callable[..., Compared]:
+def scored(made_up: MadeUp, penalty_embedder: FaceEmbedder) -> Callable[..., ComparedPhotos]:
     """120 people with 3 photos each, of which a few have no face and a few are blurred."""
     people = made_up(120, 3, spread=0.1, n_failed=N_FAILED)
     embedded = embedded_set(people.embedded.vectors, N_POOR)
 
-    def score(scores: ScoreKind, quality: QualityChoice = "ignore", pairs: PairList | None = None) -> Compared:
+    def score(scores: ScoreKind, quality: QualityChoice = "ignore", pairs: PairList | None = None) -> ComparedPhotos:
         protocol = replace(people.protocol, pairs=pairs)
-        return compare(protocol, embedded, seed=0, scoring=scoring_of(penalty_embedder, embedded, scores, quality))
+        return compare_photos(
+            protocol, embedded, seed=0, scoring=scoring_of(penalty_embedder, embedded, scores, quality)
+        )
 
     return score
 
 
-def evaluated(compared: Compared, embedder: FaceEmbedder, choice: Choice = None) -> Evaluated:
-    return evaluate(compared, Setting(embedder, "largest", resampling=Resampling(60, 0)), choice)
+def evaluated(compared: ComparedPhotos, embedder: FaceEmbedder, choice: ThresholdChoice = None) -> EvaluationResult:
+    return evaluate_compared(compared, EvaluationConfig(embedder, "largest", resampling=Resampling(60, 0)), choice)
 
 
-def penalties_of(compared: Compared) -> np.ndarray:
+def penalties_of(compared: ComparedPhotos) -> np.ndarray:
     """By measure and photo, from the measures one by one."""
     columns = [compared.embedded.measures[:, MEASURES.index(rule.measure)] for rule in RULE]
     return np.array([[rule.at(float(value)) for value in column] for rule, column in zip(RULE, columns, strict=True)])
 
 
 def test_normalised_scores_are_distances_plus_for_each_measure_the_smaller_penalty(
-    scored: Callable[..., Compared],
+    scored: Callable[..., ComparedPhotos],
 ) -> None:
     compared = scored("normalized")
     vectors, sample, penalties = compared.embedded.vectors, compared.scores.impostor.sample, penalties_of(compared)
@@ -62,7 +64,7 @@ def test_normalised_scores_are_distances_plus_for_each_measure_the_smaller_penal
 
 
 def test_both_kinds_of_scores_have_the_threshold_of_the_cards_point(
-    scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     normalised, plain = (evaluated(scored(kind), penalty_embedder).found for kind in ("normalized", "plain"))
     (default,) = (each for each in penalty_embedder.card.operating_points if each.name == "fmr-1e-3")
@@ -72,7 +74,7 @@ def test_both_kinds_of_scores_have_the_threshold_of_the_cards_point(
 
 
 def test_a_pair_is_the_same_exactly_below_the_threshold_less_its_penalty(
-    scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     """Counted by a plain loop."""
     compared = scored("normalized")
@@ -94,10 +96,10 @@ def test_a_pair_is_the_same_exactly_below_the_threshold_less_its_penalty(
 
 @pytest.mark.parametrize("kind", ["normalized", "plain"])
 def test_the_claims_of_the_card_are_checked_by_the_scores_that_decide(
-    kind: ScoreKind, scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    kind: ScoreKind, scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     found = evaluated(scored(kind), penalty_embedder).found
-    told = as_record(found)["claims"]
+    told = evaluation_record(found)["claims"]
     assert [claim["scores"] for claim in told] == [kind] * len(penalty_embedder.card.operating_points)
     impostor = scored(kind).scores.impostor.tally
     for claim in found.claims:
@@ -105,10 +107,10 @@ def test_the_claims_of_the_card_are_checked_by_the_scores_that_decide(
 
 
 def test_what_decides_is_told(
-    made_up: MadeUp, embedder: FaceEmbedder, scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    made_up: MadeUp, embedder: FaceEmbedder, scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
-    assert "scores       distance: the distance alone" in as_text(evaluated(made_up(60, 3), embedder).found)
-    told = as_text(evaluated(scored("normalized"), penalty_embedder).found)
+    assert "scores       distance: the distance alone" in evaluation_text(evaluated(made_up(60, 3), embedder).found)
+    told = evaluation_text(evaluated(scored("normalized"), penalty_embedder).found)
     assert "scores       normalised distance: the distance with the penalty for poor photos" in told
 
 
@@ -122,10 +124,10 @@ def test_normalised_scores_and_refusals_take_a_card_that_has_a_penalty(
     ):
         with pytest.raises(QualityPenaltyMissing, match=f"^{named} cannot be.*visavis calibrate --degrade"):
             scoring_of(bare_embedder, embedded, scores, quality)  # type: ignore[arg-type] # pairs of literals
-    require_rule(bare_embedder.card, "plain", "ignore")
+    require_quality_penalty(bare_embedder.card, "plain", "ignore")
 
 
-def counted_by_loop(compared: Compared, pairs: list[tuple[int, int]]) -> dict[str, list[int]]:
+def counted_by_loop(compared: ComparedPhotos, pairs: list[tuple[int, int]]) -> dict[str, list[int]]:
     """Genuine and impostor comparisons: made, failed, refused; a photo that is refused is no failure to acquire."""
     identities, n = compared.protocol.identities, len(compared.protocol.photos)
     counts = {"made": [0, 0], "failed": [0, 0], "refused": [0, 0]}
@@ -135,7 +137,7 @@ def counted_by_loop(compared: Compared, pairs: list[tuple[int, int]]) -> dict[st
     return counts
 
 
-def counted(compared: Compared) -> dict[str, list[int]]:
+def counted(compared: ComparedPhotos) -> dict[str, list[int]]:
     kinds = compared.scores.genuine, compared.scores.impostor
     return {
         "made": [round(kind.tally.n) for kind in kinds],
@@ -145,7 +147,9 @@ def counted(compared: Compared) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("kind", ["normalized", "plain"])
-def test_refused_photos_take_no_part_and_are_counted_apart(kind: ScoreKind, scored: Callable[..., Compared]) -> None:
+def test_refused_photos_take_no_part_and_are_counted_apart(
+    kind: ScoreKind, scored: Callable[..., ComparedPhotos]
+) -> None:
     compared = scored(kind, "refuse")
     n = len(compared.protocol.photos)
     assert counted(compared) == counted_by_loop(compared, list(combinations(range(n), 2)))
@@ -164,7 +168,7 @@ def neighbours(n: int) -> PairList:
 
 
 def test_listed_comparisons_with_a_refused_photo_are_left_out_of_every_fold(
-    scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     pairs = neighbours(360)
     compared = scored("normalized", "refuse", pairs)
@@ -180,18 +184,18 @@ def test_listed_comparisons_with_a_refused_photo_are_left_out_of_every_fold(
 
 
 def test_refusals_are_told_in_text_and_json_and_their_absence_too(
-    scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     refusing, ignoring = (
         evaluated(scored("normalized", each), penalty_embedder).found for each in ("refuse", "ignore")
     )
-    record = as_record(refusing)["refused_for_low_quality"]
+    record = evaluation_record(refusing)["refused_for_low_quality"]
     assert (record["images"], len(record["photos"]), record["genuine"]) == (N_POOR, N_POOR, 9)
     assert record["comparisons"] == record["genuine"] + record["impostor"]
-    assert as_record(refusing)["failures_to_acquire"]["images"] == N_FAILED
-    assert as_record(ignoring)["refused_for_low_quality"] is None
-    assert f"refused      {N_POOR} photos for low quality, 9 genuine and" in as_text(refusing)
-    assert "refused" not in as_text(ignoring)
+    assert evaluation_record(refusing)["failures_to_acquire"]["images"] == N_FAILED
+    assert evaluation_record(ignoring)["refused_for_low_quality"] is None
+    assert f"refused      {N_POOR} photos for low quality, 9 genuine and" in evaluation_text(refusing)
+    assert "refused" not in evaluation_text(ignoring)
 
 
 def test_where_all_are_refused_it_says_so(made_up: MadeUp, penalty_embedder: FaceEmbedder) -> None:
@@ -199,11 +203,11 @@ def test_where_all_are_refused_it_says_so(made_up: MadeUp, penalty_embedder: Fac
     embedded = embedded_set(people.embedded.vectors, 10)
     scoring = scoring_of(penalty_embedder, embedded, "normalized", "refuse")
     with pytest.raises(ProtocolError, match="no genuine comparison to measure: 5 are refused for low quality"):
-        evaluated(compare(people.protocol, embedded, seed=0, scoring=scoring), penalty_embedder)
+        evaluated(compare_photos(people.protocol, embedded, seed=0, scoring=scoring), penalty_embedder)
 
 
 def test_probabilities_are_those_of_the_scores_that_decide(
-    scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     ratio = penalty_embedder.card.ratio
     assert ratio is not None
@@ -220,7 +224,7 @@ def test_probabilities_are_those_of_the_scores_that_decide(
 
 
 def test_normalised_and_plain_scores_of_one_model_are_compared_on_the_same_draws(
-    scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     normalised, plain = (evaluated(scored(kind), penalty_embedder, "best") for kind in ("normalized", "plain"))
     versus = compare_models(normalised, plain)
@@ -233,7 +237,7 @@ def test_normalised_and_plain_scores_of_one_model_are_compared_on_the_same_draws
 
 
 def test_the_worst_comparisons_are_the_lowest_scores_and_told_with_their_plain_distance(
-    scored: Callable[..., Compared], penalty_embedder: FaceEmbedder
+    scored: Callable[..., ComparedPhotos], penalty_embedder: FaceEmbedder
 ) -> None:
     compared = scored("normalized")
     found = evaluated(compared, penalty_embedder, "best").found

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from embedder import FaceEmbedder
-from train.evaluation.as_json import as_record
-from train.evaluation.as_text import as_text
+from train.evaluation.as_json import evaluation_record
+from train.evaluation.as_text import evaluation_text
 from train.evaluation.bootstrap import Resampling
-from train.evaluation.compared import Compared
-from train.evaluation.evaluation import Setting, evaluate
+from train.evaluation.compared import ComparedPhotos
+from train.evaluation.evaluation import EvaluationConfig, evaluate_compared
 from train.evaluation.record import Estimate, Evaluation
 from train.evaluation.report import write_report
 from train.evaluation.standard import MAX_FMR, MAX_FNMR, beside_standard, verdict_of
@@ -22,11 +22,11 @@ from .conftest import made_up_people
 FEW = "too few comparisons to say"
 
 
-def found_of(compared: Compared, embedder: FaceEmbedder) -> Evaluation:
-    return evaluate(compared, Setting(embedder, "largest", resampling=Resampling(200, 0)), 0.6).found
+def found_of(compared: ComparedPhotos, embedder: FaceEmbedder) -> Evaluation:
+    return evaluate_compared(compared, EvaluationConfig(embedder, "largest", resampling=Resampling(200, 0)), 0.6).found
 
 
-def impostors_and_genuine(compared: Compared) -> tuple[np.ndarray, np.ndarray]:
+def impostors_and_genuine(compared: ComparedPhotos) -> tuple[np.ndarray, np.ndarray]:
     vectors, people = compared.embedded.vectors.astype(float), compared.protocol.identities
     first, second = np.triu_indices(len(vectors), 1)
     distances = np.linalg.norm(vectors[first] - vectors[second], axis=1)
@@ -35,17 +35,19 @@ def impostors_and_genuine(compared: Compared) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def good() -> Compared:
+def good() -> ComparedPhotos:
     """People far from each other: no genuine pair is lost, however strict the FMR."""
     return made_up_people(250, 3)
 
 
 @pytest.fixture(scope="module")
-def blurred() -> Compared:
+def blurred() -> ComparedPhotos:
     return made_up_people(200, 3, spread=0.1)
 
 
-def test_the_fnmr_is_that_at_the_loosest_threshold_with_such_an_fmr(blurred: Compared, embedder: FaceEmbedder) -> None:
+def test_the_fnmr_is_that_at_the_loosest_threshold_with_such_an_fmr(
+    blurred: ComparedPhotos, embedder: FaceEmbedder
+) -> None:
     impostor, genuine = impostors_and_genuine(blurred)
     threshold = impostor[int(len(impostor) * 1e-4)]
     here = beside_standard(found_of(blurred, embedder)).here
@@ -57,7 +59,7 @@ def test_the_fnmr_is_that_at_the_loosest_threshold_with_such_an_fmr(blurred: Com
     assert here.verdict == "does not meet"
 
 
-def test_at_the_cards_point_both_rates_are_measured(blurred: Compared, embedder: FaceEmbedder) -> None:
+def test_at_the_cards_point_both_rates_are_measured(blurred: ComparedPhotos, embedder: FaceEmbedder) -> None:
     impostor, genuine = impostors_and_genuine(blurred)
     (point,) = (each for each in embedder.card.operating_points if each.name == "fmr-1e-4")
     of_card = beside_standard(found_of(blurred, embedder)).of_card
@@ -68,7 +70,7 @@ def test_at_the_cards_point_both_rates_are_measured(blurred: Compared, embedder:
 
 
 def test_no_error_among_enough_people_meets_it_and_among_fewer_cannot_be_told(
-    good: Compared, embedder: FaceEmbedder
+    good: ComparedPhotos, embedder: FaceEmbedder
 ) -> None:
     """None in n has an interval up to 1 - 0.025 ** (1 / n): at most 1% from 368 people on."""
     few = beside_standard(found_of(good, embedder)).here
@@ -114,9 +116,9 @@ def test_two_intervals_make_a_verdict(fmr: Estimate, fnmr: Estimate, is_enough: 
     assert verdict_of([(fmr, MAX_FMR), (fnmr, MAX_FNMR)], is_enough=is_enough) == verdict
 
 
-def test_text_json_and_report_say_the_same(blurred: Compared, embedder: FaceEmbedder, tmp_path: Path) -> None:
+def test_text_json_and_report_say_the_same(blurred: ComparedPhotos, embedder: FaceEmbedder, tmp_path: Path) -> None:
     found = found_of(blurred, embedder)
-    beside, told = beside_standard(found), json.loads(json.dumps(as_record(found)))["standard"]
+    beside, told = beside_standard(found), json.loads(json.dumps(evaluation_record(found)))["standard"]
     assert (told["name"], told["fmr_at_most"], told["fnmr_at_most"]) == ("NIST SP 800-63A", 1e-4, 0.01)
     assert told["here"]["threshold"] == beside.here.threshold
     assert told["here"]["fnmr"] == {"value": beside.here.fnmr.value, "interval": list(beside.here.fnmr.interval or ())}
@@ -124,16 +126,18 @@ def test_text_json_and_report_say_the_same(blurred: Compared, embedder: FaceEmbe
     asked = "NIST SP 800-63A asks for FMR at most 0.01% with FNMR at most 1%"
     at = f"at {beside.here.threshold:.5g}, the loosest threshold with such an FMR here: FNMR "
     write_report(tmp_path, found, lambda _: np.zeros((150, 150, 3), np.uint8), "visavis")
-    for text in (as_text(found), (tmp_path / "report.html").read_text(encoding="utf-8")):
+    for text in (evaluation_text(found), (tmp_path / "report.html").read_text(encoding="utf-8")):
         assert asked in text
         (line,) = (each for each in text.splitlines() if at in each)
         assert ": does not meet" in line
 
 
-def test_a_card_without_such_a_point_is_judged_by_the_photos_alone(blurred: Compared, embedder: FaceEmbedder) -> None:
+def test_a_card_without_such_a_point_is_judged_by_the_photos_alone(
+    blurred: ComparedPhotos, embedder: FaceEmbedder
+) -> None:
     found = found_of(blurred, embedder)
     bare = replace(found, claims=())
     assert beside_standard(bare).of_card is None
-    assert as_record(bare)["standard"]["operating_point"] is None
+    assert evaluation_record(bare)["standard"]["operating_point"] is None
     assert beside_standard(bare).here == beside_standard(found).here
-    assert "at the card's fmr-1e-4" not in as_text(bare)
+    assert "at the card's fmr-1e-4" not in evaluation_text(bare)

@@ -14,13 +14,13 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from train.errors import TrainingError
-from train.runfile.run import Loop
+from train.runfile.run import LoopConfig
 from train.telling.curves import curves, smoothed
 from train.telling.live import no_live_progress
 from train.telling.log import RunLog, read_steps, read_validations
-from train.telling.pace import Length, Pace, duration
+from train.telling.pace import Pace, RunLength, duration
 from train.telling.record import StepRecord, ValidationRecord
-from train.telling.table import Table, read_table
+from train.telling.table import CsvTable, read_table
 
 ROOT = Path(__file__).parents[2]
 STEP = StepRecord(
@@ -124,11 +124,11 @@ def test_a_log_with_other_columns_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"cannot be written: No such file .* --resume"):
-        Table(tmp_path / "absent" / "steps.csv", ["step"])
+        CsvTable(tmp_path / "absent" / "steps.csv", ["step"])
 
 
 def test_a_full_disk_is_told_when_the_row_is_written(tmp_path: Path) -> None:
-    with Table(tmp_path / "steps.csv", ["step"]) as table, Path("/dev/full").open("ab", buffering=0) as full:
+    with CsvTable(tmp_path / "steps.csv", ["step"]) as table, Path("/dev/full").open("ab", buffering=0) as full:
         table._file.close()
         table._file = full
         with pytest.raises(TrainingError, match="cannot be written: No space left on device; make room"):
@@ -149,7 +149,7 @@ def test_a_duration_is_said_as_people_do(seconds: float, said: str) -> None:
 
 
 def test_the_time_left_of_so_many_steps_follows_from_those_done_since_the_run_goes_on() -> None:
-    pace = Pace(Length.of(Loop(steps=1000)))
+    pace = Pace(RunLength.of(LoopConfig(steps=1000)))
     late = replace(at(500), seconds=9000.0)  # the first part was slow
     assert pace.left_s(late) is None
     assert pace.left_s(replace(late, step=600, seconds=9050.0)) == pytest.approx(200.0)
@@ -157,11 +157,11 @@ def test_the_time_left_of_so_many_steps_follows_from_those_done_since_the_run_go
 
 
 def test_the_time_left_of_so_many_minutes_is_known_at_once() -> None:
-    length = Length.of(Loop(minutes=20))
+    length = RunLength.of(LoopConfig(minutes=20))
     assert Pace(length).left_s(at(100)) == 1000
     assert length.share(300, 600.0) == 0.5
     assert length.share(900, 1800.0) == 1
-    assert Length.of(Loop(steps=400)).share(100, 0.0) == 0.25
+    assert RunLength.of(LoopConfig(steps=400)).share(100, 0.0) == 0.25
 
 
 WORK = """

@@ -13,12 +13,12 @@ from torchvision.transforms.v2 import functional as v2
 from embedder import Pixels
 
 from ..evaluation.tally import Floats
-from ..runfile.augmentation import Crop, Mirror, Rotation
+from ..runfile.augmentation import Crop, Flip, Rotation
 from .chance import met, within
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CropWindow:
     """What is cut out of a chip, in whole px; it may reach beyond the chip."""
 
     top: int
@@ -27,13 +27,13 @@ class Window:
     width: int
 
 
-def unmoved(chip_px: int, crop_px: int) -> Window:
+def unmoved(chip_px: int, crop_px: int) -> CropWindow:
     """The middle of a chip, as the network looks at it."""
     start = (chip_px - crop_px) // 2
-    return Window(start, start, crop_px, crop_px)
+    return CropWindow(start, start, crop_px, crop_px)
 
 
-def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px: int) -> list[Window]:
+def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px: int) -> list[CropWindow]:
     """Draw what is cut out of each of n chips of side `chip_px`.
 
     A window of `crop_px` shows the face as large as the network sees it.
@@ -47,11 +47,11 @@ def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px:
     drawn = np.concatenate([corners, sizes]).astype(int)[:, who]
     found = [unmoved(chip_px, crop_px)] * n
     for k, each in zip(who.tolist(), drawn.T.tolist(), strict=True):
-        found[k] = Window(*each)
+        found[k] = CropWindow(*each)
     return found
 
 
-def placed(chips: Pixels, cut: Sequence[Window], side_px: int) -> Tensor:
+def placed(chips: Pixels, cut: Sequence[CropWindow], side_px: int) -> Tensor:
     """Cut each window out of its chip and resize it, in one step: uint8 (n, 3, side, side), channels last."""
     side = [side_px, side_px]
     pictures = torch.empty((len(chips), 3, *side), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
@@ -60,7 +60,7 @@ def placed(chips: Pixels, cut: Sequence[Window], side_px: int) -> Tensor:
     return pictures
 
 
-def _seen_through(window: Window, chip: Pixels) -> Tensor:
+def _seen_through(window: CropWindow, chip: Pixels) -> Tensor:
     """Return uint8 (3, height, width)."""
     bottom, right = window.top + window.height, window.left + window.width
     reach = max(0, -window.top, -window.left, bottom - len(chip), right - len(chip))
@@ -81,7 +81,7 @@ def continued(chip: Pixels, reach: int) -> Pixels:
     return seen
 
 
-def mirror(pictures: Tensor, settings: Mirror, generator: Generator) -> None:
+def mirror(pictures: Tensor, settings: Flip, generator: Generator) -> None:
     """Exchange left and right in some of the pictures (n, 3, side, side), in place."""
     who = met(len(pictures), settings.probability, generator)
     pictures[who] = pictures[who].flip(-1)

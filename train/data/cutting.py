@@ -13,7 +13,7 @@ from PIL import Image
 
 from embedder import FaceChoice, FaceEmbedder, Pixels, SampleError, sha256_of
 
-from .reading import Known, Skipped, read_photo
+from .reading import DigestedPhoto, SkippedPhoto, read_photo
 
 FORMAT = "WEBP"
 METHOD, EFFORT = 1, 20
@@ -22,33 +22,33 @@ CHANGED = "file_changed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
+class CutChip:
     """A chip."""
 
-    known: Known
+    known: DigestedPhoto
     image: bytes  # of the lossless file
     measures: NDArray[np.float32]  # (8,) in the order of MEASURES
 
 
 @dataclass(frozen=True, slots=True)
-class Cutter:
+class ChipCutter:
     """Finds the face that is meant, and cuts its chip as serving does."""
 
     embedder: FaceEmbedder
     face: FaceChoice
 
-    def __call__(self, known: Known) -> Cut | Skipped:
+    def __call__(self, known: DigestedPhoto) -> CutChip | SkippedPhoto:
         """Cut a photo's chip, or say why there is none."""
         data = read_photo(known.photo)
-        if isinstance(data, Skipped):
+        if isinstance(data, SkippedPhoto):
             return data
         if sha256_of(data) != known.digest:
-            return Skipped(known.photo.name, CHANGED, "the file has changed while others were prepared")
+            return SkippedPhoto(known.photo.name, CHANGED, "the file has changed while others were prepared")
         try:
             chip = self.embedder.chip(data, face=self.face)
         except SampleError as error:
-            return Skipped(known.photo.name, error.code, str(error))
-        return Cut(known, encoded(chip.pixels), np.array(astuple(chip.sample.quality), np.float32))
+            return SkippedPhoto(known.photo.name, error.code, str(error))
+        return CutChip(known, encoded(chip.pixels), np.array(astuple(chip.sample.quality), np.float32))
 
 
 def encoded(chip: Pixels) -> bytes:

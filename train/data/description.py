@@ -19,7 +19,7 @@ LIBRARIES = ("visavis", "numpy", "openvino", "pillow", "torch")  # what decides 
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class DatasetTotals:
     """What there is in the end."""
 
     digest: str  # of identities and images: "sha256:..."
@@ -29,7 +29,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class DatasetDescription:
     """What a folder of chips is."""
 
     source: str  # folder that the photos' names start from
@@ -39,7 +39,7 @@ class Description:
     n_photos: int  # in which faces are to be found
     photos: str  # digest of their names, identities and contents
     versions: dict[str, str]
-    totals: Totals | None = None  # None: not finished
+    totals: DatasetTotals | None = None  # None: not finished
 
 
 def versions() -> dict[str, str]:
@@ -47,7 +47,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def write_description(folder: Path, description: Description) -> None:
+def write_description(folder: Path, description: DatasetDescription) -> None:
     """Write it. Raises DataError."""
     totals = description.totals
     facts = {
@@ -65,7 +65,7 @@ def write_description(folder: Path, description: Description) -> None:
     write_private(folder / FILE, (json.dumps(facts, indent=2) + "\n").encode())
 
 
-def read_description(folder: Path) -> Description | None:
+def read_description(folder: Path) -> DatasetDescription | None:
     """Read it; None where there is none. Raises DataError."""
     path = folder / FILE
     try:
@@ -80,7 +80,7 @@ def read_description(folder: Path) -> Description | None:
         ) from error
 
 
-def differences(before: Description, now: Description) -> Iterator[str]:
+def differences(before: DatasetDescription, now: DatasetDescription) -> Iterator[str]:
     """In words, what differs between what a folder was begun for and what is asked of it now."""
     if before.source != now.source:
         yield f"the photos' folder was {before.source}, is {now.source}"
@@ -105,11 +105,11 @@ def _other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> Iterat
             yield f"{name} was {before.get(name)}, is {number}"
 
 
-def _parse(facts: dict[str, Any]) -> Description:
+def _parse(facts: dict[str, Any]) -> DatasetDescription:
     if facts["format"] != FORMAT or facts["state"] != (BEGUN if facts["totals"] is None else FINISHED):
         raise ValueError("another format")
     totals = facts["totals"]
-    return Description(
+    return DatasetDescription(
         source=facts["source"],
         face=facts["face"],
         alignment=Alignment.model_validate(facts["alignment"], strict=False),
@@ -117,5 +117,5 @@ def _parse(facts: dict[str, Any]) -> Description:
         n_photos=facts["n_photos"],
         photos=facts["photos"],
         versions=facts["versions"],
-        totals=None if totals is None else Totals(**{**totals, "shards": tuple(totals["shards"])}),
+        totals=None if totals is None else DatasetTotals(**{**totals, "shards": tuple(totals["shards"])}),
     )

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import DataError
-from ..evaluation.protocols.protocol import Photo
-from .exclusion import Excluded
+from ..evaluation.protocols.protocol import LabeledPhoto
+from .exclusion import ExcludedSet
 from .names import same_name, shown
-from .reading import Known, Skipped
+from .reading import DigestedPhoto, SkippedPhoto
 
 DUPLICATE, SAME_PERSON, SAME_IMAGE = "duplicate", "excluded_identity", "excluded_image"
 MIN_PEOPLE = 2
@@ -27,11 +27,11 @@ class SharedPerson:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PreparationPlan:
     """What is to be done with the photos of a source."""
 
-    photos: tuple[Known, ...]  # to find faces in, in the order of names
-    skipped: tuple[Skipped, ...]  # in the order of names
+    photos: tuple[DigestedPhoto, ...]  # to find faces in, in the order of names
+    skipped: tuple[SkippedPhoto, ...]  # in the order of names
     shared_people: tuple[SharedPerson, ...]
 
     @property
@@ -41,22 +41,24 @@ class Plan:
         return "sha256:" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def make_plan(found: Sequence[Known | Skipped], photos: Sequence[Photo], excluded: Sequence[Excluded]) -> Plan:
+def plan_preparation(
+    found: Sequence[DigestedPhoto | SkippedPhoto], photos: Sequence[LabeledPhoto], excluded: Sequence[ExcludedSet]
+) -> PreparationPlan:
     """Decide of each photo, given what reading it gave. Raises DataError where fewer than two people remain."""
     shared = tuple(_shared_people(photos, excluded))
     decided = list(_decided(found, shared, excluded))
-    kept = tuple(each for each in decided if isinstance(each, Known))
-    skipped = tuple(each for each in decided if isinstance(each, Skipped))
+    kept = tuple(each for each in decided if isinstance(each, DigestedPhoto))
+    skipped = tuple(each for each in decided if isinstance(each, SkippedPhoto))
     n_people = len({known.photo.identity for known in kept})
     if n_people < MIN_PEOPLE:
         raise DataError(
             f"two persons are needed, and {n_people} of {len({photo.identity for photo in photos}):,} remain: "
             f"{_reasons(skipped)}; give more photos, or fewer --exclude"
         )
-    return Plan(kept, skipped, shared)
+    return PreparationPlan(kept, skipped, shared)
 
 
-def _shared_people(photos: Sequence[Photo], excluded: Sequence[Excluded]) -> Iterator[SharedPerson]:
+def _shared_people(photos: Sequence[LabeledPhoto], excluded: Sequence[ExcludedSet]) -> Iterator[SharedPerson]:
     n_photos = Counter(photo.identity for photo in photos)
     for identity in sorted(n_photos):
         holder = next((each for each in excluded if same_name(identity) in each.people), None)
@@ -65,30 +67,30 @@ def _shared_people(photos: Sequence[Photo], excluded: Sequence[Excluded]) -> Ite
 
 
 def _decided(
-    found: Iterable[Known | Skipped], shared: Sequence[SharedPerson], excluded: Sequence[Excluded]
-) -> Iterator[Known | Skipped]:
+    found: Iterable[DigestedPhoto | SkippedPhoto], shared: Sequence[SharedPerson], excluded: Sequence[ExcludedSet]
+) -> Iterator[DigestedPhoto | SkippedPhoto]:
     people = {each.identity: each for each in shared}
     first: dict[tuple[str, str], str] = {}  # by identity and digest: the first photo's name
     for each in found:
-        if isinstance(each, Skipped):
+        if isinstance(each, SkippedPhoto):
             yield each
             continue
         name, identity = each.photo.name, each.photo.identity
         holder = next((one for one in excluded if each.digest in one.images), None)
         if identity in people:
             same = people[identity]
-            yield Skipped(name, SAME_PERSON, f"the person is in {shown(same.evaluation)}, as {shown(same.theirs)}")
+            yield SkippedPhoto(name, SAME_PERSON, f"the person is in {shown(same.evaluation)}, as {shown(same.theirs)}")
         elif holder is not None:
             theirs = holder.images[each.digest]
-            yield Skipped(name, SAME_IMAGE, f"the image is in {shown(holder.name)}, as {shown(theirs)}", theirs)
+            yield SkippedPhoto(name, SAME_IMAGE, f"the image is in {shown(holder.name)}, as {shown(theirs)}", theirs)
         elif first.setdefault((identity, each.digest), name) != name:
             earlier = first[identity, each.digest]
-            yield Skipped(name, DUPLICATE, f"the same image as {shown(earlier)}", earlier)
+            yield SkippedPhoto(name, DUPLICATE, f"the same image as {shown(earlier)}", earlier)
         else:
             yield each
 
 
-def _reasons(skipped: Sequence[Skipped]) -> str:
+def _reasons(skipped: Sequence[SkippedPhoto]) -> str:
     """Count them in words, and give an example."""
     if not skipped:
         return "nothing was left out"

@@ -15,9 +15,9 @@ from embedder import Alignment, Chips, DetectorFacts, FaceChoice, n_cores
 
 from ..errors import DataError
 from ..evaluation.protocols.digest import data_digest
-from ..evaluation.protocols.protocol import Photo, Protocol
-from .description import FILE, Description, Totals, read_description
-from .shard import Facts, Shard, damaged, shard_path
+from ..evaluation.protocols.protocol import LabeledPhoto, Protocol
+from .description import FILE, DatasetDescription, DatasetTotals, read_description
+from .shard import ChipRecords, Shard, damaged, shard_path
 
 BATCH = 16  # chips that a thread decodes at a time
 
@@ -81,10 +81,10 @@ class PreparedData:
             list(pool.map(fill, batches))
         return chips
 
-    def photo(self, position: int) -> Photo:
+    def photo(self, position: int) -> LabeledPhoto:
         """The photo that a chip was cut from, where it lay then."""
         name = self.names[position]
-        return Photo(self.source / name, name, self.identities[position])
+        return LabeledPhoto(self.source / name, name, self.identities[position])
 
     def _fill(self, chips: Chips, positions: NDArray[np.int64], part: slice) -> None:
         numbers = np.searchsorted(self.starts, positions[part], side="right") - 1
@@ -112,21 +112,23 @@ def open_prepared(folder: Path) -> PreparedData:
     return _joined(folder, description, description.totals, facts, shards)
 
 
-def chips_digest(facts: Iterable[Facts]) -> str:
+def chips_digest(facts: Iterable[ChipRecords]) -> str:
     """Digest of who is on which image, wherever the files lie and in whatever order: "sha256:..."."""
     each = list(facts)
     named = chain.from_iterable(zip(one.names, one.identities, strict=True) for one in each)
-    photos = tuple(Photo(Path(), name, identity) for name, identity in named)
+    photos = tuple(LabeledPhoto(Path(), name, identity) for name, identity in named)
     return data_digest(Protocol("", photos, None, "largest"), [image for one in each for image in one.image_digests])
 
 
-def _require_unchanged(folder: Path, facts: list[Facts], totals: Totals) -> None:
+def _require_unchanged(folder: Path, facts: list[ChipRecords], totals: DatasetTotals) -> None:
     for number, (one, digest) in enumerate(zip(facts, totals.shards, strict=True)):
         if one.digest != digest:
             raise damaged(shard_path(folder, number), "it is not as it was written")
 
 
-def _joined(folder: Path, description: Description, totals: Totals, facts: list[Facts], shards: Shards) -> PreparedData:
+def _joined(
+    folder: Path, description: DatasetDescription, totals: DatasetTotals, facts: list[ChipRecords], shards: Shards
+) -> PreparedData:
     lengths = [len(one.names) for one in facts]
     return PreparedData(
         folder=folder,

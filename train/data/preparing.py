@@ -10,36 +10,44 @@ from embedder import FaceChoice, FaceEmbedder, unfinished
 from ..errors import DataError
 from ..evaluation.cores import one_core_threads
 from .cores import on_every_core
-from .cutting import Cut, Cutter
-from .description import FILE, Description, Totals, differences, read_description, versions, write_description
-from .exclusion import Excluded
+from .cutting import ChipCutter, CutChip
+from .description import (
+    FILE,
+    DatasetDescription,
+    DatasetTotals,
+    differences,
+    read_description,
+    versions,
+    write_description,
+)
+from .exclusion import ExcludedSet
 from .names import shown
-from .plan import Plan, make_plan
+from .plan import PreparationPlan, plan_preparation
 from .prepared import chips_digest
 from .private_files import sole_use, write_private
 from .progress import Telling, no_telling
-from .reading import Known, Skipped, digests_of
-from .report import Report, as_json, make_report
+from .reading import DigestedPhoto, SkippedPhoto, digests_of
+from .report import DataReport, make_report, report_json
 from .report_text import REPORT_FILE, SKIPPED_FILE, skipped_csv
-from .shard import SIZE, Facts, Shard, packed, shard_path
-from .source import Source
+from .shard import SIZE, ChipRecords, Shard, packed, shard_path
+from .source import PhotoSource
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparationResult:
     """What there is, and whether it was there already."""
 
-    report: Report
+    report: DataReport
     was_finished: bool
 
 
 def prepare(
-    source: Source,
+    source: PhotoSource,
     out: Path,
-    cutter: Cutter,
-    excluded: Sequence[Excluded] = (),
+    cutter: ChipCutter,
+    excluded: Sequence[ExcludedSet] = (),
     telling: Telling = no_telling,
-) -> Prepared:
+) -> PreparationResult:
     """Find the faces and keep their chips in `out`; go on where an earlier run was stopped.
 
     A photo that cannot be used is listed and stops nothing. Raises DataError where `out` holds something else or cannot
@@ -47,7 +55,7 @@ def prepare(
     """
     require_free_or_ours(out)
     found = digests_of(source.photos, telling)
-    plan = make_plan(found, source.photos, excluded)
+    plan = plan_preparation(found, source.photos, excluded)
     description = _description(source, cutter.embedder, cutter.face, plan)
     with sole_use(out):
         before = _begin(out, description)
@@ -60,7 +68,7 @@ def prepare(
         was_finished = before.totals is not None and not missing
         if not was_finished:
             _finish(out, replace(before, totals=totals), report)
-    return Prepared(report, was_finished)
+    return PreparationResult(report, was_finished)
 
 
 def require_free_or_ours(out: Path) -> None:
@@ -73,8 +81,10 @@ def require_free_or_ours(out: Path) -> None:
         raise DataError(f"{out}: holds other things than prepared chips; give a new folder as --out")
 
 
-def _description(source: Source, embedder: FaceEmbedder, face: FaceChoice, plan: Plan) -> Description:
-    return Description(
+def _description(
+    source: PhotoSource, embedder: FaceEmbedder, face: FaceChoice, plan: PreparationPlan
+) -> DatasetDescription:
+    return DatasetDescription(
         source=str(source.folder),
         face=face,
         alignment=embedder.card.alignment,
@@ -85,7 +95,7 @@ def _description(source: Source, embedder: FaceEmbedder, face: FaceChoice, plan:
     )
 
 
-def _begin(out: Path, description: Description) -> Description:
+def _begin(out: Path, description: DatasetDescription) -> DatasetDescription:
     """Write what is to be made, or find it written. Raises DataError where it was something else."""
     before = read_description(out)
     if before is None:
@@ -99,11 +109,11 @@ def _begin(out: Path, description: Description) -> Description:
     return before
 
 
-def _parts(plan: Plan) -> list[Sequence[Known]]:
+def _parts(plan: PreparationPlan) -> list[Sequence[DigestedPhoto]]:
     return [plan.photos[start : start + SIZE] for start in range(0, len(plan.photos), SIZE)]
 
 
-def _missing(out: Path, plan: Plan, totals: Totals | None) -> dict[int, Sequence[Known]]:
+def _missing(out: Path, plan: PreparationPlan, totals: DatasetTotals | None) -> dict[int, Sequence[DigestedPhoto]]:
     """Which shards are not there, or not as they were written, and of which photos they are."""
     return {
         number: part
@@ -123,17 +133,17 @@ def _is_whole(path: Path, digest: str | None) -> bool:
     return digest in (None, shard.facts.digest)
 
 
-def _cut(out: Path, missing: dict[int, Sequence[Known]], cutter: Cutter, telling: Telling) -> None:
+def _cut(out: Path, missing: dict[int, Sequence[DigestedPhoto]], cutter: ChipCutter, telling: Telling) -> None:
     photos = [known for part in missing.values() for known in part]
     if not photos:
         return
     with one_core_threads() as pool, telling("finding faces in", len(photos)) as advance:
-        outcomes: Iterator[Cut | Skipped] = on_every_core(cutter, photos, pool, advance)
+        outcomes: Iterator[CutChip | SkippedPhoto] = on_every_core(cutter, photos, pool, advance)
         for number, part in missing.items():
             write_private(shard_path(out, number), packed(list(islice(outcomes, len(part)))))
 
 
-def _require_faces(facts: Sequence[Facts], plan: Plan) -> None:
+def _require_faces(facts: Sequence[ChipRecords], plan: PreparationPlan) -> None:
     if not any(one.names for one in facts):
         first = next(each for one in facts for each in one.skipped)
         raise DataError(
@@ -141,8 +151,8 @@ def _require_faces(facts: Sequence[Facts], plan: Plan) -> None:
         )
 
 
-def _totals(facts: Sequence[Facts]) -> Totals:
-    return Totals(
+def _totals(facts: Sequence[ChipRecords]) -> DatasetTotals:
+    return DatasetTotals(
         digest=chips_digest(facts),
         n_chips=sum(len(one.names) for one in facts),
         n_identities=len({identity for one in facts for identity in one.identities}),
@@ -150,8 +160,8 @@ def _totals(facts: Sequence[Facts]) -> Totals:
     )
 
 
-def _finish(out: Path, description: Description, report: Report) -> None:
+def _finish(out: Path, description: DatasetDescription, report: DataReport) -> None:
     """The description comes last: it says that all the rest is there."""
     write_private(out / SKIPPED_FILE, skipped_csv(report))
-    write_private(out / REPORT_FILE, as_json(report).encode())
+    write_private(out / REPORT_FILE, report_json(report).encode())
     write_description(out, description)

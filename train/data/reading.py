@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from embedder import ImageTooLarge, image_file, sha256_of
 
 from ..evaluation.cores import one_core_threads
-from ..evaluation.protocols.protocol import Photo
+from ..evaluation.protocols.protocol import LabeledPhoto
 from .cores import on_every_core
 from .progress import Telling
 
@@ -13,7 +13,7 @@ NOT_READ = "file_unreadable"  # the code of a file that the disk does not give
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedPhoto:
     """A photo that gave no chip, and why."""
 
     name: str
@@ -23,31 +23,31 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DigestedPhoto:
     """A photo that can be read."""
 
-    photo: Photo
+    photo: LabeledPhoto
     digest: str  # of the file's bytes: "sha256:..."
 
 
-def digests_of(photos: tuple[Photo, ...], telling: Telling) -> list[Known | Skipped]:
+def digests_of(photos: tuple[LabeledPhoto, ...], telling: Telling) -> list[DigestedPhoto | SkippedPhoto]:
     """Read every photo once, on every core."""
     with one_core_threads() as pool, telling("reading", len(photos)) as advance:
         return list(on_every_core(_known, photos, pool, advance))
 
 
-def read_photo(photo: Photo) -> bytes | Skipped:
+def read_photo(photo: LabeledPhoto) -> bytes | SkippedPhoto:
     """Return a file's bytes."""
     try:
         return image_file(photo.path)
     except ImageTooLarge as error:
-        return Skipped(photo.name, error.code, str(error))
+        return SkippedPhoto(photo.name, error.code, str(error))
     except OSError as error:
-        return Skipped(photo.name, NOT_READ, f"the file cannot be read: {error.strerror or error}")
+        return SkippedPhoto(photo.name, NOT_READ, f"the file cannot be read: {error.strerror or error}")
     except ValueError as error:  # a name that no file can have
-        return Skipped(photo.name, NOT_READ, f"the file cannot be read: {error}")
+        return SkippedPhoto(photo.name, NOT_READ, f"the file cannot be read: {error}")
 
 
-def _known(photo: Photo) -> Known | Skipped:
+def _known(photo: LabeledPhoto) -> DigestedPhoto | SkippedPhoto:
     data = read_photo(photo)
-    return data if isinstance(data, Skipped) else Known(photo, sha256_of(data))
+    return data if isinstance(data, SkippedPhoto) else DigestedPhoto(photo, sha256_of(data))

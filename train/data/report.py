@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from statistics import median
 
-from .plan import DUPLICATE, SAME_IMAGE, Plan, SharedPerson
-from .reading import Skipped
-from .shard import Facts
+from .plan import DUPLICATE, SAME_IMAGE, PreparationPlan, SharedPerson
+from .reading import SkippedPhoto
+from .shard import ChipRecords
 
 GROUPS = {"1": (1, 1), "2-4": (2, 4), "5-9": (5, 9), "10+": (10, None)}  # images of a person, from and to
 
@@ -25,7 +25,7 @@ class ImagesEach:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DataReport:
     """All that is told of a prepared folder."""
 
     n_photos: int
@@ -33,13 +33,13 @@ class Report:
     n_identities: int  # that have a chip
     images_each: ImagesEach
     without_chip: tuple[str, ...]  # people none of whose photos gave one, and who were not left out
-    skipped: tuple[Skipped, ...]  # in the order of names
+    skipped: tuple[SkippedPhoto, ...]  # in the order of names
     several_people: tuple[tuple[str, ...], ...]  # photos of equal content that lie with two people or more
     evaluations: tuple[str, ...]  # names of the sets that were excluded
     shared_people: tuple[SharedPerson, ...]  # left out: they are in one of these
     digest: str  # of identities and images
 
-    def skipped_as(self, code: str) -> list[Skipped]:
+    def skipped_as(self, code: str) -> list[SkippedPhoto]:
         """Those with that code."""
         return [each for each in self.skipped if each.code == code]
 
@@ -50,13 +50,15 @@ class Report:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def make_report(plan: Plan, facts: Sequence[Facts], evaluations: Sequence[str], digest: str) -> Report:
+def make_report(
+    plan: PreparationPlan, facts: Sequence[ChipRecords], evaluations: Sequence[str], digest: str
+) -> DataReport:
     """Count. There is a chip at least."""
     names = list(chain.from_iterable(one.names for one in facts))
     n_each = Counter(chain.from_iterable(one.identities for one in facts))
     skipped = [*plan.skipped, *chain.from_iterable(one.skipped for one in facts)]
     planned = {known.photo.identity for known in plan.photos}
-    return Report(
+    return DataReport(
         n_photos=len(names) + len(skipped),
         n_chips=len(names),
         n_identities=len(n_each),
@@ -78,7 +80,7 @@ def images_each(counts: Sequence[int]) -> ImagesEach:
     return ImagesEach(min(counts), float(median(counts)), max(counts), people_with)
 
 
-def as_json(report: Report) -> str:
+def report_json(report: DataReport) -> str:
     """The report in full."""
     images, each = report.skipped_as(SAME_IMAGE), report.images_each
     facts = {
@@ -107,7 +109,7 @@ def as_json(report: Report) -> str:
     return json.dumps(facts, indent=2) + "\n"
 
 
-def _several_people(facts: Sequence[Facts]) -> Iterator[tuple[str, ...]]:
+def _several_people(facts: Sequence[ChipRecords]) -> Iterator[tuple[str, ...]]:
     """Within one person a content is there once."""
     holders: dict[str, list[str]] = defaultdict(list)
     for one in facts:

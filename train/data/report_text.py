@@ -7,13 +7,13 @@ from pathlib import Path
 
 from .names import shown
 from .plan import DUPLICATE, SAME_IMAGE
-from .report import Report
+from .report import DataReport
 
 EXAMPLES = 5  # how many of a list are printed; report.json has them all
 SKIPPED_FILE, REPORT_FILE = "skipped.csv", "report.json"
 
 
-def as_text(report: Report, out: Path) -> Iterator[str]:
+def report_text(report: DataReport, out: Path) -> Iterator[str]:
     """Line by line."""
     yield (
         f"{out}: {_n(report.n_chips, 'chip')} of {_n(report.n_identities, 'person', 'people')}, "
@@ -31,7 +31,7 @@ def as_text(report: Report, out: Path) -> Iterator[str]:
     yield f"  digest: {report.digest}"
 
 
-def skipped_csv(report: Report) -> bytes:
+def skipped_csv(report: DataReport) -> bytes:
     """One row for each photo that has no chip; names keep their bytes."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -40,7 +40,7 @@ def skipped_csv(report: Report) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _duplicates(report: Report) -> Iterator[str]:
+def _duplicates(report: DataReport) -> Iterator[str]:
     doubles = report.skipped_as(DUPLICATE)
     if doubles:
         told = _listed([f"{shown(one.name)} = {shown(one.other or '')}" for one in doubles])
@@ -50,7 +50,7 @@ def _duplicates(report: Report) -> Iterator[str]:
         yield f"  the same image with several people, kept, though a name must be wrong: {told}"
 
 
-def _leaks(report: Report) -> Iterator[str]:
+def _leaks(report: DataReport) -> Iterator[str]:
     if not report.evaluations:
         return
     against = ", ".join(map(shown, report.evaluations))

@@ -19,21 +19,21 @@ from safetensors.numpy import save
 from embedder import MEASURES, Pixels
 
 from ..errors import DataError
-from .cutting import Cut, decoded
-from .reading import Skipped
+from .cutting import CutChip, decoded
+from .reading import SkippedPhoto
 
 SIZE = 512  # photos
 FACTS = "facts"  # one key: the order of several in a file is left to chance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Facts:
+class ChipRecords:
     """What is known of a shard's photos beside their chips."""
 
     names: tuple[str, ...]  # (k,) of the photos that have a chip, in their order
     identities: tuple[str, ...]  # (k,)
     image_digests: tuple[str, ...]  # (k,) of the photos' files: "sha256:..."
-    skipped: tuple[Skipped, ...]  # the photos that have none
+    skipped: tuple[SkippedPhoto, ...]  # the photos that have none
     measures: NDArray[np.float32]  # (k, 8) in the order of MEASURES
     offsets: NDArray[np.int64]  # (k + 1,) where each chip's file begins and ends
     checks: NDArray[np.uint32]  # (k,) CRC-32 of each chip's file
@@ -83,15 +83,15 @@ class Shard:
         return image
 
 
-def packed(outcomes: Sequence[Cut | Skipped]) -> bytes:
+def packed(outcomes: Sequence[CutChip | SkippedPhoto]) -> bytes:
     """Photos as the bytes of a shard: the same photos give the same bytes."""
-    cuts = [each for each in outcomes if isinstance(each, Cut)]
+    cuts = [each for each in outcomes if isinstance(each, CutChip)]
     images = [cut.image for cut in cuts]
-    facts = Facts(
+    facts = ChipRecords(
         names=tuple(cut.known.photo.name for cut in cuts),
         identities=tuple(cut.known.photo.identity for cut in cuts),
         image_digests=tuple(cut.known.digest for cut in cuts),
-        skipped=tuple(each for each in outcomes if isinstance(each, Skipped)),
+        skipped=tuple(each for each in outcomes if isinstance(each, SkippedPhoto)),
         measures=np.array([cut.measures for cut in cuts], np.float32).reshape(-1, len(MEASURES)),
         offsets=np.cumsum([0, *map(len, images)], dtype=np.int64),
         checks=np.array([zlib.crc32(image) for image in images], np.uint32),
@@ -115,24 +115,24 @@ def damaged(path: Path, reason: str) -> DataError:
     return DataError(f"{path}: is missing or damaged ({reason}); run visavis prepare again as before: it is made anew")
 
 
-def _text(facts: Facts) -> str:
+def _text(facts: ChipRecords) -> str:
     """Names that are no UTF-8 travel as JSON's escapes."""
     rows = [astuple(each) for each in facts.skipped]
     return json.dumps([facts.names, facts.identities, facts.image_digests, rows])
 
 
-def _facts(file: Any) -> Facts:
+def _facts(file: Any) -> ChipRecords:
     names, identities, image_digests, skipped = json.loads(file.metadata()[FACTS])
-    return Facts(
+    return ChipRecords(
         tuple(names),
         tuple(identities),
         tuple(image_digests),
-        tuple(Skipped(*row) for row in skipped),
+        tuple(SkippedPhoto(*row) for row in skipped),
         *(file.get_tensor(name) for name in ("measures", "offsets", "checks")),
     )
 
 
-def _is_whole(facts: Facts, images: list[int]) -> bool:
+def _is_whole(facts: ChipRecords, images: list[int]) -> bool:
     k = len(facts.names)
     return (
         (len(facts.identities), len(facts.image_digests), facts.checks.shape) == (k, k, (k,))

@@ -10,20 +10,20 @@ from pathlib import Path
 from ..errors import DataError
 from ..evaluation.protocols.files import read_text
 from ..evaluation.protocols.folders import read_identities
-from ..evaluation.protocols.protocol import Photo
+from ..evaluation.protocols.protocol import LabeledPhoto
 
 COLUMNS = ("image", "identity")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PhotoSource:
     """Photos by identity."""
 
     folder: Path  # absolute; the photos' names start from it
-    photos: tuple[Photo, ...]  # each file once, in the order of its name
+    photos: tuple[LabeledPhoto, ...]  # each file once, in the order of its name
 
 
-def read_source(given: Path, images: Path | None = None) -> Source:
+def read_source(given: Path, images: Path | None = None) -> PhotoSource:
     """Read a folder `DIR/<identity>/<photo>`, or a CSV of image,identity.
 
     Paths in the CSV start from `images`, or else from its own folder. Hidden files are passed over. Raises
@@ -31,18 +31,18 @@ def read_source(given: Path, images: Path | None = None) -> Source:
     """
     if given.is_file():
         return _read_csv(given, given.parent if images is None else images)
-    return Source(given.resolve(), read_identities(given).photos)
+    return PhotoSource(given.resolve(), read_identities(given).photos)
 
 
-def _read_csv(file: Path, folder: Path) -> Source:
+def _read_csv(file: Path, folder: Path) -> PhotoSource:
     try:
         people = _people(file, os.path.abspath(folder))  # noqa: PTH100 - a folder behind a link keeps its name
     except csv.Error as error:
         raise DataError(f"{file}: is no CSV file: {error}") from error
     if len(set(people.values())) < 2:  # noqa: PLR2004 - telling people apart takes two
         raise DataError(f"{file}: two persons are needed, and it names {len(set(people.values()))}")
-    photos = tuple(Photo(folder / name, name, identity) for name, identity in sorted(people.items()))
-    return Source(folder.resolve(), photos)
+    photos = tuple(LabeledPhoto(folder / name, name, identity) for name, identity in sorted(people.items()))
+    return PhotoSource(folder.resolve(), photos)
 
 
 def _people(file: Path, folder: str) -> dict[str, str]:

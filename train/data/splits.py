@@ -17,7 +17,7 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Split:
+class PeopleSplit:
     """Positions among the chips."""
 
     train: Indices  # (n,)
@@ -26,7 +26,7 @@ class Split:
     contradictory: Indices  # (k,) left out of both sides: the very same image lies with people of either
 
 
-def split_people(data: PreparedData, held_out: float, min_images: int, seed: int) -> Split:
+def split_people(data: PreparedData, held_out: float, min_images: int, seed: int) -> PeopleSplit:
     """Hold out a share of the people who have at least `min_images` chips.
 
     Who is held out follows from the seed and the person's name alone, in whichever way it is written; with more people,
@@ -42,10 +42,10 @@ def split_people(data: PreparedData, held_out: float, min_images: int, seed: int
     n_on_sides = [len({data.identities[k] for k in side}) for side in (train, validation)]
     if min(n_on_sides) < MIN_PEOPLE:
         raise DataError(f"{data.folder}: {_too_few(len(people), n_on_sides, held_out)}")
-    return Split(train, validation, _left_out(data, min_images), contradictory)
+    return PeopleSplit(train, validation, _left_out(data, min_images), contradictory)
 
 
-def other_people(train: PreparedData, validation: PreparedData, min_images: int) -> Split:
+def other_people(train: PreparedData, validation: PreparedData, min_images: int) -> PeopleSplit:
     """Take the people of a separate folder for validation; `validation` are positions among its chips.
 
     Raises DataError where the two share people, by name, or images, where they were prepared differently, and where
@@ -54,7 +54,7 @@ def other_people(train: PreparedData, validation: PreparedData, min_images: int)
     _require_same_cut(train, validation)
     _require_nobody_shared(train, validation)
     _require_no_image_shared(train, validation)
-    return Split(
+    return PeopleSplit(
         train=_chips_of(train, _people_of(train, min_images)),
         validation=_chips_of(validation, _people_of(validation, min_images)),
         left_out=_left_out(train, min_images),

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bootstrap import interval
-from .evaluation import Evaluated
+from .evaluation import EvaluationResult
 from .folds import accuracies
 from .record import Accuracy, Estimate, Evaluation
 from .tally import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FigureDifference:
     """A figure of the first model less that of the second."""
 
     figure: str
@@ -27,16 +27,16 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Versus:
+class ModelComparison:
     """Two models side by side."""
 
     first: Evaluation
     second: Evaluation
-    differences: tuple[Difference, ...]
+    differences: tuple[FigureDifference, ...]
     of_folds: Accuracy | None  # the accuracies' difference over the same folds: mean and standard error
 
 
-def compare_models(first: Evaluated, second: Evaluated) -> Versus:
+def compare_models(first: EvaluationResult, second: EvaluationResult) -> ModelComparison:
     """Compare two evaluations of the same protocol, drawn from the same seed.
 
     They may be of one model too, with penalties for poor photos against none.
@@ -44,10 +44,12 @@ def compare_models(first: Evaluated, second: Evaluated) -> Versus:
     if first.found.data.digest != second.found.data.digest or first.found.resampling != second.found.resampling:
         raise ValueError("the two evaluations are of different data or draws, so their figures are not paired")
     differences = tuple(_difference(*figure) for figure in _paired(first, second))
-    return Versus(first.found, second.found, differences, _fold_difference(first, second))
+    return ModelComparison(first.found, second.found, differences, _fold_difference(first, second))
 
 
-def _paired(first: Evaluated, second: Evaluated) -> Iterator[tuple[str, tuple[float, Floats], tuple[float, Floats]]]:
+def _paired(
+    first: EvaluationResult, second: EvaluationResult
+) -> Iterator[tuple[str, tuple[float, Floats], tuple[float, Floats]]]:
     """Each figure that both have, as its value and its draws."""
     names = {"eer": "EER", "fmr": "FMR at the threshold", "fnmr": "FNMR at the threshold"}
     if first.found.figures.accuracy is not None:
@@ -60,21 +62,21 @@ def _paired(first: Evaluated, second: Evaluated) -> Iterator[tuple[str, tuple[fl
             yield f"TAR at FMR {one.fmr:g}", _column(first, "tar", k), _column(second, "tar", k)
 
 
-def _column(evaluated: Evaluated, key: str, k: int) -> tuple[float, Floats]:
+def _column(evaluated: EvaluationResult, key: str, k: int) -> tuple[float, Floats]:
     measured = evaluated.measured[key]
     return float(measured.values[k]), measured.draws[:, k]
 
 
-def _difference(figure: str, first: tuple[float, Floats], second: tuple[float, Floats]) -> Difference:
+def _difference(figure: str, first: tuple[float, Floats], second: tuple[float, Floats]) -> FigureDifference:
     draws = first[1] - second[1]
     known = draws[~np.isnan(draws)]
     tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
     between = interval(draws)
     p_value = None if between is None else min(1.0, 2 * (tail + 1) / (len(known) + 1))
-    return Difference(figure, first[0], second[0], Estimate(first[0] - second[0], between), p_value)
+    return FigureDifference(figure, first[0], second[0], Estimate(first[0] - second[0], between), p_value)
 
 
-def _fold_difference(first: Evaluated, second: Evaluated) -> Accuracy | None:
+def _fold_difference(first: EvaluationResult, second: EvaluationResult) -> Accuracy | None:
     of_folds = [_fold_accuracies(evaluated) for evaluated in (first, second)]
     if of_folds[0] is None or of_folds[1] is None:
         return None
@@ -82,7 +84,7 @@ def _fold_difference(first: Evaluated, second: Evaluated) -> Accuracy | None:
     return Accuracy(float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences))), None)
 
 
-def _fold_accuracies(evaluated: Evaluated) -> Floats | None:
+def _fold_accuracies(evaluated: EvaluationResult) -> Floats | None:
     listed, thresholds = evaluated.compared.listed, evaluated.decision.of_comparison
     if listed is None or listed.pairs.fold is None or thresholds is None:
         return None

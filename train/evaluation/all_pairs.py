@@ -7,24 +7,24 @@ how many there are of which score, keeps some by name (`strata` says which).
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import GENUINE, IMPOSTOR, NEITHER, Block, Faces, Grid, blocks, faces_of
+from .blocks import GENUINE, IMPOSTOR, NEITHER, ComparedFaces, ScoreBlock, ScoreGrid, blocks, compared_faces
 from .penalties import Penalties
 from .protocols.protocol import Indices
-from .scores import Kind, Sample, Scores
-from .strata import Counts, Stratum, strata_of
-from .tally import Floats, Tally
+from .scores import ComparisonKind, ScoreSample, ScoreSet
+from .strata import Counts, ScoreStratum, strata_of
+from .tally import Floats, ScoreHistogram
 
 Drawn = tuple[Floats, Indices, Indices]  # scores, probes, references
 
 
 def compare_all(
     vectors: NDArray[np.float32], identities: Indices, *, seed: int, penalties: Penalties | None = None
-) -> Scores:
+) -> ScoreSet:
     """Compare every two of embeddings (n, 128), whose identities are (n,); NaN rows are faces that were not found.
 
     A score is a distance, with the pair's penalty where there are penalties.
     """
-    faces = faces_of(vectors, identities, penalties)
+    faces = compared_faces(vectors, identities, penalties)
     generator = np.random.default_rng(seed)
     counts = _count(faces)
     samples = _sample(
@@ -33,9 +33,9 @@ def compare_all(
     lost = n_comparisons(identities) - n_comparisons(faces.identities)
     n_pairs = n_pairs_of_people(faces.identities)
     genuine, impostor = (
-        Kind(_tally(counts[k], faces.grid), samples[k], int(lost[k]), n_pairs[k]) for k in (GENUINE, IMPOSTOR)
+        ComparisonKind(_tally(counts[k], faces.grid), samples[k], int(lost[k]), n_pairs[k]) for k in (GENUINE, IMPOSTOR)
     )
-    return Scores(genuine, impostor, identities)
+    return ScoreSet(genuine, impostor, identities)
 
 
 def n_comparisons(identities: Indices) -> NDArray[np.int64]:
@@ -51,7 +51,7 @@ def n_pairs_of_people(identities: Indices) -> tuple[int, int]:
     return len(of_each) * (len(of_each) - 1) // 2, int((of_each > 1).sum())
 
 
-def _count(faces: Faces) -> list[Counts]:
+def _count(faces: ComparedFaces) -> list[Counts]:
     """How many comparisons of each kind fall into each bin."""
     counts = [np.zeros(0, np.int64), np.zeros(0, np.int64)]
     for block in blocks(faces):
@@ -69,13 +69,15 @@ def _sum(first: Counts, second: Counts) -> Counts:
     return longer
 
 
-def _tally(counts: Counts, grid: Grid) -> Tally:
+def _tally(counts: Counts, grid: ScoreGrid) -> ScoreHistogram:
     """Each score rounded down to the grid, which every rate is then exact to one step of."""
     used = np.flatnonzero(counts)
-    return Tally.weighted(grid.values(used), counts[used])
+    return ScoreHistogram.weighted(grid.values(used), counts[used])
 
 
-def _sample(faces: Faces, strata: list[tuple[Stratum, ...]], generator: np.random.Generator) -> list[Sample]:
+def _sample(
+    faces: ComparedFaces, strata: list[tuple[ScoreStratum, ...]], generator: np.random.Generator
+) -> list[ScoreSample]:
     drawn: list[list[list[Drawn]]] = [[[] for _ in of_kind] for of_kind in strata]
     for block in blocks(faces):
         for kind, of_kind in enumerate(strata):
@@ -85,7 +87,7 @@ def _sample(faces: Faces, strata: list[tuple[Stratum, ...]], generator: np.rando
     return [_joined(of_kind, parts, faces.grid) for of_kind, parts in zip(strata, drawn, strict=True)]
 
 
-def _draw(block: Block, kind: int, stratum: Stratum, generator: np.random.Generator) -> NDArray[np.int64]:
+def _draw(block: ScoreBlock, kind: int, stratum: ScoreStratum, generator: np.random.Generator) -> NDArray[np.int64]:
     """Draw comparisons of one kind: the few genuine ones are picked out first, the many impostor ones last."""
     if kind == GENUINE:
         members = block.members(kind)
@@ -94,14 +96,14 @@ def _draw(block: Block, kind: int, stratum: Stratum, generator: np.random.Genera
     return positions.compress(block.kinds[positions] == kind)
 
 
-def _joined(strata: tuple[Stratum, ...], drawn: list[list[Drawn]], grid: Grid) -> Sample:
+def _joined(strata: tuple[ScoreStratum, ...], drawn: list[list[Drawn]], grid: ScoreGrid) -> ScoreSample:
     parts = [_with_weights(stratum, of_stratum) for stratum, of_stratum in zip(strata, drawn, strict=True)]
     empty = (np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
     scores, *names = (np.concatenate(columns) for columns in zip(empty, *parts, strict=True))
-    return Sample.ordered(grid.shortened(scores), *names)
+    return ScoreSample.ordered(grid.shortened(scores), *names)
 
 
-def _with_weights(stratum: Stratum, drawn: list[Drawn]) -> tuple[Floats, Indices, Indices, NDArray[np.float32]]:
+def _with_weights(stratum: ScoreStratum, drawn: list[Drawn]) -> tuple[Floats, Indices, Indices, NDArray[np.float32]]:
     scores, probe, reference = (np.concatenate(columns) for columns in zip(*drawn, strict=True))
     weight = stratum.n / len(scores) if len(scores) else 0.0
     return scores, probe, reference, np.full(len(scores), weight, np.float32)

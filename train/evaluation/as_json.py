@@ -5,13 +5,13 @@ from dataclasses import asdict
 from math import log10
 from typing import Any
 
-from .against import Difference, Versus
+from .against import FigureDifference, ModelComparison
 from .groups import GroupCell, GroupRate, GroupReport
 from .record import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, Refusals
-from .standard import MAX_FMR, MAX_FNMR, NAME, POINT, AtThreshold, BesideStandard, beside_standard
+from .standard import MAX_FMR, MAX_FNMR, NAME, POINT, StandardFigures, StandardReport, beside_standard
 
 
-def as_record(found: Evaluation) -> dict[str, Any]:
+def evaluation_record(found: Evaluation) -> dict[str, Any]:
     """Return the whole of it; a rate is null where there are too few comparisons to state it."""
     of_tar = {_key(each.fmr): each for each in found.figures.tar_at_fmr}
     return {
@@ -100,7 +100,7 @@ def _claim(claim: ClaimCheck) -> dict[str, Any]:
     }
 
 
-def _standard(found: BesideStandard) -> dict[str, Any]:
+def _standard(found: StandardReport) -> dict[str, Any]:
     return {
         "name": NAME,
         "fmr_at_most": MAX_FMR,
@@ -110,7 +110,7 @@ def _standard(found: BesideStandard) -> dict[str, Any]:
     }
 
 
-def _at_threshold(found: AtThreshold) -> dict[str, Any]:
+def _at_threshold(found: StandardFigures) -> dict[str, Any]:
     return {
         "threshold": found.threshold,
         "fmr": _estimate(found.fmr),
@@ -134,16 +134,16 @@ def _key(fmr: float) -> str:
     return f"1e{round(log10(fmr))}"
 
 
-def versus_record(versus: Versus) -> dict[str, Any]:
+def versus_record(versus: ModelComparison) -> dict[str, Any]:
     """Return two models side by side: the second one whole, and every figure's difference, first less second."""
     return {
-        "second": as_record(versus.second),
+        "second": evaluation_record(versus.second),
         "differences": [_difference(each) for each in versus.differences],
         "fold_difference": _accuracy(versus.of_folds),
     }
 
 
-def _difference(found: Difference) -> dict[str, Any]:
+def _difference(found: FigureDifference) -> dict[str, Any]:
     return {
         "figure": found.figure,
         "first": found.first,

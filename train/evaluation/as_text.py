@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import click
 
-from .against import Difference, Versus
+from .against import FigureDifference, ModelComparison
 from .groups import GroupCell, GroupReport, in_words
 from .record import ClaimCheck, Evaluation, Evidence, Figures, TarAtFmr
 from .standard import beside_standard, standard_in_words
-from .words import DECIDES, SCORE, estimated, rate, span
+from .words import DECIDES, SCORE, estimated, interval_text, rate_text
 
 SOURCES = {
     "card": "the card's default point",
@@ -21,7 +21,7 @@ SOURCES = {
 HOLDS = {True: "holds", False: "does not hold here", None: "too little to say"}
 
 
-def as_text(found: Evaluation) -> str:
+def evaluation_text(found: Evaluation) -> str:
     """Return what a person wants to know, most important first; brackets are 95% intervals."""
     return "\n".join(_lines(found))
 
@@ -50,7 +50,7 @@ def _rates(figures: Figures) -> Iterator[str]:
     if figures.accuracy is not None:
         accuracy = figures.accuracy
         stated = f"{100 * accuracy.mean:.2f}%, standard error {100 * accuracy.se:.2f}"
-        yield f"  accuracy     {stated}{span(accuracy.interval)}"
+        yield f"  accuracy     {stated}{interval_text(accuracy.interval)}"
     yield f"  FMR          {estimated(figures.fmr)} of the impostor comparisons match"
     yield f"  FNMR         {estimated(figures.fnmr)} of the genuine comparisons do not"
     yield f"  EER          {estimated(figures.eer)}"
@@ -63,7 +63,8 @@ def _failures(found: Evaluation) -> Iterator[str]:
         return
     reasons = ", ".join(f"{n} {code}" for code, n in sorted(Counter(code for _, code in failures.photos).items()))
     yield f"  failures     {len(failures.photos)} photos ({reasons}), {failures.n_comparisons:,} comparisons left out;"
-    yield f"               counted as non-matches: FNMR {rate(counted.fnmr.value)}, EER {rate(counted.eer.value)}"
+    fnmr, eer = rate_text(counted.fnmr.value), rate_text(counted.eer.value)
+    yield f"               counted as non-matches: FNMR {fnmr}, EER {eer}"
     if counted.accuracy is not None:
         yield f"               and accuracy {100 * counted.accuracy.mean:.2f}%"
 
@@ -76,7 +77,7 @@ def _refusals(found: Evaluation) -> Iterator[str]:
 
 
 def _tar(found: TarAtFmr) -> str:
-    head = f"  TAR at FMR   {rate(found.fmr):>6}: "
+    head = f"  TAR at FMR   {rate_text(found.fmr):>6}: "
     if found.threshold is None:
         return head + "too few impostor comparisons"
     return head + f"{estimated(found.tar)} below {found.threshold:.5g} ({found.n_false_matches:,} false matches)"
@@ -84,7 +85,11 @@ def _tar(found: TarAtFmr) -> str:
 
 def _claim(claim: ClaimCheck) -> str:
     point = claim.point
-    claimed = "no rate claimed" if point.fmr is None else f"claimed FMR {rate(point.fmr)}{span(point.fmr_interval)}"
+    claimed = (
+        "no rate claimed"
+        if point.fmr is None
+        else f"claimed FMR {rate_text(point.fmr)}{interval_text(point.fmr_interval)}"
+    )
     measured = f"measured {estimated(claim.fmr)}, FNMR {estimated(claim.fnmr)}"
     return f"  {point.name:<11}  {claimed}, {measured}: {HOLDS[claim.holds]}"
 
@@ -101,7 +106,7 @@ def _evidence(found: Evidence) -> str:
     return f"  probability  Cllr {cost.value:.4f} bits{between}, expected calibration error {found.ece:.4f}"
 
 
-def versus_text(versus: Versus) -> str:
+def versus_text(versus: ModelComparison) -> str:
     """Return two models side by side, and which differences are more than chance."""
     first, second = versus.first.model, versus.second.model
     scores = versus.first.scores, versus.second.scores
@@ -113,11 +118,11 @@ def versus_text(versus: Versus) -> str:
     return "\n".join(lines)
 
 
-def _difference(found: Difference) -> str:
+def _difference(found: FigureDifference) -> str:
     interval = found.difference.interval
     between = "" if interval is None else f" [{interval[0]:+.4f} to {interval[1]:+.4f}]"
     return (
-        f"  {found.figure:<22} {rate(found.first)} against {rate(found.second)}: "
+        f"  {found.figure:<22} {rate_text(found.first)} against {rate_text(found.second)}: "
         f"{found.first - found.second:+.4f}{between}{_p_value(found.p_value)}"
     )
 

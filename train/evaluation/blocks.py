@@ -19,7 +19,7 @@ IMPOSTOR, GENUINE, NEITHER = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class ScoreGrid:
     """What scores are rounded down to and counted on."""
 
     decimals: int
@@ -47,18 +47,18 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Faces:
+class ComparedFaces:
     """The embeddings that are there to be compared."""
 
     vectors: Floats  # (n, 128)
     identities: Indices  # (n,)
     photos: Indices  # (n,) positions among the photos
     penalties: Penalties | None  # None: a score is the plain distance
-    grid: Grid
+    grid: ScoreGrid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class ScoreBlock:
     """Scores of some faces with some others; any two faces meet in one block only."""
 
     scores: Floats  # (rows * columns,)
@@ -71,23 +71,25 @@ class Block:
         """Positions of the comparisons of one kind."""
         return np.flatnonzero(self.kinds == kind)
 
-    def photos(self, positions: NDArray[np.int64], faces: Faces) -> tuple[Indices, Indices]:
+    def photos(self, positions: NDArray[np.int64], faces: ComparedFaces) -> tuple[Indices, Indices]:
         """Which photos some of the comparisons are between."""
         rows, columns = np.divmod(positions, self.n_columns)
         return faces.photos[rows + self.first[0]], faces.photos[columns + self.first[1]]
 
 
-def faces_of(vectors: NDArray[np.float32], identities: Indices, penalties: Penalties | None = None) -> Faces:
+def compared_faces(
+    vectors: NDArray[np.float32], identities: Indices, penalties: Penalties | None = None
+) -> ComparedFaces:
     """Take the faces of embeddings (n, 128) whose identities are (n,); NaN rows are those that were not found."""
     found = np.flatnonzero(~np.isnan(vectors).any(axis=1)).astype(np.int32)
     kept = vectors[found].astype(np.float64)
     theirs = None if penalties is None else penalties.of(found)
     farthest = 2 * float(np.sqrt((kept**2).sum(axis=1).max(initial=0)))
-    grid = Grid.up_to(farthest + (0.0 if theirs is None else theirs.most))
-    return Faces(kept, identities[found], found, theirs, grid)
+    grid = ScoreGrid.up_to(farthest + (0.0 if theirs is None else theirs.most))
+    return ComparedFaces(kept, identities[found], found, theirs, grid)
 
 
-def blocks(faces: Faces) -> Iterator[Block]:
+def blocks(faces: ComparedFaces) -> Iterator[ScoreBlock]:
     """Every two faces once, block by block, always in the same order."""
     starts = range(0, len(faces.vectors), BLOCK)
     squares = (faces.vectors**2).sum(axis=1)
@@ -96,7 +98,7 @@ def blocks(faces: Faces) -> Iterator[Block]:
             yield _block(faces, squares, top, left)
 
 
-def _block(faces: Faces, squares: Floats, top: int, left: int) -> Block:
+def _block(faces: ComparedFaces, squares: Floats, top: int, left: int) -> ScoreBlock:
     rows, columns = slice(top, top + BLOCK), slice(left, left + BLOCK)
     products = faces.vectors[rows] @ faces.vectors[columns].T  # (rows, columns)
     scores = np.sqrt(np.maximum(squares[rows, None] + squares[columns] - 2 * products, 0))
@@ -105,4 +107,4 @@ def _block(faces: Faces, squares: Floats, top: int, left: int) -> Block:
     kinds = (faces.identities[rows, None] == faces.identities[columns]).astype(np.int8)
     if top == left:
         kinds[np.tril_indices(len(kinds))] = NEITHER
-    return Block(scores.ravel(), faces.grid.bins(scores).ravel(), kinds.ravel(), (top, left), kinds.shape[1])
+    return ScoreBlock(scores.ravel(), faces.grid.bins(scores).ravel(), kinds.ravel(), (top, left), kinds.shape[1])

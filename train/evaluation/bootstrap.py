@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from embedder import n_cores
 
 from .protocols.protocol import Indices
-from .scores import Sample, Scores
-from .tally import Floats, Tally
+from .scores import ScoreSample, ScoreSet
+from .tally import Floats, ScoreHistogram
 
 CONFIDENCE = 0.95
 MAX_THREADS = 8  # each holds the weights of all comparisons kept by name
 
-Statistics = Callable[[Tally, Tally], Floats]  # genuine, impostor -> (s,) figures, NaN where there is none
+Statistics = Callable[
+    [ScoreHistogram, ScoreHistogram], Floats
+]  # genuine, impostor -> (s,) figures, NaN where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Resampling:
     seed: int = 0
 
 
-def bootstrap(scores: Scores, statistics: Statistics, resampling: Resampling) -> Floats:
+def bootstrap(scores: ScoreSet, statistics: Statistics, resampling: Resampling) -> Floats:
     """Compute figures on every resample of the identities: (n_resamples, s). Work is spread over the cores."""
     kinds = (
         _people(scores.genuine.sample, scores.identities, is_genuine=True),
@@ -70,14 +72,14 @@ class _People:
     first: Indices  # (k,) identities
     second: Indices | None  # (k,); None where it is the first one again: a genuine comparison
 
-    def drawn(self, times: Floats) -> Tally:
+    def drawn(self, times: Floats) -> ScoreHistogram:
         """Count them when each identity was drawn so many times (n_identities,)."""
         weights = times[self.first] * self.weights
         if self.second is not None:
             weights *= times[self.second]
-        return Tally.weighted(self.values, weights)
+        return ScoreHistogram.weighted(self.values, weights)
 
 
-def _people(sample: Sample, identities: Indices, *, is_genuine: bool) -> _People:
+def _people(sample: ScoreSample, identities: Indices, *, is_genuine: bool) -> _People:
     second = None if is_genuine else identities[sample.reference]
     return _People(sample.values, sample.weights, identities[sample.probe], second)

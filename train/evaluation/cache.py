@@ -40,14 +40,14 @@ RECORD = np.dtype(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class CachedFace:
     """A face: its embedding, and what was measured of its photo."""
 
     vector: NDArray[np.float32]  # (128,)
     measures: NDArray[np.float32]  # (8,) in the order of MEASURES
 
 
-Outcome = Found | str  # a face, or the code of what is wrong with the image
+Outcome = CachedFace | str  # a face, or the code of what is wrong with the image
 Outcomes = dict[str, Outcome]  # by the digest of the image: "sha256:..."
 
 
@@ -144,7 +144,7 @@ def _outcomes(records: NDArray[np.void]) -> Outcomes:
     if records.dtype != RECORD or records.ndim != 1:
         raise _Damaged
     images, faults = (np.char.decode(records[name], "ascii").tolist() for name in ("image", "fault"))
-    faces = map(Found, records["vector"], records["measures"])
+    faces = map(CachedFace, records["vector"], records["measures"])
     return {image: fault or face for image, fault, face in zip(images, faults, faces, strict=True)}
 
 

@@ -11,23 +11,23 @@ from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard
 
 from . import metrics
 from .bootstrap import Resampling
-from .compared import Compared, compare
+from .compared import ComparedPhotos, compare_photos
 from .doubles import without_doubles
-from .evaluation import Setting
-from .operating_points import DEFAULT_POINT, FMRS, Scored, points_of, rounded
+from .evaluation import EvaluationConfig
+from .operating_points import DEFAULT_POINT, FMRS, PopulationScores, points_of, rounded
 from .penalties import Penalties
 from .protocols.digest import data_digest
 from .protocols.protocol import ProtocolError
-from .scores import Scores
+from .scores import ScoreSet
 from .scoring import Scoring
-from .tally import Floats, Tally
+from .tally import Floats, ScoreHistogram
 
 MIN_PEOPLE = 20  # with two photos or more, for an FNMR: it is people that its interval redraws
 EDGE = 10  # comparisons that the strongest evidence either way must rest on
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class PopulationFacts:
     """What the user says of the photos: no program can see it in them."""
 
     name: str
@@ -38,14 +38,14 @@ class Described:
 class Population:
     """Photos of some population, compared all against all by plain distances."""
 
-    compared: Compared
-    described: Described
+    compared: ComparedPhotos
+    described: PopulationFacts
 
 
 def calibrate(
-    compared: Compared,
-    setting: Setting,
-    described: Described,
+    compared: ComparedPhotos,
+    setting: EvaluationConfig,
+    described: PopulationFacts,
     rule: tuple[QualityPenalty, ...] = (),
     further: Sequence[Population] = (),
 ) -> ModelCard:
@@ -59,7 +59,7 @@ def calibrate(
     populations = [_usable(each, rule, resampling) for each in (Population(compared, described), *further)]
     scores = populations[0].compared.scores
     _check_people(scores)
-    points = points_of([Scored(each.described.name, each.compared) for each in populations], resampling)
+    points = points_of([PopulationScores(each.described.name, each.compared) for each in populations], resampling)
     if not points[-1].threshold > 0:
         raise ProtocolError(f"{points[-1].population or described.name}: photos of two people are at distance 0")
     names = [point.name for point in points]
@@ -90,7 +90,7 @@ def _usable(population: Population, rule: tuple[QualityPenalty, ...], resampling
     return replace(population, compared=compared)
 
 
-def _check_people(scores: Scores) -> None:
+def _check_people(scores: ScoreSet) -> None:
     n_people = scores.genuine.n_pairs
     if n_people < MIN_PEOPLE:
         raise ProtocolError(
@@ -99,14 +99,16 @@ def _check_people(scores: Scores) -> None:
         )
 
 
-def _with_penalties(compared: Compared, rule: tuple[QualityPenalty, ...], resampling: Resampling) -> Compared:
+def _with_penalties(
+    compared: ComparedPhotos, rule: tuple[QualityPenalty, ...], resampling: Resampling
+) -> ComparedPhotos:
     if not rule:
         return compared
     scoring = Scoring("normalized", Penalties.by(rule, compared.embedded.measures))
-    return compare(compared.protocol, compared.embedded, seed=resampling.seed, scoring=scoring)
+    return compare_photos(compared.protocol, compared.embedded, seed=resampling.seed, scoring=scoring)
 
 
-def evidence_from(genuine: Tally, impostor: Tally) -> LogLikelihoodRatio:
+def evidence_from(genuine: ScoreHistogram, impostor: ScoreHistogram) -> LogLikelihoodRatio:
     """Fit the log-likelihood ratio as a straight line, by logistic regression with both kinds weighing the same.
 
     It is held level where it would say more than the data bear: more than being nearer than all but 10 impostor
@@ -126,7 +128,7 @@ def evidence_from(genuine: Tally, impostor: Tally) -> LogLikelihoodRatio:
     )
 
 
-def _line(genuine: Tally, impostor: Tally) -> tuple[float, float]:
+def _line(genuine: ScoreHistogram, impostor: ScoreHistogram) -> tuple[float, float]:
     """Fit intercept and slope."""
     kinds = (_with_one_more(genuine, float(impostor.values[0])), _with_one_more(impostor, float(genuine.values[-1])))
     distances, weights = (np.concatenate(columns) for columns in zip(*kinds, strict=True))
@@ -140,7 +142,7 @@ def _line(genuine: Tally, impostor: Tally) -> tuple[float, float]:
     return intercept - slope * middle, slope
 
 
-def _with_one_more(tally: Tally, distance: float) -> tuple[Floats, Floats]:
+def _with_one_more(tally: ScoreHistogram, distance: float) -> tuple[Floats, Floats]:
     """Distances with weights that sum to 1, and one more comparison where the other kind begins.
 
     Without it, data whose kinds do not overlap at all would make the line infinitely steep.
@@ -149,7 +151,7 @@ def _with_one_more(tally: Tally, distance: float) -> tuple[Floats, Floats]:
     return np.append(tally.values, distance), counts / counts.sum()
 
 
-def _data(compared: Compared, described: Described) -> CalibrationData:
+def _data(compared: ComparedPhotos, described: PopulationFacts) -> CalibrationData:
     return CalibrationData(
         name=described.name,
         digest=data_digest(compared.protocol, compared.embedded.image_digests),

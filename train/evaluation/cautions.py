@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 from embedder import ModelCard
 
-from .compared import Compared
+from .compared import ComparedPhotos
 from .doubles import Doubles, doubles_of
 from .protocols.digest import data_digest
 from .protocols.folders import people_of
 
 
-def cautions(compared: Compared, card: ModelCard) -> tuple[str, ...]:
+def evaluation_cautions(compared: ComparedPhotos, card: ModelCard) -> tuple[str, ...]:
     """Return them as sentences."""
     return (*_seen_before(compared, card), *_across_and_within(compared))
 
 
-def of_calibration(compared: Compared) -> Iterator[str]:
+def calibration_cautions(compared: ComparedPhotos) -> Iterator[str]:
     """Say what must be known of photos that a model is calibrated on: which are left out, and which are too easy."""
     across, within = doubles_of(compared)
     if across:
@@ -24,7 +24,7 @@ def of_calibration(compared: Compared) -> Iterator[str]:
     yield from _too_easy(within)
 
 
-def _across_and_within(compared: Compared) -> Iterator[str]:
+def _across_and_within(compared: ComparedPhotos) -> Iterator[str]:
     """Say of files that are the same to the byte what they do to the figures."""
     across, within = doubles_of(compared)
     if across:
@@ -37,7 +37,7 @@ def _too_easy(within: Doubles) -> Iterator[str]:
         yield f"{_counted(within)} under one person more than once{_for_instance(within)}: too easy genuine comparisons"
 
 
-def _seen_before(compared: Compared, card: ModelCard) -> Iterator[str]:
+def _seen_before(compared: ComparedPhotos, card: ModelCard) -> Iterator[str]:
     if card.calibration is None:
         return
     digest = data_digest(people_of(compared.protocol), compared.embedded.image_digests)

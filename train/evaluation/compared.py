@@ -7,23 +7,23 @@ import numpy as np
 
 from .all_pairs import compare_all, n_comparisons
 from .embedding import EmbeddedSet
-from .listed import Listed, compare_listed, scores_of
+from .listed import ListedScores, compare_listed, scores_of
 from .protocols.protocol import PairList, Protocol
 from .record import Failures, Refusals, WorstPair
-from .scores import Sample, Scores
+from .scores import ScoreSample, ScoreSet
 from .scoring import PLAIN, Scoring
 
 N_WORST = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Compared:
+class ComparedPhotos:
     """Photos, their embeddings, and the scores between them."""
 
     protocol: Protocol
     embedded: EmbeddedSet
-    scores: Scores
-    listed: Listed | None  # None for an all-against-all
+    scores: ScoreSet
+    listed: ListedScores | None  # None for an all-against-all
     scoring: Scoring
 
     def failures(self) -> Failures:
@@ -39,20 +39,20 @@ class Compared:
         photos = tuple(self.protocol.photos[k] for k in np.flatnonzero(self.scoring.refused))
         return Refusals(photos, self.scores.genuine.n_refused, self.scores.impostor.n_refused)
 
-    def worst_false_matches(self, decided: Scores, threshold: float) -> tuple[WorstPair, ...]:
+    def worst_false_matches(self, decided: ScoreSet, threshold: float) -> tuple[WorstPair, ...]:
         """Return the impostor comparisons farthest below the threshold that decided them, worst first."""
         sample = decided.impostor.sample
         n = min(int(np.searchsorted(sample.values, threshold)), N_WORST)
         return self._pairs(sample, range(n))
 
-    def worst_false_non_matches(self, decided: Scores, threshold: float) -> tuple[WorstPair, ...]:
+    def worst_false_non_matches(self, decided: ScoreSet, threshold: float) -> tuple[WorstPair, ...]:
         """Return the genuine comparisons farthest above the threshold that decided them, worst first."""
         sample = decided.genuine.sample
         last = len(sample.values) - 1
         n = min(last + 1 - int(np.searchsorted(sample.values, threshold)), N_WORST)
         return self._pairs(sample, range(last, last - n, -1))
 
-    def _pairs(self, sample: Sample, chosen: Sequence[int]) -> tuple[WorstPair, ...]:
+    def _pairs(self, sample: ScoreSample, chosen: Sequence[int]) -> tuple[WorstPair, ...]:
         return tuple(self._pair(sample.probe[k], sample.reference[k]) for k in chosen)
 
     def _pair(self, probe: int, reference: int) -> WorstPair:
@@ -61,20 +61,20 @@ class Compared:
         return WorstPair(photos[probe], photos[reference], float(distance))
 
 
-def compare(protocol: Protocol, embedded: EmbeddedSet, *, seed: int, scoring: Scoring = PLAIN) -> Compared:
+def compare_photos(protocol: Protocol, embedded: EmbeddedSet, *, seed: int, scoring: Scoring = PLAIN) -> ComparedPhotos:
     """Make the comparisons of a protocol, by plain distances of all photos where `scoring` says nothing else.
 
     The seed draws which of very many are kept by name.
     """
     if protocol.pairs is None:
-        return Compared(protocol, embedded, _all_pairs(protocol, embedded, scoring, seed), None, scoring)
+        return ComparedPhotos(protocol, embedded, _all_pairs(protocol, embedded, scoring, seed), None, scoring)
     pairs, n_refused = _taking_part(protocol.pairs, scoring)
     listed = compare_listed(embedded.vectors, pairs, penalties=scoring.penalties)
     scores = scores_of(listed, protocol.identities).with_refused(*n_refused)
-    return Compared(protocol, embedded, scores, listed, scoring)
+    return ComparedPhotos(protocol, embedded, scores, listed, scoring)
 
 
-def _all_pairs(protocol: Protocol, embedded: EmbeddedSet, scoring: Scoring, seed: int) -> Scores:
+def _all_pairs(protocol: Protocol, embedded: EmbeddedSet, scoring: Scoring, seed: int) -> ScoreSet:
     vectors, identities, refused = embedded.vectors, protocol.identities, scoring.refused
     if refused is None:
         return compare_all(vectors, identities, seed=seed, penalties=scoring.penalties)

@@ -17,10 +17,10 @@ from PIL import Image, ImageOps
 from embedder import Chip, FaceChoice, FaceEmbedder, SampleError
 
 from ..degradations import degraded
-from .cache import EMBEDDING_SIZE, N_MEASURES, EmbeddingCache, Found, Outcomes
+from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
 from .cores import one_core_threads
 from .progress import Progress, no_progress
-from .protocols.protocol import Photo, Protocol, ProtocolError
+from .protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 
 BATCH = 16  # photos that a thread takes at a time, and chips in every pass: of equal shape, so equal to the last bit
 SAVE_EVERY = 4096  # photos
@@ -106,7 +106,7 @@ class _Work:
     embedder: FaceEmbedder
     face: FaceChoice
 
-    def __call__(self, images: Sequence[tuple[str, Photo]]) -> Outcomes:
+    def __call__(self, images: Sequence[tuple[str, LabeledPhoto]]) -> Outcomes:
         outcomes: Outcomes = {}
         chips: dict[str, Chip] = {}
         for digest, photo in images:
@@ -123,14 +123,14 @@ class _Work:
         batch = np.zeros((BATCH, *cut.shape[1:]), np.uint8)
         batch[: len(cut)] = cut
         measures = [np.array(astuple(chip.sample.quality), np.float32) for chip in chips.values()]
-        return dict(zip(chips, map(Found, self.embedder.embed_faces(batch), measures), strict=False))
+        return dict(zip(chips, map(CachedFace, self.embedder.embed_faces(batch), measures), strict=False))
 
 
-def _digests(photos: Sequence[Photo]) -> list[str]:
+def _digests(photos: Sequence[LabeledPhoto]) -> list[str]:
     return [_digest(_read(photo), photo.degradation) for photo in photos]
 
 
-def _to_embed(photo: Photo, digest: str) -> bytes:
+def _to_embed(photo: LabeledPhoto, digest: str) -> bytes:
     """Read a photo again, and degrade it where that is asked for."""
     data = _read(photo)
     if _digest(data, photo.degradation) != digest:
@@ -146,7 +146,7 @@ def _degraded(data: bytes, degradation: str) -> bytes:
     return degraded(picture, degradation)
 
 
-def _read(photo: Photo) -> bytes:
+def _read(photo: LabeledPhoto) -> bytes:
     try:
         return photo.path.read_bytes()
     except OSError as error:

@@ -8,21 +8,21 @@ from embedder import FaceChoice, FaceEmbedder, QualityChoice, ScoreKind
 from . import summary
 from .bootstrap import Resampling
 from .cache import EmbeddingCache
-from .cautions import cautions
-from .compared import Compared, compare
+from .cautions import evaluation_cautions
+from .compared import ComparedPhotos, compare_photos
 from .embedding import embed_photos
 from .progress import Progress, no_progress
 from .protocols.digest import data_digest
 from .protocols.protocol import Protocol
-from .record import Data, Evaluation, Threshold
+from .record import DecisionThreshold, Evaluation, EvaluationData
 from .scoring import scoring_of
-from .thresholds import Choice, Decision, decide, decide_at, require_both_kinds
+from .thresholds import Decision, ThresholdChoice, decide, decide_at, require_both_kinds
 
 COMPUTED_WITH = ("visavis", "torch", "numpy", "pillow", "facenet-pytorch", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class EvaluationConfig:
     """How photos become embeddings and these become scores, and how the intervals are drawn."""
 
     embedder: FaceEmbedder
@@ -34,28 +34,30 @@ class Setting:
     quality: QualityChoice = "ignore"
 
 
-def embed_and_compare(protocol: Protocol, setting: Setting) -> Compared:
+def embed_and_compare(protocol: Protocol, setting: EvaluationConfig) -> ComparedPhotos:
     """Embed the photos of a protocol and make its comparisons; raises QualityPenaltyMissing, and as `embed_photos`."""
     embedded = embed_photos(protocol, setting.embedder, setting.face, setting.cache, setting.progress)
     scoring = scoring_of(setting.embedder, embedded, setting.scores, setting.quality)
-    return compare(protocol, embedded, seed=setting.resampling.seed, scoring=scoring)
+    return compare_photos(protocol, embedded, seed=setting.resampling.seed, scoring=scoring)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluated:
+class EvaluationResult:
     """What was found, with all that it was found from."""
 
     found: Evaluation
-    compared: Compared
+    compared: ComparedPhotos
     decision: Decision
     measured: summary.Measurements
 
 
-def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold = None) -> Evaluated:
+def evaluate_compared(
+    compared: ComparedPhotos, setting: EvaluationConfig, threshold: ThresholdChoice | DecisionThreshold = None
+) -> EvaluationResult:
     """Decide and measure. Raises ProtocolError where a kind of comparison is missing, and as `decide`."""
     require_both_kinds(compared.scores)
     card, scores, resampling = setting.embedder.card, compared.scores, setting.resampling
-    if isinstance(threshold, Threshold):
+    if isinstance(threshold, DecisionThreshold):
         decision = decide_at(scores, threshold)
     else:
         decision = decide(scores, compared.listed, card, threshold)
@@ -78,12 +80,12 @@ def evaluate(compared: Compared, setting: Setting, threshold: Choice | Threshold
         worst_false_non_matches=compared.worst_false_non_matches(decision.scores, decision.at),
         resampling=resampling,
         versions={name: version(name) for name in COMPUTED_WITH},
-        cautions=cautions(compared, card),
+        cautions=evaluation_cautions(compared, card),
     )
-    return Evaluated(found, compared, decision, measured)
+    return EvaluationResult(found, compared, decision, measured)
 
 
-def _data(compared: Compared, setting: Setting) -> Data:
+def _data(compared: ComparedPhotos, setting: EvaluationConfig) -> EvaluationData:
     protocol = compared.protocol
     digest = data_digest(protocol, compared.embedded.image_digests)
-    return Data(protocol.name, digest, len(protocol.photos), protocol.n_identities, setting.face)
+    return EvaluationData(protocol.name, digest, len(protocol.photos), protocol.n_identities, setting.face)

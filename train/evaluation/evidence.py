@@ -9,7 +9,7 @@ import numpy as np
 
 from embedder import LogLikelihoodRatio
 
-from .tally import Floats, Tally
+from .tally import Floats, ScoreHistogram
 
 N_COSTS = 2000  # steps of the quick way
 N_BINS = 15  # of probability, equally wide: Guo et al., "On Calibration of Modern Neural Networks", 2017
@@ -29,7 +29,7 @@ class Reliability:
         return float((self.share * np.abs(self.stated - self.observed)).sum())
 
 
-def cllr(genuine: Tally, impostor: Tally, ratio: LogLikelihoodRatio) -> float:
+def cllr(genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihoodRatio) -> float:
     """Cost of the log-likelihood ratios, in bits: 0 is perfect knowledge, 1 says nothing at all.
 
     Brummer and du Preez, "Application-independent evaluation of speaker detection", 2006.
@@ -38,7 +38,7 @@ def cllr(genuine: Tally, impostor: Tally, ratio: LogLikelihoodRatio) -> float:
     return sum(float(_counts(tally) @ _costs(tally.values, ratio, sign)) / tally.n for tally, sign in kinds) / 2
 
 
-def mean_cost(tally: Tally, ratio: LogLikelihoodRatio, sign: int) -> float:
+def mean_cost(tally: ScoreHistogram, ratio: LogLikelihoodRatio, sign: int) -> float:
     """One kind's mean cost from its counts on a grid of the ratio's range: quick, and near enough for intervals."""
     edges = np.linspace(ratio.nearest, ratio.farthest, N_COSTS + 1)
     places = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
@@ -46,7 +46,9 @@ def mean_cost(tally: Tally, ratio: LogLikelihoodRatio, sign: int) -> float:
     return float(counts @ _costs(places, ratio, sign)) / tally.n if tally.n else float("nan")
 
 
-def reliability(genuine: Tally, impostor: Tally, ratio: LogLikelihoodRatio, n_bins: int = N_BINS) -> Reliability:
+def reliability(
+    genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihoodRatio, n_bins: int = N_BINS
+) -> Reliability:
     """Sort both kinds by the probability that the ratio gives them at a prior of one half."""
     kinds = [(_probabilities(tally, ratio), _counts(tally) / (2 * tally.n)) for tally in (genuine, impostor)]
     stated, shares = (np.concatenate(parts) for parts in zip(*kinds, strict=True))
@@ -58,7 +60,7 @@ def reliability(genuine: Tally, impostor: Tally, ratio: LogLikelihoodRatio, n_bi
     return Reliability(of_stated[used] / share[used], of_genuine[used] / share[used], share[used])
 
 
-def _counts(tally: Tally) -> Floats:
+def _counts(tally: ScoreHistogram) -> Floats:
     return np.diff(tally.cumulative)
 
 
@@ -68,5 +70,5 @@ def _costs(scores: Floats, ratio: LogLikelihoodRatio, sign: int) -> Floats:
     return costs
 
 
-def _probabilities(tally: Tally, ratio: LogLikelihoodRatio) -> Floats:
+def _probabilities(tally: ScoreHistogram, ratio: LogLikelihoodRatio) -> Floats:
     return 1 / (1 + np.exp(-ratio.of_each(tally.values)))

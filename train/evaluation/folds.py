@@ -5,28 +5,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .listed import Listed, tallies
+from .listed import ListedScores, tallies
 from .metrics import best_threshold
 from .protocols.protocol import ProtocolError
 from .tally import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Folds:
+class FoldDecisions:
     """What each fold was decided by, and how well."""
 
     thresholds: Floats  # (f,) each chosen on all folds but its own, by accuracy
     of_comparison: Floats  # (n,) the threshold of each comparison's fold
 
 
-def choose_on_other_folds(listed: Listed, fold: NDArray[np.int32]) -> Folds:
+def choose_on_other_folds(listed: ListedScores, fold: NDArray[np.int32]) -> FoldDecisions:
     """Choose a threshold for each fold by the accuracy on the others; failures to acquire take no part in it."""
     numbers, position = np.unique(fold, return_inverse=True)
     thresholds = np.array([_best(listed, fold != number) for number in numbers])
-    return Folds(thresholds, thresholds[position])
+    return FoldDecisions(thresholds, thresholds[position])
 
 
-def accuracies(listed: Listed, fold: NDArray[np.int32], thresholds: Floats, *, failures_count: bool) -> Floats:
+def accuracies(listed: ListedScores, fold: NDArray[np.int32], thresholds: Floats, *, failures_count: bool) -> Floats:
     """Accuracy of each fold: (f,); comparisons (n,) are decided by thresholds (n,)."""
     failed = np.isnan(listed.values)
     right = ~failed & ((listed.values < thresholds) == listed.pairs.same)
@@ -35,7 +35,7 @@ def accuracies(listed: Listed, fold: NDArray[np.int32], thresholds: Floats, *, f
     return np.array([right[counted & (fold == number)].mean() for number in np.unique(fold[counted])])
 
 
-def _best(listed: Listed, chosen: NDArray[np.bool_]) -> float:
+def _best(listed: ListedScores, chosen: NDArray[np.bool_]) -> float:
     genuine, impostor = tallies(listed, chosen)
     if not (genuine.n and impostor.n):
         raise ProtocolError("a fold's threshold is chosen on the other ones, which lack a kind of comparison")

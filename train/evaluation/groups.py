@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bootstrap import Resampling, bootstrap, interval
-from .labels import NO_GROUP, Groups
-from .measure import Measured
+from .labels import NO_GROUP, PhotoGroups
+from .measure import Measurement
 from .metrics import MIN_FALSE_MATCHES as MIN_ERRORS
 from .protocols.protocol import Indices
 from .record import Estimate
-from .scores import Sample, Scores, whole
-from .tally import Floats, Tally
+from .scores import ScoreSample, ScoreSet, whole
+from .tally import Floats, ScoreHistogram
 
 MIN_IDENTITIES = 50  # of each group, behind a verdict: with fewer, equal groups are called different too often
 VERDICT_CONFIDENCE = 0.99  # of the interval that decides it: there are many verdicts on one page
@@ -66,7 +66,7 @@ class GroupReport:
         return tuple(cell for cell in self.cells if cell.first == cell.second)
 
 
-def compare_groups(scores: Scores, groups: Groups, threshold: float, resampling: Resampling) -> GroupReport:
+def compare_groups(scores: ScoreSet, groups: PhotoGroups, threshold: float, resampling: Resampling) -> GroupReport:
     """Measure FMR and FNMR within and across groups, all from the same draws of people."""
     n_groups = len(groups.names)
     pairs = list(combinations_with_replacement(range(n_groups), 2))
@@ -93,22 +93,22 @@ def in_words(figure: str, found: GroupRate) -> str:
     return f"{figure} {found.times.value:.2g} times that of all [{low:.2g} to {high:.2g}]: {DIFFERS[found.differs]}"
 
 
-def _codes(sample: Sample, groups: Groups) -> Indices:
+def _codes(sample: ScoreSample, groups: PhotoGroups) -> Indices:
     """Number the two groups of each comparison, whichever is the probe's: (k,), NO_GROUP where a photo has none."""
     sides = groups.of_photos[sample.probe], groups.of_photos[sample.reference]
     lower, upper = np.minimum(*sides), np.maximum(*sides)
     return np.where(lower == NO_GROUP, NO_GROUP, lower * len(groups.names) + upper).astype(np.int32)
 
 
-def _part(scores: Scores, codes: tuple[Indices, Indices], code: int) -> Scores:
+def _part(scores: ScoreSet, codes: tuple[Indices, Indices], code: int) -> ScoreSet:
     """Keep the genuine and the impostor comparisons of two groups."""
     genuine = whole(_chosen(scores.genuine.sample, codes[0] == code), scores.identities)
     impostor = whole(_chosen(scores.impostor.sample, codes[1] == code), scores.identities)
-    return Scores(genuine, impostor, scores.identities)
+    return ScoreSet(genuine, impostor, scores.identities)
 
 
-def _chosen(sample: Sample, chosen: NDArray[np.bool_]) -> Sample:
-    return Sample(sample.values[chosen], sample.probe[chosen], sample.reference[chosen], sample.weights[chosen])
+def _chosen(sample: ScoreSample, chosen: NDArray[np.bool_]) -> ScoreSample:
+    return ScoreSample(sample.values[chosen], sample.probe[chosen], sample.reference[chosen], sample.weights[chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,10 +121,10 @@ class _Count:
     n_pairs: tuple[int, int]  # of people, behind impostor and behind genuine comparisons
 
     @classmethod
-    def of(cls, scores: Scores, threshold: float, groups: Groups, resampling: Resampling) -> Self:
+    def of(cls, scores: ScoreSet, threshold: float, groups: PhotoGroups, resampling: Resampling) -> Self:
         """Count them, and again in every resample."""
 
-        def counts(genuine: Tally, impostor: Tally) -> Floats:
+        def counts(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
             matching, missed = float(impostor.below(threshold)), genuine.n - float(genuine.below(threshold))
             return np.array([matching, impostor.n, missed, genuine.n])
 
@@ -135,7 +135,7 @@ class _Count:
         return cls(values, bootstrap(scores, counts, resampling), people, n_pairs)
 
 
-def _people(sample: Sample, of_photos: Indices) -> Indices:
+def _people(sample: ScoreSample, of_photos: Indices) -> Indices:
     return np.unique(of_photos[:, np.union1d(sample.probe, sample.reference)], axis=1)
 
 
@@ -161,13 +161,15 @@ def _rate(count: _Count, everyone: _Count, kind: int) -> GroupRate:
     return GroupRate(found, times, round(n), len(np.unique(identity)))
 
 
-def _share(count: _Count, kind: int) -> Measured:
+def _share(count: _Count, kind: int) -> Measurement:
     """An error rate with its draws; NaN where there is no comparison."""
     wrong, n = [2 * kind], [2 * kind + 1]
-    return Measured(_divided(count.values[wrong], count.values[n]), _divided(count.draws[:, wrong], count.draws[:, n]))
+    return Measurement(
+        _divided(count.values[wrong], count.values[n]), _divided(count.draws[:, wrong], count.draws[:, n])
+    )
 
 
-def _times(found: Estimate, share: Measured, of_all: Measured) -> Estimate:
+def _times(found: Estimate, share: Measurement, of_all: Measurement) -> Estimate:
     """How many times that of all; where no error was seen, what the rate's own interval says."""
     if found.value == 0 and found.interval is not None:
         return Estimate(0.0, (0.0, found.interval[1] / float(of_all.values[0])))

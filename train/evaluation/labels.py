@@ -17,14 +17,14 @@ NO_GROUP = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Groups:
+class PhotoGroups:
     """Which group each photo is in."""
 
     names: tuple[str, ...]  # (g,) in alphabetical order
     of_photos: Indices  # (n,) positions among the names; NO_GROUP where the file does not speak of the photo
 
 
-def read_groups(file: Path, protocol: Protocol) -> Groups:
+def read_photo_groups(file: Path, protocol: Protocol) -> PhotoGroups:
     """Read a CSV of `image,group` (photos named as in the protocol) or `identity,group`. Raises ProtocolError."""
     try:
         rows = list(_rows(file))
@@ -38,7 +38,7 @@ def read_groups(file: Path, protocol: Protocol) -> Groups:
         raise ProtocolError(f"{file}: names {len(names)} groups; it should name between 1 and {MAX_GROUPS}")
     position = {name: k for k, name in enumerate(names)}
     of_photos = [position[labels[name]] if name in labels else NO_GROUP for name in called]
-    return Groups(names, np.array(of_photos, np.int32))
+    return PhotoGroups(names, np.array(of_photos, np.int32))
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:

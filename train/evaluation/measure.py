@@ -12,16 +12,16 @@ from . import metrics
 from .bootstrap import CONFIDENCE, Resampling, bootstrap, interval
 from .evidence import mean_cost
 from .record import Estimate
-from .scores import Scores
-from .tally import Floats, Tally
+from .scores import ScoreSet
+from .tally import Floats, ScoreHistogram
 
 MIN_PAIRS = 10  # of people; an interval from redrawing fewer would say little and look sure
 
 
-class Figure(Shape):
+class Statistic(Shape):
     """One or several numbers read off the comparisons of both kinds."""
 
-    def __call__(self, genuine: Tally, impostor: Tally) -> Floats:
+    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
         """Read them: (s,), NaN where there is none."""
 
 
@@ -31,7 +31,7 @@ class FmrAt:
 
     thresholds: tuple[float, ...]
 
-    def __call__(self, genuine: Tally, impostor: Tally) -> Floats:  # noqa: ARG002 - as every figure
+    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:  # noqa: ARG002 - as every figure
         """Read them: (t,)."""
         return impostor.share_below(self.thresholds)
 
@@ -42,7 +42,7 @@ class FnmrAt:
 
     thresholds: tuple[float, ...]
 
-    def __call__(self, genuine: Tally, impostor: Tally) -> Floats:  # noqa: ARG002 - as every figure
+    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:  # noqa: ARG002 - as every figure
         """Read them: (t,)."""
         return 1 - genuine.share_below(self.thresholds)
 
@@ -53,7 +53,7 @@ class AccuracyAt:
 
     threshold: float
 
-    def __call__(self, genuine: Tally, impostor: Tally) -> Floats:
+    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
         """Read it: (1,)."""
         return np.array([metrics.accuracy(genuine, impostor, self.threshold)])
 
@@ -64,7 +64,7 @@ class TarAt:
 
     fmrs: tuple[float, ...]
 
-    def __call__(self, genuine: Tally, impostor: Tally) -> Floats:
+    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
         """Read them: (f,)."""
         return genuine.share_below(impostor.loosest(self.fmrs))
 
@@ -75,18 +75,18 @@ class Cllr:
 
     ratio: LogLikelihoodRatio
 
-    def __call__(self, genuine: Tally, impostor: Tally) -> Floats:
+    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
         """Read it: (1,), in bits."""
         return np.array([(mean_cost(genuine, self.ratio, -1) + mean_cost(impostor, self.ratio, 1)) / 2])
 
 
-def eer(genuine: Tally, impostor: Tally) -> Floats:
+def eer(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
     """Read the equal error rate: (1,)."""
     return np.array([metrics.eer(genuine, impostor)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class Measurement:
     """Figures of all comparisons, and of every resample."""
 
     values: Floats  # (s,)
@@ -117,13 +117,13 @@ def _bound(n: int) -> float:
     return 1 - float(((1 - CONFIDENCE) / 2) ** (1 / n))
 
 
-def measure(scores: Scores, figures: Mapping[str, Figure], resampling: Resampling) -> dict[str, Measured]:
+def measure(scores: ScoreSet, figures: Mapping[str, Statistic], resampling: Resampling) -> dict[str, Measurement]:
     """Read figures off all comparisons and off resamples of their identities, all from the same draws."""
 
-    def together(genuine: Tally, impostor: Tally) -> Floats:
+    def together(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
         return np.concatenate([figure(genuine, impostor) for figure in figures.values()])
 
     values = {name: figure(scores.genuine.tally, scores.impostor.tally) for name, figure in figures.items()}
     cuts = np.cumsum([len(value) for value in values.values()])[:-1]
     draws = np.split(bootstrap(scores, together, resampling), cuts, axis=1)
-    return {name: Measured(values[name], drawn) for name, drawn in zip(values, draws, strict=True)}
+    return {name: Measurement(values[name], drawn) for name, drawn in zip(values, draws, strict=True)}

@@ -1,7 +1,7 @@
 """Error rates and what is read from them: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC.
 
-Every function takes the genuine and the impostor comparisons as a `Tally` each; a comparison matches where its score
-is below the threshold. Terms as in ISO/IEC 19795-1.
+Every function takes the genuine and the impostor comparisons as a `ScoreHistogram` each; a comparison matches where its
+score is below the threshold. Terms as in ISO/IEC 19795-1.
 """
 
 from bisect import bisect_left
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tally import Floats, Tally
+from .tally import Floats, ScoreHistogram
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 MIN_FALSE_MATCHES = 10  # expected at an FMR, for a rate there to be worth stating
@@ -25,24 +25,24 @@ class Roc:
     tar: Floats  # (k,) 1 - FNMR
 
 
-def fmr(impostor: Tally, threshold: float) -> float:
+def fmr(impostor: ScoreHistogram, threshold: float) -> float:
     """Share of the impostor comparisons that match."""
     return float(impostor.share_below(threshold))
 
 
-def fnmr(genuine: Tally, threshold: float) -> float:
+def fnmr(genuine: ScoreHistogram, threshold: float) -> float:
     """Share of the genuine comparisons that do not match."""
     return 1 - float(genuine.share_below(threshold))
 
 
-def accuracy(genuine: Tally, impostor: Tally, threshold: float) -> float:
+def accuracy(genuine: ScoreHistogram, impostor: ScoreHistogram, threshold: float) -> float:
     """Share of all comparisons that are decided rightly; NaN where there are none."""
     right = float(genuine.below(threshold)) + impostor.n - float(impostor.below(threshold))
     n = genuine.n + impostor.n
     return right / n if n else float("nan")
 
 
-def best_threshold(genuine: Tally, impostor: Tally) -> float:
+def best_threshold(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
     """Return the threshold of the highest accuracy, midway between two scores; of several, the middle one."""
     values = np.unique(np.concatenate([genuine.values, impostor.values]))
     finite = values[np.isfinite(values)]
@@ -61,7 +61,7 @@ def _midway(values: Floats, cut: int) -> float:
     return float((values[cut - 1] + values[cut]) / 2)
 
 
-def eer(genuine: Tally, impostor: Tally) -> float:
+def eer(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
     """Return the rate at which FMR = FNMR, on the straight line between the two thresholds around it.
 
     NaN where they never meet: a kind has no comparison, or more genuine ones fail whatever the threshold than impostor
@@ -89,22 +89,22 @@ def _around_zero(values: Floats, gap: Callable[[float], float]) -> tuple[float, 
     return low, float(values[first]) if first < len(values) else np.inf
 
 
-def threshold_at_fmr(impostor: Tally, target: float) -> float:
+def threshold_at_fmr(impostor: ScoreHistogram, target: float) -> float:
     """Return the loosest threshold whose FMR is at most the target."""
     return float(impostor.loosest(target))
 
 
-def carries(impostor: Tally, target: float) -> bool:
+def carries(impostor: ScoreHistogram, target: float) -> bool:
     """Are there enough impostor comparisons to speak of this FMR: at least 10 false matches expected?"""
     return impostor.n * target * (1 + 1e-9) >= MIN_FALSE_MATCHES
 
 
-def tar_at_fmr(genuine: Tally, impostor: Tally, target: float) -> float:
+def tar_at_fmr(genuine: ScoreHistogram, impostor: ScoreHistogram, target: float) -> float:
     """Return 1 - FNMR at the loosest threshold whose FMR is at most the target."""
     return 1 - fnmr(genuine, threshold_at_fmr(impostor, target))
 
 
-def roc(genuine: Tally, impostor: Tally) -> Roc:
+def roc(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Roc:
     """Return the receiver operating characteristic; with FNMR = 1 - TAR it is the DET curve."""
     values = np.unique(np.concatenate([genuine.values, impostor.values]))
     thresholds = np.append(values[np.isfinite(values)], np.inf)

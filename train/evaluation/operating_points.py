@@ -10,10 +10,10 @@ from embedder import OperatingPoint
 
 from . import metrics
 from .bootstrap import Resampling
-from .compared import Compared
-from .measure import FmrAt, FnmrAt, Measured, measure
+from .compared import ComparedPhotos
+from .measure import FmrAt, FnmrAt, Measurement, measure
 from .record import Estimate
-from .tally import Tally
+from .tally import ScoreHistogram
 
 FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
 DEFAULT_POINT = "fmr-1e-3"
@@ -21,20 +21,20 @@ DIGITS = 6  # significant ones of what a card states; the data carry no more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class PopulationScores:
     """The comparisons within one population, by the scores that the thresholds are of."""
 
     name: str
-    compared: Compared
+    compared: ComparedPhotos
 
     @property
-    def impostor(self) -> Tally:
+    def impostor(self) -> ScoreHistogram:
         """Scores of the impostor comparisons."""
         return self.compared.scores.impostor.tally
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenPoint:
     """The threshold of one point, and how it came about."""
 
     name: str
@@ -45,16 +45,16 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rates:
+class MeasuredRates:
     """Both error rates of one population at the thresholds of all points."""
 
     n_identities: int
     n_pairs: tuple[int, int]  # of people, behind FMR and FNMR
-    fmr: Measured
-    fnmr: Measured
+    fmr: Measurement
+    fnmr: Measurement
 
     @classmethod
-    def of(cls, compared: Compared, thresholds: tuple[float, ...], resampling: Resampling) -> Self:
+    def of(cls, compared: ComparedPhotos, thresholds: tuple[float, ...], resampling: Resampling) -> Self:
         """Measure them."""
         scores = compared.scores
         measured = measure(scores, {"fmr": FmrAt(thresholds), "fnmr": FnmrAt(thresholds)}, resampling)
@@ -62,15 +62,15 @@ class Rates:
         return cls(n_people(compared), n_pairs, measured["fmr"], measured["fnmr"])
 
 
-def points_of(populations: Sequence[Scored], resampling: Resampling) -> tuple[OperatingPoint, ...]:
+def points_of(populations: Sequence[PopulationScores], resampling: Resampling) -> tuple[OperatingPoint, ...]:
     """Return the points that the impostor comparisons of at least one population carry, the loosest first.
 
     A point's FMR is that of the population that set its threshold, its FNMR that of the first population.
     """
-    chosen = choose([population.impostor for population in populations])
+    chosen = choose_threshold([population.impostor for population in populations])
     thresholds = tuple(each.threshold for each in chosen)
     needed = {0, *(each.setter for each in chosen)}
-    rates = {k: Rates.of(populations[k].compared, thresholds, resampling) for k in sorted(needed)}
+    rates = {k: MeasuredRates.of(populations[k].compared, thresholds, resampling) for k in sorted(needed)}
     return tuple(
         OperatingPoint(
             name=each.name,
@@ -87,24 +87,24 @@ def points_of(populations: Sequence[Scored], resampling: Resampling) -> tuple[Op
     )
 
 
-def choose(impostors: Sequence[Tally]) -> tuple[Chosen, ...]:
+def choose_threshold(impostors: Sequence[ScoreHistogram]) -> tuple[ChosenPoint, ...]:
     """Choose the threshold of every point from the impostor scores of all populations.
 
     It is the smallest of the thresholds of the populations that carry the point's FMR, and never above the looser
     point's: that one may be set by a population with too few comparisons for this one.
     """
-    chosen: list[Chosen] = []
+    chosen: list[ChosenPoint] = []
     for name, fmr in FMRS.items():
         carried_by = tuple(k for k, impostor in enumerate(impostors) if metrics.carries(impostor, fmr))
         if carried_by:
             own = {k: metrics.threshold_at_fmr(impostors[k], fmr) for k in carried_by}
             setter = min(own, key=own.__getitem__)  # the first of equal ones
             most = chosen[-1].threshold if chosen else float("inf")
-            chosen.append(Chosen(name, min(own[setter], most), setter, carried_by, own[setter] > most))
+            chosen.append(ChosenPoint(name, min(own[setter], most), setter, carried_by, own[setter] > most))
     return tuple(chosen)
 
 
-def n_people(compared: Compared) -> int:
+def n_people(compared: ComparedPhotos) -> int:
     """How many people take part: with a usable face, in a photo that is not left out."""
     refused = compared.scoring.refused
     people = compared.protocol.identities
@@ -122,7 +122,7 @@ def _stated(name: str, found: Estimate) -> dict[str, Any]:
     return {name: None if found.value is None else rounded(found.value), f"{name}_interval": interval}
 
 
-def _note(chosen: Sequence[Chosen], k: int, populations: Sequence[Scored]) -> Iterator[str]:
+def _note(chosen: Sequence[ChosenPoint], k: int, populations: Sequence[PopulationScores]) -> Iterator[str]:
     """Say how the threshold was chosen, and of the strictest point how far the comparisons carry."""
     point, names = chosen[k], [population.name for population in populations]
     where = "" if len(names) == 1 else " in every population that has enough of them"
@@ -137,7 +137,7 @@ def _note(chosen: Sequence[Chosen], k: int, populations: Sequence[Scored]) -> It
         yield from _how_far(chosen, max(population.impostor.n for population in populations))
 
 
-def _how_far(chosen: Sequence[Chosen], n_impostor: float) -> Iterator[str]:
+def _how_far(chosen: Sequence[ChosenPoint], n_impostor: float) -> Iterator[str]:
     names = [each.name for each in chosen]
     missing = [name for name in FMRS if name not in names]
     if missing:

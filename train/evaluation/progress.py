@@ -17,7 +17,7 @@ def no_progress(_n_photos: int) -> Iterator[Advance]:
 
 
 @contextmanager
-def progress_line(n_photos: int) -> Iterator[Advance]:
+def show_progress(n_photos: int) -> Iterator[Advance]:
     """Tell of photos that are embedded, on stderr."""
     with click.progressbar(length=n_photos, label=f"embedding {n_photos:,} photos", file=sys.stderr) as bar:
         yield bar.update

@@ -17,13 +17,13 @@ from embedder import MEASURES, QualityPenalty
 
 from ..degradations import DEGRADATIONS
 from . import metrics
-from .compared import Compared
+from .compared import ComparedPhotos
 from .doubles import without_doubles
 from .embedding import embed_photos
-from .evaluation import Setting
-from .operating_points import FMRS, choose, rounded
-from .protocols.protocol import Indices, Photo, Protocol, ProtocolError, identity_numbers
-from .tally import Floats, Tally
+from .evaluation import EvaluationConfig
+from .operating_points import FMRS, choose_threshold, rounded
+from .protocols.protocol import Indices, LabeledPhoto, Protocol, ProtocolError, identity_numbers
+from .tally import Floats, ScoreHistogram
 
 MEASURE: Literal["sharpness"] = "sharpness"
 N_BINS = 8  # of equally many impostor comparisons
@@ -35,7 +35,7 @@ POOREST = 0.01  # share of the poorest kind that may be poorer than `min_value`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Faces:
+class DegradedFaces:
     """The faces of photos that were degraded alike, or not at all."""
 
     vectors: NDArray[np.float32]  # (n, 128)
@@ -52,7 +52,7 @@ class Faces:
 
 
 def fit_quality_penalties(
-    compared: Compared, setting: Setting, further: Sequence[Compared] = ()
+    compared: ComparedPhotos, setting: EvaluationConfig, further: Sequence[ComparedPhotos] = ()
 ) -> tuple[QualityPenalty, ...]:
     """Fit what poor photos cost to degraded copies of photos, for the points that hold on all populations.
 
@@ -62,19 +62,19 @@ def fit_quality_penalties(
     usable = [without_doubles(each, seed=setting.resampling.seed) for each in (compared, *further)]
     drawn = drawn_photos(usable[0], setting.resampling.seed)
     thresholds = {
-        FMRS[point.name]: point.threshold for point in choose([each.scores.impostor.tally for each in usable])
+        FMRS[point.name]: point.threshold for point in choose_threshold([each.scores.impostor.tally for each in usable])
     }
     kinds = [kind for kind in _kinds(compared.protocol, drawn, setting) if len(kind.vectors) >= MIN_FACES]
     penalty = penalty_of(kinds, thresholds)
     return () if penalty is None else (penalty,)
 
 
-def drawn_photos(compared: Compared, seed: int) -> tuple[Photo, ...]:
+def drawn_photos(compared: ComparedPhotos, seed: int) -> tuple[LabeledPhoto, ...]:
     """Draw people, and take a few photos of each that show a face. Raises ProtocolError for too few people."""
     refused = compared.scoring.refused
     faults = compared.embedded.faults
     is_usable = [fault is None and (refused is None or not refused[k]) for k, fault in enumerate(faults)]
-    of_person: dict[str, list[Photo]] = defaultdict(list)
+    of_person: dict[str, list[LabeledPhoto]] = defaultdict(list)
     for k in np.random.default_rng(seed).permutation(np.flatnonzero(is_usable)):
         photo = compared.protocol.photos[k]
         of_person[photo.identity].append(photo)
@@ -87,12 +87,12 @@ def drawn_photos(compared: Compared, seed: int) -> tuple[Photo, ...]:
     return tuple(sorted(drawn[:MOST_PHOTOS], key=lambda photo: photo.name))
 
 
-def copies_of(photos: Sequence[Photo]) -> tuple[Photo, ...]:
+def copies_of(photos: Sequence[LabeledPhoto]) -> tuple[LabeledPhoto, ...]:
     """Return the photos as they are, and then copies in every kind of degradation."""
     return tuple(replace(photo, degradation=kind) for kind in (None, *DEGRADATIONS) for photo in photos)
 
 
-def _kinds(protocol: Protocol, photos: Sequence[Photo], setting: Setting) -> Iterator[Faces]:
+def _kinds(protocol: Protocol, photos: Sequence[LabeledPhoto], setting: EvaluationConfig) -> Iterator[DegradedFaces]:
     """Embed the photos and their copies: first the photos as they are, then each kind."""
     every = replace(protocol, photos=copies_of(photos), pairs=None)
     embedded = embed_photos(every, setting.embedder, setting.face, setting.cache, setting.progress)
@@ -101,10 +101,10 @@ def _kinds(protocol: Protocol, photos: Sequence[Photo], setting: Setting) -> Ite
         vectors = embedded.vectors[start : start + len(photos)]
         sharpness = embedded.measures[start : start + len(photos), MEASURES.index(MEASURE)]
         found = ~np.isnan(vectors[:, 0])
-        yield Faces(vectors[found], identities[found], sharpness[found])
+        yield DegradedFaces(vectors[found], identities[found], sharpness[found])
 
 
-def penalty_of(kinds: Sequence[Faces], thresholds: Mapping[float, float]) -> QualityPenalty | None:
+def penalty_of(kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]) -> QualityPenalty | None:
     """Fit a curve to kinds of photos, the first of which are not degraded; None where no bin needs a penalty.
 
     `thresholds` are those of the points, by FMR. The poorer a bin, the higher its penalty: a running maximum.
@@ -112,7 +112,7 @@ def penalty_of(kinds: Sequence[Faces], thresholds: Mapping[float, float]) -> Qua
     distances, better = (np.concatenate(columns) for columns in zip(*(k.impostor_pairs() for k in kinds), strict=True))
     bins = np.array_split(np.argsort(better, kind="stable"), N_BINS)
     values = [rounded(float(np.median(better[part]))) for part in bins]
-    penalties = monotone([needed_shift(Tally.of(distances[part]), thresholds) for part in bins])
+    penalties = monotone([needed_shift(ScoreHistogram.of(distances[part]), thresholds) for part in bins])
     if not penalties[0]:
         return None
     n_knots = penalties.index(0) + 1
@@ -126,7 +126,7 @@ def penalty_of(kinds: Sequence[Faces], thresholds: Mapping[float, float]) -> Qua
     )
 
 
-def needed_shift(impostor: Tally, thresholds: Mapping[float, float]) -> float:
+def needed_shift(impostor: ScoreHistogram, thresholds: Mapping[float, float]) -> float:
     """By how much all thresholds must fall for each to keep its FMR on these comparisons, if they carry it."""
     shifts = [
         threshold - metrics.threshold_at_fmr(impostor, fmr)

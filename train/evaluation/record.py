@@ -8,7 +8,7 @@ from embedder import ModelIdentity, OperatingPoint, ScoreKind
 
 from .bootstrap import Resampling
 from .evidence import Reliability
-from .protocols.protocol import Photo
+from .protocols.protocol import LabeledPhoto
 from .tally import Floats
 
 Interval = tuple[float, float]  # 95%: lower, upper end
@@ -43,7 +43,7 @@ class TarAtFmr:
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class DecisionThreshold:
     """The threshold that decided, and where it comes from."""
 
     value: float  # of folds: their mean
@@ -68,7 +68,7 @@ class Figures:
 class Failures:
     """Failures to acquire: photos without a usable face, and the comparisons that could not be made for it."""
 
-    photos: tuple[tuple[Photo, str], ...]  # with the error's code
+    photos: tuple[tuple[LabeledPhoto, str], ...]  # with the error's code
     n_genuine: int
     n_impostor: int
 
@@ -82,7 +82,7 @@ class Failures:
 class Refusals:
     """Photos that were refused for low quality, and the comparisons that were not made for it."""
 
-    photos: tuple[Photo, ...]
+    photos: tuple[LabeledPhoto, ...]
     n_genuine: int
     n_impostor: int
 
@@ -130,13 +130,13 @@ class Evidence:
 class WorstPair:
     """Two photos whose comparison came out as wrong as any."""
 
-    probe: Photo
-    reference: Photo
+    probe: LabeledPhoto
+    reference: LabeledPhoto
     distance: float  # plain, also where penalties decide with it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Curve:
+class DetCurve:
     """The DET curve at some FMRs, with the 95% band of FNMR; NaN where there are too few comparisons."""
 
     fmr: Floats  # (k,) ascending
@@ -146,7 +146,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Histogram:
+class DistanceHistogram:
     """How many comparisons of each kind lie in each stretch of scores."""
 
     edges: Floats  # (b + 1,)
@@ -155,7 +155,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class EvaluationData:
     """What was evaluated on."""
 
     protocol: str
@@ -169,19 +169,19 @@ class Data:
 class Evaluation:
     """All that one evaluation found."""
 
-    data: Data
+    data: EvaluationData
     model: ModelIdentity
     mirror: bool
     scores: ScoreKind  # what decided: distances with penalties for poor photos, or plain ones
-    threshold: Threshold
+    threshold: DecisionThreshold
     figures: Figures  # of the comparisons that could be made
     with_failures: Figures  # failures to acquire counted as non-matches
     failures: Failures
     refusals: Refusals | None  # None: the quality of photos is ignored
     claims: tuple[ClaimCheck, ...]  # one for each of the card's operating points
     evidence: Evidence | None  # None where the card has no calibration
-    curve: Curve
-    histogram: Histogram
+    curve: DetCurve
+    histogram: DistanceHistogram
     worst_false_matches: tuple[WorstPair, ...]  # lowest score first
     worst_false_non_matches: tuple[WorstPair, ...]  # highest score first
     resampling: Resampling

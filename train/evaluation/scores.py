@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .protocols.protocol import Indices
-from .tally import Floats, Tally
+from .tally import Floats, ScoreHistogram
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class ScoreSample:
     """Comparisons by name, nearest first: all of them, or a part in which each stands for `weights` of its like."""
 
     values: Floats  # (k,) scores, ascending
@@ -30,22 +30,22 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class ComparisonKind:
     """All comparisons of one kind, genuine or impostor."""
 
-    tally: Tally  # of every comparison; an all-against-all rounds scores down to a grid
-    sample: Sample
+    tally: ScoreHistogram  # of every comparison; an all-against-all rounds scores down to a grid
+    sample: ScoreSample
     n_failed: int  # comparisons that could not be made: a photo had no usable face
     n_pairs: int  # of people that the comparisons are between; genuine: people, each with themselves
     n_refused: int = 0  # comparisons not made because a photo was refused for low quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scores:
+class ScoreSet:
     """Both kinds of comparisons of one model on one set of photos."""
 
-    genuine: Kind
-    impostor: Kind
+    genuine: ComparisonKind
+    impostor: ComparisonKind
     identities: Indices  # (n,) of each photo, counted from 0
 
     def with_refused(self, n_genuine: int, n_impostor: int, *, of_failed: bool = False) -> Self:
@@ -55,12 +55,14 @@ class Scores:
         return replace(self, genuine=genuine, impostor=impostor)
 
 
-def whole(sample: Sample, identities: Indices, *, n_failed: int = 0) -> Kind:
+def whole(sample: ScoreSample, identities: Indices, *, n_failed: int = 0) -> ComparisonKind:
     """Comparisons all of which are known by name, or their weights with them."""
-    return Kind(Tally.weighted(sample.values, sample.weights), sample, n_failed, n_pairs_of(sample, identities))
+    return ComparisonKind(
+        ScoreHistogram.weighted(sample.values, sample.weights), sample, n_failed, n_pairs_of(sample, identities)
+    )
 
 
-def n_pairs_of(sample: Sample, identities: Indices) -> int:
+def n_pairs_of(sample: ScoreSample, identities: Indices) -> int:
     """How many pairs of people comparisons are between."""
     people = np.sort(np.stack([identities[sample.probe], identities[sample.reference]]), axis=0)
     return int(np.unique(people, axis=1).shape[1])

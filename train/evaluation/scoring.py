@@ -30,7 +30,7 @@ class Scoring:
 PLAIN = Scoring()
 
 
-def require_rule(card: ModelCard, scores: ScoreKind, quality: QualityChoice) -> None:
+def require_quality_penalty(card: ModelCard, scores: ScoreKind, quality: QualityChoice) -> None:
     """Raise QualityPenaltyMissing where these take a penalty for poor photos and the card has none."""
     wanted = [*["--scores normalized"] * (scores == "normalized"), *["--quality refuse"] * (quality == "refuse")]
     if wanted and not card.quality_penalties:
@@ -44,7 +44,7 @@ def scoring_of(
     embedder: FaceEmbedder, embedded: EmbeddedSet, scores: ScoreKind, quality: QualityChoice = "ignore"
 ) -> Scoring:
     """Grade the photos of embedded faces by the card's rule; raises QualityPenaltyMissing where it has none."""
-    require_rule(embedder.card, scores, quality)
+    require_quality_penalty(embedder.card, scores, quality)
     rule, measures = embedder.card.quality_penalties, embedded.measures
     penalties = Penalties.by(rule, measures) if scores == "normalized" else None
     return Scoring(scores, penalties, quality, too_poor(rule, measures) if quality == "refuse" else None)

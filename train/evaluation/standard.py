@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .record import ClaimCheck, Estimate, Evaluation, TarAtFmr
-from .words import estimated, rate
+from .words import estimated, rate_text
 
 NAME = "NIST SP 800-63A"
 MAX_FMR, MAX_FNMR = 1e-4, 1e-2  # 1 in 10,000 and 1 in 100
@@ -15,7 +15,7 @@ Verdict = Literal["meets", "does not meet", "cannot be told", "too few compariso
 
 
 @dataclass(frozen=True, slots=True)
-class AtThreshold:
+class StandardFigures:
     """Both error rates at one threshold, and whether they are what the standard asks for."""
 
     threshold: float | None  # None: too few impostor comparisons to choose one
@@ -25,24 +25,24 @@ class AtThreshold:
 
 
 @dataclass(frozen=True, slots=True)
-class BesideStandard:
+class StandardReport:
     """A model on these photos beside the standard. A failure to acquire counts as no error."""
 
-    here: AtThreshold  # at the loosest threshold whose FMR here is low enough
-    of_card: AtThreshold | None  # at the card's own point for that FMR; None where it has none
+    here: StandardFigures  # at the loosest threshold whose FMR here is low enough
+    of_card: StandardFigures | None  # at the card's own point for that FMR; None where it has none
 
 
-def beside_standard(found: Evaluation) -> BesideStandard:
+def beside_standard(found: Evaluation) -> StandardReport:
     """Return what an evaluation says of the standard, by the scores that decided."""
     (at_fmr,) = (each for each in found.figures.tar_at_fmr if each.fmr == MAX_FMR)
     claims = [claim for claim in found.claims if claim.point.name == POINT]
     of_card = _of_card(claims[0], is_enough=at_fmr.threshold is not None) if claims else None
-    return BesideStandard(_here(at_fmr, found.figures.n_impostor), of_card)
+    return StandardReport(_here(at_fmr, found.figures.n_impostor), of_card)
 
 
-def standard_in_words(found: BesideStandard) -> Iterator[str]:
+def standard_in_words(found: StandardReport) -> Iterator[str]:
     """Say what the standard asks for, and then a line for each threshold."""
-    yield f"{NAME} asks for FMR at most {rate(MAX_FMR)} with FNMR at most {rate(MAX_FNMR)}"
+    yield f"{NAME} asks for FMR at most {rate_text(MAX_FMR)} with FNMR at most {rate_text(MAX_FNMR)}"
     here, of_card = found.here, found.of_card
     if here.threshold is None:
         yield f"at the loosest threshold with such an FMR here: {here.verdict}"
@@ -68,16 +68,16 @@ def verdict_of(allowed: Sequence[tuple[Estimate, float]], *, is_enough: bool) ->
     return "meets" if is_met else "cannot be told"
 
 
-def _here(found: TarAtFmr, n_impostor: int) -> AtThreshold:
+def _here(found: TarAtFmr, n_impostor: int) -> StandardFigures:
     """Read FNMR off TAR; it alone is judged, as the threshold was chosen for the FMR."""
     if found.threshold is None or found.tar.value is None:
-        return AtThreshold(None, Estimate(None, None), Estimate(None, None), "too few comparisons to say")
+        return StandardFigures(None, Estimate(None, None), Estimate(None, None), "too few comparisons to say")
     between = found.tar.interval
     fnmr = Estimate(1 - found.tar.value, None if between is None else (1 - between[1], 1 - between[0]))
     fmr = Estimate((found.n_false_matches or 0) / n_impostor, None)
-    return AtThreshold(found.threshold, fmr, fnmr, verdict_of([(fnmr, MAX_FNMR)], is_enough=True))
+    return StandardFigures(found.threshold, fmr, fnmr, verdict_of([(fnmr, MAX_FNMR)], is_enough=True))
 
 
-def _of_card(claim: ClaimCheck, *, is_enough: bool) -> AtThreshold:
+def _of_card(claim: ClaimCheck, *, is_enough: bool) -> StandardFigures:
     verdict = verdict_of([(claim.fmr, MAX_FMR), (claim.fnmr, MAX_FNMR)], is_enough=is_enough)
-    return AtThreshold(claim.point.threshold, claim.fmr, claim.fnmr, verdict)
+    return StandardFigures(claim.point.threshold, claim.fmr, claim.fnmr, verdict)

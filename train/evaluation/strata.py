@@ -17,7 +17,7 @@ Counts = NDArray[np.int64]  # (bins,) comparisons in each
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class ScoreStratum:
     """A stretch of the grid, and which share of its comparisons is kept."""
 
     first: int  # bin
@@ -34,7 +34,7 @@ class Stratum:
         return drawn[(found >= self.first) & (found < self.end)]
 
 
-def strata_of(counts: Counts, *, nearest_first: bool) -> tuple[Stratum, ...]:
+def strata_of(counts: Counts, *, nearest_first: bool) -> tuple[ScoreStratum, ...]:
     """Cut the grid into strata, from its near end or from its far end on."""
     ordered = counts if nearest_first else counts[::-1]
     edges = list(_edges(np.cumsum(ordered)))
@@ -51,9 +51,9 @@ def _edges(cumulative: Counts) -> Iterator[tuple[int, int]]:
         start, limit = end, 2 * limit
 
 
-def _stratum(counts: Counts, first: int, end: int, most: int) -> Stratum:
+def _stratum(counts: Counts, first: int, end: int, most: int) -> ScoreStratum:
     n = int(counts[first:end].sum())
-    return Stratum(first, end, n, min(1.0, most / n) if n else 1.0)
+    return ScoreStratum(first, end, n, min(1.0, most / n) if n else 1.0)
 
 
 def _thinned(n: int, rate: float, generator: np.random.Generator) -> NDArray[np.int64]:

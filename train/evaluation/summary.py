@@ -8,40 +8,40 @@ from embedder import ModelCard, OperatingPoint
 
 from . import evidence, metrics
 from .bootstrap import Resampling, interval
-from .compared import Compared
+from .compared import ComparedPhotos
 from .folds import accuracies
-from .measure import AccuracyAt, Cllr, Figure, FmrAt, FnmrAt, Measured, TarAt, eer, measure
-from .record import Accuracy, ClaimCheck, Curve, Estimate, Evidence, Figures, Histogram, TarAtFmr
-from .scores import Scores
-from .tally import ROUNDING, Floats, Tally
+from .measure import AccuracyAt, Cllr, FmrAt, FnmrAt, Measurement, Statistic, TarAt, eer, measure
+from .record import Accuracy, ClaimCheck, DetCurve, DistanceHistogram, Estimate, Evidence, Figures, TarAtFmr
+from .scores import ScoreSet
+from .tally import ROUNDING, Floats, ScoreHistogram
 from .thresholds import Decision
 
 CURVE_FMRS = tuple(float(rate) for rate in np.geomspace(1e-6, 0.5, 58))
 N_HISTOGRAM_BINS = 120
 
-Measurements = dict[str, Measured]
+Measurements = dict[str, Measurement]
 
 
-def measurements(compared: Compared, decision: Decision, card: ModelCard, resampling: Resampling) -> Measurements:
+def measurements(compared: ComparedPhotos, decision: Decision, card: ModelCard, resampling: Resampling) -> Measurements:
     """Measure all that an evaluation shows, from as few draws as can be."""
     scores = compared.scores
-    of_scores: dict[str, Figure] = {"eer": eer, "tar": TarAt(metrics.FMR_TARGETS), "curve": TarAt(CURVE_FMRS)}
+    of_scores: dict[str, Statistic] = {"eer": eer, "tar": TarAt(metrics.FMR_TARGETS), "curve": TarAt(CURVE_FMRS)}
     of_scores |= _claimed(card.operating_points)
     if card.ratio is not None:
         of_scores["cllr"] = Cllr(card.ratio)
     at = decision.at
-    of_decision: dict[str, Figure] = {"accuracy": AccuracyAt(at), "fmr": FmrAt((at,)), "fnmr": FnmrAt((at,))}
+    of_decision: dict[str, Statistic] = {"accuracy": AccuracyAt(at), "fmr": FmrAt((at,)), "fnmr": FnmrAt((at,))}
     if decision.scores is scores:
         return measure(scores, of_scores | of_decision, resampling)
     return measure(scores, of_scores, resampling) | measure(decision.scores, of_decision, resampling)
 
 
-def _claimed(points: Sequence[OperatingPoint]) -> dict[str, Figure]:
+def _claimed(points: Sequence[OperatingPoint]) -> dict[str, Statistic]:
     thresholds = tuple(point.threshold for point in points)
     return {"claimed_fmr": FmrAt(thresholds), "claimed_fnmr": FnmrAt(thresholds)}
 
 
-def figures(compared: Compared, decision: Decision, measured: Measurements) -> Figures:
+def figures(compared: ComparedPhotos, decision: Decision, measured: Measurements) -> Figures:
     """Return the error rates of the comparisons that could be made."""
     genuine, impostor = compared.scores.genuine, compared.scores.impostor
     return Figures(
@@ -58,7 +58,7 @@ def figures(compared: Compared, decision: Decision, measured: Measurements) -> F
     )
 
 
-def figures_with_failures(compared: Compared, decision: Decision) -> Figures:
+def figures_with_failures(compared: ComparedPhotos, decision: Decision) -> Figures:
     """Return the same where a failure to acquire is a non-match; without intervals."""
     kinds = compared.scores.genuine, compared.scores.impostor
     genuine, impostor = (kind.tally.and_never(kind.n_failed) for kind in kinds)
@@ -77,7 +77,7 @@ def figures_with_failures(compared: Compared, decision: Decision) -> Figures:
     )
 
 
-def claims(compared: Compared, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
+def claims(compared: ComparedPhotos, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
     """Return each operating point of the card beside what was measured at its threshold."""
     kind = compared.scoring.scores
     fmr, fnmr = measured["claimed_fmr"], measured["claimed_fnmr"]
@@ -88,11 +88,11 @@ def claims(compared: Compared, card: ModelCard, measured: Measurements) -> tuple
     )
 
 
-def _is_carried(compared: Compared, point: OperatingPoint) -> bool:
+def _is_carried(compared: ComparedPhotos, point: OperatingPoint) -> bool:
     return point.fmr is not None and metrics.carries(compared.scores.impostor.tally, point.fmr)
 
 
-def evidence_of(compared: Compared, card: ModelCard, measured: Measurements) -> Evidence | None:
+def evidence_of(compared: ComparedPhotos, card: ModelCard, measured: Measurements) -> Evidence | None:
     """Return how good the card's probabilities are here."""
     ratio = card.ratio
     if ratio is None:
@@ -103,7 +103,7 @@ def evidence_of(compared: Compared, card: ModelCard, measured: Measurements) -> 
     return Evidence(cost, found.ece, found)
 
 
-def curve(compared: Compared, measured: Measurements) -> Curve:
+def curve(compared: ComparedPhotos, measured: Measurements) -> DetCurve:
     """Return the DET curve where there are enough impostor comparisons."""
     genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
     stated = [k for k, fmr in enumerate(CURVE_FMRS) if metrics.carries(impostor, fmr)]
@@ -112,19 +112,19 @@ def curve(compared: Compared, measured: Measurements) -> Curve:
     tars = roc.tar[np.searchsorted(roc.fmr, fmrs * (1 + ROUNDING), side="right") - 1]
     bands = [interval(1 - measured["curve"].draws[:, k]) or (np.nan, np.nan) for k in stated]
     low, high = np.array(bands, np.float64).reshape(-1, 2).T
-    return Curve(fmrs, 1 - tars, low, high)
+    return DetCurve(fmrs, 1 - tars, low, high)
 
 
-def histogram(scores: Scores) -> Histogram:
+def histogram(scores: ScoreSet) -> DistanceHistogram:
     """Count both kinds of comparisons over the whole stretch of scores, from 0 on."""
     tallies = scores.genuine.tally, scores.impostor.tally
     highest = max(float(tally.values[-1]) for tally in tallies)
     edges = np.linspace(0.0, np.nextafter(highest, np.inf), N_HISTOGRAM_BINS + 1)
-    return Histogram(edges, *(np.diff(tally.below(edges)) for tally in tallies))
+    return DistanceHistogram(edges, *(np.diff(tally.below(edges)) for tally in tallies))
 
 
 def _accuracy(
-    compared: Compared, decision: Decision, measured: Measured | None, *, failures_count: bool
+    compared: ComparedPhotos, decision: Decision, measured: Measurement | None, *, failures_count: bool
 ) -> Accuracy | None:
     listed = compared.listed
     if listed is None:
@@ -148,7 +148,7 @@ def _standard_error(of_folds: Floats, n: int) -> float:
     return float(np.sqrt(share * (1 - share) / n))
 
 
-def _tar(impostor: Tally, fmr: float, found: Estimate) -> TarAtFmr:
+def _tar(impostor: ScoreHistogram, fmr: float, found: Estimate) -> TarAtFmr:
     if not metrics.carries(impostor, fmr):
         return TarAtFmr(fmr, Estimate(None, None), None, None)
     threshold = metrics.threshold_at_fmr(impostor, fmr)

@@ -11,7 +11,7 @@ ROUNDING = 1e-12  # what `rate * n` may be off by, so that one in a thousand of 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tally:
+class ScoreHistogram:
     """Scores in ascending order, and how many comparisons had a smaller one.
 
     A score of infinity is a comparison that matches at no threshold.
@@ -57,7 +57,7 @@ class Tally:
             np.where(last == inside, self.values[inside], np.inf) if len(self.values) else np.full(last.shape, np.inf)
         )
 
-    def and_never(self, n: float) -> "Tally":
+    def and_never(self, n: float) -> "ScoreHistogram":
         """Return the same with `n` more comparisons that match at no threshold."""
         values = np.append(self.values, np.inf)
-        return Tally(values, np.append(self.cumulative, self.n + n))
+        return ScoreHistogram(values, np.append(self.cumulative, self.n + n))

@@ -9,29 +9,29 @@ from embedder import ModelCard, chosen_point
 
 from . import metrics
 from .folds import choose_on_other_folds
-from .listed import Listed, scores_of
+from .listed import ListedScores, scores_of
 from .protocols.protocol import ProtocolError
-from .record import Threshold
-from .scores import Scores
-from .tally import Floats, Tally
+from .record import DecisionThreshold
+from .scores import ScoreSet
+from .tally import Floats, ScoreHistogram
 
 NO_FOLDS = "this protocol has no folds; give --threshold card, best or a number"
 
-NamedChoice = Literal["card", "best", "folds"]
-Choice = NamedChoice | float | None  # None: folds where there are any, else the card's default
+NamedThreshold = Literal["card", "best", "folds"]
+ThresholdChoice = NamedThreshold | float | None  # None: folds where there are any, else the card's default
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
     """Comparisons, and the threshold that decides them all."""
 
-    threshold: Threshold
-    scores: Scores  # where folds have thresholds of their own: with scores less those, so that `at` is 0
+    threshold: DecisionThreshold
+    scores: ScoreSet  # where folds have thresholds of their own: with scores less those, so that `at` is 0
     at: float
     of_comparison: Floats | None = None  # (n,) the threshold of each listed comparison, where there are folds
 
 
-def decide(scores: Scores, listed: Listed | None, card: ModelCard, choice: Choice) -> Decision:
+def decide(scores: ScoreSet, listed: ListedScores | None, card: ModelCard, choice: ThresholdChoice) -> Decision:
     """Choose the threshold that the user asked for.
 
     Raises ProtocolError or OperatingPointUnavailable.
@@ -41,13 +41,13 @@ def decide(scores: Scores, listed: Listed | None, card: ModelCard, choice: Choic
         return _by_folds(scores, listed)
     if choice == "best":
         found = best_of(scores) if listed is not None else most_balanced_of(scores)
-        return decide_at(scores, Threshold(found, "best"))
+        return decide_at(scores, DecisionThreshold(found, "best"))
     if choice is None or choice == "card":
-        return decide_at(scores, Threshold(chosen_point(card, None).threshold, "card"))
-    return decide_at(scores, Threshold(float(choice), "number"))
+        return decide_at(scores, DecisionThreshold(chosen_point(card, None).threshold, "card"))
+    return decide_at(scores, DecisionThreshold(float(choice), "number"))
 
 
-def require(choice: Choice, *, has_folds: bool, card: ModelCard) -> None:
+def require_choice(choice: ThresholdChoice, *, has_folds: bool, card: ModelCard) -> None:
     """Raise what `decide` would for a choice that cannot be had, before anything is embedded."""
     if choice == "folds" and not has_folds:
         raise ProtocolError(NO_FOLDS)
@@ -55,24 +55,26 @@ def require(choice: Choice, *, has_folds: bool, card: ModelCard) -> None:
         chosen_point(card, None)
 
 
-def decide_at(scores: Scores, threshold: Threshold) -> Decision:
+def decide_at(scores: ScoreSet, threshold: DecisionThreshold) -> Decision:
     """Decide all comparisons by one threshold."""
     return Decision(threshold, scores, threshold.value)
 
 
-def best_of(scores: Scores) -> float:
+def best_of(scores: ScoreSet) -> float:
     """Return the threshold of the highest accuracy on these comparisons; ProtocolError where a kind is missing."""
     require_both_kinds(scores)
     return metrics.best_threshold(scores.genuine.tally, scores.impostor.tally)
 
 
-def most_balanced_of(scores: Scores) -> float:
+def most_balanced_of(scores: ScoreSet) -> float:
     """Return the threshold of the smallest FMR + FNMR: accuracy over all against all would be the impostors' alone."""
-    genuine, impostor = (Tally(t.values, t.cumulative / t.n) for t in (scores.genuine.tally, scores.impostor.tally))
+    genuine, impostor = (
+        ScoreHistogram(t.values, t.cumulative / t.n) for t in (scores.genuine.tally, scores.impostor.tally)
+    )
     return metrics.best_threshold(genuine, impostor)
 
 
-def require_both_kinds(scores: Scores) -> None:
+def require_both_kinds(scores: ScoreSet) -> None:
     """Raise ProtocolError where there is no genuine or no impostor comparison to measure."""
     for name, kind in (("genuine", scores.genuine), ("impostor", scores.impostor)):
         if not kind.tally.n:
@@ -82,11 +84,11 @@ def require_both_kinds(scores: Scores) -> None:
             raise ProtocolError(f"there is no {name} comparison to measure{reason}; both kinds are needed")
 
 
-def _by_folds(scores: Scores, listed: Listed | None) -> Decision:
+def _by_folds(scores: ScoreSet, listed: ListedScores | None) -> Decision:
     if listed is None or listed.pairs.fold is None:
         raise ProtocolError(NO_FOLDS)
     folds = choose_on_other_folds(listed, listed.pairs.fold)
     margins = replace(listed, values=listed.values - folds.of_comparison)
     mean = float(np.mean(folds.thresholds))
-    threshold = Threshold(mean, "folds", tuple(map(float, folds.thresholds)))
+    threshold = DecisionThreshold(mean, "folds", tuple(map(float, folds.thresholds)))
     return Decision(threshold, scores_of(margins, scores.identities), 0.0, folds.of_comparison)

@@ -11,16 +11,16 @@ DECIDES: dict[ScoreKind, str] = {
 }
 
 
-def rate(value: float | None) -> str:
+def rate_text(value: float | None) -> str:
     """Return a share as a percentage."""
     return "not measured" if value is None else percent(value)
 
 
-def span(interval: Interval | None) -> str:
+def interval_text(interval: Interval | None) -> str:
     """Return a 95% interval in brackets, or nothing."""
-    return "" if interval is None else f" [{rate(interval[0])} to {rate(interval[1])}]"
+    return "" if interval is None else f" [{rate_text(interval[0])} to {rate_text(interval[1])}]"
 
 
 def estimated(found: Estimate) -> str:
     """Return a rate with its interval."""
-    return rate(found.value) + span(found.interval)
+    return rate_text(found.value) + interval_text(found.interval)

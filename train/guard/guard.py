@@ -6,18 +6,18 @@ from dataclasses import asdict
 from ..errors import Collapsed
 from ..losses.total import LossValue
 from ..runfile import run as runfile
-from .health import Health
+from .health import EmbeddingHealth
 from .signs import broken, explosion, line, point
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 
-class Guard:
+class CollapseGuard:
     """Remembers the first look, which belongs to the first step, and how many looks in a row found a collapse."""
 
-    def __init__(self, settings: runfile.Guard) -> None:
+    def __init__(self, settings: runfile.GuardConfig) -> None:
         self._settings = settings
-        self._first: Health | None = None
+        self._first: EmbeddingHealth | None = None
         self._n_found = 0
 
     @property
@@ -25,14 +25,14 @@ class Guard:
         """Did the last look find a collapse?"""
         return self._n_found > 0
 
-    def look(self, step: int, health: Health, loss: LossValue) -> None:
+    def look(self, step: int, health: EmbeddingHealth, loss: LossValue) -> None:
         """Judge the embeddings and the loss of a batch; raises Collapsed after `patience` findings in a row."""
         finding = self._finding(health, loss)
         self._n_found = 0 if finding is None else self._n_found + 1
         if finding is not None and self._settings.is_on and self._n_found >= self._settings.patience:
             raise Collapsed(step, finding, self._n_found)
 
-    def _finding(self, health: Health, loss: LossValue) -> str | None:
+    def _finding(self, health: EmbeddingHealth, loss: LossValue) -> str | None:
         finding = broken(health, loss)
         if finding is not None:
             return finding
@@ -49,5 +49,5 @@ class Guard:
         first, n_found = facts.get("first"), facts.get("n_found")
         if not isinstance(n_found, int) or not (first is None or isinstance(first, dict)):
             raise ValueError(f"these are no facts of a guard: {sorted(facts)}")
-        self._first = None if first is None else Health(**first)  # type: ignore[arg-type] # plain numbers, as asdict gave
+        self._first = None if first is None else EmbeddingHealth(**first)  # type: ignore[arg-type] # plain numbers, as asdict gave
         self._n_found = n_found

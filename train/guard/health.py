@@ -9,7 +9,7 @@ ROUNDING = 1e-12  # of the length: what float64 leaves of equal embeddings when 
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class EmbeddingHealth:
     """What a look at n embeddings finds. Where one of them is not finite, every measure is NaN."""
 
     n_identities: int
@@ -21,16 +21,16 @@ class Health:
     effective_rank: float  # 1 ... min(n - 1, 128); 0 where all embeddings are the same
 
 
-def health_of(embeddings: Tensor, labels: Tensor) -> Health:
+def health_of(embeddings: Tensor, labels: Tensor) -> EmbeddingHealth:
     """Measure embeddings (n, 128), n at least 2, with labels (n,)."""
     exact = embeddings.double()
     n_identities = len(torch.unique(labels))
     if not bool(torch.isfinite(exact).all()):
-        return Health(n_identities, *[float("nan")] * 6)
+        return EmbeddingHealth(n_identities, *[float("nan")] * 6)
     distances = torch.cdist(exact, exact, compute_mode="donot_use_mm_for_euclid_dist")
     same = labels[:, None] == labels
     variances = exact.var(dim=0)
-    return Health(
+    return EmbeddingHealth(
         n_identities=n_identities,
         positive_distance=_mean(distances[same.triu(1)]),
         negative_distance=_mean(distances[~same]),

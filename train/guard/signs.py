@@ -7,7 +7,7 @@ line. So both are judged against the first look.
 import math
 
 from ..losses.total import LossValue
-from .health import Health
+from .health import EmbeddingHealth
 
 SHRUNK = 1 / 30  # of the first distance; batch-hard at too high a rate falls below it in under 100 steps
 GROWN = 1000.0
@@ -21,7 +21,7 @@ LOST_DIRECTIONS = 2.0  # of a network that began with four times as many, and no
 MANY_IDENTITIES = 4  # so many lie in 3 directions when they are told apart
 
 
-def broken(health: Health, loss: LossValue) -> str | None:
+def broken(health: EmbeddingHealth, loss: LossValue) -> str | None:
     """Are there numbers that are none?"""
     if math.isnan(health.length):
         return "the embeddings hold numbers that are not finite"
@@ -29,7 +29,7 @@ def broken(health: Health, loss: LossValue) -> str | None:
     return None if math.isfinite(total) else f"the loss is {total}"
 
 
-def point(health: Health, first: Health, loss: LossValue) -> str | None:
+def point(health: EmbeddingHealth, first: EmbeddingHealth, loss: LossValue) -> str | None:
     """Have all embeddings come near one point, without telling people apart?"""
     now, then = health.negative_distance, first.negative_distance
     if now is None or then is None or not _is_blurred(health):
@@ -42,7 +42,7 @@ def point(health: Health, first: Health, loss: LossValue) -> str | None:
     return f"all faces lie nearly on one point: {_distances(health, first)}{_plateau(loss)}"
 
 
-def line(health: Health, first: Health, _loss: LossValue) -> str | None:
+def line(health: EmbeddingHealth, first: EmbeddingHealth, _loss: LossValue) -> str | None:
     """Have all embeddings come to lie along a line, without telling people apart?"""
     if health.n_identities < MANY_IDENTITIES:
         return None
@@ -57,7 +57,7 @@ def line(health: Health, first: Health, _loss: LossValue) -> str | None:
     )
 
 
-def explosion(health: Health, first: Health, _loss: LossValue) -> str | None:
+def explosion(health: EmbeddingHealth, first: EmbeddingHealth, _loss: LossValue) -> str | None:
     """Have the embeddings flown apart, without telling people apart?"""
     now, then = health.negative_distance, first.negative_distance
     if now is None or then is None or not _is_blurred(health) or now < GROWN * then:
@@ -65,12 +65,12 @@ def explosion(health: Health, first: Health, _loss: LossValue) -> str | None:
     return f"the faces fly apart without being told apart: {_distances(health, first)}"
 
 
-def _is_blurred(health: Health, limit: float = BLURRED) -> bool:
+def _is_blurred(health: EmbeddingHealth, limit: float = BLURRED) -> bool:
     positive, negative = health.positive_distance, health.negative_distance
     return positive is None or negative is None or positive >= limit * negative
 
 
-def _spread(distance: float, health: Health) -> float:
+def _spread(distance: float, health: EmbeddingHealth) -> float:
     """Measure a distance in lengths of an embedding."""
     return distance / health.length if health.length > 0 else 0.0
 
@@ -79,7 +79,7 @@ def _is_at_plateau(loss: LossValue, limit: float = AT_PLATEAU) -> bool:
     return loss.share_of_plateau is not None and abs(loss.share_of_plateau - 1) < limit
 
 
-def _distances(health: Health, first: Health) -> str:
+def _distances(health: EmbeddingHealth, first: EmbeddingHealth) -> str:
     positive = health.positive_distance
     of_one = "" if positive is None else f", of two photos of one person {positive:.3g}"
     return (

@@ -11,7 +11,7 @@ from embedder import EmbeddingNet
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class Average:
+class WeightAverage:
     """An exponential moving average, or the network itself where `decay` is 0.
 
     While few steps lie behind, it reaches back less far: else the untrained network would weigh for long.

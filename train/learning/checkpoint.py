@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .averaging import Average
+from .averaging import WeightAverage
 from .learner import Learner
-from .tensors_file import Stored, read_tensors, under, within, write_tensors
+from .tensors_file import StoredTensors, read_tensors, under, within, write_tensors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class State:
+class TrainingState:
     """The parts of a run that change."""
 
     learner: Learner
     optimizer: Optimizer
-    average: Average
+    average: WeightAverage
 
     def save(self, path: Path, facts: str) -> None:
         """Write them with the run's counters, as JSON. Raises TrainingError."""
@@ -50,7 +50,7 @@ def _of_optimizer(optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
-def _into_optimizer(optimizer: Optimizer, stored: Stored) -> None:
+def _into_optimizer(optimizer: Optimizer, stored: StoredTensors) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in within("optimizer", stored.tensors).items():
         position, _, key = name.partition(".")

@@ -47,7 +47,7 @@ class Feed(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Faces:
+class FaceBatches:
     """Which faces are learnt from."""
 
     data: PreparedData
@@ -64,7 +64,7 @@ class Faces:
 class ChipFeed:
     """Augmented chips."""
 
-    def __init__(self, faces: Faces, sampler: PeopleSampler, augmenter: Augmenter, seed: int) -> None:
+    def __init__(self, faces: FaceBatches, sampler: PeopleSampler, augmenter: Augmenter, seed: int) -> None:
         self._faces, self._sampler, self._augmenter = faces, sampler, augmenter
         self._chips = KeptChips(faces.data, faces.positions)
         self._seed = seed
@@ -78,7 +78,7 @@ class ChipFeed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Features:
+class FeatureBatches:
     """What a trunk that does not learn makes of each face."""
 
     upright: Tensor  # float32 (n, channels, side, side), mostly of one pixel
@@ -89,7 +89,7 @@ class Features:
 class FeatureFeed:
     """Features in place of chips, for a head that learns alone."""
 
-    def __init__(self, faces: Faces, sampler: PeopleSampler, features: Features, seed: int) -> None:
+    def __init__(self, faces: FaceBatches, sampler: PeopleSampler, features: FeatureBatches, seed: int) -> None:
         self._faces, self._sampler, self._features = faces, sampler, features
         self._seed = seed
 
@@ -104,7 +104,7 @@ class FeatureFeed:
         return self._faces.batch(chosen, drawn)
 
 
-class Ahead:
+class Prefetcher:
     """Another feed whose next batch is made while this one is learnt from."""
 
     def __init__(self, feed: Feed, pool: ThreadPoolExecutor) -> None:
@@ -120,7 +120,7 @@ class Ahead:
 
 
 @contextmanager
-def ahead(feed: Feed, device: torch.device) -> Iterator[Feed]:
+def prefetch(feed: Feed, device: torch.device) -> Iterator[Feed]:
     """Make batches ahead, in a thread that ends with the block, while the device learns.
 
     Not where that is the CPU: the threads of a step wait for each other hundreds of times, and so for the one whose
@@ -131,11 +131,11 @@ def ahead(feed: Feed, device: torch.device) -> Iterator[Feed]:
         return
     pool = ThreadPoolExecutor(1)
     try:
-        yield Ahead(feed, pool)
+        yield Prefetcher(feed, pool)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def mirrored(chips: Pixels) -> Pixels:
+def flipped(chips: Pixels) -> Pixels:
     """Left and right exchanged, of chips (n, height, width, 3)."""
     return np.ascontiguousarray(chips[:, :, ::-1])

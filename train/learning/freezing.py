@@ -7,14 +7,14 @@ from torch.optim import SGD, AdamW, Optimizer
 from embedder import EmbeddingNet
 
 from ..errors import TrainingError
-from ..runfile.run import Network, Optimizer as OptimizerSettings
+from ..runfile.run import NetworkConfig, OptimizerConfig as OptimizerSettings
 from .learner import Learner
 
 BACKBONE = "backbone"  # every stage but the head
 HEAD = "head"
 
 
-def frozen_stages(network: EmbeddingNet, settings: Network) -> frozenset[str]:
+def frozen_stages(network: EmbeddingNet, settings: NetworkConfig) -> frozenset[str]:
     """Names of the stages that do not learn. Raises TrainingError for a name that the network does not have."""
     stages = list(network.stages())
     named = {*settings.frozen, *settings.rates}
@@ -42,7 +42,7 @@ def set_training(network: EmbeddingNet, frozen: frozenset[str]) -> None:
         stage.train(name not in frozen)
 
 
-def build_optimizer(learner: Learner, network: Network, settings: OptimizerSettings) -> Optimizer:
+def build_optimizer(learner: Learner, network: NetworkConfig, settings: OptimizerSettings) -> Optimizer:
     """Build it, with a group for every stage, `factor` in it; weights alone decay, not shifts and scales.
 
     Weights that are drawn back to where they began do not decay towards 0 as well.

@@ -12,7 +12,7 @@ from .feed import Batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Learnt:
+class StepOutput:
     """What one pass gives."""
 
     embeddings: Tensor  # float32 (n, 128)
@@ -27,9 +27,9 @@ class Learner(nn.Module):
         super().__init__()
         self.network, self.losses, self.head_alone = network, losses, head_alone
 
-    def forward(self, batch: Batch, step: int) -> Learnt:
+    def forward(self, batch: Batch, step: int) -> StepOutput:
         """Embed and judge; the losses are computed in float32 or better whatever the network is computed in."""
         embed = self.network.head if self.head_alone else self.network.embed_pictures
         embeddings: Tensor = embed(batch.inputs).float()
         with torch.autocast(embeddings.device.type, enabled=False):
-            return Learnt(embeddings, self.losses(embeddings, batch.labels, step, batch.teachers))
+            return StepOutput(embeddings, self.losses(embeddings, batch.labels, step, batch.teachers))

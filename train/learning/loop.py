@@ -11,26 +11,28 @@ from accelerate.utils import broadcast_object_list
 
 from embedder import EmbeddingNet
 
-from ..guard.guard import Guard
+from ..guard.guard import CollapseGuard
 from ..guard.health import health_of
 from ..runfile.run import RunFile
-from ..telling.pace import Length
+from ..telling.pace import RunLength
 from ..telling.record import StepRecord, ValidationRecord
-from .checkpoint import State
-from .feed import Batch, Feed, ahead
+from .checkpoint import TrainingState
+from .feed import Batch, Feed, prefetch
 from .freezing import set_training
-from .learner import Learnt
-from .pull import Pull
+from .learner import StepOutput
+from .pull import L2SP
 from .schedule import factor
 from .tensors_file import write_tensors
-from .validation import Look
+from .validation import ValidationResult
 
 T = TypeVar("T")
 
-NOT_LOOKED = Look(eer=1.0, fnmr=None, n_genuine=0, n_impostor=0)  # of a process that hears it from the first
+NOT_LOOKED = ValidationResult(
+    eer=1.0, fnmr=None, n_genuine=0, n_impostor=0
+)  # of a process that hears it from the first
 
 
-class Told(Protocol):
+class RunLogger(Protocol):
     """Whoever takes note of what happens."""
 
     def step(self, now: StepRecord) -> None:
@@ -41,15 +43,15 @@ class Told(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class TrainingSetup:
     """All that a loop works with."""
 
     run: RunFile
-    state: State
+    state: TrainingState
     feed: Feed
-    look: Callable[[EmbeddingNet], Look]  # at people held out
-    pull: Pull
-    guard: Guard
+    look: Callable[[EmbeddingNet], ValidationResult]  # at people held out
+    pull: L2SP
+    guard: CollapseGuard
     frozen: frozenset[str]
     accelerator: Accelerator
     checkpoint: Path
@@ -59,7 +61,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class TrainingCounters:
     """How far the run is, and the best that was seen."""
 
     step: int = 0  # steps that are done
@@ -69,30 +71,30 @@ class Counters:
     looks_since_best: int = 0
     looked_at: int | None = None  # the step after which people held out were looked at last
 
-    def after(self, found: Look, *, is_best: bool) -> "Counters":
+    def after(self, found: ValidationResult, *, is_best: bool) -> "TrainingCounters":
         """Count one look more."""
         if is_best:
             return replace(self, best_eer=found.eer, best_step=self.step, looks_since_best=0, looked_at=self.step)
         return replace(self, looks_since_best=self.looks_since_best + 1, looked_at=self.step)
 
 
-class Loop:
+class TrainingLoop:
     """Runs a course to its end; what changes meanwhile is in here, and in the course's state and guard."""
 
-    def __init__(self, course: Course, told: Told, counters: Counters) -> None:
+    def __init__(self, course: TrainingSetup, told: RunLogger, counters: TrainingCounters) -> None:
         self._course, self._told, self.counters = course, told, counters
-        self._length = Length.of(course.run.loop)
+        self._length = RunLength.of(course.run.loop)
         self._since = 0.0  # by the clock; set when the first step begins
         self._rated = counters
         self._module, self._optimizer = course.accelerator.prepare(course.state.learner, course.state.optimizer)
 
-    def run(self) -> Counters:
+    def run(self) -> TrainingCounters:
         """Go on until it is over. Raises Collapsed, and TrainingError where a checkpoint cannot be written."""
         if self.counters.looked_at is None:  # a checkpoint is written after the first look
             self._begin()
         self._since = self._course.clock() - self.counters.seconds
         set_training(self._course.state.learner.network, self._course.frozen)
-        with ahead(self._course.feed, self._course.accelerator.device) as feed:
+        with prefetch(self._course.feed, self._course.accelerator.device) as feed:
             while not self._is_tired() and (share := self._share()) < 1:
                 self._step(feed.batch(self.counters.step), share)
                 self._regularly()
@@ -120,7 +122,7 @@ class Loop:
         rate = course.run.optimizer.rate * factor(course.run.schedule, share)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        learnt: Learnt = self._module(batch.to(course.accelerator.device), step)
+        learnt: StepOutput = self._module(batch.to(course.accelerator.device), step)
         self._optimizer.zero_grad()
         course.accelerator.backward(learnt.loss.total)
         norm = course.accelerator.clip_grad_norm_(self._module.parameters(), course.run.loop.clip)
@@ -131,7 +133,7 @@ class Loop:
         if step % course.run.guard.every == 0:
             self._check(batch, learnt, rate, float(norm))
 
-    def _check(self, batch: Batch, learnt: Learnt, rate: float, norm: float) -> None:
+    def _check(self, batch: Batch, learnt: StepOutput, rate: float, norm: float) -> None:
         """Measure how the embeddings are, tell it, and stop where they have collapsed."""
         health = health_of(learnt.embeddings.detach().cpu(), batch.labels.cpu())
         self._told.step(

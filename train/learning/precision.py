@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from embedder import computes_in_bf16
 
 from ..errors import TrainingError
-from ..runfile.run import Loop
+from ..runfile.run import LoopConfig
 
 Precision = Literal["f32", "bf16", "fp16"]
 _ACCELERATES_NAMES = {"f32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -23,7 +23,7 @@ def chosen_precision(asked: Literal["auto", "f32", "bf16", "fp16"]) -> Precision
     return asked
 
 
-def build_accelerator(loop: Loop) -> Accelerator:
+def build_accelerator(loop: LoopConfig) -> Accelerator:
     """Build what knows the device and the other processes."""
     name = _ACCELERATES_NAMES[chosen_precision(loop.precision)]
     return Accelerator(mixed_precision=name, cpu=not torch.accelerator.is_available())

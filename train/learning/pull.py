@@ -18,7 +18,7 @@ def weights_of(network: nn.Module) -> Weights:
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
-class Pull:
+class L2SP:
     """Draws learning weights towards where they were, by a share of the rate at which each learns."""
 
     def __init__(self, network: nn.Module, start: Weights, strength: float) -> None:
@@ -35,7 +35,7 @@ class Pull:
                 torch._foreach_lerp_(drawn, start, min(self._strength * group["lr"], 1.0))
 
 
-def blend(network: nn.Module, start: Weights, share: float) -> None:
+def interpolate_weights(network: nn.Module, start: Weights, share: float) -> None:
     """Set weights to a share of their own and the rest of those at the start; 1 leaves them as they are."""
     if share < 1:
         mixed = {name: _between(start[name], tensor, share) for name, tensor in network.state_dict().items()}

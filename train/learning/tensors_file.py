@@ -16,7 +16,7 @@ FACTS = "facts"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class StoredTensors:
     """What a file holds."""
 
     tensors: dict[str, Tensor]
@@ -35,12 +35,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: str) -> None
         ) from error
 
 
-def read_tensors(path: Path) -> Stored:
+def read_tensors(path: Path) -> StoredTensors:
     """Read it back. Raises TrainingError where it is not there or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             facts = (file.metadata() or {})[FACTS]
-            return Stored({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118 - no mapping
+            return StoredTensors({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118 - no mapping
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: is not there; begin the run anew, without --resume") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:

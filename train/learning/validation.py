@@ -19,7 +19,7 @@ FMR = 1e-2  # of the second figure; strict enough to tell, loose enough for few 
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ValidationResult:
     """What was found at one look."""
 
     eer: float
@@ -29,7 +29,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ByChips:
+class ChipValidation:
     """Embeds people whom the network does not learn from, and compares them all with each other."""
 
     data: PreparedData
@@ -37,7 +37,7 @@ class ByChips:
     labels: Indices  # (n,)
     mirror: bool  # is an embedding the mean over a chip and its mirror image?
 
-    def __call__(self, network: EmbeddingNet) -> Look:
+    def __call__(self, network: EmbeddingNet) -> ValidationResult:
         """Look at them. The network is left in eval mode."""
         parts = [self.positions[start : start + BATCH] for start in range(0, len(self.positions), BATCH)]
         found = [embedded(network, self.data.chips(part), mirror=self.mirror) for part in parts]
@@ -45,14 +45,14 @@ class ByChips:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ByFeatures:
+class FeatureValidation:
     """The same where the head alone learns: what the trunk makes of them is known."""
 
     # float32 (n, channels, side, side) each: of the chips, and of their mirror images where these count
     features: tuple[Tensor, ...]
     labels: Indices  # (n,)
 
-    def __call__(self, network: EmbeddingNet) -> Look:
+    def __call__(self, network: EmbeddingNet) -> ValidationResult:
         """Look at them. The network is left in eval mode."""
         network.eval()
         device = next(network.parameters()).device
@@ -61,13 +61,13 @@ class ByFeatures:
         return judged((vectors / len(self.features)).numpy(), self.labels)
 
 
-def judged(vectors: NDArray[np.float32], labels: Indices) -> Look:
+def judged(vectors: NDArray[np.float32], labels: Indices) -> ValidationResult:
     """Compare all embeddings (n, 128) with each other. Where one is no number, the network is of no use: EER 100%."""
     is_broken = not np.isfinite(vectors).all()
     scores = compare_all(np.zeros_like(vectors) if is_broken else vectors, labels, seed=0)
     genuine, impostor = scores.genuine.tally, scores.impostor.tally
     is_carried = metrics.carries(impostor, FMR)
-    return Look(
+    return ValidationResult(
         eer=1.0 if is_broken else metrics.eer(genuine, impostor),
         fnmr=1 - metrics.tar_at_fmr(genuine, impostor, FMR) if is_carried and not is_broken else None,
         n_genuine=round(genuine.n),

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 from torch import nn
 
-from .faces import Faces, TermValue
+from .faces import LossBatch, TermValue
 
 
-class Branches(nn.Module):
+class BranchLosses(nn.Module):
     """As many terms as branches; each judges the channels of its own branch. Their losses are added."""
 
     def __init__(self, terms: Sequence[nn.Module]) -> None:
         super().__init__()
         self.terms = nn.ModuleList(terms)
 
-    def forward(self, faces: Faces, step: int) -> TermValue:
+    def forward(self, faces: LossBatch, step: int) -> TermValue:
         """Judge a batch; shares are means over the branches."""
         parts = faces.embeddings.chunk(len(self.terms), dim=1)
         values: list[TermValue] = [

@@ -15,15 +15,15 @@ from ..runfile.losses import (
     MultiSimilarity,
     Triplet,
 )
-from .branches import Branches
+from .branches import BranchLosses
 from .classification import arcface, cosface
 from .distillation import distillation
 from .metric import contrastive, multi_similarity, triplet
-from .total import TotalLoss, Weight
+from .total import LossWeight, TotalLoss
 
 CHANNELS = 128
 
-Judging = Contrastive | Triplet | MultiSimilarity | ArcFace | CosFace
+LabelTerm = Contrastive | Triplet | MultiSimilarity | ArcFace | CosFace
 
 
 def build_losses(
@@ -42,7 +42,7 @@ def build_losses(
     """
     names = names_of(terms)
     built = [_built(term, n_identities, generator, unit_length=unit_length, n_branches=n_branches) for term in terms]
-    weights = [Weight.of(term) for term in terms]
+    weights = [LossWeight.of(term) for term in terms]
     return TotalLoss(dict(zip(names, built, strict=True)), dict(zip(names, weights, strict=True)))
 
 
@@ -59,11 +59,11 @@ def _built(
     if isinstance(term, Distillation):
         return distillation(term)
     judge = partial(_judge, term, CHANNELS // n_branches, n_identities, generator, unit_length=unit_length)
-    return judge() if n_branches == 1 else Branches([judge() for _ in range(n_branches)])
+    return judge() if n_branches == 1 else BranchLosses([judge() for _ in range(n_branches)])
 
 
 def _judge(
-    term: Judging, n_channels: int, n_identities: int, generator: torch.Generator, *, unit_length: bool
+    term: LabelTerm, n_channels: int, n_identities: int, generator: torch.Generator, *, unit_length: bool
 ) -> nn.Module:
     """A term that goes by who is who, for embeddings of so many channels."""
     match term:

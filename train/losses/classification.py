@@ -7,7 +7,7 @@ from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 
 from ..runfile import losses as runfile
-from .faces import Faces, TermValue
+from .faces import LossBatch, TermValue
 
 
 class ClassificationTerm(nn.Module):
@@ -17,7 +17,7 @@ class ClassificationTerm(nn.Module):
         super().__init__()
         self.loss, self._n_identities = loss, n_identities
 
-    def forward(self, faces: Faces, _step: int) -> TermValue:
+    def forward(self, faces: LossBatch, _step: int) -> TermValue:
         """Classify a batch; raises ValueError for a label outside 0 ... n_identities - 1."""
         low, high = int(faces.labels.min()), int(faces.labels.max())
         if low < 0 or high >= self._n_identities:

@@ -6,7 +6,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from ..runfile import losses as runfile
-from .faces import Faces, TermValue
+from .faces import LossBatch, TermValue
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 
@@ -18,7 +18,7 @@ class DistillationTerm(nn.Module):
         super().__init__()
         self._teacher, self._measure = teacher, measure
 
-    def forward(self, faces: Faces, _step: int) -> TermValue:
+    def forward(self, faces: LossBatch, _step: int) -> TermValue:
         """Compare; raises ValueError where the batch comes without this teacher's embeddings."""
         if self._teacher not in faces.teachers:
             raise ValueError(

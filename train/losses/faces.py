@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Faces:
+class LossBatch:
     """n embeddings, and what is known of them."""
 
     embeddings: Tensor  # float32 or float64 (n, 128)
@@ -16,7 +16,7 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparisons:
+class ReferenceBatch:
     """Each face of a batch against references, the first n of which are the batch itself."""
 
     embeddings: Tensor  # (n, 128)
@@ -25,7 +25,7 @@ class Comparisons:
     reference_labels: Tensor  # (m,)
 
     @classmethod
-    def within(cls, faces: Faces) -> "Comparisons":
+    def within(cls, faces: LossBatch) -> "ReferenceBatch":
         """Compare a batch with itself alone."""
         return cls(faces.embeddings, faces.labels, faces.embeddings, faces.labels)
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import LossError
-from .faces import Comparisons, Faces
+from .faces import LossBatch, ReferenceBatch
 
 
-class Memory(nn.Module):
+class CrossBatchMemory(nn.Module):
     """The last `size` embeddings that it was shown, in a ring; they and the position in it are part of its state.
 
     Nothing is remembered before step `from_step`: early embeddings are soon wrong.
@@ -28,14 +28,14 @@ class Memory(nn.Module):
         self.register_buffer("labels", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("n_seen", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, faces: Faces, step: int) -> Comparisons:
+    def forward(self, faces: LossBatch, step: int) -> ReferenceBatch:
         """Compare a batch with itself and the memory, then remember it. Gradients reach the batch alone.
 
         Raises LossError for a batch that is larger than the memory.
         """
         self._require_room(len(faces.labels))
         n_kept = min(int(self.n_seen), self._size)
-        comparisons = Comparisons(
+        comparisons = ReferenceBatch(
             faces.embeddings,
             faces.labels,
             torch.cat([faces.embeddings, self.embeddings[:n_kept].to(faces.embeddings.dtype)]),
@@ -46,7 +46,7 @@ class Memory(nn.Module):
         return comparisons
 
     @torch.no_grad()
-    def _remember(self, faces: Faces) -> None:
+    def _remember(self, faces: LossBatch) -> None:
         n = len(faces.labels)
         places = (self.n_seen + torch.arange(n, device=self.n_seen.device)) % self._size
         self.embeddings[places] = faces.embeddings.to(self.embeddings.dtype)

@@ -9,22 +9,24 @@ from torch import Tensor, nn
 
 from ..runfile import losses as runfile
 from .distance import euclidean
-from .faces import Comparisons, Faces, TermValue
-from .memory import Memory
-from .mining import EveryPair, EveryTriplet, Hardest, Indices, InformativePairs, Miner, SemiHard
+from .faces import LossBatch, ReferenceBatch, TermValue
+from .memory import CrossBatchMemory
+from .mining import AllPairsMiner, AllTripletsMiner, BatchHardMiner, Indices, Miner, MultiSimilarityMiner, SemiHardMiner
 
 
 class MetricTerm(nn.Module):
     """A loss over mined pairs or triplets; `plateau` is what it costs when all embeddings are one point, if known."""
 
-    def __init__(self, loss: nn.Module, miner: Miner, memory: Memory | None, *, plateau: float | None = None) -> None:
+    def __init__(
+        self, loss: nn.Module, miner: Miner, memory: CrossBatchMemory | None, *, plateau: float | None = None
+    ) -> None:
         super().__init__()
         self.loss, self.memory = loss, memory
         self._miner, self._plateau = miner, plateau
 
-    def forward(self, faces: Faces, step: int) -> TermValue:
+    def forward(self, faces: LossBatch, step: int) -> TermValue:
         """Compare a batch with itself, and with the memory where there is one. Raises LossError."""
-        comparisons = Comparisons.within(faces) if self.memory is None else self.memory(faces, step)
+        comparisons = ReferenceBatch.within(faces) if self.memory is None else self.memory(faces, step)
         chosen = self._miner(comparisons)
         loss = self.loss(
             comparisons.embeddings,
@@ -59,7 +61,7 @@ def contrastive(term: runfile.Contrastive, n_channels: int, *, unit_length: bool
         distance=distance,
         reducer=AvgNonZeroReducer(),
     )
-    miner = EveryPair(distance, term.positive_margin, term.negative_margin)
+    miner = AllPairsMiner(distance, term.positive_margin, term.negative_margin)
     return MetricTerm(loss, miner, memory_of(term, n_channels), plateau=term.negative_margin)
 
 
@@ -72,9 +74,9 @@ def triplet(term: runfile.Triplet, n_channels: int, *, unit_length: bool) -> Met
     distance = euclidean(unit_length=unit_length)
     margin = 0.0 if term.soft else term.margin
     miners: dict[str, Miner] = {
-        "all": EveryTriplet(distance, margin),
-        "hard": Hardest(distance, margin),
-        "semi-hard": SemiHard(distance, term.margin),
+        "all": AllTripletsMiner(distance, margin),
+        "hard": BatchHardMiner(distance, margin),
+        "semi-hard": SemiHardMiner(distance, term.margin),
     }
     loss = TripletMarginLoss(
         margin=margin,
@@ -93,9 +95,9 @@ def multi_similarity(term: runfile.MultiSimilarity, n_channels: int) -> MetricTe
     loss = FullMultiSimilarity(
         alpha=term.alpha, beta=term.beta, base=term.base, distance=similarity, reducer=MeanReducer()
     )
-    return MetricTerm(loss, InformativePairs(similarity, term.epsilon), memory_of(term, n_channels))
+    return MetricTerm(loss, MultiSimilarityMiner(similarity, term.epsilon), memory_of(term, n_channels))
 
 
-def memory_of(term: runfile.Mined, n_channels: int) -> Memory | None:
+def memory_of(term: runfile.Mined, n_channels: int) -> CrossBatchMemory | None:
     """Make the memory that a term asks for."""
-    return Memory(term.memory, n_channels, term.memory_after_steps) if term.memory else None
+    return CrossBatchMemory(term.memory, n_channels, term.memory_after_steps) if term.memory else None

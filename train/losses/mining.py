@@ -11,24 +11,24 @@ import torch
 from pytorch_metric_learning.distances import BaseDistance
 from torch import Tensor
 
-from .faces import Comparisons
+from .faces import ReferenceBatch
 
 Indices = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chosen:
+class MinedIndices:
     """What a miner found."""
 
     indices: Indices  # of triplets: anchors, positives, negatives; of pairs: anchors, positives, anchors, negatives
     active_share: float | None  # None where there is nothing to choose from
 
 
-Miner = Callable[[Comparisons], Chosen]
+Miner = Callable[[ReferenceBatch], MinedIndices]
 
 
 @dataclass(frozen=True, slots=True)
-class EveryPair:
+class AllPairsMiner:
     """All pairs. Active is a positive one beyond the one margin, a negative one within the other."""
 
     distance: BaseDistance
@@ -36,30 +36,30 @@ class EveryPair:
     negative_margin: float
 
     @torch.no_grad()
-    def __call__(self, comparisons: Comparisons) -> Chosen:
+    def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
         """Take them all."""
         distances = _distances(self.distance, comparisons)
         positives, negatives = comparisons.positives(), comparisons.negatives()
         active = positives & (distances > self.positive_margin) | negatives & (distances < self.negative_margin)
-        return Chosen(_pairs(positives, negatives), _share(active, positives | negatives))
+        return MinedIndices(_pairs(positives, negatives), _share(active, positives | negatives))
 
 
 @dataclass(frozen=True, slots=True)
-class EveryTriplet:
+class AllTripletsMiner:
     """All triplets (batch-all). Active are those that violate the margin."""
 
     distance: BaseDistance
     margin: float
 
     @torch.no_grad()
-    def __call__(self, comparisons: Comparisons) -> Chosen:
+    def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
         """Take them all."""
         triplets = _Triplets.of(self.distance, comparisons)
         return triplets.chosen(triplets.exist, self.margin)
 
 
 @dataclass(frozen=True, slots=True)
-class SemiHard:
+class SemiHardMiner:
     """Triplets whose negative is farther than the positive, but not by the margin.
 
     Active are all that violate the margin, also those that are not taken because the negative is nearer: so the share
@@ -70,7 +70,7 @@ class SemiHard:
     margin: float
 
     @torch.no_grad()
-    def __call__(self, comparisons: Comparisons) -> Chosen:
+    def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
         """Choose them."""
         triplets = _Triplets.of(self.distance, comparisons)
         is_semi_hard = triplets.exist & (triplets.gaps > 0) & (triplets.gaps < self.margin)
@@ -78,7 +78,7 @@ class SemiHard:
 
 
 @dataclass(frozen=True, slots=True)
-class Hardest:
+class BatchHardMiner:
     """For each anchor its farthest positive and its nearest negative (batch-hard).
 
     Active are the anchors whose triplet violates the margin. Hermans et al., "In defense of the triplet loss", 2017.
@@ -88,7 +88,7 @@ class Hardest:
     margin: float
 
     @torch.no_grad()
-    def __call__(self, comparisons: Comparisons) -> Chosen:
+    def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
         """Choose one triplet for each anchor that has a positive and a negative."""
         distances = _distances(self.distance, comparisons)
         positives, negatives = comparisons.positives(), comparisons.negatives()
@@ -98,11 +98,11 @@ class Hardest:
         gaps = (nearest.values - farthest.values)[anchors]
         active = _violates(gaps, self.margin)
         indices = (anchors, farthest.indices[anchors], nearest.indices[anchors])
-        return Chosen(indices, _share(active, torch.ones_like(active)))
+        return MinedIndices(indices, _share(active, torch.ones_like(active)))
 
 
 @dataclass(frozen=True, slots=True)
-class InformativePairs:
+class MultiSimilarityMiner:
     """Positive pairs less alike than the nearest negative of the anchor, negative ones more than its farthest positive.
 
     A pair that misses that by less than epsilon is taken too. The pairs taken are the active ones.
@@ -113,7 +113,7 @@ class InformativePairs:
     epsilon: float
 
     @torch.no_grad()
-    def __call__(self, comparisons: Comparisons) -> Chosen:
+    def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
         """Choose them."""
         similarities = _distances(self.similarity, comparisons)
         positives, negatives = comparisons.positives(), comparisons.negatives()
@@ -122,7 +122,7 @@ class InformativePairs:
         kept_positives = positives & (similarities - self.epsilon < most)
         kept_negatives = negatives & (similarities + self.epsilon > least)
         share = _share(kept_positives | kept_negatives, positives | negatives)
-        return Chosen(_pairs(kept_positives, kept_negatives), share)
+        return MinedIndices(_pairs(kept_positives, kept_negatives), share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,17 +135,17 @@ class _Triplets:
     gaps: Tensor  # (p, m) how much farther than the positive it is
 
     @classmethod
-    def of(cls, distance: BaseDistance, comparisons: Comparisons) -> "_Triplets":
+    def of(cls, distance: BaseDistance, comparisons: ReferenceBatch) -> "_Triplets":
         distances = _distances(distance, comparisons)
         anchors, positives = torch.nonzero(comparisons.positives(), as_tuple=True)
         gaps = distances[anchors] - distances[anchors, positives][:, None]
         return cls(anchors, positives, comparisons.negatives()[anchors], gaps)
 
-    def chosen(self, taken: Tensor, margin: float) -> Chosen:
+    def chosen(self, taken: Tensor, margin: float) -> MinedIndices:
         """Take those of a mask (p, m)."""
         pair, negatives = torch.nonzero(taken, as_tuple=True)
         share = _share(self.exist & _violates(self.gaps, margin), self.exist)
-        return Chosen((self.anchors[pair], self.positives[pair], negatives), share)
+        return MinedIndices((self.anchors[pair], self.positives[pair], negatives), share)
 
 
 def _violates(gaps: Tensor, margin: float) -> Tensor:
@@ -153,7 +153,7 @@ def _violates(gaps: Tensor, margin: float) -> Tensor:
     return (gaps < margin) | (gaps <= 0)
 
 
-def _distances(distance: BaseDistance, comparisons: Comparisons) -> Tensor:
+def _distances(distance: BaseDistance, comparisons: ReferenceBatch) -> Tensor:
     return distance(comparisons.embeddings, comparisons.references)  # type: ignore[no-any-return] # the library carries no types
 
 

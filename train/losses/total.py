@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..runfile.losses import Term
-from .faces import Faces, TermValue
+from .faces import LossBatch, TermValue
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,14 +23,14 @@ class LossValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class LossWeight:
     """A term's weight, step by step."""
 
     full: float
     warm_up_steps: int
 
     @classmethod
-    def of(cls, term: Term) -> "Weight":
+    def of(cls, term: Term) -> "LossWeight":
         """Take it from a run file."""
         return cls(term.weight, term.warm_up_steps)
 
@@ -42,7 +42,7 @@ class Weight:
 class TotalLoss(nn.Module):
     """A weighted sum of terms. Its state: class weights, and memories with their positions."""
 
-    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, Weight]) -> None:
+    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, LossWeight]) -> None:
         super().__init__()
         self.terms, self._weights = nn.ModuleDict(terms), dict(weights)
 
@@ -61,7 +61,7 @@ class TotalLoss(nn.Module):
         range.
         """
         exact = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        faces = Faces(exact, labels, teacher or {})
+        faces = LossBatch(exact, labels, teacher or {})
         weights = {name: weight for name in self.names if (weight := self._weights[name].at(step)) > 0}
         values: dict[str, TermValue] = {name: self.terms[name](faces, step) for name in weights}
         total = sum(
@@ -75,7 +75,7 @@ class TotalLoss(nn.Module):
             next((value.share_of_plateau for value in values.values() if value.share_of_plateau is not None), None),
         )
 
-    def _nothing(self, faces: Faces, weights: Mapping[str, float]) -> Tensor:
+    def _nothing(self, faces: LossBatch, weights: Mapping[str, float]) -> Tensor:
         """0, with a gradient of 0 for all that no term reaches: processes that share gradients wait for every one."""
         idle = [term for name, term in self.terms.items() if name not in weights]
         reached = [faces.embeddings, *(parameter for term in idle for parameter in term.parameters())] if idle else []

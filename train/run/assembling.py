@@ -11,39 +11,39 @@ from embedder import EmbeddingNet
 
 from ..augmentation.augmenter import Augmenter
 from ..errors import LossError, TrainingError
-from ..evaluation.progress import Progress, no_progress, progress_line
-from ..guard.guard import Guard
-from ..learning.averaging import Average
-from ..learning.checkpoint import State
-from ..learning.feed import ChipFeed, Faces, FeatureFeed, Feed
+from ..evaluation.progress import Progress, no_progress, show_progress
+from ..guard.guard import CollapseGuard
+from ..learning.averaging import WeightAverage
+from ..learning.checkpoint import TrainingState
+from ..learning.feed import ChipFeed, FaceBatches, FeatureFeed, Feed
 from ..learning.freezing import HEAD, build_optimizer, freeze, frozen_stages
 from ..learning.learner import Learner
-from ..learning.loop import Course
-from ..learning.pull import Pull, Weights, weights_of
-from ..learning.validation import ByChips, ByFeatures, Look
+from ..learning.loop import TrainingSetup
+from ..learning.pull import L2SP, Weights, weights_of
+from ..learning.validation import ChipValidation, FeatureValidation, ValidationResult
 from ..losses.build import build_losses
-from ..runfile.augmentation import Mirror, only_mirror
+from ..runfile.augmentation import Flip, only_flip
 from ..runfile.losses import Distillation, Mined
 from ..runfile.run import RunFile
 from ..sampling.people import PeopleSampler
 from .folder import RunFolder
-from .network import Built, build, bundle_named
+from .network import BuiltNetwork, build_run_network, bundle_named
 from .passes import features_of, taught, teachers_of
-from .people import People, people_of
+from .people import TrainingPeople, people_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Assembled:
+class AssembledRun:
     """A course, and what its end will need."""
 
-    course: Course
-    built: Built
-    people: People
+    course: TrainingSetup
+    built: BuiltNetwork
+    people: TrainingPeople
     start: Weights  # of the network, before it learns
     augmenter: Augmenter  # what the network is shown; a head alone sees chips as they are, or mirrored
 
 
-def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assembled:
+def assemble_run(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> AssembledRun:
     """Put it together. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
     _require_room_for_memories(run, accelerator.num_processes)
     people = people_of(run)
@@ -51,7 +51,7 @@ def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assem
     sampler = _sampler(run, people, accelerator)
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
-    built = build(run.network, people.data.alignment, generator)
+    built = build_run_network(run.network, people.data.alignment, generator)
     _require_teachers_within_reach(run, built)
     frozen = frozen_stages(built.network, run.network)
     freeze(built.network, frozen)
@@ -59,18 +59,18 @@ def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assem
     learner = _learner(run, built, people, generator, head_alone=head_alone).to(accelerator.device)
     start = weights_of(built.network)
     folder.require_room(sum(tensor.nbytes for tensor in start.values()))
-    progress: Progress = progress_line if accelerator.is_main_process else no_progress
-    course = Course(
+    progress: Progress = show_progress if accelerator.is_main_process else no_progress
+    course = TrainingSetup(
         run=run,
-        state=State(
+        state=TrainingState(
             learner,
             build_optimizer(learner, run.network, run.optimizer),
-            Average(learner.network, run.loop.ema),
+            WeightAverage(learner.network, run.loop.ema),
         ),
         feed=_feed(run, built, people, sampler, progress, head_alone=head_alone),
         look=_look(built, people, progress, head_alone=head_alone),
-        pull=Pull(learner.network, start, run.optimizer.pull),
-        guard=Guard(run.guard),
+        pull=L2SP(learner.network, start, run.optimizer.pull),
+        guard=CollapseGuard(run.guard),
         frozen=frozen,
         accelerator=accelerator,
         checkpoint=folder.checkpoint,
@@ -78,10 +78,10 @@ def assemble(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> Assem
         clock=monotonic,
         made_of=_made_of(run, built, people, accelerator.num_processes),
     )
-    return Assembled(course, built, people, start, _augmenter(run, built, head_alone=head_alone))
+    return AssembledRun(course, built, people, start, _augmenter(run, built, head_alone=head_alone))
 
 
-def _made_of(run: RunFile, built: Built, people: People, n_processes: int) -> dict[str, str]:
+def _made_of(run: RunFile, built: BuiltNetwork, people: TrainingPeople, n_processes: int) -> dict[str, str]:
     teachers = {f"the teacher {name}": bundle_named(name).card.digest for name in teachers_of(run.losses)}
     return {
         "the chips to learn from": people.data.digest,
@@ -113,7 +113,7 @@ def _require_smaller_pictures(run: RunFile, chip_px: int) -> None:
         )
 
 
-def _require_teachers_within_reach(run: RunFile, built: Built) -> None:
+def _require_teachers_within_reach(run: RunFile, built: BuiltNetwork) -> None:
     """Refuse a student of unit length whose teacher's embeddings, of any length, it is to meet exactly."""
     exact = [term.teacher for term in run.losses if isinstance(term, Distillation) and term.measure == "mse"]
     for name in exact if built.architecture.unit_length else ():
@@ -124,7 +124,7 @@ def _require_teachers_within_reach(run: RunFile, built: Built) -> None:
             )
 
 
-def _sampler(run: RunFile, people: People, accelerator: Accelerator) -> PeopleSampler:
+def _sampler(run: RunFile, people: TrainingPeople, accelerator: Accelerator) -> PeopleSampler:
     return PeopleSampler(
         people.labels,
         run.sampling.people,
@@ -135,7 +135,9 @@ def _sampler(run: RunFile, people: People, accelerator: Accelerator) -> PeopleSa
     )
 
 
-def _learner(run: RunFile, built: Built, people: People, generator: torch.Generator, *, head_alone: bool) -> Learner:
+def _learner(
+    run: RunFile, built: BuiltNetwork, people: TrainingPeople, generator: torch.Generator, *, head_alone: bool
+) -> Learner:
     losses = build_losses(
         run.losses,
         n_identities=people.n_identities,
@@ -146,27 +148,33 @@ def _learner(run: RunFile, built: Built, people: People, generator: torch.Genera
     return Learner(built.network.to(memory_format=torch.channels_last), losses, head_alone=head_alone)
 
 
-def _augmenter(run: RunFile, built: Built, *, head_alone: bool) -> Augmenter:
-    settings = only_mirror(run.augmentation.mirror) if head_alone else run.augmentation
+def _augmenter(run: RunFile, built: BuiltNetwork, *, head_alone: bool) -> Augmenter:
+    settings = only_flip(run.augmentation.mirror) if head_alone else run.augmentation
     return Augmenter(settings, built.network.input_size_px, built.network.crop_px)
 
 
 def _feed(
-    run: RunFile, built: Built, people: People, sampler: PeopleSampler, progress: Progress, *, head_alone: bool
+    run: RunFile,
+    built: BuiltNetwork,
+    people: TrainingPeople,
+    sampler: PeopleSampler,
+    progress: Progress,
+    *,
+    head_alone: bool,
 ) -> Feed:
     teachers = {name: taught(name, people.data, people.positions, progress) for name in teachers_of(run.losses)}
-    faces = Faces(people.data, people.positions, people.labels, teachers)
+    faces = FaceBatches(people.data, people.positions, people.labels, teachers)
     if head_alone:
         features = features_of(built.network, people.data, people.positions, run.augmentation.mirror, progress)
         return FeatureFeed(faces, sampler, features, run.seed)
     return ChipFeed(faces, sampler, _augmenter(run, built, head_alone=False), run.seed)
 
 
-def _look(built: Built, people: People, progress: Progress, *, head_alone: bool) -> Callable[[EmbeddingNet], Look]:
+def _look(
+    built: BuiltNetwork, people: TrainingPeople, progress: Progress, *, head_alone: bool
+) -> Callable[[EmbeddingNet], ValidationResult]:
     held_out, mirror = people.held_out, built.architecture.mirror
     if not head_alone:
-        return ByChips(held_out.data, held_out.positions, held_out.labels, mirror)
-    features = features_of(
-        built.network, held_out.data, held_out.positions, Mirror(probability=float(mirror)), progress
-    )
-    return ByFeatures((features.upright, features.mirrored) if mirror else (features.upright,), held_out.labels)
+        return ChipValidation(held_out.data, held_out.positions, held_out.labels, mirror)
+    features = features_of(built.network, held_out.data, held_out.positions, Flip(probability=float(mirror)), progress)
+    return FeatureValidation((features.upright, features.mirrored) if mirror else (features.upright,), held_out.labels)

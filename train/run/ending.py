@@ -10,20 +10,20 @@ from pathlib import Path
 from embedder import FaceChoice, ModelCard, Pixels, copy_bundle, load, write_bundle
 
 from ..data.prepared import PreparedData
-from ..evaluation.as_text import as_text
+from ..evaluation.as_text import evaluation_text
 from ..evaluation.bootstrap import Resampling
-from ..evaluation.calibration import Described
-from ..evaluation.compared import Compared, compare
-from ..evaluation.evaluation import Setting, evaluate
-from ..evaluation.progress import progress_line
-from ..evaluation.protocols.protocol import Photo, Protocol
+from ..evaluation.calibration import PopulationFacts
+from ..evaluation.compared import ComparedPhotos, compare_photos
+from ..evaluation.evaluation import EvaluationConfig, evaluate_compared
+from ..evaluation.progress import show_progress
+from ..evaluation.protocols.protocol import LabeledPhoto, Protocol
 from ..evaluation.report.write import write_report
 from ..evaluation.scoring import scoring_of
 from ..runfile.run import RunFile
 from .folder import RunFolder
 from .held_out_photos import embedded_chips, protocol_of
-from .people import People
-from .points import calibrated
+from .people import TrainingPeople
+from .points import calibrate_held_out
 
 SAME_PEOPLE = (
     "the points, and the figures above, are of the people held out, on whom the run may have chosen its weights too; "
@@ -32,7 +32,7 @@ SAME_PEOPLE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weights:
+class TrainedWeights:
     """What was learnt, as it goes into a bundle."""
 
     card: ModelCard  # not calibrated yet
@@ -41,7 +41,7 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ended:
+class RunResult:
     """A finished run."""
 
     bundle: Path
@@ -49,54 +49,54 @@ class Ended:
     notes: tuple[str, ...]  # what could not be measured, and why
 
 
-def end(folder: RunFolder, run: RunFile, weights: Weights, people: People) -> Ended:
+def finish_run(folder: RunFolder, run: RunFile, weights: TrainedWeights, people: TrainingPeople) -> RunResult:
     """Write RUN/bundle, its points measured on people held out, and RUN/report. Raises BundleError, ReportError."""
     uncalibrated = folder.path / "uncalibrated"
     shutil.rmtree(uncalibrated, ignore_errors=True)  # of a run that was stopped here
     write_bundle(uncalibrated, weights.card, weights.content, graph=weights.graph)
     compared, setting = _compared(uncalibrated, run, people)
-    described = Described(compared.protocol.name, run.bundle.trained_on)
-    found = calibrated(compared, setting, described, degrade=run.bundle.degrade)
+    described = PopulationFacts(compared.protocol.name, run.bundle.trained_on)
+    found = calibrate_held_out(compared, setting, described, degrade=run.bundle.degrade)
     unfinished = folder.path / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     copy_bundle(uncalibrated, unfinished, found.card)
     text = _report(folder, unfinished, compared, run, people)
     unfinished.rename(folder.bundle)  # last of all: a run whose bundle is there is finished
     shutil.rmtree(uncalibrated, ignore_errors=True)
-    return Ended(folder.bundle, text, (*people.left_out, *found.notes, SAME_PEOPLE))
+    return RunResult(folder.bundle, text, (*people.left_out, *found.notes, SAME_PEOPLE))
 
 
-def _compared(bundle: Path, run: RunFile, people: People) -> tuple[Compared, Setting]:
+def _compared(bundle: Path, run: RunFile, people: TrainingPeople) -> tuple[ComparedPhotos, EvaluationConfig]:
     held_out = people.held_out
     setting = _setting(bundle, run, held_out.data.face)
     protocol = protocol_of(held_out.data, held_out.positions, f"people held out of {held_out.data.folder.name}")
     embedded = embedded_chips(held_out.data, held_out.positions, setting.embedder)
-    return compare(protocol, embedded, seed=setting.resampling.seed), setting
+    return compare_photos(protocol, embedded, seed=setting.resampling.seed), setting
 
 
-def _setting(bundle: Path, run: RunFile, face: FaceChoice) -> Setting:
-    return Setting(load(bundle), face, resampling=Resampling(seed=run.seed), progress=progress_line)
+def _setting(bundle: Path, run: RunFile, face: FaceChoice) -> EvaluationConfig:
+    return EvaluationConfig(load(bundle), face, resampling=Resampling(seed=run.seed), progress=show_progress)
 
 
-def _report(folder: RunFolder, bundle: Path, compared: Compared, run: RunFile, people: People) -> str:
+def _report(folder: RunFolder, bundle: Path, compared: ComparedPhotos, run: RunFile, people: TrainingPeople) -> str:
     """Evaluate the bundle as `visavis evaluate` does, by the thresholds that its card has."""
     setting = _setting(bundle, run, compared.protocol.face)
     card = setting.embedder.card
     scoring = scoring_of(setting.embedder, compared.embedded, card.score_kind)
-    scored = compare(compared.protocol, compared.embedded, seed=setting.resampling.seed, scoring=scoring)
-    found = evaluate(scored, setting, None if card.operating_points else "best").found
+    scored = compare_photos(compared.protocol, compared.embedded, seed=setting.resampling.seed, scoring=scoring)
+    found = evaluate_compared(scored, setting, None if card.operating_points else "best").found
     write_report(
         folder.report, found, partial(_chip, people.held_out.data, _places(compared.protocol, people)), _command()
     )
-    return as_text(found)
+    return evaluation_text(found)
 
 
-def _places(protocol: Protocol, people: People) -> dict[str, int]:
+def _places(protocol: Protocol, people: TrainingPeople) -> dict[str, int]:
     """Where each photo's chip lies."""
     return {photo.name: int(k) for photo, k in zip(protocol.photos, people.held_out.positions, strict=True)}
 
 
-def _chip(data: PreparedData, places: dict[str, int], photo: Photo) -> Pixels:
+def _chip(data: PreparedData, places: dict[str, int], photo: LabeledPhoto) -> Pixels:
     pixels: Pixels = data.chips([places[photo.name]])[0]
     return pixels
 

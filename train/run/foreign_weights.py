@@ -7,10 +7,10 @@ import torch
 from embedder import EmbeddingNet, sha256_of
 
 from ..errors import TrainingError
-from ..runfile.run import Network
+from ..runfile.run import NetworkConfig
 
 
-def load_foreign_weights(network: EmbeddingNet, settings: Network) -> str:
+def load_foreign_weights(network: EmbeddingNet, settings: NetworkConfig) -> str:
     """Load them into the backbone, the head stays as it is; return the file's digest. Raises TrainingError."""
     path = settings.weights
     if path is None or settings.backbone != "inception_resnet_v1":

@@ -18,7 +18,7 @@ from embedder import (
 
 from ..errors import TrainingError
 from ..runfile.reading import BUILT_IN as BUILT_IN_NAME
-from ..runfile.run import Network
+from ..runfile.run import NetworkConfig
 from .foreign_weights import load_foreign_weights
 
 # What a network that begins from scratch gets: channels of mean about 0 and spread about 1.
@@ -27,7 +27,7 @@ SCALE_OF_FOREIGN_WEIGHTS = 128.0  # facenet-pytorch's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Built:
+class BuiltNetwork:
     """A network with what its card says of it."""
 
     network: EmbeddingNet
@@ -41,7 +41,7 @@ def bundle_named(name: str) -> Bundle:
     return read_bundle(None if name == BUILT_IN_NAME else name)
 
 
-def build(settings: Network, alignment: Alignment, generator: torch.Generator) -> Built:
+def build_run_network(settings: NetworkConfig, alignment: Alignment, generator: torch.Generator) -> BuiltNetwork:
     """Build it for chips that were cut so. Raises TrainingError and BundleError."""
     if settings.start is None:
         built = _from_scratch(settings, alignment, generator)
@@ -52,7 +52,7 @@ def build(settings: Network, alignment: Alignment, generator: torch.Generator) -
     return replace(built, started_from=load_foreign_weights(built.network, settings))
 
 
-def _from_scratch(settings: Network, alignment: Alignment, generator: torch.Generator) -> Built:
+def _from_scratch(settings: NetworkConfig, alignment: Alignment, generator: torch.Generator) -> BuiltNetwork:
     backbone = settings.backbone or ""
     preprocessing = Preprocessing(
         input_size_px=settings.input_size_px or default_input_size_px(backbone),
@@ -68,10 +68,10 @@ def _from_scratch(settings: Network, alignment: Alignment, generator: torch.Gene
         mirror=bool(settings.mirror),
     )
     network = new_network(architecture, preprocessing, alignment.chip_size_px, generator)
-    return Built(network, architecture, preprocessing, None)
+    return BuiltNetwork(network, architecture, preprocessing, None)
 
 
-def _from_bundle(settings: Network, alignment: Alignment) -> Built:
+def _from_bundle(settings: NetworkConfig, alignment: Alignment) -> BuiltNetwork:
     bundle = bundle_named(settings.start or BUILT_IN_NAME)
     card = bundle.card
     if settings.backbone not in (None, card.architecture.backbone):
@@ -91,10 +91,10 @@ def _from_bundle(settings: Network, alignment: Alignment) -> Built:
     changed = Bundle(
         card.model_copy(update={"architecture": architecture, "preprocessing": preprocessing}), bundle.tensors
     )
-    return Built(build_network(changed), architecture, preprocessing, card.digest)
+    return BuiltNetwork(build_network(changed), architecture, preprocessing, card.digest)
 
 
-def _crop(settings: Network, alignment: Alignment, of_start: int | None = None) -> int | None:
+def _crop(settings: NetworkConfig, alignment: Alignment, of_start: int | None = None) -> int | None:
     """The side of the chip's middle, as a card has it: None where it is the whole chip. Raises TrainingError."""
     crop_px, chip_px = settings.crop_px, alignment.chip_size_px
     if crop_px is None:

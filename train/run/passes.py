@@ -13,8 +13,8 @@ from ..data.prepared import PreparedData
 from ..errors import TrainingError
 from ..evaluation.progress import Progress
 from ..evaluation.protocols.protocol import Indices
-from ..learning.feed import Features, mirrored
-from ..runfile.augmentation import Mirror
+from ..learning.feed import FeatureBatches, flipped
+from ..runfile.augmentation import Flip
 from ..runfile.losses import Distillation, LossTerm
 from ..runfile.reading import BUILT_IN
 
@@ -40,13 +40,13 @@ def taught(name: str, data: PreparedData, positions: Indices, progress: Progress
 
 
 def features_of(
-    network: EmbeddingNet, data: PreparedData, positions: Indices, mirror: Mirror, progress: Progress
-) -> Features:
+    network: EmbeddingNet, data: PreparedData, positions: Indices, mirror: Flip, progress: Progress
+) -> FeatureBatches:
     """What the backbone makes of chips, and of their mirror images if these may be drawn."""
     trunk = fold(deepcopy(network).eval())
-    turns = (np.asarray, mirrored) if mirror.probability > 0 else (np.asarray,)
+    turns = (np.asarray, flipped) if mirror.probability > 0 else (np.asarray,)
     found = [torch.from_numpy(_each(_features(trunk, turn), data, positions, progress)) for turn in turns]
-    return Features(found[0], found[-1], mirror.probability)
+    return FeatureBatches(found[0], found[-1], mirror.probability)
 
 
 def _features(network: EmbeddingNet, turn: Callable[[Chips], Chips]) -> Callable[[Chips], Floats]:

@@ -7,14 +7,14 @@ import numpy as np
 
 from ..data.names import shown
 from ..data.prepared import PreparedData, open_prepared
-from ..data.splits import EXAMPLES, Split, other_people, split_people
+from ..data.splits import EXAMPLES, PeopleSplit, other_people, split_people
 from ..errors import DataError
 from ..evaluation.protocols.protocol import Indices, identity_numbers
 from ..runfile.run import RunFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
+class HeldOutPeople:
     """People whom a network does not learn from."""
 
     data: PreparedData
@@ -23,13 +23,13 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class People:
+class TrainingPeople:
     """Those who are learnt from, and those held out."""
 
     data: PreparedData
     positions: Indices  # (n,) of the chips that are learnt from
     labels: Indices  # (n,) their identities, counted from 0
-    held_out: HeldOut
+    held_out: HeldOutPeople
     left_out: tuple[str, ...]  # who and what takes no part, in words
 
     @property
@@ -38,7 +38,7 @@ class People:
         return int(self.labels.max()) + 1
 
 
-def people_of(run: RunFile) -> People:
+def people_of(run: RunFile) -> TrainingPeople:
     """Open the data and divide the people. Raises DataError."""
     data = open_prepared(run.data.train)
     if run.data.validation is None:
@@ -49,10 +49,12 @@ def people_of(run: RunFile) -> People:
         split = other_people(data, others, run.data.min_images)
         held_out = _held_out(others, split.validation)
     _require_genuine_pairs(held_out, run.data.min_images)
-    return People(data, split.train, _labels(data, split.train), held_out, tuple(_left_out(split, run.data.min_images)))
+    return TrainingPeople(
+        data, split.train, _labels(data, split.train), held_out, tuple(_left_out(split, run.data.min_images))
+    )
 
 
-def _require_genuine_pairs(held_out: HeldOut, min_images: int) -> None:
+def _require_genuine_pairs(held_out: HeldOutPeople, min_images: int) -> None:
     if not (np.bincount(held_out.labels) > 1).any():
         raise DataError(
             f"{held_out.data.folder}: of those held out nobody has two images, so no error rate can be measured on "
@@ -60,7 +62,7 @@ def _require_genuine_pairs(held_out: HeldOut, min_images: int) -> None:
         )
 
 
-def _left_out(split: Split, min_images: int) -> Iterator[str]:
+def _left_out(split: PeopleSplit, min_images: int) -> Iterator[str]:
     """Say who and what takes no part."""
     if split.left_out:
         names = ", ".join(map(shown, split.left_out[:EXAMPLES])) + ", ..." * (len(split.left_out) > EXAMPLES)
@@ -69,8 +71,8 @@ def _left_out(split: Split, min_images: int) -> Iterator[str]:
         yield f"left out: {len(split.contradictory):,} images that lie with people on both sides"
 
 
-def _held_out(data: PreparedData, positions: Indices) -> HeldOut:
-    return HeldOut(data, positions, _labels(data, positions))
+def _held_out(data: PreparedData, positions: Indices) -> HeldOutPeople:
+    return HeldOutPeople(data, positions, _labels(data, positions))
 
 
 def _labels(data: PreparedData, positions: Indices) -> Indices:

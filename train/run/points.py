@@ -4,22 +4,24 @@ from dataclasses import dataclass
 
 from embedder import ModelCard, QualityPenalty
 
-from ..evaluation.calibration import Described, calibrate
-from ..evaluation.compared import Compared
-from ..evaluation.evaluation import Setting
-from ..evaluation.protocols.protocol import Photo, ProtocolError
+from ..evaluation.calibration import PopulationFacts, calibrate
+from ..evaluation.compared import ComparedPhotos
+from ..evaluation.evaluation import EvaluationConfig
+from ..evaluation.protocols.protocol import LabeledPhoto, ProtocolError
 from ..evaluation.quality_penalty import fit_quality_penalties
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Calibrated:
+class CalibratedCard:
     """A card with its points."""
 
     card: ModelCard
     notes: tuple[str, ...]  # what could not be measured, and why
 
 
-def calibrated(compared: Compared, setting: Setting, described: Described, *, degrade: bool) -> Calibrated:
+def calibrate_held_out(
+    compared: ComparedPhotos, setting: EvaluationConfig, described: PopulationFacts, *, degrade: bool
+) -> CalibratedCard:
     """Measure points on compared photos of people held out; `degrade`: fit what a poor photo costs, if that can be.
 
     For the latter their photos must still lie where they were prepared from. Raises CacheError.
@@ -35,11 +37,11 @@ def calibrated(compared: Compared, setting: Setting, described: Described, *, de
     try:
         card = calibrate(compared, setting, described, rule)
     except ProtocolError as error:
-        return Calibrated(setting.embedder.card, (*notes, f"no operating points: {error}"))
-    return Calibrated(card, tuple(notes))
+        return CalibratedCard(setting.embedder.card, (*notes, f"no operating points: {error}"))
+    return CalibratedCard(card, tuple(notes))
 
 
-def require_photos(photos: tuple[Photo, ...]) -> None:
+def require_photos(photos: tuple[LabeledPhoto, ...]) -> None:
     """Raise ProtocolError where photos are no longer where they were prepared from."""
     missing = sum(not photo.path.is_file() for photo in photos)
     if missing:

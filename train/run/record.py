@@ -12,12 +12,12 @@ from embedder import (
     tensors_of,
 )
 
-from ..learning.loop import Counters
+from ..learning.loop import TrainingCounters
 from ..runfile.losses import Distillation, LossTerm
 from ..runfile.reading import to_json
 from ..runfile.run import RunFile
-from .assembling import Assembled
-from .ending import Weights
+from .assembling import AssembledRun
+from .ending import TrainedWeights
 from .environment import versions
 from .network import bundle_named
 
@@ -27,7 +27,9 @@ LIMITS = (
 )
 
 
-def weights_with_card(run: RunFile, assembled: Assembled, network: EmbeddingNet, counters: Counters) -> Weights:
+def weights_with_card(
+    run: RunFile, assembled: AssembledRun, network: EmbeddingNet, counters: TrainingCounters
+) -> TrainedWeights:
     """Return the bytes of weights and graph, and an uncalibrated card that says all that is known of them."""
     content = serialize_tensors(tensors_of(network))
     graph = embedding_graph(network, content)
@@ -50,10 +52,10 @@ def weights_with_card(run: RunFile, assembled: Assembled, network: EmbeddingNet,
         graph=graph,
         training=_training(run, assembled, counters),
     )
-    return Weights(card, content, graph)
+    return TrainedWeights(card, content, graph)
 
 
-def _training(run: RunFile, assembled: Assembled, counters: Counters) -> TrainingRecord:
+def _training(run: RunFile, assembled: AssembledRun, counters: TrainingCounters) -> TrainingRecord:
     people = assembled.people
     held_out = people.held_out
     return TrainingRecord(

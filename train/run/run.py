@@ -13,22 +13,22 @@ from ..augmentation.sheet import sheet
 from ..data.private_files import sole_use
 from ..errors import TrainingError
 from ..learning.allocator import keep_freed_memory
-from ..learning.loop import Counters, Course, Loop, Told
+from ..learning.loop import RunLogger, TrainingCounters, TrainingLoop, TrainingSetup
 from ..learning.precision import build_accelerator, chosen_precision
-from ..learning.pull import blend
+from ..learning.pull import interpolate_weights
 from ..learning.tensors_file import read_tensors
 from ..runfile.run import RunFile
-from .assembling import Assembled, assemble
-from .ending import Ended, end
+from .assembling import AssembledRun, assemble_run
+from .ending import RunResult, finish_run
 from .environment import environment
 from .folder import RunFolder
 from .record import weights_with_card
-from .telling import silence, telling
+from .telling import no_loggers, run_loggers
 
 N_PICTURES = 64  # on the sheet of augmented chips
 
 
-def go(run: RunFile, out: Path, *, resume: bool) -> Ended | None:
+def run_training(run: RunFile, out: Path, *, resume: bool) -> RunResult | None:
     """Run it in a folder, or go on with what is in there; None in all processes but the first.
 
     Raises DataError, BundleError, LossError, SamplingError, TrainingError, Collapsed and ReportError.
@@ -39,32 +39,32 @@ def go(run: RunFile, out: Path, *, resume: bool) -> Ended | None:
         return _go(run, RunFolder(out), accelerator, resume=resume)
 
 
-def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bool) -> Ended | None:
+def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bool) -> RunResult | None:
     if accelerator.is_main_process:
         (folder.resume if resume else folder.begin)(run)
     accelerator.wait_for_everyone()
-    assembled = assemble(run, folder, accelerator)
+    assembled = assemble_run(run, folder, accelerator)
     if accelerator.is_main_process and not resume:
         _note(run, folder, assembled, accelerator)
-    counters = _counters(assembled.course) if resume else Counters()
+    counters = _counters(assembled.course) if resume else TrainingCounters()
     with _told(run, folder, assembled, counters.step if resume else None) as told:
-        counters = Loop(assembled.course, told, counters).run()
+        counters = TrainingLoop(assembled.course, told, counters).run()
     accelerator.end_training()
     if not accelerator.is_main_process:
         return None
     network = _learnt(run, folder, assembled)
-    return end(folder, run, weights_with_card(run, assembled, network, counters), assembled.people)
+    return finish_run(folder, run, weights_with_card(run, assembled, network, counters), assembled.people)
 
 
 def _told(
-    run: RunFile, folder: RunFolder, assembled: Assembled, resumed_from: int | None
-) -> AbstractContextManager[Told]:
+    run: RunFile, folder: RunFolder, assembled: AssembledRun, resumed_from: int | None
+) -> AbstractContextManager[RunLogger]:
     if not assembled.course.accelerator.is_main_process:
-        return silence()
-    return telling(folder.path, run.loop, assembled.course.state.learner.losses.names, resumed_from)
+        return no_loggers()
+    return run_loggers(folder.path, run.loop, assembled.course.state.learner.losses.names, resumed_from)
 
 
-def _note(run: RunFile, folder: RunFolder, assembled: Assembled, accelerator: Accelerator) -> None:
+def _note(run: RunFile, folder: RunFolder, assembled: AssembledRun, accelerator: Accelerator) -> None:
     """Write what the run is computed with, and what the network will see."""
     precision = chosen_precision(run.loop.precision)
     folder.write(folder.environment, environment(precision, accelerator.num_processes).encode())
@@ -74,7 +74,7 @@ def _note(run: RunFile, folder: RunFolder, assembled: Assembled, accelerator: Ac
     folder.write(folder.chips, sheet(assembled.augmenter(people.data.chips(chosen), generator)))
 
 
-def _counters(course: Course) -> Counters:
+def _counters(course: TrainingSetup) -> TrainingCounters:
     """Set the course to where it was stopped."""
     facts = json.loads(read_tensors(course.checkpoint).facts)
     changed = [name for name, digest in course.made_of.items() if facts["made_of"].get(name) != digest]
@@ -85,13 +85,13 @@ def _counters(course: Course) -> Counters:
         )
     course.state.load(course.checkpoint)
     course.guard.load(facts["guard"])
-    return Counters(**facts["counters"])
+    return TrainingCounters(**facts["counters"])
 
 
-def _learnt(run: RunFile, folder: RunFolder, assembled: Assembled) -> EmbeddingNet:
+def _learnt(run: RunFile, folder: RunFolder, assembled: AssembledRun) -> EmbeddingNet:
     """The network to keep: the best, or the last; part of the way back to its start, if so asked."""
     network = assembled.course.state.average.network
     if run.validation.keep == "best":
         network.load_state_dict(read_tensors(folder.best).tensors)
-    blend(network, assembled.start, run.loop.blend)
+    interpolate_weights(network, assembled.start, run.loop.blend)
     return network.eval()

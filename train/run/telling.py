@@ -8,19 +8,19 @@ import click
 
 from embedder import replace_file
 
-from ..learning.loop import Told
-from ..runfile.run import Loop
+from ..learning.loop import RunLogger
+from ..runfile.run import LoopConfig
 from ..telling.curves import curves
 from ..telling.live import live_progress, no_live_progress
 from ..telling.log import RunLog, read_steps, read_validations
-from ..telling.pace import Length
+from ..telling.pace import RunLength
 from ..telling.record import StepRecord, ValidationRecord
 
 
-class All:
+class LoggerGroup:
     """Several who are told the same."""
 
-    def __init__(self, *told: Told) -> None:
+    def __init__(self, *told: RunLogger) -> None:
         self._told = told
 
     def step(self, now: StepRecord) -> None:
@@ -35,17 +35,19 @@ class All:
 
 
 @contextmanager
-def telling(folder: Path, loop: Loop, parts: tuple[str, ...], resumed_from: int | None) -> Iterator[Told]:
+def run_loggers(
+    folder: Path, loop: LoopConfig, parts: tuple[str, ...], resumed_from: int | None
+) -> Iterator[RunLogger]:
     """Write tables and show progress; when it ends, however it ends, draw the curves of all that was written."""
-    with RunLog(folder, parts, resumed_from) as log, live_progress(Length.of(loop)) as live:
+    with RunLog(folder, parts, resumed_from) as log, live_progress(RunLength.of(loop)) as live:
         try:
-            yield All(log, live)
+            yield LoggerGroup(log, live)
         finally:
             draw_curves(folder)
 
 
 @contextmanager
-def silence() -> Iterator[Told]:
+def no_loggers() -> Iterator[RunLogger]:
     """Tell nobody: of several processes, the first alone tells."""
     with no_live_progress() as nobody:
         yield nobody

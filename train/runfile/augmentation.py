@@ -4,19 +4,19 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from .part import Positive, RunPart, Share
+from .part import Positive, RunConfig, Share
 
 Quality = Annotated[int, Field(ge=1, le=100)]
 Side = Annotated[int, Field(ge=8, le=512)]  # px
 
 
-class Mirror(RunPart):
+class Flip(RunConfig):
     """Left and right exchanged."""
 
     probability: Share = 0.5
 
 
-class Crop(RunPart):
+class Crop(RunConfig):
     """The face a little off its place, larger or smaller, or stretched; as a share of the chip's side."""
 
     probability: Share = 0.8
@@ -25,14 +25,14 @@ class Crop(RunPart):
     stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.05
 
 
-class Rotation(RunPart):
+class Rotation(RunConfig):
     """Turned about the middle."""
 
     probability: Share = 0.3
     degrees: Annotated[float, Field(ge=0, le=45)] = 6.0
 
 
-class Color(RunPart):
+class Color(RunConfig):
     """Brightness, contrast, saturation and hue, each by a factor up to 1 + its amount (hue: a share of the circle)."""
 
     probability: Share = 0.5
@@ -42,37 +42,37 @@ class Color(RunPart):
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
 
 
-class Blur(RunPart):
+class Blur(RunConfig):
     """Gaussian blur; sigma in px of the chip."""
 
     probability: Share = 0.1
     sigma_px: tuple[Positive, Positive] = (0.5, 2.5)
 
 
-class Jpeg(RunPart):
+class Jpeg(RunConfig):
     """Compressed and read again."""
 
     probability: Share = 0.1
     quality: tuple[Quality, Quality] = (20, 80)
 
 
-class LowResolution(RunPart):
+class LowResolution(RunConfig):
     """Shrunk and enlarged again; the side in px that a chip is shrunk to."""
 
     probability: Share = 0.1
     size_px: tuple[Side, Side] = (24, 100)
 
 
-class Grey(RunPart):
+class Grey(RunConfig):
     """Without colour."""
 
     probability: Share = 0.1
 
 
-class Augmentation(RunPart):
+class Augmentation(RunConfig):
     """All changes, in the order in which they are made."""
 
-    mirror: Mirror = Mirror()
+    mirror: Flip = Flip()
     crop: Crop = Crop()
     rotation: Rotation = Rotation()
     color: Color = Color()
@@ -94,7 +94,7 @@ class Augmentation(RunPart):
         return self
 
 
-def only_mirror(mirror: Mirror) -> Augmentation:
+def only_flip(mirror: Flip) -> Augmentation:
     """No change but that one."""
     return Augmentation(
         mirror=mirror,

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .part import NotNegative, Positive, RunPart
+from .part import NotNegative, Positive, RunConfig
 
 
-class Term(RunPart):
+class Term(RunConfig):
     """What every term has: how much it weighs, and over how many steps that weight rises from 0."""
 
     weight: Positive = 1.0

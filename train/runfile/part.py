@@ -20,7 +20,7 @@ def _given(value: object) -> object:
 GivenPath = Annotated[Path, BeforeValidator(_given)]
 
 
-class RunPart(BaseModel):
+class RunConfig(BaseModel):
     """Frozen; an unknown key is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

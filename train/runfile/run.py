@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from .augmentation import Augmentation
 from .losses import LossTerm
-from .part import Count, GivenPath, NotNegative, Positive, RunPart, Share
+from .part import Count, GivenPath, NotNegative, Positive, RunConfig, Share
 
 
-class Data(RunPart):
+class DataConfig(RunConfig):
     """Where the chips lie, and who is held out. Folders are those that `visavis prepare` makes."""
 
     train: GivenPath
@@ -18,7 +18,7 @@ class Data(RunPart):
     min_images: Count = 2  # people with fewer are left out
 
 
-class Network(RunPart):
+class NetworkConfig(RunConfig):
     """The network that learns, and what it starts from."""
 
     backbone: str | None = None  # None: that of `start`
@@ -44,14 +44,14 @@ class Network(RunPart):
         return self
 
 
-class Sampling(RunPart):
+class SamplingConfig(RunConfig):
     """A batch is so many people, and so many images of each."""
 
     people: Annotated[int, Field(ge=2)] = 32
     images: Annotated[int, Field(ge=2)] = 4
 
 
-class Optimizer(RunPart):
+class OptimizerConfig(RunConfig):
     """SGD with momentum, or AdamW."""
 
     kind: Literal["sgd", "adamw"] = "adamw"
@@ -62,7 +62,7 @@ class Optimizer(RunPart):
     pull: NotNegative = 0.0  # of the weights towards those at the start (L2-SP), in place of towards 0
 
 
-class Schedule(RunPart):
+class ScheduleConfig(RunConfig):
     """How the learning rate rises and falls over the run."""
 
     kind: Literal["cosine", "poly", "constant"] = "cosine"
@@ -71,7 +71,7 @@ class Schedule(RunPart):
     last: Share = 0.01  # of the full rate, at the end
 
 
-class Loop(RunPart):
+class LoopConfig(RunConfig):
     """How long, how precise, and what is averaged."""
 
     steps: Count | None = None  # the same run every time
@@ -89,7 +89,7 @@ class Loop(RunPart):
         return self
 
 
-class Validation(RunPart):
+class ValidationConfig(RunConfig):
     """How often people held out are looked at, and when that ends the run."""
 
     every: Count = 200  # steps
@@ -97,7 +97,7 @@ class Validation(RunPart):
     keep: Literal["best", "last"] = "last"  # which weights become the bundle
 
 
-class Guard(RunPart):
+class GuardConfig(RunConfig):
     """When a run counts as collapsed. It is looked at every few steps."""
 
     every: Count = 10  # steps
@@ -105,7 +105,7 @@ class Guard(RunPart):
     is_on: bool = True
 
 
-class BundleFacts(RunPart):
+class BundleConfig(RunConfig):
     """What the card of the new bundle says that no program can know."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._\-]{0,63}$")]
@@ -115,21 +115,21 @@ class BundleFacts(RunPart):
     degrade: bool = True  # fit what a poor photo costs, if people suffice and their photos still lie in place
 
 
-class RunFile(RunPart):
+class RunFile(RunConfig):
     """All of it. Paths are as the file gives them; `reading` has made them start from the right folder."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    data: Data
+    data: DataConfig
     augmentation: Augmentation = Augmentation()
-    network: Network
+    network: NetworkConfig
     losses: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
-    sampling: Sampling = Sampling()
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
-    loop: Loop
-    validation: Validation = Validation()
-    guard: Guard = Guard()
-    bundle: BundleFacts
+    sampling: SamplingConfig = SamplingConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    loop: LoopConfig
+    validation: ValidationConfig = ValidationConfig()
+    guard: GuardConfig = GuardConfig()
+    bundle: BundleConfig
 
     @model_validator(mode="after")
     def _there_is_a_start_to_go_back_to(self) -> Self:

@@ -15,7 +15,7 @@ KEPT = 1024  # orders; those of a step's people, and the one of all people, whic
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class DrawnBefore:
     """What the first window of a pass has from passes before it."""
 
     n: int  # places
@@ -24,7 +24,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
+class EpochPermutation:
     """Windows of `width` of n things each. No window holds a thing twice; or as few as possible where width > n."""
 
     n: int
@@ -59,16 +59,16 @@ class Passes:
         fresh = np.flatnonzero(~np.isin(drawn, odd))[: self.width - taken.n]
         return np.concatenate([drawn[fresh], np.delete(drawn, fresh)])
 
-    def _taken(self, number: int) -> Taken:
+    def _taken(self, number: int) -> DrawnBefore:
         n = number * self.n % self.width
-        return Taken(n, *divmod(n, self.n))
+        return DrawnBefore(n, *divmod(n, self.n))
 
     def _drawn(self, number: int) -> Indices:
         return np.random.default_rng([*self.seed, number]).permutation(self.n).astype(np.int32)
 
 
 @lru_cache(maxsize=KEPT)
-def _order(passes: Passes, number: int) -> Indices:
+def _order(passes: EpochPermutation, number: int) -> Indices:
     order = passes.order(number)
     order.setflags(write=False)
     return order

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import SamplingError
 from ..evaluation.protocols.protocol import Indices
-from .passes import Passes
+from .passes import EpochPermutation
 
 PEOPLE, IMAGES = 0, 1  # streams of draws
 
@@ -34,7 +34,7 @@ class PeopleSampler:
         _require(len(labels), people, n_processes)
         grouped = np.argsort(identities, kind="stable").astype(np.int32)
         self._images_of = np.split(grouped, np.cumsum(counts)[:-1])
-        self._people = Passes(len(labels), people * n_processes, (seed, PEOPLE))
+        self._people = EpochPermutation(len(labels), people * n_processes, (seed, PEOPLE))
         self.process = process
         self._own = slice(process * people, (process + 1) * people)
         self._n_images, self._seed = images, seed
@@ -48,7 +48,7 @@ class PeopleSampler:
     def _of(self, who: int, visit: int) -> Indices:
         """Return (images,) of one person, who comes up once in each pass over all people."""
         own = self._images_of[who]
-        return own[Passes(len(own), self._n_images, (self._seed, IMAGES, who)).window(visit)]
+        return own[EpochPermutation(len(own), self._n_images, (self._seed, IMAGES, who)).window(visit)]
 
 
 def _require(n_people: int, people: int, n_processes: int) -> None:

@@ -15,14 +15,14 @@ from ..evaluation.report.canvas import (
     PURPLE,
     SMALL,
     TEXT,
-    Picture,
+    Plot,
     as_picture,
     logarithmic,
     paper,
     plain,
 )
 from ..evaluation.tally import Floats
-from ..evaluation.words import rate
+from ..evaluation.words import rate_text
 from .record import StepRecord, ValidationRecord
 
 ROW = 1.9  # inches of height
@@ -34,7 +34,7 @@ FEW = 30  # points that are marked each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class CurveLine:
     """Values over steps; those that were not measured are NaN."""
 
     steps: Floats
@@ -49,7 +49,7 @@ class Panel:
     """One pair of axes."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[CurveLine, ...]
     is_share: bool = False
     is_relative: bool = False  # half of it is as much of a step anywhere: logarithmic, where it reaches far
 
@@ -59,7 +59,7 @@ class Panel:
         return any(line.label for line in self.lines)
 
 
-def curves(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]) -> Picture | None:
+def curves(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]) -> Plot | None:
     """Draw all that was measured over the steps; None where nothing was."""
     panels = [panel for panel in _panels(steps, validations) if any(_is_drawable(line) for line in panel.lines)]
     if not panels:
@@ -78,8 +78,8 @@ def curves(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord])
 def _panels(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]) -> Iterator[Panel]:
     at = np.array([record.step for record in steps], np.float64)
 
-    def line(of: Callable[[StepRecord], float | None], colour: str = BLUE, label: str = "") -> Line:
-        return Line(at, _measured([of(record) for record in steps]), colour, label)
+    def line(of: Callable[[StepRecord], float | None], colour: str = BLUE, label: str = "") -> CurveLine:
+        return CurveLine(at, _measured([of(record) for record in steps]), colour, label)
 
     yield Panel("loss", tuple(_losses(steps, line)))
     yield Panel("EER of people held out", (_errors(validations),), is_share=True, is_relative=True)
@@ -92,7 +92,7 @@ def _panels(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]
     yield Panel("learning rate", (replace(rates, is_noisy=False),))
 
 
-def _losses(steps: Sequence[StepRecord], line: Callable[..., Line]) -> Iterator[Line]:
+def _losses(steps: Sequence[StepRecord], line: Callable[..., CurveLine]) -> Iterator[CurveLine]:
     """The whole, and its terms where there are a few."""
     names = list(dict.fromkeys(name for record in steps for name in record.parts))
     several = 1 < len(names) <= len(PARTS)
@@ -101,9 +101,9 @@ def _losses(steps: Sequence[StepRecord], line: Callable[..., Line]) -> Iterator[
     yield line(lambda record: record.loss, BLUE, "whole" if several else "")
 
 
-def _errors(validations: Sequence[ValidationRecord]) -> Line:
+def _errors(validations: Sequence[ValidationRecord]) -> CurveLine:
     steps = np.array([found.step for found in validations], np.float64)
-    return Line(steps, _measured([found.eer for found in validations]), BLUE, is_noisy=False)
+    return CurveLine(steps, _measured([found.eer for found in validations]), BLUE, is_noisy=False)
 
 
 def _measured(values: Sequence[float | None]) -> Floats:
@@ -113,7 +113,7 @@ def _measured(values: Sequence[float | None]) -> Floats:
     return found
 
 
-def _is_drawable(line: Line) -> bool:
+def _is_drawable(line: CurveLine) -> bool:
     return bool(np.isfinite(line.values).any())
 
 
@@ -144,7 +144,7 @@ def _key(axes: Axes) -> None:
     )
 
 
-def _line(axes: Axes, line: Line) -> None:
+def _line(axes: Axes, line: CurveLine) -> None:
     """Many points are drawn faintly, with their running mean over them."""
     is_known = np.isfinite(line.values)
     steps, values = line.steps[is_known], line.values[is_known]
@@ -168,7 +168,7 @@ def smoothed(values: Floats, reach: int) -> Floats:
 def _scale(axes: Axes, panel: Panel) -> None:
     values = np.concatenate([line.values[np.isfinite(line.values)] for line in panel.lines])
     lowest, highest = float(values.min()), float(values.max())
-    say = rate if panel.is_share else _number
+    say = rate_text if panel.is_share else _number
     if panel.is_relative and 0 < lowest * LOGARITHMIC_FROM < highest:
         axes.set_yscale("log")
         axes.set_ylim(lowest / 1.3, highest * 1.3)

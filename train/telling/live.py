@@ -4,15 +4,15 @@ Nothing is written on stdout.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Protocol
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from ..evaluation.words import rate
-from .pace import Length, Pace, duration
+from ..evaluation.words import rate_text
+from .pace import Pace, RunLength, duration
 from .record import StepRecord, ValidationRecord
 
 LINE_EVERY_S = 30
@@ -20,7 +20,7 @@ REFRESH_EVERY_S = 0.5  # a bar that is drawn more often takes its time from the 
 BAR_WIDTH = 16
 
 
-class Live(Protocol):
+class LiveProgress(Protocol):
     """Whoever is told what happens."""
 
     def step(self, now: StepRecord) -> None:
@@ -33,7 +33,7 @@ class Live(Protocol):
         """Take note of anything else, in a line."""
 
 
-class Silent:
+class NoProgress:
     """Nobody: of several processes, all but the first."""
 
     def step(self, now: StepRecord) -> None:
@@ -46,10 +46,10 @@ class Silent:
         """Tell nobody."""
 
 
-class Lines:
+class LineProgress:
     """A line for the first step, one every 30 s of the run, and one for every look at people held out."""
 
-    def __init__(self, length: Length) -> None:
+    def __init__(self, length: RunLength) -> None:
         self._length, self._pace = length, Pace(length)
         self._told_at_s: float | None = None
 
@@ -69,10 +69,10 @@ class Lines:
         click.echo(text, err=True)
 
 
-class Bar:
+class BarProgress:
     """A bar that stays in its place, with lines above it."""
 
-    def __init__(self, length: Length, progress: Progress) -> None:
+    def __init__(self, length: RunLength, progress: Progress) -> None:
         self._length, self._pace, self._progress = length, Pace(length), progress
         self._task = progress.add_task("the first step", total=1.0, facts="")
         self._eer: float | None = None
@@ -102,28 +102,25 @@ class Bar:
         self._progress.console.print(text, markup=False, highlight=False)
 
 
-LiveProgress = AbstractContextManager[Live]
-
-
 @contextmanager
-def no_live_progress() -> Iterator[Live]:
+def no_live_progress() -> Iterator[LiveProgress]:
     """Tell nobody."""
-    yield Silent()
+    yield NoProgress()
 
 
 @contextmanager
-def live_progress(length: Length) -> Iterator[Live]:
+def live_progress(length: RunLength) -> Iterator[LiveProgress]:
     """Tell of a run of this length on stderr, as fits what stderr is."""
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield Lines(length)
+        yield LineProgress(length)
         return
     columns = TextColumn("{task.description}"), BarColumn(BAR_WIDTH), TextColumn("{task.fields[facts]}")
     with Progress(*columns, console=console, auto_refresh=False, redirect_stdout=False) as progress:
-        yield Bar(length, progress)
+        yield BarProgress(length, progress)
 
 
-def place(length: Length, now: StepRecord) -> str:
+def place(length: RunLength, now: StepRecord) -> str:
     """Say which step it is."""
     return f"step {now.step:,}" + (f" of {length.steps:,}" if length.steps else "")
 
@@ -132,7 +129,7 @@ def facts(now: StepRecord, left_s: float | None, eer: float | None = None) -> st
     """Say what matters at a step, the most wanted first: a narrow terminal cuts the end off."""
     told = [f"loss {now.loss:.4g}", f"{now.rate_faces_s:,.0f} faces/s"]
     told += [f"{duration(left_s)} left"] if left_s is not None else []
-    told += [f"EER {rate(eer)}"] if eer is not None else []
+    told += [f"EER {rate_text(eer)}"] if eer is not None else []
     return ", ".join(told)
 
 
@@ -140,4 +137,4 @@ def validated(found: ValidationRecord) -> str:
     """Say what a look at people held out has given."""
     comparisons = f"{found.n_genuine:,} genuine and {found.n_impostor:,} impostor comparisons"
     best = ", the lowest so far" if found.is_best else ""
-    return f"step {found.step:,}, people held out: EER {rate(found.eer)} of {comparisons}{best}"
+    return f"step {found.step:,}, people held out: EER {rate_text(found.eer)} of {comparisons}{best}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from .record import StepRecord, ValidationRecord
-from .table import Table, cell, read_table
+from .table import CsvTable, cell, read_table
 
 STEPS, VALIDATION = "steps.csv", "validation.csv"
 PART = "loss."  # before the name of a term
@@ -23,8 +23,8 @@ class RunLog:
     def __init__(self, folder: Path, parts: Sequence[str], resumed_from: int | None = None) -> None:
         self._parts = tuple(parts)
         columns = (*STEP_COLUMNS, *(PART + name for name in parts))
-        self._steps = Table(folder / STEPS, columns, resumed_from)
-        self._validations = Table(folder / VALIDATION, VALIDATION_COLUMNS, resumed_from)
+        self._steps = CsvTable(folder / STEPS, columns, resumed_from)
+        self._validations = CsvTable(folder / VALIDATION, VALIDATION_COLUMNS, resumed_from)
 
     def step(self, record: StepRecord) -> None:
         """Write a step down. Raises ValueError for a term that was not named at the start."""

@@ -3,21 +3,21 @@
 from dataclasses import dataclass
 from typing import Self
 
-from ..runfile.run import Loop
+from ..runfile.run import LoopConfig
 from .record import StepRecord
 
 MINUTE_S, HOUR_S = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
+class RunLength:
     """How long a run is: so many steps, or so many seconds; the other one is None."""
 
     steps: int | None
     seconds: float | None
 
     @classmethod
-    def of(cls, loop: Loop) -> Self:
+    def of(cls, loop: LoopConfig) -> Self:
         """Return what a run file says."""
         return cls(loop.steps, None if loop.minutes is None else loop.minutes * MINUTE_S)
 
@@ -30,7 +30,7 @@ class Length:
 class Pace:
     """The time left. It is told by the steps since it was first asked, so a run that goes on is told rightly too."""
 
-    def __init__(self, length: Length) -> None:
+    def __init__(self, length: RunLength) -> None:
         self._length = length
         self._first: StepRecord | None = None
 

@@ -12,7 +12,7 @@ from embedder import replace_file
 from ..errors import TrainingError
 
 
-class Table:
+class CsvTable:
     """Rows of numbers below a header, each written through to the file at once.
 
     With `resumed_from` the rows up to that step are kept, and those beyond it, or written by half, are dropped. Raises

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from embedder import load, read_bundle
-from embedder.explain import Atlas, AtlasError, Wanted, make_atlas, page, record_of
+from embedder.explain import Atlas, AtlasError, AtlasRequest, atlas_page, atlas_record, make_atlas
 
 from .options import PRIVATE, model_option, write_file
 
@@ -39,11 +39,11 @@ def atlas(  # noqa: PLR0913 - one for each word that the command takes
     atlas.html shows faces of the people: treat it like the photos. atlas.json holds none, no names and no paths.
     """
     target = _new_folder(Path(out))
-    wanted = Wanted(Path(folder), n_photos, per_person, seed, None if traits is None else Path(traits))
+    wanted = AtlasRequest(Path(folder), n_photos, per_person, seed, None if traits is None else Path(traits))
     bundle = read_bundle(model_path)
     made, faces = make_atlas(wanted, bundle, load(model_path), _told)
-    write_file(str(target / "atlas.html"), page(made, faces).encode(), PRIVATE)
-    write_file(str(target / "atlas.json"), json.dumps(record_of(made), ensure_ascii=False).encode())
+    write_file(str(target / "atlas.html"), atlas_page(made, faces).encode(), PRIVATE)
+    write_file(str(target / "atlas.json"), json.dumps(atlas_record(made), ensure_ascii=False).encode())
     click.echo(_in_words(made))
     click.echo(f"written to {target}/atlas.html and {target}/atlas.json")
 

@@ -12,45 +12,45 @@ from embedder import (
     ModelCard,
     OperatingPoint,
     QualityPenalty,
-    Running,
+    RuntimeOptions,
     copy_bundle,
     load,
     require_new_folder,
 )
 from train import (
-    Compared,
-    Described,
+    ComparedPhotos,
+    EvaluationConfig,
     Population,
+    PopulationFacts,
     Protocol,
     Resampling,
-    Setting,
     calibrate,
+    calibration_cautions,
     embed_and_compare,
     fit_quality_penalties,
-    of_calibration,
+    interval_text,
     open_cache,
     people_of,
-    progress_line,
-    rate,
+    rate_text,
     read_identities,
-    span,
+    show_progress,
 )
 
 from . import photo_options
 from .options import running_options
-from .sources import Source
+from .sources import ProtocolOptions
 
 NOT_DESCRIBED = "Not described."
 MOST_LOST = 0.5  # of the genuine comparisons, for a default point to be of use
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CalibrateOptions:
     """What the command line asks for beside the photos."""
 
     out: Path
     model: str | None
-    running: Running
+    running: RuntimeOptions
     face: FaceChoice | None
     name: str | None
     population: str
@@ -111,8 +111,8 @@ def calibrate_command(**given: Any) -> None:
 
     Exit status: 0, or 2 where the photos or the model cannot be used.
     """
-    source = Source(**{name: given.pop(name) for name in ("pairs", "images", "identities")})
-    asked = Asked(**given)
+    source = ProtocolOptions(**{name: given.pop(name) for name in ("pairs", "images", "identities")})
+    asked = CalibrateOptions(**given)
     _refuse_contradictions(asked)
     require_new_folder(asked.out)  # before hours go into the embeddings
     card, warnings = _calibrated(people_of(source.read()), source, asked)
@@ -120,7 +120,7 @@ def calibrate_command(**given: Any) -> None:
     click.echo("\n".join([*_as_text(card, asked.out), *(f"  beware: {each}" for each in warnings)]))
 
 
-def _refuse_contradictions(asked: Asked) -> None:
+def _refuse_contradictions(asked: CalibrateOptions) -> None:
     """Raise click.UsageError where options say nothing or contradict each other."""
     if asked.running.precision != "f32":
         raise click.UsageError(
@@ -135,9 +135,9 @@ def _refuse_contradictions(asked: Asked) -> None:
         )
 
 
-def _calibrated(protocol: Protocol, source: Source, asked: Asked) -> tuple[ModelCard, list[str]]:
+def _calibrated(protocol: Protocol, source: ProtocolOptions, asked: CalibrateOptions) -> tuple[ModelCard, list[str]]:
     """Return the new card, and what is to be known of the photos."""
-    described = Described(asked.name or source.name, asked.population)
+    described = PopulationFacts(asked.name or source.name, asked.population)
     also = _also(described, asked)
     setting = _setting(protocol, asked)
     compared = embed_and_compare(protocol, setting)
@@ -148,7 +148,7 @@ def _calibrated(protocol: Protocol, source: Source, asked: Asked) -> tuple[Model
 
 
 def _rule(
-    compared: Compared, further: Sequence[Population], setting: Setting, asked: Asked
+    compared: ComparedPhotos, further: Sequence[Population], setting: EvaluationConfig, asked: CalibrateOptions
 ) -> tuple[QualityPenalty, ...]:
     """Fit what poor photos cost, or take it from the model's card."""
     if not asked.degrade:
@@ -156,7 +156,7 @@ def _rule(
     return fit_quality_penalties(compared, setting, [each.compared for each in further])
 
 
-def _also(described: Described, asked: Asked) -> list[tuple[Protocol, Described]]:
+def _also(described: PopulationFacts, asked: CalibrateOptions) -> list[tuple[Protocol, PopulationFacts]]:
     """Read the folders of further populations; raises click.UsageError where two populations have one name."""
     protocols = [read_identities(folder) for folder in asked.also]
     names = [described.name, *(protocol.name for protocol in protocols)]
@@ -164,32 +164,35 @@ def _also(described: Described, asked: Asked) -> list[tuple[Protocol, Described]
     if twice:
         raise click.UsageError(f"two populations are called {twice[0]!r}; rename a folder, or give --name to the first")
     texts = asked.also_population or [NOT_DESCRIBED] * len(protocols)
-    return [(each, Described(each.name, text)) for each, text in zip(protocols, texts, strict=True)]
+    return [(each, PopulationFacts(each.name, text)) for each, text in zip(protocols, texts, strict=True)]
 
 
-def _population(protocol: Protocol, described: Described, setting: Setting, asked: Asked) -> Population:
+def _population(
+    protocol: Protocol, described: PopulationFacts, setting: EvaluationConfig, asked: CalibrateOptions
+) -> Population:
     """Embed and compare further photos: which face is meant may differ, and so the file in the cache."""
     face = asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, setting.embedder, face)
     return Population(embed_and_compare(protocol, replace(setting, face=face, cache=cache)), described)
 
 
-def _cautions(compared: Compared, further: Sequence[Population]) -> Iterator[str]:
-    yield from of_calibration(compared)
+def _cautions(compared: ComparedPhotos, further: Sequence[Population]) -> Iterator[str]:
+    yield from calibration_cautions(compared)
     for each in further:
-        yield from (f"{each.described.name}: {caution}" for caution in of_calibration(each.compared))
+        yield from (f"{each.described.name}: {caution}" for caution in calibration_cautions(each.compared))
 
 
-def _setting(protocol: Protocol, asked: Asked) -> Setting:
+def _setting(protocol: Protocol, asked: CalibrateOptions) -> EvaluationConfig:
     embedder, face = load(asked.model, running=asked.running), asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
-    return Setting(embedder, face, cache, Resampling(seed=asked.seed), progress_line)
+    return EvaluationConfig(embedder, face, cache, Resampling(seed=asked.seed), show_progress)
 
 
 def _useless(card: ModelCard) -> Iterator[str]:
     for point in card.operating_points:
         if point.name == card.default_point and (point.fnmr or 0) > MOST_LOST:
-            yield f"the default point turns away {rate(point.fnmr)} of the genuine comparisons; check the identities"
+            lost = rate_text(point.fnmr)
+            yield f"the default point turns away {lost} of the genuine comparisons; check the identities"
 
 
 def _as_text(card: ModelCard, out: Path) -> Iterator[str]:
@@ -212,6 +215,9 @@ def _penalty_as_text(penalty: QualityPenalty) -> str:
 
 def _point_as_text(point: OperatingPoint, card: ModelCard) -> str:
     is_default = " (default)" * (point.name == card.default_point)
-    fmr, fnmr = rate(point.fmr) + span(point.fmr_interval), rate(point.fnmr) + span(point.fnmr_interval)
+    fmr, fnmr = (
+        rate_text(point.fmr) + interval_text(point.fmr_interval),
+        rate_text(point.fnmr) + interval_text(point.fnmr_interval),
+    )
     set_by = "" if point.population is None else f", set by {point.population}"
     return f"    {point.name}  below {point.threshold:.5g}: FMR {fmr}, FNMR {fnmr}{set_by}{is_default}"

@@ -5,7 +5,7 @@ import json
 import click
 
 from embedder import BACKBONES, read_bundle
-from embedder.explain import Description, Layer, draw_blueprint, open_backbone, open_bundle
+from embedder.explain import Layer, NetworkDescription, draw_blueprint, inspect_backbone, inspect_bundle
 
 from .options import json_option, model_option, stop, write_file
 from .records import layer_record
@@ -38,14 +38,14 @@ def describe(model_path: str | None, backbone: str | None, svg: str | None, *, a
     click.echo(json.dumps(_as_record(description), indent=2) if as_json else _as_text(name, description))
 
 
-def _described(model_path: str | None, backbone: str | None) -> tuple[str, Description]:
+def _described(model_path: str | None, backbone: str | None) -> tuple[str, NetworkDescription]:
     if backbone is not None:
-        return backbone, open_backbone(backbone).description
+        return backbone, inspect_backbone(backbone).description
     bundle = read_bundle(model_path)
-    return bundle.card.name, open_bundle(bundle).description
+    return bundle.card.name, inspect_bundle(bundle).description
 
 
-def _as_record(description: Description) -> dict[str, object]:
+def _as_record(description: NetworkDescription) -> dict[str, object]:
     return {
         "layers": [layer_record(layer) for layer in description.layers],
         "total_macs": description.total_macs,
@@ -54,7 +54,7 @@ def _as_record(description: Description) -> dict[str, object]:
     }
 
 
-def _as_text(name: str, description: Description) -> str:
+def _as_text(name: str, description: NetworkDescription) -> str:
     rows = [HEADS, *_rows(description.layers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(_aligned, HEADS, row, widths)).rstrip() for row in rows]
@@ -81,7 +81,7 @@ def _aligned(head: str, word: str, width: int) -> str:
     return word.rjust(width) if head in NUMBERS else word.ljust(width)
 
 
-def _totals(description: Description) -> str:
+def _totals(description: NetworkDescription) -> str:
     stored = description.stored_parameters
     folded = f" ({stored:,} are stored, before normalisations are folded in)" * (stored != description.total_parameters)
     return f"{description.total_macs:,} MACs, {description.total_parameters:,} parameters{folded}"

@@ -2,10 +2,10 @@
 
 import click
 
-from embedder import Face, Running, load
+from embedder import Face, RuntimeOptions, load
 
 from .options import json_option, model_option, running_options
-from .outcomes import View, answer_each
+from .outcomes import OutputFormat, answer_each
 from .records import face_record
 
 
@@ -14,12 +14,12 @@ from .records import face_record
 @model_option
 @running_options
 @json_option
-def detect(images: tuple[str, ...], model_path: str | None, running: Running, *, as_json: bool) -> None:
+def detect(images: tuple[str, ...], model_path: str | None, running: RuntimeOptions, *, as_json: bool) -> None:
     """Find every face in IMAGES, largest first.
 
     Exit status: 0, or 2 where an image could not be read; the others are answered all the same.
     """
-    answer_each(images, load(model_path, running=running).detect, View(_as_text, _as_record), as_json=as_json)
+    answer_each(images, load(model_path, running=running).detect, OutputFormat(_as_text, _as_record), as_json=as_json)
 
 
 def _as_record(faces: list[Face]) -> dict[str, object]:

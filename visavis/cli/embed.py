@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from embedder import Embedding, FaceChoice, Running, load
-from embedder.bulk import Wanted
+from embedder import Embedding, FaceChoice, RuntimeOptions, load
+from embedder.bulk import BulkRequest
 
 from .embed_into import embed_into
 from .options import face_option, json_option, model_option, running_options
-from .outcomes import View, answer_each
+from .outcomes import OutputFormat, answer_each
 from .records import sample_record
 
 SHOWN = 4  # channels shown to a person; a program asks for --json
@@ -33,7 +33,7 @@ def embed(
     out: str | None,
     face: FaceChoice,
     model_path: str | None,
-    running: Running,
+    running: RuntimeOptions,
     *,
     as_json: bool,
 ) -> None:
@@ -45,11 +45,11 @@ def embed(
     Stopped anywhere, the same command goes on. Photos that cannot be used are listed there, and cost no exit status.
     """
     if out is not None:
-        wanted = Wanted(tuple(map(Path, images)), Path(out), face, model_path, running)
+        wanted = BulkRequest(tuple(map(Path, images)), Path(out), face, model_path, running)
         embed_into(wanted, as_json=as_json)
         return
     work = partial(load(model_path, running=running).embed, face=face)
-    answer_each(images, work, View(_as_text, _as_record), as_json=as_json)
+    answer_each(images, work, OutputFormat(_as_text, _as_record), as_json=as_json)
 
 
 def _as_record(embedding: Embedding) -> dict[str, object]:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedder.bulk import Wanted
+from embedder.bulk import BulkRequest
 
-from .main import EXIT_INTERRUPTED, NotInstalled, missing_module
+from .main import EXIT_INTERRUPTED, ExtraMissing, missing_module
 
 if TYPE_CHECKING:
-    from embedder.bulk import Summary
+    from embedder.bulk import BulkSummary
 
 
-def embed_into(wanted: Wanted, *, as_json: bool) -> None:
+def embed_into(wanted: BulkRequest, *, as_json: bool) -> None:
     """Run it, with progress on stderr and a summary on stdout."""
     try:
         from embedder.bulk import embed_folders, told_on_stderr  # noqa: PLC0415 - they need the extra "bulk"
     except ModuleNotFoundError as error:
-        raise NotInstalled(missing_module(error), "bulk") from error
+        raise ExtraMissing(missing_module(error), "bulk") from error
     try:
         summary = embed_folders(wanted, told_on_stderr)
     except KeyboardInterrupt:
@@ -29,7 +29,7 @@ def embed_into(wanted: Wanted, *, as_json: bool) -> None:
     click.echo(json.dumps(_record(summary), indent=2) if as_json else _text(summary, wanted.out))
 
 
-def _record(summary: "Summary") -> dict[str, object]:
+def _record(summary: "BulkSummary") -> dict[str, object]:
     return {
         "photos": summary.n_photos,
         "rows": summary.n_rows,
@@ -43,7 +43,7 @@ def _record(summary: "Summary") -> dict[str, object]:
     }
 
 
-def _text(summary: "Summary", out: Path) -> str:
+def _text(summary: "BulkSummary", out: Path) -> str:
     lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
@@ -51,7 +51,7 @@ def _text(summary: "Summary", out: Path) -> str:
     return "\n".join([*lines, _pace(summary)])
 
 
-def _pace(summary: "Summary") -> str:
+def _pace(summary: "BulkSummary") -> str:
     if not summary.n_new:
         return "It was finished already."
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in summary.cpu_s._asdict().items())

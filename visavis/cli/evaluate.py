@@ -10,47 +10,47 @@ from typing import Any, get_args
 
 import click
 
-from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, Running, ScoreKind, load
+from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, RuntimeOptions, ScoreKind, load
 from train import (
-    Answer,
-    Choice,
-    Evaluated,
+    DecisionThreshold,
+    EvaluationConfig,
+    EvaluationOutput,
+    EvaluationResult,
     GroupReport,
-    Groups,
-    NamedChoice,
-    Photo,
+    LabeledPhoto,
+    NamedThreshold,
+    PhotoGroups,
     Protocol,
     Resampling,
-    Setting,
-    Threshold,
+    ThresholdChoice,
     best_of,
     compare_groups,
     compare_models,
     embed_and_compare,
-    evaluate,
+    evaluate_compared,
     open_cache,
-    progress_line,
-    read_groups,
-    require,
+    read_photo_groups,
+    require_choice,
     require_folder,
-    require_rule,
+    require_quality_penalty,
+    show_progress,
     write_report,
 )
 
 from . import photo_options
 from .options import running_options
-from .sources import Source
+from .sources import ProtocolOptions
 
 
-class ThresholdType(click.ParamType[Choice]):
+class ThresholdType(click.ParamType[ThresholdChoice]):
     """card, best, folds, or a number."""
 
     name = "threshold"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Choice:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ThresholdChoice:
         """Read it; the command stops with usage where it is none of these."""
-        if value in get_args(NamedChoice):
-            named: NamedChoice = value
+        if value in get_args(NamedThreshold):
+            named: NamedThreshold = value
             return named
         try:
             number = float(value)
@@ -73,16 +73,16 @@ class ScoresType(click.Choice[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EvaluateOptions:
     """What the command line asks for beside the photos."""
 
-    threshold: Choice
+    threshold: ThresholdChoice
     threshold_pairs: Path | None
     scores: ScoreKind | None
     quality: QualityChoice
     face: FaceChoice | None
     model: str | None
-    running: Running
+    running: RuntimeOptions
     against: str | None
     mirror: bool | None
     groups: Path | None
@@ -154,8 +154,8 @@ def evaluate_command(**given: Any) -> None:
 
     Exit status: 0, or 2 where the photos or the model cannot be used.
     """
-    source = Source(**{name: given.pop(name) for name in ("pairs", "images", "protocol", "csv", "identities")})
-    asked = Asked(**given)
+    source = ProtocolOptions(**{name: given.pop(name) for name in ("pairs", "images", "protocol", "csv", "identities")})
+    asked = EvaluateOptions(**given)
     if asked.threshold is not None and asked.threshold_pairs is not None:
         raise click.UsageError("give --threshold or --threshold-pairs, not both: each says what decides")
     if isinstance(asked.threshold, float) and asked.scores == "normalized":
@@ -167,39 +167,41 @@ def evaluate_command(**given: Any) -> None:
     _run(source.read(), tuning, asked)
 
 
-def _run(protocol: Protocol, tuning: Protocol | None, asked: Asked) -> None:
+def _run(protocol: Protocol, tuning: Protocol | None, asked: EvaluateOptions) -> None:
     models = [asked.model] if asked.against is None else [asked.model, asked.against]
     settings = [_setting(model, protocol, asked) for model in models]
-    labels = None if asked.groups is None else read_groups(asked.groups, protocol)
+    labels = None if asked.groups is None else read_photo_groups(asked.groups, protocol)
     _refuse_early(protocol, tuning, settings, asked)
     evaluated = [_evaluate(protocol, tuning, setting, asked.threshold) for setting in settings]
     versus = None if asked.against is None else compare_models(*evaluated)
     groups = None if labels is None else _by_group(evaluated[0], labels)
-    answer = Answer(evaluated[0].found, versus, groups)
+    answer = EvaluationOutput(evaluated[0].found, versus, groups)
     if asked.report is not None:
         chips = partial(_chip, settings[0])
         write_report(asked.report, answer.found, chips, shlex.join(_command()), versus=versus, groups=groups)
     click.echo(json.dumps(answer.record(), indent=2) if asked.as_json else answer.text())
 
 
-def _refuse_early(protocol: Protocol, tuning: Protocol | None, settings: list[Setting], asked: Asked) -> None:
+def _refuse_early(
+    protocol: Protocol, tuning: Protocol | None, settings: list[EvaluationConfig], asked: EvaluateOptions
+) -> None:
     """Say what cannot be had before hours go into the embeddings."""
     has_folds = protocol.pairs is not None and protocol.pairs.fold is not None
     for setting in settings:
         card = setting.embedder.card
-        require_rule(card, setting.scores, setting.quality)
+        require_quality_penalty(card, setting.scores, setting.quality)
         if tuning is None:
-            require(asked.threshold, has_folds=has_folds, card=card)
+            require_choice(asked.threshold, has_folds=has_folds, card=card)
     if asked.report is not None:
         require_folder(asked.report)
 
 
-def _by_group(evaluated: Evaluated, groups: Groups) -> GroupReport:
+def _by_group(evaluated: EvaluationResult, groups: PhotoGroups) -> GroupReport:
     found, scores = evaluated.found, evaluated.compared.scores
     return compare_groups(scores, groups, found.threshold.value, found.resampling)
 
 
-def _chip(setting: Setting, photo: Photo) -> Pixels:
+def _chip(setting: EvaluationConfig, photo: LabeledPhoto) -> Pixels:
     """Cut the chip of a photo once more: none was kept."""
     return setting.embedder.chip(photo.path.read_bytes(), face=setting.face).pixels
 
@@ -209,23 +211,25 @@ def _command() -> list[str]:
     return ["visavis", *sys.argv[1:]]
 
 
-def _setting(model: str | None, protocol: Protocol, asked: Asked) -> Setting:
+def _setting(model: str | None, protocol: Protocol, asked: EvaluateOptions) -> EvaluationConfig:
     embedder = load(model, mirror=asked.mirror, running=asked.running)
     face = asked.face or protocol.face
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
     scores = _scores(asked, embedder.card)
-    return Setting(
-        embedder, face, cache, Resampling(seed=asked.seed), progress_line, scores=scores, quality=asked.quality
+    return EvaluationConfig(
+        embedder, face, cache, Resampling(seed=asked.seed), show_progress, scores=scores, quality=asked.quality
     )
 
 
-def _scores(asked: Asked, card: ModelCard) -> ScoreKind:
+def _scores(asked: EvaluateOptions, card: ModelCard) -> ScoreKind:
     """What the user asks for; else plain distances with a threshold that is one, or what the card decides by."""
     return asked.scores or ("plain" if isinstance(asked.threshold, float) else card.score_kind)
 
 
-def _evaluate(protocol: Protocol, tuning: Protocol | None, setting: Setting, choice: Choice) -> Evaluated:
-    threshold: Choice | Threshold = choice
+def _evaluate(
+    protocol: Protocol, tuning: Protocol | None, setting: EvaluationConfig, choice: ThresholdChoice
+) -> EvaluationResult:
+    threshold: ThresholdChoice | DecisionThreshold = choice
     if tuning is not None:
-        threshold = Threshold(best_of(embed_and_compare(tuning, setting).scores), "pairs")
-    return evaluate(embed_and_compare(protocol, setting), setting, threshold)
+        threshold = DecisionThreshold(best_of(embed_and_compare(tuning, setting).scores), "pairs")
+    return evaluate_compared(embed_and_compare(protocol, setting), setting, threshold)

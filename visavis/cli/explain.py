@@ -6,8 +6,18 @@ from typing import Literal
 
 import click
 
-from embedder import Explanation, FaceChoice, QualityChoice, Running, Saliency, SampleError, load, png, read_bundle
-from embedder.explain import draw_pair_sheet, gradients_of, in_words, saliency_of
+from embedder import (
+    Explanation,
+    FaceChoice,
+    QualityChoice,
+    RuntimeOptions,
+    Saliency,
+    SampleError,
+    load,
+    png,
+    read_bundle,
+)
+from embedder.explain import draw_pair_sheet, gradient_method, pair_saliency, region_name
 
 from .options import (
     PRIVATE,
@@ -55,7 +65,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     method: Method,
     out: str | None,
     model_path: str | None,
-    running: Running,
+    running: RuntimeOptions,
     as_json: bool,
 ) -> None:
     """Say why PROBE and REFERENCE show one person or not: by which places of the faces, and by which channels.
@@ -86,7 +96,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
 def _by_gradients(found: Explanation, model_path: str | None) -> Explanation:
     """With the places that matter by the network's gradients."""
     bundle = read_bundle(model_path)
-    return replace(found, saliency=saliency_of(found.sides, gradients_of(bundle), bundle.card.alignment))
+    return replace(found, saliency=pair_saliency(found.sides, gradient_method(bundle), bundle.card.alignment))
 
 
 def _record(found: Explanation) -> dict[str, object]:
@@ -125,7 +135,8 @@ def _text(found: Explanation) -> str:
 
 def _places(name: str, saliency: Saliency) -> list[str]:
     told = [
-        f"    {in_words(each.region):12} {each.share:4.0%}  {'brings together' if each.toward > 0 else 'drives apart'}"
+        f"    {region_name(each.region):12} {each.share:4.0%}  "
+        f"{'brings together' if each.toward > 0 else 'drives apart'}"
         for each in saliency.regions
         if each.share >= LEAST_SHARE
     ]

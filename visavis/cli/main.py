@@ -44,7 +44,7 @@ EXIT_TROUBLE = 2
 EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C
 
 
-class NotInstalled(click.ClickException):
+class ExtraMissing(click.ClickException):
     """A subcommand needs what the base install does not hold; `extra` does."""
 
     exit_code = EXIT_TROUBLE
@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
             command: click.Command = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
             extra = "train" if cmd_name in NEED_TRAIN else "service"
-            raise NotInstalled(missing_module(error), extra) from error
+            raise ExtraMissing(missing_module(error), extra) from error
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -4,7 +4,7 @@ import click
 from PIL.Image import Image
 
 from embedder import FaceChoice, FaceEmbedder, FeatureMaps, SampleError, load, png, read_bundle
-from embedder.explain import kernels_sheet, maps_sheet, open_bundle, stacked
+from embedder.explain import inspect_bundle, kernels_sheet, maps_sheet, stacked
 
 from .options import PRIVATE, face_option, model_option, read_file, stop, write_file
 
@@ -50,7 +50,7 @@ def _maps(embedder: FaceEmbedder, photo: bytes, layer: str, face: FaceChoice) ->
 
 
 def _kernels_drawn(model_path: str | None, layer: str) -> Image:
-    inside = open_bundle(read_bundle(model_path))
+    inside = inspect_bundle(read_bundle(model_path))
     kernels = inside.kernels(layer)
     if kernels is None:
         stop(f"{layer} is a pool, which has no kernels; leave out --kernels, or name a convolution")

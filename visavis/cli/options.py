@@ -10,14 +10,14 @@ from typing import NoReturn, TypeVar
 import click
 
 from embedder import (
-    EVEN,
+    EVEN_PRIOR,
     PRECISIONS,
     QUALITY_CHOICES,
     ImageTooLarge,
     Limits,
     Precision,
-    Running,
     RuntimeName,
+    RuntimeOptions,
     SampleError,
 )
 
@@ -51,7 +51,7 @@ def judging_options(command: F) -> F:
         click.option(
             "--prior",
             type=float,
-            default=EVEN,
+            default=EVEN_PRIOR,
             show_default=True,
             callback=_a_prior,
             metavar="P",
@@ -90,7 +90,7 @@ def running_options(command: F) -> F:
     def with_running(
         *args: object, runtime: RuntimeName | None, device: str, precision: Precision, **others: object
     ) -> object:
-        return command(*args, running=Running(runtime, device, precision), **others)
+        return command(*args, running=RuntimeOptions(runtime, device, precision), **others)
 
     options = (
         click.option(

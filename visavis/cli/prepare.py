@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from embedder import FaceChoice, Running, load
+from embedder import FaceChoice, RuntimeOptions, load
 from train import (
-    Cutter,
-    Prepared,
-    as_json,
-    as_text,
+    ChipCutter,
+    PreparationResult,
     prepare,
     read_excluded,
     read_source,
+    report_json,
+    report_text,
     require_free_or_ours,
     told_on_stderr,
 )
@@ -24,7 +24,7 @@ from .options import running_options
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PrepareOptions:
     """What the command line asks for."""
 
     photos: Path
@@ -33,7 +33,7 @@ class Asked:
     exclude: tuple[Path, ...]
     face: FaceChoice
     model: str | None
-    running: Running
+    running: RuntimeOptions
     as_json: bool
 
 
@@ -75,19 +75,19 @@ def prepare_command(**given: Any) -> None:
 
     Exit status: 0, or 2 where the photos or DATA cannot be used.
     """
-    asked = Asked(**given)
+    asked = PrepareOptions(**given)
     if asked.images is not None and asked.photos.is_dir():
         raise click.UsageError("--images goes with FILE.csv; DIR names the folder of photos itself")
     prepared = _prepared(asked)
     if prepared.was_finished:
         click.echo(f"{asked.out} is prepared already; nothing was changed", err=True)
-    told = as_json(prepared.report) if asked.as_json else "\n".join(as_text(prepared.report, asked.out)) + "\n"
+    told = report_json(prepared.report) if asked.as_json else "\n".join(report_text(prepared.report, asked.out)) + "\n"
     click.echo(told, nl=False)
 
 
-def _prepared(asked: Asked) -> Prepared:
+def _prepared(asked: PrepareOptions) -> PreparationResult:
     require_free_or_ours(asked.out)  # before the time that reading takes
     source = read_source(asked.photos, asked.images)
     excluded = [read_excluded(folder, told_on_stderr) for folder in asked.exclude]
-    cutter = Cutter(load(asked.model, running=asked.running), asked.face)
+    cutter = ChipCutter(load(asked.model, running=asked.running), asked.face)
     return prepare(source, asked.out, cutter, excluded, told_on_stderr)

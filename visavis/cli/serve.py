@@ -5,7 +5,7 @@ import click
 from .main import missing_module
 
 
-class CannotServe(click.ClickException):
+class ServeError(click.ClickException):
     """Told in one line, with the exit status that all trouble has."""
 
     exit_code = 2
@@ -30,10 +30,10 @@ def serve(**given: object) -> None:
     try:
         from service import ServingError, run  # noqa: PLC0415 - needs the extra "service", which the base install lacks
     except ModuleNotFoundError as error:
-        raise CannotServe(
+        raise ServeError(
             f"{missing_module(error)} is not installed; install the service: pip install 'visavis[service]'"
         ) from None
     try:
         run(**given)
     except ServingError as error:
-        raise CannotServe(str(error)) from None
+        raise ServeError(str(error)) from None

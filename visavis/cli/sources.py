@@ -9,7 +9,7 @@ from train import CfpKind, Protocol, read_cfp, read_csv, read_identities, read_l
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ProtocolOptions:
     """Where the user says the photos and their comparisons are; what does not apply is None."""
 
     pairs: Path | None = None

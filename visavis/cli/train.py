@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from train import go, read_run_file
+from train import read_run_file, run_training
 
 from . import photo_options
 
@@ -35,7 +35,7 @@ def train_command(run_file: Path, settings: tuple[str, ...], out: Path | None, *
     Exit status: 0, or 2 where the run cannot be made, or has collapsed.
     """
     run = read_run_file(run_file, settings)
-    ended = go(run, out or Path(run_file.stem), resume=resume)
+    ended = run_training(run, out or Path(run_file.stem), resume=resume)
     if ended is None:  # another process than the first
         return
     click.echo(ended.text)

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from embedder import FaceChoice, QualityChoice, Running, SampleError, load
+from embedder import FaceChoice, QualityChoice, RuntimeOptions, SampleError, load
 
 from .options import face_option, json_option, judging_options, model_option, read_file, running_options, stop_for
 from .verdicts import comparison_record, comparison_text
@@ -28,7 +28,7 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     prior: float,
     quality: QualityChoice,
     model_path: str | None,
-    running: Running,
+    running: RuntimeOptions,
     as_json: bool,
 ) -> None:
     """Say whether PROBE and REFERENCE show one person.

@@ -11,7 +11,7 @@ from ...encoded import data_uri, jpeg
 from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
 from ..sentences import Sentence
 from .correlations import correlations
-from .faces import SMALL_QUALITY, Faces
+from .faces import SMALL_QUALITY, AtlasFaces
 from .spread import between_over_within, effective_dimension
 from .traits import Trait
 from .words import Correlation, sentence_of
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Histogram:
+class ChannelHistogram:
     """How a channel's values spread over the faces."""
 
     low: float
@@ -40,7 +40,7 @@ class Channel:
     correlations: tuple[Correlation, ...]  # with every trait
     mean: float
     deviation: float
-    histogram: Histogram
+    histogram: ChannelHistogram
     between_over_within: float  # variance between people over that within a person; NaN = not known
     looks_at: Floats  # (places, places): the mean change by covering each place
     maximising: str  # data: URI of a JPEG
@@ -75,7 +75,9 @@ class Atlas:
     channels: tuple[Channel, ...]
 
 
-def atlas_of(faces: Faces, traits: Sequence[Trait], looks_at: Floats, pictures: Chips, model: ModelIdentity) -> Atlas:
+def atlas_of(
+    faces: AtlasFaces, traits: Sequence[Trait], looks_at: Floats, pictures: Chips, model: ModelIdentity
+) -> Atlas:
     """Put together what was measured; `traits` name the columns of `faces.traits`."""
     vectors = faces.vectors.astype(np.float64)
     found = correlations(vectors, faces.traits, faces.people, np.random.default_rng(0))
@@ -111,7 +113,7 @@ def atlas_of(faces: Faces, traits: Sequence[Trait], looks_at: Floats, pictures: 
     )
 
 
-def record_of(atlas: Atlas) -> dict[str, object]:
+def atlas_record(atlas: Atlas) -> dict[str, object]:
     """The atlas as JSON has it. It holds no face of a person, no name and no path."""
     return {
         "model_digest": atlas.model.digest,
@@ -155,9 +157,9 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else round(value, 4)
 
 
-def _histogram(values: Floats) -> Histogram:
+def _histogram(values: Floats) -> ChannelHistogram:
     counts, edges = np.histogram(values, N_BINS)
-    return Histogram(float(edges[0]), float(edges[-1]), tuple(map(int, counts)))
+    return ChannelHistogram(float(edges[0]), float(edges[-1]), tuple(map(int, counts)))
 
 
 def jpeg_uri(pixels: Pixels) -> str:

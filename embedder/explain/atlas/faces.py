@@ -16,7 +16,7 @@ from ...errors import SampleError
 from ...image import image_file
 from ...pipeline import FaceEmbedder
 from ...types import Chip, Chips, Pixels, Vectors
-from .people import AtlasError, Photo
+from .people import AtlasError, AtlasPhoto
 from .traits import traits_of
 
 BATCH = 32
@@ -28,7 +28,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Faces:
+class AtlasFaces:
     """n faces, and what was measured of them."""
 
     vectors: Vectors  # (n, 128)
@@ -41,7 +41,7 @@ class Faces:
     failed: Counter[str]  # photos that have no usable face, by the error's code
 
 
-def faces_of(photos: Sequence[Photo], folder: Path, embedder: FaceEmbedder, advance: Advance) -> Faces:
+def collect_faces(photos: Sequence[AtlasPhoto], folder: Path, embedder: FaceEmbedder, advance: Advance) -> AtlasFaces:
     """Find and embed a face in each photo. Raises AtlasError where too few have one."""
     collected = _Collected(embedder)
     with ThreadPoolExecutor(n_cores()) as workers:
@@ -53,7 +53,7 @@ def faces_of(photos: Sequence[Photo], folder: Path, embedder: FaceEmbedder, adva
     return collected.faces()
 
 
-def _chip(photo: Photo, folder: Path, embedder: FaceEmbedder) -> Chip | str:
+def _chip(photo: AtlasPhoto, folder: Path, embedder: FaceEmbedder) -> Chip | str:
     """The face, or the code of the error instead of it."""
     try:
         return embedder.chip(image_file(folder / photo.name))
@@ -71,13 +71,13 @@ class _Collected:
         side = embedder.card.alignment.chip_size_px
         self._vectors: list[Vectors] = []
         self._traits: list[NDArray[np.float64]] = []
-        self._photos: list[Photo] = []
+        self._photos: list[AtlasPhoto] = []
         self._small: list[bytes] = []
         self._kept: dict[int, Pixels] = {}
         self._sum = np.zeros((side, side, 3))
         self._failed: Counter[str] = Counter()
 
-    def add(self, outcomes: list[tuple[Photo, Chip | str]]) -> None:
+    def add(self, outcomes: list[tuple[AtlasPhoto, Chip | str]]) -> None:
         """Take in a batch."""
         self._failed.update(outcome for _, outcome in outcomes if isinstance(outcome, str))
         found = [(photo, chip) for photo, chip in outcomes if isinstance(chip, Chip)]
@@ -92,7 +92,7 @@ class _Collected:
             if len(self._kept) < N_KEPT:
                 self._kept.setdefault(photo.person, chip.pixels)
 
-    def faces(self) -> Faces:
+    def faces(self) -> AtlasFaces:
         """All of it."""
         people = np.array([photo.person for photo in self._photos], np.intp)
         if len(people) < FEWEST_FACES or len(set(people.tolist())) < FEWEST_PEOPLE:
@@ -100,7 +100,7 @@ class _Collected:
                 f"an atlas takes {FEWEST_FACES} faces of {FEWEST_PEOPLE} people or more; "
                 f"found were {len(people)} of {len(set(people.tolist()))}"
             )
-        return Faces(
+        return AtlasFaces(
             np.concatenate(self._vectors),
             np.stack(self._traits),
             people,

@@ -6,18 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...types import Chips, Vectors
-from ..covers import covered
+from ..covers import occlude
 
 N_PLACES = 15  # along each side
 PATCH = 30 / 150  # of the chip's side; wider than the step, for a channel looks at no single point
 
 
-def looked_at(chips: Chips, embed: Callable[[Chips], Vectors], advance: Callable[[int], None]) -> NDArray[np.float64]:
+def channel_attention(
+    chips: Chips, embed: Callable[[Chips], Vectors], advance: Callable[[int], None]
+) -> NDArray[np.float64]:
     """The mean change of each channel by covering each place: (128, places, places), 0 or more."""
     shares = _patches(chips.shape[1])
     changes = np.zeros((len(shares), 128))
     for chip in chips:
-        whole, *partly = embed(np.concatenate([chip[None], covered(chip, shares)]))
+        whole, *partly = embed(np.concatenate([chip[None], occlude(chip, shares)]))
         changes += np.abs(np.array(partly) - whole)
         advance(1)
     return (changes / len(chips)).T.reshape(-1, N_PLACES, N_PLACES)

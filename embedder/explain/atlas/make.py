@@ -13,9 +13,9 @@ from ...pipeline import FaceEmbedder
 from ...types import EMBEDDING_SIZE
 from ...weights.bundle import Bundle
 from .atlas import Atlas, atlas_of
-from .faces import Faces, faces_of
-from .looking import looked_at
-from .maximising import maximising
+from .faces import AtlasFaces, collect_faces
+from .looking import channel_attention
+from .maximising import maximise_channels
 from .own_traits import own_traits
 from .people import AtlasError, chosen_photos
 from .traits import TRAITS
@@ -24,7 +24,7 @@ Telling = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  #
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AtlasRequest:
     """Whose faces, and how many of them."""
 
     folder: Path
@@ -34,11 +34,13 @@ class Wanted:
     traits: Path | None  # a CSV file of the user's own
 
 
-def make_atlas(wanted: Wanted, bundle: Bundle, embedder: FaceEmbedder, telling: Telling) -> tuple[Atlas, Faces]:
+def make_atlas(
+    wanted: AtlasRequest, bundle: Bundle, embedder: FaceEmbedder, telling: Telling
+) -> tuple[Atlas, AtlasFaces]:
     """Measure a model's channels. Raises AtlasError, BulkError."""
     photos = chosen_photos(wanted.folder, n_photos=wanted.n_photos, per_person=wanted.per_person, seed=wanted.seed)
     with telling("photos", len(photos)) as advance:
-        faces = faces_of(photos, wanted.folder, embedder, advance)
+        faces = collect_faces(photos, wanted.folder, embedder, advance)
     if not np.ptp(faces.vectors, axis=0).all():
         raise AtlasError("a channel has the same value for every face, so nothing can go with it: train the model anew")
     traits = list(TRAITS)
@@ -47,8 +49,8 @@ def make_atlas(wanted: Wanted, bundle: Bundle, embedder: FaceEmbedder, telling: 
         traits += more
         faces = replace(faces, traits=np.concatenate([faces.traits, values], axis=1))
     with telling("faces covered place by place", len(faces.kept)) as advance:
-        looks_at = looked_at(faces.kept, embedder.embed_chips, advance)
+        looks_at = channel_attention(faces.kept, embedder.embed_chips, advance)
     network, spread = fold(build_network(bundle).eval()), torch.from_numpy(faces.vectors.std(axis=0))
     with telling("channels' pictures", EMBEDDING_SIZE) as advance:
-        pictures = maximising(network, faces.mean, spread, advance)
+        pictures = maximise_channels(network, faces.mean, spread, advance)
     return atlas_of(faces, traits, looks_at, pictures, embedder.identity), faces

@@ -20,7 +20,7 @@ ROUGHNESS, FARNESS = 0.004, 0.0004  # what a grey level of difference costs: to 
 BATCH = 16
 
 
-def maximising(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Callable[[int], None]) -> Chips:
+def maximise_channels(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Callable[[int], None]) -> Chips:
     """A picture for each of the 128 channels, (128, side, side, 3); `spread` (128,) is how each usually varies."""
     network.requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(0)

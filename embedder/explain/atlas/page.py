@@ -11,7 +11,7 @@ from PIL import Image
 from ...encoded import data_uri, png
 from ..colors import painted
 from .atlas import Atlas, Channel
-from .faces import Faces
+from .faces import AtlasFaces
 
 N_FACES = 6  # at each end of a channel
 LOOKS_PX, TOGETHER_PX = 96, 512
@@ -19,7 +19,7 @@ LOOKS_PX, TOGETHER_PX = 96, 512
 Shown = tuple[Channel, dict[str, list[str]], str]  # with the faces at its ends, and where it looks, as addresses
 
 
-def page(atlas: Atlas, faces: Faces) -> str:
+def atlas_page(atlas: Atlas, faces: AtlasFaces) -> str:
     """Fill in the template. A name that it misspells is an error, every text is escaped, and no request leaves it."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -32,14 +32,14 @@ def page(atlas: Atlas, faces: Faces) -> str:
     return template.render(atlas=atlas, shown=_shown(atlas, faces), together=_together(atlas.together))
 
 
-def _shown(atlas: Atlas, faces: Faces) -> Iterator[Shown]:
+def _shown(atlas: Atlas, faces: AtlasFaces) -> Iterator[Shown]:
     for channel in atlas.channels:
         order = np.argsort(faces.vectors[:, channel.channel], kind="stable")
         ends = {"highest": _of_other_people(order[::-1], faces), "lowest": _of_other_people(order, faces)}
         yield channel, ends, _looked_at(channel.looks_at)
 
 
-def _of_other_people(order: NDArray[np.intp], faces: Faces) -> list[str]:
+def _of_other_people(order: NDArray[np.intp], faces: AtlasFaces) -> list[str]:
     """The first faces of an order, each of another person."""
     found: dict[int, str] = {}
     for place in order.tolist():

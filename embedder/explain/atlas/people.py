@@ -17,14 +17,14 @@ class AtlasError(VisavisError):
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class AtlasPhoto:
     """One photo, and its person's number."""
 
     name: str  # below the folder
     person: int
 
 
-def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) -> list[Photo]:
+def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) -> list[AtlasPhoto]:
     """At most so many photos, at most so many of a person, in an order that the seed decides.
 
     A person is a folder below `folder`. Raises AtlasError where there are none, BulkError where one cannot be read.
@@ -33,7 +33,9 @@ def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) ->
     if not people:
         raise AtlasError("there are no photos in folders of people: give a folder that holds one for each person")
     generator = np.random.default_rng(seed)
-    found = [Photo(name, person) for person, names in enumerate(people) for name in _some(names, per_person, generator)]
+    found = [
+        AtlasPhoto(name, person) for person, names in enumerate(people) for name in _some(names, per_person, generator)
+    ]
     return [found[place] for place in generator.permutation(len(found))[:n_photos]]
 
 

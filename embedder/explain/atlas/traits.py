@@ -25,7 +25,7 @@ class Trait:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class MeasuredFace:
     """A face as its traits are measured: landmarks as complex numbers x + iy, in px."""
 
     chip: Chip
@@ -33,7 +33,7 @@ class Seen:
     skin: NDArray[np.float64]  # (3,): median colour of the cheeks, 0..255
 
     @classmethod
-    def of(cls, chip: Chip, alignment: Alignment) -> "Seen":
+    def of(cls, chip: Chip, alignment: Alignment) -> "MeasuredFace":
         """Look at a chip."""
         in_chip = np.array(landmarks_in_chip(chip.sample.face.landmarks, alignment))
         points = np.array(chip.sample.face.landmarks) @ [1, 1j]
@@ -50,34 +50,34 @@ class Seen:
         return complex(self.points[0] + self.points[1]) / 2
 
 
-def _eyes_apart(seen: Seen) -> float:
+def _eyes_apart(seen: MeasuredFace) -> float:
     """The distance between the eyes, of the face's width."""
     return abs(seen.eyes) / seen.chip.sample.face.box.width
 
 
-def _turn(seen: Seen) -> float:
+def _turn(seen: MeasuredFace) -> float:
     return seen.chip.sample.quality.turn
 
 
-def _tilt(seen: Seen) -> float:
+def _tilt(seen: MeasuredFace) -> float:
     """By how much the line of the eyes leans to either side, in degrees."""
     return abs(degrees(atan2(seen.eyes.imag, seen.eyes.real)))
 
 
-def _mouth_width(seen: Seen) -> float:
+def _mouth_width(seen: MeasuredFace) -> float:
     return abs(complex(seen.points[4] - seen.points[3])) / abs(seen.eyes)
 
 
-def _nose_length(seen: Seen) -> float:
+def _nose_length(seen: MeasuredFace) -> float:
     return abs(complex(seen.points[2]) - seen.between_eyes) / abs(seen.eyes)
 
 
-def _skin_luminance(seen: Seen) -> float:
+def _skin_luminance(seen: MeasuredFace) -> float:
     """Rec. 601, 0..255."""
     return float(seen.skin @ [0.299, 0.587, 0.114])
 
 
-def _skin_hue(seen: Seen) -> float:
+def _skin_hue(seen: MeasuredFace) -> float:
     """The angle from red toward yellow, in degrees; NaN in a grey photo, which has none."""
     red, green, blue = seen.skin
     if np.ptp(seen.skin) < GREYEST:
@@ -85,7 +85,7 @@ def _skin_hue(seen: Seen) -> float:
     return degrees(atan2(3**0.5 * (green - blue), 2 * red - green - blue))
 
 
-_MEASURES: dict[Trait, Callable[[Seen], float]] = {
+_MEASURES: dict[Trait, Callable[[MeasuredFace], float]] = {
     Trait("eye_distance", "eye distance over face width", "眼距与脸宽之比"): _eyes_apart,
     Trait("head_turn", "head turn", "头部左右转动"): _turn,
     Trait("head_tilt", "head tilt", "头部倾斜"): _tilt,
@@ -102,7 +102,7 @@ TRAITS = tuple(_MEASURES)
 
 def traits_of(chip: Chip, alignment: Alignment) -> NDArray[np.float64]:
     """Every trait of a face, in the order of TRAITS: (n,); NaN where it has none."""
-    seen = Seen.of(chip, alignment)
+    seen = MeasuredFace.of(chip, alignment)
     return np.array([measure(seen) for measure in _MEASURES.values()])
 
 

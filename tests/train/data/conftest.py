@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from embedder import MEASURES, FaceEmbedder
-from train.data.cutting import Cutter
+from train.data.cutting import ChipCutter
 from train.data.prepared import PreparedData, Shards, open_prepared
 from train.data.preparing import prepare
 from train.data.source import read_source
@@ -26,12 +26,12 @@ def people(examples: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cutter(embedder: FaceEmbedder) -> Cutter:
-    return Cutter(embedder, "largest")
+def cutter(embedder: FaceEmbedder) -> ChipCutter:
+    return ChipCutter(embedder, "largest")
 
 
 @pytest.fixture(scope="session")
-def prepared(examples: Path, cutter: Cutter, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+def prepared(examples: Path, cutter: ChipCutter, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     """Eight chips of four people; not to be changed."""
     folder = tmp_path_factory.mktemp("prepared")
     prepare(read_source(lay_out(examples, folder / "people")), folder / "data", cutter)

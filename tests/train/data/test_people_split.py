@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from train.data.prepared import PreparedData
-from train.data.splits import Split, other_people, split_people
+from train.data.splits import PeopleSplit, other_people, split_people
 from train.errors import DataError
 
 MadeUp = Callable[..., PreparedData]
@@ -26,7 +26,7 @@ def names(data: PreparedData, side: Iterable[int]) -> set[str]:
     return {data.identities[k] for k in side}
 
 
-def split_of(data: PreparedData, held_out: float = 0.4, min_images: int = 1, seed: int = 0) -> Split:
+def split_of(data: PreparedData, held_out: float = 0.4, min_images: int = 1, seed: int = 0) -> PeopleSplit:
     return split_people(data, held_out, min_images, seed)
 
 

@@ -5,26 +5,26 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from train.data.exclusion import Excluded
-from train.data.plan import MIN_PEOPLE, make_plan
-from train.data.reading import Known, Skipped
+from train.data.exclusion import ExcludedSet
+from train.data.plan import MIN_PEOPLE, plan_preparation
+from train.data.reading import DigestedPhoto, SkippedPhoto
 from train.errors import DataError
-from train.evaluation.protocols.protocol import Photo
+from train.evaluation.protocols.protocol import LabeledPhoto
 
-LFW = Excluded("lfw", {"ann lee": "Ann_Lee"}, {"image 9": "Zed/Zed_0001.jpg"})
-
-
-def known(name: str, image: str) -> Known:
-    return Known(Photo(Path("/x", name), name, name.partition("/")[0]), image)
+LFW = ExcludedSet("lfw", {"ann lee": "Ann_Lee"}, {"image 9": "Zed/Zed_0001.jpg"})
 
 
-def plan_of(found: list[Known | Skipped], *excluded: Excluded) -> tuple[list[str], dict[str, str]]:
-    photos = [each.photo if isinstance(each, Known) else known(each.name, "").photo for each in found]
-    plan = make_plan(found, photos, excluded)
+def known(name: str, image: str) -> DigestedPhoto:
+    return DigestedPhoto(LabeledPhoto(Path("/x", name), name, name.partition("/")[0]), image)
+
+
+def plan_of(found: list[DigestedPhoto | SkippedPhoto], *excluded: ExcludedSet) -> tuple[list[str], dict[str, str]]:
+    photos = [each.photo if isinstance(each, DigestedPhoto) else known(each.name, "").photo for each in found]
+    plan = plan_preparation(found, photos, excluded)
     return [each.photo.name for each in plan.photos], {each.name: each.code for each in plan.skipped}
 
 
-OTHERS: list[Known | Skipped] = [known("x/1", "image 100"), known("y/1", "image 101")]
+OTHERS: list[DigestedPhoto | SkippedPhoto] = [known("x/1", "image 100"), known("y/1", "image 101")]
 
 
 def test_of_the_same_image_of_a_person_the_first_is_kept() -> None:
@@ -39,8 +39,8 @@ def test_the_same_image_of_two_people_is_kept() -> None:
 
 
 def test_people_of_an_evaluation_set_are_left_out_however_their_names_are_written() -> None:
-    found: list[Known | Skipped] = [known("ann-lee/1", "image 1"), known("ANN LEE/1", "image 2"), *OTHERS]
-    plan = make_plan(found, [each.photo for each in found if isinstance(each, Known)], [LFW])
+    found: list[DigestedPhoto | SkippedPhoto] = [known("ann-lee/1", "image 1"), known("ANN LEE/1", "image 2"), *OTHERS]
+    plan = plan_preparation(found, [each.photo for each in found if isinstance(each, DigestedPhoto)], [LFW])
     assert [(one.identity, one.theirs, one.evaluation, one.n_photos) for one in plan.shared_people] == [
         ("ANN LEE", "Ann_Lee", "lfw", 1),
         ("ann-lee", "Ann_Lee", "lfw", 1),
@@ -56,7 +56,7 @@ def test_images_of_an_evaluation_set_are_left_out_whatever_the_name() -> None:
 
 
 def test_fewer_than_two_people_are_refused_with_the_reason() -> None:
-    gone = Skipped("bo/1", "file_unreadable", "the file cannot be read: No such file or directory")
+    gone = SkippedPhoto("bo/1", "file_unreadable", "the file cannot be read: No such file or directory")
     with pytest.raises(
         DataError,
         match=r"two persons are needed, and 1 of 3 remain: left out were file_unreadable 1, excluded_identity 1 "
@@ -72,10 +72,10 @@ PHOTOS = st.lists(
 
 @given(PHOTOS, st.sampled_from([(), (LFW,)]))
 def test_every_photo_is_kept_or_skipped_as_the_plain_rules_say(
-    rows: list[tuple[str, int, bool]], excluded: tuple[Excluded, ...]
+    rows: list[tuple[str, int, bool]], excluded: tuple[ExcludedSet, ...]
 ) -> None:
     found = [
-        known(f"{who}/{k:02}", f"image {image}") if is_read else Skipped(f"{who}/{k:02}", "file_unreadable", "")
+        known(f"{who}/{k:02}", f"image {image}") if is_read else SkippedPhoto(f"{who}/{k:02}", "file_unreadable", "")
         for k, (who, image, is_read) in enumerate(rows)
     ]
     expected: dict[str, str] = {}
@@ -98,13 +98,13 @@ def test_every_photo_is_kept_or_skipped_as_the_plain_rules_say(
 
 
 def test_the_plan_s_digest_changes_with_name_person_and_image() -> None:
-    def digest(*found: Known) -> str:
-        return make_plan(found, [each.photo for each in found], []).digest
+    def digest(*found: DigestedPhoto) -> str:
+        return plan_preparation(found, [each.photo for each in found], []).digest
 
     first = known("bo/1", "image 1"), known("cy/1", "image 2")
     others = [
         (known("bo/2", "image 1"), first[1]),
         (known("bo/1", "image 3"), first[1]),
-        (Known(Photo(Path(), "bo/1", "dee"), "image 1"), first[1]),
+        (DigestedPhoto(LabeledPhoto(Path(), "bo/1", "dee"), "image 1"), first[1]),
     ]
     assert len({digest(*first), *(digest(*each) for each in others)}) == 4

@@ -15,10 +15,10 @@ from PIL import Image
 
 from embedder import FaceEmbedder
 from embedder.image import FORMATS_IN_WORDS
-from train.data.cutting import Cutter
+from train.data.cutting import ChipCutter
 from train.data.exclusion import read_excluded
 from train.data.prepared import PreparedData, open_prepared
-from train.data.preparing import Prepared, prepare
+from train.data.preparing import PreparationResult, prepare
 from train.data.progress import no_telling
 from train.data.shard import shard_path
 from train.data.source import read_source
@@ -37,7 +37,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(n_before)
 
 
-def prepared_of(photos: Path, out: Path, cutter: Cutter, *exclude: Path) -> Prepared:
+def prepared_of(photos: Path, out: Path, cutter: ChipCutter, *exclude: Path) -> PreparationResult:
     excluded = [read_excluded(folder, no_telling) for folder in exclude]
     return prepare(read_source(photos), out, cutter, excluded)
 
@@ -67,7 +67,9 @@ def test_chips_and_measures_are_those_of_serving_to_the_last_bit(
 
 
 @pytest.mark.usefixtures("_one_thread")
-def test_grey_and_low_resolution_photos_become_the_chips_of_serving(data: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_grey_and_low_resolution_photos_become_the_chips_of_serving(
+    data: Path, tmp_path: Path, cutter: ChipCutter
+) -> None:
     photos = [*sorted(data.glob("orl/s[12]/[12].pgm")), *sorted(data.glob("celebrities/A*/[bt]*"))[:8]]
     for photo in photos:
         (tmp_path / "photos" / photo.parent.name).mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ def test_only_the_owner_may_read_anything_of_it(prepared: PreparedData) -> None:
     assert set(contents(prepared.folder)) == {"data.json", "report.json", "shard-00000.safetensors", "skipped.csv"}
 
 
-def test_a_second_run_changes_nothing_and_says_so(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_a_second_run_changes_nothing_and_says_so(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
     out = tmp_path / "data"
     first = prepared_of(people, out, cutter)
     before, times = contents(out), [path.stat().st_mtime_ns for path in out.iterdir()]
@@ -94,13 +96,13 @@ def test_a_second_run_changes_nothing_and_says_so(people: Path, tmp_path: Path, 
 
 
 def test_other_options_or_photos_are_refused_with_what_differs(
-    people: Path, tmp_path: Path, cutter: Cutter, embedder: FaceEmbedder
+    people: Path, tmp_path: Path, cutter: ChipCutter, embedder: FaceEmbedder
 ) -> None:
     out = tmp_path / "data"
     prepared_of(people, out, cutter)
     before = contents(out)
     with pytest.raises(DataError, match=r"begun with something else: --face was largest, is dominant\. Give another"):
-        prepared_of(people, out, Cutter(embedder, "dominant"))
+        prepared_of(people, out, ChipCutter(embedder, "dominant"))
     with pytest.raises(DataError, match=r"the photos' folder was .*people, is .*moved"):
         prepared_of(Path(copytree(people, tmp_path / "moved")), out, cutter)
     (people / PHOTOS[0]).unlink()
@@ -109,7 +111,7 @@ def test_other_options_or_photos_are_refused_with_what_differs(
     assert contents(out) == before
 
 
-def test_a_folder_with_other_things_is_left_alone(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_a_folder_with_other_things_is_left_alone(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/letter.txt").write_text("dear")
     with pytest.raises(DataError, match="holds other things than prepared chips; give a new folder"):
@@ -117,7 +119,9 @@ def test_a_folder_with_other_things_is_left_alone(people: Path, tmp_path: Path, 
     assert contents(tmp_path / "data") == {"letter.txt": b"dear"}
 
 
-def test_photos_that_cannot_be_used_are_listed_and_stop_nothing(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_photos_that_cannot_be_used_are_listed_and_stop_nothing(
+    people: Path, tmp_path: Path, cutter: ChipCutter
+) -> None:
     jpeg = (people / PHOTOS[0]).read_bytes()
     bad = people / "bad"
     bad.mkdir()
@@ -139,7 +143,7 @@ def test_photos_that_cannot_be_used_are_listed_and_stop_nothing(people: Path, tm
 
 
 def test_files_that_the_disk_does_not_give_are_listed_and_stop_nothing(
-    people: Path, tmp_path: Path, cutter: Cutter
+    people: Path, tmp_path: Path, cutter: ChipCutter
 ) -> None:
     other = sorted(each.name for each in people.iterdir())[1]
     os.mkfifo(tmp_path / "pipe")
@@ -157,13 +161,13 @@ def test_files_that_the_disk_does_not_give_are_listed_and_stop_nothing(
     }
 
 
-def test_a_photo_of_a_format_that_is_not_read_is_listed(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_a_photo_of_a_format_that_is_not_read_is_listed(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
     (people / "001/phone.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic")
     report = prepared_of(people, tmp_path / "data", cutter).report
     assert [(each.name, each.code) for each in report.skipped] == [("001/phone.HEIC", "not_an_image")]
 
 
-def test_a_photo_that_changes_or_vanishes_meanwhile_is_listed(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_a_photo_that_changes_or_vanishes_meanwhile_is_listed(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
     source = read_source(people)
     changed, vanished = (people / name for name in PHOTOS)
 
@@ -179,7 +183,7 @@ def test_a_photo_that_changes_or_vanishes_meanwhile_is_listed(people: Path, tmp_
 
 
 def test_doubles_of_a_person_are_dropped_and_those_across_people_are_listed(
-    people: Path, tmp_path: Path, cutter: Cutter
+    people: Path, tmp_path: Path, cutter: ChipCutter
 ) -> None:
     other = sorted(people.iterdir())[1]
     copy(people / PHOTOS[0], people / "001/copy.jpg")
@@ -195,7 +199,7 @@ def test_doubles_of_a_person_are_dropped_and_those_across_people_are_listed(
     }
 
 
-def test_people_of_one_image_are_kept_and_counted(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_people_of_one_image_are_kept_and_counted(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
     (people / PHOTOS[1]).unlink()
     report = prepared_of(people, tmp_path / "data", cutter).report
     assert report.images_each.people_with == {"1": 1, "2-4": 3, "5-9": 0, "10+": 0}
@@ -204,7 +208,7 @@ def test_people_of_one_image_are_kept_and_counted(people: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize("kind", ["folders", "chips"])
 def test_people_and_images_of_an_evaluation_set_are_left_out(
-    people: Path, tmp_path: Path, cutter: Cutter, kind: str
+    people: Path, tmp_path: Path, cutter: ChipCutter, kind: str
 ) -> None:
     first, second, third, fourth = sorted(each.name for each in people.iterdir())
     evaluation = tmp_path / "evaluation"
@@ -226,7 +230,7 @@ def test_people_and_images_of_an_evaluation_set_are_left_out(
     }
 
 
-def test_no_face_at_all_is_told(tmp_path: Path, cutter: Cutter) -> None:
+def test_no_face_at_all_is_told(tmp_path: Path, cutter: ChipCutter) -> None:
     for k, person in enumerate(("ann", "bo")):
         (tmp_path / "photos" / person).mkdir(parents=True)
         Image.new("RGB", (100, 100), (k, k, k)).save(tmp_path / "photos" / person / "1.png")
@@ -234,7 +238,7 @@ def test_no_face_at_all_is_told(tmp_path: Path, cutter: Cutter) -> None:
         prepared_of(tmp_path / "photos", tmp_path / "data", cutter)
 
 
-def test_names_that_are_no_utf_8_go_all_the_way(people: Path, tmp_path: Path, cutter: Cutter) -> None:
+def test_names_that_are_no_utf_8_go_all_the_way(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
     name = os.fsdecode(b"Jos\xe9")
     (people / "001").rename(people / name)
     (people / name / os.fsdecode(b"\xff.jpg")).write_bytes(b"garbage")
@@ -246,7 +250,7 @@ def test_names_that_are_no_utf_8_go_all_the_way(people: Path, tmp_path: Path, cu
 
 
 @pytest.mark.parametrize("harm", ["missing", "cut", "flipped", "another's"])
-def test_a_shard_that_was_harmed_is_made_anew(people: Path, tmp_path: Path, cutter: Cutter, harm: str) -> None:
+def test_a_shard_that_was_harmed_is_made_anew(people: Path, tmp_path: Path, cutter: ChipCutter, harm: str) -> None:
     out = tmp_path / "data"
     prepared_of(people, out, cutter)
     before, path = contents(out), shard_path(out, 0)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from train.data.cutting import Cut, decoded, encoded
+from train.data.cutting import CutChip, decoded, encoded
 from train.data.prepared import PreparedData
-from train.data.reading import Known, Skipped
+from train.data.reading import DigestedPhoto, SkippedPhoto
 from train.data.shard import Shard, packed
 from train.errors import DataError
-from train.evaluation.protocols.protocol import Photo
+from train.evaluation.protocols.protocol import LabeledPhoto
 
 
 def chip(seed: int) -> np.ndarray:
@@ -22,12 +22,12 @@ def chip(seed: int) -> np.ndarray:
     return picture.astype(np.uint8)
 
 
-def cut(k: int) -> Cut:
-    photo = Photo(Path(), f"p\udcff/{k}.jpg", "p\udcff")
-    return Cut(Known(photo, f"sha256:{k:064x}"), encoded(chip(k)), np.arange(8, dtype=np.float32) + k)
+def cut(k: int) -> CutChip:
+    photo = LabeledPhoto(Path(), f"p\udcff/{k}.jpg", "p\udcff")
+    return CutChip(DigestedPhoto(photo, f"sha256:{k:064x}"), encoded(chip(k)), np.arange(8, dtype=np.float32) + k)
 
 
-OUTCOMES = [cut(0), Skipped("p/1.jpg", "no_face", "no face was found", None), cut(2), cut(3)]
+OUTCOMES = [cut(0), SkippedPhoto("p/1.jpg", "no_face", "no face was found", None), cut(2), cut(3)]
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import torch
 from train.augmentation.augmenter import Augmenter
 from train.data.prepared import PreparedData, open_prepared
 from train.evaluation.protocols.protocol import identity_numbers
-from train.learning.feed import Batch, ChipFeed, Faces, FeatureFeed, Features, Feed, ahead, mirrored
-from train.learning.validation import ByChips, ByFeatures, judged
-from train.run.network import build
+from train.learning.feed import Batch, ChipFeed, FaceBatches, FeatureBatches, FeatureFeed, Feed, flipped, prefetch
+from train.learning.validation import ChipValidation, FeatureValidation, judged
+from train.run.network import build_run_network
 from train.runfile.augmentation import Augmentation
-from train.runfile.run import Network
+from train.runfile.run import NetworkConfig
 from train.sampling.people import PeopleSampler
 
 ANOTHER = torch.device("meta")  # than the CPU, which makes the batches
@@ -25,13 +25,13 @@ def people(prepared_people: Path) -> PreparedData:
 
 
 @pytest.fixture
-def faces(people: PreparedData) -> Faces:
+def faces(people: PreparedData) -> FaceBatches:
     teacher = np.arange(60 * 128, dtype=np.float32).reshape(60, 128)
-    return Faces(people, np.arange(60, dtype=np.int32), identity_numbers(people.identities), {"teacher": teacher})
+    return FaceBatches(people, np.arange(60, dtype=np.int32), identity_numbers(people.identities), {"teacher": teacher})
 
 
 @pytest.fixture
-def chip_feed(faces: Faces) -> ChipFeed:
+def chip_feed(faces: FaceBatches) -> ChipFeed:
     return ChipFeed(faces, PeopleSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64, 150), seed=5)
 
 
@@ -52,13 +52,13 @@ def test_a_batch_depends_on_the_step_alone(chip_feed: Feed) -> None:
 
 
 def test_batches_made_ahead_are_those_made_in_time_also_out_of_turn(chip_feed: Feed) -> None:
-    with ahead(chip_feed, ANOTHER) as prefetched:
+    with prefetch(chip_feed, ANOTHER) as prefetched:
         for step in (0, 1, 2, 9, 10, 4):
             assert same(prefetched.batch(step), chip_feed.batch(step))
 
 
 def test_where_the_cpu_learns_nothing_is_made_beside_it(chip_feed: Feed) -> None:
-    with ahead(chip_feed, torch.device("cpu")) as feed:
+    with prefetch(chip_feed, torch.device("cpu")) as feed:
         assert feed is chip_feed
 
 
@@ -69,14 +69,14 @@ def test_what_goes_wrong_ahead_is_raised_where_the_batch_is_asked_for() -> None:
                 raise ValueError("no such batch")
             return Batch(torch.zeros(1), torch.zeros(1, dtype=torch.int64), {})
 
-    with ahead(Broken(), ANOTHER) as prefetched:
+    with prefetch(Broken(), ANOTHER) as prefetched:
         prefetched.batch(0)
         with pytest.raises(ValueError, match="no such batch"):
             prefetched.batch(1)
 
 
 def test_a_batch_holds_so_many_of_each_person_with_the_teachers_embeddings_of_those_very_faces(
-    chip_feed: ChipFeed, faces: Faces
+    chip_feed: ChipFeed, faces: FaceBatches
 ) -> None:
     batch = chip_feed.batch(0)
     assert batch.inputs.shape == (12, 3, 64, 64)
@@ -86,8 +86,10 @@ def test_a_batch_holds_so_many_of_each_person_with_the_teachers_embeddings_of_th
 
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
-def test_features_of_mirror_images_are_drawn_as_often_as_asked(faces: Faces, probability: float, share: float) -> None:
-    features = Features(torch.zeros(60, 8, 1, 1), torch.ones(60, 8, 1, 1), probability)
+def test_features_of_mirror_images_are_drawn_as_often_as_asked(
+    faces: FaceBatches, probability: float, share: float
+) -> None:
+    features = FeatureBatches(torch.zeros(60, 8, 1, 1), torch.ones(60, 8, 1, 1), probability)
     feed = FeatureFeed(faces, PeopleSampler(faces.labels, 10, 4, seed=1), features, seed=1)
     drawn = torch.stack([feed.batch(step).inputs.mean() for step in range(20)])
     assert feed.batch(0).inputs.shape == (40, 8, 1, 1)
@@ -96,29 +98,31 @@ def test_features_of_mirror_images_are_drawn_as_often_as_asked(faces: Faces, pro
 
 def test_a_mirrored_chip_is_the_chip_from_right_to_left(people: PreparedData) -> None:
     chips = people.chips([0, 1])
-    assert np.array_equal(mirrored(chips)[:, :, 0], chips[:, :, -1])
-    assert np.array_equal(mirrored(mirrored(chips)), chips)
+    assert np.array_equal(flipped(chips)[:, :, 0], chips[:, :, -1])
+    assert np.array_equal(flipped(flipped(chips)), chips)
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        Network(start="built-in", mirror=False),
-        Network(start="built-in", mirror=True),
-        Network(backbone="sface", mirror=False),  # whose head sees more than one pixel
+        NetworkConfig(start="built-in", mirror=False),
+        NetworkConfig(start="built-in", mirror=True),
+        NetworkConfig(backbone="sface", mirror=False),  # whose head sees more than one pixel
     ],
     ids=str,
 )
-def test_people_held_out_are_judged_alike_by_chips_and_by_features(people: PreparedData, settings: Network) -> None:
-    built = build(settings, people.alignment, torch.Generator())
+def test_people_held_out_are_judged_alike_by_chips_and_by_features(
+    people: PreparedData, settings: NetworkConfig
+) -> None:
+    built = build_run_network(settings, people.alignment, torch.Generator())
     positions, labels = np.arange(20, dtype=np.int32), identity_numbers(people.identities[:20])
     chips = people.chips(positions)
     network = built.network.eval()
     with torch.inference_mode():
-        each = [network.features(network.resized(torch.from_numpy(turned))) for turned in (chips, mirrored(chips))]
+        each = [network.features(network.resized(torch.from_numpy(turned))) for turned in (chips, flipped(chips))]
     mirror = bool(settings.mirror)
-    by_features = ByFeatures(tuple(each) if mirror else (each[0],), labels)(network)
-    assert by_features == ByChips(people, positions, labels, mirror)(network)
+    by_features = FeatureValidation(tuple(each) if mirror else (each[0],), labels)(network)
+    assert by_features == ChipValidation(people, positions, labels, mirror)(network)
 
 
 def test_people_told_apart_perfectly_have_no_error_and_too_few_comparisons_give_no_second_figure() -> None:

@@ -9,7 +9,7 @@ from train.learning.freezing import build_optimizer, freeze, frozen_stages, set_
 from train.learning.learner import Learner
 from train.losses.build import build_losses
 from train.runfile.losses import ArcFace
-from train.runfile.run import Network, Optimizer as OptimizerSettings
+from train.runfile.run import NetworkConfig, OptimizerConfig as OptimizerSettings
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,8 @@ def network() -> EmbeddingNet:
     return build_network(read_bundle(BUILT_IN))
 
 
-def settings(**given: object) -> Network:
-    return Network.model_validate({"start": "built-in"} | given)
+def settings(**given: object) -> NetworkConfig:
+    return NetworkConfig.model_validate({"start": "built-in"} | given)
 
 
 def test_the_backbone_is_every_stage_but_the_head(network: EmbeddingNet) -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from train.learning.averaging import Average
-from train.learning.pull import Pull, blend, weights_of
+from train.learning.averaging import WeightAverage
+from train.learning.pull import L2SP, interpolate_weights, weights_of
 
 
 def small_net(seed: int = 0) -> nn.Module:
@@ -21,7 +21,7 @@ def move(network: nn.Module, by: float) -> None:
 
 def test_the_average_is_that_of_a_plain_loop_with_its_reach_growing_at_first() -> None:
     network = small_net()
-    average = Average(network, 0.9)  # type: ignore[arg-type] # any module will do
+    average = WeightAverage(network, 0.9)  # type: ignore[arg-type] # any module will do
     expected = None
     for step in range(200):
         move(network, 0.01)
@@ -35,7 +35,7 @@ def test_the_average_is_that_of_a_plain_loop_with_its_reach_growing_at_first() -
 
 def test_an_average_counts_batches_as_the_network_does_and_averages_its_statistics() -> None:
     network = small_net()
-    average = Average(network, 0.9)  # type: ignore[arg-type]
+    average = WeightAverage(network, 0.9)  # type: ignore[arg-type]
     for _ in range(3):
         network(torch.randn(2, 3, 8, 8))
         average.update()
@@ -46,7 +46,7 @@ def test_an_average_counts_batches_as_the_network_does_and_averages_its_statisti
 
 def test_without_decay_the_network_itself_is_kept() -> None:
     network = small_net()
-    average = Average(network, 0)  # type: ignore[arg-type]
+    average = WeightAverage(network, 0)  # type: ignore[arg-type]
     move(network, 1)
     average.update()
     assert average.network is network
@@ -56,7 +56,7 @@ def test_without_decay_the_network_itself_is_kept() -> None:
 def test_the_pull_takes_a_share_of_the_way_back_at_each_weights_own_rate() -> None:
     network = small_net()
     start = weights_of(network)
-    pull = Pull(network, start, strength=10.0)
+    pull = L2SP(network, start, strength=10.0)
     move(network, 1.0)
     weight, bias = list(network.parameters())[:2]
     stranger = nn.Parameter(torch.ones(3))
@@ -71,7 +71,7 @@ def test_a_pull_stronger_than_the_way_back_stops_at_the_start() -> None:
     network = small_net()
     start = weights_of(network)
     move(network, 1.0)
-    Pull(network, start, strength=1000.0).step([{"params": list(network.parameters()), "lr": 0.01}])
+    L2SP(network, start, strength=1000.0).step([{"params": list(network.parameters()), "lr": 0.01}])
     torch.testing.assert_close(network.state_dict()["0.weight"], start["0.weight"])
 
 
@@ -82,7 +82,7 @@ def test_a_blend_lies_between_start_and_end(share: float) -> None:
     move(network, 1.0)
     network(torch.randn(2, 3, 8, 8))
     end = weights_of(network)
-    blend(network, start, share)
+    interpolate_weights(network, start, share)
     for name, tensor in network.state_dict().items():
         expected = (1 - share) * start[name] + share * end[name] if tensor.is_floating_point() else end[name]
         torch.testing.assert_close(tensor, expected)

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.losses import CrossBatchMemory, TripletMarginLoss
+from pytorch_metric_learning.losses import CrossBatchMemory as LibraryMemory, TripletMarginLoss
 from torch import Tensor
 
 from train.errors import LossError
 from train.losses.build import build_losses
-from train.losses.faces import Faces
-from train.losses.memory import Memory
+from train.losses.faces import LossBatch
+from train.losses.memory import CrossBatchMemory
 from train.losses.total import TotalLoss
 from train.runfile.losses import Contrastive, Triplet
 
@@ -20,8 +20,8 @@ def batch(seed: int, n: int = N) -> tuple[Tensor, Tensor]:
     return torch.randn(n, 128, generator=torch.Generator().manual_seed(seed)), torch.arange(n) % 3 + seed % 2
 
 
-def faces(seed: int, n: int = N) -> Faces:
-    return Faces(*batch(seed, n), teachers={})
+def faces(seed: int, n: int = N) -> LossBatch:
+    return LossBatch(*batch(seed, n), teachers={})
 
 
 def contrastive(memory: int, after: int = 0) -> TotalLoss:
@@ -30,7 +30,7 @@ def contrastive(memory: int, after: int = 0) -> TotalLoss:
 
 
 def test_it_holds_the_last_embeddings_that_it_was_shown_and_the_batch_comes_first() -> None:
-    memory, shown = Memory(15, 128, 0), [faces(seed) for seed in range(5)]
+    memory, shown = CrossBatchMemory(15, 128, 0), [faces(seed) for seed in range(5)]
     for step, each in enumerate(shown[:4]):
         memory(each, step)
     found = memory(shown[4], 4)
@@ -57,7 +57,7 @@ def test_its_value_is_that_of_the_librarys_memory_which_counts_the_batch_as_reme
     term = Triplet(kind="triplet", miner="all", margin=5, memory=12)
     ours = build_losses([term], n_identities=4, unit_length=False, generator=torch.Generator())
     loss = TripletMarginLoss(margin=5, distance=LpDistance(normalize_embeddings=False))
-    theirs = CrossBatchMemory(loss, 128, memory_size=12 + N)
+    theirs = LibraryMemory(loss, 128, memory_size=12 + N)
     for step in range(6):
         assert ours(*batch(step), step).total.item() == pytest.approx(theirs(*batch(step)).item(), rel=1e-5)
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from train.losses.build import build_losses, names_of
-from train.losses.total import TotalLoss, Weight
+from train.losses.total import LossWeight, TotalLoss
 from train.runfile.losses import ArcFace, Contrastive, CosFace, Distillation, LossTerm, Triplet
 
 ARCFACE = ArcFace(kind="arcface", weight=0.5)
@@ -42,8 +42,8 @@ def test_a_mixed_loss_is_the_weighted_sum_of_its_terms() -> None:
 
 @pytest.mark.parametrize(("step", "weight"), [(0, 0), (1, 0.5), (3, 1.5), (4, 2), (100, 2)])
 def test_a_weight_rises_in_a_straight_line_over_its_warm_up(step: int, weight: float) -> None:
-    assert Weight(2, 4).at(step) == pytest.approx(weight)
-    assert Weight(2, 0).at(step) == 2
+    assert LossWeight(2, 4).at(step) == pytest.approx(weight)
+    assert LossWeight(2, 0).at(step) == 2
 
 
 def test_a_term_of_weight_zero_is_not_computed() -> None:

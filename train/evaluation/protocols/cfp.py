@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from .files import is_number, read_lines
-from .pairs import Pair, pair_protocol
-from .protocol import Photo, Protocol, ProtocolError
+from .pairs import LabeledPair, pair_protocol
+from .protocol import LabeledPhoto, Protocol, ProtocolError
 
 CfpKind = Literal["cfp-ff", "cfp-fp"]
 N_FOLDS = 10
 N_PARTS = 3  # of a photo's path that are read: identity/frontal/01.jpg
 
-Numbered = Mapping[int, Photo]
+Numbered = Mapping[int, LabeledPhoto]
 
 
 def read_cfp(kind: CfpKind, folder: Path) -> Protocol:
@@ -39,7 +39,7 @@ def read_cfp(kind: CfpKind, folder: Path) -> Protocol:
 
 def _numbered(folder: Path, file: str) -> Numbered:
     path = folder / "Protocol" / file
-    numbered: dict[int, Photo] = {}
+    numbered: dict[int, LabeledPhoto] = {}
     for k, line in enumerate(read_lines(path), start=1):
         number, _, name = line.strip().partition(" ")
         if not is_number(number) or len(name.split("/")) < N_PARTS:
@@ -51,13 +51,13 @@ def _numbered(folder: Path, file: str) -> Numbered:
     return numbered
 
 
-def _photo(folder: Path, name: str) -> Photo:
+def _photo(folder: Path, name: str) -> LabeledPhoto:
     """`name` starts from the folder of the list."""
     path = Path(os.path.normpath(folder / "Protocol" / name))
-    return Photo(path, os.path.relpath(path, os.path.normpath(folder)), path.parts[-N_PARTS])
+    return LabeledPhoto(path, os.path.relpath(path, os.path.normpath(folder)), path.parts[-N_PARTS])
 
 
-def _pairs(path: Path, sides: tuple[Numbered, Numbered], *, same: bool, fold: int) -> Iterator[Pair]:
+def _pairs(path: Path, sides: tuple[Numbered, Numbered], *, same: bool, fold: int) -> Iterator[LabeledPair]:
     for k, line in enumerate(read_lines(path), start=1):
         numbers = [part.strip() for part in line.split(",")]
         if len(numbers) != len(sides) or not all(
@@ -67,4 +67,4 @@ def _pairs(path: Path, sides: tuple[Numbered, Numbered], *, same: bool, fold: in
                 f"{path}, line {k}: should be the numbers of two photos that are listed, as in '1,2', not {line[:80]!r}"
             )
         probe, reference = (side[int(number)] for number, side in zip(numbers, sides, strict=True))
-        yield Pair(probe, reference, same, fold)
+        yield LabeledPair(probe, reference, same, fold)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .protocol import PairList, Protocol
 
-_Photo = tuple[str, str]  # identity, digest of the image
+_DatedPhoto = tuple[str, str]  # identity, digest of the image
 
 
 def data_digest(protocol: Protocol, image_digests: Sequence[str]) -> str:
@@ -19,7 +19,7 @@ def data_digest(protocol: Protocol, image_digests: Sequence[str]) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _pairs(pairs: PairList, photos: Sequence[_Photo]) -> list[tuple[int, bool, list[_Photo]]]:
+def _pairs(pairs: PairList, photos: Sequence[_DatedPhoto]) -> list[tuple[int, bool, list[_DatedPhoto]]]:
     """List them; which of two photos is the probe makes no difference to their distance."""
     folds = [-1] * len(pairs.same) if pairs.fold is None else pairs.fold.tolist()
     columns = (folds, pairs.same.tolist(), pairs.probe.tolist(), pairs.reference.tolist())

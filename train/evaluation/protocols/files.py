@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .protocol import Photo, ProtocolError
+from .protocol import LabeledPhoto, ProtocolError
 
 
 def read_text(path: Path) -> str:
@@ -29,7 +29,7 @@ def is_number(text: str) -> bool:
     return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
-def require_present(photos: Sequence[Photo], folder: Path) -> None:
+def require_present(photos: Sequence[LabeledPhoto], folder: Path) -> None:
     """Raise ProtocolError where a photo's file is not there; it names the first and says how many are missing."""
     missing = [photo for photo in photos if not os.path.isfile(photo.path)]  # noqa: PTH113 - Path's raises at bad names
     if missing:

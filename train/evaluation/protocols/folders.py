@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedder import is_named_as_photo
 
-from .protocol import Photo, Protocol, ProtocolError
+from .protocol import LabeledPhoto, Protocol, ProtocolError
 
 SHAPE = "the photos of each person must lie in a folder of their own, DIR/<person>/<photo>"
 
@@ -30,7 +30,7 @@ def people_of(protocol: Protocol) -> Protocol:
     return replace(protocol, pairs=None)
 
 
-def _photos(folder: Path) -> Iterator[Photo]:
+def _photos(folder: Path) -> Iterator[LabeledPhoto]:
     for entry in _entries(folder):
         if entry.is_dir():
             yield from _photos_of(entry)
@@ -38,12 +38,12 @@ def _photos(folder: Path) -> Iterator[Photo]:
             raise ProtocolError(f"{entry.path}: belongs to no person; {SHAPE}")
 
 
-def _photos_of(identity: os.DirEntry[str]) -> Iterator[Photo]:
+def _photos_of(identity: os.DirEntry[str]) -> Iterator[LabeledPhoto]:
     for entry in _entries(identity):
         if entry.is_dir():
             raise ProtocolError(f"{entry.path}: is a folder in a person's folder; {SHAPE}")
         if is_named_as_photo(entry.name) and entry.is_file():
-            yield Photo(Path(entry.path), f"{identity.name}/{entry.name}", identity.name)
+            yield LabeledPhoto(Path(entry.path), f"{identity.name}/{entry.name}", identity.name)
 
 
 def _entries(folder: os.PathLike[str]) -> Iterator[os.DirEntry[str]]:

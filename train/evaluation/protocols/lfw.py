@@ -11,8 +11,8 @@ from pathlib import Path
 from embedder import IMAGE_SUFFIXES
 
 from .files import is_number, read_lines
-from .pairs import Pair, pair_protocol
-from .protocol import Photo, Protocol, ProtocolError
+from .pairs import LabeledPair, pair_protocol
+from .protocol import LabeledPhoto, Protocol, ProtocolError
 
 GENUINE, IMPOSTOR = "'name i j', one person's photos i and j", "'name i name j', photos of two persons"
 HEADER = "the number of comparisons of each kind, as in '500', or of folds and of each kind in a fold, as in '10 300'"
@@ -71,12 +71,12 @@ def _header(line: _Line) -> _Header:
             raise line.refusal(HEADER)
 
 
-def _pair(line: _Line, header: _Header, images_dir: Path) -> Pair:
+def _pair(line: _Line, header: _Header, images_dir: Path) -> LabeledPair:
     block, within = divmod(line.number - 2, 2 * header.n_of_kind)
     same = within < header.n_of_kind
     probe, reference = _genuine(line) if same else _impostor(line)
     fold = block if header.n_folds else None
-    return Pair(_photo(*probe, images_dir), _photo(*reference, images_dir), same, fold)
+    return LabeledPair(_photo(*probe, images_dir), _photo(*reference, images_dir), same, fold)
 
 
 def _genuine(line: _Line) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -95,8 +95,8 @@ def _impostor(line: _Line) -> tuple[tuple[str, int], tuple[str, int]]:
             raise line.refusal(IMPOSTOR)
 
 
-def _photo(name: str, number: int, images_dir: Path) -> Photo:
+def _photo(name: str, number: int, images_dir: Path) -> LabeledPhoto:
     stem = f"{name}/{name}_{number:04d}"
     names = [stem + cased for suffix in IMAGE_SUFFIXES for cased in (suffix, suffix.upper())]
     found = next((each for each in names if (images_dir / each).exists()), names[0])
-    return Photo(images_dir / found, found, name)
+    return LabeledPhoto(images_dir / found, found, name)

@@ -9,20 +9,20 @@ import numpy as np
 from embedder import FaceChoice
 
 from .files import require_present
-from .protocol import PairList, Photo, Protocol, ProtocolError
+from .protocol import LabeledPhoto, PairList, Protocol, ProtocolError
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class LabeledPair:
     """One comparison."""
 
-    probe: Photo
-    reference: Photo
+    probe: LabeledPhoto
+    reference: LabeledPhoto
     same: bool  # does it show one person?
     fold: int | None = None
 
 
-def pair_protocol(name: str, folder: Path, pairs: Sequence[Pair], face: FaceChoice) -> Protocol:
+def pair_protocol(name: str, folder: Path, pairs: Sequence[LabeledPair], face: FaceChoice) -> Protocol:
     """Number the photos of listed comparisons in the order of their names; all must be there, below `folder`."""
     if not pairs:
         raise ProtocolError(f"{name}: lists no comparison")
@@ -31,7 +31,7 @@ def pair_protocol(name: str, folder: Path, pairs: Sequence[Pair], face: FaceChoi
     return Protocol(name, tuple(photos), _pair_list(photos, pairs), face)
 
 
-def _pair_list(photos: Sequence[Photo], pairs: Sequence[Pair]) -> PairList:
+def _pair_list(photos: Sequence[LabeledPhoto], pairs: Sequence[LabeledPair]) -> PairList:
     position = {photo: k for k, photo in enumerate(photos)}
     folds = [pair.fold for pair in pairs if pair.fold is not None]
     return PairList(

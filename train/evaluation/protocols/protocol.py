@@ -19,7 +19,7 @@ class ProtocolError(VisavisError):
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class LabeledPhoto:
     """One image file, and whom it shows."""
 
     path: Path
@@ -43,7 +43,7 @@ class Protocol:
     """Photos, and what to compare."""
 
     name: str
-    photos: tuple[Photo, ...]  # each file once, in the order of its name
+    photos: tuple[LabeledPhoto, ...]  # each file once, in the order of its name
     pairs: PairList | None  # None: all against all
     face: FaceChoice  # which face of a photo is meant, unless the user says otherwise
 

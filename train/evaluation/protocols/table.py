@@ -12,8 +12,8 @@ from io import StringIO
 from pathlib import Path
 
 from .files import read_text
-from .pairs import Pair, pair_protocol
-from .protocol import Photo, Protocol, ProtocolError
+from .pairs import LabeledPair, pair_protocol
+from .protocol import LabeledPhoto, Protocol, ProtocolError
 
 COLUMNS = ("probe", "reference", "same")
 SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -43,9 +43,12 @@ def read_csv(csv_file: Path, images_dir: Path | None) -> Protocol:
                 f"{csv_file}, line {row.line}: says that {row.probe} and {row.reference} show two persons, "
                 "but other lines make them one; correct the one that is wrong"
             )
-    photos = {name: Photo(folder / name, name, person) for name, person in people.items()}
+    photos = {name: LabeledPhoto(folder / name, name, person) for name, person in people.items()}
     return pair_protocol(
-        csv_file.name, folder, [Pair(photos[row.probe], photos[row.reference], row.same) for row in rows], "largest"
+        csv_file.name,
+        folder,
+        [LabeledPair(photos[row.probe], photos[row.reference], row.same) for row in rows],
+        "largest",
     )
 
 

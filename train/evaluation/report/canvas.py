@@ -24,7 +24,7 @@ TEXT, SMALL = 11.0, 9.5  # points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class Plot:
     """A picture, as a file beside the page and inside of it."""
 
     name: str  # of the file, without its suffix
@@ -71,8 +71,8 @@ def legend(axes: Axes, where: Literal["upper left", "upper right"]) -> None:
     axes.legend(kinds.values(), kinds, loc=where, fontsize=SMALL, framealpha=0.9, edgecolor=GRID, labelcolor=INK)
 
 
-def as_picture(figure: Figure, name: str, alt: str) -> Picture:
+def as_picture(figure: Figure, name: str, alt: str) -> Plot:
     """Draw it; no date and no version gets into the file."""
     target = BytesIO()
     figure.savefig(target, format="png", metadata={"Software": None})
-    return Picture(name, alt, target.getvalue())
+    return Plot(name, alt, target.getvalue())

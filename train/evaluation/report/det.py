@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from ..against import Versus
-from ..record import Curve, Evaluation
+from ..against import ModelComparison
+from ..record import DetCurve, Evaluation
 from ..tally import Floats
-from ..words import rate
-from .canvas import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Picture, as_picture, legend, paper, plain
+from ..words import rate_text
+from .canvas import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, legend, paper, plain
 
 FMR_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
 FNMR_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
@@ -37,7 +37,7 @@ class Mark:
     size: float = 7.0  # points
 
 
-def det(found: Evaluation) -> Picture | None:
+def det(found: Evaluation) -> Plot | None:
     """Draw the curve with its band, the card's points and the threshold that decided; None on too few comparisons."""
     if not _is_drawable(found.curve):
         return None
@@ -52,7 +52,7 @@ def det(found: Evaluation) -> Picture | None:
     return as_picture(figure, "det", "DET curve: share of genuine comparisons rejected over impostor ones accepted")
 
 
-def det_against(versus: Versus) -> Picture | None:
+def det_against(versus: ModelComparison) -> Plot | None:
     """Draw two models' curves over each other."""
     both = [versus.first.curve, versus.second.curve]
     if not all(map(_is_drawable, both)):
@@ -72,7 +72,7 @@ def probit(rates: ArrayLike) -> Floats:
     return np.array([NormalDist().inv_cdf(each) for each in inside.tolist()])
 
 
-def _is_drawable(curve: Curve) -> bool:
+def _is_drawable(curve: DetCurve) -> bool:
     """A curve that is 0 everywhere lies outside of its axes."""
     return len(curve.fmr) > 1 and bool((curve.fnmr > 0).any())
 
@@ -90,10 +90,10 @@ def _marks(found: Evaluation) -> Iterator[Mark]:
             figures.fmr.value, figures.fnmr.value, "o", INK, f"the threshold {threshold:.4g}", is_hollow=True, size=12
         )
     if figures.eer.value:
-        yield Mark(figures.eer.value, figures.eer.value, "D", ORANGE, f"EER {rate(figures.eer.value)}")
+        yield Mark(figures.eer.value, figures.eer.value, "D", ORANGE, f"EER {rate_text(figures.eer.value)}")
 
 
-def _axes(axes: Axes, curves: Sequence[Curve], marks: Iterable[Mark]) -> None:
+def _axes(axes: Axes, curves: Sequence[DetCurve], marks: Iterable[Mark]) -> None:
     """Reach over all that is drawn."""
     plain(axes, "FMR: impostor comparisons accepted", "FNMR: genuine comparisons rejected")
     places = [(mark.fmr, mark.fnmr) for mark in marks]
@@ -103,7 +103,7 @@ def _axes(axes: Axes, curves: Sequence[Curve], marks: Iterable[Mark]) -> None:
     )
     x_ticks, y_ticks = _inside(FMR_TICKS, x), _inside(FNMR_TICKS, y)
     axes.set_xticks(probit(x_ticks), [_power(tick) for tick in x_ticks])
-    axes.set_yticks(probit(y_ticks), [rate(tick) for tick in y_ticks])
+    axes.set_yticks(probit(y_ticks), [rate_text(tick) for tick in y_ticks])
     axes.set(xlim=x, ylim=y)
     same = probit(np.geomspace(FMR_TICKS[0], FMR_TICKS[-1], 50))
     axes.plot(same, same, ":", color=FAINT, linewidth=1, zorder=1)
@@ -121,10 +121,10 @@ def _inside(ticks: Sequence[float], reach: tuple[float, float]) -> list[float]:
 
 def _power(fmr: float) -> str:
     exponent = np.log10(fmr)
-    return f"{rate(fmr)}\n$10^{{{exponent:.0f}}}$" if exponent == round(exponent) else rate(fmr)
+    return f"{rate_text(fmr)}\n$10^{{{exponent:.0f}}}$" if exponent == round(exponent) else rate_text(fmr)
 
 
-def _line(axes: Axes, curve: Curve, colour: str, label: str) -> None:
+def _line(axes: Axes, curve: DetCurve, colour: str, label: str) -> None:
     x = probit(curve.fmr)
     axes.fill_between(x, probit(curve.low), probit(curve.high), color=colour, alpha=0.16, linewidth=0)
     axes.plot(x, probit(curve.fnmr), color=colour, linewidth=2, label=label)

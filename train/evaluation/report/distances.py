@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from ..record import Evaluation
 from ..tally import Floats
 from ..words import SCORE
-from .canvas import BLUE, FAINT, INK, ORANGE, SMALL, Picture, as_picture, legend, logarithmic, paper, plain
+from .canvas import BLUE, FAINT, INK, ORANGE, SMALL, Plot, as_picture, legend, logarithmic, paper, plain
 
 ROOM = 1.3  # above the highest bar, for the points' names
 FEW, MERGED = 5000, 3  # comparisons of which so many bars become one, lest they be ragged
 
 
-def distances(found: Evaluation) -> Picture:
+def distances(found: Evaluation) -> Plot:
     """Draw both densities, and the tails that decide error rates once more on a logarithmic scale."""
     figure = paper(5.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))

@@ -6,14 +6,14 @@ from textwrap import wrap
 from matplotlib.axes import Axes
 
 from ..groups import GroupRate, GroupReport
-from ..words import rate
-from .canvas import BLUE, FAINT, ORANGE, TEXT, Picture, as_picture, logarithmic, paper, plain
+from ..words import rate_text
+from .canvas import BLUE, FAINT, ORANGE, TEXT, Plot, as_picture, logarithmic, paper, plain
 
 ROW = 0.42  # inches
 NAME = 18  # characters to a line
 
 
-def forest(found: GroupReport) -> Picture:
+def forest(found: GroupReport) -> Plot:
     """Draw FMR and FNMR within each group."""
     figure = paper(1.5 + ROW * len(found.names))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -31,7 +31,7 @@ def _panel(axes: Axes, rates: list[GroupRate], of_all: GroupRate, name: str) -> 
     axes.set_xscale("log")
     least, most = min(positive, default=0.01) / 1.5, max(positive, default=1.0) * 1.5
     axes.set_xlim(least, most)
-    logarithmic(axes.xaxis, (least, most), rate)
+    logarithmic(axes.xaxis, (least, most), rate_text)
     if of_all.rate.value and of_all.rate.interval:
         axes.axvspan(*of_all.rate.interval, color=FAINT, alpha=0.15, linewidth=0)
         axes.axvline(of_all.rate.value, color=FAINT, linewidth=1)

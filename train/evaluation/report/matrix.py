@@ -6,13 +6,13 @@ from matplotlib.colors import TwoSlopeNorm
 
 from ..groups import GroupCell, GroupReport
 from ..tally import Floats
-from .canvas import FAINT, GRID, INK, SMALL, WIDTH, Picture, as_picture, paper
+from .canvas import FAINT, GRID, INK, SMALL, WIDTH, Plot, as_picture, paper
 from .forest import short
 
 REACH = 3.0  # doublings of the FMR of all, either way, to the end of the colours
 
 
-def matrix(found: GroupReport) -> Picture:
+def matrix(found: GroupReport) -> Plot:
     """Draw the FMR of each cell; its colour is how many times that of all it is, where there is enough to say."""
     n = len(found.names)
     figure = paper(min(1.6 + 0.62 * n, WIDTH))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ..as_text import SOURCES
 from ..record import ClaimCheck, Evaluation
-from ..words import DECIDES, rate
+from ..words import DECIDES, rate_text
 
 FACES = {
     "dominant": "the one face that stands out in each photo",
@@ -38,11 +38,11 @@ def _verdict(found: Evaluation) -> Iterator[str]:
     figures = found.figures
     yield (
         f"At the threshold {found.threshold.value:.5g} ({SOURCES[found.threshold.source]}) it wrongly accepts "
-        f"{rate(figures.fmr.value)} of the impostor comparisons (FMR{_one_in(figures.fmr.value)}) and wrongly "
-        f"rejects {rate(figures.fnmr.value)} of the genuine ones (FNMR{_one_in(figures.fnmr.value)})."
+        f"{rate_text(figures.fmr.value)} of the impostor comparisons (FMR{_one_in(figures.fmr.value)}) and wrongly "
+        f"rejects {rate_text(figures.fnmr.value)} of the genuine ones (FNMR{_one_in(figures.fnmr.value)})."
     )
     if figures.eer.value is not None:
-        yield f"Where both errors are equally frequent, each is {rate(figures.eer.value)} (EER)."
+        yield f"Where both errors are equally frequent, each is {rate_text(figures.eer.value)} (EER)."
     yield f"What decides is {DECIDES[found.scores]}."
     yield claims_in_words(found.claims)
 

@@ -9,17 +9,17 @@ from PIL import Image
 
 from embedder import Pixels, data_uri, jpeg
 
-from ..against import Versus
+from ..against import ModelComparison
 from ..as_text import HOLDS, SOURCES
 from ..groups import DIFFERS, GroupReport
-from ..protocols.protocol import Photo
+from ..protocols.protocol import LabeledPhoto
 from ..record import Evaluation, WorstPair
 from ..standard import beside_standard, standard_in_words
-from ..words import DECIDES, SCORE, rate
-from .canvas import Picture
+from ..words import DECIDES, SCORE, rate_text
+from .canvas import Plot
 from .opening import opening
 
-ChipSource = Callable[[Photo], Pixels]  # (side, side, 3) of the face that was compared
+ChipSource = Callable[[LabeledPhoto], Pixels]  # (side, side, 3) of the face that was compared
 
 N_FAILURES = 200  # that are listed by name
 QUALITY = 92  # of chips as JPEG
@@ -40,9 +40,9 @@ class Content:
 
     found: Evaluation
     command: str
-    versus: Versus | None
+    versus: ModelComparison | None
     groups: GroupReport | None
-    pictures: Sequence[Picture]
+    pictures: Sequence[Plot]
     chips: ChipSource
 
     def worst(self) -> dict[str, tuple[ShownPair, ...]]:
@@ -90,7 +90,7 @@ def _environment() -> Environment:
         "score": SCORE.get,
         "decides": DECIDES.get,
     }
-    environment.filters |= words | {"rate": rate, "number": _number}
+    environment.filters |= words | {"rate": rate_text, "number": _number}
     return environment
 
 

@@ -4,12 +4,12 @@ import numpy as np
 
 from ..evidence import N_BINS, Reliability
 from ..record import Evidence
-from .canvas import BLUE, FAINT, GREEN, Picture, as_picture, legend, paper, plain
+from .canvas import BLUE, FAINT, GREEN, Plot, as_picture, legend, paper, plain
 
 MOST, LEAST = 200.0, 0.01  # area of a point that is all there is, in points squared; share that the smallest stands for
 
 
-def reliability(found: Evidence) -> Picture:
+def reliability(found: Evidence) -> Plot:
     """Draw stated and observed probability, and below how often each was stated."""
     figure = paper(5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))

@@ -6,10 +6,10 @@ from tempfile import TemporaryFile
 
 from embedder import VisavisError, replace_file
 
-from ..against import Versus
+from ..against import ModelComparison
 from ..groups import GroupReport
 from ..record import Evaluation
-from .canvas import Picture
+from .canvas import Plot
 from .det import det, det_against
 from .distances import distances
 from .forest import forest
@@ -30,7 +30,7 @@ def write_report(
     chips: ChipSource,
     command: str,
     *,
-    versus: Versus | None = None,
+    versus: ModelComparison | None = None,
     groups: GroupReport | None = None,
 ) -> Path:
     """Write `report.html`, which needs no other file, and its pictures beside it; return the page's path.
@@ -65,7 +65,7 @@ def _refusal(folder: Path, error: OSError) -> ReportError:
     return ReportError(f"the report cannot be written to {folder}: {error.strerror}; give another folder")
 
 
-def _pictures(found: Evaluation, versus: Versus | None, groups: GroupReport | None) -> Iterator[Picture]:
+def _pictures(found: Evaluation, versus: ModelComparison | None, groups: GroupReport | None) -> Iterator[Plot]:
     drawn = [det(found), None if versus is None else det_against(versus)]
     yield from filter(None, drawn)
     yield distances(found)
