@@ -21,7 +21,7 @@ from PIL import Image
 
 from embedder import BUILT_IN, FaceEmbedder, NoFace, SeveralFaces, load, read_bundle
 from embedder.explain.covers import blur_chip
-from embedder.explain.opening import gradient_method
+from embedder.explain.inspection import gradient_method
 from embedder.explain.saliency import saliency_map
 from train.evaluation.protocols.lfw import read_lfw
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from .detection.finder import SHAPES, FaceFinder
 from .detection.graphs import ONET, YUNET, built_in_detector
 from .errors import BundleError
-from .explain.opening import LazyInspector
+from .explain.inspection import LazyInspector
 from .image import Limits
 from .pipeline import FaceEmbedder
 from .runtime.choice import RuntimeOptions, runtime_for, small_network

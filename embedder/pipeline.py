@@ -12,13 +12,13 @@ from .comparison import EVEN_PRIOR, Comparison, ComparisonBatch, DecisionRule, D
 from .detection.detector import Detector
 from .errors import DigestMismatch, SampleError
 from .explain.explanation import Explanation, ProbeReference, explain_comparison, explained_face
+from .explain.inspection import LazyInspector
 from .explain.layers import NetworkDescription
 from .explain.maps import FeatureMaps, feature_maps
-from .explain.opening import LazyInspector
 from .explain.saliency import saliency_map
 from .image import Limits
 from .judging import Verifier
-from .preparing import FacePreprocessor, PreparedFace
+from .preprocessing import FacePreprocessor, PreparedFace
 from .types import (
     EMBEDDING_SIZE,
     QUALITY_CHOICES,

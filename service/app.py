@@ -9,12 +9,12 @@ from fastapi import FastAPI
 
 from embedder import FaceEmbedder
 
-from . import failing
+from . import exception_handlers
 from .desk import InferenceRunner
-from .envelope import RequestContextMiddleware
 from .gate import ConcurrencyLimiter
 from .intake import BodyReader
 from .readiness import Readiness
+from .request_context import RequestContextMiddleware
 from .routes import atlas, embeddings, explain, faces, health, layers, model, pages, verify
 from .settings import Settings
 
@@ -58,7 +58,7 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         app.include_router(room.router(desk))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
-    failing.install_exception_handlers(app)
+    exception_handlers.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
     return app
 

@@ -12,11 +12,10 @@ from starlette.requests import ClientDisconnect
 
 from embedder import FaceEmbedder
 
-from .gate import ConcurrencyLimiter
+from .gate import ConcurrencyLimiter, T
 from .intake import BodyReader
 from .shapes import ParsedRequest, RequestSpec
 
-T = TypeVar("T")
 AskedT = TypeVar("AskedT")
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from .errors import MalformedRequest
 from .hints import shown, unknown_name
-from .refusals import MalformedRequest
 from .shapes import RequestSpec
 
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits

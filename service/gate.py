@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from .refusals import Busy
+from .errors import Busy
 
 T = TypeVar("T")
 

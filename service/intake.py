@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from .errors import BodyTooLarge, BodyTooSlow, MalformedRequest, UnsupportedMediaType
 from .forms import read_form
-from .refusals import BodyTooLarge, BodyTooSlow, MalformedRequest, UnsupportedMediaType
 from .shapes import ParsedRequest, RequestSpec
 from .submissions import from_form, from_json, validated
 

@@ -16,9 +16,9 @@ from embedder import (
     SeveralFaces,
 )
 
+from .errors import BodyTooLarge, BodyTooSlow, Busy, InternalError, MalformedRequest, UnsupportedMediaType
 from .intake import FORM, JSON
 from .problems import MEDIA_TYPE, KnownError, problem_type_of, type_uri
-from .refusals import BodyTooLarge, BodyTooSlow, Busy, InternalError, MalformedRequest, UnsupportedMediaType
 from .shapes import RequestOptions, RequestSpec
 from .wire import Message
 

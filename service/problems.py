@@ -27,7 +27,7 @@ from embedder import (
     VisavisError,
 )
 
-from .refusals import (
+from .errors import (
     BodyTooLarge,
     BodyTooSlow,
     Busy,

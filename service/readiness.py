@@ -11,7 +11,7 @@ from PIL import Image
 
 from embedder import FaceEmbedder
 
-from .refusals import NotReady
+from .errors import NotReady
 
 log = logging.getLogger("visavis.readiness")
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from .errors import MalformedRequest
 from .forms import MultipartForm
 from .hints import shown, unknown_name
-from .refusals import MalformedRequest
 from .shapes import ImageRequest, ParsedRequest, RequestOptions, RequestSpec
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

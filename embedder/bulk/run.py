@@ -10,6 +10,7 @@ from time import perf_counter, process_time
 
 from ..cores import n_cores
 from ..loading import load
+from ..photo_files import photos_in, start_of
 from ..runtime.choice import RuntimeOptions
 from ..types import ModelIdentity
 from .files import FILES, BulkError
@@ -26,7 +27,6 @@ from .manifest import (
 )
 from .outcome import CpuSeconds, EmbeddedPhoto, FailedPhoto
 from .parts import failures, n_rows, part_path, write_part
-from .photos import photos_in, start_of
 from .processes import in_order, workers
 from .progress import Advance, Telling, no_telling
 from .wanted import BulkRequest

@@ -11,8 +11,7 @@ from ..wire import (
     VerifyManyResponse,
     VerifyResponse,
 )
-from .awaiting import AsyncFaceClient
-from .blocking import FaceClient
+from .async_client import AsyncFaceClient
 from .card import ModelResponse
 from .embeddings import EmbeddingInput
 from .errors import (
@@ -39,6 +38,7 @@ from .errors import (
 )
 from .images import ImageInput
 from .retry import Retry
+from .sync_client import FaceClient
 
 __all__ = [
     "AsyncFaceClient",

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Response
 
 from embedder import FaceEmbedder, atlas_json_of
 
+from ..errors import NotFound
 from ..openapi import responses
-from ..refusals import NotFound
 
 
 def router(embedder: FaceEmbedder) -> APIRouter:

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request
 
 from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
 
-from .. import translate
+from .. import serializers
 from ..desk import InferenceRunner
 from ..examples import COMPARE_ANSWER, COMPARE_QUESTION
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, json_body, responses
@@ -30,10 +30,10 @@ def router(desk: InferenceRunner) -> APIRouter:
         embedding = await desk.submitted(request, EMBEDDING, lambda submission: _embed(desk, submission))
         return EmbeddingResponse(
             embedding=embedding.vector.tolist(),
-            sample=translate.sample(embedding.sample),
-            model=translate.model(embedding.model),
-            timings_ms=translate.timings(embedding.timings_ms, desk.elapsed_ms(request)),
-            request_id=translate.request_id(request),
+            sample=serializers.sample(embedding.sample),
+            model=serializers.model(embedding.model),
+            timings_ms=serializers.timings(embedding.timings_ms, desk.elapsed_ms(request)),
+            request_id=serializers.request_id(request),
         )
 
     @routes.post(
@@ -55,11 +55,11 @@ def router(desk: InferenceRunner) -> APIRouter:
 
 def _answer(distances: Distances, desk: InferenceRunner, request: Request) -> CompareResponse:
     return CompareResponse(
-        results=[translate.judgement(each) for each in distances.results],
-        operating_point=translate.operating_point(distances.operating_point),
+        results=[serializers.judgement(each) for each in distances.results],
+        operating_point=serializers.operating_point(distances.operating_point),
         prior=distances.prior,
-        model=translate.model(desk.embedder.identity),
-        request_id=translate.request_id(request),
+        model=serializers.model(desk.embedder.identity),
+        request_id=serializers.request_id(request),
     )
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 
 from embedder import Explanation, QualityChoice
 
-from .. import translate
+from .. import serializers
 from ..desk import InferenceRunner
 from ..examples import EXPLAIN_ANSWER
 from ..openapi import PAIR_PROBLEMS, image_body, responses
@@ -25,8 +25,8 @@ def router(desk: InferenceRunner) -> APIRouter:
         The reasons are of the plain distance, before any threshold.
         """
         found, asked = await desk.submitted(request, EXPLAIN, lambda submission: _explained(desk, submission))
-        return translate.explanation(
-            found, asked, total_ms=desk.elapsed_ms(request), asked_as=translate.request_id(request)
+        return serializers.explanation(
+            found, asked, total_ms=desk.elapsed_ms(request), asked_as=serializers.request_id(request)
         )
 
     return routes

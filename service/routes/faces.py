@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from .. import translate
+from .. import serializers
 from ..desk import InferenceRunner
 from ..examples import FACES_ANSWER
 from ..openapi import BODY_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
@@ -22,6 +22,8 @@ def router(desk: InferenceRunner) -> APIRouter:
     async def faces(request: Request) -> FacesResponse:
         """Find every face, largest first; an image without a face is answered with an empty list."""
         found = await desk.submitted(request, FACES, lambda submission: desk.embedder.detect(submission.one("image")))
-        return FacesResponse(faces=[translate.face(each) for each in found], request_id=translate.request_id(request))
+        return FacesResponse(
+            faces=[serializers.face(each) for each in found], request_id=serializers.request_id(request)
+        )
 
     return routes

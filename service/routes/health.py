@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
+from ..errors import NotReady
 from ..openapi import responses
 from ..readiness import Readiness
-from ..refusals import NotReady
 from ..wire import Health
 
 

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request
 
 from embedder import Drawing, FeatureMaps, UnknownLayer, draw_maps
 
-from .. import translate
+from .. import serializers
 from ..desk import InferenceRunner
+from ..errors import Busy, InternalError
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
-from ..refusals import Busy, InternalError
 from ..shapes import MAPS, ParsedRequest
 from ..wire import LayersResponse, MapsResponse
 
@@ -31,7 +31,7 @@ def router(desk: InferenceRunner) -> APIRouter:
         """Return the network layer by layer, as it runs."""
         with desk.gate.place():  # what it takes is made when it is first asked for, in part of a second
             description = await desk.gate.work(desk.embedder.describe)
-        return translate.layers(description, desk.embedder.identity)
+        return serializers.layers(description, desk.embedder.identity)
 
     @routes.post(
         "/v1/maps",
@@ -41,7 +41,7 @@ def router(desk: InferenceRunner) -> APIRouter:
     async def maps(request: Request) -> MapsResponse:
         """Return what each channel of a layer makes of one face, as a picture. Treat it like the photo."""
         made = await desk.submitted(request, MAPS, lambda submission: _draw(desk, submission))
-        return translate.maps(made.maps, made.drawing, translate.request_id(request))
+        return serializers.maps(made.maps, made.drawing, serializers.request_id(request))
 
     return routes
 

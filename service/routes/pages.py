@@ -6,8 +6,8 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse
 
+from ..errors import NotFound
 from ..problems import ERRORS_PAGE, TABLE
-from ..refusals import NotFound
 
 WEB = Path(__file__).parent.parent / "web"
 START, DOCS = WEB / "page", WEB / "docs"

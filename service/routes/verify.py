@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 
 from embedder import Comparison, ComparisonBatch
 
-from .. import translate
+from .. import serializers
 from ..desk import InferenceRunner
 from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
 from ..openapi import PAIR_PROBLEMS, image_body, responses
@@ -23,10 +23,10 @@ def router(desk: InferenceRunner) -> APIRouter:
         """Say whether two images show one person. It does not tell a live face from a photo of a photo."""
         comparison, asked = await desk.submitted(request, VERIFY, lambda submission: _compare(desk, submission))
         return VerifyResponse(
-            **dict(translate.verdict(comparison, asked)),
-            model=translate.model(comparison.model),
-            timings_ms=translate.timings(comparison.timings_ms, desk.elapsed_ms(request)),
-            request_id=translate.request_id(request),
+            **dict(serializers.verdict(comparison, asked)),
+            model=serializers.model(comparison.model),
+            timings_ms=serializers.timings(comparison.timings_ms, desk.elapsed_ms(request)),
+            request_id=serializers.request_id(request),
         )
 
     @routes.post(
@@ -39,10 +39,10 @@ def router(desk: InferenceRunner) -> APIRouter:
         """Say of up to 16 references whether each shows the probe's person: a verdict or a problem each, in order."""
         batch, asked = await desk.submitted(request, VERIFY_MANY, lambda submission: _compare_many(desk, submission))
         return VerifyManyResponse(
-            results=[translate.many_result(result, asked) for result in batch.results],
-            model=translate.model(batch.model),
-            timings_ms=translate.timings(batch.timings_ms, desk.elapsed_ms(request)),
-            request_id=translate.request_id(request),
+            results=[serializers.many_result(result, asked) for result in batch.results],
+            model=serializers.model(batch.model),
+            timings_ms=serializers.timings(batch.timings_ms, desk.elapsed_ms(request)),
+            request_id=serializers.request_id(request),
         )
 
     return routes

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from embedder.bulk.files import BulkError
-from embedder.bulk.photos import photos_in, start_of
+from embedder.errors import PhotoListError
 from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from embedder.photo_files import photos_in, start_of
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -46,7 +46,7 @@ def test_links_are_followed_and_one_that_leads_back_is_entered_once(tmp_path: Pa
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BulkError, match="there is no such file or folder"):
+    with pytest.raises(PhotoListError, match="there is no such file or folder"):
         list(photos_in([tmp_path / "nothing"]))
 
 

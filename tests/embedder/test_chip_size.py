@@ -27,7 +27,7 @@ from embedder.alignment import cut_chip, landmarks_in_chip
 from embedder.explain.atlas import maximising
 from embedder.explain.atlas.looking import channel_attention
 from embedder.explain.covers import blur_chip, random_shares
-from embedder.explain.opening import gradient_method
+from embedder.explain.inspection import gradient_method
 from embedder.explain.pair_sheet import FACE_PX, draw_pair_sheet
 from embedder.explain.places import means_of_places
 from embedder.explain.regions import REGIONS, regions_of_chip

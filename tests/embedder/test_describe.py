@@ -24,9 +24,9 @@ from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.edges import DIRECTIONS, Kernels
 from embedder.backbones.small import Regions
 from embedder.explain.blueprint import draw_blueprint
-from embedder.explain.inside import NetworkInspector
+from embedder.explain.inspection import LazyInspector, inspect_bundle
+from embedder.explain.inspector import NetworkInspector
 from embedder.explain.layers import Layer, NetworkDescription
-from embedder.explain.opening import LazyInspector, inspect_bundle
 from embedder.explain.untrained import CHIP_SIZE_PX, untrained_network
 from embedder.runtime.graph import graph
 

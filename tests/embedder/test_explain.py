@@ -34,7 +34,7 @@ from embedder import (
 from embedder.alignment import landmarks_in_chip
 from embedder.explain.covers import occlude
 from embedder.explain.explanation import region_shares
-from embedder.explain.opening import gradient_method
+from embedder.explain.inspection import gradient_method
 from embedder.explain.overlay import overlay_saliency
 from embedder.explain.pair_sheet import draw_pair_sheet
 from embedder.explain.regions import REGIONS, regions_of_chip

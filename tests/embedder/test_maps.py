@@ -20,8 +20,8 @@ from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.sface import Separable, SFace
 from embedder.explain.colors import RISING, bar, painted, scale_of
 from embedder.explain.grid import GridLayout, grid
-from embedder.explain.inside import NetworkInspector
-from embedder.explain.opening import inspect_bundle
+from embedder.explain.inspection import inspect_bundle
+from embedder.explain.inspector import NetworkInspector
 from embedder.explain.sheet import kernels_sheet, maps_grid, maps_plan, maps_sheet
 from embedder.explain.untrained import untrained_network
 

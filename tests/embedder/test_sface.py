@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from embedder import Layer, fold
-from embedder.explain.inside import NetworkInspector
+from embedder.explain.inspector import NetworkInspector
 from embedder.runtime.graph import graph
 from embedder.runtime.openvino import OpenVinoRuntime, folded, watched
 from embedder.runtime.torch import run

@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from embedder.explain.inside import NetworkInspector
-from embedder.explain.opening import inspect_backbone
+from embedder.explain.inspection import inspect_backbone
+from embedder.explain.inspector import NetworkInspector
 
 
 @cache

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from service.envelope import RequestContextMiddleware
+from service.request_context import RequestContextMiddleware
 
 SAFE = re.compile(r"[0-9a-f]{16}")
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
-from service import examples as told, translate
+from service import examples as told, serializers
 from service.wire import ExplainResponse
 
 API_DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def photos(examples: Path) -> list[bytes]:
 
 
 def test_the_examples_name_the_default_model(embedder: FaceEmbedder) -> None:
-    wanted = translate.model(embedder.identity).model_dump()
+    wanted = serializers.model(embedder.identity).model_dump()
     assert told.VERIFY_ANSWER["model"] == told.VERIFY_MANY_ANSWER["model"] == told.COMPARE_ANSWER["model"] == wanted
 
 
@@ -61,13 +61,13 @@ def test_the_examples_are_what_the_model_says_of_the_example_photos(
     probe, *references = photos
     for comparison, example in zip(embedder.verify_many(probe, references).results, SHOWN, strict=True):
         shown = {key: value for key, value in example.items() if key not in OF_ONE_ANSWER}
-        assert _differing(shown, translate.verdict(comparison, "refuse").model_dump(mode="json")) == {}
+        assert _differing(shown, serializers.verdict(comparison, "refuse").model_dump(mode="json")) == {}
 
 
 def test_the_examples_are_what_the_model_says_of_the_embeddings(embedder: FaceEmbedder, photos: list[bytes]) -> None:
     probe, *references = (embedder.embed(photo).vector for photo in photos)
     distances = embedder.compare(probe, np.stack(references), model_digest=embedder.card.digest)
-    answered = [translate.judgement(each).model_dump(mode="json") for each in distances.results]
+    answered = [serializers.judgement(each).model_dump(mode="json") for each in distances.results]
     assert _differing(told.COMPARE_ANSWER["results"], answered) == {}
     for key in ("operating_point", "prior"):
         assert told.COMPARE_ANSWER[key] == told.VERIFY_ANSWER[key]
@@ -77,7 +77,7 @@ def test_the_example_of_an_explanation_is_the_beginning_of_what_the_model_says(
     embedder: FaceEmbedder, photos: list[bytes]
 ) -> None:
     shown, found = ExplainResponse.model_validate(told.EXPLAIN_ANSWER), embedder.explain(*photos[:2])
-    answered = translate.explanation(found, "refuse", total_ms=0, asked_as="")
+    answered = serializers.explanation(found, "refuse", total_ms=0, asked_as="")
     for ours, theirs in zip(shown.channels, answered.channels[: len(shown.channels)], strict=True):
         assert _differing(ours.model_dump(), theirs.model_dump()) == {}
     assert shown.saliency is not None

@@ -11,11 +11,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder, draw_maps
-from service import failing
+from service import exception_handlers
 from service.desk import InferenceRunner
-from service.envelope import RequestContextMiddleware
 from service.gate import ConcurrencyLimiter
 from service.intake import BodyReader
+from service.request_context import RequestContextMiddleware
 from service.routes import layers
 from service.wire import LayersResponse, MapsResponse
 from visavis.cli.records import layer_record
@@ -102,7 +102,7 @@ def test_a_full_house_is_told_at_once(embedder: FaceEmbedder) -> None:
     gate = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     app = FastAPI()
     app.include_router(layers.router(InferenceRunner(embedder, BodyReader(1000, 1.0), gate)))
-    failing.install_exception_handlers(app)
+    exception_handlers.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
     client = TestClient(app)
     with gate.place():

@@ -18,8 +18,8 @@ from embedder import (
 )
 from service import problems
 from service.app import create_app
+from service.errors import Busy, RequestRefused
 from service.problems import TABLE, KnownError, problem_of, problem_type_of
-from service.refusals import Busy, RequestRefused
 from service.settings import Settings
 
 ERRORS_DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...bulk.photos import photos_in
 from ...errors import VisavisError
+from ...photo_files import photos_in
 
 
 class AtlasError(VisavisError):
@@ -27,7 +27,7 @@ class AtlasPhoto:
 def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) -> list[AtlasPhoto]:
     """At most so many photos, at most so many of a person, in an order that the seed decides.
 
-    A person is a folder below `folder`. Raises AtlasError where there are none, BulkError where one cannot be read.
+    A person is a folder below `folder`. Raises AtlasError where there are none, PhotoListError where one cannot be read.
     """
     people = _people(folder)
     if not people:

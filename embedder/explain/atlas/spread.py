@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from .correlations import Floats
 
 
 def effective_dimension(channels: Floats) -> float:

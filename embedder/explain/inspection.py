@@ -11,7 +11,7 @@ from ..weights.bundle import Bundle
 
 if TYPE_CHECKING:
     from .explanation import SaliencyMethod
-    from .inside import NetworkInspector
+    from .inspector import NetworkInspector
 
 
 class LazyInspector:
@@ -49,7 +49,7 @@ def gradient_method(bundle: Bundle) -> "SaliencyMethod":
     """Which places matter, by the gradients of a bundle's network. Raises RuntimeUnavailable as above."""
     try:
         from ..network import build_network, fold  # noqa: PLC0415 - they take torch
-        from .gradient import gradient_map  # noqa: PLC0415 - the same, and captum
+        from .gradients import gradient_map  # noqa: PLC0415 - the same, and captum
     except ModuleNotFoundError as error:
         raise _needs(error.name, "train") from error
     return partial(gradient_map, network=fold(build_network(bundle).eval()))
@@ -65,7 +65,7 @@ def _opener(bundle: Bundle) -> Callable[[], "NetworkInspector"]:
 
 def _inside(graph: Path | bytes, stored_parameters: int) -> "NetworkInspector":
     try:
-        from .inside import NetworkInspector  # noqa: PLC0415 - it takes openvino, which torch alone serves without
+        from .inspector import NetworkInspector  # noqa: PLC0415 - it takes openvino, which torch alone serves without
     except ModuleNotFoundError as error:
         raise _needs(error.name, "service") from error
     return NetworkInspector(graph, stored_parameters)

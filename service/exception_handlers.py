@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 
 from embedder import VisavisError
 
+from .errors import InternalError, MalformedRequest, MethodNotAllowed, NotFound, RequestRefused
 from .problems import problem_of, problem_response
-from .refusals import InternalError, MalformedRequest, MethodNotAllowed, NotFound, RequestRefused
 
 NEAR = 0.8  # how alike two addresses are, 0 to 1, for one to be taken for a slip of the other
 LONGEST_PATH = 100

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..image import is_named_as_photo
-from .files import BulkError
+from .errors import PhotoListError
+from .image import is_named_as_photo
 
 
 def start_of(given: Sequence[Path]) -> Path:
@@ -17,7 +17,7 @@ def photos_in(given: Sequence[Path]) -> Iterator[str]:
     """Name the photos in folders, by suffix, and the files that are given themselves, whatever their suffix.
 
     Of the names in a folder only that folder's are in memory. Hidden files and folders are passed over, links are
-    followed, and a folder that lies within itself is entered once. Raises BulkError.
+    followed, and a folder that lies within itself is entered once. Raises PhotoListError.
     """
     start = start_of(given)
     for path in given:
@@ -29,7 +29,7 @@ def photos_in(given: Sequence[Path]) -> Iterator[str]:
 
 def _file(path: Path) -> str:
     if not path.exists():
-        raise BulkError(f"{path}: there is no such file or folder")
+        raise PhotoListError(f"{path}: there is no such file or folder")
     return str(path)
 
 
@@ -38,7 +38,7 @@ def _inside(folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]
         facts = os.stat(folder)  # noqa: PTH116 - of names, which are many: a Path for each would cost more than the rest
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise BulkError(f"{folder}: cannot be listed: {error.strerror}; allow it, or move it away") from error
+        raise PhotoListError(f"{folder}: cannot be listed: {error.strerror}; allow it, or move it away") from error
     itself = facts.st_dev, facts.st_ino
     if itself in within:
         return
