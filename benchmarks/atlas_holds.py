@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from embedder import BUILT_IN, load
-from embedder.explain.atlas.correlations import correlations
-from embedder.explain.atlas.faces import collect_faces
-from embedder.explain.atlas.people import AtlasPhoto
+from embedder.explain.atlas.faces import AtlasPhoto, collect_faces
+from embedder.explain.atlas.statistics import correlations
 from embedder.explain.atlas.traits import TRAITS
 from embedder.explain.sentences import atlas_file
 

@@ -19,13 +19,10 @@ from PIL import Image
 from race.figures import figure
 
 from embedder import Face, FaceChoice, Limits, NoFace, SeveralFaces
-from embedder.detection.boxes import overlapping
-from embedder.detection.choice import choose, least_share
-from embedder.detection.detector import Detections
+from embedder.detection.detector import ONET, YUNET, Detections, choose, least_share
 from embedder.detection.finder import SHAPES, FaceFinder
-from embedder.detection.graphs import ONET, YUNET
-from embedder.image import read
-from embedder.photo import Photo
+from embedder.detection.yunet import overlapping
+from embedder.image import Photo, read
 from embedder.runtime.choice import small_network
 
 AT_LEAST = {"every face": 5, "the largest face": 10}  # times as fast as facenet-pytorch

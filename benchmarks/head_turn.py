@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embedder import Chip, FaceEmbedder, SampleError, load
 from embedder.quality import head_turn
 from train.evaluation.all_pairs import compare_all
-from train.evaluation.cores import one_core_threads
+from train.evaluation.parallel import one_core_threads
 from train.evaluation.protocols.folders import read_identities
 from train.evaluation.protocols.protocol import LabeledPhoto, Protocol
 

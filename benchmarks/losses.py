@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from train.errors import Collapsed
-from train.evaluation.report.canvas import as_picture, paper
+from train.evaluation.report.plot import as_picture, paper
+from train.logging.csv_log import read_steps, read_validations
 from train.run.run import run_training
 from train.runfile.reading import read_run_file
-from train.telling.log import read_steps, read_validations
 
 RECIPES = Path(__file__).parent.parent / "examples" / "recipes" / "losses"
 

@@ -15,18 +15,17 @@ from celebrities import half_of
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, load
 from train.evaluation.against import compare_models
-from train.evaluation.as_text import evaluation_text, versus_text
 from train.evaluation.cache import open_cache
 from train.evaluation.compared import compare_photos
-from train.evaluation.doubles import without_doubles
+from train.evaluation.data_checks import without_doubles
 from train.evaluation.embedding import embed_photos
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
 from train.evaluation.protocols.folders import people_of, read_identities
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
-from train.evaluation.record import ClaimCheck
+from train.evaluation.record import ClaimCheck, interval_text, rate_text
 from train.evaluation.scoring import scoring_of
-from train.evaluation.words import interval_text, rate_text
+from train.evaluation.text import evaluation_text, versus_text
 
 MOST_TIMES = 1.5  # the claim, or the interval reaches it
 

@@ -16,13 +16,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, QualityPenalty, load
-from train.degradations import DEGRADATIONS
 from train.evaluation.cache import open_cache
+from train.evaluation.degradations import DEGRADATIONS
 from train.evaluation.embedding import EmbeddedSet, embed_photos
-from train.evaluation.penalties import Penalties, too_poor
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
+from train.evaluation.scoring import Penalties, too_poor
 
 CLAIMED = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4}
 COLOURS = {"fmr-1e-2": "#dd8452", "fmr-1e-3": "#2a7f62", "fmr-1e-4": "#4c72b0"}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from train.telling.log import read_validations
+from train.logging.csv_log import read_validations
 
 BIN = Path(sys.executable).parent
 RECIPE = Path(__file__).parent.parent / "examples" / "recipes" / "losses" / "triplet-all.toml"

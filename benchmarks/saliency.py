@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embedder import BUILT_IN, FaceEmbedder, NoFace, SeveralFaces, load, read_bundle
-from embedder.explain.covers import blur_chip
 from embedder.explain.inspection import gradient_method
-from embedder.explain.saliency import saliency_map
+from embedder.explain.occlusion import blur_chip, saliency_map
 from train.evaluation.protocols.lfw import read_lfw
 
 SHARES = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])  # covered, or shown

@@ -21,14 +21,11 @@ import torch
 from torch.optim import AdamW
 
 from embedder import BUILT_IN, Architecture, EmbeddingNet, Preprocessing, build_network, new_network, read_bundle
-from train.learning.allocator import keep_freed_memory
-from train.learning.averaging import WeightAverage
 from train.learning.feed import Batch
-from train.learning.learner import Learner
-from train.learning.precision import build_accelerator, chosen_precision
+from train.learning.learner import Learner, build_accelerator, chosen_precision, keep_freed_memory
+from train.learning.weight_averaging import WeightAverage
 from train.losses.build import build_losses
-from train.runfile.losses import Triplet
-from train.runfile.run import LoopConfig
+from train.runfile.schema import LoopConfig, Triplet
 
 PEOPLE, IMAGES = 16, 4
 LOSSES = (Triplet(kind="triplet", miner="hard"),)

@@ -1,14 +1,13 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
-from .comparison import (
+from .decision import (
     EVEN_PRIOR as EVEN_PRIOR,
     Comparison as Comparison,
     ComparisonBatch as ComparisonBatch,
     Distances as Distances,
     Judgement as Judgement,
+    chosen_point as chosen_point,
 )
-from .cores import n_cores as n_cores
-from .detection.graphs import built_in_detector as built_in_detector
-from .encoded import data_uri as data_uri, jpeg as jpeg, png as png
+from .detection.detector import built_in_detector as built_in_detector
 from .errors import (
     BundleError as BundleError,
     DigestMismatch as DigestMismatch,
@@ -38,14 +37,16 @@ from .explain.explanation import (
     Saliency as Saliency,
 )
 from .explain.layers import Layer as Layer, NetworkDescription as NetworkDescription
-from .explain.maps import FeatureMaps as FeatureMaps, Response as Response
+from .explain.maps import Drawing as Drawing, FeatureMaps as FeatureMaps, Response as Response, draw_maps as draw_maps
 from .explain.sentences import atlas_json_of as atlas_json_of
-from .explain.sheet import Drawing as Drawing, draw_maps as draw_maps
 from .image import (
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     Limits as Limits,
+    data_uri as data_uri,
     image_file as image_file,
     is_named_as_photo as is_named_as_photo,
+    jpeg as jpeg,
+    png as png,
 )
 from .loading import load as load
 from .network import (
@@ -56,7 +57,6 @@ from .network import (
     tensors_of as tensors_of,
 )
 from .pipeline import FaceEmbedder as FaceEmbedder
-from .points import chosen_point as chosen_point
 from .private_files import (
     PrivateFiles as PrivateFiles,
     replace_file as replace_file,
@@ -66,8 +66,14 @@ from .private_files import (
 from .quality import MEASURES as MEASURES
 from .rates import percent as percent, rate_in_words as rate_in_words
 from .runtime.choice import RuntimeName as RuntimeName, RuntimeOptions as RuntimeOptions
-from .runtime.export import BAR as BAR, N_CHIPS as N_CHIPS, ExportFormat as ExportFormat, export as export
-from .runtime.graph import embedding_graph as embedding_graph
+from .runtime.export import (
+    BAR as BAR,
+    N_CHIPS as N_CHIPS,
+    ExportFormat as ExportFormat,
+    embedding_graph as embedding_graph,
+    export as export,
+)
+from .runtime.runtime import n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
     PRECISIONS as PRECISIONS,
@@ -94,6 +100,7 @@ from .weights.bundle import (
     bundle_folder as bundle_folder,
     copy_bundle as copy_bundle,
     int8_graph_of as int8_graph_of,
+    new_card as new_card,
     read_bundle as read_bundle,
     require_new_folder as require_new_folder,
     serialize_tensors as serialize_tensors,
@@ -110,13 +117,12 @@ from .weights.card import (
     Provenance as Provenance,
     ScoreKind as ScoreKind,
 )
-from .weights.dlib_bundle import import_dlib as import_dlib
-from .weights.new_card import new_card as new_card
-from .weights.parts import (
+from .weights.card_parts import (
     CalibrationData as CalibrationData,
     LogLikelihoodRatio as LogLikelihoodRatio,
     OperatingPoint as OperatingPoint,
+    QualityPenalty as QualityPenalty,
+    TrainingRecord as TrainingRecord,
 )
-from .weights.quality_penalty import QualityPenalty as QualityPenalty
-from .weights.sface_bundle import import_sface as import_sface
-from .weights.training import TrainingRecord as TrainingRecord
+from .weights.dlib import import_dlib as import_dlib
+from .weights.sface import import_sface as import_sface

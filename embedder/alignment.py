@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .photo import Photo, factor_for
+from .image import Photo, factor_for
 from .types import Pixels, Point
 from .weights.card import Alignment
 

@@ -1,19 +1,63 @@
-"""Bytes -> one photo, upright and RGB. Limits are checked on the header, before any pixel is decoded.
+"""Image bytes -> one photo, upright and RGB. Limits are checked on the header, before any pixel is decoded."""
 
-EXIF orientation is applied; of an animation the first frame is taken; transparency lies over white; ICC profiles are
-ignored (the networks were trained on pixels taken as they are).
-"""
-
+import io
 import stat
+from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
-from .photo import Photo
+
+FACTORS = (8, 4, 2, 1)
+FIRST_SIDE_PX = 320  # the longer side that the first decoding leaves at least: most faces need no second one
+
+
+class Photo:
+    """Upright, RGB. Not safe to use from several threads at a time."""
+
+    def __init__(self, size: tuple[int, int], decode: Callable[[int], Image.Image]) -> None:
+        """`decode` gives the picture at 1/factor of `size` (rounded up), or whole; the first decoding is done here."""
+        self.size = size  # width, height, in px
+        self._decode = decode
+        self._at: dict[int, Image.Image] = {}
+        self._take(next(factor for factor in FACTORS if factor == 1 or _is_left_large(size, factor)))
+
+    @classmethod
+    def of(cls, picture: Image.Image) -> "Photo":
+        """A photo of an upright RGB picture that is there already."""
+        return cls(picture.size, lambda _: picture)
+
+    def at(self, factor: int) -> Image.Image:
+        """The picture at 1/factor of its size, each side rounded up; `factor` is one of FACTORS.
+
+        Raises ImageUnreadable.
+        """
+        if all(known > factor for known in self._at):
+            self._take(factor)
+        if factor not in self._at:
+            nearest = max(known for known in self._at if known < factor)
+            self._at[factor] = self._at[nearest].reduce(factor // nearest)
+        return self._at[factor]
+
+    def _take(self, factor: int) -> None:
+        picture = self._decode(factor)
+        self._at[1 if picture.size == self.size else factor] = picture
+
+
+def _is_left_large(size: tuple[int, int], factor: int) -> bool:
+    return max(size) >= factor * FIRST_SIDE_PX and min(size) >= factor
+
+
+def factor_for(shrinking: float) -> int:
+    """The largest factor by which a picture may be reduced that is going to be shrunk by so much."""
+    return next((factor for factor in FACTORS if factor <= shrinking), 1)
+
 
 # JPEG includes MPO (phones put a second picture behind it), PPM includes PGM.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -147,3 +191,22 @@ def _scale(high: float, *, is_float: bool) -> float:
     if is_float and high <= _MAX_8_BIT:
         return 1.0
     return 1 / _TO_8_BIT
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def jpeg(picture: Image.Image, quality: int) -> bytes:
+    """A picture as the bytes of a JPEG file; colours in full resolution, for faces are small."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def data_uri(kind: Literal["png", "jpeg"], content: bytes) -> str:
+    """The bytes of an image file as an address."""
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"

@@ -3,8 +3,8 @@
 import os
 from dataclasses import replace
 
+from .detection.detector import ONET, YUNET, built_in_detector
 from .detection.finder import SHAPES, FaceFinder
-from .detection.graphs import ONET, YUNET, built_in_detector
 from .errors import BundleError
 from .explain.inspection import LazyInspector
 from .image import Limits

@@ -1,4 +1,4 @@
-"""EmbeddingNet: chips as they are cut -> normalised -> backbone -> head -> embeddings."""
+"""EmbeddingNet: chips as they are cut -> normalised -> backbone -> head -> embeddings of 128 channels."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -11,13 +11,58 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from .backbones.backbone import Backbone
+from .backbones.backbone import Backbone, WholeMap
 from .backbones.dlib_resnet import ConvAffine
-from .backbones.registry import build_backbone
+from .backbones.registry import build_backbone, default_input_size_px
 from .errors import BundleError
-from .head import Head
+from .types import EMBEDDING_SIZE
 from .weights.bundle import Bundle
 from .weights.card import Architecture, Preprocessing
+
+
+class Head(nn.Module):
+    """A convolution whose kernels cover the map, so that it is a fully connected layer by another name.
+
+    Over a 1x1 map it only mixes channels; over a larger one it mixes channels and space.
+    """
+
+    def __init__(
+        self, below: int, *, unit_length: bool, n_branches: int = 1, side_px: int = 1, norm_eps: float | None = None
+    ) -> None:
+        """With several branches each has its own share of the channels, below and above, and an equal say.
+
+        Over a map of `side_px` > 1 the convolution has a bias, and no branches. `norm_eps` is that of a batch
+        normalisation after it; None: there is none.
+        """
+        super().__init__()
+        self.unit_length, self.n_branches = unit_length, n_branches
+        self.projection = (
+            nn.Conv2d(below, EMBEDDING_SIZE, 1, groups=n_branches, bias=False)
+            if side_px == 1
+            else WholeMap(below, EMBEDDING_SIZE, side_px)
+        )
+        self.norm = None if norm_eps is None else nn.BatchNorm2d(EMBEDDING_SIZE, norm_eps)
+        if not unit_length:
+            self._begin_about_1_long()
+
+    def forward(self, last_map: Tensor) -> Tensor:
+        """Map (n, below, side_px, side_px) to (n, 128)."""
+        channels = self.projection(last_map)
+        embeddings: Tensor = (channels if self.norm is None else self.norm(channels)).flatten(1)
+        if not self.unit_length:
+            return embeddings
+        parts = embeddings.reshape(-1, self.n_branches, EMBEDDING_SIZE // self.n_branches)
+        unit: Tensor = F.normalize(parts, dim=2).flatten(1) * self.n_branches**-0.5
+        return unit
+
+    def _begin_about_1_long(self) -> None:
+        """As margins and teachers expect it of an untrained network's embeddings."""
+        if self.norm is None:
+            n_below = self.projection.weight[0].numel() * self.n_branches
+            nn.init.normal_(self.projection.weight, std=(n_below * EMBEDDING_SIZE) ** -0.5)
+        else:
+            nn.init.constant_(self.norm.weight, EMBEDDING_SIZE**-0.5)
+
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -145,3 +190,31 @@ def _require_room(backbone: Backbone, name: str, size_px: int) -> None:
     if size_px < smallest or (largest is not None and size_px > largest):
         room = f"{smallest} px or more" if largest is None else f"{smallest} to {largest} px"
         raise BundleError(f"backbone {name} needs pictures of {room}, not input_size_px = {size_px}")
+
+
+SEED = 0
+CHIP_SIZE_PX = 112  # as the default model's; the network resizes them to the backbone's size
+
+
+def untrained_network(backbone: str) -> EmbeddingNet:
+    """The backbone at the size that it is meant for, with the head, in eval mode. Raises BundleError.
+
+    Its biases and statistics are noise: zeros do nothing, and what does nothing is left out of the graph that runs.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    size_px = default_input_size_px(backbone)
+    architecture = Architecture(backbone=backbone, embedding_size=128, unit_length=True, mirror=False)
+    preprocessing = Preprocessing(input_size_px=size_px, color_order="RGB", mean=(127.5, 127.5, 127.5), scale=128)
+    network = new_network(architecture, preprocessing, CHIP_SIZE_PX, generator).eval()
+    for tensor in _offsets(network):
+        tensor.normal_(std=0.1, generator=generator)
+    return network
+
+
+def _offsets(network: nn.Module) -> list[torch.Tensor]:
+    """Everything that is added to a channel."""
+    return [
+        tensor.data
+        for name, tensor in (*network.named_parameters(), *network.named_buffers())
+        if name.endswith(("bias", "running_mean", "shift"))
+    ]

@@ -8,16 +8,15 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .comparison import EVEN_PRIOR, Comparison, ComparisonBatch, DecisionRule, Distances, Subject, decision_rule
+from .decision import EVEN_PRIOR, Comparison, ComparisonBatch, DecisionRule, Distances, Subject, Verifier, decision_rule
 from .detection.detector import Detector
 from .errors import DigestMismatch, SampleError
 from .explain.explanation import Explanation, ProbeReference, explain_comparison, explained_face
 from .explain.inspection import LazyInspector
 from .explain.layers import NetworkDescription
 from .explain.maps import FeatureMaps, feature_maps
-from .explain.saliency import saliency_map
+from .explain.occlusion import saliency_map
 from .image import Limits
-from .judging import Verifier
 from .preprocessing import FacePreprocessor, PreparedFace
 from .types import (
     EMBEDDING_SIZE,

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from .alignment import cut_chip, eye_distance
-from .cores import n_cores
-from .detection.choice import RULES, choose, least_share
-from .detection.detector import Detector
+from .detection.detector import RULES, Detector, choose, least_share
 from .errors import SampleError, SeveralFaces, blaming
-from .image import Limits, read
-from .photo import Photo
+from .image import Limits, Photo, read
 from .quality import quality_of
+from .runtime.runtime import n_cores
 from .types import Chip, Face, FaceChoice, Sample
 from .weights.card import Alignment
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .photo import Photo, factor_for
+from .image import Photo, factor_for
 from .types import Face, Pixels, Point, Quality
 
 INSIDE = 20 / 150, 110 / 150  # rows and columns of the chip that show the face and little else: start, and how many

@@ -10,8 +10,7 @@ from fastapi import FastAPI
 from embedder import FaceEmbedder
 
 from . import exception_handlers
-from .desk import InferenceRunner
-from .gate import ConcurrencyLimiter
+from .inference import ConcurrencyLimiter, InferenceRunner
 from .intake import BodyReader
 from .readiness import Readiness
 from .request_context import RequestContextMiddleware

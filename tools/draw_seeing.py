@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from embedder import FaceEmbedder, FeatureMaps, load
 from embedder.explain.blueprint import draw_blueprint
 from embedder.explain.colors import painted
-from embedder.explain.grid import LABEL_PX, GridLayout, grid
+from embedder.explain.maps import LABEL_PX, GridLayout, grid
 
 ROOT = Path(__file__).parent.parent
 PHOTO = ROOT / "examples" / "faces" / "001-neutral.jpg"

@@ -17,7 +17,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from embedder.runtime.graph import graph
+from embedder.runtime.export import graph
 
 YUNET_FILE = "models/face_detection_yunet_2023mar_int8bq.onnx"
 STRIDES = (8, 16, 32)

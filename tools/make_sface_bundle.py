@@ -23,9 +23,9 @@ from embedder import (
     read_bundle,
     serialize_tensors,
 )
-from embedder.backbones.sface_plan import SFACE_INPUT_SIZE_PX
+from embedder.backbones.plans import SFACE_INPUT_SIZE_PX
 from embedder.weights.bundle import CARD_FILE, GRAPH_FILE, WEIGHTS_FILE, Tensors
-from embedder.weights.sface_onnx import MEAN, SCALE, SFACE_FILE_SHA256, read_sface_file
+from embedder.weights.sface import MEAN, SCALE, SFACE_FILE_SHA256, read_sface_file
 
 LANDMARK_OFFSET_PX = -0.5  # added to the detector's landmarks, which count from the pixel's corner
 CHIP_SIZE_PX = 112

@@ -15,9 +15,9 @@ import numpy as np
 from embedder import load
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.evaluation import EvaluationConfig, embed_and_compare
+from train.evaluation.metrics import ScoreHistogram
 from train.evaluation.progress import show_progress
 from train.evaluation.protocols.lfw import read_lfw
-from train.evaluation.tally import ScoreHistogram
 
 OUT = Path(__file__).parent.parent / "service" / "web" / "page" / "distributions.json"
 N_BINS = 60

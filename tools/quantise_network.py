@@ -27,7 +27,7 @@ from onnx import ModelProto
 
 import embedder.runtime.openvino  # noqa: F401 - before nncf: it keeps openvino_telemetry from reporting
 from embedder import Bundle, Chips, FaceEmbedder, RuntimeOptions, SampleError, build_network, fold, load, read_bundle
-from embedder.runtime.graph import self_standing_graph
+from embedder.runtime.export import self_standing_graph
 from embedder.weights.bundle import CARD_FILE, INT8_GRAPH_FILE, sha256_of
 
 import nncf  # isort: skip # after the runtime above

@@ -1,37 +1,44 @@
 from .data.cutting import ChipCutter as ChipCutter
-from .data.exclusion import read_excluded as read_excluded
+from .data.photos import read_source as read_source
+from .data.plan import read_excluded as read_excluded
 from .data.preparing import (
     PreparationResult as PreparationResult,
     prepare as prepare,
     require_free_or_ours as require_free_or_ours,
 )
 from .data.progress import told_on_stderr as told_on_stderr
-from .data.report import report_json as report_json
-from .data.report_text import report_text as report_text
-from .data.source import read_source as read_source
+from .data.report import report_json as report_json, report_text as report_text
 from .evaluation.against import compare_models as compare_models
-from .evaluation.answer import EvaluationOutput as EvaluationOutput
 from .evaluation.bootstrap import Resampling as Resampling
 from .evaluation.cache import open_cache as open_cache
 from .evaluation.calibration import Population as Population, PopulationFacts as PopulationFacts, calibrate as calibrate
-from .evaluation.cautions import calibration_cautions as calibration_cautions
 from .evaluation.compared import ComparedPhotos as ComparedPhotos
+from .evaluation.data_checks import calibration_cautions as calibration_cautions
 from .evaluation.evaluation import (
     EvaluationConfig as EvaluationConfig,
     EvaluationResult as EvaluationResult,
     embed_and_compare as embed_and_compare,
     evaluate_compared as evaluate_compared,
 )
-from .evaluation.groups import GroupReport as GroupReport, compare_groups as compare_groups
-from .evaluation.labels import PhotoGroups as PhotoGroups, read_photo_groups as read_photo_groups
+from .evaluation.groups import (
+    GroupReport as GroupReport,
+    PhotoGroups as PhotoGroups,
+    compare_groups as compare_groups,
+    read_photo_groups as read_photo_groups,
+)
+from .evaluation.output import EvaluationOutput as EvaluationOutput
 from .evaluation.progress import show_progress as show_progress
 from .evaluation.protocols.cfp import CfpKind as CfpKind, read_cfp as read_cfp
+from .evaluation.protocols.csv_pairs import read_csv as read_csv
 from .evaluation.protocols.folders import people_of as people_of, read_identities as read_identities
 from .evaluation.protocols.lfw import read_lfw as read_lfw
 from .evaluation.protocols.protocol import LabeledPhoto as LabeledPhoto, Protocol as Protocol
-from .evaluation.protocols.table import read_csv as read_csv
 from .evaluation.quality_penalty import fit_quality_penalties as fit_quality_penalties
-from .evaluation.record import DecisionThreshold as DecisionThreshold
+from .evaluation.record import (
+    DecisionThreshold as DecisionThreshold,
+    interval_text as interval_text,
+    rate_text as rate_text,
+)
 from .evaluation.report import require_folder as require_folder, write_report as write_report
 from .evaluation.scoring import require_quality_penalty as require_quality_penalty
 from .evaluation.thresholds import (
@@ -40,6 +47,5 @@ from .evaluation.thresholds import (
     best_of as best_of,
     require_choice as require_choice,
 )
-from .evaluation.words import interval_text as interval_text, rate_text as rate_text
 from .run.run import run_training as run_training
 from .runfile.reading import read_run_file as read_run_file

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from train.evaluation.folds import accuracies
-from train.evaluation.listed import ListedScores, compare_listed, scores_of
+from train.evaluation.compared import ListedScores, compare_listed, scores_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import PairList, Protocol
-from train.evaluation.thresholds import best_of
+from train.evaluation.thresholds import accuracies, best_of
 
 from .figures import Telling, figure
 from .workers import Worker

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from .backbone import Backbone
-from .dlib_plan import DLIB_BLOCKS, DLIB_OUT_CHANNELS, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL
+from .plans import DLIB_BLOCKS, DLIB_OUT_CHANNELS, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL
 
 
 class Affine(nn.Module):

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .backbone import Backbone
-from .edges import Edges
-from .small import WIDTH, Small
+from .small import WIDTH, Edges, Small
 
 Patch = tuple[float, float, float, float]  # top, left, bottom, right, as shares of the picture's side
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from .backbone import Backbone
-from .sface_plan import (
+from .plans import (
     SFACE_EPS,
     SFACE_INPUT_SIZE_PX,
     SFACE_KERNEL,

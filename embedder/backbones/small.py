@@ -1,18 +1,55 @@
-"""Our own CNN for plain CPUs: residual, and its channels double as its maps halve.
-
-Sources: He et al., "Deep Residual Learning", 2015; shortcuts that pool before their 1x1 convolution as in He et al.,
-"Bag of Tricks", 2018; an end that weighs each place by itself as in Chen et al., "MobileFaceNets", 2018, there for each
-channel apart, and here over all of them.
-"""
+"""Our own CNN for plain CPUs: residual, and its channels double as its maps halve; over pixels or over edges."""
 
 from collections.abc import Mapping
+from math import cos, pi, sin
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
-from .backbone import Backbone
-from .edges import Edges
-from .whole_map import WholeMap
+from .backbone import Backbone, WholeMap
+
+DIRECTIONS = 8
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue
+AROUND = (5, 3)  # sides of the windows, one mean after the other, that edges are compared with
+FAINTEST = 2e-4  # mean square of edges below which a place is flat; they stay faint there
+
+
+class Edges(nn.Module):
+    """Pixels (n, 3, h, w), normalised, to (n, 8, h / cell, w / cell), rounded up: 0 or more, about 1 where clear."""
+
+    out_channels = DIRECTIONS
+
+    def __init__(self, cell_px: int) -> None:
+        """Each number is the mean over `cell_px` by `cell_px` pixels."""
+        super().__init__()
+        self.edges = nn.Sequential(Kernels(), nn.ReLU(inplace=True))
+        self.cells = nn.AvgPool2d(cell_px, ceil_mode=True)
+        self.around = nn.Sequential(*(nn.AvgPool2d(side, 1, side // 2, count_include_pad=False) for side in AROUND))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Find edges, and divide them by the root of the mean square of those around."""
+        edges: Tensor = self.cells(self.edges(pictures))
+        around: Tensor = self.around((edges * edges).sum(dim=1, keepdim=True))
+        return edges / (around + FAINTEST).sqrt()
+
+
+class Kernels(nn.Conv2d):
+    """A convolution with Sobel's kernel, turned by an eighth of the circle each; it does not learn."""
+
+    def __init__(self) -> None:
+        super().__init__(3, DIRECTIONS, 3, padding=1, bias=False)
+        del self.weight  # a buffer in its place: whoever freezes or begins weights anew asks for parameters
+        self.register_buffer("weight", _kernels(), persistent=False)
+
+
+def _kernels() -> Tensor:
+    """(8, 3, 3, 3), over red, green and blue as grey."""
+    rightwards = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
+    angles = [2 * pi * number / DIRECTIONS for number in range(DIRECTIONS)]
+    turned = torch.stack([cos(angle) * rightwards + sin(angle) * rightwards.T for angle in angles])
+    return turned[:, None] * torch.tensor(GREY)[:, None, None]
+
 
 WIDTH = 32  # channels after the stem
 REGIONS = 3  # of a face along each side, at the end

@@ -1,7 +1,4 @@
-"""What a run is of: written before its first part, so that it goes on with the same, or not at all.
-
-The list of photos lies beside it, so that no run need hold it in memory.
-"""
+"""What a bulk run is asked for and what it is of: written before its first part, so that it goes on with the same."""
 
 import hashlib
 import json
@@ -13,8 +10,31 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..errors import VisavisError
+from ..private_files import PrivateFiles
+from ..runtime.choice import RuntimeOptions
 from ..types import FaceChoice, Precision
-from .files import FILES, BulkError
+
+
+class BulkError(VisavisError):
+    """A bulk run cannot begin or go on; the message says what to do. A photo at fault is none: it is listed."""
+
+    code = "bulk_error"
+
+
+FILES = PrivateFiles(BulkError)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRequest:
+    """What is to be embedded, how, and where to."""
+
+    given: tuple[Path, ...]  # folders and files
+    out: Path
+    face: FaceChoice
+    model: str | None  # a bundle; None: the built-in one
+    running: RuntimeOptions
+
 
 MANIFEST_FILE = "_run.json"  # what begins with _ is no data to readers of Parquet folders
 LIST_FILE = "_photos.jsonl"

@@ -16,9 +16,8 @@ from pyarrow import parquet
 
 from ..quality import MEASURES
 from ..types import EMBEDDING_SIZE
-from .files import FILES
-from .manifest import Manifest
-from .outcome import EmbeddedPhoto, FailedPhoto
+from .manifest import FILES, Manifest
+from .workers import EmbeddedPhoto, FailedPhoto
 
 BOX = ("x", "y", "width", "height")
 N_LANDMARKS = 5

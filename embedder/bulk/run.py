@@ -8,15 +8,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter, process_time
 
-from ..cores import n_cores
 from ..loading import load
 from ..photo_files import photos_in, start_of
 from ..runtime.choice import RuntimeOptions
+from ..runtime.runtime import n_cores
 from ..types import ModelIdentity
-from .files import FILES, BulkError
 from .manifest import (
     BLOCK,
+    FILES,
     LIST_FILE,
+    BulkError,
+    BulkRequest,
     Manifest,
     PhotoList,
     blocks,
@@ -25,12 +27,9 @@ from .manifest import (
     require_free_or_ours,
     write_manifest,
 )
-from .outcome import CpuSeconds, EmbeddedPhoto, FailedPhoto
 from .parts import failures, n_rows, part_path, write_part
-from .processes import in_order, workers
 from .progress import Advance, Telling, no_telling
-from .wanted import BulkRequest
-from .worker import BATCH, Task
+from .workers import BATCH, CpuSeconds, EmbeddedPhoto, FailedPhoto, Task, in_order, workers
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,20 @@ from math import degrees
 import numpy as np
 
 from ..types import Box, Face, Pass, Point, Rotation
-from .boxes import Floats, areas, nested, overlapping, suppressed
-from .canvas import BORDER_SHARE, Canvas
 from .detector import Detections, Picture
 from .landmarks import landmarks_of
-from .yunet import MAX_OVERLAP, Candidates, candidates
+from .yunet import (
+    BORDER_SHARE,
+    MAX_OVERLAP,
+    Candidates,
+    Canvas,
+    Floats,
+    areas,
+    candidates,
+    nested,
+    overlapping,
+    suppressed,
+)
 
 SIDES_PX = (160, 320, 640)  # of the picture's longer side, as it is looked at
 LEAST_PX = 24.0

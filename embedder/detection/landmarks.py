@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ..photo import factor_for
+from ..image import factor_for
 from ..types import Pass, Pixels, Point
-from .boxes import Floats
 from .detector import Picture
-from .yunet import Candidates
+from .yunet import Candidates, Floats
 
 SIDE_PX = 48  # of the square that the network looks at
 _TWICE = 2 * SIDE_PX  # a larger square is first cut at this size, then averaged

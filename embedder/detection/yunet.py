@@ -1,14 +1,76 @@
-"""YuNet: one pass over a picture of one size gives the boxes of its faces.
+"""YuNet: one pass over a photo at one size and angle gives the boxes of its faces; and arithmetic on boxes."""
 
-Source: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023; OpenCV Zoo's weights (MIT).
-"""
-
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, hypot
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from ..image import factor_for
 from ..types import Pass, Pixels
-from .boxes import Flags, Floats, Indices, suppressed
+from .detector import Picture
+
+Floats = NDArray[np.floating]
+Flags = NDArray[np.bool_]
+Indices = NDArray[np.intp]
+Clash = Callable[[Floats, Floats, float], Flags]  # as `overlapping`
+
+_AT_A_TIME = 512  # boxes compared each with each; bounds memory
+
+
+def areas(boxes: Floats) -> Floats:
+    """Area of each box, (n,)."""
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def suppressed(boxes: Floats, scores: Floats, limit: float, clash: Clash | None = None) -> Indices:
+    """Indices of the boxes left by non-maximum suppression, best score first.
+
+    A box falls when it clashes with a better one, which is by default: when it is `overlapping` with it.
+    """
+    clash = clash or overlapping
+    order = np.argsort(-scores, kind="stable")
+    kept = order[:0]
+    for start in range(0, len(order), _AT_A_TIME):
+        rest = order[start : start + _AT_A_TIME]
+        if len(kept):
+            rest = rest[~clash(boxes[kept], boxes[rest], limit).any(axis=0)]
+        kept = np.concatenate([kept, rest[_best_first(clash(boxes[rest], boxes[rest], limit))]])
+    return kept
+
+
+def overlapping(ones: Floats, others: Floats, limit: float) -> Flags:
+    """Whether each of n boxes intersects each of m in more than `limit` of their union: (n, m)."""
+    intersection = _intersections(ones, others)
+    union = areas(ones)[:, None] + areas(others)[None] - intersection
+    return np.asarray(intersection > limit * union)
+
+
+def nested(ones: Floats, others: Floats, limit: float) -> Flags:
+    """Whether each of n boxes intersects each of m in more than `limit` of the smaller of the two: (n, m)."""
+    smaller = np.minimum(areas(ones)[:, None], areas(others)[None])
+    return np.asarray(_intersections(ones, others) > limit * smaller)
+
+
+def _intersections(ones: Floats, others: Floats) -> Floats:
+    (left, top, right, bottom), (lefts, tops, rights, bottoms) = ones.T[..., None], others.T[:, None]
+    width = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts), 0)
+    return np.asarray(width * np.maximum(np.minimum(bottom, bottoms) - np.maximum(top, tops), 0))
+
+
+def _best_first(clashing: Flags) -> list[int]:
+    """Which of n boxes stay, the best being the first: each strikes out all that it clashes with."""
+    standing = np.ones(len(clashing), np.bool_)
+    kept = []
+    while standing.any():
+        place = int(standing.argmax())
+        kept.append(place)
+        standing &= ~clashing[place]
+        standing[place] = False
+    return kept
+
 
 MULTIPLE_PX = 32  # a picture's sides
 STRIDES_PX = (8, 16, 32)  # each has a cell for so many pixels
@@ -61,3 +123,64 @@ def _places(cells: Indices, width: int, height: int) -> tuple[Floats, Floats]:
     strides = np.array(STRIDES_PX)[number]
     rows, columns = np.divmod(cells - (ends - counts)[number], width // strides)
     return np.stack([columns, rows], axis=1).astype(np.float64), strides[:, None].astype(np.float64)
+
+
+BORDER_SHARE = 0.2  # of the side that is looked at, on every side
+GREY = (127, 127, 127)
+_GAP = 2.0  # a picture that is shrunk is at least so many times as large: the average of its pixels is then near enough
+_SLACK = 4  # px: a picture of odd sides lies off the middle by half a pixel, and turning blurs its edge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Canvas:
+    """A photo on a canvas, upright."""
+
+    picture: Image.Image  # the photo, shrunk
+    scales: tuple[float, float]  # px of it to a px of the photo: across, down
+    border: int  # px of the canvas, left and right of the photo or above and below it at least
+
+    @classmethod
+    def of(cls, photo: Picture, side: int, border: int) -> "Canvas":
+        """Shrink or enlarge a photo so that its longer side is `side`, and put a border around it, both in px."""
+        width, height = photo.size
+        scale = side / max(width, height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        larger = photo.at(factor_for(1 / (_GAP * scale)))
+        kind = Image.Resampling.BOX if larger.width >= size[0] else Image.Resampling.BILINEAR
+        return cls(larger.resize(size, kind, reducing_gap=_GAP), (size[0] / width, size[1] / height), border)
+
+    def pixels(self, angle: int = 0) -> Pixels:
+        """The canvas (side, side, 3), turned so that a face which lies turned by so many degrees stands upright."""
+        side = self._side(angle)
+        canvas = Image.new("RGB", (side, side), GREY)
+        canvas.paste(self.picture, self._corner(side))
+        return np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY) if angle else canvas)
+
+    def back(self, found: Candidates) -> Candidates:
+        """What was found on the canvas, where it lies in the photo: boxes keep their size, not their slant."""
+        if not len(found):
+            return found
+        boxes = self._upright(found.boxes, float(found.angles[0]))
+        return Candidates(boxes / np.array(self.scales * 2), found.scores, found.angles)
+
+    def _side(self, angle: int) -> int:
+        """A turned canvas is large enough for nothing to be cut off."""
+        least = max(self.picture.size) + 2 * self.border
+        if angle:
+            least = max(least, ceil(hypot(*self.picture.size)) + _SLACK)
+        return ceil(least / MULTIPLE_PX) * MULTIPLE_PX
+
+    def _corner(self, side: int) -> tuple[int, int]:
+        return (side - self.picture.width) // 2, (side - self.picture.height) // 2
+
+    def _upright(self, boxes: Floats, angle: float) -> Floats:
+        """Boxes in px of the shrunk photo, from px of the turned canvas."""
+        side = self._side(round(angle))
+        middle, corner = complex(side, side) / 2, complex(*self._corner(side))
+        centers = (boxes[:, 0] + boxes[:, 2] + 1j * (boxes[:, 1] + boxes[:, 3])) / 2
+        centers = (centers - middle) * np.exp(1j * np.radians(angle)) + middle - corner
+        half = (boxes[:, 2:] - boxes[:, :2]) / 2
+        if round(angle / 90) % 2:
+            half = half[:, ::-1]
+        center = np.stack([centers.real, centers.imag], axis=1)
+        return np.concatenate([center - half, center + half], axis=1)

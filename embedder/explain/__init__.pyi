@@ -1,15 +1,14 @@
 from .atlas.atlas import Atlas as Atlas, atlas_record as atlas_record
+from .atlas.faces import AtlasError as AtlasError
 from .atlas.make import AtlasRequest as AtlasRequest, make_atlas as make_atlas
 from .atlas.page import atlas_page as atlas_page
-from .atlas.people import AtlasError as AtlasError
 from .blueprint import draw_blueprint as draw_blueprint
-from .explanation import pair_saliency as pair_saliency
+from .explanation import pair_saliency as pair_saliency, region_name as region_name
 from .inspection import (
     gradient_method as gradient_method,
     inspect_backbone as inspect_backbone,
     inspect_bundle as inspect_bundle,
 )
 from .layers import Layer as Layer, NetworkDescription as NetworkDescription
+from .maps import kernels_sheet as kernels_sheet, maps_sheet as maps_sheet, stacked as stacked
 from .pair_sheet import draw_pair_sheet as draw_pair_sheet
-from .regions import region_name as region_name
-from .sheet import kernels_sheet as kernels_sheet, maps_sheet as maps_sheet, stacked as stacked

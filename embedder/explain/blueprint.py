@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
+from .graph_layers import INPUT, JOINING
 from .layers import Layer, MapShape, NetworkDescription, maps_in_words
-from .steps import INPUT, JOINING
 
 HIGHEST_PX, LOWEST_PX, GAP_PX = 96, 13, 5  # of blocks, and between them
 WIDEST_PX, NARROWEST_PX = 170, 4

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ..network import EmbeddingNet
 from ..types import Pixels
-from .covers import blur_chip
-from .saliency import SaliencyMap, scaled
+from .occlusion import SaliencyMap, blur_chip, scaled
 
 N_STEPS = 16  # of the way from the one to the other
 _N_PLACES = 15  # along each side: single pixels tell nothing

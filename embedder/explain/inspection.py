@@ -37,8 +37,8 @@ def inspect_bundle(bundle: Bundle) -> "NetworkInspector":
 def inspect_backbone(name: str) -> "NetworkInspector":
     """Open a network of that backbone which has learnt nothing. Raises BundleError, RuntimeUnavailable."""
     try:
-        from ..runtime.graph import self_standing_graph  # noqa: PLC0415 - it takes torch
-        from .untrained import untrained_network  # noqa: PLC0415 - the same
+        from ..network import untrained_network  # noqa: PLC0415 - the same
+        from ..runtime.export import self_standing_graph  # noqa: PLC0415 - it takes torch
     except ModuleNotFoundError as error:
         raise _needs(error.name, "train") from error
     network = untrained_network(name)
@@ -74,7 +74,7 @@ def _inside(graph: Path | bytes, stored_parameters: int) -> "NetworkInspector":
 def _exported(bundle: Bundle) -> bytes:
     try:
         from ..network import build_network  # noqa: PLC0415 - as above
-        from ..runtime.graph import self_standing_graph  # noqa: PLC0415 - as above
+        from ..runtime.export import self_standing_graph  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise _needs(error.name, "train") from error
     return self_standing_graph(build_network(bundle).eval())

@@ -9,10 +9,9 @@ import numpy as np
 from ..errors import UnknownLayer
 from ..runtime.openvino import folded, watched
 from ..types import Pixels
+from .graph_layers import LayerGraph, shape_of
 from .layers import Layer, NetworkDescription
 from .maps import Kernels, Maps
-from .steps import shape_of
-from .walk import LayerGraph
 
 if TYPE_CHECKING:
     from ..types import Pass

@@ -5,10 +5,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..types import EMBEDDING_SIZE, Pixels, Point
-from .colors import painted
-from .explanation import ExplainedFace, Explanation, Saliency
-from .overlay import APART, TOGETHER, overlay_saliency
-from .regions import region_name
+from .colors import APART, TOGETHER, overlay_saliency, painted
+from .explanation import ExplainedFace, Explanation, Saliency, region_name
 
 MARGIN_PX, GAP_PX = 28, 14
 FACE_PX = 240

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, RuntimeUnavailable
 from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle, int8_graph_of
-from .gathering import DynamicBatcher
-from .runtime import EmbeddingPasses
+from .runtime import DynamicBatcher, EmbeddingPasses
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
 import openvino  # noqa: E402 - only after that

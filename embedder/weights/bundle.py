@@ -14,7 +14,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors, save as save_safetensors
 
 from ..errors import BundleError, RuntimeUnavailable
-from .card import ModelCard
+from .card import (
+    Alignment,
+    Architecture,
+    DetectorFacts,
+    ModelCard,
+    Preprocessing,
+    Provenance,
+    embedding_digest,
+)
+from .card_parts import (
+    TrainingRecord,
+)
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.json"
@@ -206,3 +217,39 @@ def _parse_tensors(content: bytes) -> Tensors:
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
             raise BundleError(f"tensor {name} must hold finite float32 numbers only")
     return tensors
+
+
+def new_card(  # noqa: PLR0913 - one for each part of a card
+    *,
+    name: str,
+    summary: str,
+    limits: tuple[str, ...],
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    alignment: Alignment,
+    detector: DetectorFacts,
+    provenance: Provenance,
+    weights: bytes,
+    graph: bytes | None = None,
+    training: TrainingRecord | None = None,
+) -> ModelCard:
+    """Return a card without operating points, for the bytes of weights and graph. Raises pydantic's ValidationError."""
+    weights_sha256 = sha256_of(weights)
+    return ModelCard(
+        format="visavis-bundle/1",
+        name=name,
+        summary=summary,
+        limits=limits,
+        architecture=architecture,
+        preprocessing=preprocessing,
+        alignment=alignment,
+        detector=detector,
+        metric="euclidean",
+        operating_points=(),
+        default_point=None,
+        provenance=provenance,
+        training=training,
+        weights_sha256=weights_sha256,
+        graph_sha256=None if graph is None else sha256_of(graph),
+        digest=embedding_digest(weights_sha256, architecture, preprocessing, alignment, detector),
+    )

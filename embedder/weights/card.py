@@ -7,9 +7,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ..types import PRECISIONS, ModelIdentity, Precision
-from .parts import CalibrationData, CardPart, Count, Digest, Finite, LogLikelihoodRatio, OperatingPoint, is_missing
-from .quality_penalty import QualityPenalty
-from .training import TrainingRecord
+from .card_parts import (
+    CalibrationData,
+    CardPart,
+    Count,
+    Digest,
+    Finite,
+    LogLikelihoodRatio,
+    OperatingPoint,
+    QualityPenalty,
+    TrainingRecord,
+    is_missing,
+)
 
 Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]

@@ -13,7 +13,6 @@ from ..wire import (
 )
 from .async_client import AsyncFaceClient
 from .card import ModelResponse
-from .embeddings import EmbeddingInput
 from .errors import (
     BusyError,
     ClientError,
@@ -36,7 +35,7 @@ from .errors import (
     Unreachable,
     from_problem,
 )
-from .images import ImageInput
+from .inputs import EmbeddingInput, ImageInput
 from .retry import Retry
 from .sync_client import FaceClient
 

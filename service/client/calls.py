@@ -20,8 +20,7 @@ from ..wire import (
 )
 from .card import ModelResponse
 from .choices import checked_face, checked_quality
-from .embeddings import EmbeddingInput, comparison_of
-from .images import ImageInput, read_image
+from .inputs import EmbeddingInput, ImageInput, comparison_of, read_image
 
 ONE_IMAGE = (str, bytes, bytearray, memoryview)  # sequences too, but of no images
 

@@ -1,4 +1,4 @@
-"""FaceClient: the service as calls that wait for their answer. Thin; `calls` and `exchange` hold the substance."""
+"""FaceClient: the service as calls that wait for their answer. Thin; `calls` and `transport` hold the substance."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,11 +19,10 @@ from ..wire import (
     VerifyManyResponse,
     VerifyResponse,
 )
-from . import calls, connection, exchange
+from . import calls, transport
 from .card import ModelResponse
 from .choices import checked_standard
-from .embeddings import EmbeddingInput
-from .images import ImageInput
+from .inputs import EmbeddingInput, ImageInput
 from .retry import Outcome, Retry
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -50,7 +49,7 @@ class FaceClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._is_own, self._timeout_s = http is None, timeout_s
-        self._http = connection.open_blocking(base_url, http, timeout_s)
+        self._http = transport.open_blocking(base_url, http, timeout_s)
         self._retry = retry or Retry()
         self._sleep = sleep
 
@@ -140,7 +139,7 @@ class FaceClient:
     def ready(self) -> bool:
         """Ask once whether the service can answer; False while it cannot yet, Unreachable if nothing is there."""
         call = calls.ready()
-        return exchange.readiness_of(call, self._attempt(call), self._retry)
+        return transport.readiness_of(call, self._attempt(call), self._retry)
 
     def close(self) -> None:
         """Close the connections, unless they are those of a caller's `http`."""
@@ -156,17 +155,17 @@ class FaceClient:
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({exchange.origin_of(self._http.base_url)!r})"
+        return f"{type(self).__name__}({transport.origin_of(self._http.base_url)!r})"
 
     def _ask(self, call: calls.ApiCall[AnswerT]) -> AnswerT:
         outcome, n_made = self._attempt(call), 1
         while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
             self._sleep(pause_s)
             outcome, n_made = self._attempt(call), n_made + 1
-        return exchange.answer_of(call, outcome, self._retry)
+        return transport.answer_of(call, outcome, self._retry)
 
     def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
-        request = exchange.request_of(call, self._http, self._timeout_s)
+        request = transport.request_of(call, self._http, self._timeout_s)
         try:
             return self._http.send(request, follow_redirects=False)
         except httpx2.RequestError as error:

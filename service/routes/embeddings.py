@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
 
 from .. import serializers
-from ..desk import InferenceRunner
 from ..examples import COMPARE_ANSWER, COMPARE_QUESTION
+from ..inference import InferenceRunner
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, json_body, responses
 from ..shapes import EMBEDDING, ParsedRequest
 from ..wire import MAX_EMBEDDINGS, CompareRequest, CompareResponse, EmbeddingResponse

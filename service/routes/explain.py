@@ -5,8 +5,8 @@ from fastapi import APIRouter, Request
 from embedder import Explanation, QualityChoice
 
 from .. import serializers
-from ..desk import InferenceRunner
 from ..examples import EXPLAIN_ANSWER
+from ..inference import InferenceRunner
 from ..openapi import PAIR_PROBLEMS, image_body, responses
 from ..shapes import EXPLAIN, ParsedRequest
 from ..wire import ExplainResponse

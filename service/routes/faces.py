@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 
 from .. import serializers
-from ..desk import InferenceRunner
 from ..examples import FACES_ANSWER
+from ..inference import InferenceRunner
 from ..openapi import BODY_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
 from ..shapes import FACES
 from ..wire import FacesResponse

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from embedder import Drawing, FeatureMaps, UnknownLayer, draw_maps
 
 from .. import serializers
-from ..desk import InferenceRunner
 from ..errors import Busy, InternalError
+from ..inference import InferenceRunner
 from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
 from ..shapes import MAPS, ParsedRequest
 from ..wire import LayersResponse, MapsResponse

@@ -5,8 +5,8 @@ from fastapi import APIRouter, Request
 from embedder import Comparison, ComparisonBatch
 
 from .. import serializers
-from ..desk import InferenceRunner
 from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
+from ..inference import InferenceRunner
 from ..openapi import PAIR_PROBLEMS, image_body, responses
 from ..shapes import VERIFY, VERIFY_MANY, ParsedRequest
 from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse

@@ -24,8 +24,21 @@ from .answers import (
     VerifyManyResponse,
     VerifyResponse,
 )
-from .explaining import ChannelShare, ChipPicture, Chips, ExplainResponse, RegionShare, Saliencies, Saliency, Sentence
-from .layers import Layer, LayerKind, LayersResponse, MapsResponse, Response
+from .explanations import (
+    ChannelShare,
+    ChipPicture,
+    Chips,
+    ExplainResponse,
+    Layer,
+    LayerKind,
+    LayersResponse,
+    MapsResponse,
+    RegionShare,
+    Response,
+    Saliencies,
+    Saliency,
+    Sentence,
+)
 from .requests import (
     EVEN,
     FIRST_LAYER,

@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from service.client import Retry, TimedOut, Unreachable, calls
-from service.client.exchange import answer_of, origin_of, request_of
+from service.client.transport import answer_of, origin_of, request_of
 
 ASKED = httpx2.Request("GET", "http://someone:s3cret@127.0.0.1:81/token/readyz?key=s3cret")
 

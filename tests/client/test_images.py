@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from service.client.images import read_image
+from service.client.inputs import read_image
 
 CONTENT = b"whatever a file holds"
 ORIENTATION, MAKER = 274, 271

@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 from embedder.alignment import _halved, cut_chip, fit_similarity
-from embedder.photo import Photo
+from embedder.image import Photo
 from embedder.weights.bundle import BUILT_IN_MODELS, read_bundle
 from embedder.weights.card import Alignment
 

@@ -30,13 +30,11 @@ from embedder import (
     tensors_of,
     write_bundle,
 )
-from embedder.explain.atlas.correlations import N_DRAWS, correlations
-from embedder.explain.atlas.looking import channel_attention
-from embedder.explain.atlas.own_traits import own_traits
-from embedder.explain.atlas.people import AtlasError, chosen_photos
-from embedder.explain.atlas.spread import between_over_within, effective_dimension
+from embedder.explain.atlas.atlas import NOTHING, Correlation, sentence_of
+from embedder.explain.atlas.channel_pictures import channel_attention
+from embedder.explain.atlas.faces import AtlasError, chosen_photos, own_traits
+from embedder.explain.atlas.statistics import N_DRAWS, between_over_within, correlations, effective_dimension
 from embedder.explain.atlas.traits import TRAITS, traits_of
-from embedder.explain.atlas.words import NOTHING, Correlation, sentence_of
 from embedder.explain.sentences import sentences_of
 from visavis.cli.main import main
 

@@ -19,12 +19,11 @@ from embedder import (
     default_input_size_px,
     new_network,
 )
-from embedder.backbones.backbone import Backbone
+from embedder.backbones.backbone import Backbone, WholeMap
 from embedder.backbones.dlib_resnet import ConvAffine
 from embedder.backbones.patches import BRANCHES, Patch
 from embedder.backbones.registry import backbone_class, build_backbone
 from embedder.backbones.small import REGIONS, Regions
-from embedder.backbones.whole_map import WholeMap
 from embedder.network import fold
 
 TOLERANCE = 1e-5

@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from embedder.detection.canvas import BORDER_SHARE, GREY, Canvas
 from embedder.detection.finder import OTHER_ANGLES, SHAPES, SIDES_PX
-from embedder.detection.yunet import MULTIPLE_PX, Candidates
-from embedder.photo import Photo
+from embedder.detection.yunet import BORDER_SHARE, GREY, MULTIPLE_PX, Candidates, Canvas
+from embedder.image import Photo
 
 QUARTERS = (0, 90, 180, 270)
 BRIGHT = 192  # nothing but the white box is brighter: the photo is black, its surroundings grey

@@ -24,14 +24,13 @@ from embedder import (
     read_bundle,
 )
 from embedder.alignment import cut_chip, landmarks_in_chip
-from embedder.explain.atlas import maximising
-from embedder.explain.atlas.looking import channel_attention
-from embedder.explain.covers import blur_chip, random_shares
+from embedder.explain.atlas import channel_pictures
+from embedder.explain.atlas.channel_pictures import channel_attention
+from embedder.explain.explanation import REGIONS, regions_of_chip
 from embedder.explain.inspection import gradient_method
+from embedder.explain.occlusion import blur_chip, means_of_places, random_shares
 from embedder.explain.pair_sheet import FACE_PX, draw_pair_sheet
-from embedder.explain.places import means_of_places
-from embedder.explain.regions import REGIONS, regions_of_chip
-from embedder.photo import Photo
+from embedder.image import Photo
 from embedder.runtime.export import BAR, export
 from embedder.weights.card import Alignment, ModelCard
 
@@ -195,9 +194,9 @@ def test_where_channels_look_is_a_grid_of_as_many_places() -> None:
 def test_pictures_that_channels_answer_to_are_as_large_as_chips(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maximising, "N_STEPS", 1)  # of 40, which take a minute
+    monkeypatch.setattr(channel_pictures, "N_STEPS", 1)  # of 40, which take a minute
     mean = np.full((SIDE_PX, SIDE_PX, 3), 127, np.uint8)
-    pictures = maximising.maximise_channels(build_network(bundle).eval(), mean, torch.ones(128), lambda _: None)
+    pictures = channel_pictures.maximise_channels(build_network(bundle).eval(), mean, torch.ones(128), lambda _: None)
     assert pictures.shape == (128, SIDE_PX, SIDE_PX, 3)
     assert (pictures != mean).any(axis=(1, 2, 3)).all()
 

@@ -9,9 +9,9 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embedder import OperatingPointUnavailable
-from embedder.comparison import EVEN_PRIOR, DecisionRule, Subject, decision_rule, euclidean, posterior
+from embedder.decision import EVEN_PRIOR, DecisionRule, Subject, decision_rule, euclidean, posterior
 from embedder.weights.bundle import BUILT_IN, read_bundle
-from embedder.weights.parts import LogLikelihoodRatio
+from embedder.weights.card_parts import LogLikelihoodRatio
 
 CARD = read_bundle(BUILT_IN).card
 BARE = CARD.model_copy(update={"operating_points": (), "default_point": None, "calibration": None})

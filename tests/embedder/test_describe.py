@@ -21,14 +21,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from embedder import BACKBONES, BUILT_IN_MODELS, EmbeddingNet, fold, read_bundle
 from embedder.backbones.backbone import Mean, Pool
 from embedder.backbones.dlib_resnet import DlibResNet
-from embedder.backbones.edges import DIRECTIONS, Kernels
-from embedder.backbones.small import Regions
+from embedder.backbones.small import DIRECTIONS, Kernels, Regions
 from embedder.explain.blueprint import draw_blueprint
 from embedder.explain.inspection import LazyInspector, inspect_bundle
 from embedder.explain.inspector import NetworkInspector
 from embedder.explain.layers import Layer, NetworkDescription
-from embedder.explain.untrained import CHIP_SIZE_PX, untrained_network
-from embedder.runtime.graph import graph
+from embedder.network import CHIP_SIZE_PX, untrained_network
+from embedder.runtime.export import graph
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Mean, Regions)

@@ -16,11 +16,21 @@ from PIL import Image
 from skimage.data import astronaut
 
 from embedder import Face, FaceEmbedder
-from embedder.detection import graphs
-from embedder.detection.boxes import _AT_A_TIME, areas, nested, overlapping, suppressed
+from embedder.detection import detector
 from embedder.detection.landmarks import SIDE_PX, landmarks_of
-from embedder.detection.yunet import MIN_SCORE, STRIDES_PX, Candidates, _places, candidates
-from embedder.photo import Photo
+from embedder.detection.yunet import (
+    _AT_A_TIME,
+    MIN_SCORE,
+    STRIDES_PX,
+    Candidates,
+    _places,
+    areas,
+    candidates,
+    nested,
+    overlapping,
+    suppressed,
+)
+from embedder.image import Photo
 from embedder.runtime.choice import small_network
 from embedder.types import Pass
 
@@ -103,12 +113,12 @@ def test_cells_are_numbered_stride_by_stride_and_row_by_row(columns: int, rows: 
 
 @pytest.fixture(scope="module")
 def yunet() -> Pass:
-    return small_network(graphs.YUNET)
+    return small_network(detector.YUNET)
 
 
 @pytest.fixture(scope="module")
 def onet() -> Pass:
-    return small_network(graphs.ONET)
+    return small_network(detector.ONET)
 
 
 @pytest.fixture(scope="module")
@@ -164,12 +174,12 @@ def test_onet_gives_the_mean_of_facenet_pytorchs_landmarks_of_a_square_and_its_m
 
 def test_made_again_from_the_wheels_the_graphs_are_byte_for_byte_those_that_travel(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "make_detector.py", tmp_path], check=True, capture_output=True)
-    for path in (graphs.YUNET, graphs.ONET):
+    for path in (detector.YUNET, detector.ONET):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_the_graphs_tell_nothing_of_the_machine_that_made_them() -> None:
-    for path in (graphs.YUNET, graphs.ONET):
+    for path in (detector.YUNET, detector.ONET):
         content = path.read_bytes()
         assert b"site-packages" not in content
         assert b".py" not in content
@@ -180,11 +190,11 @@ def test_the_graphs_tell_nothing_of_the_machine_that_made_them() -> None:
 def test_the_detectors_digest_changes_with_any_byte(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, place: float
 ) -> None:
-    before, content = graphs.built_in_detector(), bytearray(getattr(graphs, name).read_bytes())
+    before, content = detector.built_in_detector(), bytearray(getattr(detector, name).read_bytes())
     content[int(place * len(content))] ^= 1
     (tmp_path / "changed.onnx").write_bytes(content)
-    monkeypatch.setattr(graphs, name, tmp_path / "changed.onnx")
-    after = graphs.built_in_detector()
+    monkeypatch.setattr(detector, name, tmp_path / "changed.onnx")
+    after = detector.built_in_detector()
     assert (after.name, after.weights_sha256 == before.weights_sha256) == (before.name, False)
 
 

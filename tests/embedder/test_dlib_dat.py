@@ -9,9 +9,16 @@ import pytest
 
 from embedder import BundleError, DlibFileError
 from embedder.weights.bundle import CARD_FILE, WEIGHTS_FILE, read_bundle
-from embedder.weights.dlib_bundle import DLIB, import_dlib
-from embedder.weights.dlib_dat import DLIB_FILE_BYTES, DLIB_FILE_SHA256, MEAN, parse_dlib, read_dlib_file
-from embedder.weights.dlib_stream import DlibStream
+from embedder.weights.dlib import (
+    DLIB,
+    DLIB_FILE_BYTES,
+    DLIB_FILE_SHA256,
+    MEAN,
+    DlibStream,
+    import_dlib,
+    parse_dlib,
+    read_dlib_file,
+)
 
 STRUCTURE_END = 400  # bytes: the loss header, the versions and the input layer lie before this
 N_PARAMETERS = 5_614_592

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from embedder.backbones.edges import AROUND, DIRECTIONS, FAINTEST, GREY, Edges
+from embedder.backbones.small import AROUND, DIRECTIONS, FAINTEST, GREY, Edges
 
 SIDE = 24
 

@@ -32,13 +32,11 @@ from embedder import (
     read_bundle,
 )
 from embedder.alignment import landmarks_in_chip
-from embedder.explain.covers import occlude
-from embedder.explain.explanation import region_shares
+from embedder.explain.colors import overlay_saliency
+from embedder.explain.explanation import REGIONS, region_shares, regions_of_chip
 from embedder.explain.inspection import gradient_method
-from embedder.explain.overlay import overlay_saliency
+from embedder.explain.occlusion import occlude, saliency_map
 from embedder.explain.pair_sheet import draw_pair_sheet
-from embedder.explain.regions import REGIONS, regions_of_chip
-from embedder.explain.saliency import saliency_map
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 GREY = 127

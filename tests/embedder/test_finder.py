@@ -10,12 +10,10 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 from embedder import Face, FaceEmbedder, Limits, NoFace, SeveralFaces
-from embedder.detection.boxes import areas, overlapping
-from embedder.detection.choice import choose, least_share
+from embedder.detection.detector import choose, least_share
 from embedder.detection.finder import FaceFinder, _are_settled, _largest_to_come, _rotation, _sides, _with_smaller
-from embedder.detection.yunet import Candidates
-from embedder.image import read
-from embedder.photo import Photo
+from embedder.detection.yunet import Candidates, areas, overlapping
+from embedder.image import Photo, read
 
 EVERY = 40  # LFW photos, of which a test looks at one; the benchmark looks at all
 PEOPLE = ("001", "005", "021", "041")

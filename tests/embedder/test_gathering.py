@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from embedder import BUILT_IN, FaceEmbedder, read_bundle
-from embedder.runtime.gathering import DynamicBatcher
 from embedder.runtime.openvino import OpenVinoRuntime
-from embedder.runtime.runtime import MAX_BATCH, EmbeddingPasses, Pass
+from embedder.runtime.runtime import MAX_BATCH, DynamicBatcher, EmbeddingPasses, Pass
 
 PATIENCE_S = 30
 

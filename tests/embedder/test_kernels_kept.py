@@ -7,7 +7,7 @@ import pytest
 
 MEMORY_AFTER_SIZES = """
 import numpy as np
-from embedder.detection.graphs import YUNET
+from embedder.detection.detector import YUNET
 from embedder.runtime.openvino import small_network
 
 def resident_mib():

@@ -19,11 +19,10 @@ from embedder import BUILT_IN_MODELS, EmbeddingNet, FaceEmbedder, NoFace, Unknow
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.sface import Separable, SFace
 from embedder.explain.colors import RISING, bar, painted, scale_of
-from embedder.explain.grid import GridLayout, grid
 from embedder.explain.inspection import inspect_bundle
 from embedder.explain.inspector import NetworkInspector
-from embedder.explain.sheet import kernels_sheet, maps_grid, maps_plan, maps_sheet
-from embedder.explain.untrained import untrained_network
+from embedder.explain.maps import GridLayout, grid, kernels_sheet, maps_grid, maps_plan, maps_sheet
+from embedder.network import untrained_network
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 TOLERANCE = 1e-4

@@ -12,11 +12,10 @@ from torch import nn
 from embedder import BundleError, FaceEmbedder, load
 from embedder.backbones.dlib_resnet import ConvAffine, add_padded
 from embedder.backbones.registry import build_backbone
-from embedder.head import Head
-from embedder.network import EmbeddingNet, build_network, fold
+from embedder.network import EmbeddingNet, Head, build_network, fold
 from embedder.runtime.torch import run
 from embedder.weights.bundle import Bundle, read_bundle
-from embedder.weights.dlib_bundle import DLIB
+from embedder.weights.dlib import DLIB
 
 TOLERANCE = 1e-5
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from visavis.cli.outcomes import OutputFormat, answer_each
+from visavis.cli.output import OutputFormat, answer_each
 
 VIEW: OutputFormat[bytes] = OutputFormat(
     lambda path, content: f"{Path(path).name}: {content!r}", lambda content: {"content": content.decode()}

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from embedder import FaceEmbedder, ImageUnreadable, Limits
-from embedder.image import read
-from embedder.photo import FACTORS, Photo, factor_for
+from embedder.image import FACTORS, Photo, factor_for, read
 
 
 def jpeg(picture: Image.Image, **options: object) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder import ModelCard, OperatingPoint, OperatingPointUnavailable
-from embedder.points import chosen_point
+from embedder.decision import chosen_point
 from embedder.weights.bundle import BUILT_IN, read_bundle
 
 CARD = read_bundle(BUILT_IN).card

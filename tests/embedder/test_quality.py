@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from embedder import Box, Face, FaceEmbedder, Quality
-from embedder.photo import Photo
+from embedder.image import Photo
 from embedder.quality import MEASURES, quality_of
 
 PEOPLE = ("001", "005", "021", "041")

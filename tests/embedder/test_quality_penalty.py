@@ -11,8 +11,7 @@ from penalty_bundle import BLUR, RULE, SMALL, card_with
 from pydantic import ValidationError
 
 from embedder import LowQuality, ModelCard, Quality, QualityPenalty
-from embedder.comparison import EVEN_PRIOR, DecisionRule, Judgement, Subject, decision_rule
-from embedder.quality_penalty import grade_of, require
+from embedder.decision import EVEN_PRIOR, DecisionRule, Judgement, Subject, decision_rule, grade_of, require
 
 CARD = card_with(*RULE)
 NAMES = [point.name for point in CARD.operating_points]  # from loose to strict

@@ -35,7 +35,7 @@ from embedder import (
     write_bundle,
 )
 from embedder.runtime.choice import runtime_for
-from embedder.runtime.graph import places_in
+from embedder.runtime.export import places_in
 from embedder.runtime.torch import TorchRuntime
 
 TOLERANCE = 1e-5

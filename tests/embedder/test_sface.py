@@ -16,7 +16,7 @@ from torch.export import Dim
 
 from embedder import Layer, fold
 from embedder.explain.inspector import NetworkInspector
-from embedder.runtime.graph import graph
+from embedder.runtime.export import graph
 from embedder.runtime.openvino import OpenVinoRuntime, folded, watched
 from embedder.runtime.torch import run
 

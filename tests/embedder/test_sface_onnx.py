@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from sface_file import sface_file, sface_network
 
 from embedder import BUILT_IN, RuntimeUnavailable, SFaceFileError, tensors_of
-from embedder.weights.sface_onnx import SFACE_FILE_BYTES, SFACE_FILE_SHA256, parse_sface, read_sface_file
+from embedder.weights.sface import SFACE_FILE_BYTES, SFACE_FILE_SHA256, parse_sface, read_sface_file
 
 ROOT = Path(__file__).parents[2]
 VISAVIS = Path(sys.executable).parent / "visavis"

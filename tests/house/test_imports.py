@@ -79,7 +79,7 @@ def test_openvino_is_imported_only_where_its_reporter_is_kept_from_reporting() -
 
 def test_the_cores_of_a_process_are_counted_in_one_place() -> None:
     counting = [path for path in sources(*ROOMS) if "sched_getaffinity" in path.read_text(encoding="utf-8")]
-    assert [str(path.relative_to(PROJECT)) for path in counting] == ["embedder/cores.py"]
+    assert [str(path.relative_to(PROJECT)) for path in counting] == ["embedder/runtime/runtime.py"]
 
 
 def test_nothing_that_serves_reads_a_pickle() -> None:

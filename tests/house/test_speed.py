@@ -16,7 +16,7 @@ from race.verifying import tell_times  # noqa: E402 - the same
 from race.workers import NATIVE, OPENCV, VISAVIS  # noqa: E402 - the same
 from turns import Turns  # noqa: E402 - the same
 
-from train.evaluation.listed import ListedScores  # noqa: E402 - the same
+from train.evaluation.compared import ListedScores  # noqa: E402 - the same
 from train.evaluation.protocols.protocol import PairList  # noqa: E402 - the same
 
 

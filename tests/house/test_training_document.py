@@ -13,10 +13,9 @@ from pydantic.fields import FieldInfo
 
 from embedder.backbones.registry import BACKBONES, build_backbone
 from train.evaluation import calibration, metrics, operating_points, quality_penalty
+from train.logging.csv_log import STEP_COLUMNS, VALIDATION_COLUMNS
 from train.run.folder import RunFolder
-from train.runfile.losses import LossTerm
-from train.runfile.run import RunFile
-from train.telling.log import STEP_COLUMNS, VALIDATION_COLUMNS
+from train.runfile.schema import LossTerm, RunFile
 
 PROJECT = Path(__file__).resolve().parents[2]
 ENGLISH, CHINESE = "docs/training.md", "docs/training.zh-CN.md"

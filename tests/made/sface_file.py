@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from embedder import Architecture, EmbeddingNet, Preprocessing, new_network
-from embedder.weights.sface_onnx import MEAN, SCALE, read_sface_file
+from embedder.weights.sface import MEAN, SCALE, read_sface_file
 
 
 def sface_file() -> Path:

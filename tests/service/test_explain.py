@@ -11,7 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
-from embedder.explain.regions import REGIONS
+from embedder.explain.explanation import REGIONS
 from service.app import create_app
 from service.settings import Settings
 from service.wire import ExplainResponse

@@ -15,9 +15,8 @@ from starlette.types import Message
 
 from embedder import FaceEmbedder
 from service.app import create_app
-from service.desk import while_connected
 from service.errors import Busy
-from service.gate import ConcurrencyLimiter
+from service.inference import ConcurrencyLimiter, while_connected
 from service.settings import Settings
 
 SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": []}

@@ -12,13 +12,12 @@ from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder, draw_maps
 from service import exception_handlers
-from service.desk import InferenceRunner
-from service.gate import ConcurrencyLimiter
+from service.inference import ConcurrencyLimiter, InferenceRunner
 from service.intake import BodyReader
 from service.request_context import RequestContextMiddleware
 from service.routes import layers
 from service.wire import LayersResponse, MapsResponse
-from visavis.cli.records import layer_record
+from visavis.cli.output import layer_record
 
 
 def test_the_layers_are_those_that_the_command_describes(client: TestClient, embedder: FaceEmbedder) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from train.evaluation import blocks, strata
+from train.evaluation import all_pairs, scores
 from train.evaluation.all_pairs import compare_all, n_comparisons
 from train.evaluation.scores import ComparisonKind, ScoreSet
 
@@ -32,7 +32,7 @@ def random_faces(n: int, n_identities: int, seed: int) -> tuple[np.ndarray, np.n
 def test_every_comparison_is_counted_once_and_kept_by_name(n: int, n_identities: int, seed: int) -> None:
     vectors, identities = random_faces(n, n_identities, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK", 16)  # so that few faces fill several blocks
+        patch.setattr(all_pairs, "BLOCK", 16)  # so that few faces fill several blocks
         found = compare_all(vectors, identities, seed=0)
     for kind, expected in zip((found.genuine, found.impostor), at_once(vectors, identities), strict=True):
         assert np.allclose(kind.sample.values, expected, atol=1e-7)
@@ -66,8 +66,8 @@ def thinned() -> tuple[ScoreSet, np.ndarray, np.ndarray]:
     """Faces whose comparisons are kept in part only, with all their distances."""
     vectors, identities = random_faces(900, 30, seed=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strata, "N_EXACT", 5_000)
-        patch.setattr(strata, "N_PART", 2_000)
+        patch.setattr(scores, "N_EXACT", 5_000)
+        patch.setattr(scores, "N_PART", 2_000)
         found = compare_all(vectors, identities, seed=0)
     return found, *at_once(vectors, identities)
 
@@ -112,7 +112,7 @@ DIGESTS = """
 import hashlib, sys
 import numpy as np
 from train.evaluation.all_pairs import compare_all
-from train.evaluation.penalties import Penalties
+from train.evaluation.scoring import Penalties
 generator = np.random.default_rng(4)
 vectors = generator.normal(scale=0.06, size=(3_000, 128)).astype(np.float32)
 penalties = Penalties(generator.uniform(0, 0.1, (1, 3_000))) if sys.argv[1:] else None

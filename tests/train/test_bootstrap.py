@@ -5,8 +5,8 @@ import pytest
 
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling, bootstrap, interval
+from train.evaluation.metrics import Floats, ScoreHistogram
 from train.evaluation.scores import ScoreSample, ScoreSet, whole
-from train.evaluation.tally import Floats, ScoreHistogram
 
 
 def faces(n_identities: int, n_each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

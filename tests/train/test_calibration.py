@@ -10,8 +10,8 @@ from train.evaluation.bootstrap import Resampling
 from train.evaluation.calibration import PopulationFacts, calibrate, evidence_from
 from train.evaluation.compared import ComparedPhotos
 from train.evaluation.evaluation import EvaluationConfig, evaluate_compared
+from train.evaluation.metrics import ScoreHistogram
 from train.evaluation.protocols.protocol import ProtocolError
-from train.evaluation.tally import ScoreHistogram
 
 from .conftest import MadeUp
 

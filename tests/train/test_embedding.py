@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from embedder import FaceEmbedder
-from train.degradations import degraded
 from train.evaluation import embedding
 from train.evaluation.cache import EmbeddingCache, Outcome, open_cache
+from train.evaluation.degradations import degraded
 from train.evaluation.embedding import BATCH, EmbeddedSet, embed_photos
 from train.evaluation.progress import Advance
 from train.evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError

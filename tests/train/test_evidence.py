@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from embedder import LogLikelihoodRatio
 from train.evaluation import evidence
-from train.evaluation.tally import ScoreHistogram
+from train.evaluation.metrics import ScoreHistogram
 
 RATIO = LogLikelihoodRatio(intercept=12.0, slope=-20.0, nearest=0.2, farthest=0.9)
 DISTANCES = st.lists(st.floats(0, 2), min_size=1, max_size=40)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
-from train.evaluation.protocols.digest import data_digest
 from train.evaluation.protocols.folders import people_of, read_identities
-from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol, ProtocolError
+from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol, ProtocolError, data_digest
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from train.evaluation.folds import accuracies, choose_on_other_folds
-from train.evaluation.listed import ListedScores, scores_of
+from train.evaluation.compared import ListedScores, scores_of
 from train.evaluation.protocols.protocol import PairList, ProtocolError
-from train.evaluation.thresholds import decide
+from train.evaluation.thresholds import accuracies, choose_on_other_folds, decide
 
 N_FOLDS, N_EACH = 10, 40
 

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from train.evaluation import groups as module, strata
+from train.evaluation import groups as module, scores
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling, interval
-from train.evaluation.groups import GroupCell, GroupReport, compare_groups, in_words
-from train.evaluation.labels import MAX_GROUPS, PhotoGroups, read_photo_groups
+from train.evaluation.groups import (
+    MAX_GROUPS,
+    GroupCell,
+    GroupReport,
+    PhotoGroups,
+    compare_groups,
+    in_words,
+    read_photo_groups,
+)
 from train.evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 from train.evaluation.record import Estimate
 from train.evaluation.scores import ScoreSet
@@ -183,8 +190,8 @@ def test_a_genuine_comparison_across_groups_is_one_of_a_person_in_both() -> None
 
 def test_of_thinned_comparisons_each_stands_for_its_like() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strata, "N_EXACT", 4_000)
-        patch.setattr(strata, "N_PART", 2_000)
+        patch.setattr(scores, "N_EXACT", 4_000)
+        patch.setattr(scores, "N_PART", 2_000)
         thinned = compare_all(*faces(100, 3, 0), seed=0)
     groups = labelled(*[0] * 150, *[1] * 150)
     found, whole = (compare_groups(scores, groups, 6.0, FEW) for scores in (thinned, scores_of(100)))

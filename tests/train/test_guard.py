@@ -15,12 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from train.errors import Collapsed
-from train.guard.guard import CollapseGuard
-from train.guard.health import EmbeddingHealth, effective_rank, health_of
-from train.losses.build import build_losses
-from train.losses.total import LossValue
-from train.runfile import run as runfile
-from train.runfile.losses import Contrastive, LossTerm, MultiSimilarity, Triplet
+from train.learning.guard import CollapseGuard, EmbeddingHealth, effective_rank, health_of
+from train.losses.build import LossValue, build_losses
+from train.runfile import schema as runfile
+from train.runfile.schema import Contrastive, LossTerm, MultiSimilarity, Triplet
 
 SETTINGS = runfile.GuardConfig()
 PEOPLE, IMAGES = 10, 4

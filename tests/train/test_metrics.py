@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from train.evaluation import metrics
-from train.evaluation.tally import ScoreHistogram
+from train.evaluation.metrics import ScoreHistogram
 
 # Few distinct distances, so that ties and touching kinds are common.
 DISTANCES = st.lists(st.integers(0, 30).map(lambda step: step / 20), min_size=1, max_size=40)

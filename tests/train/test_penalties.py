@@ -6,12 +6,11 @@ from hypothesis import given, settings, strategies as st
 from penalty_bundle import RULE
 
 from embedder import MEASURES
-from train.evaluation import blocks, strata
-from train.evaluation.all_pairs import compare_all
-from train.evaluation.blocks import ScoreGrid, compared_faces
-from train.evaluation.listed import compare_listed, scores_of
-from train.evaluation.penalties import Penalties, too_poor
+from train.evaluation import all_pairs, scores
+from train.evaluation.all_pairs import ScoreGrid, compare_all, compared_faces
+from train.evaluation.compared import compare_listed, scores_of
 from train.evaluation.protocols.protocol import PairList
+from train.evaluation.scoring import Penalties, too_poor
 
 
 def faces(n: int, seed: int, *, n_missing: int = 0) -> tuple[np.ndarray, np.ndarray, Penalties]:
@@ -45,7 +44,7 @@ def by_loop(
 def test_every_comparison_has_the_score_of_a_plain_loop(n: int, n_missing: int, seed: int) -> None:
     vectors, identities, penalties = faces(n, seed, n_missing=min(n_missing, n))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK", 16)
+        patch.setattr(all_pairs, "BLOCK", 16)
         found = compare_all(vectors, identities, seed=0, penalties=penalties)
     for kind, expected in zip(
         (found.genuine, found.impostor), by_loop(vectors, identities, penalties).values(), strict=True
@@ -85,8 +84,8 @@ def test_equal_penalties_move_all_distances_alike() -> None:
 def test_of_very_many_scores_the_lowest_impostor_ones_are_all_kept() -> None:
     vectors, identities, penalties = faces(300, seed=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strata, "N_EXACT", 5_000)
-        patch.setattr(strata, "N_PART", 2_000)
+        patch.setattr(scores, "N_EXACT", 5_000)
+        patch.setattr(scores, "N_PART", 2_000)
         found = compare_all(vectors, identities, seed=0, penalties=penalties).impostor.sample
     expected = np.sort(list(by_loop(vectors, identities, penalties)[False].values()))
     assert np.allclose(found.values[:4_000], expected[:4_000], atol=1e-6)
@@ -97,8 +96,8 @@ def test_of_very_many_scores_the_lowest_impostor_ones_are_all_kept() -> None:
 def test_the_grid_reaches_over_all_and_has_at_most_a_million_steps(highest: float) -> None:
     grid = ScoreGrid.up_to(highest)
     first, last = grid.bins(np.array([0.0, highest])).tolist()
-    assert 0 == first <= last <= blocks.MAX_BINS + 1
-    assert 10.0**grid.decimals * highest * 10 > 0.999 * blocks.MAX_BINS
+    assert 0 == first <= last <= all_pairs.MAX_BINS + 1
+    assert 10.0**grid.decimals * highest * 10 > 0.999 * all_pairs.MAX_BINS
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,9 +12,9 @@ from train.evaluation.bootstrap import Resampling
 from train.evaluation.calibration import Population, PopulationFacts, calibrate
 from train.evaluation.compared import ComparedPhotos, compare_photos
 from train.evaluation.evaluation import EvaluationConfig
+from train.evaluation.metrics import ScoreHistogram
 from train.evaluation.operating_points import FMRS, choose_threshold
 from train.evaluation.protocols.protocol import ProtocolError
-from train.evaluation.tally import ScoreHistogram
 
 from .conftest import MadeUp, made_up_people
 

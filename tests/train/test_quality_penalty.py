@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder import FaceEmbedder, QualityPenalty
-from train.degradations import DEGRADATIONS
+from train.evaluation.degradations import DEGRADATIONS
 from train.evaluation.evaluation import EvaluationConfig
+from train.evaluation.metrics import ScoreHistogram
 from train.evaluation.protocols.protocol import ProtocolError
 from train.evaluation.quality_penalty import (
     MOST_OF_ONE,
@@ -22,7 +23,6 @@ from train.evaluation.quality_penalty import (
     needed_shift,
     penalty_of,
 )
-from train.evaluation.tally import ScoreHistogram
 
 from .conftest import MadeUp
 

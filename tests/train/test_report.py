@@ -22,18 +22,16 @@ from train.evaluation.bootstrap import Resampling
 from train.evaluation.compared import compare_photos
 from train.evaluation.embedding import EmbeddedSet
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
-from train.evaluation.groups import GroupReport, compare_groups
-from train.evaluation.labels import PhotoGroups
+from train.evaluation.groups import GroupReport, PhotoGroups, compare_groups
 from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol
-from train.evaluation.record import ClaimCheck, DetCurve, Evaluation
+from train.evaluation.record import ClaimCheck, DetCurve, Evaluation, interval_text, rate_text
 from train.evaluation.report import ChipSource, ReportError, write_report
 from train.evaluation.report.det import det, probit
-from train.evaluation.report.distances import FEW, density_of
-from train.evaluation.report.forest import short
-from train.evaluation.report.opening import claims_in_words, opening
+from train.evaluation.report.group_plots import short
+from train.evaluation.report.page import claims_in_words, opening
+from train.evaluation.report.score_plots import FEW, density_of
 from train.evaluation.scoring import scoring_of
 from train.evaluation.thresholds import ThresholdChoice
-from train.evaluation.words import interval_text, rate_text
 
 from .conftest import embedded_set
 

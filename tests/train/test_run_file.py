@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from train.runfile.reading import RunFileError, read_json, read_run_file, to_json
-from train.runfile.run import RunFile
+from train.runfile.schema import RunFile
 
 LEAST = """
 [data]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from train.errors import SamplingError
-from train.sampling.passes import EpochPermutation
-from train.sampling.people import PeopleSampler
+from train.learning.sampler import EpochPermutation, PeopleSampler
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -10,13 +10,13 @@ from penalty_bundle import RULE
 
 from embedder import MEASURES, FaceEmbedder, QualityChoice, ScoreKind
 from train.evaluation.against import compare_models
-from train.evaluation.as_json import evaluation_record
-from train.evaluation.as_text import evaluation_text, versus_text
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.compared import ComparedPhotos, compare_photos
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
+from train.evaluation.output import evaluation_record
 from train.evaluation.protocols.protocol import PairList, ProtocolError
 from train.evaluation.scoring import QualityPenaltyMissing, require_quality_penalty, scoring_of
+from train.evaluation.text import evaluation_text, versus_text
 from train.evaluation.thresholds import ThresholdChoice
 
 from .conftest import MadeUp, embedded_set

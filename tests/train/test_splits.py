@@ -8,10 +8,9 @@ from types import ModuleType
 import pytest
 
 from embedder import BUILT_IN_MODELS, read_bundle
-from train.evaluation.protocols.digest import data_digest
 from train.evaluation.protocols.folders import read_identities
 from train.evaluation.protocols.lfw import read_lfw
-from train.evaluation.protocols.protocol import Protocol
+from train.evaluation.protocols.protocol import Protocol, data_digest
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from embedder import FaceEmbedder
-from train.evaluation.as_json import evaluation_record
-from train.evaluation.as_text import evaluation_text
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.compared import ComparedPhotos
 from train.evaluation.evaluation import EvaluationConfig, evaluate_compared
+from train.evaluation.output import evaluation_record
 from train.evaluation.record import Estimate, Evaluation
 from train.evaluation.report import write_report
 from train.evaluation.standard import MAX_FMR, MAX_FNMR, beside_standard, verdict_of
+from train.evaluation.text import evaluation_text
 
 from .conftest import made_up_people
 

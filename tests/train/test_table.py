@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from train.evaluation.protocols.csv_pairs import _people, _Row, read_csv
 from train.evaluation.protocols.protocol import Protocol, ProtocolError
-from train.evaluation.protocols.table import _people, _Row, read_csv
 
 NAMES = "abcdefgh"
 

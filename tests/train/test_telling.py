@@ -14,13 +14,18 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from train.errors import TrainingError
-from train.runfile.run import LoopConfig
-from train.telling.curves import curves, smoothed
-from train.telling.live import no_live_progress
-from train.telling.log import RunLog, read_steps, read_validations
-from train.telling.pace import Pace, RunLength, duration
-from train.telling.record import StepRecord, ValidationRecord
-from train.telling.table import CsvTable, read_table
+from train.logging.csv_log import (
+    CsvTable,
+    RunLog,
+    StepRecord,
+    ValidationRecord,
+    read_steps,
+    read_table,
+    read_validations,
+)
+from train.logging.curves import curves, smoothed
+from train.logging.progress import Pace, RunLength, duration, no_live_progress
+from train.runfile.schema import LoopConfig
 
 ROOT = Path(__file__).parents[2]
 STEP = StepRecord(
@@ -165,9 +170,9 @@ def test_the_time_left_of_so_many_minutes_is_known_at_once() -> None:
 
 
 WORK = """
-from train.telling.live import live_progress
-from train.telling.pace import Length
-from train.telling.record import StepRecord, ValidationRecord
+from train.logging.progress import live_progress
+from train.logging.progress import Length
+from train.logging.csv_log import StepRecord, ValidationRecord
 with live_progress(Length(2000, None)) as live:
     for k in range(1, 11):
         live.step(StepRecord(k * 200, k * 10.0, 412.0, 0.5 / k, {}, 0.001))

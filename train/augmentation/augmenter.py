@@ -1,17 +1,16 @@
-"""From chips as they are cut to pictures at the network's size, each changed by chance as the run file says.
+"""From chips as they are cut to pictures at the network's size, each changed by chance as the run file says."""
 
-Every face has its own numbers, for every change; none of them is shared within a batch.
-"""
+from io import BytesIO
 
 from numpy.random import Generator
+from PIL import Image
 from torch import Tensor
 
 from embedder import Pixels
 
-from ..runfile.augmentation import Augmentation
-from .color import recolor, remove_color
-from .degrading import blur, compress, lower_resolution
-from .placing import mirror, placed, turn, windows
+from ..runfile.schema import Augmentation
+from .geometric import mirror, placed, turn, windows
+from .photometric import blur, compress, lower_resolution, recolor, remove_color
 
 
 class Augmenter:
@@ -41,3 +40,21 @@ class Augmenter:
         blur(pictures, settings.blur, generator, chip_px)
         compress(pictures, settings.jpeg, generator)
         return pictures
+
+
+COLUMNS = 8
+GAP_PX = 2
+
+
+def sheet(pictures: Tensor) -> bytes:
+    """Lay uint8 pictures (n, 3, side, side) in rows of eight, as a PNG. Raises ValueError for none."""
+    if not len(pictures):
+        raise ValueError("a sheet needs at least one picture")
+    step = pictures.shape[-1] + GAP_PX
+    n_rows = -(-len(pictures) // COLUMNS)
+    paper = Image.new("RGB", (COLUMNS * step - GAP_PX, n_rows * step - GAP_PX), "white")
+    for k, picture in enumerate(pictures.permute(0, 2, 3, 1).contiguous().numpy()):
+        paper.paste(Image.fromarray(picture), (k % COLUMNS * step, k // COLUMNS * step))
+    file = BytesIO()
+    paper.save(file, "PNG")
+    return file.getvalue()

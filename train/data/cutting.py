@@ -13,7 +13,7 @@ from PIL import Image
 
 from embedder import FaceChoice, FaceEmbedder, Pixels, SampleError, sha256_of
 
-from .reading import DigestedPhoto, SkippedPhoto, read_photo
+from .photos import DigestedPhoto, SkippedPhoto, read_photo
 
 FORMAT = "WEBP"
 METHOD, EFFORT = 1, 20

@@ -7,10 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from embedder import Alignment, DetectorFacts, FaceChoice
+from embedder import Alignment, DetectorFacts, FaceChoice, PrivateFiles
 
 from ..errors import DataError
-from .private_files import write_private
+
+_FILES = PrivateFiles(DataError)
+write_private, sole_use = _FILES.write, _FILES.sole_use
+
 
 FILE = "data.json"
 FORMAT = 2

@@ -1,16 +1,49 @@
-"""In which photos faces are to be found, and which are left out before: doubles, and what a model is measured on."""
+"""Which photos are prepared, and which are left out: doubles, and what a model is measured on."""
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import DataError
+from ..evaluation.protocols.folders import read_identities
 from ..evaluation.protocols.protocol import LabeledPhoto
-from .exclusion import ExcludedSet
-from .names import same_name, shown
-from .reading import DigestedPhoto, SkippedPhoto
+from .photos import DigestedPhoto, SkippedPhoto, digests_of, same_name, shown
+from .prepared import is_prepared, open_prepared
+from .progress import Telling
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedSet:
+    """An evaluation set."""
+
+    name: str  # its folder's
+    people: dict[str, str]  # by what all ways of writing a name share: the name there
+    images: dict[str, str]  # by the digest of the file's bytes: the photo's name there
+
+
+def read_excluded(folder: Path, telling: Telling) -> ExcludedSet:
+    """Read a folder with one folder per person, or one that `visavis prepare` made. Raises DataError, ProtocolError."""
+    if is_prepared(folder):
+        data = open_prepared(folder)
+        return _excluded(folder, data.identities, dict(zip(data.image_digests, data.names, strict=True)))
+    photos = read_identities(folder).photos
+    images: dict[str, str] = {}
+    for photo, found in zip(photos, digests_of(photos, telling), strict=True):
+        if isinstance(found, SkippedPhoto):
+            raise DataError(
+                f"--exclude {folder}: {shown(photo.name)}: {found.words}; learning from that photo could go unseen, "
+                "so mend or remove it first"
+            )
+        images.setdefault(found.digest, photo.name)
+    return _excluded(folder, tuple(photo.identity for photo in photos), images)
+
+
+def _excluded(folder: Path, identities: tuple[str, ...], images: dict[str, str]) -> ExcludedSet:
+    return ExcludedSet(folder.resolve().name, {same_name(name): name for name in identities}, images)
+
 
 DUPLICATE, SAME_PERSON, SAME_IMAGE = "duplicate", "excluded_identity", "excluded_image"
 MIN_PEOPLE = 2

@@ -8,8 +8,7 @@ from pathlib import Path
 from embedder import FaceChoice, FaceEmbedder, unfinished
 
 from ..errors import DataError
-from ..evaluation.cores import one_core_threads
-from .cores import on_every_core
+from ..evaluation.parallel import on_every_core, one_core_threads
 from .cutting import ChipCutter, CutChip
 from .description import (
     FILE,
@@ -17,20 +16,17 @@ from .description import (
     DatasetTotals,
     differences,
     read_description,
+    sole_use,
     versions,
     write_description,
+    write_private,
 )
-from .exclusion import ExcludedSet
-from .names import shown
-from .plan import PreparationPlan, plan_preparation
+from .photos import DigestedPhoto, PhotoSource, SkippedPhoto, digests_of, shown
+from .plan import ExcludedSet, PreparationPlan, plan_preparation
 from .prepared import chips_digest
-from .private_files import sole_use, write_private
 from .progress import Telling, no_telling
-from .reading import DigestedPhoto, SkippedPhoto, digests_of
-from .report import DataReport, make_report, report_json
-from .report_text import REPORT_FILE, SKIPPED_FILE, skipped_csv
+from .report import REPORT_FILE, SKIPPED_FILE, DataReport, make_report, report_json, skipped_csv
 from .shard import SIZE, ChipRecords, Shard, packed, shard_path
-from .source import PhotoSource
 
 
 @dataclass(frozen=True, slots=True)

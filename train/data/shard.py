@@ -20,7 +20,7 @@ from embedder import MEASURES, Pixels
 
 from ..errors import DataError
 from .cutting import CutChip, decoded
-from .reading import SkippedPhoto
+from .photos import SkippedPhoto
 
 SIZE = 512  # photos
 FACTS = "facts"  # one key: the order of several in a file is left to chance

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..evaluation.protocols.protocol import Indices
-from .names import same_name, shown
+from .photos import same_name, shown
 from .prepared import PreparedData
 
 MIN_PEOPLE = 2  # on either side: telling people apart takes two

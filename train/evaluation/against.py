@@ -10,9 +10,9 @@ import numpy as np
 
 from .bootstrap import interval
 from .evaluation import EvaluationResult
-from .folds import accuracies
+from .metrics import Floats
 from .record import Accuracy, Estimate, Evaluation
-from .tally import Floats
+from .thresholds import accuracies
 
 
 @dataclass(frozen=True, slots=True)

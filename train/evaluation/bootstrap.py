@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from embedder import n_cores
 
+from .metrics import Floats, ScoreHistogram
 from .protocols.protocol import Indices
 from .scores import ScoreSample, ScoreSet
-from .tally import Floats, ScoreHistogram
 
 CONFIDENCE = 0.95
 MAX_THREADS = 8  # each holds the weights of all comparisons kept by name

@@ -12,15 +12,13 @@ from embedder import Calibration, CalibrationData, LogLikelihoodRatio, ModelCard
 from . import metrics
 from .bootstrap import Resampling
 from .compared import ComparedPhotos, compare_photos
-from .doubles import without_doubles
+from .data_checks import without_doubles
 from .evaluation import EvaluationConfig
+from .metrics import Floats, ScoreHistogram
 from .operating_points import DEFAULT_POINT, FMRS, PopulationScores, points_of, rounded
-from .penalties import Penalties
-from .protocols.digest import data_digest
-from .protocols.protocol import ProtocolError
+from .protocols.protocol import ProtocolError, data_digest
 from .scores import ScoreSet
-from .scoring import Scoring
-from .tally import Floats, ScoreHistogram
+from .scoring import Penalties, Scoring
 
 MIN_PEOPLE = 20  # with two photos or more, for an FNMR: it is people that its interval redraws
 EDGE = 10  # comparisons that the strongest evidence either way must rest on

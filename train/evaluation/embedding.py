@@ -16,9 +16,9 @@ from PIL import Image, ImageOps
 
 from embedder import Chip, FaceChoice, FaceEmbedder, SampleError
 
-from ..degradations import degraded
 from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
-from .cores import one_core_threads
+from .degradations import degraded
+from .parallel import one_core_threads
 from .progress import Progress, no_progress
 from .protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 

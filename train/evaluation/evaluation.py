@@ -8,12 +8,11 @@ from embedder import FaceChoice, FaceEmbedder, QualityChoice, ScoreKind
 from . import summary
 from .bootstrap import Resampling
 from .cache import EmbeddingCache
-from .cautions import evaluation_cautions
 from .compared import ComparedPhotos, compare_photos
+from .data_checks import evaluation_cautions
 from .embedding import embed_photos
 from .progress import Progress, no_progress
-from .protocols.digest import data_digest
-from .protocols.protocol import Protocol
+from .protocols.protocol import Protocol, data_digest
 from .record import DecisionThreshold, Evaluation, EvaluationData
 from .scoring import scoring_of
 from .thresholds import Decision, ThresholdChoice, decide, decide_at, require_both_kinds

@@ -1,7 +1,4 @@
-"""Does a probability mean what it says? Cllr, expected calibration error, and the reliability diagram's points.
-
-Both kinds of comparisons weigh the same here, as with a prior of one half, however many there are of each.
-"""
+"""Does a probability mean what it says? Cllr, expected calibration error, and the reliability diagram."""
 
 from dataclasses import dataclass
 
@@ -9,9 +6,11 @@ import numpy as np
 
 from embedder import LogLikelihoodRatio
 
-from .tally import Floats, ScoreHistogram
+from .metrics import Floats, ScoreHistogram
 
 N_COSTS = 2000  # steps of the quick way
+
+
 N_BINS = 15  # of probability, equally wide: Guo et al., "On Calibration of Modern Neural Networks", 2017
 
 

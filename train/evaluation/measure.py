@@ -1,4 +1,4 @@
-"""Which figures are read off genuine and impostor comparisons: once of all, and once of every bootstrap resample."""
+"""Which figures are read off genuine and impostor comparisons, once and for every bootstrap resample."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from embedder import LogLikelihoodRatio
 from . import metrics
 from .bootstrap import CONFIDENCE, Resampling, bootstrap, interval
 from .evidence import mean_cost
+from .metrics import Floats, ScoreHistogram
 from .record import Estimate
 from .scores import ScoreSet
-from .tally import Floats, ScoreHistogram
 
 MIN_PAIRS = 10  # of people; an interval from redrawing fewer would say little and look sure
 

@@ -12,8 +12,8 @@ from . import metrics
 from .bootstrap import Resampling
 from .compared import ComparedPhotos
 from .measure import FmrAt, FnmrAt, Measurement, measure
+from .metrics import ScoreHistogram
 from .record import Estimate
-from .tally import ScoreHistogram
 
 FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
 DEFAULT_POINT = "fmr-1e-3"

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from embedder import MEASURES, QualityPenalty
 
-from ..degradations import DEGRADATIONS
 from . import metrics
 from .compared import ComparedPhotos
-from .doubles import without_doubles
+from .data_checks import without_doubles
+from .degradations import DEGRADATIONS
 from .embedding import embed_photos
 from .evaluation import EvaluationConfig
+from .metrics import Floats, ScoreHistogram
 from .operating_points import FMRS, choose_threshold, rounded
 from .protocols.protocol import Indices, LabeledPhoto, Protocol, ProtocolError, identity_numbers
-from .tally import Floats, ScoreHistogram
 
 MEASURE: Literal["sharpness"] = "sharpness"
 N_BINS = 8  # of equally many impostor comparisons

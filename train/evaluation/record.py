@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from embedder import ModelIdentity, OperatingPoint, ScoreKind
+from embedder import ModelIdentity, OperatingPoint, ScoreKind, percent
 
 from .bootstrap import Resampling
 from .evidence import Reliability
+from .metrics import Floats
 from .protocols.protocol import LabeledPhoto
-from .tally import Floats
 
 Interval = tuple[float, float]  # 95%: lower, upper end
 MOST_TIMES = 1.5  # the claimed FMR, that a claim which holds may be measured at
@@ -187,3 +187,25 @@ class Evaluation:
     resampling: Resampling
     versions: Mapping[str, str]  # of visavis and what it computes with
     cautions: tuple[str, ...] = ()  # what must be known of the photos before a figure is trusted
+
+
+SCORE: dict[ScoreKind, str] = {"normalized": "normalised distance", "plain": "distance"}
+DECIDES: dict[ScoreKind, str] = {
+    "normalized": "the distance with the penalty for poor photos",
+    "plain": "the distance alone",
+}
+
+
+def rate_text(value: float | None) -> str:
+    """Return a share as a percentage."""
+    return "not measured" if value is None else percent(value)
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return a 95% interval in brackets, or nothing."""
+    return "" if interval is None else f" [{rate_text(interval[0])} to {rate_text(interval[1])}]"
+
+
+def estimated(found: Estimate) -> str:
+    """Return a rate with its interval."""
+    return rate_text(found.value) + interval_text(found.interval)

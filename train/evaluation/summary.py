@@ -6,15 +6,15 @@ import numpy as np
 
 from embedder import ModelCard, OperatingPoint
 
-from . import evidence, metrics
+from . import metrics
 from .bootstrap import Resampling, interval
 from .compared import ComparedPhotos
-from .folds import accuracies
+from .evidence import cllr, reliability
 from .measure import AccuracyAt, Cllr, FmrAt, FnmrAt, Measurement, Statistic, TarAt, eer, measure
+from .metrics import ROUNDING, Floats, ScoreHistogram
 from .record import Accuracy, ClaimCheck, DetCurve, DistanceHistogram, Estimate, Evidence, Figures, TarAtFmr
 from .scores import ScoreSet
-from .tally import ROUNDING, Floats, ScoreHistogram
-from .thresholds import Decision
+from .thresholds import Decision, accuracies
 
 CURVE_FMRS = tuple(float(rate) for rate in np.geomspace(1e-6, 0.5, 58))
 N_HISTOGRAM_BINS = 120
@@ -98,8 +98,8 @@ def evidence_of(compared: ComparedPhotos, card: ModelCard, measured: Measurement
     if ratio is None:
         return None
     genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
-    found = evidence.reliability(genuine, impostor, ratio)
-    cost = Estimate(evidence.cllr(genuine, impostor, ratio), measured["cllr"].estimate().interval)
+    found = reliability(genuine, impostor, ratio)
+    cost = Estimate(cllr(genuine, impostor, ratio), measured["cllr"].estimate().interval)
     return Evidence(cost, found.ece, found)
 
 

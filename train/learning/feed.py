@@ -17,10 +17,9 @@ from torch import Tensor
 from embedder import Pixels
 
 from ..augmentation.augmenter import Augmenter
-from ..data.kept import KeptChips
-from ..data.prepared import PreparedData
+from ..data.prepared import KeptChips, PreparedData
 from ..evaluation.protocols.protocol import Indices
-from ..sampling.people import PeopleSampler
+from .sampler import PeopleSampler
 
 _AUGMENTATION = 2  # a stream of draws of its own beside the sampler's
 

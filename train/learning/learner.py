@@ -1,14 +1,52 @@
-"""What is trained: the network with its losses, in one module, so that several processes can share its gradients."""
+"""What is trained: the network with its losses in one module, and what it is computed in."""
 
+import ctypes
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from embedder import EmbeddingNet
+from embedder import EmbeddingNet, computes_in_bf16
 
-from ..losses.total import LossValue, TotalLoss
+from ..errors import TrainingError
+from ..losses.build import LossValue, TotalLoss
+from ..runfile.schema import LoopConfig
 from .feed import Batch
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # as malloc.h of glibc numbers them
+_LARGEST_KEPT, _MOST_KEPT, _AHEAD = 32 * 2**20, 2**31 - 1, 256 * 2**20  # bytes
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, where it is one that can be told so (glibc).
+
+    Otherwise it hands large arrays back to the system, which clears them before it gives them out again.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in ((_MMAP_THRESHOLD, _LARGEST_KEPT), (_TRIM_THRESHOLD, _MOST_KEPT), (_TOP_PAD, _AHEAD)):
+            mallopt(parameter, value)
+
+
+Precision = Literal["f32", "bf16", "fp16"]
+_ACCELERATES_NAMES = {"f32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def chosen_precision(asked: Literal["auto", "f32", "bf16", "fp16"]) -> Precision:
+    """Say what to compute in; auto is bf16 where the processor has instructions for it. Raises TrainingError."""
+    if asked == "auto":
+        return "bf16" if computes_in_bf16("cuda" if torch.cuda.is_available() else "cpu") else "f32"
+    if asked == "fp16" and not torch.cuda.is_available():
+        raise TrainingError("loop.precision fp16 needs a GPU; say auto, f32 or bf16")
+    return asked
+
+
+def build_accelerator(loop: LoopConfig) -> Accelerator:
+    """Build what knows the device and the other processes."""
+    name = _ACCELERATES_NAMES[chosen_precision(loop.precision)]
+    return Accelerator(mixed_precision=name, cpu=not torch.accelerator.is_available())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,19 +11,16 @@ from accelerate.utils import broadcast_object_list
 
 from embedder import EmbeddingNet
 
-from ..guard.guard import CollapseGuard
-from ..guard.health import health_of
-from ..runfile.run import RunFile
-from ..telling.pace import RunLength
-from ..telling.record import StepRecord, ValidationRecord
-from .checkpoint import TrainingState
+from ..logging.csv_log import StepRecord, ValidationRecord
+from ..logging.progress import RunLength
+from ..runfile.schema import RunFile
+from .checkpoint import TrainingState, write_tensors
 from .feed import Batch, Feed, prefetch
-from .freezing import set_training
+from .guard import CollapseGuard, health_of
 from .learner import StepOutput
-from .pull import L2SP
-from .schedule import factor
-from .tensors_file import write_tensors
+from .optimizer import factor, set_training
 from .validation import ValidationResult
+from .weight_averaging import L2SP
 
 T = TypeVar("T")
 

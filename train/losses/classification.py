@@ -6,8 +6,8 @@ import torch
 from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 
-from ..runfile import losses as runfile
-from .faces import LossBatch, TermValue
+from ..runfile import schema as runfile
+from .batch import LossBatch, TermValue
 
 
 class ClassificationTerm(nn.Module):

@@ -1,17 +1,67 @@
-"""Metric terms: a loss of pytorch-metric-learning over what a miner chose, by a distance, with a memory or without."""
+"""Metric terms: a loss of pytorch-metric-learning over mined pairs or triplets, with or without memory."""
 
 import math
 
+import torch
 from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.losses import ContrastiveLoss, MultiSimilarityLoss, TripletMarginLoss
 from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer
 from torch import Tensor, nn
 
-from ..runfile import losses as runfile
-from .distance import euclidean
-from .faces import LossBatch, ReferenceBatch, TermValue
-from .memory import CrossBatchMemory
-from .mining import AllPairsMiner, AllTripletsMiner, BatchHardMiner, Indices, Miner, MultiSimilarityMiner, SemiHardMiner
+from ..errors import LossError
+from ..runfile import schema as runfile
+from .batch import LossBatch, ReferenceBatch, TermValue, euclidean
+from .miners import AllPairsMiner, AllTripletsMiner, BatchHardMiner, Indices, Miner, MultiSimilarityMiner, SemiHardMiner
+
+
+class CrossBatchMemory(nn.Module):
+    """The last `size` embeddings that it was shown, in a ring; they and the position in it are part of its state.
+
+    Nothing is remembered before step `from_step`: early embeddings are soon wrong.
+    """
+
+    embeddings: Tensor  # (size, channels)
+    labels: Tensor  # (size,)
+    n_seen: Tensor  # () how many were ever put in
+
+    def __init__(self, size: int, n_channels: int, from_step: int) -> None:
+        super().__init__()
+        self._size, self._from_step = size, from_step
+        self.register_buffer("embeddings", torch.zeros(size, n_channels))
+        self.register_buffer("labels", torch.zeros(size, dtype=torch.int64))
+        self.register_buffer("n_seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, faces: LossBatch, step: int) -> ReferenceBatch:
+        """Compare a batch with itself and the memory, then remember it. Gradients reach the batch alone.
+
+        Raises LossError for a batch that is larger than the memory.
+        """
+        self._require_room(len(faces.labels))
+        n_kept = min(int(self.n_seen), self._size)
+        comparisons = ReferenceBatch(
+            faces.embeddings,
+            faces.labels,
+            torch.cat([faces.embeddings, self.embeddings[:n_kept].to(faces.embeddings.dtype)]),
+            torch.cat([faces.labels, self.labels[:n_kept]]),
+        )
+        if step >= self._from_step:
+            self._remember(faces)
+        return comparisons
+
+    @torch.no_grad()
+    def _remember(self, faces: LossBatch) -> None:
+        n = len(faces.labels)
+        places = (self.n_seen + torch.arange(n, device=self.n_seen.device)) % self._size
+        self.embeddings[places] = faces.embeddings.to(self.embeddings.dtype)
+        self.labels[places] = faces.labels
+        self.n_seen += n
+
+    def _require_room(self, n: int) -> None:
+        if n > self._size:
+            raise LossError(
+                f"a cross-batch memory of {self._size:,} embeddings is smaller than one batch of {n:,}; raise the "
+                "term's memory to several batches, or set it to 0 for none"
+            )
 
 
 class MetricTerm(nn.Module):

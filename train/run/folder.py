@@ -9,9 +9,9 @@ from pathlib import Path
 from embedder import replace_file, unfinished
 
 from ..errors import TrainingError
+from ..logging.csv_log import STEPS, VALIDATION
 from ..runfile.reading import read_json, to_json
-from ..runfile.run import RunFile
-from ..telling.log import STEPS, VALIDATION
+from ..runfile.schema import RunFile
 
 # How many times the weights: a checkpoint holds four (two numbers of the optimizer's for each, and the average), and is
 # there twice while it is replaced; then the best, the bundle twice, and pictures.

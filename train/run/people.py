@@ -1,16 +1,19 @@
-"""Who learns and who is held out, as positions among prepared chips."""
+"""Who learns and who is held out, as positions among prepared chips; held-out chips as an evaluation needs them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.names import shown
+from embedder import FaceEmbedder
+
+from ..data.photos import shown
 from ..data.prepared import PreparedData, open_prepared
 from ..data.splits import EXAMPLES, PeopleSplit, other_people, split_people
 from ..errors import DataError
-from ..evaluation.protocols.protocol import Indices, identity_numbers
-from ..runfile.run import RunFile
+from ..evaluation.embedding import EmbeddedSet
+from ..evaluation.protocols.protocol import Indices, Protocol, identity_numbers
+from ..runfile.schema import RunFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,3 +80,19 @@ def _held_out(data: PreparedData, positions: Indices) -> HeldOutPeople:
 
 def _labels(data: PreparedData, positions: Indices) -> Indices:
     return identity_numbers([data.identities[k] for k in np.asarray(positions)])
+
+
+BATCH = 64
+
+
+def protocol_of(data: PreparedData, positions: Indices, name: str) -> Protocol:
+    """Return the photos behind some chips, to be compared all against all."""
+    return Protocol(name, tuple(data.photo(int(k)) for k in positions), None, data.face)
+
+
+def embedded_chips(data: PreparedData, positions: Indices, embedder: FaceEmbedder) -> EmbeddedSet:
+    """Embed chips as serving embeds the faces of their photos, which are these very chips."""
+    parts = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
+    vectors = np.concatenate([embedder.embed_faces(data.chips(part)) for part in parts])
+    digests = tuple(data.image_digests[k] for k in positions)
+    return EmbeddedSet(vectors, (None,) * len(positions), digests, data.measures[positions])

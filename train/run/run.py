@@ -9,21 +9,19 @@ from numpy.random import default_rng
 
 from embedder import EmbeddingNet
 
-from ..augmentation.sheet import sheet
-from ..data.private_files import sole_use
+from ..augmentation.augmenter import sheet
+from ..data.description import sole_use
 from ..errors import TrainingError
-from ..learning.allocator import keep_freed_memory
+from ..learning.checkpoint import read_tensors
+from ..learning.learner import build_accelerator, chosen_precision, keep_freed_memory
 from ..learning.loop import RunLogger, TrainingCounters, TrainingLoop, TrainingSetup
-from ..learning.precision import build_accelerator, chosen_precision
-from ..learning.pull import interpolate_weights
-from ..learning.tensors_file import read_tensors
-from ..runfile.run import RunFile
-from .assembling import AssembledRun, assemble_run
-from .ending import RunResult, finish_run
-from .environment import environment
+from ..learning.weight_averaging import interpolate_weights
+from ..runfile.schema import RunFile
+from .finish import RunResult, finish_run
 from .folder import RunFolder
-from .record import weights_with_card
-from .telling import no_loggers, run_loggers
+from .loggers import no_loggers, run_loggers
+from .provenance import environment, weights_with_card
+from .setup import AssembledRun, assemble_run
 
 N_PICTURES = 64  # on the sheet of augmented chips
 

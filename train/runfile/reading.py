@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from embedder import BUILT_IN_MODELS, VisavisError
 
-from .run import RunFile
+from .schema import RunFile
 
 PATHS = (("data", "train"), ("data", "validation"), ("network", "weights"))
 BUNDLES = (("network", "start"),)  # a path too, unless it says built-in

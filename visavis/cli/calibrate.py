@@ -36,9 +36,9 @@ from train import (
     show_progress,
 )
 
-from . import photo_options
+from . import data_options
+from .data_options import ProtocolOptions
 from .options import running_options
-from .sources import ProtocolOptions
 
 NOT_DESCRIBED = "Not described."
 MOST_LOST = 0.5  # of the genuine comparisons, for a default point to be of use
@@ -62,13 +62,13 @@ class CalibrateOptions:
 
 
 @click.command(name="calibrate")
-@photo_options.identities_option
-@photo_options.pairs_option
-@photo_options.images_option
-@photo_options.model_option
+@data_options.identities_option
+@data_options.pairs_option
+@data_options.images_option
+@data_options.model_option
 @running_options
-@click.option("--out", type=photo_options.PATH, required=True, metavar="BUNDLE", help="A new folder for the bundle.")
-@photo_options.face_option
+@click.option("--out", type=data_options.PATH, required=True, metavar="BUNDLE", help="A new folder for the bundle.")
+@data_options.face_option
 @click.option("--name", help="What to call the photos in the card (the file's or folder's name).")
 @click.option(
     "--population",
@@ -78,7 +78,7 @@ class CalibrateOptions:
 )
 @click.option(
     "--also",
-    type=photo_options.PATH,
+    type=data_options.PATH,
     multiple=True,
     metavar="DIR",
     help="Another population, one folder per person: each point keeps its FMR on these photos too. Repeat it for more.",
@@ -92,8 +92,8 @@ class CalibrateOptions:
 @click.option(
     "--degrade", is_flag=True, help="Also embed degraded copies of the photos, and fit what a poor photo costs."
 )
-@photo_options.cache_option
-@photo_options.seed_option
+@data_options.cache_option
+@data_options.seed_option
 def calibrate_command(**given: Any) -> None:
     """Measure a model on photos and write a bundle whose card has the operating points fmr-1e-2 to fmr-1e-6.
 

@@ -8,7 +8,7 @@ from embedder import BACKBONES, read_bundle
 from embedder.explain import Layer, NetworkDescription, draw_blueprint, inspect_backbone, inspect_bundle
 
 from .options import json_option, model_option, stop, write_file
-from .records import layer_record
+from .output import layer_record
 
 HEADS = ("layer", "maps -> kernels -> maps", "sees", "mixes", "parameters", "MACs", "takes")
 NUMBERS = ("sees", "parameters", "MACs")  # to the right

@@ -5,8 +5,7 @@ import click
 from embedder import Face, RuntimeOptions, load
 
 from .options import json_option, model_option, running_options
-from .outcomes import OutputFormat, answer_each
-from .records import face_record
+from .output import OutputFormat, answer_each, face_record
 
 
 @click.command()

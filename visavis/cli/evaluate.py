@@ -37,9 +37,9 @@ from train import (
     write_report,
 )
 
-from . import photo_options
+from . import data_options
+from .data_options import ProtocolOptions
 from .options import running_options
-from .sources import ProtocolOptions
 
 
 class ThresholdType(click.ParamType[ThresholdChoice]):
@@ -93,13 +93,13 @@ class EvaluateOptions:
 
 
 @click.command(name="evaluate")
-@photo_options.pairs_option
-@photo_options.images_option
+@data_options.pairs_option
+@data_options.images_option
 @click.option(
     "--protocol", type=click.Choice(["cfp-ff", "cfp-fp"]), help="CFP; --images holds its Data/ and Protocol/."
 )
-@click.option("--csv", type=photo_options.PATH, metavar="FILE", help="Pairs as probe,reference,same.")
-@photo_options.identities_option
+@click.option("--csv", type=data_options.PATH, metavar="FILE", help="Pairs as probe,reference,same.")
+@data_options.identities_option
 @click.option(
     "--threshold",
     type=ThresholdType(),
@@ -109,7 +109,7 @@ class EvaluateOptions:
 )
 @click.option(
     "--threshold-pairs",
-    type=photo_options.PATH,
+    type=data_options.PATH,
     metavar="FILE",
     help="Choose the threshold on these pairs (LFW's format, photos in --images).",
 )
@@ -126,8 +126,8 @@ class EvaluateOptions:
     show_default=True,
     help="Leave out the photos that verify would refuse for low quality, and count them apart; or ignore it.",
 )
-@photo_options.face_option
-@photo_options.model_option
+@data_options.face_option
+@data_options.model_option
 @running_options
 @click.option(
     "--against", metavar="MODEL", help="A second model: both side by side, with the significance of each difference."
@@ -139,13 +139,13 @@ class EvaluateOptions:
 )
 @click.option(
     "--groups",
-    type=photo_options.PATH,
+    type=data_options.PATH,
     metavar="FILE",
     help="Error rates by group: a CSV of image,group or identity,group.",
 )
-@click.option("--report", type=photo_options.PATH, metavar="DIR", help="Write a page with pictures; it holds faces.")
-@photo_options.cache_option
-@photo_options.seed_option
+@click.option("--report", type=data_options.PATH, metavar="DIR", help="Write a page with pictures; it holds faces.")
+@data_options.cache_option
+@data_options.seed_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate_command(**given: Any) -> None:
     """Measure how good a model is: error rates with 95% intervals, on photos of your own or a public protocol.

@@ -30,7 +30,7 @@ from .options import (
     stop_for,
     write_file,
 )
-from .verdicts import comparison_record, comparison_text
+from .output import comparison_record, comparison_text
 
 N_CHANNELS = 5  # that are told in words
 LEAST_SHARE = 0.01  # of a region that is told in words

@@ -19,7 +19,7 @@ from train import (
     told_on_stderr,
 )
 
-from . import photo_options
+from . import data_options
 from .options import running_options
 
 
@@ -38,17 +38,17 @@ class PrepareOptions:
 
 
 @click.command(name="prepare")
-@click.argument("photos", type=photo_options.PATH, metavar="DIR|FILE.csv")
-@click.option("--out", type=photo_options.PATH, required=True, metavar="DATA", help="The folder for the chips.")
+@click.argument("photos", type=data_options.PATH, metavar="DIR|FILE.csv")
+@click.option("--out", type=data_options.PATH, required=True, metavar="DATA", help="The folder for the chips.")
 @click.option(
     "--images",
-    type=photo_options.PATH,
+    type=data_options.PATH,
     metavar="DIR",
     help="The folder that paths in FILE.csv start from (the file's own).",
 )
 @click.option(
     "--exclude",
-    type=photo_options.PATH,
+    type=data_options.PATH,
     metavar="DIR",
     multiple=True,
     help="Photos that a model will be measured on, one folder per person, or a folder of chips: people of the same "
@@ -61,7 +61,7 @@ class PrepareOptions:
     show_default=True,
     help="Which face is meant, where there are several.",
 )
-@photo_options.model_option
+@data_options.model_option
 @running_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def prepare_command(**given: Any) -> None:

@@ -7,11 +7,11 @@ import click
 
 from train import read_run_file, run_training
 
-from . import photo_options
+from . import data_options
 
 
 @click.command(name="train")
-@click.argument("run_file", type=photo_options.PATH, metavar="RUN.toml")
+@click.argument("run_file", type=data_options.PATH, metavar="RUN.toml")
 @click.option(
     "--set",
     "settings",
@@ -20,7 +20,7 @@ from . import photo_options
     help="A value over the run file's, as in --set data.train=DATA or --set losses.0.margin=0.3; may be given again.",
 )
 @click.option(
-    "--out", type=photo_options.PATH, metavar="RUN", help="The run's folder (the run file's name, without .toml)."
+    "--out", type=data_options.PATH, metavar="RUN", help="The run's folder (the run file's name, without .toml)."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder, from its last checkpoint.")
 def train_command(run_file: Path, settings: tuple[str, ...], out: Path | None, *, resume: bool) -> None:

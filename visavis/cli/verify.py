@@ -8,7 +8,7 @@ import click
 from embedder import FaceChoice, QualityChoice, RuntimeOptions, SampleError, load
 
 from .options import face_option, json_option, judging_options, model_option, read_file, running_options, stop_for
-from .verdicts import comparison_record, comparison_text
+from .output import comparison_record, comparison_text
 
 
 @click.command()

@@ -1,23 +1,70 @@
-"""The faces that an atlas is made of: embedded, measured and kept small, in memory only."""
+"""The photos that an atlas is made of, and their faces: embedded, measured and kept small, in memory only."""
 
+import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...cores import n_cores
-from ...encoded import jpeg
-from ...errors import SampleError
-from ...image import image_file
+from ...errors import SampleError, VisavisError
+from ...image import image_file, jpeg
+from ...photo_files import photos_in
 from ...pipeline import FaceEmbedder
+from ...runtime.runtime import n_cores
 from ...types import Chip, Chips, Pixels, Vectors
-from .people import AtlasError, AtlasPhoto
-from .traits import traits_of
+from .traits import TRAITS, Trait, traits_of
+
+
+class AtlasError(VisavisError):
+    """An atlas cannot be made; the message says what to do."""
+
+    code = "atlas_error"
+
+
+@dataclass(frozen=True, slots=True)
+class AtlasPhoto:
+    """One photo, and its person's number."""
+
+    name: str  # below the folder
+    person: int
+
+
+def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) -> list[AtlasPhoto]:
+    """At most so many photos, at most so many of a person, in an order that the seed decides.
+
+    A person is a folder below `folder`. Raises AtlasError where there are none, PhotoListError for unreadable ones.
+    """
+    people = _people(folder)
+    if not people:
+        raise AtlasError("there are no photos in folders of people: give a folder that holds one for each person")
+    generator = np.random.default_rng(seed)
+    found = [
+        AtlasPhoto(name, person) for person, names in enumerate(people) for name in _some(names, per_person, generator)
+    ]
+    return [found[place] for place in generator.permutation(len(found))[:n_photos]]
+
+
+def _people(folder: Path) -> list[list[str]]:
+    """The names of each person's photos."""
+    if not folder.is_dir():
+        raise AtlasError("there is no such folder: give one that holds a folder of photos for each person")
+    people: dict[str, list[str]] = {}
+    for name in photos_in([folder]):
+        person, _, photo = name.partition("/")
+        if photo:
+            people.setdefault(person, []).append(name)
+    return list(people.values())
+
+
+def _some(names: list[str], n: int, generator: np.random.Generator) -> Iterator[str]:
+    return (names[place] for place in generator.permutation(len(names))[:n])
+
 
 BATCH = 32
 N_KEPT = 48  # chips kept whole, of as many people as there are, for what covering them does
@@ -114,3 +161,55 @@ class _Collected:
 
 def _small(pixels: Pixels) -> bytes:
     return jpeg(Image.fromarray(pixels).resize((SMALL_PX, SMALL_PX), Image.Resampling.LANCZOS), SMALL_QUALITY)
+
+
+KEYS = ("photo", "identity")
+
+
+NAMES = frozenset(trait.name for trait in TRAITS)
+
+
+def own_traits(file: Path, names: Sequence[str]) -> tuple[list[Trait], NDArray[np.float64]]:
+    """The traits, and those of each photo (n, traits), NaN where the file has none. Raises AtlasError.
+
+    `names` are those of the photos, below the folder of people: `person/photo.jpg`; the person is the identity.
+    """
+    rows = _rows(file)
+    columns = list(rows[0]) if rows else []
+    if not columns or columns[0] not in KEYS or len(columns) == 1:
+        raise AtlasError("the file of traits begins with a line of names: photo or identity, then one for each trait")
+    if taken := NAMES.intersection(columns):
+        raise AtlasError(
+            f"the file of traits has a trait named {min(taken)}, which is measured already; name it otherwise"
+        )
+    known = {row[columns[0]]: _numbers(row, columns[1:], number) for number, row in enumerate(rows, start=2)}
+    keys = [name if columns[0] == "photo" else name.partition("/")[0] for name in names]
+    if not any(key in known for key in keys):
+        raise AtlasError(f"the file of traits names no {columns[0]} that the folder has; name them as in it")
+    missing = np.full(len(columns) - 1, np.nan)
+    return [Trait(name, name, name) for name in columns[1:]], np.stack([known.get(key, missing) for key in keys])
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            return list(csv.DictReader(lines))
+    except OSError as error:
+        raise AtlasError(f"the file of traits cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AtlasError("the file of traits is no CSV in UTF-8; save it as one") from error
+
+
+def _numbers(row: dict[str, str], columns: list[str], line: int) -> NDArray[np.float64]:
+    try:
+        return np.array([_number(row[name]) if row[name] else np.nan for name in columns])
+    except (TypeError, ValueError) as error:
+        raise AtlasError(f"the file of traits, line {line}: every trait is a number, or empty where unknown") from error
+
+
+def _number(text: str) -> float:
+    """Raises ValueError where it is none, or not finite."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number

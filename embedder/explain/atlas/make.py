@@ -13,11 +13,8 @@ from ...pipeline import FaceEmbedder
 from ...types import EMBEDDING_SIZE
 from ...weights.bundle import Bundle
 from .atlas import Atlas, atlas_of
-from .faces import AtlasFaces, collect_faces
-from .looking import channel_attention
-from .maximising import maximise_channels
-from .own_traits import own_traits
-from .people import AtlasError, chosen_photos
+from .channel_pictures import channel_attention, maximise_channels
+from .faces import AtlasError, AtlasFaces, chosen_photos, collect_faces, own_traits
 from .traits import TRAITS
 
 Telling = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # of a step with so many parts

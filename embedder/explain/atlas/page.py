@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...encoded import data_uri, png
+from ...image import data_uri, png
 from ..colors import painted
 from .atlas import Atlas, Channel
 from .faces import AtlasFaces

@@ -6,8 +6,7 @@ from shutil import copytree
 import numpy as np
 import pytest
 
-from train.data.kept import KeptChips
-from train.data.prepared import PreparedData, open_prepared
+from train.data.prepared import KeptChips, PreparedData, open_prepared
 from train.data.shard import shard_path
 from train.errors import DataError
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from train.data.names import same_name, shown
+from train.data.photos import same_name, shown
 
 ANY_NAME = st.text(st.characters(codec=None), max_size=20)  # lone surrogates too: bytes that are no UTF-8
 

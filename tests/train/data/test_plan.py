@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from train.data.exclusion import ExcludedSet
-from train.data.plan import MIN_PEOPLE, plan_preparation
-from train.data.reading import DigestedPhoto, SkippedPhoto
+from train.data.photos import DigestedPhoto, SkippedPhoto
+from train.data.plan import MIN_PEOPLE, ExcludedSet, plan_preparation
 from train.errors import DataError
 from train.evaluation.protocols.protocol import LabeledPhoto
 

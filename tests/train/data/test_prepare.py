@@ -16,12 +16,12 @@ from PIL import Image
 from embedder import FaceEmbedder
 from embedder.image import FORMATS_IN_WORDS
 from train.data.cutting import ChipCutter
-from train.data.exclusion import read_excluded
+from train.data.photos import read_source
+from train.data.plan import read_excluded
 from train.data.prepared import PreparedData, open_prepared
 from train.data.preparing import PreparationResult, prepare
 from train.data.progress import no_telling
 from train.data.shard import shard_path
-from train.data.source import read_source
 from train.errors import DataError
 from train.evaluation.progress import Advance
 

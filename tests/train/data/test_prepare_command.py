@@ -21,9 +21,9 @@ from visavis.cli.main import main
 SIZE = 3  # photos in a shard
 SMALL_SHARDS = """
 import resource
-import train.data.cores, train.data.preparing
+import train.evaluation.parallel, train.data.preparing
 from visavis.cli.main import main
-train.data.cores.BATCH, train.data.preparing.SIZE = 1, {size}
+train.evaluation.parallel.BATCH, train.data.preparing.SIZE = 1, {size}
 {first}
 main()
 """

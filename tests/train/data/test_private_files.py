@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from train.data.private_files import sole_use, write_private
+from train.data.description import sole_use, write_private
 from train.errors import DataError
 
 

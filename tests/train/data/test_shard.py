@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from train.data.cutting import CutChip, decoded, encoded
+from train.data.photos import DigestedPhoto, SkippedPhoto
 from train.data.prepared import PreparedData
-from train.data.reading import DigestedPhoto, SkippedPhoto
 from train.data.shard import Shard, packed
 from train.errors import DataError
 from train.evaluation.protocols.protocol import LabeledPhoto

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from train.data.source import read_source
+from train.data.photos import read_source
 from train.errors import DataError
 from train.evaluation.protocols.protocol import ProtocolError
 

@@ -5,11 +5,10 @@ import torch
 
 from embedder import BUILT_IN, EmbeddingNet, build_network, read_bundle
 from train.errors import TrainingError
-from train.learning.freezing import build_optimizer, freeze, frozen_stages, set_training
 from train.learning.learner import Learner
+from train.learning.optimizer import build_optimizer, freeze, frozen_stages, set_training
 from train.losses.build import build_losses
-from train.runfile.losses import ArcFace
-from train.runfile.run import NetworkConfig, OptimizerConfig as OptimizerSettings
+from train.runfile.schema import ArcFace, NetworkConfig, OptimizerConfig as OptimizerSettings
 
 
 @pytest.fixture(scope="module")

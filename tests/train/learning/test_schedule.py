@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from train.learning.schedule import factor
-from train.runfile.run import ScheduleConfig
+from train.learning.optimizer import factor
+from train.runfile.schema import ScheduleConfig
 
 SHARES = st.floats(0, 1)
 SCHEDULES = st.builds(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from train.errors import TrainingError
-from train.learning.tensors_file import read_tensors, under, within, write_tensors
+from train.learning.checkpoint import read_tensors, under, within, write_tensors
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3), "generator": torch.get_rng_state()}
 
@@ -59,7 +59,7 @@ def test_where_there_is_no_room_the_older_file_stays_whole(tmp_path: Path) -> No
     path = tmp_path / "some.safetensors"
     write_tensors(path, TENSORS, "older")
     script = (
-        "import resource, sys, torch; from pathlib import Path; from train.learning.tensors_file import write_tensors\n"
+        "import resource, sys, torch; from pathlib import Path; from train.learning.checkpoint import write_tensors\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "try: write_tensors(Path(sys.argv[1]), {'a': torch.zeros(100_000)}, 'newer')\n"

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.learning.averaging import WeightAverage
-from train.learning.pull import L2SP, interpolate_weights, weights_of
+from train.learning.weight_averaging import L2SP, WeightAverage, interpolate_weights, weights_of
 
 
 def small_net(seed: int = 0) -> nn.Module:

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.losses.build import build_losses
-from train.losses.total import TotalLoss
-from train.runfile.losses import Contrastive, CosFace, Distillation, LossTerm, MultiSimilarity, Triplet
+from train.losses.build import TotalLoss, build_losses
+from train.runfile.schema import Contrastive, CosFace, Distillation, LossTerm, MultiSimilarity, Triplet
 
 N_BRANCHES = 4
 CHANNELS = 128 // N_BRANCHES

@@ -9,9 +9,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from train.losses.build import build_losses
-from train.losses.total import LossValue, TotalLoss
-from train.runfile.losses import ArcFace, CosFace, Distillation, LossTerm
+from train.losses.build import LossValue, TotalLoss, build_losses
+from train.runfile.schema import ArcFace, CosFace, Distillation, LossTerm
 
 CHANNELS, N_IDENTITIES = 128, 5
 

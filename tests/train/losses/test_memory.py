@@ -7,11 +7,10 @@ from pytorch_metric_learning.losses import CrossBatchMemory as LibraryMemory, Tr
 from torch import Tensor
 
 from train.errors import LossError
-from train.losses.build import build_losses
-from train.losses.faces import LossBatch
-from train.losses.memory import CrossBatchMemory
-from train.losses.total import TotalLoss
-from train.runfile.losses import Contrastive, Triplet
+from train.losses.batch import LossBatch
+from train.losses.build import TotalLoss, build_losses
+from train.losses.metric import CrossBatchMemory
+from train.runfile.schema import Contrastive, Triplet
 
 N = 6
 

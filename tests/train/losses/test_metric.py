@@ -10,9 +10,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
-from train.losses.build import build_losses
-from train.losses.total import LossValue, TotalLoss
-from train.runfile.losses import Contrastive, LossTerm, MultiSimilarity, Triplet
+from train.losses.build import LossValue, TotalLoss, build_losses
+from train.runfile.schema import Contrastive, LossTerm, MultiSimilarity, Triplet
 
 CHANNELS = 128
 

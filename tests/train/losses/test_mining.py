@@ -10,9 +10,8 @@ from pytorch_metric_learning import miners as library
 from pytorch_metric_learning.distances import CosineSimilarity
 from torch import Tensor
 
-from train.losses.distance import euclidean
-from train.losses.faces import ReferenceBatch
-from train.losses.mining import AllPairsMiner, AllTripletsMiner, BatchHardMiner, MultiSimilarityMiner, SemiHardMiner
+from train.losses.batch import ReferenceBatch, euclidean
+from train.losses.miners import AllPairsMiner, AllTripletsMiner, BatchHardMiner, MultiSimilarityMiner, SemiHardMiner
 
 Floats = np.ndarray
 EUCLIDEAN = euclidean(unit_length=False)

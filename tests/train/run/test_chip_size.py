@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from embedder import load, read_bundle
-from train.data.kept import KeptChips
-from train.data.prepared import open_prepared
+from train.data.prepared import KeptChips, open_prepared
 from visavis.cli.main import main
 
 RUN = """

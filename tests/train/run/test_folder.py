@@ -8,7 +8,7 @@ import pytest
 
 from train.errors import TrainingError
 from train.run.folder import RunFolder
-from train.runfile.run import RunFile
+from train.runfile.schema import RunFile
 
 RUN = RunFile.model_validate(
     {

@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from .files import is_number, read_lines
-from .pairs import LabeledPair, pair_protocol
-from .protocol import LabeledPhoto, Protocol, ProtocolError
+from .protocol import LabeledPair, LabeledPhoto, Protocol, ProtocolError, is_number, pair_protocol, read_lines
 
 CfpKind = Literal["cfp-ff", "cfp-fp"]
 N_FOLDS = 10

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from embedder import IMAGE_SUFFIXES
 
-from .files import is_number, read_lines
-from .pairs import LabeledPair, pair_protocol
-from .protocol import LabeledPhoto, Protocol, ProtocolError
+from .protocol import LabeledPair, LabeledPhoto, Protocol, ProtocolError, is_number, pair_protocol, read_lines
 
 GENUINE, IMPOSTOR = "'name i j', one person's photos i and j", "'name i name j', photos of two persons"
 HEADER = "the number of comparisons of each kind, as in '500', or of folds and of each kind in a fold, as in '10 300'"

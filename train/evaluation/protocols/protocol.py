@@ -1,5 +1,9 @@
 """What every kind of evaluation data becomes: photos with their identities, and the comparisons to make of them."""
 
+import hashlib
+import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +29,9 @@ class LabeledPhoto:
     path: Path
     name: str  # the path as the protocol gives it, to be shown to the user whose photo it is
     identity: str
-    degradation: str | None = None  # what is done to it before it is embedded, as train.degradations names it
+    degradation: str | None = (
+        None  # what is done to it before it is embedded, as train.evaluation.degradations names it
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,3 +69,81 @@ def identity_numbers(names: Sequence[str]) -> NDArray[np.int32]:
     if not names:
         return np.empty(0, np.int32)
     return np.unique(np.array(names), return_inverse=True)[1].astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledPair:
+    """One comparison."""
+
+    probe: LabeledPhoto
+    reference: LabeledPhoto
+    same: bool  # does it show one person?
+    fold: int | None = None
+
+
+def pair_protocol(name: str, folder: Path, pairs: Sequence[LabeledPair], face: FaceChoice) -> Protocol:
+    """Number the photos of listed comparisons in the order of their names; all must be there, below `folder`."""
+    if not pairs:
+        raise ProtocolError(f"{name}: lists no comparison")
+    photos = sorted({photo for pair in pairs for photo in (pair.probe, pair.reference)}, key=lambda photo: photo.name)
+    require_present(photos, folder)
+    return Protocol(name, tuple(photos), _pair_list(photos, pairs), face)
+
+
+def _pair_list(photos: Sequence[LabeledPhoto], pairs: Sequence[LabeledPair]) -> PairList:
+    position = {photo: k for k, photo in enumerate(photos)}
+    folds = [pair.fold for pair in pairs if pair.fold is not None]
+    return PairList(
+        probe=np.array([position[pair.probe] for pair in pairs], np.int32),
+        reference=np.array([position[pair.reference] for pair in pairs], np.int32),
+        same=np.array([pair.same for pair in pairs], np.bool_),
+        fold=np.array(folds, np.int32) if folds else None,
+    )
+
+
+_DatedPhoto = tuple[str, str]  # identity, digest of the image
+
+
+def data_digest(protocol: Protocol, image_digests: Sequence[str]) -> str:
+    """Digest identities, images and listed comparisons with their folds: "sha256:..."."""
+    photos = [(photo.identity, image) for photo, image in zip(protocol.photos, image_digests, strict=True)]
+    facts = [sorted(photos), None if protocol.pairs is None else sorted(_pairs(protocol.pairs, photos))]
+    return "sha256:" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _pairs(pairs: PairList, photos: Sequence[_DatedPhoto]) -> list[tuple[int, bool, list[_DatedPhoto]]]:
+    """List them; which of two photos is the probe makes no difference to their distance."""
+    folds = [-1] * len(pairs.same) if pairs.fold is None else pairs.fold.tolist()
+    columns = (folds, pairs.same.tolist(), pairs.probe.tolist(), pairs.reference.tolist())
+    return [(fold, same, sorted((photos[i], photos[j]))) for fold, same, i, j in zip(*columns, strict=True)]
+
+
+def read_text(path: Path) -> str:
+    """Read a list, with its line ends as they are. Raises ProtocolError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ProtocolError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"{path}: is no text in UTF-8 (byte {error.start:,}); save it as UTF-8") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read a list, line by line, without blanks at the ends of lines and of the file. Raises ProtocolError."""
+    text = read_text(path).rstrip()
+    return [line.rstrip() for line in text.split("\n")] if text else []
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a field is a plain whole number."""
+    return re.fullmatch("[0-9]{1,9}", text) is not None
+
+
+def require_present(photos: Sequence[LabeledPhoto], folder: Path) -> None:
+    """Raise ProtocolError where a photo's file is not there; it names the first and says how many are missing."""
+    missing = [photo for photo in photos if not os.path.isfile(photo.path)]  # noqa: PTH113 - Path's raises at bad names
+    if missing:
+        raise ProtocolError(
+            f"there is no {missing[0].name} in {folder} (missing: {len(missing):,} of {len(photos):,} photos); "
+            "give the folder that the list was made for"
+        )

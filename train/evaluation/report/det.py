@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from ..against import ModelComparison
-from ..record import DetCurve, Evaluation
-from ..tally import Floats
-from ..words import rate_text
-from .canvas import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, legend, paper, plain
+from ..metrics import Floats
+from ..record import DetCurve, Evaluation, rate_text
+from .plot import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, legend, paper, plain
 
 FMR_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
 FNMR_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)

@@ -9,13 +9,11 @@ from embedder import VisavisError, replace_file
 from ..against import ModelComparison
 from ..groups import GroupReport
 from ..record import Evaluation
-from .canvas import Plot
 from .det import det, det_against
-from .distances import distances
-from .forest import forest
-from .matrix import matrix
+from .group_plots import forest, matrix
 from .page import ChipSource, Content, page
-from .reliability import reliability
+from .plot import Plot
+from .score_plots import distances, reliability
 
 
 class ReportError(VisavisError):

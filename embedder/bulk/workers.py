@@ -1,0 +1,185 @@
+"""Worker processes, one for each core, that take batches of photos from their files to their embeddings."""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+from threading import Thread
+from time import process_time
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SampleError
+from ..image import image_file
+from ..loading import load
+from ..pipeline import FaceEmbedder
+from ..runtime.choice import RuntimeOptions
+from ..types import Chip, FaceChoice, Sample
+from .manifest import BulkError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedPhoto:
+    """A photo whose face was embedded."""
+
+    name: str
+    sample: Sample
+    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPhoto:
+    """A photo that gave no embedding."""
+
+    name: str
+    code: str  # of an error, as in no_face; or not_readable
+    detail: str
+
+
+class CpuSeconds(NamedTuple):
+    """Processor time, over all processes, by stage."""
+
+    find: float = 0.0  # reading, decoding, finding faces, cutting the chip: one after the other in each photo
+    embed: float = 0.0
+    write: float = 0.0
+
+    def plus(self, other: "CpuSeconds") -> "CpuSeconds":
+        """Add up, stage by stage."""
+        return CpuSeconds(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchResult:
+    """A batch of photos, in its order."""
+
+    outcomes: tuple[EmbeddedPhoto | FailedPhoto, ...]
+    cpu_s: CpuSeconds
+
+
+BATCH = 32  # photos, which the network embeds in one pass
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What all batches of a run have in common."""
+
+    start: Path  # from which the photos' names go
+    model: str | None  # a bundle; None: the built-in one
+    running: RuntimeOptions
+    face: FaceChoice
+
+
+class Worker:
+    """A model with a task."""
+
+    def __init__(self, task: Task, embedder: FaceEmbedder) -> None:
+        self._task, self._embedder = task, embedder
+
+    def __call__(self, names: Sequence[str]) -> BatchResult:
+        """Embed photos; one that cannot be used costs the others nothing."""
+        begin = process_time()
+        found = [self._chip(name) for name in names]
+        chips = [each.pixels for each in found if isinstance(each, Chip)]
+        cut = process_time()
+        vectors = iter(self._embedder.embed_faces(np.stack(chips)) if chips else ())
+        outcomes = tuple(
+            EmbeddedPhoto(name, each.sample, next(vectors)) if isinstance(each, Chip) else each
+            for name, each in zip(names, found, strict=True)
+        )
+        return BatchResult(outcomes, CpuSeconds(cut - begin, process_time() - cut))
+
+    def _chip(self, name: str) -> Chip | FailedPhoto:
+        try:
+            return self._embedder.chip(image_file(self._task.start / name), face=self._task.face)
+        except SampleError as error:
+            return FailedPhoto(name, error.code, str(error))
+        except OSError as error:
+            return FailedPhoto(name, "not_readable", f"the file cannot be read: {error.strerror or error}")
+        except Exception as error:  # noqa: BLE001 - among millions of photos one may be odder than all we have seen
+            return FailedPhoto(
+                name, "unexpected", f"{type(error).__name__}: {error}; this is a mistake of ours: report it"
+            )
+
+
+_worker: Worker  # of this process
+
+
+def begin(task: Task) -> None:
+    """Make this process a worker."""
+    global _worker  # noqa: PLW0603 - a pool's processes have no other place
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that started us sees to the rest
+    Thread(target=_end_with_parent, daemon=True).start()
+    _worker = Worker(task, load(task.model, running=task.running))
+
+
+def work(names: Sequence[str]) -> BatchResult:
+    """Have this process's worker take a batch."""
+    return _worker(names)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed can tell nobody, and work would be waited for without end."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+AHEAD = 3  # batches to each process: one at work, one waiting, one to make up for unequal photos
+
+
+@contextmanager
+def workers(task: Task, n_processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Start processes with one thread each; on the way out by an error or Ctrl-C they are ended at once."""
+    alone = replace(task, running=replace(task.running, threads=1))
+    others = set(active_children())
+    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), begin, (alone,))
+    try:
+        yield pool
+    except BaseException:
+        for process in set(active_children()) - others:
+            process.kill()  # nothing is lost: they write nothing
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def in_order(pool: ProcessPoolExecutor, batches: Iterable[Sequence[str]], n_processes: int) -> Iterator[BatchResult]:
+    """Give what becomes of batches in their order, however many there are. Raises BulkError."""
+    waiting: deque[tuple[Sequence[str], Future[BatchResult]]] = deque()
+    for batch in batches:
+        waiting.append((batch, _submitted(pool, batch)))
+        if len(waiting) >= AHEAD * n_processes:
+            yield _result(*waiting.popleft())
+    while waiting:
+        yield _result(*waiting.popleft())
+
+
+def _submitted(pool: ProcessPoolExecutor, batch: Sequence[str]) -> Future[BatchResult]:
+    try:
+        return pool.submit(work, batch)
+    except BrokenProcessPool as error:
+        raise _lost(batch) from error
+
+
+def _result(batch: Sequence[str], future: Future[BatchResult]) -> BatchResult:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise _lost(batch) from error
+
+
+def _lost(batch: Sequence[str]) -> BulkError:
+    return BulkError(
+        f"a worker process was ended from outside, or for lack of memory, at or soon after {batch[0]!a}; "
+        "run it again: what is done already is kept"
+    )

@@ -1,0 +1,301 @@
+"""From embeddings to a decision: operating point, penalty for poor photos, distance, probability, verdict."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from math import exp, log, log1p
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import LowQuality, OperatingPointUnavailable, SampleError, blaming
+from .types import Grade, ModelIdentity, Quality, Sample, Timings, Vectors
+from .weights.card import ModelCard
+from .weights.card_parts import LogLikelihoodRatio, Measure, OperatingPoint, QualityPenalty
+
+BY_RATE = "fmr="
+
+
+def chosen_point(card: ModelCard, asked: str | None) -> OperatingPoint:
+    """Return the point of a name such as `fmr-1e-4`, the loosest with an FMR of at most X for `fmr=X`, or the default.
+
+    Raises OperatingPointUnavailable where the card has none such.
+    """
+    points = card.operating_points
+    wanted = card.default_point if asked is None else asked
+    fitting = [point for point in points if point.name == wanted]
+    if not fitting and asked is not None and asked.startswith(BY_RATE):
+        fitting = _at_least_as_strict(points, _rate(asked))
+    if not fitting:
+        raise OperatingPointUnavailable(asked, {point.name: point.fmr for point in points})
+    return max(fitting, key=lambda point: point.threshold)
+
+
+def _at_least_as_strict(points: Sequence[OperatingPoint], fmr: float) -> list[OperatingPoint]:
+    measured = [point for point in points if point.fmr is not None and point.fmr <= fmr]
+    return measured if 0 < fmr <= 1 else []
+
+
+def _rate(asked: str) -> float:
+    try:
+        return float(asked.removeprefix(BY_RATE))
+    except ValueError:
+        return float("nan")  # which no point is as strict as
+
+
+ADVICE: dict[Measure, str] = {
+    "sharpness": "send a sharper or larger photo",
+    "eye_distance_px": "send a photo in which the face is larger",
+}
+FAULTS: dict[Measure, str] = {"sharpness": "both photos are blurred", "eye_distance_px": "both faces are small"}
+GIVEN = "The threshold was given by the caller."
+LEAST = 0.0005  # of distance; a smaller penalty is not told
+
+Rule = tuple[QualityPenalty, ...]  # one for each measure that costs something; empty: nothing does
+
+
+@dataclass(frozen=True, slots=True)
+class PairPenalty:
+    """What one measure costs a pair."""
+
+    measure: Measure
+    values: tuple[float, float]  # of both photos
+    penalty: float  # of distance; that of the better photo
+
+
+def grade_of(rule: Rule, quality: Quality) -> Grade:
+    """Say what a face's quality costs it."""
+    values = [(each, _value(each, quality)) for each in rule]
+    penalty = sum(each.at(value) for each, value in values)
+    return Grade(penalty, is_too_poor=any(value < each.min_value for each, value in values))
+
+
+def require(rule: Rule, quality: Quality) -> None:
+    """Raise LowQuality for a face that is poorer than any that the rule was fitted on."""
+    for each in rule:
+        value = _value(each, quality)
+        if value < each.min_value:
+            raise LowQuality(each.measure, value, each.min_value, advice=ADVICE[each.measure])
+
+
+def pair_penalties(rule: Rule, probe: Quality, reference: Quality) -> tuple[PairPenalty, ...]:
+    """What each measure of the rule costs a pair of photos."""
+    return tuple(_pair_penalty(each, _value(each, probe), _value(each, reference)) for each in rule)
+
+
+def threshold_reason(rule: Rule, point: OperatingPoint, penalties: Sequence[PairPenalty] | None) -> str:
+    """Say in words why a pair's threshold at a point is what it is; `penalties` is None for unknown photos."""
+    begun = f"{point.name}: {point.threshold:.3f}"
+    if not rule:
+        return f"{begun} for all pairs; this model has no penalty for poor photos."
+    if penalties is None:
+        return f"{begun}; the quality of the photos is not known here, so no penalty is taken off."
+    told = [_in_words(each) for each in penalties if each.penalty >= LEAST]
+    if not told:
+        return f"{begun} for all pairs with at least one good photo."
+    return f"{begun}, {', '.join(told)}."
+
+
+def _value(rule: QualityPenalty, quality: Quality) -> float:
+    return float(getattr(quality, rule.measure))
+
+
+def _pair_penalty(rule: QualityPenalty, probe: float, reference: float) -> PairPenalty:
+    return PairPenalty(rule.measure, (probe, reference), rule.at(max(probe, reference)))
+
+
+def _in_words(found: PairPenalty) -> str:
+    first, second = found.values
+    return f"less {found.penalty:.3f} because {FAULTS[found.measure]} ({found.measure} {first:.2g} and {second:.2g})"
+
+
+EVEN_PRIOR = 0.5  # a prior that favours neither answer
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the distance of one pair says."""
+
+    same: bool  # exactly distance < threshold
+    distance: float  # Euclidean, 0 = identical
+    threshold: float  # the caller's, or that of the point less the pair's penalty
+    threshold_reason: str  # why it is what it is, in words
+    normalized_distance: float | None  # the distance plus the pair's penalty; None = card without a rule for it
+    probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
+    log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """One face to be judged."""
+
+    vector: NDArray[np.float32]  # (128,)
+    quality: Quality | None  # None = its photo is not known
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRule:
+    """By what pairs are judged, and the way from there to a probability."""
+
+    level: float  # the caller's threshold, or that of the point
+    operating_point: OperatingPoint | None  # None = the level is the caller's
+    rule: Rule  # what a poor photo costs
+    ratio: LogLikelihoodRatio | None  # None = the card has no calibration
+    prior: float  # 0..1, probability of one person before the photos are seen
+
+    def judge(self, probe: Subject, references: Sequence[Subject]) -> Iterator[Judgement]:
+        """Judge a face against each of several, in their order."""
+        vectors = np.array([reference.vector for reference in references]).reshape(-1, len(probe.vector))
+        for distance, reference in zip(euclidean(probe.vector, vectors), references, strict=True):
+            yield self._judgement(distance, self._penalties(probe.quality, reference.quality))
+
+    def _penalties(self, probe: Quality | None, reference: Quality | None) -> tuple[PairPenalty, ...] | None:
+        """What the photos cost this pair; None where they are not known."""
+        if probe is None or reference is None:
+            return None
+        return pair_penalties(self.rule, probe, reference)
+
+    def _judgement(self, distance: float, penalties: tuple[PairPenalty, ...] | None) -> Judgement:
+        penalty = sum(each.penalty for each in penalties or ())
+        threshold, reason = self.level, GIVEN
+        if self.operating_point is not None:
+            threshold, reason = self.level - penalty, threshold_reason(self.rule, self.operating_point, penalties)
+        normalized = distance + penalty if self.rule else None
+        ratio = None if self.ratio is None else self.ratio.at(distance + penalty)
+        probability = None if ratio is None else posterior(ratio, self.prior)
+        return Judgement(distance < threshold, distance, threshold, reason, normalized, probability, ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """One embedding against several, in their order, and the standard that all were judged by."""
+
+    results: tuple[Judgement, ...]
+    operating_point: OperatingPoint | None  # the card's point that gave the thresholds; None = the caller's own
+    prior: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Judgement):
+    """Whether two images show one person, and all that the answer rests on."""
+
+    operating_point: OperatingPoint | None  # the card's point that gave the threshold; None = the caller's own
+    prior: float  # 0..1, probability of one person before the photos are seen
+    probe: Sample
+    reference: Sample
+    model: ModelIdentity
+    timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonBatch:
+    """One probe against several references, in their order; a reference that cannot be used leaves its error there."""
+
+    results: tuple[Comparison | SampleError, ...]
+    model: ModelIdentity
+    timings_ms: Timings
+
+
+def decision_rule(
+    card: ModelCard, *, threshold: float | None, operating_point: str | None, prior: float
+) -> DecisionRule:
+    """Return what the caller asks for, or else the card's default point; raises OperatingPointUnavailable."""
+    if threshold is not None and operating_point is not None:
+        raise ValueError("give threshold or operating_point, not both: a point is a threshold")
+    if threshold is not None and not threshold > 0:
+        raise ValueError(f"threshold must be greater than 0, not {threshold}")
+    if not 0 < prior < 1:
+        raise ValueError(f"prior must lie between 0 and 1, both excluded, not {prior}")
+    if threshold is not None:
+        return DecisionRule(threshold, None, card.quality_penalties, card.ratio, prior)
+    point = chosen_point(card, operating_point)
+    return DecisionRule(point.threshold, point, card.quality_penalties, card.ratio, prior)
+
+
+def posterior(log_likelihood_ratio: float, prior: float) -> float:
+    """Probability of one person by Bayes' rule: log odds after = log-likelihood ratio + log odds before."""
+    log_odds = log_likelihood_ratio + log(prior) - log1p(-prior)
+    smaller = exp(-abs(log_odds))  # of the two odds: never overflows
+    return (1 if log_odds > 0 else smaller) / (1 + smaller)
+
+
+def euclidean(probe: NDArray[np.float32], references: Vectors) -> tuple[float, ...]:
+    """Euclidean distances of (128,) to each of (n, 128), computed in float64."""
+    differences = references.astype(np.float64) - probe.astype(np.float64)
+    return tuple(float(distance) for distance in np.sqrt((differences**2).sum(axis=1)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedFace:
+    """One face that can be judged."""
+
+    sample: Sample
+    subject: Subject
+
+
+class Verifier:
+    """By one model's rules."""
+
+    def __init__(self, rule: Rule, identity: ModelIdentity) -> None:
+        """`rule` says what a poor photo costs."""
+        self._rule, self._identity = rule, identity
+
+    def known(self, sample: Sample, vector: NDArray[np.float32]) -> EmbeddedFace:
+        """A face with its grade, if the card has a rule for poor photos."""
+        subject = Subject(vector, sample.quality)
+        if not self._rule:
+            return EmbeddedFace(sample, subject)
+        return EmbeddedFace(replace(sample, grade=grade_of(self._rule, sample.quality)), subject)
+
+    def batch(
+        self,
+        probe: EmbeddedFace,
+        references: Sequence[EmbeddedFace | SampleError],
+        standard: DecisionRule,
+        timings: Timings,
+        *,
+        refuse: bool,
+    ) -> ComparisonBatch:
+        """Judge a probe against references, some of which are errors already.
+
+        With `refuse` a face that is too poor for the card's rule is one. Raises LowQuality where it is the probe's.
+        """
+        with blaming("probe"):
+            self._admit(probe, refuse=refuse)
+        judged = [
+            self._admitted(each, refuse=refuse) if isinstance(each, EmbeddedFace) else each for each in references
+        ]
+        judgements = standard.judge(probe.subject, [each.subject for each in judged if isinstance(each, EmbeddedFace)])
+        results = tuple(
+            self._comparison((probe, each), next(judgements), standard, timings)
+            if isinstance(each, EmbeddedFace)
+            else each
+            for each in judged
+        )
+        return ComparisonBatch(results, self._identity, timings)
+
+    def _admit(self, face: EmbeddedFace, *, refuse: bool) -> EmbeddedFace:
+        """Return it; raises LowQuality where its photo is too poor and that is to be refused."""
+        if refuse:
+            require(self._rule, face.sample.quality)
+        return face
+
+    def _admitted(self, face: EmbeddedFace, *, refuse: bool) -> EmbeddedFace | SampleError:
+        try:
+            with blaming("reference"):
+                return self._admit(face, refuse=refuse)
+        except SampleError as error:
+            return error
+
+    def _comparison(
+        self, faces: tuple[EmbeddedFace, EmbeddedFace], judgement: Judgement, standard: DecisionRule, timings: Timings
+    ) -> Comparison:
+        probe, reference = (face.sample for face in faces)
+        return Comparison(
+            **{field.name: getattr(judgement, field.name) for field in fields(judgement)},
+            operating_point=standard.operating_point,
+            prior=standard.prior,
+            probe=probe,
+            reference=reference,
+            model=self._identity,
+            timings_ms=timings,
+        )

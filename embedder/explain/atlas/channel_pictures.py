@@ -1,0 +1,84 @@
+"""Where in a face each channel looks, and a face-like picture that it answers to most."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...network import EmbeddingNet
+from ...types import EMBEDDING_SIZE, Chips, Pixels, Vectors
+from ..occlusion import occlude
+
+N_PLACES = 15  # along each side
+PATCH = 30 / 150  # of the chip's side; wider than the step, for a channel looks at no single point
+
+
+def channel_attention(
+    chips: Chips, embed: Callable[[Chips], Vectors], advance: Callable[[int], None]
+) -> NDArray[np.float64]:
+    """The mean change of each channel by covering each place: (128, places, places), 0 or more."""
+    shares = _patches(chips.shape[1])
+    changes = np.zeros((len(shares), 128))
+    for chip in chips:
+        whole, *partly = embed(np.concatenate([chip[None], occlude(chip, shares)]))
+        changes += np.abs(np.array(partly) - whole)
+        advance(1)
+    return (changes / len(chips)).T.reshape(-1, N_PLACES, N_PLACES)
+
+
+def _patches(side_px: int) -> NDArray[np.float32]:
+    """A patch in each place, row by row: (places * places, side, side), 1 where the face is seen."""
+    step, patch = side_px / N_PLACES, round(PATCH * side_px)
+    starts = [round(step * (number + 0.5) - patch / 2) for number in range(N_PLACES)]
+    shares = np.ones((N_PLACES, N_PLACES, side_px, side_px), np.float32)
+    for row, top in enumerate(starts):
+        for column, left in enumerate(starts):
+            shares[row, column, max(top, 0) : top + patch, max(left, 0) : left + patch] = 0
+    return shares.reshape(-1, side_px, side_px)
+
+
+N_STEPS, RATE = 40, 4.0  # the rate in grey levels
+JITTER = 4 / 150  # of the chip's side
+ROUGHNESS, FARNESS = 0.004, 0.0004  # what a grey level of difference costs: to its neighbour, and to the mean face
+BATCH = 16
+
+
+def maximise_channels(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Callable[[int], None]) -> Chips:
+    """A picture for each of the 128 channels, (128, side, side, 3); `spread` (128,) is how each usually varies."""
+    network.requires_grad_(requires_grad=False)
+    generator = torch.Generator().manual_seed(0)
+    pictures = []
+    for channels in torch.arange(EMBEDDING_SIZE).reshape(-1, BATCH):
+        pictures.append(_uphill(network, mean, (channels, spread[channels]), generator))
+        advance(len(channels))
+    return np.concatenate(pictures)
+
+
+def _uphill(network: EmbeddingNet, mean: Pixels, goal: tuple[Tensor, Tensor], generator: torch.Generator) -> Chips:
+    channels, spread = goal
+    start = torch.from_numpy(mean.astype(np.float32)).permute(2, 0, 1)
+    pictures = start.repeat(len(channels), 1, 1, 1).requires_grad_()
+    optimizer = torch.optim.Adam([pictures], RATE)
+    side = len(mean)
+    jitter = round(JITTER * side)
+    for _ in range(N_STEPS):
+        down, right = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
+        shifted = pictures.roll((down, right), (2, 3))
+        values = network(shifted.permute(0, 2, 3, 1))[torch.arange(len(channels)), channels] / spread
+        loss = -values.sum() + ROUGHNESS * _roughness(pictures) + FARNESS * (pictures - start).abs().sum() / side
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            pictures.clamp_(0, 255)
+    return pictures.detach().round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def _roughness(pictures: Tensor) -> Tensor:
+    """The differences between neighbours, of a whole picture in columns of it."""
+    across = F.l1_loss(pictures[..., 1:], pictures[..., :-1], reduction="sum")
+    down = F.l1_loss(pictures[..., 1:, :], pictures[..., :-1, :], reduction="sum")
+    return (across + down) / pictures.shape[-1]

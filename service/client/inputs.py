@@ -1,0 +1,137 @@
+"""What a caller holds an image or an embedding in -> what is sent. Knows no distance: the service computes it."""
+
+import os
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from pydantic import TypeAdapter, ValidationError
+
+from ..wire import MAX_EMBEDDINGS, CompareRequest, EmbeddingResponse, Standard, Vector
+from .errors import DigestMismatchError
+
+ImageInput = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[np.uint8] | Image.Image
+
+# Modes that PNG holds bit by bit; three more that only TIFF does. Others (YCbCr, LAB, HSV) would have to be converted.
+FORMAT_OF_MODE = {
+    **dict.fromkeys(("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"), "PNG"),
+    **dict.fromkeys(("CMYK", "F", "I"), "TIFF"),
+}
+RGB_DIMENSIONS, GREY_DIMENSIONS, N_CHANNELS = 3, 2, 3
+
+
+def read_image(image: ImageInput) -> bytes:
+    """Get the bytes of an image file from a path, bytes, a binary file, an array or a PIL image.
+
+    A str is a path, never an address to fetch. A file is read from where it stands and stays open. An array is uint8,
+    RGB (h, w, 3) or grey (h, w); what OpenCV reads is BGR and needs `array[..., ::-1]`. A PIL image that still carries
+    an EXIF orientation is turned by it, as the service turns a file, so both give one answer; after
+    `ImageOps.exif_transpose` it carries none and stays as it is. Its other metadata (place, time) is not sent.
+
+    Raises:
+        TypeError: something else, an array of other numbers, or a file opened as text.
+        ValueError: an array of another shape, or a PIL image of a mode that no file holds without loss.
+        OSError: a path that cannot be read.
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | os.PathLike):
+        return Path(image).read_bytes()
+    if isinstance(image, np.ndarray):
+        return encode(picture_of(image))
+    if isinstance(image, Image.Image):
+        return encode(ImageOps.exif_transpose(image))
+    return _read_file(image)
+
+
+def picture_of(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Take uint8 pixels, (h, w, 3) RGB or (h, w) grey, as a picture."""
+    if pixels.dtype != np.uint8:
+        raise TypeError(f"an image array holds uint8, 0 to 255; this one holds {pixels.dtype}")
+    is_grey = pixels.ndim == GREY_DIMENSIONS
+    is_rgb = pixels.ndim == RGB_DIMENSIONS and pixels.shape[-1] == N_CHANNELS
+    if not (is_grey or is_rgb) or pixels.size == 0:
+        raise ValueError(f"an image array is (h, w, 3) RGB or (h, w) grey, and not empty; this one is {pixels.shape}")
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def encode(picture: Image.Image) -> bytes:
+    """Write a picture as an image file, losslessly: PNG, or TIFF for CMYK, 32-bit and float pixels."""
+    file_format = FORMAT_OF_MODE.get(picture.mode)
+    if file_format is None:
+        raise ValueError(f"a PIL image of mode {picture.mode} has no lossless file; send image.convert('RGB')")
+    out = BytesIO()
+    if file_format == "PNG":
+        picture.save(out, "PNG", compress_level=1)  # made once, sent once: time counts more than bytes
+    else:
+        picture.save(out, "TIFF")
+    return out.getvalue()
+
+
+def _read_file(image: object) -> bytes:
+    read = getattr(image, "read", None)
+    if not callable(read):
+        raise TypeError(
+            f"an image is a path, bytes, a binary file, a uint8 array or a PIL image; not {type(image).__name__}"
+        )
+    content = read()
+    if not isinstance(content, bytes):
+        raise TypeError('an image file must be opened in binary mode: open(path, "rb")')
+    return content
+
+
+EmbeddingInput = EmbeddingResponse | Sequence[float] | NDArray[np.floating]
+
+_VECTOR: TypeAdapter[list[float]] = TypeAdapter(Vector)
+
+
+def comparison_of(
+    probe: EmbeddingInput,
+    references: Sequence[EmbeddingInput],
+    *,
+    model_digest: str | None,
+    standard: Standard,
+) -> CompareRequest:
+    """Check that one model made all the embeddings, and put them into one request.
+
+    Raises:
+        DigestMismatchError: different models made them.
+        TypeError: bare vectors without `model_digest`.
+        ValueError: a vector of another size or with NaN, no reference, or more than the service takes.
+    """
+    if not 1 <= len(references) <= MAX_EMBEDDINGS:
+        raise ValueError(f"compare with 1 to {MAX_EMBEDDINGS:,} references, not {len(references):,}")
+    return CompareRequest(
+        probe=_vector_of(probe),
+        references=[_vector_of(reference) for reference in references],
+        model_digest=_common_digest([probe, *references], model_digest),
+        **dict(standard),
+    )
+
+
+def _common_digest(embeddings: Sequence[EmbeddingInput], said: str | None) -> str:
+    told = {embedding.model.digest for embedding in embeddings if isinstance(embedding, EmbeddingResponse)}
+    digests = told | ({said} if said is not None else set())
+    if not digests:
+        raise TypeError("bare vectors do not say which model made them; give model_digest=")
+    if len(digests) > 1:
+        names = ", ".join(sorted(digest[:19] for digest in digests))
+        raise DigestMismatchError(
+            f"different models or precisions made these embeddings ({names}); embed the photos again with one"
+        )
+    return digests.pop()
+
+
+def _vector_of(embedding: EmbeddingInput) -> list[float]:
+    numbers = embedding.embedding if isinstance(embedding, EmbeddingResponse) else embedding
+    if isinstance(numbers, np.ndarray):
+        numbers = numbers.tolist()
+    try:
+        return _VECTOR.validate_python(numbers)
+    except ValidationError as error:  # its own text would show the embedding
+        reason = error.errors(include_input=False, include_url=False)[0]["msg"]
+        raise ValueError(f"this is not an embedding: {reason}") from None

@@ -1,0 +1,108 @@
+"""How a request is computed: a slot, its body, a thread, an answer. More than there are slots is refused at once."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from anyio import CancelScope, CapacityLimiter, create_task_group, to_thread
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from embedder import FaceEmbedder
+
+from .errors import Busy
+from .intake import BodyReader
+from .shapes import ParsedRequest, RequestSpec
+
+T = TypeVar("T")
+
+
+class ConcurrencyLimiter:
+    """Lets in `max_concurrent` + `max_waiting` requests, of which `max_concurrent` are worked on at a time."""
+
+    def __init__(self, *, max_concurrent: int, max_waiting: int) -> None:
+        self._n_places = max_concurrent + max_waiting
+        self._n_taken = 0
+        self._workers = CapacityLimiter(max_concurrent)
+
+    @property
+    def n_taken(self) -> int:
+        """How many places are taken now."""
+        return self._n_taken
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place, from before the body is read: so the bodies held in memory are limited too.
+
+        Raises Busy when every place is taken. Left by an exception or a cancellation, the place is free again.
+        """
+        if self._n_taken >= self._n_places:
+            raise Busy
+        self._n_taken += 1
+        try:
+            yield
+        finally:
+            self._n_taken -= 1
+
+    async def work(self, task: Callable[[], T]) -> T:
+        """Run `task` in a thread, when one is free. Cancelled while it waits, it never runs; once it runs, it ends."""
+        return await to_thread.run_sync(task, limiter=self._workers)
+
+
+AskedT = TypeVar("AskedT")
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRunner:
+    """What every route that computes needs."""
+
+    embedder: FaceEmbedder
+    intake: BodyReader
+    gate: ConcurrencyLimiter
+    clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
+
+    async def submitted(self, request: Request, shape: RequestSpec, work: Callable[[ParsedRequest], T]) -> T:
+        """Read images and options, and return what `work` makes of them in a thread."""
+        return await self.serve(request, lambda: self.intake.submission(request, shape), work)
+
+    async def serve(self, request: Request, read: Callable[[], Awaitable[AskedT]], work: Callable[[AskedT], T]) -> T:
+        """Hold a place while `read` takes in the body and `work` runs in a thread.
+
+        Raises Busy, ClientDisconnect, and what the two raise.
+        """
+        with self.gate.place():
+            asked = await read()
+            return await while_connected(request, lambda: self.gate.work(partial(work, asked)))
+
+    def elapsed_ms(self, request: Request) -> float:
+        """Milliseconds since the request arrived."""
+        return (self.clock() - float(request.state.arrived)) * 1000
+
+
+async def while_connected(request: Request, task: Callable[[], Awaitable[T]]) -> T:
+    """Await `task`, unless the client leaves first: then it is cancelled and ClientDisconnect is raised.
+
+    The body must have been read; nothing else tells a client that waits from one that left.
+    """
+    outcome: list[T | Exception] = []
+    async with create_task_group() as group:
+        group.start_soon(_cancel_when_gone, request, group.cancel_scope)
+        try:
+            outcome.append(await task())
+        except Exception as error:  # noqa: BLE001 - raised below: inside, the group would wrap it
+            outcome.append(error)
+        group.cancel_scope.cancel()
+    if not outcome:
+        raise ClientDisconnect
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+async def _cancel_when_gone(request: Request, scope: CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

@@ -1,0 +1,43 @@
+"""Work on every core, its results in the order in which it was given."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+from embedder import n_cores
+
+from .progress import Advance
+
+
+@contextmanager
+def one_core_threads() -> Iterator[ThreadPoolExecutor]:
+    """A thread for each core, with torch on one core in each; work that is not begun is given up on the way out."""
+    n_before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(n_cores(), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(n_before)
+
+
+BATCH = 16  # photos that a thread takes at a time
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def on_every_core(
+    work: Callable[[T], R], items: Sequence[T], pool: ThreadPoolExecutor, advance: Advance
+) -> Iterator[R]:
+    """Give the results in the order of the items."""
+
+    def batch_of(batch: Sequence[T]) -> list[R]:
+        return [work(item) for item in batch]
+
+    for results in pool.map(batch_of, [items[start : start + BATCH] for start in range(0, len(items), BATCH)]):
+        advance(len(results))
+        yield from results

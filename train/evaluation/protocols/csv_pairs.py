@@ -1,0 +1,90 @@
+"""Comparisons as a CSV file of the user's own: probe, reference, and whether they show the same person."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from .protocol import LabeledPair, LabeledPhoto, Protocol, ProtocolError, pair_protocol, read_text
+
+COLUMNS = ("probe", "reference", "same")
+SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One comparison, between photos by name."""
+
+    line: int
+    probe: str
+    reference: str
+    same: bool
+
+
+def read_csv(csv_file: Path, images_dir: Path | None) -> Protocol:
+    """Read comparisons; paths start from `images_dir`, or else from the file's own folder. Raises ProtocolError."""
+    folder = csv_file.parent if images_dir is None else images_dir
+    try:
+        rows = list(_rows(csv_file, os.path.normpath(folder)))
+    except csv.Error as error:
+        raise ProtocolError(f"{csv_file}: is no CSV file: {error}") from error
+    people = _people(rows)
+    for row in rows:
+        if not row.same and people[row.probe] == people[row.reference]:
+            raise ProtocolError(
+                f"{csv_file}, line {row.line}: says that {row.probe} and {row.reference} show two persons, "
+                "but other lines make them one; correct the one that is wrong"
+            )
+    photos = {name: LabeledPhoto(folder / name, name, person) for name, person in people.items()}
+    return pair_protocol(
+        csv_file.name,
+        folder,
+        [LabeledPair(photos[row.probe], photos[row.reference], row.same) for row in rows],
+        "largest",
+    )
+
+
+def _rows(csv_file: Path, folder: str) -> Iterator[_Row]:
+    reader = csv.reader(StringIO(read_text(csv_file), newline=""))
+    header = [name.strip() for name in next(reader, [])]
+    if sorted(header) != sorted(COLUMNS):
+        raise ProtocolError(
+            f"{csv_file}, line 1: should name the columns {','.join(COLUMNS)}, not {','.join(header)!r}"
+        )
+    for fields in filter(None, reader):
+        if len(fields) != len(header):
+            raise ProtocolError(f"{csv_file}, line {reader.line_num}: has {len(fields)} fields, not {len(header)}")
+        values = {name: field.strip() for name, field in zip(header, fields, strict=True)}
+        probe, reference = (_name(values[side], folder) for side in ("probe", "reference"))
+        if not values["probe"] or not values["reference"] or probe == reference:
+            raise ProtocolError(f"{csv_file}, line {reader.line_num}: should name two photos, a probe and a reference")
+        if values["same"].lower() not in SAME:
+            raise ProtocolError(
+                f"{csv_file}, line {reader.line_num}: same should be 1 or 0 (or true, false, yes, no), "
+                f"not {values['same'][:80]!r}"
+            )
+        yield _Row(reader.line_num, probe, reference, SAME[values["same"].lower()])
+
+
+def _name(path: str, folder: str) -> str:
+    """One name for each file, however it is written: as seen from the folder, where it lies in there."""
+    full = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118 - of a name, not yet a path
+    return os.path.relpath(full, folder) if full.startswith(os.path.join(folder, "")) else full  # noqa: PTH118
+
+
+def _people(rows: Iterable[_Row]) -> dict[str, str]:
+    """Name each photo's person by the first of their photos: union-find over genuine comparisons."""
+    above: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (upper := above.setdefault(name, name)) != name:
+            above[name] = name = above[upper]
+        return name
+
+    for row in rows:
+        first, second = sorted((root(row.probe), root(row.reference)))
+        if row.same:
+            above[second] = first
+    return {name: root(name) for name in list(above)}

@@ -1,0 +1,156 @@
+"""An evaluation as text for a terminal."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import click
+
+from .against import FigureDifference, ModelComparison
+from .groups import GroupCell, GroupReport, in_words
+from .record import (
+    DECIDES,
+    SCORE,
+    ClaimCheck,
+    Evaluation,
+    Evidence,
+    Figures,
+    TarAtFmr,
+    estimated,
+    interval_text,
+    rate_text,
+)
+from .standard import beside_standard, standard_in_words
+
+SOURCES = {
+    "card": "the card's default point",
+    "best": "the best on these very comparisons: a little too good",
+    "folds": "each fold's chosen on the others; their mean",
+    "number": "given",
+    "pairs": "the best on the pairs of --threshold-pairs",
+}
+HOLDS = {True: "holds", False: "does not hold here", None: "too little to say"}
+
+
+def evaluation_text(found: Evaluation) -> str:
+    """Return what a person wants to know, most important first; brackets are 95% intervals."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Evaluation) -> Iterator[str]:
+    data, figures = found.data, found.figures
+    mirror = ", chips mirrored and averaged" if found.mirror else ""
+    yield click.style(data.protocol, bold=True) + f": {data.n_photos:,} photos of {data.n_identities:,} people"
+    yield f"  model        {found.model.name}  {found.model.digest[:19]}{mirror}"
+    yield f"  comparisons  {figures.n_genuine:,} genuine, {figures.n_impostor:,} impostor"
+    yield from (f"  beware       {caution}" for caution in found.cautions)
+    yield from _failures(found)
+    yield from _refusals(found)
+    yield f"  scores       {SCORE[found.scores]}: {DECIDES[found.scores]}"
+    yield f"  threshold    {found.threshold.value:.5g} ({SOURCES[found.threshold.source]})"
+    yield from _rates(figures)
+    yield from map(_tar, figures.tar_at_fmr)
+    yield from map(_claim, found.claims)
+    yield from _standard(found)
+    if found.evidence is not None:
+        yield _evidence(found.evidence)
+    yield f"  intervals    95%, {found.resampling.n_resamples:,} resamples of the people, seed {found.resampling.seed}"
+
+
+def _rates(figures: Figures) -> Iterator[str]:
+    if figures.accuracy is not None:
+        accuracy = figures.accuracy
+        stated = f"{100 * accuracy.mean:.2f}%, standard error {100 * accuracy.se:.2f}"
+        yield f"  accuracy     {stated}{interval_text(accuracy.interval)}"
+    yield f"  FMR          {estimated(figures.fmr)} of the impostor comparisons match"
+    yield f"  FNMR         {estimated(figures.fnmr)} of the genuine comparisons do not"
+    yield f"  EER          {estimated(figures.eer)}"
+
+
+def _failures(found: Evaluation) -> Iterator[str]:
+    failures, counted = found.failures, found.with_failures
+    if not failures.photos:
+        yield "  failures     none: a usable face in every photo"
+        return
+    reasons = ", ".join(f"{n} {code}" for code, n in sorted(Counter(code for _, code in failures.photos).items()))
+    yield f"  failures     {len(failures.photos)} photos ({reasons}), {failures.n_comparisons:,} comparisons left out;"
+    fnmr, eer = rate_text(counted.fnmr.value), rate_text(counted.eer.value)
+    yield f"               counted as non-matches: FNMR {fnmr}, EER {eer}"
+    if counted.accuracy is not None:
+        yield f"               and accuracy {100 * counted.accuracy.mean:.2f}%"
+
+
+def _refusals(found: Evaluation) -> Iterator[str]:
+    refusals = found.refusals
+    if refusals is not None:
+        made = f"{refusals.n_genuine:,} genuine and {refusals.n_impostor:,} impostor comparisons left out"
+        yield f"  refused      {len(refusals.photos):,} photos for low quality, {made}"
+
+
+def _tar(found: TarAtFmr) -> str:
+    head = f"  TAR at FMR   {rate_text(found.fmr):>6}: "
+    if found.threshold is None:
+        return head + "too few impostor comparisons"
+    return head + f"{estimated(found.tar)} below {found.threshold:.5g} ({found.n_false_matches:,} false matches)"
+
+
+def _claim(claim: ClaimCheck) -> str:
+    point = claim.point
+    claimed = (
+        "no rate claimed"
+        if point.fmr is None
+        else f"claimed FMR {rate_text(point.fmr)}{interval_text(point.fmr_interval)}"
+    )
+    measured = f"measured {estimated(claim.fmr)}, FNMR {estimated(claim.fnmr)}"
+    return f"  {point.name:<11}  {claimed}, {measured}: {HOLDS[claim.holds]}"
+
+
+def _standard(found: Evaluation) -> Iterator[str]:
+    first, *others = standard_in_words(beside_standard(found))
+    yield f"  standard     {first}"
+    yield from (f"               {line}" for line in others)
+
+
+def _evidence(found: Evidence) -> str:
+    cost = found.cllr
+    between = "" if cost.interval is None else f" [{cost.interval[0]:.4f} to {cost.interval[1]:.4f}]"
+    return f"  probability  Cllr {cost.value:.4f} bits{between}, expected calibration error {found.ece:.4f}"
+
+
+def versus_text(versus: ModelComparison) -> str:
+    """Return two models side by side, and which differences are more than chance."""
+    first, second = versus.first.model, versus.second.model
+    scores = versus.first.scores, versus.second.scores
+    by = [f", {DECIDES[each]}" if len(set(scores)) > 1 else "" for each in scores]
+    head = f"{first.name} {first.digest[:19]}{by[0]} against {second.name} {second.digest[:19]}{by[1]}"
+    lines = [click.style(head, bold=True), *(_difference(each) for each in versus.differences)]
+    if versus.of_folds is not None:
+        lines.append(f"  over the folds: accuracy {versus.of_folds.mean:+.4f}, standard error {versus.of_folds.se:.4f}")
+    return "\n".join(lines)
+
+
+def _difference(found: FigureDifference) -> str:
+    interval = found.difference.interval
+    between = "" if interval is None else f" [{interval[0]:+.4f} to {interval[1]:+.4f}]"
+    return (
+        f"  {found.figure:<22} {rate_text(found.first)} against {rate_text(found.second)}: "
+        f"{found.first - found.second:+.4f}{between}{_p_value(found.p_value)}"
+    )
+
+
+def _p_value(value: float | None) -> str:
+    return "" if value is None else f", p at most {value:.2g}"
+
+
+def groups_text(report: GroupReport) -> str:
+    """Return error rates within and across the groups, with a verdict where there is enough for one."""
+    counted = ", ".join(f"{name} {n:,}" for name, n in zip(report.names, report.n_photos, strict=True))
+    head = click.style("Groups", bold=True) + f" below {report.threshold:.5g}; photos: {counted}"
+    left_out = [f"  {report.n_unlabelled:,} photos without a group are left out"] if report.n_unlabelled else []
+    return "\n".join([head, *left_out, *(line for cell in report.cells for line in _group(cell))])
+
+
+def _group(cell: GroupCell) -> Iterator[str]:
+    yield f"  {cell.first}" if cell.first == cell.second else f"  {cell.first} with {cell.second}"
+    for figure, found in (("FMR", cell.fmr), ("FNMR", cell.fnmr)):
+        if found.n:
+            yield f"    {figure:<5} {estimated(found.rate)} of {found.n:,} comparisons; {in_words(figure, found)}"

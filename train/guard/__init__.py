@@ -1,1 +1,0 @@
-"""Is a run still learning, or have its embeddings collapsed?"""

@@ -1,0 +1,98 @@
+"""Which stages of a network learn, and how fast each, by how far the run is."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from torch.optim import SGD, AdamW, Optimizer
+
+from embedder import EmbeddingNet
+
+from ..errors import TrainingError
+from ..runfile.schema import NetworkConfig, OptimizerConfig as OptimizerSettings, ScheduleConfig
+from .learner import Learner
+
+FIRST = 1e-3  # of the full rate, at the very first step: with none at all it would be wasted
+
+
+def factor(schedule: ScheduleConfig, share: float) -> float:
+    """What the learning rate is multiplied by where a share of the run, 0..1, lies behind."""
+    if share < schedule.warm_up:
+        return max(share / schedule.warm_up, FIRST)
+    rest = (share - schedule.warm_up) / (1 - schedule.warm_up)
+    return schedule.last + (1 - schedule.last) * _shape(schedule, rest)
+
+
+def _shape(schedule: ScheduleConfig, rest: float) -> float:
+    """Fall from 1 to 0."""
+    if schedule.kind == "constant":
+        return 1.0
+    if schedule.kind == "poly":
+        return float((1 - rest) ** schedule.power)
+    return (1 + math.cos(math.pi * rest)) / 2
+
+
+BACKBONE = "backbone"  # every stage but the head
+HEAD = "head"
+
+
+def frozen_stages(network: EmbeddingNet, settings: NetworkConfig) -> frozenset[str]:
+    """Names of the stages that do not learn. Raises TrainingError for a name that the network does not have."""
+    stages = list(network.stages())
+    named = {*settings.frozen, *settings.rates}
+    unknown = sorted(named - {*stages, BACKBONE})
+    if unknown:
+        raise TrainingError(
+            f"network.frozen and network.rates: there is no stage {unknown[0]}; there are {_told(stages)}"
+        )
+    frozen = {name for name in stages if name in settings.frozen or _is_in_backbone(name, settings.frozen)}
+    if frozen == set(stages):
+        raise TrainingError("network.frozen names every stage, so nothing is left to learn; leave head out")
+    return frozenset(frozen)
+
+
+def freeze(network: EmbeddingNet, frozen: frozenset[str]) -> None:
+    """Let stages neither learn nor move their statistics."""
+    for name, stage in network.stages().items():
+        stage.requires_grad_(name not in frozen)
+
+
+def set_training(network: EmbeddingNet, frozen: frozenset[str]) -> None:
+    """Switch to training, but for the stages that are frozen."""
+    network.train()
+    for name, stage in network.stages().items():
+        stage.train(name not in frozen)
+
+
+def build_optimizer(learner: Learner, network: NetworkConfig, settings: OptimizerSettings) -> Optimizer:
+    """Build it, with a group for every stage, `factor` in it; weights alone decay, not shifts and scales.
+
+    Weights that are drawn back to where they began do not decay towards 0 as well.
+    """
+    groups = list(_groups(learner, network.rates, settings))
+    if settings.kind == "sgd":
+        return SGD(groups, settings.rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
+    return AdamW(groups, settings.rate)
+
+
+def _groups(learner: Learner, rates: Mapping[str, float], settings: OptimizerSettings) -> Iterator[dict[str, object]]:
+    decays = 0.0 if settings.pull else settings.weight_decay
+    modules = [(stage, _rate(name, rates), decays) for name, stage in learner.network.stages().items()]
+    modules.append((learner.losses, settings.classifier_factor, settings.weight_decay))
+    for module, factor, of_weights in modules:
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        for is_weight, decay in ((True, of_weights), (False, 0.0)):
+            group = [parameter for parameter in learning if (parameter.ndim > 1) == is_weight]
+            if group:
+                yield {"params": group, "factor": factor, "weight_decay": decay}
+
+
+def _rate(name: str, rates: Mapping[str, float]) -> float:
+    return rates.get(name, rates.get(BACKBONE, 1.0) if name != HEAD else 1.0)
+
+
+def _is_in_backbone(name: str, frozen: tuple[str, ...]) -> bool:
+    return name != HEAD and BACKBONE in frozen
+
+
+def _told(stages: list[str]) -> str:
+    return ", ".join([*stages, f"and {BACKBONE} for all but the head"])

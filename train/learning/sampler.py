@@ -1,0 +1,122 @@
+"""PK batches: P people with K images each. A batch depends on the seed, the step and the process alone."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..errors import SamplingError
+from ..evaluation.protocols.protocol import Indices
+
+KEPT = 1024  # orders; those of a step's people, and the one of all people, which is asked for in every step
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnBefore:
+    """What the first window of a pass has from passes before it."""
+
+    n: int  # places
+    n_whole: int  # passes that lie in it whole
+    n_odd: int  # things, from the end of the pass before those
+
+
+@dataclass(frozen=True, slots=True)
+class EpochPermutation:
+    """Windows of `width` of n things each. No window holds a thing twice; or as few as possible where width > n."""
+
+    n: int
+    width: int
+    seed: tuple[int, ...]
+
+    def window(self, number: int) -> Indices:
+        """Return (width,) of 0..n-1; windows are counted from 0."""
+        first = number * self.width
+        last = first + self.width
+        orders = [_order(self, each) for each in range(first // self.n, -(-last // self.n))]
+        start = first % self.n
+        return np.concatenate(orders)[start : start + self.width]
+
+    def order(self, number: int) -> Indices:
+        """Return the n things in the order of a pass, which begins with what its first window has less often so far.
+
+        It depends on an earlier pass only where that window has a part of it, so the way back is at most `width` long.
+        """
+        way = [number]
+        while self._taken(way[-1]).n_odd:
+            way.append(way[-1] - 1 - self._taken(way[-1]).n_whole)
+        order = self._drawn(way.pop())
+        for each in reversed(way):
+            order = self._after(order, each)
+        return order
+
+    def _after(self, before: Indices, number: int) -> Indices:
+        """Draw an order of which the window's first things come before those that it has already."""
+        drawn, taken = self._drawn(number), self._taken(number)
+        odd = before[self.n - taken.n_odd :]
+        fresh = np.flatnonzero(~np.isin(drawn, odd))[: self.width - taken.n]
+        return np.concatenate([drawn[fresh], np.delete(drawn, fresh)])
+
+    def _taken(self, number: int) -> DrawnBefore:
+        n = number * self.n % self.width
+        return DrawnBefore(n, *divmod(n, self.n))
+
+    def _drawn(self, number: int) -> Indices:
+        return np.random.default_rng([*self.seed, number]).permutation(self.n).astype(np.int32)
+
+
+@lru_cache(maxsize=KEPT)
+def _order(passes: EpochPermutation, number: int) -> Indices:
+    order = passes.order(number)
+    order.setflags(write=False)
+    return order
+
+
+PEOPLE, IMAGES = 0, 1  # streams of draws
+
+
+class PeopleSampler:
+    """A batch is a function of the seed, the step and the process alone, so that a run goes on at any step.
+
+    Over the steps of all processes everybody comes up equally often, give or take one, and so do the images of one
+    person. A person with fewer images than asked for shows some of them more than once. Processes never share a person
+    within a step.
+    """
+
+    def __init__(
+        self,
+        identities: Indices,
+        people: int,
+        images: int,
+        seed: int,
+        process: int = 0,
+        n_processes: int = 1,
+    ) -> None:
+        """Take the identity of each of n images, (n,). Raises SamplingError if there are too few people."""
+        labels, counts = np.unique(identities, return_counts=True)
+        _require(len(labels), people, n_processes)
+        grouped = np.argsort(identities, kind="stable").astype(np.int32)
+        self._images_of = np.split(grouped, np.cumsum(counts)[:-1])
+        self._people = EpochPermutation(len(labels), people * n_processes, (seed, PEOPLE))
+        self.process = process
+        self._own = slice(process * people, (process + 1) * people)
+        self._n_images, self._seed = images, seed
+
+    def batch(self, step: int) -> Indices:
+        """Return (people * images,) positions among the identities given, person by person; steps count from 0."""
+        first = step * self._people.width + self._own.start
+        chosen = self._people.window(step)[self._own].tolist()
+        return np.concatenate([self._of(who, (first + k) // self._people.n) for k, who in enumerate(chosen)])
+
+    def _of(self, who: int, visit: int) -> Indices:
+        """Return (images,) of one person, who comes up once in each pass over all people."""
+        own = self._images_of[who]
+        return own[EpochPermutation(len(own), self._n_images, (self._seed, IMAGES, who)).window(visit)]
+
+
+def _require(n_people: int, people: int, n_processes: int) -> None:
+    if people * n_processes <= n_people:
+        return
+    asked = f"{people:,} people in a batch" + (f" of each of {n_processes} processes" if n_processes > 1 else "")
+    most = n_people // n_processes
+    advice = f"lower sampling.people to {most:,} or less" if most > 1 else "use fewer processes or more data"
+    raise SamplingError(f"the data has {n_people:,} people to learn from, fewer than {asked}; {advice}")

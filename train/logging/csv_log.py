@@ -1,0 +1,188 @@
+"""What a run writes down as it goes on: steps.csv and validation.csv, which survive an end at any moment."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from io import StringIO
+from pathlib import Path
+from typing import Self
+
+from embedder import replace_file
+
+from ..errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepRecord:
+    """A run after so many steps. What a loss has no notion of, or what was not measured, is None."""
+
+    step: int  # steps done
+    seconds: float
+    rate_faces_s: float
+    loss: float
+    parts: Mapping[str, float]  # the loss's terms by name; those of weight 0 may be absent
+    learning_rate: float
+    gradient_norm: float | None = None  # before it is clipped
+    active_share: float | None = None  # of triplets or pairs that still cost something
+    positive_distance: float | None = None  # mean, of two images of one person
+    negative_distance: float | None = None  # mean, of two people
+    effective_rank: float | None = None  # of the embeddings' channels
+    least_variance: float | None = None  # over the channels
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRecord:
+    """How well people held out are told apart after so many steps."""
+
+    step: int
+    seconds: float
+    eer: float
+    fnmr_at_1_percent: float | None  # FNMR where FMR is 1e-2; None: too few comparisons to say
+    n_genuine: int
+    n_impostor: int
+    is_best: bool  # the lowest EER so far
+
+
+class CsvTable:
+    """Rows of numbers below a header, each written through to the file at once.
+
+    With `resumed_from` the rows up to that step are kept, and those beyond it, or written by half, are dropped. Raises
+    TrainingError where the file cannot be written, or has other columns.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], resumed_from: int | None = None) -> None:
+        self._path, self._header, self._n_columns = path, _line(columns), len(columns)
+        kept = [] if resumed_from is None else self._rows_until(resumed_from)
+        try:
+            replace_file(path, "".join([self._header, *kept]).encode())
+            self._file = path.open("ab", buffering=0)  # nothing is kept back that could fail when it is closed
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def add(self, cells: Sequence[str]) -> None:
+        """Write a row. Raises TrainingError."""
+        try:
+            row = _line(cells).encode()
+            while row:
+                row = row[self._file.write(row) :]
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def _rows_until(self, step: int) -> list[str]:
+        lines = _whole_lines(self._path)
+        if lines and lines[0] != self._header:
+            raise TrainingError(f"{self._path.name} has other columns than this run writes; begin the run anew")
+        return [line for line in lines[1:] if line.count(",") == self._n_columns - 1 and _step(line) <= step]
+
+    def _unwritable(self, error: OSError) -> TrainingError:
+        why = error.strerror or os.strerror(error.errno or 0)
+        return TrainingError(f"{self._path}: cannot be written: {why}; make room, then go on with --resume")
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read the rows, by the names of the columns; none where there is no file."""
+    return list(csv.DictReader(_whole_lines(path)))
+
+
+def cell(value: float | None) -> str:
+    """Write a number to six digits; nothing where there is none."""
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Return the lines that end as they should; the last may have been cut short when the run was."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().decode("utf-8", "replace").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]
+
+
+def _step(row: str) -> float:
+    first = row.split(",", 1)[0]
+    return int(first) if first.isdecimal() else float("inf")
+
+
+STEPS, VALIDATION = "steps.csv", "validation.csv"
+PART = "loss."  # before the name of a term
+STEP_COLUMNS = tuple(field.name for field in fields(StepRecord) if field.name != "parts")
+VALIDATION_COLUMNS = tuple(field.name for field in fields(ValidationRecord))
+
+
+class RunLog:
+    """Both tables, opened. `parts` are the names of the loss's terms; `resumed_from` the step that a run goes on from.
+
+    Raises TrainingError where they cannot be written.
+    """
+
+    def __init__(self, folder: Path, parts: Sequence[str], resumed_from: int | None = None) -> None:
+        self._parts = tuple(parts)
+        columns = (*STEP_COLUMNS, *(PART + name for name in parts))
+        self._steps = CsvTable(folder / STEPS, columns, resumed_from)
+        self._validations = CsvTable(folder / VALIDATION, VALIDATION_COLUMNS, resumed_from)
+
+    def step(self, record: StepRecord) -> None:
+        """Write a step down. Raises ValueError for a term that was not named at the start."""
+        if unknown := set(record.parts) - set(self._parts):
+            raise ValueError(f"the log has no column for {', '.join(sorted(unknown))}, only for {self._parts}")
+        known = [getattr(record, name) for name in STEP_COLUMNS]
+        self._steps.add([cell(value) for value in (*known, *map(record.parts.get, self._parts))])
+
+    def validation(self, record: ValidationRecord) -> None:
+        """Write a look at people held out down."""
+        self._validations.add([cell(getattr(record, name)) for name in VALIDATION_COLUMNS])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        self._steps.close()
+        self._validations.close()
+
+
+def read_steps(folder: Path) -> tuple[StepRecord, ...]:
+    """Read what is written of a run's steps, in their order."""
+    return tuple(_as_step(row) for row in read_table(folder / STEPS))
+
+
+def read_validations(folder: Path) -> tuple[ValidationRecord, ...]:
+    """Read what is written of people held out, in the order of the steps."""
+    return tuple(_as_validation(row) for row in read_table(folder / VALIDATION))
+
+
+def _as_step(row: dict[str, str]) -> StepRecord:
+    known = {name: float(text) for name, text in row.items() if text}
+    parts = {name.removeprefix(PART): value for name, value in known.items() if name.startswith(PART)}
+    measured = {name: value for name, value in known.items() if name in STEP_COLUMNS and name != "step"}
+    return StepRecord(step=int(row["step"]), parts=parts, **measured)
+
+
+def _as_validation(row: dict[str, str]) -> ValidationRecord:
+    fnmr = row["fnmr_at_1_percent"]
+    return ValidationRecord(
+        step=int(row["step"]),
+        seconds=float(row["seconds"]),
+        eer=float(row["eer"]),
+        fnmr_at_1_percent=float(fnmr) if fnmr else None,
+        n_genuine=int(row["n_genuine"]),
+        n_impostor=int(row["n_impostor"]),
+        is_best=row["is_best"] == "1",
+    )

@@ -1,0 +1,145 @@
+"""What becomes of the weights: a bundle, its points measured on held-out people, and the report of an evaluation."""
+
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from embedder import FaceChoice, ModelCard, Pixels, QualityPenalty, copy_bundle, load, write_bundle
+
+from ..data.prepared import PreparedData
+from ..evaluation.bootstrap import Resampling
+from ..evaluation.calibration import PopulationFacts, calibrate
+from ..evaluation.compared import ComparedPhotos, compare_photos
+from ..evaluation.evaluation import EvaluationConfig, evaluate_compared
+from ..evaluation.progress import show_progress
+from ..evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
+from ..evaluation.quality_penalty import fit_quality_penalties
+from ..evaluation.report.write import write_report
+from ..evaluation.scoring import scoring_of
+from ..evaluation.text import evaluation_text
+from ..runfile.schema import RunFile
+from .folder import RunFolder
+from .people import TrainingPeople, embedded_chips, protocol_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibratedCard:
+    """A card with its points."""
+
+    card: ModelCard
+    notes: tuple[str, ...]  # what could not be measured, and why
+
+
+def calibrate_held_out(
+    compared: ComparedPhotos, setting: EvaluationConfig, described: PopulationFacts, *, degrade: bool
+) -> CalibratedCard:
+    """Measure points on compared photos of people held out; `degrade`: fit what a poor photo costs, if that can be.
+
+    For the latter their photos must still lie where they were prepared from. Raises CacheError.
+    """
+    notes: list[str] = []
+    rule: tuple[QualityPenalty, ...] = ()
+    if degrade:
+        try:
+            require_photos(compared.protocol.photos)
+            rule = fit_quality_penalties(compared, setting)
+        except ProtocolError as error:
+            notes.append(f"no penalty for poor photos: {error}")
+    try:
+        card = calibrate(compared, setting, described, rule)
+    except ProtocolError as error:
+        return CalibratedCard(setting.embedder.card, (*notes, f"no operating points: {error}"))
+    return CalibratedCard(card, tuple(notes))
+
+
+def require_photos(photos: tuple[LabeledPhoto, ...]) -> None:
+    """Raise ProtocolError where photos are no longer where they were prepared from."""
+    missing = sum(not photo.path.is_file() for photo in photos)
+    if missing:
+        raise ProtocolError(
+            f"{missing:,} of {len(photos):,} photos no longer lie where they were prepared from, and what a poor photo "
+            "costs is measured on degraded copies of them; run visavis calibrate --degrade when they are back"
+        )
+
+
+SAME_PEOPLE = (
+    "the points, and the figures above, are of the people held out, on whom the run may have chosen its weights too; "
+    "measure the model on others by visavis evaluate"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedWeights:
+    """What was learnt, as it goes into a bundle."""
+
+    card: ModelCard  # not calibrated yet
+    content: bytes  # of the weights' file
+    graph: bytes  # of the exported network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResult:
+    """A finished run."""
+
+    bundle: Path
+    text: str  # of the evaluation
+    notes: tuple[str, ...]  # what could not be measured, and why
+
+
+def finish_run(folder: RunFolder, run: RunFile, weights: TrainedWeights, people: TrainingPeople) -> RunResult:
+    """Write RUN/bundle, its points measured on people held out, and RUN/report. Raises BundleError, ReportError."""
+    uncalibrated = folder.path / "uncalibrated"
+    shutil.rmtree(uncalibrated, ignore_errors=True)  # of a run that was stopped here
+    write_bundle(uncalibrated, weights.card, weights.content, graph=weights.graph)
+    compared, setting = _compared(uncalibrated, run, people)
+    described = PopulationFacts(compared.protocol.name, run.bundle.trained_on)
+    found = calibrate_held_out(compared, setting, described, degrade=run.bundle.degrade)
+    unfinished = folder.path / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    copy_bundle(uncalibrated, unfinished, found.card)
+    text = _report(folder, unfinished, compared, run, people)
+    unfinished.rename(folder.bundle)  # last of all: a run whose bundle is there is finished
+    shutil.rmtree(uncalibrated, ignore_errors=True)
+    return RunResult(folder.bundle, text, (*people.left_out, *found.notes, SAME_PEOPLE))
+
+
+def _compared(bundle: Path, run: RunFile, people: TrainingPeople) -> tuple[ComparedPhotos, EvaluationConfig]:
+    held_out = people.held_out
+    setting = _setting(bundle, run, held_out.data.face)
+    protocol = protocol_of(held_out.data, held_out.positions, f"people held out of {held_out.data.folder.name}")
+    embedded = embedded_chips(held_out.data, held_out.positions, setting.embedder)
+    return compare_photos(protocol, embedded, seed=setting.resampling.seed), setting
+
+
+def _setting(bundle: Path, run: RunFile, face: FaceChoice) -> EvaluationConfig:
+    return EvaluationConfig(load(bundle), face, resampling=Resampling(seed=run.seed), progress=show_progress)
+
+
+def _report(folder: RunFolder, bundle: Path, compared: ComparedPhotos, run: RunFile, people: TrainingPeople) -> str:
+    """Evaluate the bundle as `visavis evaluate` does, by the thresholds that its card has."""
+    setting = _setting(bundle, run, compared.protocol.face)
+    card = setting.embedder.card
+    scoring = scoring_of(setting.embedder, compared.embedded, card.score_kind)
+    scored = compare_photos(compared.protocol, compared.embedded, seed=setting.resampling.seed, scoring=scoring)
+    found = evaluate_compared(scored, setting, None if card.operating_points else "best").found
+    write_report(
+        folder.report, found, partial(_chip, people.held_out.data, _places(compared.protocol, people)), _command()
+    )
+    return evaluation_text(found)
+
+
+def _places(protocol: Protocol, people: TrainingPeople) -> dict[str, int]:
+    """Where each photo's chip lies."""
+    return {photo.name: int(k) for photo, k in zip(protocol.photos, people.held_out.positions, strict=True)}
+
+
+def _chip(data: PreparedData, places: dict[str, int], photo: LabeledPhoto) -> Pixels:
+    pixels: Pixels = data.chips([places[photo.name]])[0]
+    return pixels
+
+
+def _command() -> str:
+    return shlex.join(["visavis", *sys.argv[1:]])

@@ -1,0 +1,70 @@
+"""Every face once through a network that does not learn: a teacher's embeddings, or a frozen backbone's features."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from embedder import Chips, EmbeddingNet, fold, load
+
+from ..data.prepared import PreparedData
+from ..errors import TrainingError
+from ..evaluation.progress import Progress
+from ..evaluation.protocols.protocol import Indices
+from ..learning.feed import FeatureBatches, flipped
+from ..runfile.reading import BUILT_IN
+from ..runfile.schema import Distillation, Flip, LossTerm
+
+BATCH = 64
+
+Floats = NDArray[np.float32]
+
+
+def teachers_of(terms: tuple[LossTerm, ...]) -> tuple[str, ...]:
+    """Names of the bundles that are learnt from."""
+    return tuple(dict.fromkeys(term.teacher for term in terms if isinstance(term, Distillation)))
+
+
+def taught(name: str, data: PreparedData, positions: Indices, progress: Progress) -> Floats:
+    """Embed chips by a teacher: (n, 128). Raises BundleError, TrainingError."""
+    teacher = load(None if name == BUILT_IN else name)
+    if teacher.card.alignment != data.alignment:
+        raise TrainingError(
+            f"the chips were cut for another model than the teacher {name}; prepare them with --model "
+            f"{teacher.card.name if name == BUILT_IN else name}"
+        )
+    return _each(teacher.embed_faces, data, positions, progress)
+
+
+def features_of(
+    network: EmbeddingNet, data: PreparedData, positions: Indices, mirror: Flip, progress: Progress
+) -> FeatureBatches:
+    """What the backbone makes of chips, and of their mirror images if these may be drawn."""
+    trunk = fold(deepcopy(network).eval())
+    turns = (np.asarray, flipped) if mirror.probability > 0 else (np.asarray,)
+    found = [torch.from_numpy(_each(_features(trunk, turn), data, positions, progress)) for turn in turns]
+    return FeatureBatches(found[0], found[-1], mirror.probability)
+
+
+def _features(network: EmbeddingNet, turn: Callable[[Chips], Chips]) -> Callable[[Chips], Floats]:
+    device = next(network.parameters()).device
+
+    def run(chips: Chips) -> Floats:
+        with torch.inference_mode():
+            there = torch.from_numpy(turn(chips)).to(device)
+            maps: torch.Tensor = network.features(network.resized(there))
+            return maps.cpu().numpy()
+
+    return run
+
+
+def _each(work: Callable[[Chips], Floats], data: PreparedData, positions: Indices, progress: Progress) -> Floats:
+    parts = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
+    done = []
+    with progress(len(positions)) as advance:
+        for part in parts:
+            done.append(work(data.chips(part)))
+            advance(len(part))
+    return np.concatenate(done)

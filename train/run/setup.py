@@ -1,0 +1,177 @@
+"""All that a training loop works with, put together from a run file; what cannot work is refused here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import torch
+from accelerate import Accelerator
+
+from embedder import EmbeddingNet
+
+from ..augmentation.augmenter import Augmenter
+from ..errors import LossError, TrainingError
+from ..evaluation.progress import Progress, no_progress, show_progress
+from ..learning.checkpoint import TrainingState
+from ..learning.feed import ChipFeed, FaceBatches, FeatureFeed, Feed
+from ..learning.guard import CollapseGuard
+from ..learning.learner import Learner
+from ..learning.loop import TrainingSetup
+from ..learning.optimizer import HEAD, build_optimizer, freeze, frozen_stages
+from ..learning.sampler import PeopleSampler
+from ..learning.validation import ChipValidation, FeatureValidation, ValidationResult
+from ..learning.weight_averaging import L2SP, WeightAverage, Weights, weights_of
+from ..losses.build import build_losses
+from ..runfile.schema import Distillation, Flip, Mined, RunFile, only_flip
+from .folder import RunFolder
+from .network import BuiltNetwork, build_run_network, bundle_named
+from .people import TrainingPeople, people_of
+from .precomputed import features_of, taught, teachers_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AssembledRun:
+    """A course, and what its end will need."""
+
+    course: TrainingSetup
+    built: BuiltNetwork
+    people: TrainingPeople
+    start: Weights  # of the network, before it learns
+    augmenter: Augmenter  # what the network is shown; a head alone sees chips as they are, or mirrored
+
+
+def assemble_run(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> AssembledRun:
+    """Put it together. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
+    _require_room_for_memories(run, accelerator.num_processes)
+    people = people_of(run)
+    _require_smaller_pictures(run, people.data.alignment.chip_size_px)
+    sampler = _sampler(run, people, accelerator)
+    torch.manual_seed(run.seed)
+    generator = torch.Generator().manual_seed(run.seed)
+    built = build_run_network(run.network, people.data.alignment, generator)
+    _require_teachers_within_reach(run, built)
+    frozen = frozen_stages(built.network, run.network)
+    freeze(built.network, frozen)
+    head_alone = frozen == set(built.network.stages()) - {HEAD}
+    learner = _learner(run, built, people, generator, head_alone=head_alone).to(accelerator.device)
+    start = weights_of(built.network)
+    folder.require_room(sum(tensor.nbytes for tensor in start.values()))
+    progress: Progress = show_progress if accelerator.is_main_process else no_progress
+    course = TrainingSetup(
+        run=run,
+        state=TrainingState(
+            learner,
+            build_optimizer(learner, run.network, run.optimizer),
+            WeightAverage(learner.network, run.loop.ema),
+        ),
+        feed=_feed(run, built, people, sampler, progress, head_alone=head_alone),
+        look=_look(built, people, progress, head_alone=head_alone),
+        pull=L2SP(learner.network, start, run.optimizer.pull),
+        guard=CollapseGuard(run.guard),
+        frozen=frozen,
+        accelerator=accelerator,
+        checkpoint=folder.checkpoint,
+        best=folder.best,
+        clock=monotonic,
+        made_of=_made_of(run, built, people, accelerator.num_processes),
+    )
+    return AssembledRun(course, built, people, start, _augmenter(run, built, head_alone=head_alone))
+
+
+def _made_of(run: RunFile, built: BuiltNetwork, people: TrainingPeople, n_processes: int) -> dict[str, str]:
+    teachers = {f"the teacher {name}": bundle_named(name).card.digest for name in teachers_of(run.losses)}
+    return {
+        "the chips to learn from": people.data.digest,
+        "the chips of people held out": people.held_out.data.digest,
+        "what the network began with": str(built.started_from),
+        "the number of processes": str(n_processes),
+    } | teachers
+
+
+def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
+    """Refuse at once what the losses would refuse at their first step."""
+    n_faces = run.sampling.people * run.sampling.images
+    sizes = [term.memory for term in run.losses if isinstance(term, Mined) and term.memory]
+    if sizes and min(sizes) < n_faces:
+        raise LossError(f"a batch of {n_faces} faces does not fit into a memory of {min(sizes)}: raise losses.memory")
+    if sizes and n_processes > 1:
+        raise LossError(
+            "a memory remembers the batches of one process alone: leave losses.memory out, or use one process"
+        )
+
+
+def _require_smaller_pictures(run: RunFile, chip_px: int) -> None:
+    """Refuse to shrink chips to pictures that are larger than they are."""
+    largest = run.augmentation.low_resolution.size_px[1]
+    if largest > chip_px and run.augmentation.low_resolution.probability > 0:
+        raise TrainingError(
+            f"augmentation.low_resolution.size_px goes up to {largest}, and the chips are of {chip_px} px: "
+            f"say {chip_px} or less"
+        )
+
+
+def _require_teachers_within_reach(run: RunFile, built: BuiltNetwork) -> None:
+    """Refuse a student of unit length whose teacher's embeddings, of any length, it is to meet exactly."""
+    exact = [term.teacher for term in run.losses if isinstance(term, Distillation) and term.measure == "mse"]
+    for name in exact if built.architecture.unit_length else ():
+        if not bundle_named(name).card.architecture.unit_length:
+            raise LossError(
+                f"embeddings of unit length cannot equal those of the teacher {name}, which are of any length: "
+                'set network.unit_length to false, or losses.distillation.measure to "cosine"'
+            )
+
+
+def _sampler(run: RunFile, people: TrainingPeople, accelerator: Accelerator) -> PeopleSampler:
+    return PeopleSampler(
+        people.labels,
+        run.sampling.people,
+        run.sampling.images,
+        run.seed,
+        process=accelerator.process_index,
+        n_processes=accelerator.num_processes,
+    )
+
+
+def _learner(
+    run: RunFile, built: BuiltNetwork, people: TrainingPeople, generator: torch.Generator, *, head_alone: bool
+) -> Learner:
+    losses = build_losses(
+        run.losses,
+        n_identities=people.n_identities,
+        unit_length=built.architecture.unit_length,
+        generator=generator,
+        n_branches=built.network.backbone.n_branches,
+    )
+    return Learner(built.network.to(memory_format=torch.channels_last), losses, head_alone=head_alone)
+
+
+def _augmenter(run: RunFile, built: BuiltNetwork, *, head_alone: bool) -> Augmenter:
+    settings = only_flip(run.augmentation.mirror) if head_alone else run.augmentation
+    return Augmenter(settings, built.network.input_size_px, built.network.crop_px)
+
+
+def _feed(
+    run: RunFile,
+    built: BuiltNetwork,
+    people: TrainingPeople,
+    sampler: PeopleSampler,
+    progress: Progress,
+    *,
+    head_alone: bool,
+) -> Feed:
+    teachers = {name: taught(name, people.data, people.positions, progress) for name in teachers_of(run.losses)}
+    faces = FaceBatches(people.data, people.positions, people.labels, teachers)
+    if head_alone:
+        features = features_of(built.network, people.data, people.positions, run.augmentation.mirror, progress)
+        return FeatureFeed(faces, sampler, features, run.seed)
+    return ChipFeed(faces, sampler, _augmenter(run, built, head_alone=False), run.seed)
+
+
+def _look(
+    built: BuiltNetwork, people: TrainingPeople, progress: Progress, *, head_alone: bool
+) -> Callable[[EmbeddingNet], ValidationResult]:
+    held_out, mirror = people.held_out, built.architecture.mirror
+    if not head_alone:
+        return ChipValidation(held_out.data, held_out.positions, held_out.labels, mirror)
+    features = features_of(built.network, held_out.data, held_out.positions, Flip(probability=float(mirror)), progress)
+    return FeatureValidation((features.upright, features.mirrored) if mirror else (features.upright,), held_out.labels)

@@ -1,1 +1,0 @@
-"""Who is in a batch: so many people, and so many images of each."""

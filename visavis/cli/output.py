@@ -1,0 +1,199 @@
+"""How commands print faces, comparisons and several images' answers: in words, and as records for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from textwrap import indent
+from typing import Generic, TypeVar
+
+import click
+
+from embedder import (
+    Comparison,
+    Face,
+    Grade,
+    Layer,
+    OperatingPoint,
+    Sample,
+    SampleError,
+    image_file,
+    percent,
+    rate_in_words,
+)
+
+from .main import EXIT_TROUBLE
+
+
+def layer_record(layer: Layer) -> dict[str, object]:
+    """One layer of a network."""
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "notation": layer.notation,
+        "takes": layer.takes,
+        "adds": layer.adds,
+        "activation": layer.activation,
+        "shape": layer.shape,
+        "receptive_field_px": layer.receptive_field_px,
+        "mixes": layer.mixes,
+        "parameters": layer.parameters,
+        "macs": layer.macs,
+    }
+
+
+def face_record(face: Face) -> dict[str, object]:
+    """One detected face: box, landmarks, score."""
+    return asdict(face)
+
+
+def sample_record(sample: Sample) -> dict[str, object]:
+    """The face that was taken, how it was chosen among how many, and how good its photo is."""
+    chosen = {"choice": sample.choice, "n_faces": sample.n_faces}
+    return face_record(sample.face) | chosen | {"quality": quality_record(sample)}
+
+
+def quality_record(sample: Sample) -> dict[str, object]:
+    """Every measure by its name; what the card's rule says of them is null where it has none."""
+    rule = dict.fromkeys(field.name for field in fields(Grade)) if sample.grade is None else asdict(sample.grade)
+    no_longer_known = {"embedding_length": None}  # the key stays for one release
+    return asdict(sample.quality) | no_longer_known | rule
+
+
+SCALE_WIDTH = 40
+SCALE_END = 1.6  # distance at the right end of the drawn scale
+
+
+def comparison_record(comparison: Comparison) -> dict[str, object]:
+    """All of it, as JSON has it."""
+    point = comparison.operating_point
+    return {
+        "same": comparison.same,
+        "distance": comparison.distance,
+        "threshold": comparison.threshold,
+        "threshold_reason": comparison.threshold_reason,
+        "normalized_distance": comparison.normalized_distance,
+        "operating_point": None if point is None else point.model_dump(mode="json"),
+        "probability": comparison.probability,
+        "log_likelihood_ratio": comparison.log_likelihood_ratio,
+        "prior": comparison.prior,
+        "probe": sample_record(comparison.probe),
+        "reference": sample_record(comparison.reference),
+        "model": asdict(comparison.model),
+    }
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """The verdict, and what it rests on."""
+    verdict = "The same person." if comparison.same else "Different persons."
+    colour = "green" if comparison.same else "yellow"
+    side = "below" if comparison.same else "not below"
+    return "\n".join(
+        [
+            click.style(verdict, fg=colour, bold=True),
+            f"  distance {comparison.distance:.3f}, {side} the threshold {comparison.threshold:.3f}",
+            f"  {_scale(comparison.distance, comparison.threshold)}",
+            f"  why          {comparison.threshold_reason}",
+            *(_point_in_words(comparison.operating_point) if comparison.operating_point else []),
+            f"  probability  {_probability_in_words(comparison)}",
+            f"  probe        {_found(comparison.probe)}",
+            f"  reference    {_found(comparison.reference)}",
+            f"  model        {comparison.model.name}  {comparison.model.digest[:19]}",
+        ]
+    )
+
+
+def _point_in_words(point: OperatingPoint) -> list[str]:
+    return [
+        f"  point        {point.name}",
+        f"  FMR          {rate_in_words(point.fmr, point.fmr_interval)}: two people taken for one",
+        f"  FNMR         {rate_in_words(point.fnmr, point.fnmr_interval)}: one person taken for two",
+    ]
+
+
+def _probability_in_words(comparison: Comparison) -> str:
+    if comparison.probability is None or comparison.log_likelihood_ratio is None:
+        return "not known: this model was not calibrated; run visavis calibrate"
+    known = f"prior {comparison.prior:g}, log-likelihood ratio {comparison.log_likelihood_ratio:+.2f}"
+    return f"{percent(comparison.probability)} that it is one person ({known})"
+
+
+def _scale(distance: float, threshold: float) -> str:
+    """The distance (*) and the threshold (|) on a line from 0 to 1.6."""
+    line = ["·"] * (SCALE_WIDTH + 1)
+    for value, mark in ((threshold, "|"), (distance, "*")):
+        line[round(min(max(value, 0), SCALE_END) / SCALE_END * SCALE_WIDTH)] = mark
+    return f"alike 0 {''.join(line)} {SCALE_END:g} unlike"
+
+
+def _counted(sample: Sample) -> str:
+    if sample.n_faces is None:
+        return f"{sample.choice} face"
+    return "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {sample.choice} taken"
+
+
+def _found(sample: Sample) -> str:
+    box = sample.face.box
+    faces = _counted(sample) + (f", turned by {sample.face.rotation} degrees" if sample.face.rotation else "")
+    grade = sample.grade
+    poor = " (too poor for this model's claims)" if grade is not None and grade.is_too_poor else ""
+    return f"{faces}, {box.width:.0f}x{box.height:.0f} px, sharpness {sample.quality.sharpness:.2f}{poor}"
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFault:
+    """Why an image has no answer."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat(Generic[T]):
+    """How an answer is shown: to a person, with the image's path, and to a program."""
+
+    text: Callable[[str, T], str]
+    record: Callable[[T], dict[str, object]]
+
+
+def answer_each(paths: Sequence[str], work: Callable[[bytes], T], view: OutputFormat[T], *, as_json: bool) -> None:
+    """Run `work` on each image, print its answer at once, and leave with status 2 where one has none."""
+    has_fault = False
+    for place, path in enumerate(paths):
+        outcome = _outcome(path, work)
+        has_fault = has_fault or isinstance(outcome, ImageFault)
+        if as_json:
+            click.echo((",\n" if place else "[\n") + _json(path, outcome, view), nl=False)
+        else:
+            click.echo(_text(path, outcome, view))
+    if as_json:
+        click.echo("\n]")
+    sys.exit(EXIT_TROUBLE if has_fault else 0)
+
+
+def _outcome(path: str, work: Callable[[bytes], T]) -> T | ImageFault:
+    try:
+        return work(image_file(Path(path)))
+    except OSError as error:
+        return ImageFault("not_readable", f"{error.strerror or error}; give the path of an image file")
+    except SampleError as error:
+        return ImageFault(error.code, str(error))
+
+
+def _json(path: str, outcome: T | ImageFault, view: OutputFormat[T]) -> str:
+    """One item of the printed list."""
+    return indent(json.dumps({"image": path} | _record(outcome, view), indent=2), "  ")
+
+
+def _record(outcome: T | ImageFault, view: OutputFormat[T]) -> dict[str, object]:
+    if isinstance(outcome, ImageFault):
+        return {"error": {"code": outcome.code, "detail": outcome.detail}}
+    return view.record(outcome)
+
+
+def _text(path: str, outcome: T | ImageFault, view: OutputFormat[T]) -> str:
+    return f"{path}: {outcome.detail}" if isinstance(outcome, ImageFault) else view.text(path, outcome)
