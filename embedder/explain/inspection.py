@@ -49,7 +49,7 @@ def gradient_method(bundle: Bundle) -> "SaliencyMethod":
     """Which places matter, by the gradients of a bundle's network. Raises RuntimeUnavailable as above."""
     try:
         from ..network import build_network, fold  # noqa: PLC0415 - they take torch
-        from .gradients import gradient_map  # noqa: PLC0415 - the same, and captum
+        from .gradients import gradient_map  # noqa: PLC0415 - the same
     except ModuleNotFoundError as error:
         raise _needs(error.name, "train") from error
     return partial(gradient_map, network=fold(build_network(bundle).eval()))

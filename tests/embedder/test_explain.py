@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 from odd_images import blurred, plain, two_faces
@@ -32,6 +33,7 @@ from embedder.alignment import landmarks_in_chip
 from embedder.explain import ExplainedFace, Explainer, Explanation, Saliency
 from embedder.explain.colors import overlay_saliency
 from embedder.explain.explanation import REGIONS, region_shares, regions_of_chip
+from embedder.explain.gradients import integrated_gradients
 from embedder.explain.inspection import gradient_method
 from embedder.explain.occlusion import occlude, saliency_map
 from embedder.explain.pair_sheet import draw_pair_sheet
@@ -201,7 +203,17 @@ def test_a_covered_place_shows_a_blur_and_the_rest_the_face(one_person: Explanat
     )
 
 
-def test_captums_gradients_find_places_that_matter_too(one_person: Explanation, embedder: FaceEmbedder) -> None:
+@torch.no_grad()  # as a caller may have set it
+def test_integrated_gradients_are_those_of_the_closed_form() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, start, weights = torch.randn(3, 4, 5, generator=generator, dtype=torch.float64)
+    cubes = integrated_gradients(lambda x: (x**3).sum(dim=(1, 2)), one, start)
+    torch.testing.assert_close(cubes, one**3 - start**3)
+    square = integrated_gradients(lambda x: (x * weights).sum(dim=(1, 2)) ** 2, one, start)
+    torch.testing.assert_close(square, (one - start) * weights * ((one + start) * weights).sum())
+
+
+def test_the_networks_gradients_find_places_that_matter_too(one_person: Explanation, embedder: FaceEmbedder) -> None:
     side, other, _ = halves(one_person)[0]
     found = gradient_method(read_bundle(BUILT_IN))(side.chip, other.vector)
     assert np.abs(found).max() == 1

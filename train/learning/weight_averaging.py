@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from embedder import EmbeddingNet
 
@@ -43,12 +43,13 @@ class WeightAverage:
 
     @torch.no_grad()
     def _move(self, averaged: Tensors, current: Tensors, n_averaged: Tensor | int) -> None:
-        n = int(n_averaged)
-        share = 1 - min(self._decay, (1 + n) / (10 + n))
         if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, share)
-        else:
-            torch._foreach_copy_(averaged, current)  # counters are not averaged
+            n = int(n_averaged)
+            decay = min(self._decay, (1 + n) / (10 + n))
+            get_ema_multi_avg_fn(decay)(averaged, current, n)  # type: ignore[no-untyped-call] # torch leaves it untyped
+            return
+        for ours, theirs in zip(averaged, current, strict=True):
+            ours.copy_(theirs)  # counters are not averaged
 
 
 Weights = dict[str, Tensor]
@@ -70,10 +71,10 @@ class L2SP:
     def step(self, groups: Sequence[Mapping[str, Any]]) -> None:
         """Draw them, after a step of an optimizer with such groups of parameters, each with its rate as `lr`."""
         for group in groups if self._strength > 0 else ():
-            pairs = [(each, self._start_of[each]) for each in group["params"] if each in self._start_of]
-            if pairs:
-                drawn, start = map(list, zip(*pairs, strict=True))
-                torch._foreach_lerp_(drawn, start, min(self._strength * group["lr"], 1.0))
+            share = min(self._strength * group["lr"], 1.0)
+            for parameter in group["params"]:
+                if parameter in self._start_of:
+                    parameter.lerp_(self._start_of[parameter], share)
 
 
 def interpolate_weights(network: nn.Module, start: Weights, share: float) -> None:

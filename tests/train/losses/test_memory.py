@@ -61,6 +61,18 @@ def test_its_value_is_that_of_the_librarys_memory_which_counts_the_batch_as_reme
         assert ours(*batch(step), step).total.item() == pytest.approx(theirs(*batch(step)).item(), rel=1e-5)
 
 
+def test_pairs_within_a_batch_have_their_whole_gradient_of_which_the_librarys_memory_keeps_half() -> None:
+    term = Triplet(kind="triplet", miner="all", margin=5, memory=12)
+    ours = build_losses([term], n_identities=4, unit_length=False, generator=torch.Generator())
+    loss = TripletMarginLoss(margin=5, distance=LpDistance(normalize_embeddings=False))
+    (one, labels), (other, _) = batch(0), batch(0)
+    ours(one.requires_grad_(), labels, 0).total.backward()
+    LibraryMemory(loss, 128, memory_size=12 + N)(other.requires_grad_(), labels).backward()
+    assert one.grad is not None
+    assert other.grad is not None
+    torch.testing.assert_close(one.grad, 2 * other.grad)
+
+
 def test_gradients_reach_the_batch_and_not_what_is_remembered() -> None:
     losses, (first, labels) = contrastive(20), batch(0)
     losses(first.requires_grad_(), labels, 0)
