@@ -6,13 +6,13 @@ from ..wire import (
     ExplainResponse,
     FaceChoice,
     FacesResponse,
+    ModelResponse,
     Problem,
     QualityChoice,
     VerifyManyResponse,
     VerifyResponse,
 )
 from .async_client import AsyncFaceClient
-from .card import ModelResponse
 from .errors import (
     BusyError,
     ClientError,

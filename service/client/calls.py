@@ -14,11 +14,11 @@ from ..wire import (
     FaceChoice,
     FacesResponse,
     Health,
+    ModelResponse,
     QualityChoice,
     VerifyManyResponse,
     VerifyResponse,
 )
-from .card import ModelResponse
 from .choices import checked_face, checked_quality
 from .inputs import EmbeddingInput, ImageInput, comparison_of, read_image
 

@@ -1,20 +1,29 @@
-"""What a caller holds an image or an embedding in -> what is sent. Knows no distance: the service computes it."""
+"""What a caller holds an image or an embedding in -> what is sent. Knows no distance: the service computes it.
+
+Neither numpy nor Pillow is imported before the caller passes an array or a picture: bytes, paths and lists need none.
+"""
 
 import os
+import sys
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from pydantic import TypeAdapter, ValidationError
 
 from ..wire import MAX_EMBEDDINGS, CompareRequest, DecisionOptions, EmbeddingResponse, Vector
 from .errors import DigestMismatchError
 
-ImageInput = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[np.uint8] | Image.Image
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+# Union, because `|` takes no name of a class that may not be installed.
+ImageInput: TypeAlias = Union[
+    str, os.PathLike[str], bytes, bytearray, memoryview, BinaryIO, "NDArray[np.uint8]", "Image.Image"
+]
 
 # Modes that PNG holds bit by bit; three more that only TIFF does. Others (YCbCr, LAB, HSV) would have to be converted.
 FORMAT_OF_MODE = {
@@ -36,30 +45,39 @@ def read_image(image: ImageInput) -> bytes:
         TypeError: something else, an array of other numbers, or a file opened as text.
         ValueError: an array of another shape, or a PIL image of a mode that no file holds without loss.
         OSError: a path that cannot be read.
+        ModuleNotFoundError: an array, and Pillow is not installed.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     if isinstance(image, str | os.PathLike):
         return Path(image).read_bytes()
-    if isinstance(image, np.ndarray):
+    if _is_array(image):
         return encode(picture_of(image))
-    if isinstance(image, Image.Image):
-        return encode(ImageOps.exif_transpose(image))
+    if _is_picture(image):
+        return encode(_upright(image))
     return _read_file(image)
 
 
-def picture_of(pixels: NDArray[np.uint8]) -> Image.Image:
+def picture_of(pixels: "NDArray[np.uint8]") -> "Image.Image":
     """Take uint8 pixels, (h, w, 3) RGB or (h, w) grey, as a picture."""
-    if pixels.dtype != np.uint8:
+    if pixels.dtype.name != "uint8":
         raise TypeError(f"an image array holds uint8, 0 to 255; this one holds {pixels.dtype}")
     is_grey = pixels.ndim == GREY_DIMENSIONS
     is_rgb = pixels.ndim == RGB_DIMENSIONS and pixels.shape[-1] == N_CHANNELS
     if not (is_grey or is_rgb) or pixels.size == 0:
         raise ValueError(f"an image array is (h, w, 3) RGB or (h, w) grey, and not empty; this one is {pixels.shape}")
-    return Image.fromarray(np.ascontiguousarray(pixels))
+    try:
+        from PIL import Image  # noqa: PLC0415 - bytes and paths are sent without it
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "Pillow is not installed, which sending an array needs; run: pip install pillow, or 'visavis[service]', "
+            "which brings it",
+            name=error.name,
+        ) from error
+    return Image.fromarray(pixels)
 
 
-def encode(picture: Image.Image) -> bytes:
+def encode(picture: "Image.Image") -> bytes:
     """Write a picture as an image file, losslessly: PNG, or TIFF for CMYK, 32-bit and float pixels."""
     file_format = FORMAT_OF_MODE.get(picture.mode)
     if file_format is None:
@@ -70,6 +88,25 @@ def encode(picture: Image.Image) -> bytes:
     else:
         picture.save(out, "TIFF")
     return out.getvalue()
+
+
+def _upright(picture: "Image.Image") -> "Image.Image":
+    from PIL import ImageOps  # noqa: PLC0415 - as above; whoever holds a picture has Pillow
+
+    return ImageOps.exif_transpose(picture)
+
+
+def _is_array(thing: object) -> "TypeGuard[NDArray[np.uint8]]":
+    return _is_one_of(thing, "numpy", "ndarray")
+
+
+def _is_picture(thing: object) -> "TypeGuard[Image.Image]":
+    return _is_one_of(thing, "PIL.Image", "Image")
+
+
+def _is_one_of(thing: object, module: str, kind: str) -> bool:
+    """Is it of a class of a library that may be absent? Whoever holds such a thing has imported the library."""
+    return isinstance(thing, getattr(sys.modules.get(module), kind, ()))
 
 
 def _read_file(image: object) -> bytes:
@@ -84,7 +121,7 @@ def _read_file(image: object) -> bytes:
     return content
 
 
-EmbeddingInput = EmbeddingResponse | Sequence[float] | NDArray[np.floating]
+EmbeddingInput: TypeAlias = Union[EmbeddingResponse, Sequence[float], "NDArray[np.floating]"]
 
 _VECTOR: TypeAdapter[list[float]] = TypeAdapter(Vector)
 
@@ -128,7 +165,7 @@ def _common_digest(embeddings: Sequence[EmbeddingInput], said: str | None) -> st
 
 def _vector_of(embedding: EmbeddingInput) -> list[float]:
     numbers = embedding.embedding if isinstance(embedding, EmbeddingResponse) else embedding
-    if isinstance(numbers, np.ndarray):
+    if _is_array(numbers):
         numbers = numbers.tolist()
     try:
         return _VECTOR.validate_python(numbers)

@@ -15,12 +15,12 @@ from ..wire import (
     ExplainResponse,
     FaceChoice,
     FacesResponse,
+    ModelResponse,
     QualityChoice,
     VerifyManyResponse,
     VerifyResponse,
 )
 from . import calls, transport
-from .card import ModelResponse
 from .choices import checked_standard
 from .inputs import EmbeddingInput, ImageInput
 from .retry import Outcome, Retry

@@ -8,7 +8,7 @@ from pydantic import BaseModel, create_model
 from embedder import FaceEmbedder, ModelCard, Precision
 
 from ..openapi import responses
-from ..wire import OperatingPoint
+from ..wire import ModelResponse, OperatingPoint
 
 
 def router(embedder: FaceEmbedder) -> APIRouter:
@@ -23,18 +23,19 @@ def router(embedder: FaceEmbedder) -> APIRouter:
     answer = answer_type.model_validate(told)
 
     @routes.get("/v1/model", response_model=answer_type, responses=responses(example=told))
-    async def model() -> BaseModel:
+    async def model() -> ModelResponse:
         """Return the model card: what the model is, its operating points, its limits and its licence."""
         return answer
 
     return routes
 
 
-def _answer_type() -> type[BaseModel]:
+def _answer_type() -> type[ModelResponse]:
     points: Any = (tuple[OperatingPoint, ...], ...)  # as in other answers: described once
     card_fields = _fields_of(ModelCard) | {"operating_points": points}
     return create_model(
         "ModelResponse",
+        __base__=ModelResponse,  # what the client reads, so nothing that it needs can be missing here
         __doc__="The model card, its digest, and the precision it is served in.",
         card_digest=(str, ...),
         precision=(Precision, ...),

@@ -24,6 +24,7 @@ from .answers import (
     VerifyManyResponse,
     VerifyResponse,
 )
+from .card import ModelResponse
 from .explanations import (
     ChannelShare,
     ChipPicture,
@@ -96,6 +97,7 @@ __all__ = [
     "MapsResponse",
     "Message",
     "ModelIdentity",
+    "ModelResponse",
     "OperatingPoint",
     "Problem",
     "Quality",

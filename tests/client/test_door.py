@@ -15,6 +15,8 @@ HEAVY = (
     "embedder",
     "train",
     "safetensors",
+    "numpy",
+    "PIL",
     "anyio._backends",
 )
 
@@ -26,7 +28,7 @@ def modules_after(statement: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_importing_the_client_imports_no_torch_no_server_and_no_embedder() -> None:
+def test_importing_the_client_imports_no_torch_no_numpy_no_server_and_no_embedder() -> None:
     modules = modules_after("from service.client import FaceClient, AsyncFaceClient")
     assert "httpx2" in modules
     assert {name for name in modules if name.startswith(HEAVY)} == set()

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from embedder import FaceEmbedder, copy_bundle, load
 from embedder.explain import Explainer
 from service.app import create_app
-from service.client import AsyncFaceClient, EmbeddingResponse, FaceClient, NoFaceError, from_problem
+from service.client import AsyncFaceClient, EmbeddingResponse, FaceClient, ModelResponse, NoFaceError, from_problem
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -208,6 +208,31 @@ def test_a_model_of_one_population_says_nothing_of_populations(embedder: FaceEmb
     assert model.calibration.populations == ()
     assert {point.population for point in model.operating_points} == {None}
     assert "populations" not in sent["calibration"]
+
+
+def not_sent(read: object, sent: object, place: str = "") -> list[str]:
+    """Where the client's reading of an answer holds what the answer does not say."""
+    if isinstance(read, dict) and isinstance(sent, dict):
+        return [each for key in read for each in not_sent(read[key], sent.get(key, KeyError), f"{place}.{key}")]
+    if isinstance(read, list) and isinstance(sent, list) and len(read) == len(sent):
+        return [each for pair in zip(read, sent, strict=True) for each in not_sent(*pair, f"{place}[]")]
+    return [] if read == sent else [place]
+
+
+def test_every_key_of_the_card_that_the_client_reads_is_one_that_the_service_sends(embedder: FaceEmbedder) -> None:
+    with TestClient(create_app(Settings(), embedder)) as http:
+        read = FaceClient(http=http).model().model_dump(mode="json")
+        sent = http.get("/v1/model").json()
+    assert not_sent(read, sent) == []
+    assert {"calibration", "quality_penalties", "provenance"} <= read.keys()
+    assert not_sent(read, {**sent, "provenance": {}}) == [f".provenance.{key}" for key in read["provenance"]]
+
+
+def test_a_card_of_a_newer_service_may_say_more_than_the_client_knows(embedder: FaceEmbedder) -> None:
+    with TestClient(create_app(Settings(), embedder)) as http:
+        sent = http.get("/v1/model").json()
+    newer = {**sent, "novel": 1, "provenance": {**sent["provenance"], "novel": 2}}
+    assert ModelResponse.model_validate(newer) == ModelResponse.model_validate(sent)
 
 
 def test_a_service_that_answers_is_ready(ask: Ask) -> None:

@@ -40,7 +40,10 @@ print(json.dumps({
 
 WITHOUT_THE_EXTRAS = """
 import sys
-ABSENT = {"torch", "openvino", "safetensors", "fastapi", "starlette", "uvicorn", "pydantic_settings", "multipart"}
+ABSENT = {
+    "torch", "openvino", "safetensors", "numpy", "PIL",
+    "fastapi", "starlette", "uvicorn", "pydantic_settings", "multipart",
+}
 
 class Absent:
     def find_spec(self, name, path=None, target=None):

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder, RuntimeOptions, load
 from service.app import create_app
-from service.client.card import ModelResponse
+from service.client import ModelResponse
 from service.settings import Settings, SettingsError, load_settings
 
 

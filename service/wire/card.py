@@ -1,10 +1,10 @@
-"""The model card as a caller reads it: what is needed to understand an answer. The embedder owns the whole card."""
+"""The part of a model card that a caller needs to read an answer. The embedder owns the card and its rules."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from ..wire import Answer, OperatingPoint
+from .answers import Answer, OperatingPoint
 
 
 class CalibrationData(Answer):
@@ -52,7 +52,7 @@ class Provenance(Answer):
 
 
 class ModelResponse(Answer):
-    """The answer of GET /v1/model, as far as a caller needs it; the rest of the card is left out."""
+    """The answer of GET /v1/model as the client reads it. The service's answer extends it by the rest of the card."""
 
     name: str
     digest: str  # of all that decides an embedding, the precision included
