@@ -2,31 +2,30 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ParamSpec, Self, TypeVar, Unpack
 
 import httpx2
 
 from ..wire import (
-    EVEN_PRIOR,
     Answer,
     CompareResponse,
+    DecisionKeywords,
     EmbeddingResponse,
     ExplainResponse,
     FaceChoice,
     FacesResponse,
     ModelResponse,
-    QualityChoice,
+    VerifyKeywords,
     VerifyManyResponse,
     VerifyResponse,
 )
 from . import calls, transport
-from .choices import checked_standard
 from .inputs import EmbeddingInput, ImageInput
 from .retry import Outcome, Retry
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
+P = ParamSpec("P")
 
 
 class AsyncFaceClient:
@@ -50,73 +49,41 @@ class AsyncFaceClient:
         self._retry = retry or Retry()
         self._sleep = sleep
 
-    async def verify(  # noqa: PLR0913 - one for each word that a request takes
-        self,
-        probe: ImageInput,
-        reference: ImageInput,
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
+    async def verify(
+        self, probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]
     ) -> VerifyResponse:
         """Say whether two images show one person.
 
-        The threshold is your own, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for
-        the nearest that is at least that strict; by default the card's choice. `prior`: how probable one person is
-        before the photos are seen; the answer's probability rests on it. A photo that is too poor for the card is
-        refused (LowQualityError), unless `quality` is "ignore".
+        Keywords, all optional: `face` says which face is meant where an image shows several. The threshold is your own
+        `threshold`, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that
+        is at least that strict; by default the card's choice. `prior` is the probability of one person before the
+        photos are seen; the answer's probability rests on it. A photo that is too poor for the card is refused
+        (LowQualityError), unless `quality` is "ignore".
         """
-        standard = checked_standard(threshold, operating_point, prior)
-        return await self._ask(
-            await asyncio.to_thread(calls.verify, probe, reference, face=face, standard=standard, quality=quality)
-        )
+        return await self._ask(calls.verify, probe, reference, **options)
 
-    async def verify_many(  # noqa: PLR0913 - as verify
-        self,
-        probe: ImageInput,
-        references: Sequence[ImageInput],
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
+    async def verify_many(
+        self, probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
     ) -> VerifyManyResponse:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
-        standard = checked_standard(threshold, operating_point, prior)
-        return await self._ask(
-            await asyncio.to_thread(calls.verify_many, probe, references, face=face, standard=standard, quality=quality)
-        )
+        return await self._ask(calls.verify_many, probe, references, **options)
 
-    async def explain(  # noqa: PLR0913 - as verify
-        self,
-        probe: ImageInput,
-        reference: ImageInput,
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
-        saliency: bool = True,
+    async def explain(
+        self, probe: ImageInput, reference: ImageInput, *, saliency: bool = True, **options: Unpack[VerifyKeywords]
     ) -> ExplainResponse:
         """Say what `verify` says and why: both aligned faces, the share of each channel, and the places that matter.
 
         `saliency`: whether those places are found, which takes most of the time.
         """
-        standard = checked_standard(threshold, operating_point, prior)
-        ask = partial(calls.explain, face=face, standard=standard, quality=quality, saliency=saliency)
-        return await self._ask(await asyncio.to_thread(ask, probe, reference))
+        return await self._ask(calls.explain, probe, reference, saliency=saliency, **options)
 
     async def detect(self, image: ImageInput) -> FacesResponse:
         """Find every face, largest first; none is an empty list."""
-        return await self._ask(await asyncio.to_thread(calls.detect, image))
+        return await self._ask(calls.detect, image)
 
     async def embed(self, image: ImageInput, *, face: FaceChoice = "dominant") -> EmbeddingResponse:
         """Turn one face into its embedding, 128 numbers; biometric data, to be kept as carefully as the photo."""
-        return await self._ask(await asyncio.to_thread(calls.embed, image, face=face))
+        return await self._ask(calls.embed, image, face=face)
 
     async def compare(
         self,
@@ -124,19 +91,14 @@ class AsyncFaceClient:
         references: Sequence[EmbeddingInput],
         *,
         model_digest: str | None = None,
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
+        **options: Unpack[DecisionKeywords],
     ) -> CompareResponse:
         """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
-        standard = checked_standard(threshold, operating_point, prior)
-        return await self._ask(
-            await asyncio.to_thread(calls.compare, probe, references, model_digest=model_digest, standard=standard)
-        )
+        return await self._ask(calls.compare, probe, references, model_digest=model_digest, **options)
 
     async def model(self) -> ModelResponse:
         """Return which model answers, and its card."""
-        return await self._ask(calls.model())
+        return await self._ask(calls.model)
 
     async def ready(self) -> bool:
         """Ask once whether the service can answer; False while it cannot yet, Unreachable if nothing is there."""
@@ -159,7 +121,8 @@ class AsyncFaceClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({transport.origin_of(self._http.base_url)!r})"
 
-    async def _ask(self, call: calls.ApiCall[AnswerT]) -> AnswerT:
+    async def _ask(self, ask: Callable[P, calls.ApiCall[AnswerT]], *question: P.args, **options: P.kwargs) -> AnswerT:
+        call = await asyncio.to_thread(ask, *question, **options)
         outcome, n_made = await self._attempt(call), 1
         while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
             await self._sleep(pause_s)

@@ -1,30 +1,36 @@
-"""What the client can ask, as values: one function per question, each makes a `ApiCall`. Nothing is sent here."""
+"""What the client can ask, as values: one function per question, each makes an `ApiCall`. Nothing is sent here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, Unpack
+
+from pydantic import ValidationError
 
 from ..wire import (
     MAX_REFERENCES,
     Answer,
     CompareResponse,
+    DecisionKeywords,
     DecisionOptions,
     EmbeddingResponse,
     ExplainResponse,
     FaceChoice,
+    FaceOption,
     FacesResponse,
     Health,
+    Message,
     ModelResponse,
-    QualityChoice,
+    VerifyKeywords,
     VerifyManyResponse,
+    VerifyOptions,
     VerifyResponse,
 )
-from .choices import checked_face, checked_quality
 from .inputs import EmbeddingInput, ImageInput, comparison_of, read_image
 
 ONE_IMAGE = (str, bytes, bytearray, memoryview)  # sequences too, but of no images
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
+OptionsT = TypeVar("OptionsT", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +45,31 @@ class ApiCall(Generic[AnswerT]):
     json: bytes | None = field(default=None, repr=False)
 
 
-def verify(
-    probe: ImageInput, reference: ImageInput, *, face: FaceChoice, standard: DecisionOptions, quality: QualityChoice
-) -> ApiCall[VerifyResponse]:
+def verify(probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> ApiCall[VerifyResponse]:
     """Ask whether two images show one person."""
-    fields = _verify_fields(face, standard, quality)
+    fields = _fields(checked(VerifyOptions, options))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return ApiCall("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
 
 
 def verify_many(
-    probe: ImageInput,
-    references: Sequence[ImageInput],
-    *,
-    face: FaceChoice,
-    standard: DecisionOptions,
-    quality: QualityChoice,
+    probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
 ) -> ApiCall[VerifyManyResponse]:
     """Ask of each reference whether it shows the probe's person."""
+    fields = _fields(checked(VerifyOptions, options))
     if isinstance(references, ONE_IMAGE) or not isinstance(references, Sequence):
         raise TypeError(f"references is a sequence of images, such as a list, not {type(references).__name__}")
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
-    fields = _verify_fields(face, standard, quality)
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
     return ApiCall("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
 
 
 def explain(
-    probe: ImageInput,
-    reference: ImageInput,
-    *,
-    face: FaceChoice,
-    standard: DecisionOptions,
-    quality: QualityChoice,
-    saliency: bool,
+    probe: ImageInput, reference: ImageInput, *, saliency: bool, **options: Unpack[VerifyKeywords]
 ) -> ApiCall[ExplainResponse]:
     """Ask why two images show one person or not."""
-    fields = (*_verify_fields(face, standard, quality), ("saliency", str(saliency).lower()))
+    fields = (*_fields(checked(VerifyOptions, options)), ("saliency", str(saliency).lower()))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return ApiCall("POST", "/v1/explain", ExplainResponse, images=images, fields=fields)
 
@@ -88,7 +81,7 @@ def detect(image: ImageInput) -> ApiCall[FacesResponse]:
 
 def embed(image: ImageInput, *, face: FaceChoice) -> ApiCall[EmbeddingResponse]:
     """Ask for the embedding of one face."""
-    fields = (("face", checked_face(face)),)
+    fields = _fields(checked(FaceOption, {"face": face}))
     return ApiCall("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
 
 
@@ -97,10 +90,10 @@ def compare(
     references: Sequence[EmbeddingInput],
     *,
     model_digest: str | None,
-    standard: DecisionOptions,
+    **options: Unpack[DecisionKeywords],
 ) -> ApiCall[CompareResponse]:
     """Ask for the distances of embeddings."""
-    request = comparison_of(probe, references, model_digest=model_digest, standard=standard)
+    request = comparison_of(probe, references, model_digest=model_digest, options=checked(DecisionOptions, options))
     return ApiCall("POST", "/v1/embeddings/compare", CompareResponse, json=request.model_dump_json().encode())
 
 
@@ -114,6 +107,21 @@ def ready() -> ApiCall[Health]:
     return ApiCall("GET", "/readyz", Health)
 
 
-def _verify_fields(face: FaceChoice, standard: DecisionOptions, quality: QualityChoice) -> tuple[tuple[str, str], ...]:
-    said = tuple((name, str(value)) for name, value in standard if value is not None)
-    return (("face", checked_face(face)), *said, ("quality", checked_quality(quality)))
+def checked(kind: type[OptionsT], given: Mapping[str, object]) -> OptionsT:
+    """Return the options if the service would take them; refused here, before a photo travels.
+
+    Raises TypeError for a name that is no option, ValueError for a value that is none.
+    """
+    for name in given:
+        if name not in kind.model_fields:
+            raise TypeError(f"there is no option {name!r}; the options are: {', '.join(kind.model_fields)}")
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        places = [f"{name}={given[name]!r}" for name in given if name in fault["loc"]]
+        raise ValueError(": ".join([*places, fault["msg"]])) from None
+
+
+def _fields(options: Message) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in options if value is not None)

@@ -131,7 +131,7 @@ def comparison_of(
     references: Sequence[EmbeddingInput],
     *,
     model_digest: str | None,
-    standard: DecisionOptions,
+    options: DecisionOptions,
 ) -> CompareRequest:
     """Check that one model made all the embeddings, and put them into one request.
 
@@ -146,7 +146,7 @@ def comparison_of(
         probe=_vector_of(probe),
         references=[_vector_of(reference) for reference in references],
         model_digest=_common_digest([probe, *references], model_digest),
-        **dict(standard),
+        **dict(options),
     )
 
 

@@ -3,25 +3,24 @@
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import httpx2
 
 from ..wire import (
-    EVEN_PRIOR,
     Answer,
     CompareResponse,
+    DecisionKeywords,
     EmbeddingResponse,
     ExplainResponse,
     FaceChoice,
     FacesResponse,
     ModelResponse,
-    QualityChoice,
+    VerifyKeywords,
     VerifyManyResponse,
     VerifyResponse,
 )
 from . import calls, transport
-from .choices import checked_standard
 from .inputs import EmbeddingInput, ImageInput
 from .retry import Outcome, Retry
 
@@ -53,62 +52,31 @@ class FaceClient:
         self._retry = retry or Retry()
         self._sleep = sleep
 
-    def verify(  # noqa: PLR0913 - one for each word that a request takes
-        self,
-        probe: ImageInput,
-        reference: ImageInput,
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
-    ) -> VerifyResponse:
+    def verify(self, probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> VerifyResponse:
         """Say whether two images show one person.
 
-        The threshold is your own, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for
-        the nearest that is at least that strict; by default the card's choice. `prior`: how probable one person is
-        before the photos are seen; the answer's probability rests on it. A photo that is too poor for the card is
-        refused (LowQualityError), unless `quality` is "ignore".
+        Keywords, all optional: `face` says which face is meant where an image shows several. The threshold is your own
+        `threshold`, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that
+        is at least that strict; by default the card's choice. `prior` is the probability of one person before the
+        photos are seen; the answer's probability rests on it. A photo that is too poor for the card is refused
+        (LowQualityError), unless `quality` is "ignore".
         """
-        standard = checked_standard(threshold, operating_point, prior)
-        return self._ask(calls.verify(probe, reference, face=face, standard=standard, quality=quality))
+        return self._ask(calls.verify(probe, reference, **options))
 
-    def verify_many(  # noqa: PLR0913 - as verify
-        self,
-        probe: ImageInput,
-        references: Sequence[ImageInput],
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
+    def verify_many(
+        self, probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
     ) -> VerifyManyResponse:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
-        standard = checked_standard(threshold, operating_point, prior)
-        return self._ask(calls.verify_many(probe, references, face=face, standard=standard, quality=quality))
+        return self._ask(calls.verify_many(probe, references, **options))
 
-    def explain(  # noqa: PLR0913 - as verify
-        self,
-        probe: ImageInput,
-        reference: ImageInput,
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
-        saliency: bool = True,
+    def explain(
+        self, probe: ImageInput, reference: ImageInput, *, saliency: bool = True, **options: Unpack[VerifyKeywords]
     ) -> ExplainResponse:
         """Say what `verify` says and why: both aligned faces, the share of each channel, and the places that matter.
 
         `saliency`: whether those places are found, which takes most of the time.
         """
-        standard = checked_standard(threshold, operating_point, prior)
-        return self._ask(
-            calls.explain(probe, reference, face=face, standard=standard, quality=quality, saliency=saliency)
-        )
+        return self._ask(calls.explain(probe, reference, saliency=saliency, **options))
 
     def detect(self, image: ImageInput) -> FacesResponse:
         """Find every face, largest first; none is an empty list."""
@@ -124,13 +92,10 @@ class FaceClient:
         references: Sequence[EmbeddingInput],
         *,
         model_digest: str | None = None,
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
+        **options: Unpack[DecisionKeywords],
     ) -> CompareResponse:
         """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
-        standard = checked_standard(threshold, operating_point, prior)
-        return self._ask(calls.compare(probe, references, model_digest=model_digest, standard=standard))
+        return self._ask(calls.compare(probe, references, model_digest=model_digest, **options))
 
     def model(self) -> ModelResponse:
         """Return which model answers, and its card."""

@@ -6,21 +6,19 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from service.client import calls
-from service.client.choices import checked_standard
+from service.client.calls import checked
 from service.wire import DecisionOptions
-
-AS_THE_CARD_SAYS = {"face": "dominant", "standard": DecisionOptions(), "quality": "refuse"}
 
 
 def test_a_pair_travels_as_probe_and_reference() -> None:
-    call = calls.verify(b"p", b"r", **AS_THE_CARD_SAYS)
+    call = calls.verify(b"p", b"r")
     assert (call.method, call.path) == ("POST", "/v1/verify")
     assert call.images == (("probe", b"p"), ("reference", b"r"))
     assert call.fields == (("face", "dominant"), ("prior", "0.5"), ("quality", "refuse"))
 
 
 def test_references_keep_their_order_under_one_name() -> None:
-    call = calls.verify_many(b"p", [b"1", b"2"], **AS_THE_CARD_SAYS)
+    call = calls.verify_many(b"p", [b"1", b"2"])
     assert call.path == "/v1/verify/many"
     assert call.images == (("probe", b"p"), ("reference", b"1"), ("reference", b"2"))
 
@@ -33,26 +31,25 @@ def test_faces_and_embeddings_take_one_image() -> None:
 
 @pytest.mark.parametrize("threshold", [0.6, 0.1 + 0.2, 1e-05, 10])
 def test_a_threshold_arrives_as_the_number_it_was(threshold: float) -> None:
-    call = calls.verify(b"p", b"r", **AS_THE_CARD_SAYS | {"standard": checked_standard(threshold, None, 0.5)})
+    call = calls.verify(b"p", b"r", threshold=threshold)
     assert float(dict(call.fields)["threshold"]) == threshold
 
 
 @pytest.mark.parametrize("threshold", [0, -0.5, 10.5, float("nan"), float("inf"), "much"])
 def test_a_threshold_that_cannot_be_one_is_refused(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold="):
-        checked_standard(threshold, None, 0.5)
+        checked(DecisionOptions, {"threshold": threshold})
 
 
 def test_a_point_and_a_prior_travel_as_they_were_given() -> None:
-    standard = checked_standard(None, "fmr=1e-4", 1e-05)
-    asked = AS_THE_CARD_SAYS | {"standard": standard}
+    asked = {"operating_point": "fmr=1e-4", "prior": 1e-05}
     expected = (("face", "dominant"), ("operating_point", "fmr=1e-4"), ("prior", "1e-05"), ("quality", "refuse"))
     assert calls.verify(b"p", b"r", **asked).fields == expected
     assert calls.verify_many(b"p", [b"r"], **asked).fields == expected
 
 
 def test_what_to_do_about_poor_photos_travels_as_it_was_given() -> None:
-    asked = AS_THE_CARD_SAYS | {"quality": "ignore"}
+    asked = {"quality": "ignore"}
     assert dict(calls.verify(b"p", b"r", **asked).fields)["quality"] == "ignore"
     assert dict(calls.verify_many(b"p", [b"r"], **asked).fields)["quality"] == "ignore"
 
@@ -61,35 +58,35 @@ def test_what_to_do_about_poor_photos_travels_as_it_was_given() -> None:
 def test_an_unknown_choice_about_poor_photos_is_refused_with_the_known_ones(quality: object) -> None:
     for references in (b"r", [b"r"]):
         ask = calls.verify_many if isinstance(references, list) else calls.verify
-        with pytest.raises(ValueError, match="quality is one of refuse, ignore; not"):
-            ask("no such photo", references, **AS_THE_CARD_SAYS | {"quality": quality})
+        with pytest.raises(ValueError, match=r"quality=.*'refuse' or 'ignore'"):
+            ask("no such photo", references, quality=quality)
 
 
 @pytest.mark.parametrize("point", ["", "x" * 65, 1e-4])
 def test_a_point_that_cannot_be_one_is_refused(point: str) -> None:
     with pytest.raises(ValueError, match="operating_point="):
-        checked_standard(None, point, 0.5)
+        checked(DecisionOptions, {"operating_point": point})
 
 
 @pytest.mark.parametrize("prior", [0, 1, -0.5, float("nan"), "half", None])
 def test_a_prior_that_is_no_probability_is_refused(prior: float) -> None:
     with pytest.raises(ValueError, match="prior="):
-        checked_standard(None, None, prior)
+        checked(DecisionOptions, {"prior": prior})
 
 
 def test_a_threshold_and_a_point_at_once_are_refused() -> None:
     with pytest.raises(ValueError, match="send threshold or operating_point, not both"):
-        checked_standard(0.5, "fmr-1e-3", 0.5)
+        checked(DecisionOptions, {"threshold": 0.5, "operating_point": "fmr-1e-3"})
 
 
 def test_an_unknown_face_rule_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="dominant, only, largest, center; not 'biggest'"):
+    with pytest.raises(ValueError, match=r"face='biggest': .*'dominant', 'only', 'largest' or 'center'"):
         calls.embed(b"i", face="biggest")
 
 
 @pytest.mark.parametrize("sequence", [list, tuple, deque])
 def test_references_are_any_sequence_of_images(sequence: Callable[[list[bytes]], Sequence[bytes]]) -> None:
-    call = calls.verify_many(b"p", sequence([b"a", b"b"]), **AS_THE_CARD_SAYS)
+    call = calls.verify_many(b"p", sequence([b"a", b"b"]))
     assert call.images == (("probe", b"p"), ("reference", b"a"), ("reference", b"b"))
 
 
@@ -98,14 +95,19 @@ def test_references_are_any_sequence_of_images(sequence: Callable[[list[bytes]],
 )
 def test_one_image_in_place_of_a_list_is_refused(references: object) -> None:
     with pytest.raises(TypeError, match="references is a sequence of images, such as a list, not"):
-        calls.verify_many(b"p", references, **AS_THE_CARD_SAYS)
+        calls.verify_many(b"p", references)
 
 
 @pytest.mark.parametrize("n", [0, 17])
 def test_more_or_fewer_references_than_the_service_takes_are_refused(n: int) -> None:
     with pytest.raises(ValueError, match="1 to 16 references"):
-        calls.verify_many(b"p", [b"r"] * n, **AS_THE_CARD_SAYS)
+        calls.verify_many(b"p", [b"r"] * n)
 
 
 def test_the_repr_of_a_call_shows_no_image() -> None:
     assert "secret" not in repr(calls.detect(b"secret"))
+
+
+def test_a_name_that_is_no_option_is_refused_with_those_that_are() -> None:
+    with pytest.raises(TypeError, match="no option 'treshold'; the options are: face, threshold, operating_point"):
+        calls.verify(b"p", b"r", treshold=0.5)

@@ -64,7 +64,7 @@ def test_a_poor_reference_spoils_no_other_and_a_poor_probe_all(ask_penalty: Ask,
 
 
 def test_an_unknown_choice_of_quality_is_refused_before_anything_is_sent(ask_penalty: Ask) -> None:
-    with pytest.raises(ValueError, match="quality is one of refuse, ignore"):
+    with pytest.raises(ValueError, match="quality='accept': Input should be 'refuse' or 'ignore'"):
         ask_penalty("verify", "no such photo", "nor this one", quality="accept")
 
 
