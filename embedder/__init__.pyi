@@ -5,6 +5,8 @@ from .decision import (
     ComparisonBatch as ComparisonBatch,
     Distances as Distances,
     Judgement as Judgement,
+    VerifyKeywords as VerifyKeywords,
+    VerifyOptions as VerifyOptions,
     chosen_point as chosen_point,
 )
 from .detection.detector import built_in_detector as built_in_detector
@@ -28,17 +30,6 @@ from .errors import (
     UnknownLayer as UnknownLayer,
     VisavisError as VisavisError,
 )
-from .explain.explanation import (
-    ChannelShare as ChannelShare,
-    ExplainedFace as ExplainedFace,
-    Explanation as Explanation,
-    ProbeReference as ProbeReference,
-    RegionShare as RegionShare,
-    Saliency as Saliency,
-)
-from .explain.layers import Layer as Layer, NetworkDescription as NetworkDescription
-from .explain.maps import Drawing as Drawing, FeatureMaps as FeatureMaps, Response as Response, draw_maps as draw_maps
-from .explain.sentences import atlas_json_of as atlas_json_of
 from .image import (
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     Limits as Limits,

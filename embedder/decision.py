@@ -1,14 +1,26 @@
 """From embeddings to a decision: operating point, penalty for poor photos, distance, probability, verdict."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from math import exp, log, log1p
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LowQuality, OperatingPointUnavailable, SampleError, blaming
-from .types import Grade, ModelIdentity, Quality, Sample, Timings, Vectors
+from .types import (
+    QUALITY_CHOICES,
+    Chip,
+    FaceChoice,
+    Grade,
+    ModelIdentity,
+    Quality,
+    QualityChoice,
+    Sample,
+    Timings,
+    Vectors,
+)
 from .weights.card import ModelCard
 from .weights.card_parts import LogLikelihoodRatio, Measure, OperatingPoint, QualityPenalty
 
@@ -47,10 +59,10 @@ ADVICE: dict[Measure, str] = {
     "eye_distance_px": "send a photo in which the face is larger",
 }
 FAULTS: dict[Measure, str] = {"sharpness": "both photos are blurred", "eye_distance_px": "both faces are small"}
-GIVEN = "The threshold was given by the caller."
-LEAST = 0.0005  # of distance; a smaller penalty is not told
+GIVEN_BY_CALLER = "The threshold was given by the caller."
+MIN_STATED_PENALTY = 0.0005  # of distance; a smaller penalty is not told
 
-Rule = tuple[QualityPenalty, ...]  # one for each measure that costs something; empty: nothing does
+QualityPenalties = tuple[QualityPenalty, ...]  # one for each measure that costs something; empty: nothing does
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +74,14 @@ class PairPenalty:
     penalty: float  # of distance; that of the better photo
 
 
-def grade_of(rule: Rule, quality: Quality) -> Grade:
+def grade_photo(rule: QualityPenalties, quality: Quality) -> Grade:
     """Say what a face's quality costs it."""
     values = [(each, _value(each, quality)) for each in rule]
     penalty = sum(each.at(value) for each, value in values)
     return Grade(penalty, is_too_poor=any(value < each.min_value for each, value in values))
 
 
-def require(rule: Rule, quality: Quality) -> None:
+def require_quality(rule: QualityPenalties, quality: Quality) -> None:
     """Raise LowQuality for a face that is poorer than any that the rule was fitted on."""
     for each in rule:
         value = _value(each, quality)
@@ -77,19 +89,19 @@ def require(rule: Rule, quality: Quality) -> None:
             raise LowQuality(each.measure, value, each.min_value, advice=ADVICE[each.measure])
 
 
-def pair_penalties(rule: Rule, probe: Quality, reference: Quality) -> tuple[PairPenalty, ...]:
+def pair_penalties(rule: QualityPenalties, probe: Quality, reference: Quality) -> tuple[PairPenalty, ...]:
     """What each measure of the rule costs a pair of photos."""
     return tuple(_pair_penalty(each, _value(each, probe), _value(each, reference)) for each in rule)
 
 
-def threshold_reason(rule: Rule, point: OperatingPoint, penalties: Sequence[PairPenalty] | None) -> str:
+def threshold_reason(rule: QualityPenalties, point: OperatingPoint, penalties: Sequence[PairPenalty] | None) -> str:
     """Say in words why a pair's threshold at a point is what it is; `penalties` is None for unknown photos."""
     begun = f"{point.name}: {point.threshold:.3f}"
     if not rule:
         return f"{begun} for all pairs; this model has no penalty for poor photos."
     if penalties is None:
         return f"{begun}; the quality of the photos is not known here, so no penalty is taken off."
-    told = [_in_words(each) for each in penalties if each.penalty >= LEAST]
+    told = [_in_words(each) for each in penalties if each.penalty >= MIN_STATED_PENALTY]
     if not told:
         return f"{begun} for all pairs with at least one good photo."
     return f"{begun}, {', '.join(told)}."
@@ -111,6 +123,42 @@ def _in_words(found: PairPenalty) -> str:
 EVEN_PRIOR = 0.5  # a prior that favours neither answer
 
 
+class DecisionKeywords(TypedDict, total=False):
+    """The keywords that say how a distance becomes a decision; `VerifyOptions` explains them."""
+
+    threshold: float | None
+    operating_point: str | None
+    prior: float
+
+
+class VerifyKeywords(DecisionKeywords, total=False):
+    """The keywords of everything that compares photos; `VerifyOptions` explains them."""
+
+    face: FaceChoice
+    quality: QualityChoice
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """How two photos are compared. Raises ValueError for values that contradict each other or make no sense."""
+
+    face: FaceChoice = "dominant"  # which face is meant where a photo shows several
+    threshold: float | None = None  # the caller's own, instead of an operating point's
+    operating_point: str | None = None  # by name (fmr-1e-4) or by FMR (fmr=1e-4); None = the card's default
+    prior: float = EVEN_PRIOR  # 0..1, probability of one person before the photos are seen
+    quality: QualityChoice = "refuse"  # what becomes of a photo that is too poor for the card's rule
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.operating_point is not None:
+            raise ValueError("give threshold or operating_point, not both: a point is a threshold")
+        if self.threshold is not None and not self.threshold > 0:
+            raise ValueError(f"threshold must be greater than 0, not {self.threshold}")
+        if not 0 < self.prior < 1:
+            raise ValueError(f"prior must lie between 0 and 1, both excluded, not {self.prior}")
+        if self.quality not in QUALITY_CHOICES:
+            raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {self.quality!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the distance of one pair says."""
@@ -125,7 +173,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
+class ComparedFace:
     """One face to be judged."""
 
     vector: NDArray[np.float32]  # (128,)
@@ -138,11 +186,11 @@ class DecisionRule:
 
     level: float  # the caller's threshold, or that of the point
     operating_point: OperatingPoint | None  # None = the level is the caller's
-    rule: Rule  # what a poor photo costs
+    rule: QualityPenalties  # what a poor photo costs
     ratio: LogLikelihoodRatio | None  # None = the card has no calibration
     prior: float  # 0..1, probability of one person before the photos are seen
 
-    def judge(self, probe: Subject, references: Sequence[Subject]) -> Iterator[Judgement]:
+    def judge(self, probe: ComparedFace, references: Sequence[ComparedFace]) -> Iterator[Judgement]:
         """Judge a face against each of several, in their order."""
         vectors = np.array([reference.vector for reference in references]).reshape(-1, len(probe.vector))
         for distance, reference in zip(euclidean(probe.vector, vectors), references, strict=True):
@@ -156,7 +204,7 @@ class DecisionRule:
 
     def _judgement(self, distance: float, penalties: tuple[PairPenalty, ...] | None) -> Judgement:
         penalty = sum(each.penalty for each in penalties or ())
-        threshold, reason = self.level, GIVEN
+        threshold, reason = self.level, GIVEN_BY_CALLER
         if self.operating_point is not None:
             threshold, reason = self.level - penalty, threshold_reason(self.rule, self.operating_point, penalties)
         normalized = distance + penalty if self.rule else None
@@ -195,20 +243,15 @@ class ComparisonBatch:
     timings_ms: Timings
 
 
-def decision_rule(
-    card: ModelCard, *, threshold: float | None, operating_point: str | None, prior: float
-) -> DecisionRule:
-    """Return what the caller asks for, or else the card's default point; raises OperatingPointUnavailable."""
-    if threshold is not None and operating_point is not None:
-        raise ValueError("give threshold or operating_point, not both: a point is a threshold")
-    if threshold is not None and not threshold > 0:
-        raise ValueError(f"threshold must be greater than 0, not {threshold}")
-    if not 0 < prior < 1:
-        raise ValueError(f"prior must lie between 0 and 1, both excluded, not {prior}")
-    if threshold is not None:
-        return DecisionRule(threshold, None, card.quality_penalties, card.ratio, prior)
-    point = chosen_point(card, operating_point)
-    return DecisionRule(point.threshold, point, card.quality_penalties, card.ratio, prior)
+def decision_rule(card: ModelCard, options: VerifyOptions) -> DecisionRule:
+    """Return the rule that the caller asks for, or that of the card's default point.
+
+    Raises OperatingPointUnavailable.
+    """
+    if options.threshold is not None:
+        return DecisionRule(options.threshold, None, card.quality_penalties, card.ratio, options.prior)
+    point = chosen_point(card, options.operating_point)
+    return DecisionRule(point.threshold, point, card.quality_penalties, card.ratio, options.prior)
 
 
 def posterior(log_likelihood_ratio: float, prior: float) -> float:
@@ -226,76 +269,76 @@ def euclidean(probe: NDArray[np.float32], references: Vectors) -> tuple[float, .
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedFace:
-    """One face that can be judged."""
+    """One face with its embedding, ready to be compared."""
 
-    sample: Sample
-    subject: Subject
+    chip: Chip = field(repr=False)
+    sample: Sample  # that of the chip, with its grade if the card has penalties
+    vector: NDArray[np.float32] = field(repr=False)  # (128,)
 
 
 class Verifier:
-    """By one model's rules."""
+    """Compares faces by one model's quality penalties."""
 
-    def __init__(self, rule: Rule, identity: ModelIdentity) -> None:
-        """`rule` says what a poor photo costs."""
-        self._rule, self._identity = rule, identity
+    def __init__(self, penalties: QualityPenalties, identity: ModelIdentity) -> None:
+        self._penalties, self._identity = penalties, identity
 
-    def known(self, sample: Sample, vector: NDArray[np.float32]) -> EmbeddedFace:
-        """A face with its grade, if the card has a rule for poor photos."""
-        subject = Subject(vector, sample.quality)
-        if not self._rule:
-            return EmbeddedFace(sample, subject)
-        return EmbeddedFace(replace(sample, grade=grade_of(self._rule, sample.quality)), subject)
+    def embedded(self, chip: Chip, vector: NDArray[np.float32]) -> EmbeddedFace:
+        """Return a face with its grade, if the card has penalties for poor photos."""
+        if not self._penalties:
+            return EmbeddedFace(chip, chip.sample, vector)
+        grade = grade_photo(self._penalties, chip.sample.quality)
+        return EmbeddedFace(chip, replace(chip.sample, grade=grade), vector)
 
-    def batch(
+    def compare(
         self,
         probe: EmbeddedFace,
         references: Sequence[EmbeddedFace | SampleError],
-        standard: DecisionRule,
+        rule: DecisionRule,
         timings: Timings,
         *,
-        refuse: bool,
+        quality: QualityChoice,
     ) -> ComparisonBatch:
-        """Judge a probe against references, some of which are errors already.
+        """Compare a probe with references; one that is an error already keeps its place.
 
-        With `refuse` a face that is too poor for the card's rule is one. Raises LowQuality where it is the probe's.
+        A reference that is too poor for the card becomes an error too, unless `quality` is "ignore". Raises LowQuality
+        where the probe is.
         """
-        with blaming("probe"):
-            self._admit(probe, refuse=refuse)
-        judged = [
-            self._admitted(each, refuse=refuse) if isinstance(each, EmbeddedFace) else each for each in references
-        ]
-        judgements = standard.judge(probe.subject, [each.subject for each in judged if isinstance(each, EmbeddedFace)])
+        if quality == "refuse":
+            with blaming("probe"):
+                require_quality(self._penalties, probe.sample.quality)
+            references = [self._admitted(each) if isinstance(each, EmbeddedFace) else each for each in references]
+        faces = [each for each in references if isinstance(each, EmbeddedFace)]
+        judgements = rule.judge(_compared(probe), [_compared(face) for face in faces])
         results = tuple(
-            self._comparison((probe, each), next(judgements), standard, timings)
+            self._comparison((probe.sample, each.sample), next(judgements), rule, timings)
             if isinstance(each, EmbeddedFace)
             else each
-            for each in judged
+            for each in references
         )
         return ComparisonBatch(results, self._identity, timings)
 
-    def _admit(self, face: EmbeddedFace, *, refuse: bool) -> EmbeddedFace:
-        """Return it; raises LowQuality where its photo is too poor and that is to be refused."""
-        if refuse:
-            require(self._rule, face.sample.quality)
-        return face
-
-    def _admitted(self, face: EmbeddedFace, *, refuse: bool) -> EmbeddedFace | SampleError:
+    def _admitted(self, face: EmbeddedFace) -> EmbeddedFace | SampleError:
         try:
             with blaming("reference"):
-                return self._admit(face, refuse=refuse)
+                require_quality(self._penalties, face.sample.quality)
         except SampleError as error:
             return error
+        return face
 
     def _comparison(
-        self, faces: tuple[EmbeddedFace, EmbeddedFace], judgement: Judgement, standard: DecisionRule, timings: Timings
+        self, samples: tuple[Sample, Sample], judgement: Judgement, rule: DecisionRule, timings: Timings
     ) -> Comparison:
-        probe, reference = (face.sample for face in faces)
+        probe, reference = samples
         return Comparison(
-            **{field.name: getattr(judgement, field.name) for field in fields(judgement)},
-            operating_point=standard.operating_point,
-            prior=standard.prior,
+            **{each.name: getattr(judgement, each.name) for each in fields(judgement)},
+            operating_point=rule.operating_point,
+            prior=rule.prior,
             probe=probe,
             reference=reference,
             model=self._identity,
             timings_ms=timings,
         )
+
+
+def _compared(face: EmbeddedFace) -> ComparedFace:
+    return ComparedFace(face.vector, face.sample.quality)

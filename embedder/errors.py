@@ -125,12 +125,6 @@ class BundleError(ModelError):
     code = "bundle_error"
 
 
-class PhotoListError(VisavisError):
-    """A file or folder of photos that cannot be found or listed; the message says which."""
-
-    code = "photo_list_error"
-
-
 class DlibFileError(ModelError):
     """A dlib .dat file is truncated, altered or not the face recognition network; the message says where."""
 

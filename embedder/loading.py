@@ -6,7 +6,6 @@ from dataclasses import replace
 from .detection.detector import ONET, YUNET, built_in_detector
 from .detection.finder import SHAPES, FaceFinder
 from .errors import BundleError
-from .explain.inspection import LazyInspector
 from .image import Limits
 from .pipeline import FaceEmbedder
 from .runtime.choice import RuntimeOptions, runtime_for, small_network
@@ -36,11 +35,10 @@ def load(
         bundle = replace(bundle, card=bundle.card.with_mirror(mirror=mirror))
     runtime = runtime_for(bundle, running)
     return FaceEmbedder(
-        bundle.card,
+        bundle.without_spare_tensors(),
         runtime.embedding(bundle),
         FaceFinder(small_network(YUNET, SHAPES), small_network(ONET)),
         limits or Limits(),
-        LazyInspector(bundle),
     )
 
 

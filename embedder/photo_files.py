@@ -4,8 +4,14 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .errors import PhotoListError
+from .errors import VisavisError
 from .image import is_named_as_photo
+
+
+class PhotoListError(VisavisError):
+    """A file or folder of photos that cannot be found or listed; the message says which."""
+
+    code = "photo_list_error"
 
 
 def start_of(given: Sequence[Path]) -> Path:

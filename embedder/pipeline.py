@@ -1,26 +1,31 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparison, one or many. Nothing is kept of them."""
 
 from collections.abc import Sequence
-from functools import partial
 from time import perf_counter
-from typing import Protocol, Self
+from typing import Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .decision import EVEN_PRIOR, Comparison, ComparisonBatch, DecisionRule, Distances, Subject, Verifier, decision_rule
+from .decision import (
+    ComparedFace,
+    Comparison,
+    ComparisonBatch,
+    DecisionKeywords,
+    Distances,
+    EmbeddedFace,
+    Verifier,
+    VerifyKeywords,
+    VerifyOptions,
+    decision_rule,
+)
 from .detection.detector import Detector
 from .errors import DigestMismatch, SampleError
-from .explain.explanation import Explanation, ProbeReference, explain_comparison, explained_face
-from .explain.inspection import LazyInspector
-from .explain.layers import NetworkDescription
-from .explain.maps import FeatureMaps, feature_maps
-from .explain.occlusion import saliency_map
 from .image import Limits
 from .preprocessing import FacePreprocessor, PreparedFace
+from .runtime.runtime import EmbeddingNetwork
 from .types import (
     EMBEDDING_SIZE,
-    QUALITY_CHOICES,
     Chip,
     Chips,
     Embedding,
@@ -28,34 +33,10 @@ from .types import (
     FaceChoice,
     ModelIdentity,
     Precision,
-    QualityChoice,
     Timings,
     Vectors,
 )
-from .weights.card import ModelCard
-
-
-class Network(Protocol):
-    """What runs the chips: uint8 (n, side, side, 3) to float32 (n, 128)."""
-
-    @property
-    def precision(self) -> Precision:
-        """In which numbers it computes."""
-
-    @property
-    def way(self) -> str:
-        """Runtime, precision and device, in words."""
-
-    def __call__(self, chips: Chips) -> Vectors:
-        """Run it."""
-
-
-def _only(batch: ComparisonBatch) -> Comparison:
-    """The result of a question with one reference. Raises what came instead of it."""
-    (result,) = batch.results
-    if isinstance(result, SampleError):
-        raise result
-    return result
+from .weights.bundle import Bundle
 
 
 class FaceEmbedder:
@@ -66,17 +47,16 @@ class FaceEmbedder:
 
     def __init__(
         self,
-        card: ModelCard,
-        network: Network,
+        bundle: Bundle,
+        network: EmbeddingNetwork,
         detector: Detector,
         limits: Limits,
-        opening: LazyInspector,
     ) -> None:
-        self.card = card
-        self._opening = opening
+        self.bundle = bundle
+        self.card = bundle.card
         self._network = network
-        self._judging = Verifier(card.quality_penalties, self.identity)
-        self._prepare = FacePreprocessor(detector, limits, card.alignment)
+        self._verifier = Verifier(self.card.quality_penalties, self.identity)
+        self._prepare = FacePreprocessor(detector, limits, self.card.alignment)
 
     def __enter__(self) -> Self:
         return self
@@ -99,9 +79,9 @@ class FaceEmbedder:
         return self._network.precision
 
     @property
-    def way(self) -> str:
-        """By which runtime, in which precision and on which device embeddings are computed, in words."""
-        return self._network.way
+    def runtime_description(self) -> str:
+        """Runtime, precision and device that embeddings are computed with, in words: `openvino f32 cpu`."""
+        return self._network.description
 
     def detect(self, image: bytes) -> list[Face]:
         """Every face of an image file, largest first; none is an empty list. Raises ImageError."""
@@ -115,8 +95,8 @@ class FaceEmbedder:
         """The embedding of the face that `face` means. Raises ImageError or FaceError."""
         prepared = self._prepare(image, face)
         (vector,), timings = self._embed_prepared([prepared])
-        known = self._judging.known(prepared.chip.sample, vector)
-        return Embedding(vector, self.identity, known.sample, timings)
+        face_embedded = self._verifier.embedded(prepared.chip, vector)
+        return Embedding(vector, self.identity, face_embedded.sample, timings)
 
     def embed_chips(self, chips: Chips) -> Vectors:
         """Run the network once over chips as they are, uint8 RGB (n, side, side, 3): float32 (n, 128).
@@ -139,85 +119,44 @@ class FaceEmbedder:
         both = self.embed_chips(np.concatenate([chips, chips[:, :, ::-1]]))
         return (both[: len(chips)] + both[len(chips) :]) * np.float32(0.5)
 
-    def verify(  # noqa: PLR0913 - one for each word that a request takes
-        self,
-        probe: bytes,
-        reference: bytes,
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
-    ) -> Comparison:
+    def verify(self, probe: bytes, reference: bytes, **options: Unpack[VerifyKeywords]) -> Comparison:
         """Do two images show one person?
 
-        The threshold is the caller's own, or that of the card's point by its name (`fmr-1e-4`) or by a false match rate
-        (`fmr=1e-4`: the nearest point that is at least that strict), or that of the default point. `prior` is the
-        probability of one person before the photos are seen, between 0 and 1. A photo that is too poor for the card's
-        rule is refused, unless `quality` is "ignore". Raises OperatingPointUnavailable, and ImageError, FaceError or
-        LowQuality whose `image` says which one is at fault.
-        """
-        batch = self.verify_many(
-            probe,
-            [reference],
-            face=face,
-            threshold=threshold,
-            operating_point=operating_point,
-            prior=prior,
-            quality=quality,
-        )
-        return _only(batch)
+        Keywords, all optional: `face` says which face is meant where an image shows several. The threshold is the
+        caller's own `threshold`, or that of the card's `operating_point` by its name (`fmr-1e-4`) or by a false match
+        rate (`fmr=1e-4`: the nearest point that is at least that strict), or that of the default point. `prior` is the
+        probability of one person before the photos are seen, between 0 and 1. A photo that is too poor for the card is
+        refused, unless `quality` is "ignore".
 
-    def verify_many(  # noqa: PLR0913 - as verify
-        self,
-        probe: bytes,
-        references: Sequence[bytes],
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
+        Raises OperatingPointUnavailable, and ImageError, FaceError or LowQuality whose `image` says which one is at
+        fault.
+        """
+        (result,) = self.verify_many(probe, [reference], **options).results
+        if isinstance(result, SampleError):
+            raise result
+        return result
+
+    def verify_many(
+        self, probe: bytes, references: Sequence[bytes], **options: Unpack[VerifyKeywords]
     ) -> ComparisonBatch:
         """Verify one probe against several references in one pass; a faulty reference leaves its error in its place."""
-        standard = decision_rule(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
-        return self._verified((probe, references), standard, face, quality)[0]
+        return self.verify_faces(probe, references, VerifyOptions(**options))[0]
 
-    def explain(  # noqa: PLR0913 - as verify
-        self,
-        probe: bytes,
-        reference: bytes,
-        *,
-        face: FaceChoice = "dominant",
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
-        quality: QualityChoice = "refuse",
-        saliency: bool = True,
-    ) -> Explanation:
-        """Why `verify` says of two images what it says: their places that matter, if asked for, and their channels.
-
-        Raises what `verify` raises.
-        """
-        standard = decision_rule(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
-        batch, prepared, vectors = self._verified((probe, [reference]), standard, face, quality)
-        sides = [
-            explained_face(item.chip, vector, self.card.alignment)
-            for item, vector in zip(prepared, vectors, strict=True)
-        ]
-        seek = partial(saliency_map, embed=self.embed_chips) if saliency else None
-        return explain_comparison(_only(batch), ProbeReference(*sides), self.card, seek)
+    def verify_faces(
+        self, probe: bytes, references: Sequence[bytes], options: VerifyOptions
+    ) -> tuple[ComparisonBatch, list[EmbeddedFace]]:
+        """Verify as `verify_many`; and the faces that could be embedded, the probe's first. Raises the same."""
+        rule = decision_rule(self.card, options)
+        prepared_probe, outcomes = self._prepare.all(probe, references, options.face)
+        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedFace))]
+        vectors, timings = self._embed_prepared(prepared)
+        faces = [self._verifier.embedded(item.chip, vector) for item, vector in zip(prepared, vectors, strict=True)]
+        rest = iter(faces[1:])
+        compared = [next(rest) if isinstance(each, PreparedFace) else each for each in outcomes]
+        return self._verifier.compare(faces[0], compared, rule, timings, quality=options.quality), faces
 
     def compare(
-        self,
-        probe: ArrayLike,
-        references: ArrayLike,
-        *,
-        model_digest: str,
-        threshold: float | None = None,
-        operating_point: str | None = None,
-        prior: float = EVEN_PRIOR,
+        self, probe: ArrayLike, references: ArrayLike, *, model_digest: str, **options: Unpack[DecisionKeywords]
     ) -> Distances:
         """Compare an embedding (128,) with others (n, 128) of the same model and precision, judged as by `verify`.
 
@@ -226,42 +165,16 @@ class FaceEmbedder:
         """
         if model_digest != self.identity.digest:
             raise self._mismatch(model_digest)
-        standard = decision_rule(self.card, threshold=threshold, operating_point=operating_point, prior=prior)
+        rule = decision_rule(self.card, VerifyOptions(**options))
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
-        one, *others = [Subject(vector, None) for vector in vectors]
-        return Distances(tuple(standard.judge(one, others)), standard.operating_point, standard.prior)
+        one, *others = [ComparedFace(vector, None) for vector in vectors]
+        return Distances(tuple(rule.judge(one, others)), rule.operating_point, rule.prior)
 
     def _mismatch(self, digest: str) -> DigestMismatch:
         theirs = self.card.precision_of(digest)
         return DigestMismatch(
             self.identity.digest, digest, precisions=None if theirs is None else (self.precision, theirs)
         )
-
-    def describe(self) -> NetworkDescription:
-        """The network layer by layer. Raises RuntimeUnavailable where it cannot be looked into here."""
-        return self._opening().description
-
-    def maps(self, image: bytes, *, layer: str, face: FaceChoice = "dominant") -> FeatureMaps:
-        """What a layer makes of the face that `face` means. Raises UnknownLayer, ImageError, FaceError."""
-        inside = self._opening()
-        described = inside.layer(layer)
-        chip = self.chip(image, face=face)
-        return feature_maps(described, chip, self.identity, inside.maps(layer, chip.pixels))
-
-    def _verified(
-        self, images: tuple[bytes, Sequence[bytes]], standard: DecisionRule, face: FaceChoice, quality: QualityChoice
-    ) -> tuple[ComparisonBatch, list[PreparedFace], Vectors]:
-        """Judge a probe against references; and the faces that could be embedded, the probe's first, with vectors."""
-        if quality not in QUALITY_CHOICES:
-            raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {quality!r}")
-        prepared_probe, outcomes = self._prepare.all(*images, face)
-        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedFace))]
-        vectors, timings = self._embed_prepared(prepared)
-        probe, *others = map(self._judging.known, (item.chip.sample for item in prepared), vectors)
-        rest = iter(others)
-        references = [next(rest) if isinstance(each, PreparedFace) else each for each in outcomes]
-        batch = self._judging.batch(probe, references, standard, timings, refuse=quality == "refuse")
-        return batch, prepared, vectors
 
     def _embed_prepared(self, prepared: Sequence[PreparedFace]) -> tuple[Vectors, Timings]:
         start = perf_counter()

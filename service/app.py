@@ -8,13 +8,14 @@ from anyio import create_task_group
 from fastapi import FastAPI
 
 from embedder import FaceEmbedder
+from embedder.explain import Explainer
 
 from . import exception_handlers
 from .inference import ConcurrencyLimiter, InferenceRunner
-from .intake import BodyReader
 from .readiness import Readiness
+from .request_body import BodyReader
 from .request_context import RequestContextMiddleware
-from .routes import atlas, embeddings, explain, faces, health, layers, model, pages, verify
+from .routes import atlas, explain, faces, health, model, pages, verify
 from .settings import Settings
 
 DESCRIPTION = """Are these two photos of one person?
@@ -31,8 +32,9 @@ def _do_nothing() -> None:
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference."""
     readiness = Readiness(embedder, on_ready=on_ready)
-    desk = InferenceRunner(
+    runner = InferenceRunner(
         embedder,
+        Explainer(embedder),
         BodyReader(settings.max_image_bytes, settings.body_timeout_s),
         ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
     )
@@ -53,8 +55,8 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
             "auto_configure": False,
         },
     )
-    for room in (verify, faces, embeddings, explain, layers):
-        app.include_router(room.router(desk))
+    for room in (verify, faces, explain):
+        app.include_router(room.router(runner))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
     exception_handlers.install_exception_handlers(app)

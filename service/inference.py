@@ -12,10 +12,11 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from embedder import FaceEmbedder
+from embedder.explain import Explainer
 
 from .errors import Busy
-from .intake import BodyReader
-from .shapes import ParsedRequest, RequestSpec
+from .request_body import BodyReader
+from .request_parsing import ParsedRequest, RequestSpec
 
 T = TypeVar("T")
 
@@ -24,22 +25,22 @@ class ConcurrencyLimiter:
     """Lets in `max_concurrent` + `max_waiting` requests, of which `max_concurrent` are worked on at a time."""
 
     def __init__(self, *, max_concurrent: int, max_waiting: int) -> None:
-        self._n_places = max_concurrent + max_waiting
+        self._n_slots = max_concurrent + max_waiting
         self._n_taken = 0
         self._workers = CapacityLimiter(max_concurrent)
 
     @property
     def n_taken(self) -> int:
-        """How many places are taken now."""
+        """How many slots are taken now."""
         return self._n_taken
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place, from before the body is read: so the bodies held in memory are limited too.
+    def slot(self) -> Iterator[None]:
+        """Hold a slot, from before the body is read: so the bodies held in memory are limited too.
 
-        Raises Busy when every place is taken. Left by an exception or a cancellation, the place is free again.
+        Raises Busy when every slot is taken. Left by an exception or a cancellation, the slot is free again.
         """
-        if self._n_taken >= self._n_places:
+        if self._n_taken >= self._n_slots:
             raise Busy
         self._n_taken += 1
         try:
@@ -60,22 +61,25 @@ class InferenceRunner:
     """What every route that computes needs."""
 
     embedder: FaceEmbedder
-    intake: BodyReader
-    gate: ConcurrencyLimiter
+    explainer: Explainer
+    body_reader: BodyReader
+    limiter: ConcurrencyLimiter
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
-    async def submitted(self, request: Request, shape: RequestSpec, work: Callable[[ParsedRequest], T]) -> T:
+    async def run(self, request: Request, spec: RequestSpec, work: Callable[[ParsedRequest], T]) -> T:
         """Read images and options, and return what `work` makes of them in a thread."""
-        return await self.serve(request, lambda: self.intake.submission(request, shape), work)
+        return await self.run_reading(request, lambda: self.body_reader.read(request, spec), work)
 
-    async def serve(self, request: Request, read: Callable[[], Awaitable[AskedT]], work: Callable[[AskedT], T]) -> T:
-        """Hold a place while `read` takes in the body and `work` runs in a thread.
+    async def run_reading(
+        self, request: Request, read: Callable[[], Awaitable[AskedT]], work: Callable[[AskedT], T]
+    ) -> T:
+        """Hold a slot while `read` takes in the body and `work` runs in a thread.
 
         Raises Busy, ClientDisconnect, and what the two raise.
         """
-        with self.gate.place():
+        with self.limiter.slot():
             asked = await read()
-            return await while_connected(request, lambda: self.gate.work(partial(work, asked)))
+            return await while_connected(request, lambda: self.limiter.work(partial(work, asked)))
 
     def elapsed_ms(self, request: Request) -> float:
         """Milliseconds since the request arrived."""

@@ -17,9 +17,9 @@ from embedder import (
 )
 
 from .errors import BodyTooLarge, BodyTooSlow, Busy, InternalError, MalformedRequest, UnsupportedMediaType
-from .intake import FORM, JSON
 from .problems import MEDIA_TYPE, KnownError, problem_type_of, type_uri
-from .shapes import RequestOptions, RequestSpec
+from .request_body import FORM, JSON
+from .request_parsing import RequestOptions, RequestSpec
 from .wire import Message
 
 BODY_PROBLEMS: tuple[KnownError, ...] = (
@@ -53,14 +53,14 @@ def responses(*errors: KnownError, example: object = None) -> dict[int | str, di
     return good | {status: _problems(of_status) for status, of_status in sorted(by_status.items(), key=str)}
 
 
-def image_body(shape: RequestSpec) -> dict[str, Any]:
+def image_body(spec: RequestSpec) -> dict[str, Any]:
     """Describe a body with images, in its two forms."""
     options = RequestOptions.model_json_schema()["properties"]
-    properties = {name: _file_part(most) for name, most in shape.images.items()}
-    properties |= {name: _form_field(options[name]) for name in shape.options}
-    form = {"type": "object", "required": list(shape.images), "properties": properties, "additionalProperties": False}
-    example = {name: EXAMPLE_IMAGE if most == 1 else [EXAMPLE_IMAGE] for name, most in shape.images.items()}
-    content = {FORM: {"schema": form}, JSON: {"schema": shape.json_form.model_json_schema(), "example": example}}
+    properties = {name: _file_part(most) for name, most in spec.images.items()}
+    properties |= {name: _form_field(options[name]) for name in spec.options}
+    form = {"type": "object", "required": list(spec.images), "properties": properties, "additionalProperties": False}
+    example = {name: EXAMPLE_IMAGE if most == 1 else [EXAMPLE_IMAGE] for name, most in spec.images.items()}
+    content = {FORM: {"schema": form}, JSON: {"schema": spec.json_form.model_json_schema(), "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 

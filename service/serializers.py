@@ -8,25 +8,27 @@ from PIL import Image
 from embedder import (
     Box,
     Comparison,
-    Drawing,
-    ExplainedFace,
-    Explanation,
     Face,
-    FeatureMaps,
     Grade,
     Judgement,
-    Layer,
     ModelIdentity,
-    NetworkDescription,
     OperatingPoint,
-    ProbeReference,
     QualityChoice,
-    Saliency,
     Sample,
     SampleError,
     Timings,
     data_uri,
     png,
+)
+from embedder.explain import (
+    Drawing,
+    ExplainedFace,
+    Explanation,
+    FeatureMaps,
+    Layer,
+    NetworkDescription,
+    ProbeReference,
+    Saliency,
 )
 
 from . import wire

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from embedder import load
+from embedder.explain import Explainer
 from embedder.explain.pair_sheet import draw_pair_sheet
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +19,7 @@ PROBE, *REFERENCES = (
 
 def main() -> None:
     embedder, probe = load(), PROBE.read_bytes()
-    sheets = [draw_pair_sheet(embedder.explain(probe, reference.read_bytes())) for reference in REFERENCES]
+    sheets = [draw_pair_sheet(Explainer(embedder).explain(probe, reference.read_bytes())) for reference in REFERENCES]
     whole = Image.new("RGB", (sheets[0].width, sum(sheet.height for sheet in sheets)))
     for place, sheet in enumerate(sheets):
         whole.paste(sheet, (0, place * sheet.height))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from embedder import FaceEmbedder, FeatureMaps, load
+from embedder import FaceEmbedder, load
+from embedder.explain import Explainer, FeatureMaps
 from embedder.explain.blueprint import draw_blueprint
 from embedder.explain.colors import painted
 from embedder.explain.maps import LABEL_PX, GridLayout, grid
@@ -34,7 +35,7 @@ def strip(maps: FeatureMaps) -> Image.Image:
 
 def draw_maps(embedder: FaceEmbedder) -> None:
     photo = PHOTO.read_bytes()
-    strips = [strip(embedder.maps(photo, layer=layer)) for layer in LAYERS]
+    strips = [strip(Explainer(embedder).maps(photo, layer=layer)) for layer in LAYERS]
     chip = Image.fromarray(embedder.chip(photo).pixels)
     left, height = 2 * MARGIN_PX + chip.width, strips[0].height + MARGIN_PX
     whole = Image.new("RGB", (left + strips[0].width + MARGIN_PX, len(strips) * height + MARGIN_PX), PAPER)
@@ -49,7 +50,9 @@ def draw_maps(embedder: FaceEmbedder) -> None:
 
 def main() -> None:
     embedder = load()
-    (PICTURES / "describe.svg").write_text(draw_blueprint(embedder.card.name, embedder.describe()), encoding="utf-8")
+    (PICTURES / "describe.svg").write_text(
+        draw_blueprint(embedder.card.name, Explainer(embedder).describe()), encoding="utf-8"
+    )
     draw_maps(embedder)
 
 

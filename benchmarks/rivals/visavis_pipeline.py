@@ -24,7 +24,7 @@ class VisavisPipeline:
             "openvino": version("openvino"),
             "model": self._embedder.card.name,
             "mirror": self._embedder.card.architecture.mirror,
-            "way": self._embedder.way,
+            "way": self._embedder.runtime_description,
         }
 
     def verify(self, probe: bytes, reference: bytes) -> bool:

@@ -22,7 +22,7 @@ from ..types import EMBEDDING_SIZE, Chips
 from ..weights.bundle import CARD_FILE, WEIGHTS_FILE, Bundle, require_new_folder
 from ..weights.card import ModelCard
 from .openvino import OpenVinoRuntime, convert
-from .runtime import EmbeddingPasses
+from .runtime import EmbeddingNetwork
 from .torch import TorchRuntime
 
 OPSET = 18
@@ -145,7 +145,7 @@ def sample_chips(side_px: int) -> Chips:
     return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in noise])
 
 
-def largest_difference(one: EmbeddingPasses, other: EmbeddingPasses, chips: Chips) -> float:
+def largest_difference(one: EmbeddingNetwork, other: EmbeddingNetwork, chips: Chips) -> float:
     """The largest distance between two networks' embeddings of a chip, (n, side, side, 3), alone and among others."""
     return max(
         float(np.linalg.norm(one(part) - other(part), axis=1).max())  # of NaN it is NaN

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, RuntimeUnavailable
 from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle, int8_graph_of
-from .runtime import DynamicBatcher, EmbeddingPasses
+from .runtime import DynamicBatcher, EmbeddingNetwork
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
 import openvino  # noqa: E402 - only after that
@@ -44,7 +44,7 @@ class OpenVinoRuntime:
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeUnavailable("this processor does not compute in bf16: say f32")
 
-    def embedding(self, bundle: Bundle) -> EmbeddingPasses:
+    def embedding(self, bundle: Bundle) -> EmbeddingNetwork:
         """The network of a bundle. Raises BundleError where it has no graph, RuntimeUnavailable where none in int8."""
         if self._precision == "int8":
             return self.embedding_of_file(int8_graph_of(bundle))
@@ -52,9 +52,9 @@ class OpenVinoRuntime:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
         return self.embedding_of_file(bundle.graph)
 
-    def embedding_of_file(self, network: Path) -> EmbeddingPasses:
+    def embedding_of_file(self, network: Path) -> EmbeddingNetwork:
         """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
-        return EmbeddingPasses(
+        return EmbeddingNetwork(
             DynamicBatcher(self._pass(network, self._precision, _threads_of_a_pass(self._threads))),
             self._precision,
             f"openvino {self._precision}",

@@ -24,17 +24,17 @@ MAX_BATCH = 64  # chips a pass; bounds memory, and larger batches are no faster 
 class Runtime(Protocol):
     """Makes networks ready to run. What it makes is safe to call from several threads."""
 
-    def embedding(self, bundle: Bundle) -> "EmbeddingPasses":
+    def embedding(self, bundle: Bundle) -> "EmbeddingNetwork":
         """The network of a bundle. Raises BundleError or RuntimeUnavailable where this runtime cannot run it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EmbeddingPasses:
+class EmbeddingNetwork:
     """A bundle's network, in passes of bounded size."""
 
     one: Pass
     precision: Precision
-    way: str  # what ran it, in words: another way's embeddings are not the same to the last bit
+    description: str  # runtime, precision, device; embeddings of another one are not the same to the last bit
 
     def __call__(self, chips: Chips) -> Vectors:
         """Map uint8 chips (n, side, side, 3) to float32 (n, 128)."""

@@ -9,7 +9,7 @@ from ..errors import RuntimeUnavailable
 from ..network import build_network, fold
 from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle
-from .runtime import EmbeddingPasses
+from .runtime import EmbeddingNetwork
 
 CPU = torch.device("cpu")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names them; the last is ARM's
@@ -38,10 +38,10 @@ class TorchRuntime:
         if precision == "bf16" and not computes_in_bf16(self._device.type):
             raise RuntimeUnavailable(f"{self._device} does not compute in bf16: say f32")
 
-    def embedding(self, bundle: Bundle) -> EmbeddingPasses:
+    def embedding(self, bundle: Bundle) -> EmbeddingNetwork:
         """The network of a bundle, folded. Raises BundleError where its weights do not fit."""
         one = self._pass(fold(build_network(bundle).eval()), self._precision)
-        return EmbeddingPasses(one, self._precision, f"torch {self._precision} {self._device}")
+        return EmbeddingNetwork(one, self._precision, f"torch {self._precision} {self._device}")
 
     def _pass(self, network: nn.Module, precision: Precision) -> Pass:
         network = network.requires_grad_(requires_grad=False).to(self._device)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,10 @@ class Bundle:
     tensors: Tensors
     graph: Path | None = None  # of the exported network, beside its weights; None: the card has none
     int8_graph: Path | None = None  # of the quantised network, its weights inside; None: the card has none
+
+    def without_spare_tensors(self) -> "Bundle":
+        """The same without tensors where an exported network has them too: what a program keeps while it runs."""
+        return self if self.graph is None else replace(self, tensors={})
 
 
 def bundle_folder(model: str | os.PathLike[str] | None) -> Path:

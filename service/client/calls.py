@@ -8,13 +8,13 @@ from ..wire import (
     MAX_REFERENCES,
     Answer,
     CompareResponse,
+    DecisionOptions,
     EmbeddingResponse,
     ExplainResponse,
     FaceChoice,
     FacesResponse,
     Health,
     QualityChoice,
-    Standard,
     VerifyManyResponse,
     VerifyResponse,
 )
@@ -40,7 +40,7 @@ class ApiCall(Generic[AnswerT]):
 
 
 def verify(
-    probe: ImageInput, reference: ImageInput, *, face: FaceChoice, standard: Standard, quality: QualityChoice
+    probe: ImageInput, reference: ImageInput, *, face: FaceChoice, standard: DecisionOptions, quality: QualityChoice
 ) -> ApiCall[VerifyResponse]:
     """Ask whether two images show one person."""
     fields = _verify_fields(face, standard, quality)
@@ -53,7 +53,7 @@ def verify_many(
     references: Sequence[ImageInput],
     *,
     face: FaceChoice,
-    standard: Standard,
+    standard: DecisionOptions,
     quality: QualityChoice,
 ) -> ApiCall[VerifyManyResponse]:
     """Ask of each reference whether it shows the probe's person."""
@@ -71,7 +71,7 @@ def explain(
     reference: ImageInput,
     *,
     face: FaceChoice,
-    standard: Standard,
+    standard: DecisionOptions,
     quality: QualityChoice,
     saliency: bool,
 ) -> ApiCall[ExplainResponse]:
@@ -97,7 +97,7 @@ def compare(
     references: Sequence[EmbeddingInput],
     *,
     model_digest: str | None,
-    standard: Standard,
+    standard: DecisionOptions,
 ) -> ApiCall[CompareResponse]:
     """Ask for the distances of embeddings."""
     request = comparison_of(probe, references, model_digest=model_digest, standard=standard)
@@ -114,6 +114,6 @@ def ready() -> ApiCall[Health]:
     return ApiCall("GET", "/readyz", Health)
 
 
-def _verify_fields(face: FaceChoice, standard: Standard, quality: QualityChoice) -> tuple[tuple[str, str], ...]:
+def _verify_fields(face: FaceChoice, standard: DecisionOptions, quality: QualityChoice) -> tuple[tuple[str, str], ...]:
     said = tuple((name, str(value)) for name, value in standard if value is not None)
     return (("face", checked_face(face)), *said, ("quality", checked_quality(quality)))

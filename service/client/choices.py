@@ -4,7 +4,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from ..wire import FaceChoice, QualityChoice, Standard
+from ..wire import DecisionOptions, FaceChoice, QualityChoice
 
 
 def checked_face(face: FaceChoice) -> FaceChoice:
@@ -21,11 +21,11 @@ def checked_quality(quality: QualityChoice) -> QualityChoice:
     return quality
 
 
-def checked_standard(threshold: float | None, operating_point: str | None, prior: float) -> Standard:
+def checked_standard(threshold: float | None, operating_point: str | None, prior: float) -> DecisionOptions:
     """Return what the three say if the wire can carry it; ValueError otherwise. Neither of two: the card's choice."""
     said: dict[str, object] = {"threshold": threshold, "operating_point": operating_point, "prior": prior}
     try:
-        return Standard.model_validate(said)
+        return DecisionOptions.model_validate(said)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         places = [f"{name}={said[name]!r}" for name in said if name in fault["loc"]]

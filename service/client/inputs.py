@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydantic import TypeAdapter, ValidationError
 
-from ..wire import MAX_EMBEDDINGS, CompareRequest, EmbeddingResponse, Standard, Vector
+from ..wire import MAX_EMBEDDINGS, CompareRequest, DecisionOptions, EmbeddingResponse, Vector
 from .errors import DigestMismatchError
 
 ImageInput = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[np.uint8] | Image.Image
@@ -94,7 +94,7 @@ def comparison_of(
     references: Sequence[EmbeddingInput],
     *,
     model_digest: str | None,
-    standard: Standard,
+    standard: DecisionOptions,
 ) -> CompareRequest:
     """Check that one model made all the embeddings, and put them into one request.
 

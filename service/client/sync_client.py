@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import httpx2
 
 from ..wire import (
-    EVEN,
+    EVEN_PRIOR,
     Answer,
     CompareResponse,
     EmbeddingResponse,
@@ -61,7 +61,7 @@ class FaceClient:
         face: FaceChoice = "dominant",
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
         quality: QualityChoice = "refuse",
     ) -> VerifyResponse:
         """Say whether two images show one person.
@@ -82,7 +82,7 @@ class FaceClient:
         face: FaceChoice = "dominant",
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
         quality: QualityChoice = "refuse",
     ) -> VerifyManyResponse:
         """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
@@ -97,7 +97,7 @@ class FaceClient:
         face: FaceChoice = "dominant",
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
         quality: QualityChoice = "refuse",
         saliency: bool = True,
     ) -> ExplainResponse:
@@ -126,7 +126,7 @@ class FaceClient:
         model_digest: str | None = None,
         threshold: float | None = None,
         operating_point: str | None = None,
-        prior: float = EVEN,
+        prior: float = EVEN_PRIOR,
     ) -> CompareResponse:
         """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
         standard = checked_standard(threshold, operating_point, prior)

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Response
 
-from embedder import FaceEmbedder, atlas_json_of
+from embedder import FaceEmbedder
+from embedder.explain import atlas_json_of
 
 from ..errors import NotFound
 from ..openapi import responses

@@ -1,19 +1,31 @@
-"""Explanation: why do two images show one person, or not? Shows both faces; nothing of them is kept."""
+"""Why two images show one person or not, and what the network sees. Shows faces; nothing of them is kept."""
+
+from dataclasses import asdict, dataclass
 
 from fastapi import APIRouter, Request
 
-from embedder import Explanation, QualityChoice
+from embedder import QualityChoice, UnknownLayer
+from embedder.explain import Drawing, Explanation, FeatureMaps, draw_maps
 
 from .. import serializers
+from ..errors import Busy, InternalError
 from ..examples import EXPLAIN_ANSWER
 from ..inference import InferenceRunner
-from ..openapi import PAIR_PROBLEMS, image_body, responses
-from ..shapes import EXPLAIN, ParsedRequest
-from ..wire import ExplainResponse
+from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, PAIR_PROBLEMS, image_body, responses
+from ..request_parsing import EXPLAIN, MAPS, ParsedRequest
+from ..wire import ExplainResponse, LayersResponse, MapsResponse
 
 
-def router(desk: InferenceRunner) -> APIRouter:
-    """Join POST /v1/explain."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """Maps and their picture."""
+
+    maps: FeatureMaps
+    drawing: Drawing
+
+
+def router(runner: InferenceRunner) -> APIRouter:
+    """Join POST /v1/explain, GET /v1/layers and POST /v1/maps."""
     routes = APIRouter(tags=["inside"])
 
     @routes.post(
@@ -24,15 +36,39 @@ def router(desk: InferenceRunner) -> APIRouter:
 
         The reasons are of the plain distance, before any threshold.
         """
-        found, asked = await desk.submitted(request, EXPLAIN, lambda submission: _explained(desk, submission))
+        found, asked = await runner.run(request, EXPLAIN, lambda parsed: _explained(runner, parsed))
         return serializers.explanation(
-            found, asked, total_ms=desk.elapsed_ms(request), asked_as=serializers.request_id(request)
+            found, asked, total_ms=runner.elapsed_ms(request), asked_as=serializers.request_id(request)
         )
+
+    @routes.get("/v1/layers", responses=responses(InternalError, Busy))
+    async def layers() -> LayersResponse:
+        """Return the network layer by layer, as it runs."""
+        with runner.limiter.slot():  # what it takes is made when it is first asked for, in part of a second
+            description = await runner.limiter.work(runner.explainer.describe)
+        return serializers.layers(description, runner.embedder.identity)
+
+    @routes.post(
+        "/v1/maps",
+        responses=responses(*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, UnknownLayer),
+        openapi_extra=image_body(MAPS),
+    )
+    async def maps(request: Request) -> MapsResponse:
+        """Return what each channel of a layer makes of one face, as a picture. Treat it like the photo."""
+        made = await runner.run(request, MAPS, lambda parsed: _draw(runner, parsed))
+        return serializers.maps(made.maps, made.drawing, serializers.request_id(request))
 
     return routes
 
 
-def _explained(desk: InferenceRunner, submission: ParsedRequest) -> tuple[Explanation, QualityChoice]:
-    question, saliency = submission.question, submission.options.saliency
-    images = submission.one("probe"), submission.one("reference")
-    return desk.embedder.explain(*images, **question, saliency=saliency), question["quality"]
+def _explained(runner: InferenceRunner, parsed: ParsedRequest) -> tuple[Explanation, QualityChoice]:
+    options = parsed.verify_options
+    images = parsed.one("probe"), parsed.one("reference")
+    found = runner.explainer.explain(*images, saliency=parsed.options.saliency, **asdict(options))
+    return found, options.quality
+
+
+def _draw(runner: InferenceRunner, parsed: ParsedRequest) -> _Drawn:
+    options = parsed.options
+    maps = runner.explainer.maps(parsed.one("image"), layer=options.layer, face=options.face)
+    return _Drawn(maps, draw_maps(maps))

@@ -1,29 +1,94 @@
-"""Detection: which faces are in an image?"""
+"""The faces in an image, their embeddings, and distances between embeddings. Biometric data; nothing of it is kept."""
 
+import numpy as np
 from fastapi import APIRouter, Request
 
+from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
+
 from .. import serializers
-from ..examples import FACES_ANSWER
+from ..examples import COMPARE_ANSWER, COMPARE_QUESTION, FACES_ANSWER
 from ..inference import InferenceRunner
-from ..openapi import BODY_PROBLEMS, IMAGE_PROBLEMS, image_body, responses
-from ..shapes import FACES
-from ..wire import FacesResponse
+from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, json_body, responses
+from ..request_parsing import EMBEDDING, FACES, ParsedRequest
+from ..wire import MAX_EMBEDDINGS, CompareRequest, CompareResponse, DecisionOptions, EmbeddingResponse, FacesResponse
+
+LONGEST_CHANNEL = 64  # bytes that one number may take in JSON, line breaks and indentation included
+MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many are told as such
 
 
-def router(desk: InferenceRunner) -> APIRouter:
-    """Join POST /v1/faces."""
-    routes = APIRouter(tags=["detection"])
+def router(runner: InferenceRunner) -> APIRouter:
+    """Join POST /v1/faces, POST /v1/embeddings and POST /v1/embeddings/compare."""
+    routes = APIRouter()
 
     @routes.post(
         "/v1/faces",
+        tags=["detection"],
         responses=responses(*BODY_PROBLEMS, *IMAGE_PROBLEMS, example=FACES_ANSWER),
         openapi_extra=image_body(FACES),
     )
     async def faces(request: Request) -> FacesResponse:
         """Find every face, largest first; an image without a face is answered with an empty list."""
-        found = await desk.submitted(request, FACES, lambda submission: desk.embedder.detect(submission.one("image")))
+        found = await runner.run(request, FACES, lambda parsed: runner.embedder.detect(parsed.one("image")))
         return FacesResponse(
             faces=[serializers.face(each) for each in found], request_id=serializers.request_id(request)
         )
 
+    @routes.post(
+        "/v1/embeddings",
+        tags=["embeddings"],
+        responses=responses(*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS),
+        openapi_extra=image_body(EMBEDDING),
+    )
+    async def embed(request: Request) -> EmbeddingResponse:
+        """Return the embedding of one face. Biometric data: store and send it with the care due to the photo."""
+        embedding = await runner.run(request, EMBEDDING, lambda parsed: _embed(runner, parsed))
+        return EmbeddingResponse(
+            embedding=embedding.vector.tolist(),
+            sample=serializers.sample(embedding.sample),
+            model=serializers.model(embedding.model),
+            timings_ms=serializers.timings(embedding.timings_ms, runner.elapsed_ms(request)),
+            request_id=serializers.request_id(request),
+        )
+
+    _join_compare(routes, runner)
     return routes
+
+
+def _join_compare(routes: APIRouter, runner: InferenceRunner) -> None:
+    @routes.post(
+        "/v1/embeddings/compare",
+        tags=["embeddings"],
+        responses=responses(*BODY_PROBLEMS, DigestMismatch, OperatingPointUnavailable, example=COMPARE_ANSWER),
+        openapi_extra=json_body(CompareRequest, COMPARE_QUESTION),
+    )
+    async def compare(request: Request) -> CompareResponse:
+        """Compare one embedding with up to 1,000 made by the same model."""
+        distances = await runner.run_reading(
+            request,
+            lambda: runner.body_reader.read_json(request, CompareRequest, max_bytes=MAX_COMPARE_BYTES),
+            lambda asked: _compare(runner, asked),
+        )
+        return _answer(distances, runner, request)
+
+
+def _answer(distances: Distances, runner: InferenceRunner, request: Request) -> CompareResponse:
+    return CompareResponse(
+        results=[serializers.judgement(each) for each in distances.results],
+        operating_point=serializers.operating_point(distances.operating_point),
+        prior=distances.prior,
+        model=serializers.model(runner.embedder.identity),
+        request_id=serializers.request_id(request),
+    )
+
+
+def _embed(runner: InferenceRunner, parsed: ParsedRequest) -> Embedding:
+    return runner.embedder.embed(parsed.one("image"), face=parsed.options.face)
+
+
+def _compare(runner: InferenceRunner, asked: CompareRequest) -> Distances:
+    return runner.embedder.compare(
+        np.asarray(asked.probe, np.float32),
+        np.asarray(asked.references, np.float32),
+        model_digest=asked.model_digest,
+        **{name: getattr(asked, name) for name in DecisionOptions.model_fields},
+    )

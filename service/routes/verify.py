@@ -1,5 +1,7 @@
 """Verification: does the reference show the person of the probe?"""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request
 
 from embedder import Comparison, ComparisonBatch
@@ -8,11 +10,11 @@ from .. import serializers
 from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
 from ..inference import InferenceRunner
 from ..openapi import PAIR_PROBLEMS, image_body, responses
-from ..shapes import VERIFY, VERIFY_MANY, ParsedRequest
+from ..request_parsing import VERIFY, VERIFY_MANY, ParsedRequest
 from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
 
 
-def router(desk: InferenceRunner) -> APIRouter:
+def router(runner: InferenceRunner) -> APIRouter:
     """Join POST /v1/verify and POST /v1/verify/many."""
     routes = APIRouter(tags=["verification"])
 
@@ -21,11 +23,11 @@ def router(desk: InferenceRunner) -> APIRouter:
     )
     async def verify(request: Request) -> VerifyResponse:
         """Say whether two images show one person. It does not tell a live face from a photo of a photo."""
-        comparison, asked = await desk.submitted(request, VERIFY, lambda submission: _compare(desk, submission))
+        comparison, asked = await runner.run(request, VERIFY, lambda parsed: _compare(runner, parsed))
         return VerifyResponse(
             **dict(serializers.verdict(comparison, asked)),
             model=serializers.model(comparison.model),
-            timings_ms=serializers.timings(comparison.timings_ms, desk.elapsed_ms(request)),
+            timings_ms=serializers.timings(comparison.timings_ms, runner.elapsed_ms(request)),
             request_id=serializers.request_id(request),
         )
 
@@ -37,23 +39,24 @@ def router(desk: InferenceRunner) -> APIRouter:
     )
     async def verify_many(request: Request) -> VerifyManyResponse:
         """Say of up to 16 references whether each shows the probe's person: a verdict or a problem each, in order."""
-        batch, asked = await desk.submitted(request, VERIFY_MANY, lambda submission: _compare_many(desk, submission))
+        batch, asked = await runner.run(request, VERIFY_MANY, lambda parsed: _compare_many(runner, parsed))
         return VerifyManyResponse(
             results=[serializers.many_result(result, asked) for result in batch.results],
             model=serializers.model(batch.model),
-            timings_ms=serializers.timings(batch.timings_ms, desk.elapsed_ms(request)),
+            timings_ms=serializers.timings(batch.timings_ms, runner.elapsed_ms(request)),
             request_id=serializers.request_id(request),
         )
 
     return routes
 
 
-def _compare(desk: InferenceRunner, submission: ParsedRequest) -> tuple[Comparison, QualityChoice]:
-    question = submission.question
-    return desk.embedder.verify(submission.one("probe"), submission.one("reference"), **question), question["quality"]
+def _compare(runner: InferenceRunner, parsed: ParsedRequest) -> tuple[Comparison, QualityChoice]:
+    options = parsed.verify_options
+    images = parsed.one("probe"), parsed.one("reference")
+    return runner.embedder.verify(*images, **asdict(options)), options.quality
 
 
-def _compare_many(desk: InferenceRunner, submission: ParsedRequest) -> tuple[ComparisonBatch, QualityChoice]:
-    question = submission.question
-    references = submission.images["reference"]
-    return desk.embedder.verify_many(submission.one("probe"), references, **question), question["quality"]
+def _compare_many(runner: InferenceRunner, parsed: ParsedRequest) -> tuple[ComparisonBatch, QualityChoice]:
+    options = parsed.verify_options
+    images = parsed.one("probe"), parsed.images["reference"]
+    return runner.embedder.verify_many(*images, **asdict(options)), options.quality

@@ -1,6 +1,6 @@
 """What may be asked. An unknown key is an error, never ignored."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,7 +18,7 @@ Prior = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 LayerName = Annotated[str, Field(min_length=1, max_length=64)]
 
 FIRST_LAYER = "conv1"
-EVEN = 0.5  # a prior that favours neither answer
+EVEN_PRIOR = 0.5  # a prior that favours neither answer
 MAX_REFERENCES = 16
 MAX_EMBEDDINGS = 1000
 
@@ -29,8 +29,14 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Standard(Message):
-    """By what a distance is judged."""
+class FaceOption(Message):
+    """Which face is meant."""
+
+    face: Annotated[FaceChoice, Field(description="Which face is meant where an image shows several.")] = "dominant"
+
+
+class DecisionOptions(Message):
+    """How a distance becomes a decision."""
 
     threshold: Annotated[
         Threshold | None,
@@ -40,7 +46,7 @@ class Standard(Message):
         PointName | None,
         Field(description="A point of the card by its name, or `fmr=X`: the nearest whose FMR is at most X."),
     ] = None
-    prior: Annotated[Prior, Field(description="Probability of one person before the photos are seen.")] = EVEN
+    prior: Annotated[Prior, Field(description="Probability of one person before the photos are seen.")] = EVEN_PRIOR
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
@@ -49,13 +55,34 @@ class Standard(Message):
         return self
 
 
-class VerifyRequest(Standard):
+class VerifyOptions(DecisionOptions, FaceOption):
+    """How photos are compared. An option that is added here is taken by every route and client method that compares."""
+
+    quality: Annotated[
+        QualityChoice, Field(description="Whether a photo that is too poor is refused, or compared all the same.")
+    ] = "refuse"
+
+
+class DecisionKeywords(TypedDict, total=False):
+    """`DecisionOptions` as keywords of the client's methods."""
+
+    threshold: float | None
+    operating_point: str | None
+    prior: float
+
+
+class VerifyKeywords(DecisionKeywords, total=False):
+    """`VerifyOptions` as keywords of the client's methods."""
+
+    face: FaceChoice
+    quality: QualityChoice
+
+
+class VerifyRequest(VerifyOptions):
     """The JSON form of POST /v1/verify."""
 
     probe: Base64Image = Field(repr=False)
     reference: Base64Image = Field(repr=False)
-    face: FaceChoice = "dominant"
-    quality: QualityChoice = "refuse"
 
 
 class ExplainRequest(VerifyRequest):
@@ -64,13 +91,11 @@ class ExplainRequest(VerifyRequest):
     saliency: bool = True
 
 
-class VerifyManyRequest(Standard):
+class VerifyManyRequest(VerifyOptions):
     """The JSON form of POST /v1/verify/many."""
 
     probe: Base64Image = Field(repr=False)
     reference: Annotated[list[Base64Image], Field(min_length=1, max_length=MAX_REFERENCES)] = Field(repr=False)
-    face: FaceChoice = "dominant"
-    quality: QualityChoice = "refuse"
 
 
 class FacesRequest(Message):
@@ -79,22 +104,20 @@ class FacesRequest(Message):
     image: Base64Image = Field(repr=False)
 
 
-class EmbeddingRequest(Message):
+class EmbeddingRequest(FaceOption):
     """The JSON form of POST /v1/embeddings."""
 
     image: Base64Image = Field(repr=False)
-    face: FaceChoice = "dominant"
 
 
-class MapsRequest(Message):
+class MapsRequest(FaceOption):
     """The JSON form of POST /v1/maps."""
 
     image: Base64Image = Field(repr=False)
-    face: FaceChoice = "dominant"
     layer: LayerName = FIRST_LAYER
 
 
-class CompareRequest(Standard):
+class CompareRequest(DecisionOptions):
     """POST /v1/embeddings/compare: one embedding against up to 1,000 made by the same model."""
 
     probe: Vector = Field(repr=False)

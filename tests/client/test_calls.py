@@ -7,9 +7,9 @@ import pytest
 
 from service.client import calls
 from service.client.choices import checked_standard
-from service.wire import Standard
+from service.wire import DecisionOptions
 
-AS_THE_CARD_SAYS = {"face": "dominant", "standard": Standard(), "quality": "refuse"}
+AS_THE_CARD_SAYS = {"face": "dominant", "standard": DecisionOptions(), "quality": "refuse"}
 
 
 def test_a_pair_travels_as_probe_and_reference() -> None:

@@ -8,7 +8,7 @@ import pytest
 from service.client import DigestMismatchError, EmbeddingResponse
 from service.client.calls import compare
 from service.examples import VERIFY_ANSWER
-from service.wire import CompareRequest, ModelIdentity, Sample, Standard, Timings
+from service.wire import CompareRequest, DecisionOptions, ModelIdentity, Sample, Timings
 
 OURS, THEIRS = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 VECTOR = [0.1] * 127 + [0.3333333432674408]
@@ -26,7 +26,7 @@ def embedding(digest: str = OURS, vector: list[float] = VECTOR) -> EmbeddingResp
 
 
 def asked(probe: object, references: object, **named: object) -> CompareRequest:
-    call = compare(probe, references, **{"model_digest": None, "standard": Standard(), **named})
+    call = compare(probe, references, **{"model_digest": None, "standard": DecisionOptions(), **named})
     return CompareRequest.model_validate_json(call.json)
 
 
@@ -107,13 +107,15 @@ def test_more_or_fewer_references_than_the_service_takes_are_refused(n: int) -> 
         asked(VECTOR, [VECTOR] * n, model_digest=OURS)
 
 
-@pytest.mark.parametrize("standard", [Standard(threshold=0.5), Standard(operating_point="fmr-1e-4", prior=0.1)])
-def test_the_standard_travels_with_the_embeddings(standard: Standard) -> None:
+@pytest.mark.parametrize(
+    "standard", [DecisionOptions(threshold=0.5), DecisionOptions(operating_point="fmr-1e-4", prior=0.1)]
+)
+def test_the_standard_travels_with_the_embeddings(standard: DecisionOptions) -> None:
     request = asked(embedding(), [embedding()], standard=standard)
-    assert {name: getattr(request, name) for name in Standard.model_fields} == dict(standard)
+    assert {name: getattr(request, name) for name in DecisionOptions.model_fields} == dict(standard)
 
 
 def test_the_repr_of_a_call_shows_no_embedding() -> None:
-    call = compare([SECRET] * 128, [VECTOR], model_digest=OURS, standard=Standard())
+    call = compare([SECRET] * 128, [VECTOR], model_digest=OURS, standard=DecisionOptions())
     assert json.loads(call.json)["probe"][0] == SECRET
     assert str(SECRET) not in repr(call)

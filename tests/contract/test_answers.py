@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder, copy_bundle, load
+from embedder.explain import Explainer
 from service.app import create_app
 from service.client import AsyncFaceClient, EmbeddingResponse, FaceClient, NoFaceError, from_problem
 from service.settings import Settings
@@ -91,7 +92,7 @@ def test_one_of_many_is_as_far_away_as_alone(ask: Ask, photo: Photo) -> None:
 
 def test_an_explanation_says_what_verify_says_and_why(ask: Ask, photo: Photo, embedder: FaceEmbedder) -> None:
     pair = photo("001-neutral"), photo("005-smiling")
-    answer, direct = ask("explain", *pair), embedder.explain(*pair)
+    answer, direct = ask("explain", *pair), Explainer(embedder).explain(*pair)
     assert (answer.same, answer.quality) == (direct.comparison.same, "refuse")
     assert answer.distance == pytest.approx(direct.comparison.distance, abs=1e-6)
     assert [each.channel for each in answer.channels] == [each.channel for each in direct.channels]

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from embedder.errors import PhotoListError
 from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
-from embedder.photo_files import photos_in, start_of
+from embedder.photo_files import PhotoListError, photos_in, start_of
 
 
 def touched(folder: Path, *names: str) -> Path:

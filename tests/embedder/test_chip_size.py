@@ -12,18 +12,9 @@ from PIL import Image
 from pydantic import ValidationError
 from small_chips import ARCFACE, write_small_chips
 
-from embedder import (
-    Bundle,
-    BundleError,
-    Explanation,
-    FaceEmbedder,
-    RuntimeOptions,
-    build_network,
-    draw_maps,
-    load,
-    read_bundle,
-)
+from embedder import Bundle, BundleError, FaceEmbedder, RuntimeOptions, build_network, load, read_bundle
 from embedder.alignment import cut_chip, landmarks_in_chip
+from embedder.explain import Explainer, Explanation, draw_maps
 from embedder.explain.atlas import channel_pictures
 from embedder.explain.atlas.channel_pictures import channel_attention
 from embedder.explain.explanation import REGIONS, regions_of_chip
@@ -55,7 +46,7 @@ def photos(examples: Path) -> tuple[bytes, bytes]:
 
 @pytest.fixture(scope="module")
 def explained(small: FaceEmbedder, photos: tuple[bytes, bytes]) -> Explanation:
-    return small.explain(*photos, threshold=0.9)
+    return Explainer(small).explain(*photos, threshold=0.9)
 
 
 # The card
@@ -205,8 +196,8 @@ def test_pictures_that_channels_answer_to_are_as_large_as_chips(
 
 
 def test_a_layer_is_seen_as_it_answers_to_such_a_chip(small: FaceEmbedder, photos: tuple[bytes, bytes]) -> None:
-    first = small.describe().layers[0]
-    found = small.maps(photos[0], layer=first.name)
+    first = Explainer(small).describe().layers[0]
+    found = Explainer(small).maps(photos[0], layer=first.name)
     assert first.given == (3, 56, 56)
     assert found.maps.shape == first.hands_on
     assert draw_maps(found).png.startswith(b"\x89PNG")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from embedder import FaceEmbedder, load
+from embedder.explain import Explainer
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_the_end_of_a_with_ends_the_threads(photo: bytes) -> None:
         lambda embedder, photo: embedder.embed(photo),
         lambda embedder, photo: embedder.verify(photo, photo),
         lambda embedder, photo: embedder.verify_many(photo, []),
-        lambda embedder, photo: embedder.explain(photo, photo),
+        lambda embedder, photo: Explainer(embedder).explain(photo, photo),
         lambda embedder, _: embedder.embed_chips(np.zeros((0, 112, 112, 3), np.uint8)),
     ],
     ids=["detect", "chip", "embed", "verify", "verify_many", "explain", "embed_chips"],

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embedder import OperatingPointUnavailable
-from embedder.decision import EVEN_PRIOR, DecisionRule, Subject, decision_rule, euclidean, posterior
+from embedder.decision import EVEN_PRIOR, ComparedFace, DecisionRule, VerifyOptions, decision_rule, euclidean, posterior
 from embedder.weights.bundle import BUILT_IN, read_bundle
 from embedder.weights.card_parts import LogLikelihoodRatio
 
@@ -21,12 +21,12 @@ RATIOS = st.floats(-40, 40)
 VECTORS = arrays(np.float32, (5, 128), elements=st.floats(-1, 1, width=32))
 
 
-def plain(*vectors: np.ndarray) -> list[Subject]:
-    return [Subject(vector, None) for vector in vectors]
+def plain(*vectors: np.ndarray) -> list[ComparedFace]:
+    return [ComparedFace(vector, None) for vector in vectors]
 
 
 def standard(**asked: object) -> DecisionRule:
-    return decision_rule(CARD, **{"threshold": None, "operating_point": None, "prior": EVEN_PRIOR, **asked})
+    return decision_rule(CARD, VerifyOptions(**asked))
 
 
 @given(RATIOS, st.floats(1e-9, 1 - 1e-9))
@@ -82,7 +82,7 @@ def test_a_distance_of_exactly_the_threshold_is_of_two_people() -> None:
 
 
 def test_without_a_calibration_there_is_a_decision_and_no_probability() -> None:
-    by_threshold = decision_rule(BARE, threshold=0.5, operating_point=None, prior=EVEN_PRIOR)
+    by_threshold = decision_rule(BARE, VerifyOptions(threshold=0.5))
     (judgement,) = by_threshold.judge(*plain(np.zeros(128, np.float32)), plain(np.zeros(128, np.float32)))
     assert (judgement.same, judgement.probability, judgement.log_likelihood_ratio) == (True, None, None)
 
@@ -101,7 +101,7 @@ def test_the_threshold_of_a_point_is_the_points_own() -> None:
 
 def test_a_card_without_points_needs_a_threshold() -> None:
     with pytest.raises(OperatingPointUnavailable, match="give a threshold"):
-        decision_rule(BARE, threshold=None, operating_point=None, prior=EVEN_PRIOR)
+        decision_rule(BARE, VerifyOptions())
 
 
 @pytest.mark.parametrize(

@@ -19,19 +19,17 @@ from PIL import Image
 from embedder import (
     BUILT_IN,
     BUILT_IN_MODELS,
-    ExplainedFace,
-    Explanation,
     FaceEmbedder,
     LowQuality,
     NoFace,
     OperatingPointUnavailable,
-    Saliency,
     SeveralFaces,
     copy_bundle,
     load,
     read_bundle,
 )
 from embedder.alignment import landmarks_in_chip
+from embedder.explain import ExplainedFace, Explainer, Explanation, Saliency
 from embedder.explain.colors import overlay_saliency
 from embedder.explain.explanation import REGIONS, region_shares, regions_of_chip
 from embedder.explain.inspection import gradient_method
@@ -51,17 +49,17 @@ def photos(examples: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def one_person(embedder: FaceEmbedder, photos: dict[str, bytes]) -> Explanation:
-    return embedder.explain(photos["001-neutral"], photos["001-smiling"])
+    return Explainer(embedder).explain(photos["001-neutral"], photos["001-smiling"])
 
 
 @pytest.fixture(scope="module")
 def two_people(embedder: FaceEmbedder, photos: dict[str, bytes]) -> Explanation:
-    return embedder.explain(photos["001-neutral"], photos["005-neutral"])
+    return Explainer(embedder).explain(photos["001-neutral"], photos["005-neutral"])
 
 
 @pytest.fixture(scope="module")
 def one_person_by_dlib(dlib: FaceEmbedder, photos: dict[str, bytes]) -> Explanation:
-    return dlib.explain(photos["001-neutral"], photos["001-smiling"], threshold=0.6)
+    return Explainer(dlib).explain(photos["001-neutral"], photos["001-smiling"], threshold=0.6)
 
 
 def halves(found: Explanation) -> list[tuple[ExplainedFace, ExplainedFace, Saliency]]:
@@ -80,7 +78,7 @@ def visavis(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_verdict_is_that_of_verify(embedder: FaceEmbedder, photos: dict[str, bytes]) -> None:
     images, asked = (photos["001-neutral"], photos["005-smiling"]), {"operating_point": "fmr-1e-4", "prior": 0.1}
-    alone, found = embedder.verify(*images, **asked), embedder.explain(*images, **asked, saliency=False)
+    alone, found = embedder.verify(*images, **asked), Explainer(embedder).explain(*images, **asked, saliency=False)
     assert replace(found.comparison, timings_ms=alone.timings_ms) == alone
 
 
@@ -120,7 +118,7 @@ def test_the_channel_with_the_largest_share_comes_first(two_people: Explanation)
 
 
 def test_the_same_photo_twice_has_no_shares_at_all(embedder: FaceEmbedder, photos: dict[str, bytes]) -> None:
-    found = embedder.explain(photos["001-neutral"], photos["001-neutral"])
+    found = Explainer(embedder).explain(photos["001-neutral"], photos["001-neutral"])
     assert found.comparison.distance == pytest.approx(0, abs=1e-6)
     assert sum(each.share for each in found.channels) == pytest.approx(0 if found.comparison.distance == 0 else 1)
     for _, _, saliency in halves(found):
@@ -157,7 +155,7 @@ def distance_without(
 def test_the_same_question_has_the_same_answer_bit_for_bit(
     one_person: Explanation, embedder: FaceEmbedder, photos: dict[str, bytes]
 ) -> None:
-    again = embedder.explain(photos["001-neutral"], photos["001-smiling"])
+    again = Explainer(embedder).explain(photos["001-neutral"], photos["001-smiling"])
     for (_, _, first), (_, _, second) in zip(halves(one_person), halves(again), strict=True):
         assert np.array_equal(first.map, second.map)
         assert first.regions == second.regions
@@ -185,7 +183,7 @@ def test_a_face_of_which_covering_hides_nothing_has_no_places_that_matter(embedd
 def test_without_saliency_everything_else_is_the_same(
     one_person: Explanation, embedder: FaceEmbedder, photos: dict[str, bytes]
 ) -> None:
-    found = embedder.explain(photos["001-neutral"], photos["001-smiling"], saliency=False)
+    found = Explainer(embedder).explain(photos["001-neutral"], photos["001-smiling"], saliency=False)
     assert found.saliency is None
     assert found.channels == one_person.channels
 
@@ -273,7 +271,7 @@ def test_landmarks_lie_in_the_chip_where_the_chip_was_cut(embedder: FaceEmbedder
     image = photos["001-neutral"]
     chip = embedder.chip(image)
     x, y = chip.sample.face.landmarks[2]
-    found = embedder.explain(image, image, saliency=False).sides.probe
+    found = Explainer(embedder).explain(image, image, saliency=False).sides.probe
     left, top = found.landmarks[2]
     scale = np.hypot(*np.subtract(found.landmarks[1], found.landmarks[0])) / np.hypot(
         *np.subtract(chip.sample.face.landmarks[1], chip.sample.face.landmarks[0])
@@ -296,7 +294,7 @@ def test_a_model_with_and_without_mirrored_chips_is_explained_by_its_own_distanc
     copy_bundle(name, tmp_path / "bundle", read_bundle(name).card.with_mirror(mirror=mirror))
     other = load(tmp_path / "bundle")
     images = photos["001-neutral"], photos["001-smiling"]
-    found = other.explain(*images, threshold=0.9)
+    found = Explainer(other).explain(*images, threshold=0.9)
     assert found.comparison.distance == other.verify(*images, threshold=0.9).distance
     assert sum((each.probe - each.reference) ** 2 for each in found.channels) == pytest.approx(
         found.comparison.distance**2
@@ -309,7 +307,7 @@ def test_sentences_are_those_of_the_models_own_atlas(
 ) -> None:
     """With another penalty it is another card about the same weights: the digest is of what decides an embedding."""
     assert one_person.channels[0].sentences is not None
-    found = penalty_embedder.explain(photos["001-neutral"], photos["001-smiling"], saliency=False)
+    found = Explainer(penalty_embedder).explain(photos["001-neutral"], photos["001-smiling"], saliency=False)
     assert [each.sentences for each in found.channels] == [each.sentences for each in one_person.channels]
 
 
@@ -322,7 +320,7 @@ def test_a_photo_without_a_face_is_refused_as_verify_refuses_it(
 ) -> None:
     images = {"probe": photos["001-neutral"], "reference": photos["001-smiling"]} | {role: plain()}
     with pytest.raises(NoFace) as caught:
-        embedder.explain(**images)
+        Explainer(embedder).explain(**images)
     assert caught.value.image == role
 
 
@@ -330,8 +328,8 @@ def test_a_photo_of_two_people_is_refused_unless_the_face_is_named(
     embedder: FaceEmbedder, photos: dict[str, bytes]
 ) -> None:
     with pytest.raises(SeveralFaces):
-        embedder.explain(two_faces(), photos["001-neutral"], saliency=False)
-    assert embedder.explain(two_faces(), photos["001-neutral"], face="largest", saliency=False)
+        Explainer(embedder).explain(two_faces(), photos["001-neutral"], saliency=False)
+    assert Explainer(embedder).explain(two_faces(), photos["001-neutral"], face="largest", saliency=False)
 
 
 @pytest.mark.parametrize("role", ["probe", "reference"])
@@ -340,14 +338,14 @@ def test_a_photo_that_is_too_poor_is_refused_unless_quality_is_to_be_ignored(
 ) -> None:
     images = {"probe": photos["001-neutral"], "reference": photos["001-neutral"]} | {role: blurred(8)}
     with pytest.raises(LowQuality) as caught:
-        penalty_embedder.explain(**images)
+        Explainer(penalty_embedder).explain(**images)
     assert caught.value.image == role
-    assert penalty_embedder.explain(**images, quality="ignore", saliency=False).comparison.distance > 0
+    assert Explainer(penalty_embedder).explain(**images, quality="ignore", saliency=False).comparison.distance > 0
 
 
 def test_an_operating_point_that_is_not_there_is_told(embedder: FaceEmbedder, photos: dict[str, bytes]) -> None:
     with pytest.raises(OperatingPointUnavailable):
-        embedder.explain(photos["001-neutral"], photos["001-smiling"], operating_point="fmr=1e-9")
+        Explainer(embedder).explain(photos["001-neutral"], photos["001-smiling"], operating_point="fmr=1e-9")
 
 
 # The picture

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from embedder import BUILT_IN_MODELS, EmbeddingNet, FaceEmbedder, NoFace, UnknownLayer, build_network, fold, read_bundle
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.sface import Separable, SFace
+from embedder.explain import Explainer
 from embedder.explain.colors import RISING, bar, painted, scale_of
 from embedder.explain.inspection import inspect_bundle
 from embedder.explain.inspector import NetworkInspector
@@ -126,7 +127,7 @@ def test_every_layers_maps_are_those_that_torch_computes(
 
 
 def test_the_heads_maps_are_the_embedding_before_it_is_made_1_long(each_model: FaceEmbedder, photo: bytes) -> None:
-    made = each_model.maps(photo, layer="head")
+    made = Explainer(each_model).maps(photo, layer="head")
     (vector,) = each_model.embed_chips(made.chip.pixels[None])
     length = np.linalg.norm(made.maps) if each_model.card.architecture.unit_length else 1
     assert np.abs(made.maps[:, 0, 0] / length - vector).max() < TOLERANCE
@@ -149,7 +150,7 @@ def test_activations_other_than_relu_are_part_of_the_maps(chip: NDArray[np.uint8
 
 
 def test_maps_come_with_the_strongest_channel_first(embedder: FaceEmbedder, photo: bytes) -> None:
-    made = embedder.maps(photo, layer="head")
+    made = Explainer(embedder).maps(photo, layer="head")
     peaks = [each.peak for each in made.responses]
     assert sorted(peaks, key=abs, reverse=True) == peaks
     assert sorted(each.channel for each in made.responses) == list(range(128))
@@ -157,7 +158,7 @@ def test_maps_come_with_the_strongest_channel_first(embedder: FaceEmbedder, phot
 
 
 def test_peak_and_mean_are_those_of_the_channels_map(each_model: FaceEmbedder, photo: bytes) -> None:
-    made = each_model.maps(photo, layer="conv9")
+    made = Explainer(each_model).maps(photo, layer="conv9")
     for each in made.responses:
         lowest, highest = made.maps[each.channel].min(), made.maps[each.channel].max()
         assert each.peak == max(highest, lowest, key=abs)
@@ -166,21 +167,21 @@ def test_peak_and_mean_are_those_of_the_channels_map(each_model: FaceEmbedder, p
 
 def test_a_layer_that_is_not_there_is_told_with_those_that_are(embedder: FaceEmbedder, photo: bytes) -> None:
     with pytest.raises(UnknownLayer, match=r"no layer 'conv99'; it has conv1, conv2, .*, head") as caught:
-        embedder.maps(photo, layer="conv99")
+        Explainer(embedder).maps(photo, layer="conv99")
     assert len(caught.value.available) == 28
 
 
 def test_a_photo_without_a_face_has_no_maps(embedder: FaceEmbedder, tmp_path: Path) -> None:
     Image.new("RGB", (200, 200), "grey").save(tmp_path / "grey.png")
     with pytest.raises(NoFace):
-        embedder.maps((tmp_path / "grey.png").read_bytes(), layer="conv1")
+        Explainer(embedder).maps((tmp_path / "grey.png").read_bytes(), layer="conv1")
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv9", "head"])
 def test_each_map_lies_in_its_cell_in_the_colours_of_its_values(
     embedder: FaceEmbedder, photo: bytes, layer: str
 ) -> None:
-    made = embedder.maps(photo, layer=layer)
+    made = Explainer(embedder).maps(photo, layer=layer)
     plan, pixels = maps_plan(made), np.asarray(maps_grid(made))
     for place in (0, 1, plan.columns, len(made.maps) - 1):
         values = made.maps[made.responses[place].channel]
@@ -231,7 +232,7 @@ def test_a_layer_in_which_nothing_responds_is_drawn_dark() -> None:
 
 
 def test_the_sheet_shows_the_chip_the_scale_and_the_maps(embedder: FaceEmbedder, photo: bytes) -> None:
-    made = embedder.maps(photo, layer="conv3")
+    made = Explainer(embedder).maps(photo, layer="conv3")
     sheet = np.asarray(maps_sheet(made)).astype(int)
     chip = np.asarray(Image.fromarray(made.chip.pixels).resize((225, 225), Image.Resampling.LANCZOS))
     top, left = _place_of(sheet, chip)

@@ -279,7 +279,7 @@ def test_several_threads_get_the_answers_of_one(embedder: FaceEmbedder, examples
 def test_the_door_names_everything_it_lists_and_refuses_the_rest() -> None:
     assert all(getattr(door, name) is not None for name in door.__all__)
     assert set(door.__all__) <= set(dir(door))
-    with pytest.raises(AttributeError, match="no attribute 'vectors'"):
+    with pytest.raises(AttributeError, match="vectors"):
         _ = door.vectors
 
 

@@ -94,7 +94,7 @@ def test_another_int8_graph_makes_another_digest_in_int8_alone() -> None:
 
 def test_a_mirrored_model_keeps_its_int8_graph_and_has_another_digest(in_int8: FaceEmbedder) -> None:
     mirrored = load(mirror=True, running=RuntimeOptions(precision="int8"))
-    assert mirrored.way == "openvino int8"
+    assert mirrored.runtime_description == "openvino int8"
     assert mirrored.identity.digest not in (in_int8.identity.digest, mirrored.card.digest)
 
 

@@ -11,7 +11,15 @@ from penalty_bundle import BLUR, RULE, SMALL, card_with
 from pydantic import ValidationError
 
 from embedder import LowQuality, ModelCard, Quality, QualityPenalty
-from embedder.decision import EVEN_PRIOR, DecisionRule, Judgement, Subject, decision_rule, grade_of, require
+from embedder.decision import (
+    ComparedFace,
+    DecisionRule,
+    Judgement,
+    VerifyOptions,
+    decision_rule,
+    grade_photo,
+    require_quality,
+)
 
 CARD = card_with(*RULE)
 NAMES = [point.name for point in CARD.operating_points]  # from loose to strict
@@ -35,17 +43,17 @@ QUALITIES = st.builds(
 
 
 def standard(point: str | None = None, threshold: float | None = None, card: ModelCard = CARD) -> DecisionRule:
-    return decision_rule(card, threshold=threshold, operating_point=point, prior=EVEN_PRIOR)
+    return decision_rule(card, VerifyOptions(threshold=threshold, operating_point=point))
 
 
-def judged(probe: Subject, reference: Subject, asked: DecisionRule | None = None) -> Judgement:
+def judged(probe: ComparedFace, reference: ComparedFace, asked: DecisionRule | None = None) -> Judgement:
     (judgement,) = (asked or standard()).judge(probe, [reference])
     return judgement
 
 
-def pair_of(one: Quality | None, other: Quality | None) -> tuple[Subject, Subject]:
+def pair_of(one: Quality | None, other: Quality | None) -> tuple[ComparedFace, ComparedFace]:
     vector = np.full(128, 0.04, np.float32)
-    return Subject(vector, one), Subject(-vector, other)
+    return ComparedFace(vector, one), ComparedFace(-vector, other)
 
 
 def interpolated(rule: QualityPenalty, value: float) -> float:
@@ -59,14 +67,14 @@ def interpolated(rule: QualityPenalty, value: float) -> float:
 
 @given(VECTORS, QUALITIES, QUALITIES, st.sampled_from(NAMES))
 def test_verification_is_symmetric(vectors: np.ndarray, one: Quality, other: Quality, point: str) -> None:
-    faces = Subject(vectors[0], one), Subject(vectors[1], other)
+    faces = ComparedFace(vectors[0], one), ComparedFace(vectors[1], other)
     there, back = judged(*faces, standard(point)), judged(*faces[::-1], standard(point))
     assert replace(there, threshold_reason="") == replace(back, threshold_reason="")
 
 
 @given(VECTORS, QUALITIES, QUALITIES, st.sampled_from(NAMES))
 def test_same_is_exactly_below_the_threshold(vectors: np.ndarray, one: Quality, other: Quality, point: str) -> None:
-    found = judged(Subject(vectors[0], one), Subject(vectors[1], other), standard(point))
+    found = judged(ComparedFace(vectors[0], one), ComparedFace(vectors[1], other), standard(point))
     assert found.same is (found.distance < found.threshold)
     level = next(each.threshold for each in CARD.operating_points if each.name == point)
     if abs(found.normalized_distance - level) > 1e-9:
@@ -108,7 +116,7 @@ def test_two_blurred_photos_are_judged_more_strictly_and_one_is_not() -> None:
 
 @given(VECTORS, QUALITIES)
 def test_no_answer_depends_on_batch_or_order(vectors: np.ndarray, quality: Quality) -> None:
-    probe, *references = (Subject(vector, quality) for vector in vectors)
+    probe, *references = (ComparedFace(vector, quality) for vector in vectors)
     together = list(standard().judge(probe, references))
     assert list(standard().judge(probe, references[::-1])) == together[::-1]
     assert [judged(probe, reference) for reference in references] == together
@@ -164,23 +172,23 @@ def test_without_a_rule_all_pairs_have_one_threshold() -> None:
 @given(QUALITIES)
 def test_a_face_costs_the_sum_of_its_measures(quality: Quality) -> None:
     expected = interpolated(BLUR, quality.sharpness) + interpolated(SMALL, quality.eye_distance_px)
-    grade = grade_of(RULE, quality)
+    grade = grade_photo(RULE, quality)
     assert grade.penalty == pytest.approx(expected)
     assert grade.is_too_poor is (quality.sharpness < 0.17 or quality.eye_distance_px < 8)
 
 
 @given(QUALITIES)
 def test_what_is_too_poor_is_refused_with_the_measure_and_its_least_value(quality: Quality) -> None:
-    if not grade_of(RULE, quality).is_too_poor:
-        require(RULE, quality)
+    if not grade_photo(RULE, quality).is_too_poor:
+        require_quality(RULE, quality)
         return
     with pytest.raises(LowQuality, match=r"and must be at least (0\.17|8); send") as caught:
-        require(RULE, quality)
+        require_quality(RULE, quality)
     assert caught.value.value == getattr(quality, caught.value.measure) < caught.value.limit
 
 
 def test_the_least_value_itself_is_not_refused() -> None:
-    require(RULE, replace(GOOD, sharpness=BLUR.min_value, eye_distance_px=SMALL.min_value))
+    require_quality(RULE, replace(GOOD, sharpness=BLUR.min_value, eye_distance_px=SMALL.min_value))
 
 
 @given(arrays(np.float64, 5, elements=st.floats(0, 1)))

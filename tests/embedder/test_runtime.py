@@ -124,7 +124,7 @@ def test_torch_refuses_bf16_on_a_processor_without_it(
 def test_torch_takes_bf16_on_one_that_has_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {name: True})
     bundle = read_bundle(BUILT_IN)
-    assert TorchRuntime(precision="bf16").embedding(bundle).way == "torch bf16 cpu"
+    assert TorchRuntime(precision="bf16").embedding(bundle).description == "torch bf16 cpu"
 
 
 def test_torch_takes_over_where_a_bundle_has_no_graph(tmp_path: Path) -> None:

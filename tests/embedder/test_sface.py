@@ -14,7 +14,8 @@ from sface_file import sface_network
 from torch import Tensor, nn
 from torch.export import Dim
 
-from embedder import Layer, fold
+from embedder import fold
+from embedder.explain import Layer
 from embedder.explain.inspector import NetworkInspector
 from embedder.runtime.export import graph
 from embedder.runtime.openvino import OpenVinoRuntime, folded, watched

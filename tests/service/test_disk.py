@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 import pytest
 from starlette.formparsers import MultiPartParser
 from starlette.testclient import TestClient
-
-from service.forms import InMemoryParser
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 SIZE = 5 * 2**20
@@ -77,10 +76,7 @@ def test_many_large_images_open_no_file_for_writing(client: TestClient, large: b
     assert seen == []
 
 
-def test_the_watch_sees_what_the_parser_would_do_by_default(
-    client: TestClient, large: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(InMemoryParser, "spool_max_size", MultiPartParser.spool_max_size)
-    with _watching() as seen:
-        assert _send_form(client, large) == 200
+def test_the_watch_sees_a_part_that_is_spooled_to_disk(large: bytes) -> None:
+    with _watching() as seen, SpooledTemporaryFile(max_size=MultiPartParser.spool_max_size) as file:
+        file.write(large)
     assert seen != []

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
+from embedder.explain import Explainer
 from service import examples as told, serializers
 from service.wire import ExplainResponse
 
@@ -76,7 +77,7 @@ def test_the_examples_are_what_the_model_says_of_the_embeddings(embedder: FaceEm
 def test_the_example_of_an_explanation_is_the_beginning_of_what_the_model_says(
     embedder: FaceEmbedder, photos: list[bytes]
 ) -> None:
-    shown, found = ExplainResponse.model_validate(told.EXPLAIN_ANSWER), embedder.explain(*photos[:2])
+    shown, found = ExplainResponse.model_validate(told.EXPLAIN_ANSWER), Explainer(embedder).explain(*photos[:2])
     answered = serializers.explanation(found, "refuse", total_ms=0, asked_as="")
     for ours, theirs in zip(shown.channels, answered.channels[: len(shown.channels)], strict=True):
         assert _differing(ours.model_dump(), theirs.model_dump()) == {}

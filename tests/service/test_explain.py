@@ -11,6 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
+from embedder.explain import Explainer
 from embedder.explain.explanation import REGIONS
 from service.app import create_app
 from service.settings import Settings
@@ -45,7 +46,7 @@ def test_all_that_verify_says_is_in_the_answer(
 def test_the_reasons_are_those_of_the_embedder(
     answer: dict[str, Any], pair: dict[str, bytes], embedder: FaceEmbedder
 ) -> None:
-    found, told = embedder.explain(**pair), ExplainResponse.model_validate(answer)
+    found, told = Explainer(embedder).explain(**pair), ExplainResponse.model_validate(answer)
     assert [(each.channel, each.share) for each in told.channels] == [
         (each.channel, each.share) for each in found.channels
     ]

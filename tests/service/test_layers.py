@@ -10,12 +10,13 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder, draw_maps
+from embedder import FaceEmbedder
+from embedder.explain import Explainer, draw_maps
 from service import exception_handlers
 from service.inference import ConcurrencyLimiter, InferenceRunner
-from service.intake import BodyReader
+from service.request_body import BodyReader
 from service.request_context import RequestContextMiddleware
-from service.routes import layers
+from service.routes import explain
 from service.wire import LayersResponse, MapsResponse
 from visavis.cli.output import layer_record
 
@@ -24,7 +25,9 @@ def test_the_layers_are_those_that_the_command_describes(client: TestClient, emb
     answer = client.get("/v1/layers").raise_for_status().json()
     told = LayersResponse.model_validate(answer)
     assert (told.total_macs, told.total_parameters, told.stored_parameters) == (574_138_880, 9_631_680, 9_642_880)
-    assert answer["layers"] == json.loads(json.dumps([layer_record(layer) for layer in embedder.describe().layers]))
+    assert answer["layers"] == json.loads(
+        json.dumps([layer_record(layer) for layer in Explainer(embedder).describe().layers])
+    )
     assert told.model.digest == embedder.identity.digest
 
 
@@ -33,7 +36,7 @@ def test_maps_come_as_a_picture_with_the_channels_in_its_order(
 ) -> None:
     photo = photos["001-neutral"]
     answer = client.post("/v1/maps", files={"image": photo}, data={"layer": "conv9"}).raise_for_status().json()
-    told, made = MapsResponse.model_validate(answer), embedder.maps(photo, layer="conv9")
+    told, made = MapsResponse.model_validate(answer), Explainer(embedder).maps(photo, layer="conv9")
     assert [(each.channel, each.peak, each.mean) for each in told.maps] == [
         (each.channel, each.peak, each.mean) for each in made.responses
     ]
@@ -98,13 +101,13 @@ def test_what_does_not_belong_to_maps_is_refused(client: TestClient, photos: dic
 
 
 def test_a_full_house_is_told_at_once(embedder: FaceEmbedder) -> None:
-    gate = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
+    limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     app = FastAPI()
-    app.include_router(layers.router(InferenceRunner(embedder, BodyReader(1000, 1.0), gate)))
+    app.include_router(explain.router(InferenceRunner(embedder, Explainer(embedder), BodyReader(1000, 1.0), limiter)))
     exception_handlers.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
     client = TestClient(app)
-    with gate.place():
+    with limiter.slot():
         refused = [client.get("/v1/layers"), client.post("/v1/maps", files={"image": b"photo"})]
     assert [(each.status_code, each.json()["code"]) for each in refused] == [(503, "busy")] * 2
     assert client.get("/v1/layers").status_code == 200

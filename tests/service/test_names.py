@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.hints import meant_by, shown, unknown_name
+from service.request_parsing import meant_by, shown, unknown_name
 
 PAIR = ("probe", "reference", "face", "threshold", "operating_point", "prior", "quality")
 

@@ -86,7 +86,7 @@ def _description(
         detector=embedder.card.detector,
         n_photos=len(plan.photos),
         photos=plan.digest,
-        versions=versions() | {"runtime": embedder.way},
+        versions=versions() | {"runtime": embedder.runtime_description},
     )
 
 

@@ -105,14 +105,14 @@ class EmbeddingCache:
 
 def open_cache(folder: Path, embedder: FaceEmbedder, face: FaceChoice) -> EmbeddingCache:
     """Open the cache for what an embedder makes of the faces chosen so; warnings go to stderr. Raises CacheError."""
-    key = settings_key(embedder.identity.digest, embedder.way, face)
+    key = settings_key(embedder.identity.digest, embedder.runtime_description, face)
     return EmbeddingCache(folder, key, partial(click.echo, err=True))
 
 
-def settings_key(model_digest: str, way: str, face: FaceChoice) -> str:
+def settings_key(model_digest: str, runtime: str, face: FaceChoice) -> str:
     """Digest all that decides what becomes of an image, `way` being how the model is run: 64 hexadecimal digits."""
     libraries = {name: version(name) for name in LIBRARIES}
-    facts = [model_digest, way, face, code_digest(Path(str(files("embedder")))), libraries]
+    facts = [model_digest, runtime, face, code_digest(Path(str(files("embedder")))), libraries]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

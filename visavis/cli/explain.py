@@ -6,18 +6,16 @@ from typing import Literal
 
 import click
 
-from embedder import (
+from embedder import FaceChoice, QualityChoice, RuntimeOptions, SampleError, load, png, read_bundle
+from embedder.explain import (
+    Explainer,
     Explanation,
-    FaceChoice,
-    QualityChoice,
-    RuntimeOptions,
     Saliency,
-    SampleError,
-    load,
-    png,
-    read_bundle,
+    draw_pair_sheet,
+    gradient_method,
+    pair_saliency,
+    region_name,
 )
-from embedder.explain import draw_pair_sheet, gradient_method, pair_saliency, region_name
 
 from .options import (
     PRIVATE,
@@ -76,7 +74,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
     try:
         with load(model_path, running=running) as embedder:
-            found = embedder.explain(
+            found = Explainer(embedder).explain(
                 *images,
                 face=face,
                 operating_point=operating_point,

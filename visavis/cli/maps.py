@@ -3,8 +3,8 @@
 import click
 from PIL.Image import Image
 
-from embedder import FaceChoice, FaceEmbedder, FeatureMaps, SampleError, load, png, read_bundle
-from embedder.explain import inspect_bundle, kernels_sheet, maps_sheet, stacked
+from embedder import FaceChoice, FaceEmbedder, SampleError, load, png, read_bundle
+from embedder.explain import Explainer, FeatureMaps, inspect_bundle, kernels_sheet, maps_sheet, stacked
 
 from .options import PRIVATE, face_option, model_option, read_file, stop, write_file
 
@@ -44,7 +44,7 @@ def maps(
 
 def _maps(embedder: FaceEmbedder, photo: bytes, layer: str, face: FaceChoice) -> FeatureMaps:
     try:
-        return embedder.maps(photo, layer=layer, face=face)
+        return Explainer(embedder).maps(photo, layer=layer, face=face)
     except SampleError as error:
         stop(f"IMAGE: {error}")
 

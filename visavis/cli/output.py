@@ -10,18 +10,8 @@ from typing import Generic, TypeVar
 
 import click
 
-from embedder import (
-    Comparison,
-    Face,
-    Grade,
-    Layer,
-    OperatingPoint,
-    Sample,
-    SampleError,
-    image_file,
-    percent,
-    rate_in_words,
-)
+from embedder import Comparison, Face, Grade, OperatingPoint, Sample, SampleError, image_file, percent, rate_in_words
+from embedder.explain import Layer
 
 from .main import EXIT_TROUBLE
 

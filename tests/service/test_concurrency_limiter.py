@@ -46,71 +46,71 @@ async def _until(condition: Callable[[], bool]) -> None:
             await anyio.sleep(0.005)
 
 
-async def _pass(gate: ConcurrencyLimiter, work: Work) -> None:
-    with gate.place():
-        await gate.work(work)
+async def _pass(limiter: ConcurrencyLimiter, work: Work) -> None:
+    with limiter.slot():
+        await limiter.work(work)
 
 
 async def test_no_more_are_at_work_than_allowed() -> None:
-    gate, work = ConcurrencyLimiter(max_concurrent=2, max_waiting=3), Work()
+    limiter, work = ConcurrencyLimiter(max_concurrent=2, max_waiting=3), Work()
     async with anyio.create_task_group() as group:
         for _ in range(5):
-            group.start_soon(_pass, gate, work)
-        await _until(lambda: work.n_running == 2 and gate.n_taken == 5)
+            group.start_soon(_pass, limiter, work)
+        await _until(lambda: work.n_running == 2 and limiter.n_taken == 5)
         work.may_end.set()
-    assert (work.n_begun, work.n_most, gate.n_taken) == (5, 2, 0)
+    assert (work.n_begun, work.n_most, limiter.n_taken) == (5, 2, 0)
 
 
 async def test_one_more_than_there_are_places_is_refused_at_once() -> None:
-    gate, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work()
+    limiter, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work()
     async with anyio.create_task_group() as group:
-        group.start_soon(_pass, gate, work)
-        group.start_soon(_pass, gate, work)
-        await _until(lambda: gate.n_taken == 2)
+        group.start_soon(_pass, limiter, work)
+        group.start_soon(_pass, limiter, work)
+        await _until(lambda: limiter.n_taken == 2)
         with pytest.raises(Busy):
-            await _pass(gate, work)
+            await _pass(limiter, work)
         work.may_end.set()
-    await _pass(gate, work)
+    await _pass(limiter, work)
 
 
 async def test_a_failing_task_frees_its_place() -> None:
-    gate = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
+    limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), gate.place():
-            await gate.work(lambda: 1 // 0)
-    assert gate.n_taken == 0
+        with pytest.raises(ZeroDivisionError), limiter.slot():
+            await limiter.work(lambda: 1 // 0)
+    assert limiter.n_taken == 0
 
 
 async def test_who_is_cancelled_while_waiting_frees_the_place_and_never_runs() -> None:
-    gate, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work()
+    limiter, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work()
     async with anyio.create_task_group() as group:
-        group.start_soon(_pass, gate, work)
+        group.start_soon(_pass, limiter, work)
         await _until(lambda: work.n_running == 1)
         with anyio.move_on_after(0.05):
-            await _pass(gate, work)
-        assert gate.n_taken == 1
+            await _pass(limiter, work)
+        assert limiter.n_taken == 1
         work.may_end.set()
     assert work.n_begun == 1
 
 
 async def test_a_client_that_leaves_while_waiting_is_given_up() -> None:
-    gate, work, left = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work(), anyio.Event()
+    limiter, work, left = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work(), anyio.Event()
 
     async def receive() -> Message:
         await left.wait()
         return {"type": "http.disconnect"}
 
     async def ask() -> None:
-        with pytest.raises(ClientDisconnect), gate.place():
-            await while_connected(Request(SCOPE, receive), lambda: gate.work(work))
+        with pytest.raises(ClientDisconnect), limiter.slot():
+            await while_connected(Request(SCOPE, receive), lambda: limiter.work(work))
 
     async with anyio.create_task_group() as group:
-        group.start_soon(_pass, gate, work)
+        group.start_soon(_pass, limiter, work)
         await _until(lambda: work.n_running == 1)
         group.start_soon(ask)
-        await _until(lambda: gate.n_taken == 2)
+        await _until(lambda: limiter.n_taken == 2)
         left.set()
-        await _until(lambda: gate.n_taken == 1)
+        await _until(lambda: limiter.n_taken == 1)
         work.may_end.set()
     assert work.n_begun == 1
 

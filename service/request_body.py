@@ -1,0 +1,229 @@
+"""A request's body -> memory, never disk: refused by its headers first, then counted as it comes, and in time."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from anyio import fail_after, to_thread
+from pydantic import BaseModel
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from .errors import BodyTooLarge, BodyTooSlow, MalformedRequest, UnsupportedMediaType
+from .request_parsing import (
+    MultipartForm,
+    ParsedRequest,
+    RequestSpec,
+    from_form,
+    from_json,
+    shown,
+    unknown_name,
+    validated,
+)
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+FORM, JSON = "multipart/form-data", "application/json"
+MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
+OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and blanks
+
+
+@dataclass(frozen=True, slots=True)
+class BodyReader:
+    """Reads bodies within limits; keeps none of them."""
+
+    max_image_bytes: int
+    timeout_s: float
+
+    async def read(self, request: Request, spec: RequestSpec) -> ParsedRequest:
+        """Read images and options, sent as a form or as JSON."""
+        media_type = _media_type(request, (FORM, JSON))
+        limit = self._limit(spec, media_type)
+        _check_length(request, limit)
+        with _in_time(self.timeout_s):
+            async with aclosing(_counted(request, limit)) as stream:
+                if media_type == FORM:
+                    return from_form(await _read_form(request.headers["content-type"], stream, spec), spec)
+                body = await _whole(stream)
+        return await to_thread.run_sync(from_json, body, spec)  # decoding many megabytes takes a while
+
+    async def read_json(self, request: Request, model: type[ModelT], *, max_bytes: int) -> ModelT:
+        """Read a JSON body that holds no image."""
+        _media_type(request, (JSON,))
+        _check_length(request, max_bytes)
+        with _in_time(self.timeout_s):
+            body = await _whole(_counted(request, max_bytes))
+        return await to_thread.run_sync(validated, body, model)
+
+    def _limit(self, spec: RequestSpec, media_type: str) -> int:
+        image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
+        return spec.n_images * image_bytes + OVERHEAD_BYTES
+
+
+def _media_type(request: Request, accepted: tuple[str, ...]) -> str:
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("the body has a Content-Encoding; send it as it is, images are compressed already")
+    name, _ = parse_options_header(request.headers.get("content-type"))
+    media_type = name.decode("latin-1").lower()
+    if media_type not in accepted:
+        raise UnsupportedMediaType(f"the body must be {' or '.join(accepted)}, and Content-Type must say so")
+    return media_type
+
+
+def _check_length(request: Request, limit: int) -> None:
+    announced = request.headers.get("content-length")
+    if announced is None:
+        return
+    if not (announced.isascii() and announced.isdigit()):
+        raise MalformedRequest("Content-Length must be a whole number of bytes")
+    if int(announced[:20]) > limit:
+        raise BodyTooLarge(limit)
+
+
+async def _counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    n_bytes = 0
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            n_bytes += len(chunk)
+            if n_bytes > limit:
+                raise BodyTooLarge(limit)
+            yield chunk
+
+
+async def _whole(stream: AsyncGenerator[bytes, None]) -> bytes:
+    return b"".join([chunk async for chunk in stream])
+
+
+@contextmanager
+def _in_time(limit_s: float) -> Iterator[None]:
+    try:
+        with fail_after(limit_s):
+            yield
+    except TimeoutError:
+        raise BodyTooSlow(limit_s) from None
+
+
+def _base64_bytes(n: int) -> int:
+    # 4 characters for 3 bytes, and line breaks ("\r\n" as JSON escapes them) after every 76 as MIME writes base64.
+    return (n + 2) // 3 * 4 * 80 // 76
+
+
+async def _read_form(content_type: str, stream: AsyncGenerator[bytes, None], spec: RequestSpec) -> MultipartForm:
+    """Read a multipart body; raises MalformedRequest."""
+    _, parameters = parse_options_header(content_type)
+    reader = _PartReader(spec, parameters.get(b"charset", b"utf-8").decode("latin-1"))
+    try:
+        parser = MultipartParser(_boundary(parameters), reader.callbacks())
+        async for chunk in stream:
+            parser.write(chunk)
+        parser.finalize()
+    except FormParserError:
+        raise _unreadable("Invalid multipart data") from None
+    if not reader.has_ended:
+        raise MalformedRequest("the multipart body stops before its closing boundary; send it again, whole")
+    return reader.form()
+
+
+def _boundary(parameters: dict[bytes, bytes]) -> bytes:
+    if b"boundary" not in parameters:
+        raise _unreadable("Missing boundary in multipart")
+    return parameters[b"boundary"]
+
+
+def _unreadable(reason: str) -> MalformedRequest:
+    return MalformedRequest(f"the multipart body cannot be read ({reason}); let an HTTP library build it")
+
+
+class _PartReader:
+    """Collects the parts of a form as `python_multipart` finds them; each is checked when its headers are read."""
+
+    def __init__(self, spec: RequestSpec, charset: str) -> None:
+        self.has_ended = False
+        self._spec, self._charset = spec, charset
+        self._files: dict[str, list[bytes]] = {name: [] for name in spec.images}
+        self._fields: dict[str, str] = {}
+        self._seen: Counter[str] = Counter()
+
+    def callbacks(self) -> "MultipartCallbacks":
+        """What is to be called for each part of the grammar."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._check,
+            "on_part_data": self._add,
+            "on_part_end": self._end,
+            "on_end": self._end_all,
+        }
+
+    def form(self) -> MultipartForm:
+        """All parts, by name."""
+        return MultipartForm({name: tuple(files) for name, files in self._files.items()}, self._fields)
+
+    def _begin(self) -> None:
+        self._header_name, self._header_value = bytearray(), bytearray()
+        self._disposition: dict[bytes, bytes] = {}
+        self._content = bytearray()
+
+    def _end_header(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            _, self._disposition = parse_options_header(bytes(self._header_value))
+        self._header_name, self._header_value = bytearray(), bytearray()
+
+    def _check(self) -> None:
+        """Refuse a part that does not belong, before its content is taken in."""
+        if b"name" not in self._disposition:
+            raise _unreadable('The Content-Disposition header field "name" must be provided')
+        self._name = self._text(self._disposition[b"name"])
+        self._is_file = b"filename" in self._disposition
+        self._seen[self._name] += 1
+        if self._name not in self._spec.names:
+            raise MalformedRequest(unknown_name("part", self._name, self._spec.names))
+        _check_kind(self._name, is_file=self._is_file, is_image=self._name in self._spec.images)
+        most = self._spec.images.get(self._name, 1)
+        if self._seen[self._name] > most:
+            raise MalformedRequest(f"{self._name} was sent more than {_times(most)}; send it at most {_times(most)}")
+
+    def _add(self, data: bytes, start: int, end: int) -> None:
+        """Take some of a part in; refuse a text field longer than any option."""
+        if not self._is_file and len(self._content) + end - start > MAX_FIELD_BYTES:
+            raise MalformedRequest(f"the field {shown(self._name)} is longer than {MAX_FIELD_BYTES} bytes")
+        self._content.extend(data[start:end])
+
+    def _end(self) -> None:
+        content = bytes(self._content)
+        if not self._is_file:
+            self._fields[self._name] = self._text(content)
+        # A browser sends a file input that was left empty as a part without file name and content.
+        elif content or self._disposition[b"filename"]:
+            self._files[self._name].append(content)
+        self._content = bytearray()
+
+    def _end_all(self) -> None:
+        self.has_ended = True
+
+    def _text(self, content: bytes) -> str:
+        try:
+            return content.decode(self._charset)
+        except (UnicodeDecodeError, LookupError):
+            return content.decode("latin-1")
+
+
+def _check_kind(name: str, *, is_file: bool, is_image: bool) -> None:
+    if is_image and not is_file:
+        raise MalformedRequest(
+            f"{name} was sent as text; send the image itself as a file part, as curl -F {name}=@photo.jpg"
+        )
+    if is_file and not is_image:
+        raise MalformedRequest(f"{name} was sent as a file; send it as a text field, as curl -F {name}=value")
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"

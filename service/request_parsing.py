@@ -1,0 +1,227 @@
+"""What each route takes, and what was sent for it: images under names, and options; the same as a form or as JSON."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, TypeAlias, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from embedder import VerifyOptions
+
+from . import wire
+from .errors import MalformedRequest
+from .wire import (
+    FIRST_LAYER,
+    MAX_REFERENCES,
+    EmbeddingRequest,
+    ExplainRequest,
+    FacesRequest,
+    LayerName,
+    MapsRequest,
+    VerifyManyRequest,
+    VerifyRequest,
+)
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+ImageRequest: TypeAlias = (
+    VerifyRequest | ExplainRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest | MapsRequest
+)
+MAX_FAULTS_TOLD = 3
+VERIFY_OPTIONS = tuple(wire.VerifyOptions.model_fields)
+
+
+class RequestOptions(wire.VerifyOptions):
+    """What may be asked for beside the images."""
+
+    saliency: Annotated[bool, Field(description="Whether the places of both faces that matter are found too.")] = True
+    layer: Annotated[LayerName, Field(description="Whose maps are asked for, by its name in GET /v1/layers.")] = (
+        FIRST_LAYER
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSpec:
+    """The parts of a request; every image named must be there at least once."""
+
+    images: Mapping[str, int]  # name -> how many of it at most
+    options: tuple[str, ...]  # fields of Options
+    json_form: type[ImageRequest]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that may be sent."""
+        return (*self.images, *self.options)
+
+    @property
+    def n_images(self) -> int:
+        """How many images it has at most."""
+        return sum(self.images.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """A request as it was meant: images as files' bytes, options checked. Its repr shows no image."""
+
+    images: Mapping[str, tuple[bytes, ...]] = field(repr=False)
+    options: RequestOptions
+
+    @property
+    def verify_options(self) -> VerifyOptions:
+        """How two photos are to be compared."""
+        return VerifyOptions(**self.options.model_dump(include=set(VERIFY_OPTIONS)))
+
+    def one(self, name: str) -> bytes:
+        """Return the image of a name that has exactly one."""
+        (image,) = self.images[name]
+        return image
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartForm:
+    """What was sent, by name; checked for names and counts, not for values."""
+
+    files: Mapping[str, tuple[bytes, ...]] = field(repr=False)
+    fields: Mapping[str, str]
+
+
+VERIFY = RequestSpec({"probe": 1, "reference": 1}, VERIFY_OPTIONS, VerifyRequest)
+EXPLAIN = RequestSpec({"probe": 1, "reference": 1}, (*VERIFY_OPTIONS, "saliency"), ExplainRequest)
+VERIFY_MANY = RequestSpec({"probe": 1, "reference": MAX_REFERENCES}, VERIFY_OPTIONS, VerifyManyRequest)
+FACES = RequestSpec({"image": 1}, (), FacesRequest)
+MAPS = RequestSpec({"image": 1}, ("face", "layer"), MapsRequest)
+EMBEDDING = RequestSpec({"image": 1}, ("face",), EmbeddingRequest)
+
+
+def from_form(form: MultipartForm, spec: RequestSpec) -> ParsedRequest:
+    """Check what a form holds."""
+    for name in spec.images:
+        if not form.files[name]:
+            raise MalformedRequest(f"{name} is missing; send it as a file part, as curl -F {name}=@photo.jpg")
+    try:
+        options = RequestOptions.model_validate(form.fields)
+    except ValidationError as error:
+        raise MalformedRequest(validation_detail(error, spec.names)) from None
+    return ParsedRequest(form.files, options)
+
+
+def from_json(body: bytes, spec: RequestSpec) -> ParsedRequest:
+    """Check what a JSON body holds, and decode its images."""
+    request = validated(body, spec.json_form)
+    images = {name: _images(request, name) for name in spec.images}
+    options = RequestOptions.model_validate({name: getattr(request, name) for name in spec.options})
+    return ParsedRequest(images, options)
+
+
+def validated(body: bytes, model: type[ModelT]) -> ModelT:
+    """Read a JSON body; what is told about a faulty one never holds the values that were sent."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise MalformedRequest(validation_detail(error, _names(model))) from None
+
+
+def validation_detail(error: ValidationError, names: tuple[str, ...]) -> str:
+    """Say what is wrong with a body, naming its first few faults."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    told = "; ".join(_fault_in_words(fault, names) for fault in faults[:MAX_FAULTS_TOLD])
+    n_more = len(faults) - MAX_FAULTS_TOLD
+    return f"{told}; and {n_more} more faults" if n_more > 0 else told
+
+
+def _fault_in_words(fault: ErrorDetails, names: tuple[str, ...]) -> str:
+    place = ".".join(shown(step)[1:-1] if isinstance(step, str) else str(step) for step in fault["loc"])
+    match fault["type"]:
+        case "json_invalid":
+            return f"the body is no JSON ({fault['msg'].removeprefix('Invalid JSON: ')})"
+        case "model_type":
+            return f"the body must be a JSON object with the names: {', '.join(names)}"
+        case "missing":
+            return f"{place} is missing"
+        case "extra_forbidden":
+            return unknown_name("field", str(fault["loc"][-1]), names)
+        case "two_thresholds":
+            return fault["msg"]
+        case _:
+            return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    """Name what a body may hold, what it must hold first."""
+    return tuple(sorted(model.model_fields, key=lambda name: not model.model_fields[name].is_required()))
+
+
+def _images(request: ImageRequest, name: str) -> tuple[bytes, ...]:
+    texts: str | list[str] = getattr(request, name)
+    return tuple(_image(text, name) for text in ([texts] if isinstance(texts, str) else texts))
+
+
+def _image(text: str, name: str) -> bytes:
+    """Decode base64, with or without a data: URI around it and line breaks within."""
+    payload = text
+    if text.startswith("data:"):
+        header, _, payload = text.partition(",")
+        if not header.endswith(";base64"):
+            raise MalformedRequest(
+                f"{name} is a data: URI without ;base64; send the image file as base64", image=_role(name)
+            )
+    try:
+        return b64decode("".join(payload.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise MalformedRequest(_not_base64(text, name), image=_role(name)) from None
+
+
+def _not_base64(text: str, name: str) -> str:
+    start = text[:12].lower()
+    if start.startswith(("http://", "https://", "ftp://", "file:", "s3://")):
+        return f"{name} is an address; addresses are not fetched here: send the image file itself, as base64"
+    if len(text) < 300 and "." in text[-6:]:  # noqa: PLR2004 - as a path would be; no image is that short
+        return f"{name} looks like a path; paths are not read here: send the image file itself, as base64"
+    return f"{name} is not base64 (the standard alphabet, with padding); send the image file as base64"
+
+
+def _role(name: str) -> str | None:
+    return name if name in ("probe", "reference") else None
+
+
+_FIRST = ("probe", "image")
+_SECOND = ("reference",)
+_ALSO_CALLED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("img1", "image1", "image_1", "file1", "photo1", "face1", "source", "source_image"), _FIRST),
+    **dict.fromkeys(("img", "file", "photo", "picture", "upload", "selfie", "query", "first", "a"), _FIRST),
+    **dict.fromkeys(("image", "images", "files", "probe_image", "probes"), _FIRST),
+    **dict.fromkeys(("img2", "image2", "image_2", "file2", "photo2", "face2", "target", "target_image"), _SECOND),
+    **dict.fromkeys(("reference_image", "id_photo", "gallery", "candidate", "second", "b"), _SECOND),
+    **dict.fromkeys(("references", "targets", "reference[]"), ("reference", "references")),
+    **dict.fromkeys(("probe", "embedding", "source_embedding", "vector"), ("probe", "image")),
+    **dict.fromkeys(("embeddings", "vectors", "target_embeddings"), ("references",)),
+    **dict.fromkeys(("digest", "model", "model_id"), ("model_digest",)),
+    **dict.fromkeys(("choice", "face_choice", "select", "face_selection"), ("face",)),
+    **dict.fromkeys(("similarity_threshold", "distance_threshold", "cutoff", "max_distance"), ("threshold",)),
+    **dict.fromkeys(("fmr", "far", "point", "security_level", "threshold_name"), ("operating_point",)),
+    **dict.fromkeys(("enforce_quality", "quality_filter", "qualityfilter", "min_quality"), ("quality",)),
+}
+
+
+def meant_by(name: str, known: Sequence[str]) -> str | None:
+    """Return the known name that `name` probably stands for, or None."""
+    lowered = name.strip().lower()
+    for candidate in _ALSO_CALLED.get(lowered, ()):
+        if candidate in known:
+            return candidate
+    return next(iter(get_close_matches(lowered, known, n=1, cutoff=0.75)), None)
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
+    """Say that a part or field is unknown, what was probably meant, and what there is."""
+    meant = meant_by(name, known)
+    hint = f"did you mean {meant!r}? " if meant else ""
+    return f"there is no {kind} {shown(name)} here; {hint}the names are: {', '.join(known)}"
+
+
+def shown(text: str, longest: int = 40) -> str:
+    """Quote what a caller sent, cut short and with every odd character escaped."""
+    return ascii(text if len(text) <= longest else text[:longest] + "...")
