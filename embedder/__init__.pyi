@@ -54,6 +54,18 @@ from .private_files import (
     replacing as replacing,
     unfinished as unfinished,
 )
+from .progress import (
+    LINE_EVERY_S as LINE_EVERY_S,
+    Advance as Advance,
+    Job as Job,
+    Progress as Progress,
+    ProgressBar as ProgressBar,
+    TimeLeft as TimeLeft,
+    duration as duration,
+    no_progress as no_progress,
+    progress_bar as progress_bar,
+    show_progress as show_progress,
+)
 from .quality import MEASURES as MEASURES
 from .rates import percent as percent, rate_in_words as rate_in_words
 from .runtime.choice import RuntimeName as RuntimeName, RuntimeOptions as RuntimeOptions

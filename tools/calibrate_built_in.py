@@ -14,11 +14,10 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 from celebrities import half_of
 
-from embedder import BUILT_IN_MODELS, FaceEmbedder, ModelCard, load
+from embedder import BUILT_IN_MODELS, FaceEmbedder, ModelCard, load, show_progress
 from train.evaluation.cache import open_cache
 from train.evaluation.calibration import Population, PopulationFacts, calibrate
 from train.evaluation.evaluation import EvaluationConfig, embed_and_compare
-from train.evaluation.progress import show_progress
 from train.evaluation.protocols.folders import people_of, read_identities
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol

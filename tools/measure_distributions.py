@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from embedder import load
+from embedder import load, show_progress
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.evaluation import EvaluationConfig, embed_and_compare
 from train.evaluation.metrics import ScoreHistogram
-from train.evaluation.progress import show_progress
 from train.evaluation.protocols.lfw import read_lfw
 
 OUT = Path(__file__).parent.parent / "service" / "web" / "page" / "distributions.json"

@@ -6,7 +6,6 @@ from .data.preparing import (
     prepare as prepare,
     require_free_or_ours as require_free_or_ours,
 )
-from .data.progress import told_on_stderr as told_on_stderr
 from .data.report import report_json as report_json, report_text as report_text
 from .evaluation.against import compare_models as compare_models
 from .evaluation.bootstrap import Resampling as Resampling
@@ -27,7 +26,6 @@ from .evaluation.groups import (
     read_photo_groups as read_photo_groups,
 )
 from .evaluation.output import EvaluationOutput as EvaluationOutput
-from .evaluation.progress import show_progress as show_progress
 from .evaluation.protocols.cfp import CfpKind as CfpKind, read_cfp as read_cfp
 from .evaluation.protocols.csv_pairs import read_csv as read_csv
 from .evaluation.protocols.folders import people_of as people_of, read_identities as read_identities

@@ -10,6 +10,7 @@ from time import perf_counter, process_time
 
 from ..loading import load
 from ..photo_files import photos_in, start_of
+from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
 from ..runtime.runtime import n_cores
 from ..types import ModelIdentity
@@ -28,7 +29,6 @@ from .manifest import (
     write_manifest,
 )
 from .parts import failures, n_rows, part_path, write_part
-from .progress import Advance, Telling, no_telling
 from .workers import BATCH, CpuSeconds, EmbeddedPhoto, FailedPhoto, Task, in_order, workers
 
 
@@ -55,7 +55,7 @@ class BulkSummary:
         return sum(self.cpu_s) / (self.n_cores * self.wall_s)
 
 
-def embed_folders(wanted: BulkRequest, telling: Telling = no_telling) -> BulkSummary:
+def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> BulkSummary:
     """Embed one face of every photo into numbered Parquet parts in `wanted.out`; go on where an earlier run ended.
 
     A photo that cannot be used is listed and stops nothing. Raises BulkError where the folder holds something else, was
@@ -69,7 +69,7 @@ def embed_folders(wanted: BulkRequest, telling: Telling = no_telling) -> BulkSum
             manifest = _manifest(wanted, identity, manifest_text(photos_in(wanted.given), lines))
             require_as_begun(out, manifest)  # or the list is not kept
         write_manifest(out, manifest)
-        return _embedded(wanted, manifest, telling)
+        return _embedded(wanted, manifest, progress)
 
 
 def _identity(wanted: BulkRequest) -> ModelIdentity:
@@ -100,7 +100,7 @@ def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) ->
     )
 
 
-def _embedded(wanted: BulkRequest, manifest: Manifest, telling: Telling) -> BulkSummary:
+def _embedded(wanted: BulkRequest, manifest: Manifest, progress: Progress) -> BulkSummary:
     out, n_parts = wanted.out, -(-manifest.n_photos // manifest.block)
     missing = {
         number: min(manifest.block, manifest.n_photos - number * manifest.block)
@@ -108,7 +108,7 @@ def _embedded(wanted: BulkRequest, manifest: Manifest, telling: Telling) -> Bulk
         if not part_path(out, number).exists()
     }
     n_new, start = sum(missing.values()), perf_counter()
-    with telling(manifest.n_photos, manifest.n_photos - n_new) as advance:
+    with progress(Job("embedding", manifest.n_photos, n_done=manifest.n_photos - n_new)) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance) if missing else CpuSeconds()
     wall_s = perf_counter() - start
     return BulkSummary(manifest.n_photos, n_rows(out, n_parts), failures(out, n_parts), n_new, wall_s, n_cores(), cpu_s)

@@ -17,12 +17,11 @@ import pytest
 import torch
 from PIL import Image
 
-from embedder import FaceEmbedder
+from embedder import Advance, FaceEmbedder, Job
 from train.evaluation import embedding
 from train.evaluation.cache import EmbeddingCache, Outcome, open_cache
 from train.evaluation.degradations import degraded
 from train.evaluation.embedding import BATCH, EmbeddedSet, embed_photos
-from train.evaluation.progress import Advance
 from train.evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 
 ROOT = Path(__file__).parents[2]
@@ -30,14 +29,14 @@ N_MANY = 3 * BATCH + 1
 
 
 class Counted:
-    """A progress that adds up what it is told."""
+    """Progress that is added up."""
 
     def __init__(self) -> None:
         self.n_photos = self.n_done = 0
 
     @contextmanager
-    def __call__(self, n_photos: int) -> Iterator[Advance]:
-        self.n_photos = n_photos
+    def __call__(self, job: Job) -> Iterator[Advance]:
+        self.n_photos = job.n
         yield self.advance
 
     def advance(self, n_more: int) -> None:
@@ -258,7 +257,7 @@ def test_an_image_that_changes_meanwhile_is_told(tmp_path: Path, eight: Protocol
     path = Path(shutil.copy(eight.photos[0].path, tmp_path / "photo.jpg"))
 
     @contextmanager
-    def changing(_n_photos: int) -> Iterator[Advance]:
+    def changing(_job: Job) -> Iterator[Advance]:
         shutil.copy(eight.photos[1].path, path)
         yield lambda _n_more: None
 
@@ -281,12 +280,12 @@ from pathlib import Path
 from embedder import load
 from train.evaluation.cache import open_cache
 from train.evaluation.embedding import embed_photos
-from train.evaluation.protocols.protocol import Photo, Protocol
+from train.evaluation.protocols.protocol import LabeledPhoto, Protocol
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell begins jobs in the background with it ignored
 
 @contextmanager
-def told(_n_photos):
+def told(_job):
     def advance(n_more):
         print(n_more, flush=True)
         time.sleep(0.5)  # so that the signal comes in time, however busy the machine is
@@ -294,7 +293,7 @@ def told(_n_photos):
     yield advance
 
 paths = sorted(Path(sys.argv[1]).iterdir())
-photos = tuple(Photo(path, path.name, path.stem) for path in paths)
+photos = tuple(LabeledPhoto(path, path.name, path.stem) for path in paths)
 embedder = load()
 cache = open_cache(Path(sys.argv[2]), embedder, "largest")
 embed_photos(Protocol("photos", photos, None, "largest"), embedder, "largest", cache, told)

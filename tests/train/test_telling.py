@@ -24,7 +24,7 @@ from train.logging.csv_log import (
     read_validations,
 )
 from train.logging.curves import curves, smoothed
-from train.logging.progress import Pace, RunLength, duration, no_live_progress
+from train.logging.progress import RunLength, RunTimeLeft, no_live_progress
 from train.runfile.schema import LoopConfig
 
 ROOT = Path(__file__).parents[2]
@@ -145,35 +145,26 @@ def test_there_is_nothing_to_read_before_anything_is_written(tmp_path: Path) -> 
     assert read_table(tmp_path / "absent.csv") == []
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0, "0 s"), (59.6, "1 min"), (45, "45 s"), (200, "3 min 20 s"), (3600, "1 h"), (3900.4, "1 h 5 min")],
-)
-def test_a_duration_is_said_as_people_do(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
-
-
 def test_the_time_left_of_so_many_steps_follows_from_those_done_since_the_run_goes_on() -> None:
-    pace = Pace(RunLength.of(LoopConfig(steps=1000)))
+    time_left = RunTimeLeft(RunLength.of(LoopConfig(steps=1000)))
     late = replace(at(500), seconds=9000.0)  # the first part was slow
-    assert pace.left_s(late) is None
-    assert pace.left_s(replace(late, step=600, seconds=9050.0)) == pytest.approx(200.0)
-    assert pace.left_s(replace(late, step=1100, seconds=9300.0)) == 0
+    assert time_left.left_s(late) is None
+    assert time_left.left_s(replace(late, step=600, seconds=9050.0)) == pytest.approx(200.0)
+    assert time_left.left_s(replace(late, step=1100, seconds=9300.0)) == 0
 
 
 def test_the_time_left_of_so_many_minutes_is_known_at_once() -> None:
     length = RunLength.of(LoopConfig(minutes=20))
-    assert Pace(length).left_s(at(100)) == 1000
+    assert RunTimeLeft(length).left_s(at(100)) == 1000
     assert length.share(300, 600.0) == 0.5
     assert length.share(900, 1800.0) == 1
     assert RunLength.of(LoopConfig(steps=400)).share(100, 0.0) == 0.25
 
 
 WORK = """
-from train.logging.progress import live_progress
-from train.logging.progress import Length
+from train.logging.progress import RunLength, live_progress
 from train.logging.csv_log import StepRecord, ValidationRecord
-with live_progress(Length(2000, None)) as live:
+with live_progress(RunLength(2000, None)) as live:
     for k in range(1, 11):
         live.step(StepRecord(k * 200, k * 10.0, 412.0, 0.5 / k, {}, 0.001))
         if k == 5:

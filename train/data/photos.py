@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from embedder import ImageTooLarge, image_file, sha256_of
+from embedder import ImageTooLarge, Job, Progress, image_file, sha256_of
 
 from ..errors import DataError
 from ..evaluation.parallel import on_every_core, one_core_threads
 from ..evaluation.protocols.folders import read_identities
 from ..evaluation.protocols.protocol import LabeledPhoto, read_text
-from .progress import Telling
 
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
@@ -51,9 +50,9 @@ class DigestedPhoto:
     digest: str  # of the file's bytes: "sha256:..."
 
 
-def digests_of(photos: tuple[LabeledPhoto, ...], telling: Telling) -> list[DigestedPhoto | SkippedPhoto]:
+def digests_of(photos: tuple[LabeledPhoto, ...], progress: Progress) -> list[DigestedPhoto | SkippedPhoto]:
     """Read every photo once, on every core."""
-    with one_core_threads() as pool, telling("reading", len(photos)) as advance:
+    with one_core_threads() as pool, progress(Job("reading", len(photos))) as advance:
         return list(on_every_core(_known, photos, pool, advance))
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedder import Progress
+
 from ..errors import DataError
 from ..evaluation.protocols.folders import read_identities
 from ..evaluation.protocols.protocol import LabeledPhoto
 from .photos import DigestedPhoto, SkippedPhoto, digests_of, same_name, shown
 from .prepared import is_prepared, open_prepared
-from .progress import Telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,14 @@ class ExcludedSet:
     images: dict[str, str]  # by the digest of the file's bytes: the photo's name there
 
 
-def read_excluded(folder: Path, telling: Telling) -> ExcludedSet:
+def read_excluded(folder: Path, progress: Progress) -> ExcludedSet:
     """Read a folder with one folder per person, or one that `visavis prepare` made. Raises DataError, ProtocolError."""
     if is_prepared(folder):
         data = open_prepared(folder)
         return _excluded(folder, data.identities, dict(zip(data.image_digests, data.names, strict=True)))
     photos = read_identities(folder).photos
     images: dict[str, str] = {}
-    for photo, found in zip(photos, digests_of(photos, telling), strict=True):
+    for photo, found in zip(photos, digests_of(photos, progress), strict=True):
         if isinstance(found, SkippedPhoto):
             raise DataError(
                 f"--exclude {folder}: {shown(photo.name)}: {found.words}; learning from that photo could go unseen, "

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from embedder import FaceChoice, FaceEmbedder, unfinished
+from embedder import FaceChoice, FaceEmbedder, Job, Progress, no_progress, unfinished
 
 from ..errors import DataError
 from ..evaluation.parallel import on_every_core, one_core_threads
@@ -24,7 +24,6 @@ from .description import (
 from .photos import DigestedPhoto, PhotoSource, SkippedPhoto, digests_of, shown
 from .plan import ExcludedSet, PreparationPlan, plan_preparation
 from .prepared import chips_digest
-from .progress import Telling, no_telling
 from .report import REPORT_FILE, SKIPPED_FILE, DataReport, make_report, report_json, skipped_csv
 from .shard import SIZE, ChipRecords, Shard, packed, shard_path
 
@@ -42,7 +41,7 @@ def prepare(
     out: Path,
     cutter: ChipCutter,
     excluded: Sequence[ExcludedSet] = (),
-    telling: Telling = no_telling,
+    progress: Progress = no_progress,
 ) -> PreparationResult:
     """Find the faces and keep their chips in `out`; go on where an earlier run was stopped.
 
@@ -50,13 +49,13 @@ def prepare(
     be written, where fewer than two people remain, and where no face was found at all.
     """
     require_free_or_ours(out)
-    found = digests_of(source.photos, telling)
+    found = digests_of(source.photos, progress)
     plan = plan_preparation(found, source.photos, excluded)
     description = _description(source, cutter.embedder, cutter.face, plan)
     with sole_use(out):
         before = _begin(out, description)
         missing = _missing(out, plan, before.totals)
-        _cut(out, missing, cutter, telling)
+        _cut(out, missing, cutter, progress)
         facts = [Shard(shard_path(out, number)).facts for number in range(len(_parts(plan)))]
         _require_faces(facts, plan)
         totals = _totals(facts)
@@ -129,11 +128,11 @@ def _is_whole(path: Path, digest: str | None) -> bool:
     return digest in (None, shard.facts.digest)
 
 
-def _cut(out: Path, missing: dict[int, Sequence[DigestedPhoto]], cutter: ChipCutter, telling: Telling) -> None:
+def _cut(out: Path, missing: dict[int, Sequence[DigestedPhoto]], cutter: ChipCutter, progress: Progress) -> None:
     photos = [known for part in missing.values() for known in part]
     if not photos:
         return
-    with one_core_threads() as pool, telling("finding faces in", len(photos)) as advance:
+    with one_core_threads() as pool, progress(Job("finding faces in", len(photos))) as advance:
         outcomes: Iterator[CutChip | SkippedPhoto] = on_every_core(cutter, photos, pool, advance)
         for number, part in missing.items():
             write_private(shard_path(out, number), packed(list(islice(outcomes, len(part)))))

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from embedder import Chip, FaceChoice, FaceEmbedder, SampleError
+from embedder import Advance, Chip, FaceChoice, FaceEmbedder, Job, Progress, SampleError, no_progress
 
 from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
 from .degradations import degraded
 from .parallel import one_core_threads
-from .progress import Progress, no_progress
 from .protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 
 BATCH = 16  # photos that a thread takes at a time, and chips in every pass: of equal shape, so equal to the last bit
@@ -56,7 +55,7 @@ def embed_photos(
         new = {digest: photo for digest, photo in zip(digests, protocol.photos, strict=True) if digest not in known}
         if new:
             save = cache.save if cache is not None else _keep_nothing
-            with progress(len(new)) as advance:
+            with progress(Job("embedding", len(new))) as advance:
                 _collect(pool.map(_Work(embedder, face), _batches(list(new.items()))), known, save, advance)
     return _embedded_set(digests, known)
 
@@ -65,9 +64,7 @@ def _batches(items: Sequence[T]) -> list[Sequence[T]]:
     return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
 
 
-def _collect(
-    done: Iterable[Outcomes], known: Outcomes, save: Callable[[Outcomes], None], advance: Callable[[int], None]
-) -> None:
+def _collect(done: Iterable[Outcomes], known: Outcomes, save: Callable[[Outcomes], None], advance: Advance) -> None:
     unsaved: Outcomes = {}
     try:
         for outcomes in done:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from embedder import FaceChoice, FaceEmbedder, QualityChoice, ScoreKind
+from embedder import FaceChoice, FaceEmbedder, Progress, QualityChoice, ScoreKind, no_progress
 
 from . import summary
 from .bootstrap import Resampling
@@ -11,7 +11,6 @@ from .cache import EmbeddingCache
 from .compared import ComparedPhotos, compare_photos
 from .data_checks import evaluation_cautions
 from .embedding import embed_photos
-from .progress import Progress, no_progress
 from .protocols.protocol import Protocol, data_digest
 from .record import DecisionThreshold, Evaluation, EvaluationData
 from .scoring import scoring_of

@@ -7,9 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from embedder import n_cores
-
-from .progress import Advance
+from embedder import Advance, n_cores
 
 
 @contextmanager

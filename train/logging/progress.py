@@ -1,19 +1,20 @@
-"""What a person sees of a run: a bar on a terminal, a line twice a minute where stderr goes elsewhere."""
+"""What a person sees of a run, on stderr: a bar with the loss on a terminal, a line every 30 s where it is none."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol, Self
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+
+from embedder import LINE_EVERY_S, ProgressBar, TimeLeft, duration, progress_bar
 
 from ..evaluation.record import rate_text
 from ..runfile.schema import LoopConfig
 from .csv_log import StepRecord, ValidationRecord
 
-MINUTE_S, HOUR_S = 60, 3600
+MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +35,21 @@ class RunLength:
         return min(1.0, done / whole) if whole else 1.0
 
 
-class Pace:
-    """The time left. It is told by the steps since it was first asked, so a run that goes on is told rightly too."""
+class RunTimeLeft:
+    """The time left of a run, by the steps since this was first asked, so that it is right of a resumed run too."""
 
     def __init__(self, length: RunLength) -> None:
         self._length = length
-        self._first: StepRecord | None = None
+        self._of_steps: TimeLeft | None = None
 
     def left_s(self, now: StepRecord) -> float | None:
-        """Return the seconds that are left; None where there is no saying yet."""
+        """Return the seconds that are left; None where they are not known yet."""
         if self._length.seconds is not None:
             return max(0.0, self._length.seconds - now.seconds)
-        first = self._first = self._first or now
-        n_steps, seconds = now.step - first.step, now.seconds - first.seconds
-        return None if n_steps <= 0 else max(0, (self._length.steps or 0) - now.step) * seconds / n_steps
-
-
-def duration(seconds: float) -> str:
-    """Say a duration as people do: 45 s, 3 min 20 s, 1 h 5 min."""
-    whole = round(seconds)
-    if whole < MINUTE_S:
-        return f"{whole} s"
-    if whole < HOUR_S:
-        return _two(whole, MINUTE_S, "min", 1, "s")
-    return _two(whole, HOUR_S, "h", MINUTE_S, "min")
-
-
-def _two(whole: int, large: int, of_large: str, small: int, of_small: str) -> str:
-    n_small = whole % large // small
-    return f"{whole // large} {of_large}" + (f" {n_small} {of_small}" if n_small else "")
-
-
-LINE_EVERY_S = 30
-REFRESH_EVERY_S = 0.5  # a bar that is drawn more often takes its time from the run
-BAR_WIDTH = 16
+        if self._of_steps is None:
+            self._of_steps = TimeLeft(self._length.steps or 0, now.step, now.seconds, over_s=inf)
+        self._of_steps.update(now.step, now.seconds)
+        return self._of_steps.left_s
 
 
 class LiveProgress(Protocol):
@@ -100,12 +82,12 @@ class LineProgress:
     """A line for the first step, one every 30 s of the run, and one for every look at people held out."""
 
     def __init__(self, length: RunLength) -> None:
-        self._length, self._pace = length, Pace(length)
+        self._length, self._time_left = length, RunTimeLeft(length)
         self._told_at_s: float | None = None
 
     def step(self, now: StepRecord) -> None:
         """Tell of it if the last line is long enough ago."""
-        left = self._pace.left_s(now)
+        left = self._time_left.left_s(now)
         if self._told_at_s is None or now.seconds - self._told_at_s >= LINE_EVERY_S:
             self._told_at_s = now.seconds
             self.say(f"{place(self._length, now)}, {duration(now.seconds)}: {facts(now, left)}")
@@ -122,25 +104,14 @@ class LineProgress:
 class BarProgress:
     """A bar that stays in its place, with lines above it."""
 
-    def __init__(self, length: RunLength, progress: Progress) -> None:
-        self._length, self._pace, self._progress = length, Pace(length), progress
-        self._task = progress.add_task("the first step", total=1.0, facts="")
+    def __init__(self, length: RunLength, bar: ProgressBar) -> None:
+        self._length, self._time_left, self._bar = length, RunTimeLeft(length), bar
         self._eer: float | None = None
-        self._drawn_at_s = -REFRESH_EVERY_S
 
     def step(self, now: StepRecord) -> None:
-        """Move the bar if it has stood long enough."""
-        left, share = self._pace.left_s(now), self._length.share(now.step, now.seconds)
-        if share < 1 and now.seconds - self._drawn_at_s < REFRESH_EVERY_S:
-            return
-        self._drawn_at_s = now.seconds
-        self._progress.update(
-            self._task,
-            completed=share,
-            description=place(self._length, now),
-            facts=facts(now, left, self._eer),
-            refresh=True,
-        )
+        """Move the bar."""
+        left_s, share = self._time_left.left_s(now), self._length.share(now.step, now.seconds)
+        self._bar.update(share, place(self._length, now), facts(now, left_s, self._eer))
 
     def validation(self, found: ValidationRecord) -> None:
         """Tell of it above the bar, and keep the figure beside it."""
@@ -149,7 +120,7 @@ class BarProgress:
 
     def say(self, text: str) -> None:
         """Write a line above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._bar.write(text)
 
 
 @contextmanager
@@ -161,13 +132,8 @@ def no_live_progress() -> Iterator[LiveProgress]:
 @contextmanager
 def live_progress(length: RunLength) -> Iterator[LiveProgress]:
     """Tell of a run of this length on stderr, as fits what stderr is."""
-    console = Console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield LineProgress(length)
-        return
-    columns = TextColumn("{task.description}"), BarColumn(BAR_WIDTH), TextColumn("{task.fields[facts]}")
-    with Progress(*columns, console=console, auto_refresh=False, redirect_stdout=False) as progress:
-        yield BarProgress(length, progress)
+    with progress_bar("the first step") as bar:
+        yield LineProgress(length) if bar is None else BarProgress(length, bar)
 
 
 def place(length: RunLength, now: StepRecord) -> str:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from embedder import FaceChoice, ModelCard, Pixels, QualityPenalty, copy_bundle, load, write_bundle
+from embedder import FaceChoice, ModelCard, Pixels, QualityPenalty, copy_bundle, load, show_progress, write_bundle
 
 from ..data.prepared import PreparedData
 from ..evaluation.bootstrap import Resampling
 from ..evaluation.calibration import PopulationFacts, calibrate
 from ..evaluation.compared import ComparedPhotos, compare_photos
 from ..evaluation.evaluation import EvaluationConfig, evaluate_compared
-from ..evaluation.progress import show_progress
 from ..evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 from ..evaluation.quality_penalty import fit_quality_penalties
 from ..evaluation.report.write import write_report

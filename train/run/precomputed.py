@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from embedder import Chips, EmbeddingNet, fold, load
+from embedder import Chips, EmbeddingNet, Job, Progress, fold, load
 
 from ..data.prepared import PreparedData
 from ..errors import TrainingError
-from ..evaluation.progress import Progress
 from ..evaluation.protocols.protocol import Indices
 from ..learning.feed import FeatureBatches, flipped
 from ..runfile.reading import BUILT_IN
@@ -63,7 +62,7 @@ def _features(network: EmbeddingNet, turn: Callable[[Chips], Chips]) -> Callable
 def _each(work: Callable[[Chips], Floats], data: PreparedData, positions: Indices, progress: Progress) -> Floats:
     parts = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
     done = []
-    with progress(len(positions)) as advance:
+    with progress(Job("embedding", len(positions))) as advance:
         for part in parts:
             done.append(work(data.chips(part)))
             advance(len(part))

@@ -7,11 +7,10 @@ from time import monotonic
 import torch
 from accelerate import Accelerator
 
-from embedder import EmbeddingNet
+from embedder import EmbeddingNet, Progress, no_progress, show_progress
 
 from ..augmentation.augmenter import Augmenter
 from ..errors import LossError, TrainingError
-from ..evaluation.progress import Progress, no_progress, show_progress
 from ..learning.checkpoint import TrainingState
 from ..learning.feed import ChipFeed, FaceBatches, FeatureFeed, Feed
 from ..learning.guard import CollapseGuard

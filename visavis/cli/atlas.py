@@ -1,16 +1,11 @@
 """`visavis atlas`: what each of the 128 channels goes with, over photos of many people."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from embedder import load, read_bundle
+from embedder import load, read_bundle, show_progress
 from embedder.explain import Atlas, AtlasError, AtlasRequest, atlas_page, atlas_record, make_atlas
 
 from .options import PRIVATE, model_option, write_file
@@ -41,7 +36,7 @@ def atlas(  # noqa: PLR0913 - one for each word that the command takes
     target = _new_folder(Path(out))
     wanted = AtlasRequest(Path(folder), n_photos, per_person, seed, None if traits is None else Path(traits))
     bundle = read_bundle(model_path)
-    made, faces = make_atlas(wanted, bundle, load(model_path), _told)
+    made, faces = make_atlas(wanted, bundle, load(model_path), show_progress)
     write_file(str(target / "atlas.html"), atlas_page(made, faces).encode(), PRIVATE)
     write_file(str(target / "atlas.json"), json.dumps(atlas_record(made), ensure_ascii=False).encode())
     click.echo(_in_words(made))
@@ -64,13 +59,3 @@ def _new_folder(folder: Path) -> Path:
     except OSError as error:
         raise AtlasError(f"{folder}: {error.strerror}; choose another folder") from error
     return folder
-
-
-@contextmanager
-def _told(what: str, n: int) -> Iterator[Callable[[int], None]]:
-    """A bar for each step on a terminal, and on stderr how long it took."""
-    start = perf_counter()
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=n)
-        yield lambda n_more: progress.advance(task, n_more)
-    click.echo(f"visavis: {n:,} {what} in {perf_counter() - start:.1f} s", err=True)

@@ -16,6 +16,7 @@ from embedder import (
     copy_bundle,
     load,
     require_new_folder,
+    show_progress,
 )
 from train import (
     ComparedPhotos,
@@ -33,7 +34,6 @@ from train import (
     people_of,
     rate_text,
     read_identities,
-    show_progress,
 )
 
 from . import data_options

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedder import Embedding, FaceChoice, RuntimeOptions, load
+from embedder import Embedding, FaceChoice, RuntimeOptions, load, show_progress
 from embedder.bulk import BulkRequest
 
 from .main import EXIT_INTERRUPTED, ExtraMissing, missing_module
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def embed_into(wanted: BulkRequest, *, as_json: bool) -> None:
     """Run it, with progress on stderr and a summary on stdout."""
     try:
-        from embedder.bulk import embed_folders, told_on_stderr  # noqa: PLC0415 - they need the extra "bulk"
+        from embedder.bulk import embed_folders  # noqa: PLC0415 - it needs the extra "bulk"
+
+        summary = embed_folders(wanted, show_progress)
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "bulk") from error
-    try:
-        summary = embed_folders(wanted, told_on_stderr)
     except KeyboardInterrupt:
         click.echo("visavis: stopped; whole parts are kept: give the same command again to go on", err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, RuntimeOptions, ScoreKind, load
+from embedder import FaceChoice, ModelCard, Pixels, QualityChoice, RuntimeOptions, ScoreKind, load, show_progress
 from train import (
     DecisionThreshold,
     EvaluationConfig,
@@ -33,7 +33,6 @@ from train import (
     require_choice,
     require_folder,
     require_quality_penalty,
-    show_progress,
     write_report,
 )
 

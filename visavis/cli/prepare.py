@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from embedder import FaceChoice, RuntimeOptions, load
+from embedder import FaceChoice, RuntimeOptions, load, show_progress
 from train import (
     ChipCutter,
     PreparationResult,
@@ -16,7 +16,6 @@ from train import (
     report_json,
     report_text,
     require_free_or_ours,
-    told_on_stderr,
 )
 
 from . import data_options
@@ -88,6 +87,6 @@ def prepare_command(**given: Any) -> None:
 def _prepared(asked: PrepareOptions) -> PreparationResult:
     require_free_or_ours(asked.out)  # before the time that reading takes
     source = read_source(asked.photos, asked.images)
-    excluded = [read_excluded(folder, told_on_stderr) for folder in asked.exclude]
+    excluded = [read_excluded(folder, show_progress) for folder in asked.exclude]
     cutter = ChipCutter(load(asked.model, running=asked.running), asked.face)
-    return prepare(source, asked.out, cutter, excluded, told_on_stderr)
+    return prepare(source, asked.out, cutter, excluded, show_progress)

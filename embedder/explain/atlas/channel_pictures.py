@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...network import EmbeddingNet
+from ...progress import Advance
 from ...types import EMBEDDING_SIZE, Chips, Pixels, Vectors
 from ..occlusion import occlude
 
@@ -16,9 +17,7 @@ N_PLACES = 15  # along each side
 PATCH = 30 / 150  # of the chip's side; wider than the step, for a channel looks at no single point
 
 
-def channel_attention(
-    chips: Chips, embed: Callable[[Chips], Vectors], advance: Callable[[int], None]
-) -> NDArray[np.float64]:
+def channel_attention(chips: Chips, embed: Callable[[Chips], Vectors], advance: Advance) -> NDArray[np.float64]:
     """The mean change of each channel by covering each place: (128, places, places), 0 or more."""
     shares = _patches(chips.shape[1])
     changes = np.zeros((len(shares), 128))
@@ -46,7 +45,7 @@ ROUGHNESS, FARNESS = 0.004, 0.0004  # what a grey level of difference costs: to 
 BATCH = 16
 
 
-def maximise_channels(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Callable[[int], None]) -> Chips:
+def maximise_channels(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Advance) -> Chips:
     """A picture for each of the 128 channels, (128, side, side, 3); `spread` (128,) is how each usually varies."""
     network.requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(0)

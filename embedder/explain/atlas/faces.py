@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isfinite
@@ -16,6 +16,7 @@ from ...errors import SampleError, VisavisError
 from ...image import image_file, jpeg
 from ...photo_files import photos_in
 from ...pipeline import FaceEmbedder
+from ...progress import Advance
 from ...runtime.runtime import n_cores
 from ...types import Chip, Chips, Pixels, Vectors
 from .traits import TRAITS, Trait, traits_of
@@ -70,8 +71,6 @@ BATCH = 32
 N_KEPT = 48  # chips kept whole, of as many people as there are, for what covering them does
 SMALL_PX, SMALL_QUALITY = 96, 80  # of the JPEGs that the page shows
 FEWEST_FACES, FEWEST_PEOPLE = 30, 10  # for an interval to mean something
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,17 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from embedder import FaceEmbedder
+from embedder import Advance, FaceEmbedder, Job, no_progress
 from embedder.image import FORMATS_IN_WORDS
 from train.data.cutting import ChipCutter
 from train.data.photos import read_source
 from train.data.plan import read_excluded
 from train.data.prepared import PreparedData, open_prepared
 from train.data.preparing import PreparationResult, prepare
-from train.data.progress import no_telling
 from train.data.shard import shard_path
 from train.errors import DataError
-from train.evaluation.progress import Advance
 
 PHOTOS = ("001/001_0001.jpg", "001/001_0002.jpg")
 
@@ -38,7 +36,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def prepared_of(photos: Path, out: Path, cutter: ChipCutter, *exclude: Path) -> PreparationResult:
-    excluded = [read_excluded(folder, no_telling) for folder in exclude]
+    excluded = [read_excluded(folder, no_progress) for folder in exclude]
     return prepare(read_source(photos), out, cutter, excluded)
 
 
@@ -171,13 +169,13 @@ def test_a_photo_that_changes_or_vanishes_meanwhile_is_listed(people: Path, tmp_
     source = read_source(people)
     changed, vanished = (people / name for name in PHOTOS)
 
-    def meddle(work: str, n_photos: int) -> AbstractContextManager[Advance]:
-        if work == "finding faces in":
+    def meddle(job: Job) -> AbstractContextManager[Advance]:
+        if job.doing == "finding faces in":
             changed.write_bytes(b"other")
             vanished.unlink()
-        return no_telling(work, n_photos)
+        return no_progress(job)
 
-    report = prepare(source, tmp_path / "data", cutter, telling=meddle).report
+    report = prepare(source, tmp_path / "data", cutter, progress=meddle).report
     assert report.reasons == {"file_changed": 1, "file_unreadable": 1}
     assert report.without_chip == ("001",)
 
