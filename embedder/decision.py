@@ -1,4 +1,8 @@
-"""From embeddings to a decision: operating point, penalty for poor photos, distance, probability, verdict."""
+"""From embeddings to a decision: operating point, penalty for poor photos, distance, probability, verdict.
+
+Embeddings of two poor photos draw together, and so false matches multiply. One poor photo beside a good one does not do
+that: a pair has the penalty of its better photo.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace

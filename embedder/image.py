@@ -1,4 +1,11 @@
-"""Image bytes -> one photo, upright and RGB. Limits are checked on the header, before any pixel is decoded."""
+"""Image bytes -> one photo, upright and RGB. Limits are checked on the header, before any pixel is decoded.
+
+A large JPEG is decoded at a fraction of its size (libjpeg then computes fewer pixels), and again, larger, only where a
+face is too small for that.
+
+EXIF orientation is applied; of an animation the first frame is taken; transparency lies over white; ICC profiles are
+ignored (the networks were trained on pixels taken as they are).
+"""
 
 import io
 import stat

@@ -1,4 +1,7 @@
-"""What a bulk run is asked for and what it is of: written before its first part, so that it goes on with the same."""
+"""What a bulk run is asked for and what it is of: written before its first part, so that it goes on with the same.
+
+The list of photos lies beside it, so that no run need hold it in memory.
+"""
 
 import hashlib
 import json

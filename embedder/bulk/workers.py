@@ -1,4 +1,9 @@
-"""Worker processes, one for each core, that take batches of photos from their files to their embeddings."""
+"""Worker processes, one for each core, that take batches of photos from their files to their embeddings.
+
+A worker ends when the process that started it does, however that ended.
+
+Processes, because finding faces is in good part Python: threads would wait for each other.
+"""
 
 import os
 import signal

@@ -1,4 +1,9 @@
-"""Which places of a face bring it nearer to another one: parts are covered at random, and changes put down to them."""
+"""Which places of a face bring it nearer to another one: parts are covered at random, and changes put down to them.
+
+Parts of the face are covered at random, many times, and the change of the distance is put down to what was hidden.
+Source: Lu, Xu and Ebrahimi, "Towards Visual Saliency Explanations of Face Verification" (CorrRISE), WACV 2024; there by
+correlation, place by place. A ridge regression over all places tells neighbours better apart: docs/seeing.md.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar

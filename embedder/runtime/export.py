@@ -1,4 +1,10 @@
-"""A network -> its ONNX graph for a bundle, or files for other programs, compared with torch before they are kept."""
+"""A network -> its ONNX graph for a bundle, or files for other programs, compared with torch before they are kept.
+
+A bundle's graph refers to the safetensors file, so that serving needs no torch and the weights are on the disk once.
+For other programs they go inside.
+
+ONNX is one file with the weights inside, so there is no second one to lose. The network is folded, as it serves here.
+"""
 
 import json
 import struct

@@ -1,4 +1,8 @@
-"""What runs networks, as all else knows it: a small protocol, a dynamic batcher for it, and the number of cores."""
+"""What runs networks, as all else knows it: a small protocol, a dynamic batcher for it, and the number of cores.
+
+Requests are batched without a timer: one that comes while no pass is under way runs at once, and those that come
+meanwhile are the next batch.
+"""
 
 import os
 from collections import deque

@@ -1,4 +1,10 @@
-"""dlib_face_recognition_resnet_model_v1.dat -> named tensors -> a bundle. Needs neither dlib nor torch."""
+"""dlib_face_recognition_resnet_model_v1.dat -> named tensors -> a bundle. Needs neither dlib nor torch.
+
+Source: dlib's serialize.h and tensor.h, read as a specification. Every fault is a DlibFileError with its offset.
+
+The file holds the version numbers of its nested layers outermost first, then their contents innermost first.
+Only the one known file is accepted: its structure is checked first, for the sake of a good reason, then its sha256.
+"""
 
 import hashlib
 import struct

@@ -1,4 +1,8 @@
-"""face_recognition_sface_2021dec_int8bq.onnx of the OpenCV Zoo -> named tensors -> a bundle. Needs no torch."""
+"""face_recognition_sface_2021dec_int8bq.onnx of the OpenCV Zoo -> named tensors -> a bundle. Needs no torch.
+
+Its weights are int8 in blocks, each with a scale. Only the one known file is accepted: its graph is walked first, node
+by node, for the sake of a good reason, then comes its sha256.
+"""
 
 import hashlib
 from collections.abc import Mapping

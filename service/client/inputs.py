@@ -1,6 +1,8 @@
 """What a caller holds an image or an embedding in -> what is sent. Knows no distance: the service computes it.
 
 Neither numpy nor Pillow is imported before the caller passes an array or a picture: bytes, paths and lists need none.
+
+Decodes nothing that is a file already: the service reads it, so that one reader decides what a picture means.
 """
 
 import os

@@ -1,4 +1,7 @@
-"""A call -> an HTTP request over a connection; what came back -> its answer or its error. Shared by both clients."""
+"""A call -> an HTTP request over a connection; what came back -> its answer or its error. Shared by both clients.
+
+Nothing here sends or waits: the two clients do.
+"""
 
 from dataclasses import dataclass, field
 from http import HTTPStatus

@@ -1,4 +1,7 @@
-"""From chips as they are cut to pictures at the network's size, each changed by chance as the run file says."""
+"""From chips as they are cut to pictures at the network's size, each changed by chance as the run file says.
+
+Every face has its own numbers, for every change; none of them is shared within a batch.
+"""
 
 from io import BytesIO
 

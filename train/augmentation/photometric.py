@@ -1,4 +1,10 @@
-"""What light, camera, distance, focus and storage do to a photo: colour, few pixels, blur, JPEG."""
+"""What light, camera, distance, focus and storage do to a photo: colour, few pixels, blur, JPEG.
+
+Brightness, contrast, saturation and hue are linear in a picture's red, green and blue, so they are made in one step, and cut off at 0 and 255 once.
+
+Sizes are in px of the chip, whose side is `chip_px`, and shrink with the picture; JPEG compresses the picture at the
+size that the network sees.
+"""
 
 import math
 from io import BytesIO

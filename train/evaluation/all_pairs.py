@@ -1,4 +1,8 @@
-"""All against all: every two faces of a data set compared a block at a time, counted on a grid, never listed whole."""
+"""All against all: every two faces of a data set compared a block at a time, counted on a grid, never listed whole.
+
+Memory grows with the faces, not with their square. Two passes over the blocks: the first counts; the second, knowing
+how many there are of which score, keeps some by name (`strata` says which).
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

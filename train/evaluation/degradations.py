@@ -1,4 +1,7 @@
-"""Photos made poorer on purpose, by name: blurred, shrunk and enlarged again, strongly compressed."""
+"""Photos made poorer on purpose, by name: blurred, shrunk and enlarged again, strongly compressed.
+
+Such copies show what a poor photo does to distances: the person is known, and nothing else differs.
+"""
 
 from io import BytesIO
 

@@ -1,4 +1,7 @@
-"""Does a probability mean what it says? Cllr, expected calibration error, and the reliability diagram."""
+"""Does a probability mean what it says? Cllr, expected calibration error, and the reliability diagram.
+
+Genuine and impostor comparisons weigh the same here, as with a prior of one half, however many there are of each.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,8 @@
-"""Error rates of counted scores: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC. Terms as in ISO/IEC 19795-1."""
+"""Error rates of counted scores: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC.
+
+Every function takes the genuine and the impostor comparisons as a `ScoreHistogram` each; a comparison matches where its
+score is below the threshold. Terms as in ISO/IEC 19795-1.
+"""
 
 from bisect import bisect_left
 from collections.abc import Callable

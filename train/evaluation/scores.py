@@ -1,4 +1,10 @@
-"""The scores of an evaluation: how many there were of which size, and which of very many are kept by name."""
+"""The scores of an evaluation: how many there were of which size, and which of very many are kept by name.
+
+A score is the plain distance, or the normalised one: with the pair's penalty for poor photos.
+
+Comparisons are counted on a grid of scores. From the deciding end on, the first million is kept; of every further
+stratum, each as large as all before it, a quarter of a million, each standing for as many as it was drawn from.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

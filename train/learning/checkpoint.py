@@ -1,4 +1,7 @@
-"""All that a run needs to go on as if it had never stopped, in one safetensors file. Nothing reads a pickle."""
+"""All that a run needs to go on as if it had never stopped, in one safetensors file. Nothing reads a pickle.
+
+The sampler's and the augmentation's positions are the step: their draws depend on nothing else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

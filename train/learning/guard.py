@@ -1,4 +1,8 @@
-"""The collapse guard: measures how embeddings lie every few steps, and ends a run that has collapsed."""
+"""The collapse guard: measures how embeddings lie every few steps, and ends a run that has collapsed.
+
+The scale of embeddings is the network's own affair, and a network from scratch lays all faces nearly on one point or
+line. So both are judged against the first look.
+"""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,10 @@
-"""PK batches: P people with K images each. A batch depends on the seed, the step and the process alone."""
+"""PK batches: P people with K images each. A batch depends on the seed, the step and the process alone.
+
+`EpochPermutation` passes over all n things in a random order, then in another one, and so on: at any time each has come
+up equally often, give or take one.
+
+Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,8 @@
-"""Weights averaged over steps (EMA), drawn back to those at the start (L2-SP), or interpolated with them."""
+"""Weights averaged over steps (EMA), drawn back to those at the start (L2-SP), or interpolated with them.
+
+Sources: Li et al., "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", 2018; Wortsman et al.,
+"Robust fine-tuning of zero-shot models", 2022.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast

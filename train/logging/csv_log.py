@@ -1,4 +1,7 @@
-"""What a run writes down as it goes on: steps.csv and validation.csv, which survive an end at any moment."""
+"""What a run writes down as it goes on: steps.csv and validation.csv, which survive an end at any moment.
+
+Steps and seconds count from the run's start, over all its parts if it was interrupted.
+"""
 
 import csv
 import os

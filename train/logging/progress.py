@@ -1,4 +1,7 @@
-"""What a person sees of a run, on stderr: a bar with the loss on a terminal, a line every 30 s where it is none."""
+"""What a person sees of a run, on stderr: a bar with the loss on a terminal, a line every 30 s where it is none.
+
+Nothing is written on stdout.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,8 @@
-"""Metric terms: a loss of pytorch-metric-learning over mined pairs or triplets, with or without memory."""
+"""Metric terms: a loss of pytorch-metric-learning over mined pairs or triplets, with or without memory.
+
+Wang et al., "Cross-batch memory for embedding learning", CVPR 2020. A network moves slowly, so what it gave a few
+batches ago is nearly what it would give now.
+"""
 
 import math
 

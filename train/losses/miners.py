@@ -1,4 +1,8 @@
-"""Miners: which pairs or triplets of a batch a metric loss is made of."""
+"""Miners: which pairs or triplets of a batch a metric loss is made of.
+
+They give indices as the losses of pytorch-metric-learning take them. Its own miners count a face that lies in the
+memory as its own positive; these never do, and are equal to them otherwise.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""What a run file may say, as pydantic models. The only owner of margins and learning rates."""
+"""What a run file may say, as pydantic models. The only owner of margins and learning rates.
+
+A loss is a sum of terms; each is distance x miner x reducer, or a classification, or the distance to a teacher's
+embeddings.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self

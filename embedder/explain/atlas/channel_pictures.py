@@ -1,4 +1,8 @@
-"""Where in a face each channel looks, and a face-like picture that it answers to most."""
+"""Where in a face each channel looks, and a face-like picture that it answers to most.
+
+Source: Simonyan et al., "Deep Inside Convolutional Networks", 2014; Olah et al., "Feature Visualization", 2017. Takes
+torch.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,8 @@
-"""How channels go with traits (Pearson's r with intervals that hold for all at once), and how they spread."""
+"""How channels go with traits (Pearson's r with intervals that hold for all at once), and how they spread.
+
+People are redrawn, not photos, for photos of one person are alike. The spread of Fisher's z over the draws gives the
+interval, as wide as Bonferroni's correction for so many comparisons asks.
+"""
 
 from dataclasses import dataclass
 from statistics import NormalDist

@@ -1,4 +1,8 @@
-"""Comparisons as a CSV file of the user's own: probe, reference, and whether they show the same person."""
+"""Comparisons as a CSV file of the user's own: probe, reference, and whether they show the same person.
+
+Who a photo shows is not written there. Photos that genuine comparisons join are one person's; every other photo is
+taken for a person of its own.
+"""
 
 import csv
 import os

@@ -1,4 +1,7 @@
-"""What every kind of evaluation data becomes: photos with their identities, and the comparisons to make of them."""
+"""What every kind of evaluation data becomes: photos with their identities, and the comparisons to make of them.
+
+The digest of a protocol's data does not depend on where the files lie or in which order they were read.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""What all pictures share: paper, colours, and how a figure becomes the same PNG every time."""
+"""What all pictures share: paper, colours, and how a figure becomes the same PNG every time.
+
+The colours are those of Okabe and Ito, which the colour-blind tell apart.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
