@@ -16,7 +16,7 @@ from embedder import BUILT_IN, load
 from embedder.explain.atlas.faces import AtlasPhoto, collect_faces
 from embedder.explain.atlas.statistics import correlations
 from embedder.explain.atlas.traits import TRAITS
-from embedder.explain.sentences import atlas_file
+from embedder.explain.explanation import atlas_file
 
 
 def main() -> None:

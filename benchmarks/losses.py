@@ -17,7 +17,7 @@ from train.errors import Collapsed
 from train.evaluation.report.plot import as_picture, paper
 from train.logging.csv_log import read_steps, read_validations
 from train.run.run import run_training
-from train.runfile.reading import read_run_file
+from train.run_file_reading import read_run_file
 
 RECIPES = Path(__file__).parent.parent / "examples" / "recipes" / "losses"
 

@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, QualityPenalty, load
 from train.evaluation.cache import open_cache
-from train.evaluation.degradations import DEGRADATIONS
-from train.evaluation.embedding import EmbeddedSet, embed_photos
+from train.evaluation.embedding import DEGRADATIONS, EmbeddedSet, embed_photos
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol

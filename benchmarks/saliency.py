@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embedder import BUILT_IN, FaceEmbedder, NoFace, SeveralFaces, load, read_bundle
-from embedder.explain.inspection import gradient_method
+from embedder.explain.explainer import gradient_method
 from embedder.explain.occlusion import blur_chip, saliency_map
 from train.evaluation.protocols.lfw import read_lfw
 

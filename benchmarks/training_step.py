@@ -25,7 +25,7 @@ from train.learning.feed import Batch
 from train.learning.learner import Learner, build_accelerator, chosen_precision, keep_freed_memory
 from train.learning.weight_averaging import WeightAverage
 from train.losses.build import build_losses
-from train.runfile.schema import LoopConfig, Triplet
+from train.run_file import LoopConfig, Triplet
 
 PEOPLE, IMAGES = 16, 4
 LOSSES = (Triplet(kind="triplet", miner="hard"),)

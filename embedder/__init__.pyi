@@ -67,7 +67,6 @@ from .progress import (
     show_progress as show_progress,
 )
 from .quality import MEASURES as MEASURES
-from .rates import percent as percent, rate_in_words as rate_in_words
 from .runtime.choice import RuntimeName as RuntimeName, RuntimeOptions as RuntimeOptions
 from .runtime.export import (
     BAR as BAR,
@@ -126,6 +125,8 @@ from .weights.card_parts import (
     OperatingPoint as OperatingPoint,
     QualityPenalty as QualityPenalty,
     TrainingRecord as TrainingRecord,
+    percent as percent,
+    rate_in_words as rate_in_words,
 )
 from .weights.dlib import import_dlib as import_dlib
 from .weights.sface import import_sface as import_sface

@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
-from . import exception_handlers
+from . import problems
 from .inference import ConcurrencyLimiter, InferenceRunner
-from .readiness import Readiness
 from .request_body import BodyReader
 from .request_context import RequestContextMiddleware
 from .routes import atlas, explain, faces, health, model, pages, verify
+from .routes.health import Readiness
 from .settings import Settings
 
 DESCRIPTION = """Are these two photos of one person?
@@ -59,7 +59,7 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         app.include_router(room.router(runner))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
-    exception_handlers.install_exception_handlers(app)
+    problems.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
     return app
 

@@ -1,4 +1,4 @@
-"""What the API's description says beyond what FastAPI finds out itself: request bodies, problems, examples.
+"""What the API's description says beyond what FastAPI finds out itself: bodies, problems, and real example answers.
 
 The dicts here are OpenAPI's own; they go to FastAPI and nowhere else.
 """
@@ -21,6 +21,223 @@ from .problems import MEDIA_TYPE, KnownError, problem_type_of, type_uri
 from .request_body import FORM, JSON
 from .request_parsing import RequestOptions, RequestSpec
 from .wire import Message
+
+# What changes with the model and its card stands first; a test holds it against what they answer.
+_MODEL: dict[str, object] = {
+    "name": "sface-128",
+    "digest": "sha256:c78e9e9b41dc691bd3a4bc271d7dcab2acd31505c8eb17ae25cd79da0c9a539e",
+    "card_digest": "sha256:c20945f4f67f99980705a41852cbec2d20e248fe7279d3fe70e0f085089e6bff",
+}
+_STANDARD: dict[str, object] = {
+    "operating_point": {
+        "name": "fmr-1e-3",
+        "threshold": 1.08036,
+        "fmr": 0.000970685,
+        "fnmr": 0.00995926,
+        "fmr_interval": [0.000146914, 0.00235581],
+        "fnmr_interval": [0.00505465, 0.016131],
+        "n_identities": 102,
+        "n_genuine": 2209,
+        "n_impostor": 20604,
+        "population": "London",
+        "note": "The loosest threshold with at most 0.001 of the impostor comparisons below it "
+        "in every population that has enough of them.",
+    },
+    "prior": 0.5,
+}
+_SAME: dict[str, object] = {
+    "same": True,
+    "distance": 0.3976,
+    "threshold": 1.08036,
+    "threshold_reason": "fmr-1e-3: 1.080 for all pairs with at least one good photo.",
+    "normalized_distance": 0.3976,
+    "probability": 0.999998,
+    "log_likelihood_ratio": 13.2049,
+}
+_DIFFERENT: dict[str, object] = {
+    "same": False,
+    "distance": 1.3429,
+    "threshold": 1.08036,
+    "threshold_reason": "fmr-1e-3: 1.080 for all pairs with at least one good photo.",
+    "normalized_distance": 1.3429,
+    "probability": 0.004512,
+    "log_likelihood_ratio": -5.3965,
+}
+
+_PROBE_FACE: dict[str, object] = {
+    "box": {"x": 203.7, "y": 158.7, "width": 195.9, "height": 281.9},
+    "landmarks": [[249.7, 280.3], [347.1, 277.4], [294.6, 328.8], [263.2, 379.0], [338.3, 377.6]],
+    "score": 0.9307,
+    "rotation": 0,
+}
+_SMILING_FACE: dict[str, object] = {
+    "box": {"x": 203.2, "y": 199.5, "width": 201.0, "height": 267.5},
+    "landmarks": [[246.7, 313.5], [342.6, 305.3], [287.7, 367.8], [259.7, 401.9], [342.5, 395.4]],
+    "score": 0.9311,
+    "rotation": 0,
+}
+_OTHER_FACE: dict[str, object] = {
+    "box": {"x": 196.9, "y": 172.4, "width": 204.8, "height": 255.4},
+    "landmarks": [[253.4, 261.6], [345.2, 266.0], [297.1, 314.3], [259.2, 365.6], [331.8, 368.2]],
+    "score": 0.9438,
+    "rotation": 0,
+}
+_PROBE_QUALITY: dict[str, object] = {
+    "eye_distance_px": 97.4,
+    "sharpness": 0.8873,
+    "blockiness": 0.0269,
+    "brightness": 134.8,
+    "contrast": 43.44,
+    "clipped": 0.0,
+    "turn": 0.0511,
+    "detector_score": 0.9307,
+    "embedding_length": None,
+    "penalty": 0.0,
+    "is_too_poor": False,
+}
+_SMILING_QUALITY: dict[str, object] = {
+    "eye_distance_px": 96.3,
+    "sharpness": 0.9416,
+    "blockiness": 0.1693,
+    "brightness": 141.0,
+    "contrast": 41.95,
+    "clipped": 0.0,
+    "turn": 0.1172,
+    "detector_score": 0.9311,
+    "embedding_length": None,
+    "penalty": 0.0,
+    "is_too_poor": False,
+}
+_OTHER_QUALITY: dict[str, object] = {
+    "eye_distance_px": 91.9,
+    "sharpness": 0.8344,
+    "blockiness": 0.0158,
+    "brightness": 120.1,
+    "contrast": 36.93,
+    "clipped": 0.0,
+    "turn": 0.0043,
+    "detector_score": 0.9438,
+    "embedding_length": None,
+    "penalty": 0.0,
+    "is_too_poor": False,
+}
+
+_CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": None}
+_PROBE: dict[str, object] = _PROBE_FACE | _CHOSEN | {"quality": _PROBE_QUALITY}
+_ONE_PERSON: dict[str, object] = {
+    **_SAME,
+    **_STANDARD,
+    "quality": "refuse",
+    "probe": _PROBE,
+    "reference": _SMILING_FACE | _CHOSEN | {"quality": _SMILING_QUALITY},
+}
+_TWO_PEOPLE: dict[str, object] = {
+    **_DIFFERENT,
+    **_STANDARD,
+    "quality": "refuse",
+    "probe": _PROBE,
+    "reference": _OTHER_FACE | _CHOSEN | {"quality": _OTHER_QUALITY},
+}
+
+VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {
+    "model": _MODEL,
+    "timings_ms": {"decode": 5.6, "detect": 16.9, "embed": 13.1, "total": 26.9},
+    "request_id": "ef175a20de325db6",
+}
+
+# Shortened: the first channels, places and regions of many.
+EXPLAIN_ANSWER: dict[str, object] = VERIFY_ANSWER | {
+    "chips": {
+        "probe": {
+            "picture": "data:image/png;base64,iVBORw0KGgo...",
+            "landmarks": [[37.14, 52.49], [75.51, 52.1], [54.46, 71.96], [41.71, 91.47], [71.32, 91.48]],
+        },
+        "reference": {
+            "picture": "data:image/png;base64,iVBORw0KGgo...",
+            "landmarks": [[37.06, 52.64], [76.8, 52.08], [52.36, 76.22], [39.81, 89.41], [74.09, 89.16]],
+        },
+    },
+    "channels": [
+        {
+            "channel": 115,
+            "probe": 0.0034,
+            "reference": 0.1005,
+            "share": 0.0596,
+            "sentences": {
+                "en": "rises weakly with sharpness, r = 0.11 [0.04, 0.18]",
+                "zh": "随清晰度增大而略有升高，r = 0.11 [0.04, 0.18]",
+            },
+        },
+        {
+            "channel": 93,
+            "probe": 0.1028,
+            "reference": 0.1885,
+            "share": 0.0465,
+            "sentences": {
+                "en": "falls weakly with nose length over eye distance, r = -0.08 [-0.15, -0.01]",
+                "zh": "随鼻长与眼距之比增大而略有降低，r = -0.08 [-0.15, -0.01]",
+            },
+        },
+    ],
+    "saliency": {
+        "probe": {
+            "map": [[0.101, 0.108, 0.123, 0.152], [0.1, 0.105, 0.114, 0.149]],
+            "regions": [
+                {"region": "left_eye", "share": 0.2242, "toward": 0.2242},
+                {"region": "right_eye", "share": 0.2196, "toward": 0.2196},
+            ],
+        },
+        "reference": {
+            "map": [[0.073, 0.07, 0.066, 0.088], [0.059, 0.057, 0.055, 0.089]],
+            "regions": [
+                {"region": "outside", "share": 0.2221, "toward": 0.1955},
+                {"region": "left_eye", "share": 0.2179, "toward": 0.2179},
+            ],
+        },
+    },
+}
+
+VERIFY_MANY_ANSWER: dict[str, object] = {
+    "results": [
+        {"verdict": _ONE_PERSON},
+        {
+            "problem": {
+                "type": "/errors#not_an_image",
+                "title": "Not an image",
+                "status": 415,
+                "detail": (
+                    "the bytes are no image that is read here; send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file"
+                ),
+                "code": "not_an_image",
+                "image": "reference",
+            }
+        },
+        {"verdict": _TWO_PEOPLE},
+    ],
+    "model": _MODEL,
+    "timings_ms": {"decode": 15.3, "detect": 21.2, "embed": 21.3, "total": 42.1},
+    "request_id": "64615f66f6e20ec6",
+}
+
+FACES_ANSWER: dict[str, object] = {"faces": [_PROBE_FACE], "request_id": "150f52d61ba8202f"}
+
+_UNKNOWN_PHOTOS: dict[str, object] = {
+    "threshold_reason": "fmr-1e-3: 1.080; the quality of the photos is not known here, so no penalty is taken off.",
+}
+
+COMPARE_ANSWER: dict[str, object] = {
+    **_STANDARD,
+    "results": [_SAME | _UNKNOWN_PHOTOS, _DIFFERENT | _UNKNOWN_PHOTOS],
+    "model": _MODEL,
+    "request_id": "00d51e7663ba5571",
+}
+
+COMPARE_QUESTION: dict[str, object] = {
+    "probe": [0.0] * 128,
+    "references": [[0.0] * 128, [0.1] * 128],
+    "model_digest": _MODEL["digest"],
+}
+
 
 BODY_PROBLEMS: tuple[KnownError, ...] = (
     MalformedRequest,

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from embedder import BUILT_IN
 from embedder.explain.colors import painted
-from embedder.explain.sentences import atlas_file
+from embedder.explain.explanation import atlas_file
 
 ROOT = Path(__file__).parent.parent
 N_DRAWN, COLUMNS = 6, 2

@@ -12,7 +12,7 @@ from pathlib import Path
 from embedder import BUILT_IN_MODELS, read_bundle
 from embedder.explain.atlas.atlas import Correlation, sentence_of
 from embedder.explain.atlas.traits import TRAITS
-from embedder.explain.sentences import atlas_file
+from embedder.explain.explanation import atlas_file
 
 BY_NAME = {trait.name: trait for trait in TRAITS}
 

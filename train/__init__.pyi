@@ -46,4 +46,4 @@ from .evaluation.thresholds import (
     require_choice as require_choice,
 )
 from .run.run import run_training as run_training
-from .runfile.reading import read_run_file as read_run_file
+from .run_file_reading import read_run_file as read_run_file

@@ -1,8 +1,8 @@
 """Our own CNN for plain CPUs: residual, and its channels double as its maps halve; over pixels or over edges.
 
-Nothing in `Edges` is learnt. More light, or more contrast, changes every pixel and leaves edges as they were: a network that
-sees few people does not have to find that out from them. Source: Dalal and Triggs, "Histograms of Oriented Gradients
-for Human Detection", 2005.
+Nothing in `Edges` is learnt. More light, or more contrast, changes every pixel and leaves edges as they were: a network
+that sees few people does not have to find that out from them. Source: Dalal and Triggs, "Histograms of Oriented
+Gradients for Human Detection", 2005.
 
 Sources: He et al., "Deep Residual Learning", 2015; shortcuts that pool before their 1x1 convolution as in He et al.,
 "Bag of Tricks", 2018; an end that weighs each place by itself as in Chen et al., "MobileFaceNets", 2018, there for each

@@ -1,8 +1,8 @@
 """YuNet: one pass over a photo at one size and angle gives the boxes of its faces; and arithmetic on boxes.
 
-A canvas has a border. Around a tight crop it gives a face the surroundings that detectors know; it is never left out, so
-that there is one way for all photos. Canvases are square because a network is slow on a picture of another shape than
-its last one had.
+A canvas has a border. Around a tight crop it gives a face the surroundings that detectors know; it is never left out,
+so that there is one way for all photos. Canvases are square because a network is slow on a picture of another shape
+than its last one had.
 
 Source: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023; OpenCV Zoo's weights (MIT).
 """

@@ -1,9 +1,13 @@
 from .atlas.atlas import Atlas as Atlas, atlas_record as atlas_record
 from .atlas.faces import AtlasError as AtlasError
-from .atlas.make import AtlasRequest as AtlasRequest, make_atlas as make_atlas
-from .atlas.page import atlas_page as atlas_page
+from .atlas.make import AtlasRequest as AtlasRequest, atlas_page as atlas_page, make_atlas as make_atlas
 from .blueprint import draw_blueprint as draw_blueprint
-from .explainer import Explainer as Explainer
+from .explainer import (
+    Explainer as Explainer,
+    gradient_method as gradient_method,
+    inspect_backbone as inspect_backbone,
+    inspect_bundle as inspect_bundle,
+)
 from .explanation import (
     ChannelShare as ChannelShare,
     ExplainedFace as ExplainedFace,
@@ -11,13 +15,9 @@ from .explanation import (
     ProbeReference as ProbeReference,
     RegionShare as RegionShare,
     Saliency as Saliency,
+    atlas_json_of as atlas_json_of,
     pair_saliency as pair_saliency,
     region_name as region_name,
-)
-from .inspection import (
-    gradient_method as gradient_method,
-    inspect_backbone as inspect_backbone,
-    inspect_bundle as inspect_bundle,
 )
 from .layers import Layer as Layer, NetworkDescription as NetworkDescription
 from .maps import (
@@ -30,4 +30,3 @@ from .maps import (
     stacked as stacked,
 )
 from .pair_sheet import draw_pair_sheet as draw_pair_sheet
-from .sentences import atlas_json_of as atlas_json_of

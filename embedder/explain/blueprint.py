@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from .graph_layers import INPUT, JOINING
+from .inspector import INPUT, JOINING
 from .layers import Layer, MapShape, NetworkDescription, maps_in_words
 
 HIGHEST_PX, LOWEST_PX, GAP_PX = 96, 13, 5  # of blocks, and between them

@@ -1,10 +1,29 @@
-"""What cards are made of: operating points, quality penalties, evidence, training data. Knows no files and no torch."""
+"""What cards are made of: operating points, quality penalties, evidence, training data; and how rates are written."""
 
+from math import floor, log10
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+RateInterval = tuple[float, float]
+
+
+def rate_in_words(rate: float | None, interval: RateInterval | None) -> str:
+    """Say an error rate, 0 to 1, and its 95% interval where there is one."""
+    if rate is None:
+        return "not measured"
+    return percent(rate) + (f" (95% interval {percent(interval[0])} to {percent(interval[1])})" if interval else "")
+
+
+def percent(share: float) -> str:
+    """Write a share, 0 to 1, so that what is left to the nearer end keeps two digits: 0.012%, 45%, 99.988%."""
+    to_nearer_end = 100 * min(share, 1 - share)
+    n_decimals = max(0, 1 - floor(log10(to_nearer_end))) if to_nearer_end > 0 else 0
+    text = f"{100 * share:.{n_decimals}f}"
+    return (text.rstrip("0").rstrip(".") if n_decimals else text) + "%"
+
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Rate = Annotated[float, Field(ge=0, le=1)]

@@ -9,9 +9,8 @@ from embedder.explain import Drawing, Explanation, FeatureMaps, draw_maps
 
 from .. import serializers
 from ..errors import Busy, InternalError
-from ..examples import EXPLAIN_ANSWER
 from ..inference import InferenceRunner
-from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, PAIR_PROBLEMS, image_body, responses
+from ..openapi import BODY_PROBLEMS, EXPLAIN_ANSWER, FACE_PROBLEMS, IMAGE_PROBLEMS, PAIR_PROBLEMS, image_body, responses
 from ..request_parsing import EXPLAIN, MAPS, ParsedRequest
 from ..wire import ExplainResponse, LayersResponse, MapsResponse
 

@@ -6,9 +6,18 @@ from fastapi import APIRouter, Request
 from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
 
 from .. import serializers
-from ..examples import COMPARE_ANSWER, COMPARE_QUESTION, FACES_ANSWER
 from ..inference import InferenceRunner
-from ..openapi import BODY_PROBLEMS, FACE_PROBLEMS, IMAGE_PROBLEMS, image_body, json_body, responses
+from ..openapi import (
+    BODY_PROBLEMS,
+    COMPARE_ANSWER,
+    COMPARE_QUESTION,
+    FACE_PROBLEMS,
+    FACES_ANSWER,
+    IMAGE_PROBLEMS,
+    image_body,
+    json_body,
+    responses,
+)
 from ..request_parsing import EMBEDDING, FACES, ParsedRequest
 from ..wire import MAX_EMBEDDINGS, CompareRequest, CompareResponse, DecisionOptions, EmbeddingResponse, FacesResponse
 

@@ -1,11 +1,75 @@
-"""Is the process alive, and can it answer? For load balancers and orchestrators."""
+"""Is the process alive, and can it answer? For load balancers; whether a real inference has succeeded."""
 
+import logging
+from collections.abc import Callable
+from enum import Enum, auto
+from io import BytesIO
+
+import numpy as np
+from anyio import to_thread
 from fastapi import APIRouter
+from PIL import Image
+
+from embedder import FaceEmbedder
 
 from ..errors import NotReady
 from ..openapi import responses
-from ..readiness import Readiness
 from ..wire import Health
+
+log = logging.getLogger("visavis.readiness")
+
+GREY = 127
+PICTURE_SIZE_PX = 160
+
+
+class ReadinessState(Enum):
+    """How the first inference went."""
+
+    UNDER_WAY = auto()
+    SUCCEEDED = auto()
+    FAILED = auto()
+
+
+class Readiness:
+    """Runs the first inference and remembers how it went."""
+
+    def __init__(self, embedder: FaceEmbedder, *, on_ready: Callable[[], None]) -> None:
+        self._embedder = embedder
+        self._on_ready = on_ready
+        self.state = ReadinessState.UNDER_WAY
+
+    async def find_out(self) -> None:
+        """Run the first inference in a thread; a failure is logged and remembered, not raised."""
+        try:
+            await to_thread.run_sync(first_inference, self._embedder)
+        except Exception:  # the service must live to say that it is not ready; the picture is nobody's, so log it all
+            self.state = ReadinessState.FAILED
+            log.exception("the first inference failed; the service stays not ready")
+            return
+        self.state = ReadinessState.SUCCEEDED
+        self._on_ready()
+
+    def check(self) -> None:
+        """Raise NotReady unless the first inference succeeded."""
+        if self.state is ReadinessState.UNDER_WAY:
+            raise NotReady("the model is getting ready; ask again in a moment")
+        if self.state is ReadinessState.FAILED:
+            raise NotReady("the model failed at its first inference; see the service's log, and start it again")
+
+
+def first_inference(embedder: FaceEmbedder) -> None:
+    """Send a plain grey picture through every network, and check that numbers come out."""
+    embedder.detect(_grey_picture())
+    side_px = embedder.card.alignment.chip_size_px
+    vectors = embedder.embed_chips(np.full((1, side_px, side_px, 3), GREY, np.uint8))
+    if vectors.shape != (1, 128) or not np.isfinite(vectors).all():
+        raise ValueError(f"the network gave {vectors.shape} with values that are not finite, or not (1, 128)")
+
+
+def _grey_picture() -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (PICTURE_SIZE_PX, PICTURE_SIZE_PX), (GREY, GREY, GREY)).save(file, "PNG")
+    return file.getvalue()
 
 
 def router(readiness: Readiness) -> APIRouter:

@@ -7,9 +7,8 @@ from fastapi import APIRouter, Request
 from embedder import Comparison, ComparisonBatch
 
 from .. import serializers
-from ..examples import VERIFY_ANSWER, VERIFY_MANY_ANSWER
 from ..inference import InferenceRunner
-from ..openapi import PAIR_PROBLEMS, image_body, responses
+from ..openapi import PAIR_PROBLEMS, VERIFY_ANSWER, VERIFY_MANY_ANSWER, image_body, responses
 from ..request_parsing import VERIFY, VERIFY_MANY, ParsedRequest
 from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
 

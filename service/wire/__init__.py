@@ -15,6 +15,7 @@ from .answers import (
     Judgement,
     ManyResult,
     ModelIdentity,
+    ModelResponse,
     OperatingPoint,
     Problem,
     Quality,
@@ -24,7 +25,6 @@ from .answers import (
     VerifyManyResponse,
     VerifyResponse,
 )
-from .card import ModelResponse
 from .explanations import (
     ChannelShare,
     ChipPicture,

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from visit import Visit, opened, watched
 
 from embedder import FaceEmbedder
-from embedder.explain.sentences import sentences_of
+from embedder.explain.explanation import sentences_of
 from service.app import create_app
 from service.settings import Settings
 

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from service.client import AsyncFaceClient, FaceClient, Problem, VerifyResponse
-from service.examples import VERIFY_ANSWER
+from service.openapi import VERIFY_ANSWER
 from service.wire import ModelIdentity, OperatingPoint, Sample, Timings
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.client import DigestMismatchError, EmbeddingResponse
 from service.client.calls import compare
-from service.examples import VERIFY_ANSWER
+from service.openapi import VERIFY_ANSWER
 from service.wire import CompareRequest, ModelIdentity, Sample, Timings
 
 OURS, THEIRS = "sha256:" + "a" * 64, "sha256:" + "b" * 64

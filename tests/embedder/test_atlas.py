@@ -35,7 +35,7 @@ from embedder.explain.atlas.channel_pictures import channel_attention
 from embedder.explain.atlas.faces import AtlasError, chosen_photos, own_traits
 from embedder.explain.atlas.statistics import N_DRAWS, between_over_within, correlations, effective_dimension
 from embedder.explain.atlas.traits import TRAITS, traits_of
-from embedder.explain.sentences import sentences_of
+from embedder.explain.explanation import sentences_of
 from visavis.cli.main import main
 
 NAMES = [trait.name for trait in TRAITS]

@@ -17,8 +17,8 @@ from embedder.alignment import cut_chip, landmarks_in_chip
 from embedder.explain import Explainer, Explanation, draw_maps
 from embedder.explain.atlas import channel_pictures
 from embedder.explain.atlas.channel_pictures import channel_attention
+from embedder.explain.explainer import gradient_method
 from embedder.explain.explanation import REGIONS, regions_of_chip
-from embedder.explain.inspection import gradient_method
 from embedder.explain.occlusion import blur_chip, means_of_places, random_shares
 from embedder.explain.pair_sheet import FACE_PX, draw_pair_sheet
 from embedder.image import Photo

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, load
-from embedder.rates import percent, rate_in_words
 from embedder.weights.bundle import BUILT_IN, CARD_FILE
+from embedder.weights.card_parts import percent, rate_in_words
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 

@@ -23,7 +23,7 @@ from embedder.backbones.backbone import Mean, Pool
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.small import DIRECTIONS, Kernels, Regions
 from embedder.explain.blueprint import draw_blueprint
-from embedder.explain.inspection import LazyInspector, inspect_bundle
+from embedder.explain.explainer import LazyInspector, inspect_bundle
 from embedder.explain.inspector import NetworkInspector
 from embedder.explain.layers import Layer, NetworkDescription
 from embedder.network import CHIP_SIZE_PX, untrained_network

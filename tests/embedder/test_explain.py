@@ -32,9 +32,9 @@ from embedder import (
 from embedder.alignment import landmarks_in_chip
 from embedder.explain import ExplainedFace, Explainer, Explanation, Saliency
 from embedder.explain.colors import overlay_saliency
+from embedder.explain.explainer import gradient_method
 from embedder.explain.explanation import REGIONS, region_shares, regions_of_chip
 from embedder.explain.gradients import integrated_gradients
-from embedder.explain.inspection import gradient_method
 from embedder.explain.occlusion import occlude, saliency_map
 from embedder.explain.pair_sheet import draw_pair_sheet
 

@@ -20,7 +20,7 @@ from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.sface import Separable, SFace
 from embedder.explain import Explainer
 from embedder.explain.colors import RISING, bar, painted, scale_of
-from embedder.explain.inspection import inspect_bundle
+from embedder.explain.explainer import inspect_bundle
 from embedder.explain.inspector import NetworkInspector
 from embedder.explain.maps import GridLayout, grid, kernels_sheet, maps_grid, maps_plan, maps_sheet
 from embedder.network import untrained_network

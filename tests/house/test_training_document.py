@@ -15,7 +15,7 @@ from embedder.backbones.registry import BACKBONES, build_backbone
 from train.evaluation import calibration, metrics, operating_points, quality_penalty
 from train.logging.csv_log import STEP_COLUMNS, VALIDATION_COLUMNS
 from train.run.folder import RunFolder
-from train.runfile.schema import LossTerm, RunFile
+from train.run_file import LossTerm, RunFile
 
 PROJECT = Path(__file__).resolve().parents[2]
 ENGLISH, CHINESE = "docs/training.md", "docs/training.zh-CN.md"

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from embedder.explain.inspection import inspect_backbone
+from embedder.explain.explainer import inspect_backbone
 from embedder.explain.inspector import NetworkInspector
 
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
 from embedder.explain import Explainer
-from service import examples as told, serializers
+from service import openapi as told, serializers
 from service.wire import ExplainResponse
 
 API_DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

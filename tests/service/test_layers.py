@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
 from embedder.explain import Explainer, draw_maps
-from service import exception_handlers
+from service import problems
 from service.inference import ConcurrencyLimiter, InferenceRunner
 from service.request_body import BodyReader
 from service.request_context import RequestContextMiddleware
@@ -104,7 +104,7 @@ def test_a_full_house_is_told_at_once(embedder: FaceEmbedder) -> None:
     limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     app = FastAPI()
     app.include_router(explain.router(InferenceRunner(embedder, Explainer(embedder), BodyReader(1000, 1.0), limiter)))
-    exception_handlers.install_exception_handlers(app)
+    problems.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
     client = TestClient(app)
     with limiter.slot():

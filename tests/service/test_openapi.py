@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from embedder import MEASURES, Grade
-from service import examples, wire
+from service import openapi, wire
 from service.wire import Problem
 
 POSTS = (
@@ -76,12 +76,12 @@ def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any])
 @pytest.mark.parametrize(
     ("example", "model"),
     [
-        (examples.VERIFY_ANSWER, wire.VerifyResponse),
-        (examples.EXPLAIN_ANSWER, wire.ExplainResponse),
-        (examples.VERIFY_MANY_ANSWER, wire.VerifyManyResponse),
-        (examples.FACES_ANSWER, wire.FacesResponse),
-        (examples.COMPARE_ANSWER, wire.CompareResponse),
-        (examples.COMPARE_QUESTION, wire.CompareRequest),
+        (openapi.VERIFY_ANSWER, wire.VerifyResponse),
+        (openapi.EXPLAIN_ANSWER, wire.ExplainResponse),
+        (openapi.VERIFY_MANY_ANSWER, wire.VerifyManyResponse),
+        (openapi.FACES_ANSWER, wire.FacesResponse),
+        (openapi.COMPARE_ANSWER, wire.CompareResponse),
+        (openapi.COMPARE_QUESTION, wire.CompareRequest),
     ],
 )
 def test_an_example_fits_its_model(example: dict[str, object], model: type) -> None:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from embedder import BUILT_IN, FaceEmbedder, load, read_bundle
 from service.app import create_app
 from service.errors import NotReady
-from service.readiness import Readiness, ReadinessState, first_inference
+from service.routes.health import Readiness, ReadinessState, first_inference
 from service.settings import Settings
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service import examples as told
+from service import openapi as told
 from service.wire import (
     CompareRequest,
     EmbeddingRequest,

@@ -13,10 +13,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
 from embedder import FaceEmbedder
-from train.augmentation.augmenter import Augmenter, sheet
-from train.augmentation.geometric import CropWindow, continued, placed, turn, windows
-from train.augmentation.photometric import hues, recolor
-from train.runfile.schema import Augmentation, Color, Crop, Rotation
+from train.augmentation import Augmenter, CropWindow, continued, hues, placed, recolor, sheet, turn, windows
+from train.run_file import Augmentation, Color, Crop, Rotation
 
 CHANGES = tuple(Augmentation.model_fields)
 NOTHING = {name: {"probability": 0} for name in CHANGES}

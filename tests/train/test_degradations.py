@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.evaluation.degradations import BLUR_PX, DEGRADATIONS, JPEG_QUALITY, WIDTH_PX, degraded
+from train.evaluation.embedding import BLUR_PX, DEGRADATIONS, JPEG_QUALITY, WIDTH_PX, degraded
 
 
 @pytest.fixture(scope="module")

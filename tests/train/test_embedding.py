@@ -20,8 +20,7 @@ from PIL import Image
 from embedder import Advance, FaceEmbedder, Job
 from train.evaluation import embedding
 from train.evaluation.cache import EmbeddingCache, Outcome, open_cache
-from train.evaluation.degradations import degraded
-from train.evaluation.embedding import BATCH, EmbeddedSet, embed_photos
+from train.evaluation.embedding import BATCH, EmbeddedSet, degraded, embed_photos
 from train.evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 
 ROOT = Path(__file__).parents[2]

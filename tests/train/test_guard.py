@@ -14,11 +14,11 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
+from train import run_file as runfile
 from train.errors import Collapsed
 from train.learning.guard import CollapseGuard, EmbeddingHealth, effective_rank, health_of
 from train.losses.build import LossValue, build_losses
-from train.runfile import schema as runfile
-from train.runfile.schema import Contrastive, LossTerm, MultiSimilarity, Triplet
+from train.run_file import Contrastive, LossTerm, MultiSimilarity, Triplet
 
 SETTINGS = runfile.GuardConfig()
 PEOPLE, IMAGES = 10, 4

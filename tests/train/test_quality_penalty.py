@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder import FaceEmbedder, QualityPenalty
-from train.evaluation.degradations import DEGRADATIONS
+from train.evaluation.embedding import DEGRADATIONS
 from train.evaluation.evaluation import EvaluationConfig
 from train.evaluation.metrics import ScoreHistogram
 from train.evaluation.protocols.protocol import ProtocolError

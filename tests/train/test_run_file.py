@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from train.runfile.reading import RunFileError, read_json, read_run_file, to_json
-from train.runfile.schema import RunFile
+from train.run_file import RunFile
+from train.run_file_reading import RunFileError, read_json, read_run_file, to_json
 
 LEAST = """
 [data]

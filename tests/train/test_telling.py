@@ -25,7 +25,7 @@ from train.logging.csv_log import (
 )
 from train.logging.curves import curves, smoothed
 from train.logging.progress import RunLength, RunTimeLeft, no_live_progress
-from train.runfile.schema import LoopConfig
+from train.run_file import LoopConfig
 
 ROOT = Path(__file__).parents[2]
 STEP = StepRecord(

@@ -1,4 +1,6 @@
-"""From the photos of a protocol to their embeddings: every core at work, every image's bytes once, memory bounded.
+"""From the photos of a protocol to their embeddings: every core at work, memory bounded; photos degraded if asked.
+
+Such copies show what a poor photo does to distances: the person is known, and nothing else differs.
 
 Measured on two cores: threads that each carry a few photos from file to embedding, with torch on one core in each, take
 about 19 ms a photo; all chips first and then the network on both cores take about 23 ms.
@@ -12,14 +14,45 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from embedder import Advance, Chip, FaceChoice, FaceEmbedder, Job, Progress, SampleError, no_progress
 
 from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
-from .degradations import degraded
 from .parallel import one_core_threads
 from .protocols.protocol import LabeledPhoto, Protocol, ProtocolError
+
+BLUR_PX = {"blur1": 1.0, "blur2": 2.0, "blur3": 3.0, "blur4": 4.0}  # sigma, for a picture of 250 px
+WIDTH_PX = {"px64": 64, "px48": 48, "px32": 32}  # of the whole picture, before it is enlarged again
+JPEG_QUALITY = {"jpeg20": 20, "jpeg10": 10}
+BLURRED_SIDE_PX = 250  # of the longer side, that the sigmas are for
+
+DEGRADATIONS = (*BLUR_PX, *WIDTH_PX, *JPEG_QUALITY)
+
+
+def degraded(picture: Image.Image, name: str) -> bytes:
+    """Return an RGB picture degraded as one of DEGRADATIONS says, as an image file. Raises ValueError for another."""
+    if name in JPEG_QUALITY:
+        return _file(picture, "JPEG", quality=JPEG_QUALITY[name])
+    if name in BLUR_PX:
+        sigma = BLUR_PX[name] * max(picture.size) / BLURRED_SIDE_PX
+        return _file(picture.filter(ImageFilter.GaussianBlur(sigma)), "BMP")
+    if name in WIDTH_PX:
+        return _file(_shrunk_and_enlarged(picture, WIDTH_PX[name]), "BMP")
+    raise ValueError(f"a degradation must be one of {', '.join(DEGRADATIONS)}, not {name!r}")
+
+
+def _shrunk_and_enlarged(picture: Image.Image, width: int) -> Image.Image:
+    small = width, max(1, round(width * picture.height / picture.width))
+    return picture.resize(small, Image.Resampling.BICUBIC).resize(picture.size, Image.Resampling.BICUBIC)
+
+
+def _file(picture: Image.Image, kind: str, **options: int) -> bytes:
+    """Encode it; BMP is lossless and quick."""
+    file = BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
 
 BATCH = 16  # photos that a thread takes at a time, and chips in every pass: of equal shape, so equal to the last bit
 SAVE_EVERY = 4096  # photos

@@ -18,8 +18,7 @@ from embedder import MEASURES, QualityPenalty
 from . import metrics
 from .compared import ComparedPhotos
 from .data_checks import without_doubles
-from .degradations import DEGRADATIONS
-from .embedding import embed_photos
+from .embedding import DEGRADATIONS, embed_photos
 from .evaluation import EvaluationConfig
 from .metrics import Floats, ScoreHistogram
 from .operating_points import FMRS, choose_threshold, rounded

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from embedder import Pixels
 
-from ..augmentation.augmenter import Augmenter
+from ..augmentation import Augmenter
 from ..data.prepared import KeptChips, PreparedData
 from ..evaluation.protocols.protocol import Indices
 from .sampler import PeopleSampler

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from .. import run_file as runfile
 from ..errors import Collapsed
 from ..losses.build import LossValue
-from ..runfile import schema as runfile
 
 ROUNDING = 1e-12  # of the length: what float64 leaves of equal embeddings when their mean is taken away
 

@@ -12,7 +12,7 @@ from embedder import EmbeddingNet, computes_in_bf16
 
 from ..errors import TrainingError
 from ..losses.build import LossValue, TotalLoss
-from ..runfile.schema import LoopConfig
+from ..run_file import LoopConfig
 from .feed import Batch
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # as malloc.h of glibc numbers them

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
@@ -12,8 +12,8 @@ from accelerate.utils import broadcast_object_list
 from embedder import EmbeddingNet
 
 from ..logging.csv_log import StepRecord, ValidationRecord
-from ..logging.progress import RunLength
-from ..runfile.schema import RunFile
+from ..logging.progress import RunLength, RunLogger
+from ..run_file import RunFile
 from .checkpoint import TrainingState, write_tensors
 from .feed import Batch, Feed, prefetch
 from .guard import CollapseGuard, health_of
@@ -27,16 +27,6 @@ T = TypeVar("T")
 NOT_LOOKED = ValidationResult(
     eer=1.0, fnmr=None, n_genuine=0, n_impostor=0
 )  # of a process that hears it from the first
-
-
-class RunLogger(Protocol):
-    """Whoever takes note of what happens."""
-
-    def step(self, now: StepRecord) -> None:
-        """Take note of a step."""
-
-    def validation(self, found: ValidationRecord) -> None:
-        """Take note of a look at people held out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

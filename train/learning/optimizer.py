@@ -8,7 +8,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from embedder import EmbeddingNet
 
 from ..errors import TrainingError
-from ..runfile.schema import NetworkConfig, OptimizerConfig as OptimizerSettings, ScheduleConfig
+from ..run_file import NetworkConfig, OptimizerConfig as OptimizerSettings, ScheduleConfig
 from .learner import Learner
 
 FIRST = 1e-3  # of the full rate, at the very first step: with none at all it would be wasted

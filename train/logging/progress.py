@@ -1,4 +1,4 @@
-"""What a person sees of a run, on stderr: a bar with the loss on a terminal, a line every 30 s where it is none.
+"""What a person sees of a run: a bar on a terminal, a line twice a minute where stderr goes elsewhere; all loggers.
 
 Nothing is written on stdout.
 """
@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Protocol, Self
 
 import click
 
-from embedder import LINE_EVERY_S, ProgressBar, TimeLeft, duration, progress_bar
+from embedder import LINE_EVERY_S, ProgressBar, TimeLeft, duration, progress_bar, replace_file
 
 from ..evaluation.record import rate_text
-from ..runfile.schema import LoopConfig
-from .csv_log import StepRecord, ValidationRecord
+from ..run_file import LoopConfig
+from .csv_log import RunLog, StepRecord, ValidationRecord, read_steps, read_validations
+from .curves import curves
 
 MINUTE_S = 60
 
@@ -53,6 +55,16 @@ class RunTimeLeft:
             self._of_steps = TimeLeft(self._length.steps or 0, now.step, now.seconds, over_s=inf)
         self._of_steps.update(now.step, now.seconds)
         return self._of_steps.left_s
+
+
+class RunLogger(Protocol):
+    """Whoever takes note of what happens."""
+
+    def step(self, now: StepRecord) -> None:
+        """Take note of a step."""
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Take note of a look at people held out."""
 
 
 class LiveProgress(Protocol):
@@ -157,3 +169,50 @@ def validated(found: ValidationRecord) -> str:
     comparisons = f"{found.n_genuine:,} genuine and {found.n_impostor:,} impostor comparisons"
     best = ", the lowest so far" if found.is_best else ""
     return f"step {found.step:,}, people held out: EER {rate_text(found.eer)} of {comparisons}{best}"
+
+
+class LoggerGroup:
+    """Several who are told the same."""
+
+    def __init__(self, *told: RunLogger) -> None:
+        self._told = told
+
+    def step(self, now: StepRecord) -> None:
+        """Tell each."""
+        for each in self._told:
+            each.step(now)
+
+    def validation(self, found: ValidationRecord) -> None:
+        """Tell each."""
+        for each in self._told:
+            each.validation(found)
+
+
+@contextmanager
+def run_loggers(
+    folder: Path, loop: LoopConfig, parts: tuple[str, ...], resumed_from: int | None
+) -> Iterator[RunLogger]:
+    """Write tables and show progress; when it ends, however it ends, draw the curves of all that was written."""
+    with RunLog(folder, parts, resumed_from) as log, live_progress(RunLength.of(loop)) as live:
+        try:
+            yield LoggerGroup(log, live)
+        finally:
+            draw_curves(folder)
+
+
+@contextmanager
+def no_loggers() -> Iterator[RunLogger]:
+    """Tell nobody: of several processes, the first alone tells."""
+    with no_live_progress() as nobody:
+        yield nobody
+
+
+def draw_curves(folder: Path) -> None:
+    """Draw a run's tables beside them, as curves.png."""
+    picture = curves(read_steps(folder), read_validations(folder))
+    if picture is None:
+        return
+    try:
+        replace_file(folder / "curves.png", picture.png)
+    except OSError as error:  # nothing is lost: they can be drawn from the tables, and what ended the run matters more
+        click.echo(f"visavis: curves.png cannot be written: {error.strerror}", err=True)

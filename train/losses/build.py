@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..runfile.schema import ArcFace, Contrastive, CosFace, Distillation, LossTerm, MultiSimilarity, Term, Triplet
+from ..run_file import ArcFace, Contrastive, CosFace, Distillation, LossTerm, MultiSimilarity, Term, Triplet
 from .batch import LossBatch, TermValue
 from .classification import arcface, cosface
 from .distillation import distillation

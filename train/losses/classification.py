@@ -6,7 +6,7 @@ import torch
 from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 
-from ..runfile import schema as runfile
+from .. import run_file as runfile
 from .batch import LossBatch, TermValue
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
-from ..runfile import schema as runfile
+from .. import run_file as runfile
 from .batch import LossBatch, TermValue
 
 Measure = Callable[[Tensor, Tensor], Tensor]

@@ -12,8 +12,8 @@ from pytorch_metric_learning.losses import ContrastiveLoss, MultiSimilarityLoss,
 from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer
 from torch import Tensor, nn
 
+from .. import run_file as runfile
 from ..errors import LossError
-from ..runfile import schema as runfile
 from .batch import LossBatch, ReferenceBatch, TermValue, euclidean
 from .miners import AllPairsMiner, AllTripletsMiner, BatchHardMiner, Indices, Miner, MultiSimilarityMiner, SemiHardMiner
 

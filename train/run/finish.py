@@ -19,7 +19,7 @@ from ..evaluation.quality_penalty import fit_quality_penalties
 from ..evaluation.report.write import write_report
 from ..evaluation.scoring import scoring_of
 from ..evaluation.text import evaluation_text
-from ..runfile.schema import RunFile
+from ..run_file import RunFile
 from .folder import RunFolder
 from .people import TrainingPeople, embedded_chips, protocol_of
 

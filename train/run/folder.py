@@ -10,8 +10,8 @@ from embedder import replace_file, unfinished
 
 from ..errors import TrainingError
 from ..logging.csv_log import STEPS, VALIDATION
-from ..runfile.reading import read_json, to_json
-from ..runfile.schema import RunFile
+from ..run_file import RunFile
+from ..run_file_reading import read_json, to_json
 
 # How many times the weights: a checkpoint holds four (two numbers of the optimizer's for each, and the average), and is
 # there twice while it is replaced; then the best, the bundle twice, and pictures.

@@ -19,8 +19,8 @@ from embedder import (
 )
 
 from ..errors import TrainingError
-from ..runfile.reading import BUILT_IN as BUILT_IN_NAME
-from ..runfile.schema import NetworkConfig
+from ..run_file import NetworkConfig
+from ..run_file_reading import BUILT_IN as BUILT_IN_NAME
 
 
 def load_foreign_weights(network: EmbeddingNet, settings: NetworkConfig) -> str:

@@ -13,7 +13,7 @@ from ..data.splits import EXAMPLES, PeopleSplit, other_people, split_people
 from ..errors import DataError
 from ..evaluation.embedding import EmbeddedSet
 from ..evaluation.protocols.protocol import Indices, Protocol, identity_numbers
-from ..runfile.schema import RunFile
+from ..run_file import RunFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)

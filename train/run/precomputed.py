@@ -13,8 +13,8 @@ from ..data.prepared import PreparedData
 from ..errors import TrainingError
 from ..evaluation.protocols.protocol import Indices
 from ..learning.feed import FeatureBatches, flipped
-from ..runfile.reading import BUILT_IN
-from ..runfile.schema import Distillation, Flip, LossTerm
+from ..run_file import Distillation, Flip, LossTerm
+from ..run_file_reading import BUILT_IN
 
 BATCH = 64
 

@@ -19,8 +19,8 @@ from embedder import (
 )
 
 from ..learning.loop import TrainingCounters
-from ..runfile.reading import to_json
-from ..runfile.schema import Distillation, LossTerm, RunFile
+from ..run_file import Distillation, LossTerm, RunFile
+from ..run_file_reading import to_json
 from .finish import TrainedWeights
 from .network import bundle_named
 from .setup import AssembledRun

@@ -9,17 +9,17 @@ from numpy.random import default_rng
 
 from embedder import EmbeddingNet
 
-from ..augmentation.augmenter import sheet
+from ..augmentation import sheet
 from ..data.description import sole_use
 from ..errors import TrainingError
 from ..learning.checkpoint import read_tensors
 from ..learning.learner import build_accelerator, chosen_precision, keep_freed_memory
-from ..learning.loop import RunLogger, TrainingCounters, TrainingLoop, TrainingSetup
+from ..learning.loop import TrainingCounters, TrainingLoop, TrainingSetup
 from ..learning.weight_averaging import interpolate_weights
-from ..runfile.schema import RunFile
+from ..logging.progress import RunLogger, no_loggers, run_loggers
+from ..run_file import RunFile
 from .finish import RunResult, finish_run
 from .folder import RunFolder
-from .loggers import no_loggers, run_loggers
 from .provenance import environment, weights_with_card
 from .setup import AssembledRun, assemble_run
 

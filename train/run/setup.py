@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from embedder import EmbeddingNet, Progress, no_progress, show_progress
 
-from ..augmentation.augmenter import Augmenter
+from ..augmentation import Augmenter
 from ..errors import LossError, TrainingError
 from ..learning.checkpoint import TrainingState
 from ..learning.feed import ChipFeed, FaceBatches, FeatureFeed, Feed
@@ -21,7 +21,7 @@ from ..learning.sampler import PeopleSampler
 from ..learning.validation import ChipValidation, FeatureValidation, ValidationResult
 from ..learning.weight_averaging import L2SP, WeightAverage, Weights, weights_of
 from ..losses.build import build_losses
-from ..runfile.schema import Distillation, Flip, Mined, RunFile, only_flip
+from ..run_file import Distillation, Flip, Mined, RunFile, only_flip
 from .folder import RunFolder
 from .network import BuiltNetwork, build_run_network, bundle_named
 from .people import TrainingPeople, people_of

@@ -27,10 +27,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "model": ("visavis.cli.model:model", "Show the model card."),
     "describe": ("visavis.cli.describe:describe", "Show the network layer by layer."),
     "maps": ("visavis.cli.maps:maps", "Draw what a layer makes of a face, or its kernels."),
-    "export": ("visavis.cli.export:export_command", "Write the network for other programs: ONNX, OpenVINO."),
-    "import-dlib": ("visavis.cli.import_models:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
+    "export": ("visavis.cli.convert:export_command", "Write the network for other programs: ONNX, OpenVINO."),
+    "import-dlib": ("visavis.cli.convert:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
     "import-sface": (
-        "visavis.cli.import_models:import_sface_command",
+        "visavis.cli.convert:import_sface_command",
         "Turn SFace's .onnx file into a model bundle.",
     ),
 }

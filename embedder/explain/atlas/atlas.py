@@ -9,7 +9,7 @@ from PIL import Image
 
 from ...image import data_uri, jpeg
 from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
-from ..sentences import Sentence
+from ..explanation import Sentence
 from .faces import SMALL_QUALITY, AtlasFaces
 from .statistics import between_over_within, correlations, effective_dimension
 from .traits import Trait

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from train.augmentation.augmenter import Augmenter
+from train.augmentation import Augmenter
 from train.data.prepared import PreparedData, open_prepared
 from train.evaluation.protocols.protocol import identity_numbers
 from train.learning.feed import Batch, ChipFeed, FaceBatches, FeatureBatches, FeatureFeed, Feed, flipped, prefetch
 from train.learning.sampler import PeopleSampler
 from train.learning.validation import ChipValidation, FeatureValidation, judged
 from train.run.network import build_run_network
-from train.runfile.schema import Augmentation, NetworkConfig
+from train.run_file import Augmentation, NetworkConfig
 
 ANOTHER = torch.device("meta")  # than the CPU, which makes the batches
 

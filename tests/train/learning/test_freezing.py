@@ -8,7 +8,7 @@ from train.errors import TrainingError
 from train.learning.learner import Learner
 from train.learning.optimizer import build_optimizer, freeze, frozen_stages, set_training
 from train.losses.build import build_losses
-from train.runfile.schema import ArcFace, NetworkConfig, OptimizerConfig as OptimizerSettings
+from train.run_file import ArcFace, NetworkConfig, OptimizerConfig as OptimizerSettings
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from train.learning.optimizer import factor
-from train.runfile.schema import ScheduleConfig
+from train.run_file import ScheduleConfig
 
 SHARES = st.floats(0, 1)
 SCHEDULES = st.builds(

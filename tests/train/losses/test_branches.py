@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from train.losses.build import TotalLoss, build_losses
-from train.runfile.schema import Contrastive, CosFace, Distillation, LossTerm, MultiSimilarity, Triplet
+from train.run_file import Contrastive, CosFace, Distillation, LossTerm, MultiSimilarity, Triplet
 
 N_BRANCHES = 4
 CHANNELS = 128 // N_BRANCHES

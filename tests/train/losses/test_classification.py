@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from train.losses.build import LossValue, TotalLoss, build_losses
-from train.runfile.schema import ArcFace, CosFace, Distillation, LossTerm
+from train.run_file import ArcFace, CosFace, Distillation, LossTerm
 
 CHANNELS, N_IDENTITIES = 128, 5
 

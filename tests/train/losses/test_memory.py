@@ -10,7 +10,7 @@ from train.errors import LossError
 from train.losses.batch import LossBatch
 from train.losses.build import TotalLoss, build_losses
 from train.losses.metric import CrossBatchMemory
-from train.runfile.schema import Contrastive, Triplet
+from train.run_file import Contrastive, Triplet
 
 N = 6
 

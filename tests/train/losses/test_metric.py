@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from train.losses.build import LossValue, TotalLoss, build_losses
-from train.runfile.schema import Contrastive, LossTerm, MultiSimilarity, Triplet
+from train.run_file import Contrastive, LossTerm, MultiSimilarity, Triplet
 
 CHANNELS = 128
 

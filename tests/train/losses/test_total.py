@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from train.losses.build import LossWeight, TotalLoss, build_losses, names_of
-from train.runfile.schema import ArcFace, Contrastive, CosFace, Distillation, LossTerm, Triplet
+from train.run_file import ArcFace, Contrastive, CosFace, Distillation, LossTerm, Triplet
 
 ARCFACE = ArcFace(kind="arcface", weight=0.5)
 HARD = Triplet(kind="triplet", miner="hard", margin=0.3, weight=2)

@@ -8,7 +8,7 @@ import pytest
 
 from train.errors import TrainingError
 from train.run.folder import RunFolder
-from train.runfile.schema import RunFile
+from train.run_file import RunFile
 
 RUN = RunFile.model_validate(
     {

@@ -32,9 +32,7 @@ class LabeledPhoto:
     path: Path
     name: str  # the path as the protocol gives it, to be shown to the user whose photo it is
     identity: str
-    degradation: str | None = (
-        None  # what is done to it before it is embedded, as train.evaluation.degradations names it
-    )
+    degradation: str | None = None  # what is done to it before it is embedded, as train.evaluation.embedding names it
 
 
 @dataclass(frozen=True, slots=True, eq=False)

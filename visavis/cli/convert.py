@@ -1,10 +1,10 @@
-"""`visavis export`: a model's network as files for other programs."""
+"""`visavis export`, `import-dlib` and `import-sface`: networks to and from other programs' files."""
 
 from pathlib import Path
 
 import click
 
-from embedder import BAR, N_CHIPS, ExportFormat, export, read_bundle
+from embedder import BAR, N_CHIPS, ExportFormat, export, import_dlib, import_sface, read_bundle
 
 from .options import model_option
 
@@ -35,3 +35,21 @@ def export_command(file_format: ExportFormat, folder: str, model_path: str | Non
     click.echo(
         f"Largest distance from torch's embeddings of {N_CHIPS} chips: {exported.difference:.2g} (at most {BAR:g})."
     )
+
+
+@click.command("import-dlib")
+@click.argument("file")
+@click.option("--out", "folder", required=True, metavar="BUNDLE", help="A new folder for the bundle.")
+def import_dlib_command(file: str, folder: str) -> None:
+    """Turn FILE, dlib_face_recognition_resnet_model_v1.dat, into a model bundle."""
+    card = import_dlib(Path(file), Path(folder))
+    click.echo(f"{folder}: {card.name}, {card.digest}")
+
+
+@click.command("import-sface")
+@click.argument("file")
+@click.option("--out", "folder", required=True, metavar="BUNDLE", help="A new folder for the bundle.")
+def import_sface_command(file: str, folder: str) -> None:
+    """Turn FILE, face_recognition_sface_2021dec_int8bq.onnx of the OpenCV Zoo, into a model bundle."""
+    card = import_sface(Path(file), Path(folder))
+    click.echo(f"{folder}: {card.name}, {card.digest}")

@@ -1,4 +1,4 @@
-"""From a TOML file and `--set key=value` to a `RunFile`; every mistake is told with its key."""
+"""From a TOML file and `--set key=value` to a `RunFile`; every mistake is reported with its key."""
 
 import json
 import tomllib
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from embedder import BUILT_IN_MODELS, VisavisError
 
-from .schema import RunFile
+from .run_file import RunFile
 
 PATHS = (("data", "train"), ("data", "validation"), ("network", "weights"))
 BUNDLES = (("network", "start"),)  # a path too, unless it says built-in

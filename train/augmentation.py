@@ -1,0 +1,274 @@
+"""Chips changed on purpose, each change with its probability: geometry, colour, degradation, and all in their order.
+
+Brightness, contrast, saturation and hue are linear in a picture's red, green and blue, so they are made in one step,
+and cut off at 0 and 255 once.
+
+Sizes are in px of the chip, whose side is `chip_px`, and shrink with the picture; JPEG compresses the picture at the
+size that the network sees.
+
+Every face has its own numbers, for every change; none of them is shared within a batch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from numpy.random import Generator
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as v2
+
+from embedder import Pixels
+
+from .evaluation.metrics import Floats
+from .evaluation.protocols.protocol import Indices
+from .run_file import Augmentation, Blur, Color, Crop, Flip, Grey, Jpeg, LowResolution, Rotation
+
+
+def met(n: int, probability: float, generator: Generator) -> Indices:
+    """Return the positions of those of n faces that the change is made to."""
+    return np.flatnonzero(generator.random(n) < probability).astype(np.int32)
+
+
+def within(n: int, amount: float, generator: Generator) -> Floats:
+    """Return n numbers between -amount and amount."""
+    return generator.uniform(-amount, amount, n)
+
+
+def between(n: int, reach: tuple[float, float], generator: Generator) -> Floats:
+    """Return n numbers from ... to, spread evenly over their logarithms: half of them below the geometric mean."""
+    low, high = np.log(reach)
+    return np.exp(generator.uniform(low, high, n))
+
+
+@dataclass(frozen=True, slots=True)
+class CropWindow:
+    """What is cut out of a chip, in whole px; it may reach beyond the chip."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def unmoved(chip_px: int, crop_px: int) -> CropWindow:
+    """The middle of a chip, as the network looks at it."""
+    start = (chip_px - crop_px) // 2
+    return CropWindow(start, start, crop_px, crop_px)
+
+
+def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px: int) -> list[CropWindow]:
+    """Draw what is cut out of each of n chips of side `chip_px`.
+
+    A window of `crop_px` shows the face as large as the network sees it.
+    """
+    who = met(n, settings.probability, generator)
+    size = (1 + settings.zoom) ** within(n, 1, generator) * crop_px
+    stretch = (1 + settings.stretch) ** within(n, 0.5, generator)
+    middle = chip_px / 2 + within(2 * n, settings.shift * crop_px, generator).reshape(2, n)
+    sizes = np.rint([size * stretch, size / stretch])  # (2, n): heights, widths
+    corners = np.rint(middle - sizes / 2)
+    drawn = np.concatenate([corners, sizes]).astype(int)[:, who]
+    found = [unmoved(chip_px, crop_px)] * n
+    for k, each in zip(who.tolist(), drawn.T.tolist(), strict=True):
+        found[k] = CropWindow(*each)
+    return found
+
+
+def placed(chips: Pixels, cut: Sequence[CropWindow], side_px: int) -> Tensor:
+    """Cut each window out of its chip and resize it, in one step: uint8 (n, 3, side, side), channels last."""
+    side = [side_px, side_px]
+    pictures = torch.empty((len(chips), 3, *side), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    for k, window in enumerate(cut):
+        pictures[k] = v2.resize(_seen_through(window, chips[k]), side)
+    return pictures
+
+
+def _seen_through(window: CropWindow, chip: Pixels) -> Tensor:
+    """Return uint8 (3, height, width)."""
+    bottom, right = window.top + window.height, window.left + window.width
+    reach = max(0, -window.top, -window.left, bottom - len(chip), right - len(chip))
+    seen = continued(chip, reach) if reach else chip
+    cut = seen[window.top + reach : bottom + reach, window.left + reach : right + reach]
+    return torch.from_numpy(cut.copy()).permute(2, 0, 1)  # resized in half the time if contiguous
+
+
+def continued(chip: Pixels, reach: int) -> Pixels:
+    """Continue the edge of a chip by so many px on every side; as np.pad does, in a third of its time."""
+    last = reach + len(chip)
+    seen = np.empty((last + reach, last + reach, 3), np.uint8)
+    seen[reach:last, reach:last] = chip
+    seen[reach:last, :reach] = chip[:, :1]
+    seen[reach:last, last:] = chip[:, -1:]
+    seen[:reach] = seen[reach]
+    seen[last:] = seen[last - 1]
+    return seen
+
+
+def mirror(pictures: Tensor, settings: Flip, generator: Generator) -> None:
+    """Exchange left and right in some of the pictures (n, 3, side, side), in place."""
+    who = met(len(pictures), settings.probability, generator)
+    pictures[who] = pictures[who].flip(-1)
+
+
+def turn(pictures: Tensor, settings: Rotation, generator: Generator) -> None:
+    """Turn some of the pictures (n, 3, side, side) about their middle, in place."""
+    n = len(pictures)
+    who = met(n, settings.probability, generator)
+    angles = np.radians(within(n, settings.degrees, generator)[who])
+    if len(who):
+        turned = F.grid_sample(
+            pictures[who].float(), _turned(angles, pictures.shape[-1]), padding_mode="border", align_corners=False
+        )
+        pictures[who] = as_levels(turned)
+
+
+def _turned(angles: Floats, side_px: int) -> Tensor:
+    """Return where each pixel of pictures turned by so many radians comes from: (k, side, side, 2), from -1 to 1."""
+    middles = (2 * torch.arange(side_px, dtype=torch.float32) + 1) / side_px - 1
+    x, y = middles, middles[:, None]
+    cos, sin = torch.from_numpy(np.array([np.cos(angles), np.sin(angles)])).float()[:, :, None, None]
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
+
+
+def as_levels(pictures: Tensor) -> Tensor:
+    """Round and cut off to uint8, channels last in memory."""
+    return pictures.round_().clamp_(0, 255).to(torch.uint8, memory_format=torch.channels_last)
+
+
+LUMA = np.array([0.2989, 0.587, 0.114])  # how bright red, green and blue look; as torchvision has it
+
+
+def recolor(pictures: Tensor, settings: Color, generator: Generator) -> None:
+    """Change brightness, contrast, saturation and hue of some of the pictures (n, 3, side, side), in place."""
+    n = len(pictures)
+    who = met(n, settings.probability, generator)
+    amounts = (settings.brightness, settings.contrast, settings.saturation)
+    brightness, contrast, saturation = (1 + within(n, amount, generator)[who] for amount in amounts)
+    hue = within(n, settings.hue, generator)[who]
+    if not len(who):
+        return
+    seen = pictures[who].flatten(2).float()  # (k, 3, pixels)
+    grey = seen.mean(2).double().numpy() @ LUMA
+    mixing = hues(hue) @ saturations(saturation) * (brightness * contrast)[:, None, None]
+    offset = (1 - contrast) * brightness * grey
+    changed = torch.baddbmm(_float(offset)[:, None, None], _float(mixing), seen)
+    pictures[who] = as_levels(changed.reshape(-1, *pictures.shape[1:]))
+
+
+def saturations(factors: Floats) -> Floats:
+    """Return the matrices (k, 3, 3) that lead colours away from their grey (above 1) or towards it (below)."""
+    factor = factors[:, None, None]
+    matrices: Floats = factor * np.eye(3) + (1 - factor) * LUMA
+    return matrices
+
+
+def hues(shares: Floats) -> Floats:
+    """Return the matrices (k, 3, 3) that turn colours about the grey axis; a third of the circle: red becomes green."""
+    angle = 2 * np.pi * shares[:, None, None]
+    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    matrices: Floats = np.cos(angle) * np.eye(3) + (1 - np.cos(angle)) / 3 + np.sin(angle) * across
+    return matrices
+
+
+def remove_color(pictures: Tensor, settings: Grey, generator: Generator) -> None:
+    """Make some of the pictures (n, 3, side, side) grey, in place."""
+    who = met(len(pictures), settings.probability, generator)
+    pictures[who] = v2.rgb_to_grayscale(pictures[who], num_output_channels=3)
+
+
+def _float(values: Floats) -> Tensor:
+    return torch.from_numpy(values).float()
+
+
+REACH = 3  # standard deviations; beyond them a Gaussian has next to nothing
+
+
+def lower_resolution(pictures: Tensor, settings: LowResolution, generator: Generator, chip_px: int) -> None:
+    """Shrink some of the pictures (n, 3, side, side) and enlarge them again, in place; never the other way round."""
+    n, side = len(pictures), pictures.shape[-1]
+    who = met(n, settings.probability, generator)
+    sizes = np.rint(between(n, settings.size_px, generator) * side / chip_px).clip(1).astype(int)
+    for k in who.tolist():
+        if sizes[k] < side:
+            small = v2.resize(pictures[k], [int(sizes[k])] * 2)
+            pictures[k] = v2.resize(small, [side, side])
+
+
+def blur(pictures: Tensor, settings: Blur, generator: Generator, chip_px: int) -> None:
+    """Blur some of the pictures (n, 3, side, side), in place."""
+    n, side = len(pictures), pictures.shape[-1]
+    who = met(n, settings.probability, generator)
+    sigmas = between(n, settings.sigma_px, generator) * side / chip_px
+    for k in who.tolist():
+        reach = min(math.ceil(REACH * sigmas[k]), side - 1)  # the mirror image at the border has no more
+        pictures[k] = v2.gaussian_blur(pictures[k], [2 * reach + 1] * 2, [float(sigmas[k])] * 2)
+
+
+def compress(pictures: Tensor, settings: Jpeg, generator: Generator) -> None:
+    """Compress some of the pictures (n, 3, side, side) and read them again, in place."""
+    n = len(pictures)
+    who = met(n, settings.probability, generator)
+    lowest, highest = settings.quality
+    qualities = generator.integers(lowest, highest, n, endpoint=True)
+    for k in who.tolist():
+        levels = _compressed(pictures[k].permute(1, 2, 0).numpy(), int(qualities[k]))
+        pictures[k] = torch.from_numpy(levels).permute(2, 0, 1)
+
+
+def _compressed(picture: Pixels, quality: int) -> Pixels:
+    """By Pillow: torchvision is giving its own JPEG up."""
+    file = BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file))
+
+
+class Augmenter:
+    """All changes in the order in which `Augmentation` lists them, for pictures of `side_px` by `side_px`.
+
+    They show the middle `crop_px` of a chip, as the network does; crops and turns may show what is around it.
+
+    Only the mirror comes after the crop, where there is less to exchange; what is drawn is as likely either way.
+
+    Whatever is not drawn leaves its face untouched: with every probability 0 the pictures are the chips, resized as the
+    network itself does it. The same state of the generator gives the same pictures, and one change set to another
+    probability draws the same numbers for the others.
+    """
+
+    def __init__(self, settings: Augmentation, side_px: int, crop_px: int) -> None:
+        self._settings, self._side_px, self._crop_px = settings, side_px, crop_px
+
+    def __call__(self, chips: Pixels, generator: Generator) -> Tensor:
+        """Map chips (n, chip, chip, 3) to uint8 (n, 3, side, side), channels last in memory."""
+        settings, (n, chip_px) = self._settings, chips.shape[:2]
+        pictures = placed(chips, windows(n, settings.crop, generator, chip_px, self._crop_px), self._side_px)
+        mirror(pictures, settings.mirror, generator)
+        turn(pictures, settings.rotation, generator)
+        recolor(pictures, settings.color, generator)
+        remove_color(pictures, settings.grey, generator)
+        lower_resolution(pictures, settings.low_resolution, generator, chip_px)
+        blur(pictures, settings.blur, generator, chip_px)
+        compress(pictures, settings.jpeg, generator)
+        return pictures
+
+
+COLUMNS = 8
+GAP_PX = 2
+
+
+def sheet(pictures: Tensor) -> bytes:
+    """Lay uint8 pictures (n, 3, side, side) in rows of eight, as a PNG. Raises ValueError for none."""
+    if not len(pictures):
+        raise ValueError("a sheet needs at least one picture")
+    step = pictures.shape[-1] + GAP_PX
+    n_rows = -(-len(pictures) // COLUMNS)
+    paper = Image.new("RGB", (COLUMNS * step - GAP_PX, n_rows * step - GAP_PX), "white")
+    for k, picture in enumerate(pictures.permute(0, 2, 3, 1).contiguous().numpy()):
+        paper.paste(Image.fromarray(picture), (k % COLUMNS * step, k // COLUMNS * step))
+    file = BytesIO()
+    paper.save(file, "PNG")
+    return file.getvalue()
