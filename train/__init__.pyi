@@ -1,7 +1,7 @@
-from .data.cutting import ChipCutter as ChipCutter
 from .data.photos import read_source as read_source
 from .data.plan import read_excluded as read_excluded
 from .data.preparing import (
+    ChipCutter as ChipCutter,
     PreparationResult as PreparationResult,
     prepare as prepare,
     require_free_or_ours as require_free_or_ours,

@@ -1,15 +1,16 @@
 """Photos -> a folder of chips: each face is found once. Stopped anywhere, it goes on from the last whole shard."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from embedder import FaceChoice, FaceEmbedder, Job, Progress, no_progress, unfinished
+import numpy as np
+
+from embedder import FaceChoice, FaceEmbedder, Job, Progress, SampleError, no_progress, sha256_of, unfinished
 
 from ..errors import DataError
 from ..evaluation.parallel import on_every_core, one_core_threads
-from .cutting import ChipCutter, CutChip
 from .description import (
     FILE,
     DatasetDescription,
@@ -21,11 +22,34 @@ from .description import (
     write_description,
     write_private,
 )
-from .photos import DigestedPhoto, PhotoSource, SkippedPhoto, digests_of, shown
+from .photos import DigestedPhoto, PhotoSource, SkippedPhoto, digests_of, read_photo, shown
 from .plan import ExcludedSet, PreparationPlan, plan_preparation
 from .prepared import chips_digest
 from .report import REPORT_FILE, SKIPPED_FILE, DataReport, make_report, report_json, skipped_csv
-from .shard import SIZE, ChipRecords, Shard, packed, shard_path
+from .shard import SIZE, ChipRecords, CutChip, Shard, encoded, packed, shard_path
+
+CHANGED = "file_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class ChipCutter:
+    """Finds the face that is meant, and cuts its chip as serving does."""
+
+    embedder: FaceEmbedder
+    face: FaceChoice
+
+    def __call__(self, known: DigestedPhoto) -> CutChip | SkippedPhoto:
+        """Cut a photo's chip, or say why there is none."""
+        data = read_photo(known.photo)
+        if isinstance(data, SkippedPhoto):
+            return data
+        if sha256_of(data) != known.digest:
+            return SkippedPhoto(known.photo.name, CHANGED, "the file has changed while others were prepared")
+        try:
+            chip = self.embedder.chip(data, face=self.face)
+        except SampleError as error:
+            return SkippedPhoto(known.photo.name, error.code, str(error))
+        return CutChip(known, encoded(chip.pixels), np.array(astuple(chip.sample.quality), np.float32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ...image import data_uri, jpeg
 from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
 from ..explanation import Sentence
 from .faces import SMALL_QUALITY, AtlasFaces
-from .statistics import between_over_within, correlations, effective_dimension
+from .statistics import Floats, between_over_within, correlations, effective_dimension
 from .traits import Trait
 
 WEAK = 0.2  # an |r| below it leaves 96% of what the channel does unexplained
@@ -51,8 +50,6 @@ def sentence_of(correlations: list[Correlation]) -> Sentence:
 
 N_BINS = 40
 PICTURE_PX = 75  # of the maximising pictures
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

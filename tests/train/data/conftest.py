@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from embedder import MEASURES, FaceEmbedder
-from train.data.cutting import ChipCutter
 from train.data.photos import read_source
 from train.data.prepared import PreparedData, Shards, open_prepared
-from train.data.preparing import prepare
+from train.data.preparing import ChipCutter, prepare
 
 SIDE_PX = 240  # a quarter of the time that the photos take as they are
 

@@ -15,11 +15,10 @@ from PIL import Image
 
 from embedder import Advance, FaceEmbedder, Job, no_progress
 from embedder.image import FORMATS_IN_WORDS
-from train.data.cutting import ChipCutter
 from train.data.photos import read_source
 from train.data.plan import read_excluded
 from train.data.prepared import PreparedData, open_prepared
-from train.data.preparing import PreparationResult, prepare
+from train.data.preparing import ChipCutter, PreparationResult, prepare
 from train.data.shard import shard_path
 from train.errors import DataError
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from train.data.cutting import CutChip, decoded, encoded
 from train.data.photos import DigestedPhoto, SkippedPhoto
 from train.data.prepared import PreparedData
-from train.data.shard import Shard, packed
+from train.data.shard import CutChip, Shard, decoded, encoded, packed
 from train.errors import DataError
 from train.evaluation.protocols.protocol import LabeledPhoto
 
