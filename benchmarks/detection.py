@@ -19,8 +19,7 @@ from PIL import Image
 from race.figures import figure
 
 from embedder import Face, FaceChoice, Limits, NoFace, SeveralFaces
-from embedder.detection.detector import ONET, YUNET, Detections, choose, least_share
-from embedder.detection.finder import SHAPES, FaceFinder
+from embedder.detection.detector import ONET, SHAPES, YUNET, Detections, FaceFinder, choose, least_share
 from embedder.detection.yunet import overlapping
 from embedder.image import Photo, read
 from embedder.runtime.choice import small_network

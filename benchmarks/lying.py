@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from embedder import FaceEmbedder, NoFace, load
-from embedder.detection import finder as finding
+from embedder.detection import detector as finding
 from train.evaluation.protocols.lfw import read_lfw
 
 MAY_LOSE = {90: 0.005, 180: 0.005, 270: 0.005, 30: 0.01, 45: 0.01}  # of the accuracy, by degrees clockwise

@@ -5,6 +5,7 @@ that: a pair has the penalty of its better photo.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from math import exp, log, log1p
 from typing import TypedDict
@@ -12,7 +13,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import LowQuality, OperatingPointUnavailable, SampleError, blaming
+from .errors import LowQuality, OperatingPointUnavailable, SampleError
 from .types import (
     QUALITY_CHOICES,
     Chip,
@@ -346,3 +347,13 @@ class Verifier:
 
 def _compared(face: EmbeddedFace) -> ComparedFace:
     return ComparedFace(face.vector, face.sample.quality)
+
+
+@contextmanager
+def blaming(image: str) -> Iterator[None]:
+    """Let every SampleError raised inside say which image of a pair it is about."""
+    try:
+        yield
+    except SampleError as error:
+        error.image = image
+        raise

@@ -23,8 +23,7 @@ A message says what happened, with which value, and what to do; it never names a
 Mistakes of the calling programmer are ValueError or TypeError.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -188,13 +187,3 @@ def _points_in_words(fmr_of: Mapping[str, float | None]) -> str:
         f"{name} (FMR {'not measured' if fmr is None else f'{fmr:.3g}'})" for name, fmr in fmr_of.items()
     )
     return f"it has {points}; name one, or say fmr=X, 0 < X <= 1, for the nearest that is at least that strict"
-
-
-@contextmanager
-def blaming(image: str) -> Iterator[None]:
-    """Let every SampleError raised inside say which image of a pair it is about."""
-    try:
-        yield
-    except SampleError as error:
-        error.image = image
-        raise

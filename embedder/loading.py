@@ -3,8 +3,7 @@
 import os
 from dataclasses import replace
 
-from .detection.detector import ONET, YUNET, built_in_detector
-from .detection.finder import SHAPES, FaceFinder
+from .detection.detector import ONET, SHAPES, YUNET, FaceFinder, built_in_detector
 from .errors import BundleError
 from .image import Limits
 from .pipeline import FaceEmbedder

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 EMBEDDING_SIZE = 128
 
@@ -120,3 +121,14 @@ class Embedding:
     model: ModelIdentity
     sample: Sample
     timings_ms: Timings
+
+
+class Picture(Protocol):
+    """An upright RGB picture at several sizes."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px."""
+
+    def at(self, factor: int) -> Image.Image:
+        """The picture at 1/factor of its size, each side rounded up; `factor` is one of photo.FACTORS."""

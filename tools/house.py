@@ -2,7 +2,8 @@
 
     python tools/house.py [--walk]
 
-It measures the packages that Python imports, so PYTHONPATH chooses a checkout. A body is a function without its docstring.
+It measures the packages that Python imports, so PYTHONPATH chooses a checkout. A body is a function without its
+docstring.
 """
 
 import ast
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from time import sleep
 from types import FrameType
 
 import click
@@ -73,6 +75,8 @@ def files_of_a_request(rooms: dict[str, Path]) -> list[str]:
     photos = {name: (EXAMPLES / f"001-{photo}.jpg").read_bytes() for name, photo in PARTS.items()}
     with load() as embedder, TestClient(create_app(Settings(), embedder)) as client:
         client.post("/v1/verify", files=photos).raise_for_status()
+        while not client.get("/readyz").is_success:  # the service looks by itself whether it is ready
+            sleep(0.1)
         is_on = True
         client.post("/v1/verify", files=photos).raise_for_status()
         is_on = False

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from visit import Visit, opened, watched
 
 from embedder import FaceEmbedder, Limits, load
-from embedder.detection.finder import LEAST_PX, SIDES_PX
+from embedder.detection.detector import LEAST_PX, SIDES_PX
 from service.app import create_app
 from service.settings import Settings
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from embedder.detection.finder import OTHER_ANGLES, SHAPES, SIDES_PX
+from embedder.detection.detector import OTHER_ANGLES, SHAPES, SIDES_PX
 from embedder.detection.yunet import BORDER_SHARE, GREY, MULTIPLE_PX, Candidates, Canvas
 from embedder.image import Photo
 

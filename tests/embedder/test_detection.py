@@ -17,15 +17,16 @@ from skimage.data import astronaut
 
 from embedder import Face, FaceEmbedder
 from embedder.detection import detector
-from embedder.detection.landmarks import SIDE_PX, landmarks_of
 from embedder.detection.yunet import (
     _AT_A_TIME,
     MIN_SCORE,
+    SIDE_PX,
     STRIDES_PX,
     Candidates,
     _places,
     areas,
     candidates,
+    landmarks_of,
     nested,
     overlapping,
     suppressed,

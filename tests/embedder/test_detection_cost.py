@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from embedder import FaceEmbedder, Limits
-from embedder.detection.finder import OTHER_ANGLES, SIDES_PX, FaceFinder
-from embedder.detection.landmarks import _AT_A_TIME
+from embedder.detection.detector import OTHER_ANGLES, SIDES_PX, FaceFinder
+from embedder.detection.yunet import _AT_A_TIME
 from embedder.image import read
 from embedder.types import Inputs, Pass
 

@@ -10,8 +10,16 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 from embedder import Face, FaceEmbedder, Limits, NoFace, SeveralFaces
-from embedder.detection.detector import choose, least_share
-from embedder.detection.finder import FaceFinder, _are_settled, _largest_to_come, _rotation, _sides, _with_smaller
+from embedder.detection.detector import (
+    FaceFinder,
+    _are_settled,
+    _largest_to_come,
+    _rotation,
+    _sides,
+    _with_smaller,
+    choose,
+    least_share,
+)
 from embedder.detection.yunet import Candidates, areas, overlapping
 from embedder.image import Photo, read
 

@@ -98,7 +98,7 @@ def test_a_command_whose_extra_is_not_installed_names_it(
 @pytest.mark.parametrize(
     ("words", "module"),
     [
-        (("verify", "--help"), "embedder.detection.finder"),
+        (("verify", "--help"), "embedder.detection.detector"),
         (("serve",), "service.app"),
         (("embed", "photos", "--out", "embeddings"), "embedder.bulk.run"),
     ],

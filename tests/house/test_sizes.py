@@ -1,7 +1,10 @@
 """Small functions, small files, plain nesting, few arguments: the measure of the house, over its rooms."""
 
 import ast
+import re
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("visavis", "embedder", "service", "train")
 MEDIAN_LINES, MAX_LINES = 8, 40
 MAX_FILE_LINES = 400
+MAX_FILES = 200
+MAX_FILES_OF_A_REQUEST = 20
 MAX_NESTING = 3
 MAX_POSITIONAL = 6
 NAMES_NEVER_USED = {"utils", "util", "common", "helpers", "helper", "misc", "base", "manager", "managers"}
@@ -91,6 +96,20 @@ def test_no_function_is_longer_than_forty_lines() -> None:
 def test_no_file_is_longer_than_four_hundred_lines() -> None:
     lengths = {str(path.relative_to(PROJECT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files()}
     assert {path: n_lines for path, n_lines in lengths.items() if n_lines > MAX_FILE_LINES} == {}
+
+
+def test_there_are_fewer_than_two_hundred_files() -> None:
+    assert len(files()) < MAX_FILES
+
+
+def test_a_request_to_verify_passes_through_at_most_twenty_files() -> None:
+    told = subprocess.run(
+        [sys.executable, PROJECT / "tools" / "house.py", "--walk"], capture_output=True, text=True, check=True
+    ).stdout
+    _, walk = told.split("POST /v1/verify passes through ")
+    n_files, *named = walk.split()[:1] + re.findall(r"^  (\S+\.py)$", walk, re.MULTILINE)
+    assert int(n_files) == len(named) <= MAX_FILES_OF_A_REQUEST
+    assert {"service/routes/verify.py", "embedder/pipeline.py", "embedder/decision.py"} <= set(named)
 
 
 def test_no_block_stands_more_than_three_deep() -> None:
