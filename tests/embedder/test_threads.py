@@ -13,9 +13,9 @@ CORES_OF_THREADS = """
 import os
 from threading import Event, Thread
 import numpy as np
-from embedder import Running, load
+from embedder import RuntimeOptions, load
 
-embedder, seen, is_over = load(running=Running(threads=1)), set(), Event()
+embedder, seen, is_over = load(running=RuntimeOptions(threads=1)), set(), Event()
 
 def watch():
     while not is_over.wait(0.002):
