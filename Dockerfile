@@ -17,6 +17,7 @@ COPY LICENSE README.md ./
 COPY embedder embedder
 COPY service service
 COPY train train
+COPY visavis visavis
 RUN hatch/bin/hatchling build -t wheel && /opt/visavis/bin/pip install --no-deps dist/*.whl && /opt/visavis/bin/pip check
 
 FROM python:3.11-slim

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -108,6 +109,60 @@ def test_a_file_that_only_speaks_of_pickles_is_not_taken_for_one_that_reads_them
     assert not reads_pickles(
         set(names_in(ast.parse('"""Not a pickle."""\nfrom safetensors.torch import load\nload(b"")')))
     )
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_by(path: Path, modules: set[str]) -> Iterator[str]:
+    """Our modules that a file imports, at its head or later, for types or to run."""
+    package = name_of(path).split(".")[: None if path.name == "__init__.py" else -1]
+    for node in imports_of(path):
+        above = [*package[: len(package) - node.level + 1]] if node.level else []
+        origin = ".".join([*above, *([node.module] if node.module else [])])
+        for alias in node.names:
+            named = f"{origin}.{alias.name}"
+            yield from {named if named in modules else origin} & modules
+
+
+def circle_in(graph: dict[str, set[str]]) -> tuple[str, ...]:
+    """Names that import each other in a circle, or nothing where there is no circle."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return tuple(error.args[1])
+    return ()
+
+
+def file_imports() -> dict[str, set[str]]:
+    files = sources(*ROOMS)
+    modules = {name_of(path) for path in files}
+    return {name_of(path): set(imported_by(path, modules)) - {name_of(path)} for path in files}
+
+
+def test_no_two_files_import_each_other_by_any_detour() -> None:
+    assert circle_in(file_imports()) == ()
+
+
+def is_within(folder: str, other: str) -> bool:
+    return f"{folder}.".startswith(f"{other}.")
+
+
+def test_no_two_folders_import_each_other_by_any_detour() -> None:
+    """A folder and the one that it lies in are no circle: files beside a folder may use it, and be used by it."""
+    folder_of = {name_of(path): ".".join(path.relative_to(PROJECT).parent.parts) for path in sources(*ROOMS)}
+    folders: dict[str, set[str]] = {}
+    for module, imported in file_imports().items():
+        here, theirs = folder_of[module], {folder_of[each] for each in imported}
+        apart = {each for each in theirs if not is_within(each, here) and not is_within(here, each)}
+        folders.setdefault(here, set()).update(apart)
+    assert circle_in(folders) == ()
+
+
+def test_a_circle_is_found() -> None:
+    assert set(circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
 
 
 def doors() -> set[str]:

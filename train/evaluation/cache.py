@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError, replacing
 
 # Folders of the embedder whose code decides no embedding; a new file anywhere else voids the cache.
-NOT_DECIDING = ("bulk", "commands", "explain")
+NOT_DECIDING = ("bulk", "explain", "photo_files.py", "progress.py")
 LIBRARIES = ("facenet-pytorch", "numpy", "openvino", "pillow", "torch", "torchvision")
 
 EMBEDDING_SIZE = 128
