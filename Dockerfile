@@ -1,5 +1,4 @@
 # The service with its built-in model, on a CPU: docker build -t visavis . && docker run --rm -p 8000:8000 visavis
-# tools/docker_steps.py runs these same steps without Docker, so keep to what it knows: it says so when it meets something else.
 
 FROM python:3.11-slim AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_CONSTRAINT=constraints.txt

@@ -75,6 +75,7 @@ check: $(VENV)/.installed-dev ## All that must hold before a change goes in: for
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint --failure-threshold warning Dockerfile
 	$(BIN)/pytest -q tests/house/test_sizes.py
 	$(MAKE) test
 

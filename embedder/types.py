@@ -131,4 +131,4 @@ class Picture(Protocol):
         """Width and height in px."""
 
     def at(self, factor: int) -> Image.Image:
-        """The picture at 1/factor of its size, each side rounded up; `factor` is one of photo.FACTORS."""
+        """The picture at 1/factor of its size, each side rounded up; `factor` is one of image.FACTORS."""

@@ -1,4 +1,4 @@
-"""The wheel: our three packages with their weights and pages, nothing else, and enough to work from."""
+"""The wheel: our packages with their weights and pages, nothing else, and enough to work from."""
 
 import json
 import subprocess
