@@ -1,4 +1,4 @@
-"""The Dockerfile as far as it can be checked without Docker: hadolint reads it in `make check`; here, what it copies."""
+"""What can be checked of the Dockerfile without Docker, beside hadolint in `make check`: what it copies."""
 
 import tomllib
 from pathlib import Path

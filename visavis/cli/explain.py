@@ -1,12 +1,12 @@
 """`visavis explain`: why do two photos show one person, or not? Words, JSON, or a picture."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Literal
 
 import click
 
-from embedder import FaceChoice, QualityChoice, RuntimeOptions, SampleError, load, png, read_bundle
+from embedder import RuntimeOptions, SampleError, VerifyOptions, load, png, read_bundle
 from embedder.explain import (
     Explainer,
     Explanation,
@@ -19,13 +19,12 @@ from embedder.explain import (
 
 from .options import (
     PRIVATE,
-    face_option,
     json_option,
-    judging_options,
     model_option,
     read_file,
     running_options,
     stop_for,
+    verify_options,
     write_file,
 )
 from .output import comparison_record, comparison_text
@@ -39,8 +38,7 @@ Method = Literal["perturbation", "gradient"]
 @click.command()
 @click.argument("probe")
 @click.argument("reference")
-@face_option
-@judging_options
+@verify_options
 @click.option(
     "--method",
     type=click.Choice(["perturbation", "gradient"]),
@@ -56,10 +54,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     probe: str,
     reference: str,
     *,
-    face: FaceChoice,
-    operating_point: str | None,
-    prior: float,
-    quality: QualityChoice,
+    options: VerifyOptions,
     method: Method,
     out: str | None,
     model_path: str | None,
@@ -74,14 +69,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
     try:
         with load(model_path, running=running) as embedder:
-            found = Explainer(embedder).explain(
-                *images,
-                face=face,
-                operating_point=operating_point,
-                prior=prior,
-                quality=quality,
-                saliency=method == "perturbation",
-            )
+            found = Explainer(embedder).explain(*images, saliency=method == "perturbation", **asdict(options))
     except SampleError as error:
         stop_for(error, paths)
     if method == "gradient":

@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial, wraps
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -19,6 +20,7 @@ from embedder import (
     RuntimeName,
     RuntimeOptions,
     SampleError,
+    VerifyOptions,
 )
 
 from .main import EXIT_TROUBLE
@@ -39,9 +41,16 @@ def face_option(command: F) -> F:
     )(command)
 
 
-def judging_options(command: F) -> F:
-    """Add --operating-point, --prior and --quality."""
+def verify_options(command: F) -> F:
+    """Add --face, --operating-point, --prior and --quality; the command gets them as `options`, a VerifyOptions."""
+
+    @wraps(command)
+    def with_options(*args: object, **given: Any) -> object:
+        named = {each.name: given.pop(each.name) for each in fields(VerifyOptions) if each.name in given}
+        return command(*args, options=VerifyOptions(**named), **given)
+
     options = (
+        face_option,
         click.option(
             "--operating-point",
             metavar="NAME|fmr=X",
@@ -66,8 +75,8 @@ def judging_options(command: F) -> F:
         ),
     )
     for option in reversed(options):
-        command = option(command)
-    return command
+        with_options = option(with_options)
+    return with_options  # type: ignore[return-value] # the same command, seen from outside
 
 
 def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:

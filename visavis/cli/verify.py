@@ -2,31 +2,28 @@
 
 import json
 import sys
+from dataclasses import asdict
 
 import click
 
-from embedder import FaceChoice, QualityChoice, RuntimeOptions, SampleError, load
+from embedder import RuntimeOptions, SampleError, VerifyOptions, load
 
-from .options import face_option, json_option, judging_options, model_option, read_file, running_options, stop_for
+from .options import json_option, model_option, read_file, running_options, stop_for, verify_options
 from .output import comparison_record, comparison_text
 
 
 @click.command()
 @click.argument("probe")
 @click.argument("reference")
-@face_option
-@judging_options
+@verify_options
 @model_option
 @running_options
 @json_option
-def verify(  # noqa: PLR0913 - one for each word that the command takes
+def verify(
     probe: str,
     reference: str,
     *,
-    face: FaceChoice,
-    operating_point: str | None,
-    prior: float,
-    quality: QualityChoice,
+    options: VerifyOptions,
     model_path: str | None,
     running: RuntimeOptions,
     as_json: bool,
@@ -39,9 +36,7 @@ def verify(  # noqa: PLR0913 - one for each word that the command takes
     images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
     try:
         with load(model_path, running=running) as embedder:
-            comparison = embedder.verify(
-                *images, face=face, operating_point=operating_point, prior=prior, quality=quality
-            )
+            comparison = embedder.verify(*images, **asdict(options))
     except SampleError as error:
         stop_for(error, paths)
     click.echo(json.dumps(comparison_record(comparison), indent=2) if as_json else comparison_text(comparison))
