@@ -300,18 +300,16 @@ class Verifier:
         references: Sequence[EmbeddedFace | SampleError],
         rule: DecisionRule,
         timings: Timings,
-        *,
-        quality: QualityChoice,
+        options: VerifyOptions,
     ) -> ComparisonBatch:
         """Compare a probe with references; one that is an error already keeps its place.
 
-        A reference that is too poor for the card becomes an error too, unless `quality` is "ignore". Raises LowQuality
-        where the probe is.
+        A reference that is too poor for the card becomes an error too, unless the options say "ignore". Raises
+        LowQuality where the probe is.
         """
-        if quality == "refuse":
-            with blaming("probe"):
-                require_quality(self._penalties, probe.sample.quality)
-            references = [self._admitted(each) if isinstance(each, EmbeddedFace) else each for each in references]
+        with blaming("probe"):
+            self._require(probe, options)
+        references = [self._admitted(each, options) if isinstance(each, EmbeddedFace) else each for each in references]
         faces = [each for each in references if isinstance(each, EmbeddedFace)]
         judgements = rule.judge(_compared(probe), [_compared(face) for face in faces])
         results = tuple(
@@ -322,10 +320,15 @@ class Verifier:
         )
         return ComparisonBatch(results, self._identity, timings)
 
-    def _admitted(self, face: EmbeddedFace) -> EmbeddedFace | SampleError:
+    def _require(self, face: EmbeddedFace, options: VerifyOptions) -> None:
+        """Raise LowQuality for a face that the options do not let in."""
+        if options.quality == "refuse":
+            require_quality(self._penalties, face.sample.quality)
+
+    def _admitted(self, face: EmbeddedFace, options: VerifyOptions) -> EmbeddedFace | SampleError:
         try:
             with blaming("reference"):
-                require_quality(self._penalties, face.sample.quality)
+                self._require(face, options)
         except SampleError as error:
             return error
         return face

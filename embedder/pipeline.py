@@ -251,7 +251,7 @@ class FaceEmbedder:
         faces = [self._verifier.embedded(item.chip, vector) for item, vector in zip(prepared, vectors, strict=True)]
         rest = iter(faces[1:])
         compared = [next(rest) if isinstance(each, PreparedFace) else each for each in outcomes]
-        return self._verifier.compare(faces[0], compared, rule, timings, quality=options.quality), faces
+        return self._verifier.compare(faces[0], compared, rule, timings, options), faces
 
     def compare(
         self, probe: ArrayLike, references: ArrayLike, *, model_digest: str, **options: Unpack[DecisionKeywords]
