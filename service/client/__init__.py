@@ -12,7 +12,6 @@ from ..wire import (
     VerifyManyResponse,
     VerifyResponse,
 )
-from .async_client import AsyncFaceClient
 from .errors import (
     BusyError,
     ClientError,
@@ -35,9 +34,9 @@ from .errors import (
     Unreachable,
     from_problem,
 )
+from .face_client import AsyncFaceClient, FaceClient
 from .inputs import EmbeddingInput, ImageInput
 from .retry import Retry
-from .sync_client import FaceClient
 
 __all__ = [
     "AsyncFaceClient",

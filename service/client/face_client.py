@@ -1,6 +1,7 @@
-"""AsyncFaceClient: FaceClient for asyncio, method by method. Thin; `calls` and `transport` hold the substance."""
+"""FaceClient and AsyncFaceClient, method by method alike. Thin: `calls` and `transport` do the work that both share."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, Unpack
@@ -25,6 +26,118 @@ from .inputs import EmbeddingInput, ImageInput
 from .retry import Outcome, Retry
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+class FaceClient:
+    """A connection to a visavis service.
+
+    Made from the service's address, or from an `httpx2.Client` of the caller's own (`http=`), which stays the caller's
+    to close. One made from an address asks no proxy and reads no `.netrc`: photos of faces go where the address says
+    and nowhere else, so redirects are not followed either. `timeout_s` bounds each wait for the network (connecting,
+    sending, the next bytes of an answer), not their sum; default 30, or what `http` says. Threads may share it.
+
+    Every method raises a `ClientError` of `service.client` when the service does not answer as asked.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        http: httpx2.Client | None = None,
+        timeout_s: float | None = None,
+        retry: Retry | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._is_own, self._timeout_s = http is None, timeout_s
+        self._http = transport.open_blocking(base_url, http, timeout_s)
+        self._retry = retry or Retry()
+        self._sleep = sleep
+
+    def verify(self, probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> VerifyResponse:
+        """Say whether two images show one person.
+
+        Keywords, all optional: `face` says which face is meant where an image shows several. The threshold is your own
+        `threshold`, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that
+        is at least that strict; by default the card's choice. `prior` is the probability of one person before the
+        photos are seen; the answer's probability rests on it. A photo that is too poor for the card is refused
+        (LowQualityError), unless `quality` is "ignore".
+        """
+        return self._ask(calls.verify(probe, reference, **options))
+
+    def verify_many(
+        self, probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
+    ) -> VerifyManyResponse:
+        """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
+        return self._ask(calls.verify_many(probe, references, **options))
+
+    def explain(
+        self, probe: ImageInput, reference: ImageInput, *, saliency: bool = True, **options: Unpack[VerifyKeywords]
+    ) -> ExplainResponse:
+        """Say what `verify` says and why: both aligned faces, the share of each channel, and the places that matter.
+
+        `saliency`: whether those places are found, which takes most of the time.
+        """
+        return self._ask(calls.explain(probe, reference, saliency=saliency, **options))
+
+    def detect(self, image: ImageInput) -> FacesResponse:
+        """Find every face, largest first; none is an empty list."""
+        return self._ask(calls.detect(image))
+
+    def embed(self, image: ImageInput, *, face: FaceChoice = "dominant") -> EmbeddingResponse:
+        """Turn one face into its embedding, 128 numbers; biometric data, to be kept as carefully as the photo."""
+        return self._ask(calls.embed(image, face=face))
+
+    def compare(
+        self,
+        probe: EmbeddingInput,
+        references: Sequence[EmbeddingInput],
+        *,
+        model_digest: str | None = None,
+        **options: Unpack[DecisionKeywords],
+    ) -> CompareResponse:
+        """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
+        return self._ask(calls.compare(probe, references, model_digest=model_digest, **options))
+
+    def model(self) -> ModelResponse:
+        """Return which model answers, and its card."""
+        return self._ask(calls.model())
+
+    def ready(self) -> bool:
+        """Ask once whether the service can answer; False while it cannot yet, Unreachable if nothing is there."""
+        call = calls.ready()
+        return transport.readiness_of(call, self._attempt(call), self._retry)
+
+    def close(self) -> None:
+        """Close the connections, unless they are those of a caller's `http`."""
+        if self._is_own:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({transport.origin_of(self._http.base_url)!r})"
+
+    def _ask(self, call: calls.ApiCall[AnswerT]) -> AnswerT:
+        outcome, n_made = self._attempt(call), 1
+        while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
+            self._sleep(pause_s)
+            outcome, n_made = self._attempt(call), n_made + 1
+        return transport.answer_of(call, outcome, self._retry)
+
+    def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
+        request = transport.request_of(call, self._http, self._timeout_s)
+        try:
+            return self._http.send(request, follow_redirects=False)
+        except httpx2.RequestError as error:
+            return error
+
+
 P = ParamSpec("P")
 
 
