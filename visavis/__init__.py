@@ -31,9 +31,13 @@ if TYPE_CHECKING:
         VisavisError,
         load,
     )
+    from embedder.explain import Explainer
     from service.client import AsyncFaceClient, ClientError, FaceClient, Retry
 
-_CLIENT = ("AsyncFaceClient", "ClientError", "FaceClient", "Retry")
+_ELSEWHERE = {
+    "Explainer": "embedder.explain",
+    **dict.fromkeys(("AsyncFaceClient", "ClientError", "FaceClient", "Retry"), "service.client"),
+}
 
 __all__ = [
     "AsyncFaceClient",
@@ -44,6 +48,7 @@ __all__ = [
     "DigestMismatch",
     "Distances",
     "Embedding",
+    "Explainer",
     "Face",
     "FaceClient",
     "FaceEmbedder",
@@ -68,7 +73,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("service.client" if name in _CLIENT else "embedder"), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "embedder")), name)
 
 
 def __dir__() -> list[str]:
