@@ -30,7 +30,7 @@ class GridLayout:
 
     @classmethod
     def of(cls, n: int, size: tuple[int, int]) -> "GridLayout":
-        """Lay out n pictures of size (height, width), as large as fits, with up to four times as many columns as rows."""
+        """Lay out n pictures (height, width), as large as fits, with up to four times as many columns as rows."""
         columns = 1 << ceil(log2(n) / 2)
         room = min(WIDEST_PX // columns - LABEL_PX, ENLARGED_AT_MOST_PX)
         times = max(1, room // max(size))

@@ -216,7 +216,7 @@ def test_photos_are_drawn_by_a_seed_and_no_more_of_a_person_than_asked(tmp_path:
 
 def test_a_folder_without_people_is_told(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"")
-    with pytest.raises(AtlasError, match="one for each person"):
+    with pytest.raises(AtlasError, match="a subfolder of photos for each person"):
         chosen_photos(tmp_path, n_photos=1, per_person=1, seed=0)
     with pytest.raises(AtlasError, match="no such folder"):
         chosen_photos(tmp_path / "none", n_photos=1, per_person=1, seed=0)
