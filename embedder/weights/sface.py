@@ -197,7 +197,7 @@ class _GraphReader:
         """Return the node that produces weights of that name; each can be used once."""
         node = self._makers.pop((name,), NOTHING)
         if node.kind != kind or len(node.inputs) != n_inputs:
-            raise fault(f"{node.kind} produces weights instead of a {kind} with {n_inputs} inputs")
+            raise fault(f"weights come from {node.kind} instead of a {kind} with {n_inputs} inputs")
         return node
 
     def _taken(self, name: str, shape: tuple[int, ...], kind: type[S]) -> NDArray[S]:

@@ -379,16 +379,16 @@ REASONS: dict[Callable[[ModelProto], None], str] = {
     constant_twice: "constant 'conv_3_relu_gamma' occurs twice",
     constant_shared: "two layers use it",
     constant_more: "constants that no layer uses",
-    weights_shared: "nothing makes weights",
-    weights_made_twice: "make weights of one name",
-    weights_without_a_scale: "DequantizeLinear of 3 inputs",
-    weights_not_dequantised: "nothing makes weights",
+    weights_shared: "weights come from nothing",
+    weights_made_twice: "produce weights of the same name",
+    weights_without_a_scale: "DequantizeLinear with 3 inputs",
+    weights_not_dequantised: "weights come from nothing",
     other_mean: "the constant of the first Sub is not 127.5",
-    other_input: r"input is of shape \(1, 3, 224, 112\)",
-    other_opset: "not of opset 21",
+    other_input: r"input has shape \(1, 3, 224, 112\)",
+    other_opset: "not opset 21",
     other_dropout: "value of a Constant",
-    dropout_without_a_share: "Dropout does not take",
-    nothing: "not of opset 21",
+    dropout_without_a_share: "Dropout does not use",
+    nothing: "not opset 21",
 }
 
 
@@ -404,7 +404,7 @@ def test_what_is_put_together_otherwise_is_refused_with_its_reason(
 def test_a_name_that_is_no_text_is_refused(content: bytes) -> None:
     place = content.index(b"conv_3_relu_gamma")
     altered = content[:place] + b"\xff" + content[place + 1 :]
-    with pytest.raises(SFaceFileError, match="no text"):
+    with pytest.raises(SFaceFileError, match="not text"):
         parse_sface(altered)
 
 
