@@ -78,7 +78,7 @@ IMAGE_SUFFIXES = (
 UNREAD_SUFFIXES = (".avif", ".heic", ".heif", ".hif", ".j2k", ".jp2", ".jxl")
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SCALED_FORMATS = ("JPEG", "MPO")  # they can be decoded at a fraction of their size
-_LYING = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MAX_8_BIT, _MAX_16_BIT = 255, 65535
 _TO_8_BIT = _MAX_16_BIT / _MAX_8_BIT  # 257: 65535 becomes 255 exactly
 
@@ -125,10 +125,10 @@ def image_file(path: Path) -> bytes:
 
 def _upright_size(picture: Image.Image) -> tuple[int, int]:
     try:
-        lies = picture.getexif().get(ExifTags.Base.Orientation) in _LYING
+        is_sideways = picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
     except Exception as fault:  # as in _open
         raise _unreadable(fault) from fault
-    return (picture.height, picture.width) if lies else picture.size
+    return (picture.height, picture.width) if is_sideways else picture.size
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:

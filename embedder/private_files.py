@@ -20,7 +20,7 @@ class PrivateFiles:
     @contextmanager
     def new(self, path: Path) -> Iterator[IO[bytes]]:
         """Open a file as `replacing` does. Raises `error`."""
-        with self._trouble_told(path), replacing(path) as file:
+        with self._raising(path), replacing(path) as file:
             yield file
 
     def write(self, path: Path, content: bytes) -> None:
@@ -31,7 +31,7 @@ class PrivateFiles:
     @contextmanager
     def sole_use(self, folder: Path) -> Iterator[None]:
         """Create a private folder if it is missing, and lock it against other processes. Raises `error`."""
-        with self._trouble_told(folder):
+        with self._raising(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
             handle = os.open(folder, os.O_RDONLY)
@@ -50,7 +50,7 @@ class PrivateFiles:
             return  # the file system has no locks; two processes would only do the same work twice
 
     @contextmanager
-    def _trouble_told(self, path: Path) -> Iterator[None]:
+    def _raising(self, path: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:

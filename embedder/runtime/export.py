@@ -153,31 +153,31 @@ def sample_chips(side_px: int) -> Chips:
 def largest_difference(one: EmbeddingNetwork, other: EmbeddingNetwork, chips: Chips) -> float:
     """The largest distance between two networks' embeddings of a chip, (n, side, side, 3), alone and among others."""
     return max(
-        float(np.linalg.norm(one(part) - other(part), axis=1).max())  # of NaN it is NaN
+        float(np.linalg.norm(one(part) - other(part), axis=1).max())  # NaN propagates
         for part in (chips, chips[:1])
     )
 
 
 def about(card: ModelCard, file: str) -> str:
-    """Say what goes into an exported network and what comes out, and what is left to the caller."""
+    """Describe the input and output of an exported network, and the steps left to the caller."""
     side_px = card.alignment.chip_size_px
     length = "of unit length" if card.architecture.unit_length else "not of unit length"
     return f"""\
 {file}: the network of the model {card.name}, {card.digest}.
-in:  {INPUT}, uint8 (n, {side_px}, {side_px}, 3): n RGB chips, their pixels 0 to 255 as they are. A chip is a
-     face aligned as `alignment` in {CARD_FILE} says; normalisation is inside.
+in:  {INPUT}, uint8 (n, {side_px}, {side_px}, 3): n RGB chips with pixel values 0 to 255. A chip is a face
+     aligned as `alignment` in {CARD_FILE} specifies. The network includes the normalisation.
 out: {EMBEDDINGS}, float32 (n, {EMBEDDING_SIZE}), {length}.
 {_mirroring(card)}
-Whose weights these are, and on what terms: `provenance` in {CARD_FILE}.
+Origin and licence of the weights: `provenance` in {CARD_FILE}.
 """
 
 
 def _mirroring(card: ModelCard) -> str:
     if not card.architecture.mirror:
-        return "That is a face's embedding; the card's thresholds are Euclidean distances of them."
+        return "The output is a face's embedding; the card's thresholds are Euclidean distances of embeddings."
     return (
-        "A face's embedding is the mean of that over its chip and the chip's mirror image (left and right exchanged).\n"
-        "The averaging is not inside; the card's thresholds are Euclidean distances of such means."
+        "A face's embedding is the mean output over its chip and the chip's mirror image (left and right exchanged).\n"
+        "The network does not include the averaging; the card's thresholds are Euclidean distances of such means."
     )
 
 
@@ -205,7 +205,7 @@ def _difference_from_torch(bundle: Bundle, network: Path) -> float:
     difference = largest_difference(
         OpenVinoRuntime().embedding_of_file(network), TorchRuntime().embedding(bundle), chips
     )
-    if not difference <= BAR:  # NaN neither
+    if not difference <= BAR:  # also true for NaN
         raise ModelError(
             f"the exported network's embeddings differ from torch's by up to {difference:.2g}; the limit is {BAR:g}. "
             "Nothing was kept: run this model with visavis"

@@ -83,11 +83,15 @@ def test_the_card_is_the_bundles(name: str, onnx_folder: Path) -> None:
     [
         (
             "sface-128",
-            ("pixels, uint8 (n, 112, 112, 3)", "float32 (n, 128), of unit length", "That is a face's embedding"),
+            ("pixels, uint8 (n, 112, 112, 3)", "float32 (n, 128), of unit length", "The output is a face's embedding"),
         ),
         (
             "dlib-resnet29-128",
-            ("pixels, uint8 (n, 150, 150, 3)", "float32 (n, 128), not of unit length", "The averaging is not inside"),
+            (
+                "pixels, uint8 (n, 150, 150, 3)",
+                "float32 (n, 128), not of unit length",
+                "does not include the averaging",
+            ),
         ),
     ],
 )
