@@ -1,6 +1,6 @@
-"""The embedder: a face image in, 128 channels out.
+"""The embedder: maps a face image to an embedding of 128 channels.
 
-Importing it loads no torch: `__init__.pyi` lists the names, and each is imported when it is first used.
+Importing the package does not load torch: `__init__.pyi` lists the names, and each is imported on first use.
 """
 
 import lazy_loader

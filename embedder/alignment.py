@@ -1,4 +1,4 @@
-"""Five landmarks -> the square chip that a network sees: the same pixels for training and for serving.
+"""Cut the square chip of a face by its five landmarks. Training and serving use this code, and so the same pixels.
 
 Source: dlib's extract_image_chip: a least-squares similarity from reference points to the image, a binomial pyramid
 down to the chip's scale, then bilinear sampling; black outside the picture.
@@ -17,7 +17,7 @@ from .weights.card import Alignment
 
 _MAX_STEP = 2.0  # picture px per chip px above which the picture is halved before it is sampled
 _BINOMIAL = (1, 4, 6, 4, 1)
-_MARGIN = 8  # px kept around the chip's footprint, for the filter's reach
+_MARGIN = 8  # px kept around the chip's footprint, for the filter's support
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Similarity:
 
 
 def fit_similarity(sources: NDArray[np.complex128], targets: NDArray[np.complex128]) -> Similarity:
-    """The similarity that brings sources nearest to targets, by least squares over the targets' plane."""
+    """Return the similarity that maps sources to targets with the least squared error, in the targets' plane."""
     source_mean, target_mean = sources.mean(), targets.mean()
     centred = sources - source_mean
     turn = complex(np.vdot(centred, targets - target_mean) / np.vdot(centred, centred).real)
@@ -41,9 +41,9 @@ def fit_similarity(sources: NDArray[np.complex128], targets: NDArray[np.complex1
 
 
 def cut_chip(photo: Photo, landmarks: tuple[Point, ...], alignment: Alignment) -> Pixels:
-    """Cut the chip of one face, (side, side, 3) uint8, from a photo that is just large enough for it.
+    """Cut the chip of one face, (side, side, 3) uint8, from the photo at the smallest sufficient size.
 
-    `landmarks` are the detector's five points; `alignment` says where they go, and what the side is.
+    `landmarks` are the detector's five points; `alignment` states their target positions and the side.
     """
     to_photo = _chip_to_photo(landmarks, alignment)
     factor = factor_for(abs(to_photo.turn))
@@ -51,7 +51,7 @@ def cut_chip(photo: Photo, landmarks: tuple[Point, ...], alignment: Alignment) -
 
 
 def landmarks_in_chip(landmarks: tuple[Point, ...], alignment: Alignment) -> tuple[Point, ...]:
-    """Where a face's five landmarks lie in the chip that is cut by them, in px."""
+    """Return a face's five landmarks in px of the chip that is cut by them."""
     to_photo = _chip_to_photo(landmarks, alignment)
     places = (_offset(landmarks, alignment) - to_photo.shift) / to_photo.turn
     return tuple((float(place.real), float(place.imag)) for place in places)
@@ -66,13 +66,13 @@ def _offset(landmarks: tuple[Point, ...], alignment: Alignment) -> NDArray[np.co
 
 
 def _reduced(similarity: Similarity, factor: int) -> Similarity:
-    """The similarity to the photo at 1/factor, where pixel p lies in the middle of `factor` of the photo's pixels."""
+    """The similarity to the photo at 1/factor, where each pixel is centred on `factor` pixels of the photo."""
     middle = (factor - 1) / 2
     return Similarity(similarity.turn / factor, (similarity.shift - complex(middle, middle)) / factor)
 
 
 def eye_distance(alignment: Alignment) -> float:
-    """Return how far apart the eyes lie in a chip, in px."""
+    """Return the distance between the eyes in a chip, in px."""
     left, right = _complex(alignment.points[:2])
     return float(abs(right - left))
 
@@ -86,7 +86,7 @@ def _sample(picture: Image.Image, to_picture: Similarity, side_px: int) -> Pixel
     turn, shift = to_picture.turn, to_picture.shift - complex(left, top)
     while abs(turn) > _MAX_STEP:
         region, turn, shift = _halved(region), turn / 2, shift / 2
-    half = complex(0.5, 0.5)  # the library below counts from the pixel's corner, we from its centre
+    half = complex(0.5, 0.5)  # Pillow's coordinates start at the pixel's corner, ours at its centre
     corner = shift + half - turn * half
     matrix = (turn.real, -turn.imag, corner.real, turn.imag, turn.real, corner.imag)
     size = (side_px, side_px)
@@ -95,7 +95,7 @@ def _sample(picture: Image.Image, to_picture: Similarity, side_px: int) -> Pixel
 
 
 def _footprint(picture: Image.Image, to_picture: Similarity, side_px: int) -> tuple[int, int, Pixels]:
-    """The part of the picture that the chip is sampled from, with its left and top; it may reach beyond the edge."""
+    """The region that the chip is sampled from, with its left and top; it may extend beyond the picture."""
     last = side_px - 1
     corners = to_picture(np.asarray([0, last, last * 1j, last * (1 + 1j)]))
     margin = _MARGIN * max(1.0, abs(to_picture.turn))
@@ -105,7 +105,7 @@ def _footprint(picture: Image.Image, to_picture: Similarity, side_px: int) -> tu
 
 
 def _halved(pixels: Pixels) -> Pixels:
-    """Half as high and wide, filtered with [1 4 6 4 1]/16 both ways; pixel p of the result lies at 2p."""
+    """Halve height and width after filtering with [1 4 6 4 1]/16 both ways; pixel p of the result is at 2p."""
     rows = _filtered(pixels.astype(np.float32))
     both = _filtered(rows.swapaxes(0, 1)).swapaxes(0, 1)
     rounded: Pixels = np.rint(both).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""From embeddings to a decision: operating point, penalty for poor photos, distance, probability, verdict.
+"""From embeddings to a decision: operating point, penalty for poor photos, distance, probability.
 
-Embeddings of two poor photos draw together, and so false matches multiply. One poor photo beside a good one does not do
-that: a pair has the penalty of its better photo.
+Embeddings of two poor photos are closer to each other, which increases the FMR. A pair of one poor and one good photo
+does not have this effect, so the penalty of a pair is that of its better photo.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,9 @@ BY_RATE = "fmr="
 
 
 def chosen_point(card: ModelCard, asked: str | None) -> OperatingPoint:
-    """Return the point of a name such as `fmr-1e-4`, the loosest with an FMR of at most X for `fmr=X`, or the default.
+    """Return the point named as in `fmr-1e-4`, the loosest point with an FMR of at most X for `fmr=X`, or the default.
 
-    Raises OperatingPointUnavailable where the card has none such.
+    Raises OperatingPointUnavailable if the card has no such point.
     """
     points = card.operating_points
     wanted = card.default_point if asked is None else asked
@@ -56,7 +56,7 @@ def _rate(asked: str) -> float:
     try:
         return float(asked.removeprefix(BY_RATE))
     except ValueError:
-        return float("nan")  # which no point is as strict as
+        return float("nan")  # no point fits
 
 
 ADVICE: dict[Measure, str] = {
@@ -65,29 +65,29 @@ ADVICE: dict[Measure, str] = {
 }
 FAULTS: dict[Measure, str] = {"sharpness": "both photos are blurred", "eye_distance_px": "both faces are small"}
 GIVEN_BY_CALLER = "The threshold was given by the caller."
-MIN_STATED_PENALTY = 0.0005  # of distance; a smaller penalty is not told
+MIN_STATED_PENALTY = 0.0005  # in units of distance; smaller penalties are not reported
 
-QualityPenalties = tuple[QualityPenalty, ...]  # one for each measure that costs something; empty: nothing does
+QualityPenalties = tuple[QualityPenalty, ...]  # one for each measure with a penalty; may be empty
 
 
 @dataclass(frozen=True, slots=True)
 class PairPenalty:
-    """What one measure costs a pair."""
+    """The penalty of a pair by one measure."""
 
     measure: Measure
     values: tuple[float, float]  # of both photos
-    penalty: float  # of distance; that of the better photo
+    penalty: float  # in units of distance; that of the better photo
 
 
 def grade_photo(rule: QualityPenalties, quality: Quality) -> Grade:
-    """Say what a face's quality costs it."""
+    """Return a face's penalty, and whether its photo is too poor."""
     values = [(each, _value(each, quality)) for each in rule]
     penalty = sum(each.at(value) for each, value in values)
     return Grade(penalty, is_too_poor=any(value < each.min_value for each, value in values))
 
 
 def require_quality(rule: QualityPenalties, quality: Quality) -> None:
-    """Raise LowQuality for a face that is poorer than any that the rule was fitted on."""
+    """Raise LowQuality if the photo is poorer than all photos that the rule was fitted on."""
     for each in rule:
         value = _value(each, quality)
         if value < each.min_value:
@@ -95,21 +95,21 @@ def require_quality(rule: QualityPenalties, quality: Quality) -> None:
 
 
 def pair_penalties(rule: QualityPenalties, probe: Quality, reference: Quality) -> tuple[PairPenalty, ...]:
-    """What each measure of the rule costs a pair of photos."""
+    """Return the penalty of a pair of photos by each measure of the rule."""
     return tuple(_pair_penalty(each, _value(each, probe), _value(each, reference)) for each in rule)
 
 
 def threshold_reason(rule: QualityPenalties, point: OperatingPoint, penalties: Sequence[PairPenalty] | None) -> str:
-    """Say in words why a pair's threshold at a point is what it is; `penalties` is None for unknown photos."""
-    begun = f"{point.name}: {point.threshold:.3f}"
+    """Explain a pair's threshold at an operating point; `penalties` is None if the photos are unknown."""
+    start = f"{point.name}: {point.threshold:.3f}"
     if not rule:
-        return f"{begun} for all pairs; this model has no penalty for poor photos."
+        return f"{start} for all pairs; this model has no penalty for poor photos."
     if penalties is None:
-        return f"{begun}; the quality of the photos is not known here, so no penalty is taken off."
-    told = [_in_words(each) for each in penalties if each.penalty >= MIN_STATED_PENALTY]
-    if not told:
-        return f"{begun} for all pairs with at least one good photo."
-    return f"{begun}, {', '.join(told)}."
+        return f"{start}; the quality of the photos is not known here, so no penalty is taken off."
+    reductions = [_in_words(each) for each in penalties if each.penalty >= MIN_STATED_PENALTY]
+    if not reductions:
+        return f"{start} for all pairs with at least one good photo."
+    return f"{start}, {', '.join(reductions)}."
 
 
 def _value(rule: QualityPenalty, quality: Quality) -> float:
@@ -120,16 +120,16 @@ def _pair_penalty(rule: QualityPenalty, probe: float, reference: float) -> PairP
     return PairPenalty(rule.measure, (probe, reference), rule.at(max(probe, reference)))
 
 
-def _in_words(found: PairPenalty) -> str:
-    first, second = found.values
-    return f"less {found.penalty:.3f} because {FAULTS[found.measure]} ({found.measure} {first:.2g} and {second:.2g})"
+def _in_words(pair: PairPenalty) -> str:
+    first, second = pair.values
+    return f"less {pair.penalty:.3f} because {FAULTS[pair.measure]} ({pair.measure} {first:.2g} and {second:.2g})"
 
 
 EVEN_PRIOR = 0.5  # a prior that favours neither answer
 
 
 class DecisionKeywords(TypedDict, total=False):
-    """The keywords that say how a distance becomes a decision; `VerifyOptions` explains them."""
+    """The keywords that determine the decision on a distance; see `VerifyOptions`."""
 
     threshold: float | None
     operating_point: str | None
@@ -137,7 +137,7 @@ class DecisionKeywords(TypedDict, total=False):
 
 
 class VerifyKeywords(DecisionKeywords, total=False):
-    """The keywords of everything that compares photos; `VerifyOptions` explains them."""
+    """The keywords of all methods that compare photos; see `VerifyOptions`."""
 
     face: FaceChoice
     quality: QualityChoice
@@ -145,13 +145,13 @@ class VerifyKeywords(DecisionKeywords, total=False):
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """How two photos are compared. Raises ValueError for values that contradict each other or make no sense."""
+    """How two photos are compared. Raises ValueError for invalid or contradictory values."""
 
-    face: FaceChoice = "dominant"  # which face is meant where a photo shows several
+    face: FaceChoice = "dominant"  # selects the face in a photo that shows several
     threshold: float | None = None  # the caller's own, instead of an operating point's
     operating_point: str | None = None  # by name (fmr-1e-4) or by FMR (fmr=1e-4); None = the card's default
-    prior: float = EVEN_PRIOR  # 0..1, probability of one person before the photos are seen
-    quality: QualityChoice = "refuse"  # what becomes of a photo that is too poor for the card's rule
+    prior: float = EVEN_PRIOR  # 0..1, probability of one person before seeing the photos
+    quality: QualityChoice = "refuse"  # whether to refuse a photo that is too poor by the card's rule
 
     def __post_init__(self) -> None:
         if self.threshold is not None and self.operating_point is not None:
@@ -159,50 +159,50 @@ class VerifyOptions:
         if self.threshold is not None and not self.threshold > 0:
             raise ValueError(f"threshold must be greater than 0, not {self.threshold}")
         if not 0 < self.prior < 1:
-            raise ValueError(f"prior must lie between 0 and 1, both excluded, not {self.prior}")
+            raise ValueError(f"prior must be between 0 and 1, both excluded, not {self.prior}")
         if self.quality not in QUALITY_CHOICES:
             raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {self.quality!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the distance of one pair says."""
+    """The decision on one pair and the evidence from its distance."""
 
     same: bool  # exactly distance < threshold
     distance: float  # Euclidean, 0 = identical
     threshold: float  # the caller's, or that of the point less the pair's penalty
-    threshold_reason: str  # why it is what it is, in words
-    normalized_distance: float | None  # the distance plus the pair's penalty; None = card without a rule for it
+    threshold_reason: str  # explains the threshold in words
+    normalized_distance: float | None  # the distance plus the pair's penalty; None = card without penalties
     probability: float | None  # 0..1, of one person, given the distance and the prior; None = card without calibration
-    log_likelihood_ratio: float | None  # natural logarithm; positive speaks for one person; None likewise
+    log_likelihood_ratio: float | None  # natural logarithm; positive supports one person; None = as probability
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedFace:
-    """One face to be judged."""
+    """The embedding of one face to compare, and the quality of its photo."""
 
     vector: NDArray[np.float32]  # (128,)
-    quality: Quality | None  # None = its photo is not known
+    quality: Quality | None  # None = the photo is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRule:
-    """By what pairs are judged, and the way from there to a probability."""
+    """The rule by which the distance of a pair becomes a decision and a probability."""
 
     level: float  # the caller's threshold, or that of the point
     operating_point: OperatingPoint | None  # None = the level is the caller's
-    rule: QualityPenalties  # what a poor photo costs
+    rule: QualityPenalties  # the penalties for poor photos
     ratio: LogLikelihoodRatio | None  # None = the card has no calibration
-    prior: float  # 0..1, probability of one person before the photos are seen
+    prior: float  # 0..1, probability of one person before seeing the photos
 
     def judge(self, probe: ComparedFace, references: Sequence[ComparedFace]) -> Iterator[Judgement]:
-        """Judge a face against each of several, in their order."""
+        """Compare the probe with each reference; yields one judgement per reference, in order."""
         vectors = np.array([reference.vector for reference in references]).reshape(-1, len(probe.vector))
         for distance, reference in zip(euclidean(probe.vector, vectors), references, strict=True):
             yield self._judgement(distance, self._penalties(probe.quality, reference.quality))
 
     def _penalties(self, probe: Quality | None, reference: Quality | None) -> tuple[PairPenalty, ...] | None:
-        """What the photos cost this pair; None where they are not known."""
+        """The penalties of this pair; None if a photo is unknown."""
         if probe is None or reference is None:
             return None
         return pair_penalties(self.rule, probe, reference)
@@ -220,7 +220,7 @@ class DecisionRule:
 
 @dataclass(frozen=True, slots=True)
 class Distances:
-    """One embedding against several, in their order, and the standard that all were judged by."""
+    """The results of comparing one embedding with several, in order."""
 
     results: tuple[Judgement, ...]
     operating_point: OperatingPoint | None  # the card's point that gave the thresholds; None = the caller's own
@@ -229,10 +229,10 @@ class Distances:
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Judgement):
-    """Whether two images show one person, and all that the answer rests on."""
+    """Whether two images show one person, with the facts behind the decision."""
 
     operating_point: OperatingPoint | None  # the card's point that gave the threshold; None = the caller's own
-    prior: float  # 0..1, probability of one person before the photos are seen
+    prior: float  # 0..1, probability of one person before seeing the photos
     probe: Sample
     reference: Sample
     model: ModelIdentity
@@ -241,7 +241,7 @@ class Comparison(Judgement):
 
 @dataclass(frozen=True, slots=True)
 class ComparisonBatch:
-    """One probe against several references, in their order; a reference that cannot be used leaves its error there."""
+    """The results of one probe against several references, in order; an unusable reference yields its error."""
 
     results: tuple[Comparison | SampleError, ...]
     model: ModelIdentity
@@ -249,7 +249,7 @@ class ComparisonBatch:
 
 
 def decision_rule(card: ModelCard, options: VerifyOptions) -> DecisionRule:
-    """Return the rule that the caller asks for, or that of the card's default point.
+    """Return the rule that the options select; by default, that of the card's default point.
 
     Raises OperatingPointUnavailable.
     """
@@ -282,7 +282,7 @@ class EmbeddedFace:
 
 
 class Verifier:
-    """Compares faces by one model's quality penalties."""
+    """Compares embedded faces of one model, with its penalties for poor photos."""
 
     def __init__(self, penalties: QualityPenalties, identity: ModelIdentity) -> None:
         self._penalties, self._identity = penalties, identity
@@ -302,10 +302,10 @@ class Verifier:
         timings: Timings,
         options: VerifyOptions,
     ) -> ComparisonBatch:
-        """Compare a probe with references; one that is an error already keeps its place.
+        """Compare a probe with references; a reference that is an error already keeps its place.
 
-        A reference that is too poor for the card becomes an error too, unless the options say "ignore". Raises
-        LowQuality where the probe is.
+        A reference that is too poor for the card becomes a LowQuality error, unless `options.quality` is "ignore".
+        Raises LowQuality if the probe is too poor.
         """
         with blaming("probe"):
             self._require(probe, options)
@@ -321,7 +321,7 @@ class Verifier:
         return ComparisonBatch(results, self._identity, timings)
 
     def _require(self, face: EmbeddedFace, options: VerifyOptions) -> None:
-        """Raise LowQuality for a face that the options do not let in."""
+        """Raise LowQuality if the photo is too poor and the options refuse such photos."""
         if options.quality == "refuse":
             require_quality(self._penalties, face.sample.quality)
 
@@ -354,7 +354,7 @@ def _compared(face: EmbeddedFace) -> ComparedFace:
 
 @contextmanager
 def blaming(image: str) -> Iterator[None]:
-    """Let every SampleError raised inside say which image of a pair it is about."""
+    """Set `image` on every SampleError raised inside: "probe" or "reference"."""
     try:
         yield
     except SampleError as error:

@@ -1,26 +1,26 @@
-"""What can go wrong between an image's bytes and a decision.
+"""The errors that visavis raises.
 
 VisavisError
-├── SampleError                one image of the request is at fault; `image` says which, where there are two
-│   ├── ImageError             its bytes
+├── SampleError                one image cannot be used; `image` is "probe" or "reference" where there are two
+│   ├── ImageError             its bytes cannot be used
 │   │   ├── ImageTooLarge      more bytes or pixels than allowed
-│   │   ├── NotAnImage         not a format we read
-│   │   └── ImageUnreadable    a format we read, but broken
-│   ├── FaceError              its faces
-│   │   ├── NoFace             none found
-│   │   └── SeveralFaces       more than the choice allows
-│   └── LowQuality             its face is too poor to be told from others
+│   │   ├── NotAnImage         not in a supported format
+│   │   └── ImageUnreadable    in a supported format, but broken
+│   ├── FaceError              its faces do not fit the face choice
+│   │   ├── NoFace             no face found
+│   │   └── SeveralFaces       more faces than the choice allows
+│   └── LowQuality             the photo is too poor for a reliable decision
 ├── ModelError
-│   ├── BundleError            a model bundle that cannot be used
-│   ├── DlibFileError          a dlib .dat file that is not the one we know
-│   ├── SFaceFileError         an SFace .onnx file that is not the one we know
-│   └── RuntimeUnavailable     what is to run the model is not to be had here
-├── DigestMismatch             embeddings that different models made, or one in different precisions
+│   ├── BundleError            the model bundle cannot be used
+│   ├── DlibFileError          not the expected dlib .dat file
+│   ├── SFaceFileError         not the expected SFace .onnx file
+│   └── RuntimeUnavailable     the library, device or precision is not available
+├── DigestMismatch             embeddings of different models, or of one model in different precisions
 ├── OperatingPointUnavailable  the model card has no such operating point
 └── UnknownLayer               the network has no layer of that name
 
-A message says what happened, with which value, and what to do; it never names a person's file.
-Mistakes of the calling programmer are ValueError or TypeError.
+Each message states the problem, the value and the remedy. It never contains the name of a person's file.
+Programming errors of the caller raise ValueError or TypeError.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ from typing import ClassVar
 
 
 class VisavisError(Exception):
-    """The root of everything visavis refuses; `code` is stable and machine-readable."""
+    """The base class of all errors that visavis raises; `code` is stable and machine-readable."""
 
     code: ClassVar[str] = "visavis_error"
 
 
 class SampleError(VisavisError):
-    """One image cannot be used. `image` is "probe", "reference" or None when there is just one."""
+    """One image cannot be used. `image` is "probe" or "reference", or None if there is only one image."""
 
     code = "sample_error"
     image: str | None = None
@@ -47,7 +47,7 @@ class ImageError(SampleError):
 
 
 class ImageTooLarge(ImageError):
-    """More bytes or pixels than the limit; seen before any pixel is decoded."""
+    """The image has more bytes or pixels than the limit. Raised before any pixel is decoded."""
 
     code = "image_too_large"
 
@@ -58,19 +58,19 @@ class ImageTooLarge(ImageError):
 
 
 class NotAnImage(ImageError):
-    """The bytes are in no format that is read here."""
+    """The bytes are not in a supported image format."""
 
     code = "not_an_image"
 
 
 class ImageUnreadable(ImageError):
-    """The format is known, but the pixels cannot be had from it."""
+    """The format is supported, but the pixels cannot be decoded."""
 
     code = "image_unreadable"
 
 
 class FaceError(SampleError):
-    """The faces in an image do not fit what was asked; `n_faces` were found."""
+    """The faces in an image do not fit the face choice. `n_faces` is the number of faces found."""
 
     code = "face_error"
     n_faces: int
@@ -87,7 +87,7 @@ class NoFace(FaceError):
 
 
 class SeveralFaces(FaceError):
-    """More faces than the choice allows."""
+    """The image shows more faces than the choice allows."""
 
     code = "several_faces"
 
@@ -97,23 +97,23 @@ class SeveralFaces(FaceError):
 
 
 class LowQuality(SampleError):
-    """The photo is poorer than any that the model's penalty for poor photos was measured on.
+    """The photo is poorer than all photos that the model's penalty was measured on.
 
-    `measure` is the one that is too low, `value` what was measured, `limit` what it takes at least.
+    `measure` is the name of the measure that is too low, `value` its value and `limit` the minimum.
     """
 
     code = "low_quality"
 
     def __init__(self, measure: str, value: float, limit: float, *, advice: str) -> None:
         super().__init__(
-            f"the photo is too poor: {measure} is {value:.3g} and must be at least {limit:.3g}; {advice}, or say "
-            "quality=ignore and expect errors"
+            f"the photo is too poor: {measure} is {value:.3g} and must be at least {limit:.3g}; {advice}, or set "
+            "quality=ignore and accept a higher error rate"
         )
         self.measure, self.value, self.limit = measure, value, limit
 
 
 class ModelError(VisavisError):
-    """A model cannot be used as asked."""
+    """A model cannot be used as requested."""
 
     code = "model_error"
 
@@ -125,53 +125,53 @@ class BundleError(ModelError):
 
 
 class DlibFileError(ModelError):
-    """A dlib .dat file is truncated, altered or not the face recognition network; the message says where."""
+    """A dlib .dat file is truncated, altered or not the face recognition network; the message states where."""
 
     code = "dlib_file_error"
 
 
 class SFaceFileError(ModelError):
-    """An SFace .onnx file is truncated, altered or not the face recognition network; the message says in what."""
+    """An SFace .onnx file is truncated, altered or not the face recognition network; the message states the part."""
 
     code = "sface_file_error"
 
 
 class RuntimeUnavailable(ModelError):
-    """The library, device or precision that a model is to run with is not to be had here; the message says what is."""
+    """The library, device or precision for running a model is not available; the message states the alternatives."""
 
     code = "runtime_unavailable"
 
 
 class DigestMismatch(VisavisError):
-    """Two embeddings were made by different models or in different precisions, so their distance means nothing.
+    """Two embeddings come from different models or precisions, so their distance is meaningless.
 
-    `precisions` are ours and theirs, where one model made them; else None.
+    `precisions` are (ours, theirs) if one model computed both embeddings, else None.
     """
 
     code = "digest_mismatch"
 
     def __init__(self, ours: str, theirs: str, *, precisions: tuple[str, str] | None = None) -> None:
-        what = f"the embedding was made by model {theirs[:19]}, this is {ours[:19]}"
+        problem = f"the embedding was made by model {theirs[:19]}, this is {ours[:19]}"
         if precisions is not None:
-            what += f": the same model, but in {precisions[1]}, and this computes in {precisions[0]}"
-        super().__init__(f"{what}; embed the photo again with this model")
+            problem += f": the same model, but in {precisions[1]}, and this computes in {precisions[0]}"
+        super().__init__(f"{problem}; embed the photo again with this model")
         self.ours, self.theirs, self.precisions = ours, theirs, precisions
 
 
 class OperatingPointUnavailable(VisavisError):
-    """The card has no such operating point, or none at all; `available` are the names of those it has."""
+    """The card has no such operating point, or none at all. `available` lists the names of its points."""
 
     code = "operating_point_unavailable"
 
     def __init__(self, asked: str | None, fmr_of: Mapping[str, float | None]) -> None:
-        """Tell what was asked for (None: the default point), and every point's name with its FMR (None: unmeasured)."""
-        what = "" if asked is None else f" {asked[:64]!a}"
-        super().__init__(f"the model card has no operating point{what}; {_points_in_words(fmr_of)}")
+        """State the requested point (None: the default), and the name and FMR of each point (None: not measured)."""
+        name = "" if asked is None else f" {asked[:64]!a}"
+        super().__init__(f"the model card has no operating point{name}; {_points_in_words(fmr_of)}")
         self.asked, self.available = asked, tuple(fmr_of)
 
 
 class UnknownLayer(VisavisError):
-    """The network has no layer of that name; `available` are the names of those it has."""
+    """The network has no layer of that name. `available` lists the names of its layers."""
 
     code = "unknown_layer"
 
@@ -182,8 +182,8 @@ class UnknownLayer(VisavisError):
 
 def _points_in_words(fmr_of: Mapping[str, float | None]) -> str:
     if not fmr_of:
-        return "it has none at all: run visavis calibrate on photos of yours, or give a threshold"
+        return "it has none: run visavis calibrate on your own photos, or set a threshold"
     points = ", ".join(
         f"{name} (FMR {'not measured' if fmr is None else f'{fmr:.3g}'})" for name, fmr in fmr_of.items()
     )
-    return f"it has {points}; name one, or say fmr=X, 0 < X <= 1, for the nearest that is at least that strict"
+    return f"it has {points}; name one, or use fmr=X, 0 < X <= 1, for the nearest point that is at least as strict"

@@ -1,10 +1,10 @@
 """Image bytes -> one photo, upright and RGB. Limits are checked on the header, before any pixel is decoded.
 
-A large JPEG is decoded at a fraction of its size (libjpeg then computes fewer pixels), and again, larger, only where a
-face is too small for that.
+A large JPEG is decoded at a fraction of its size, so that libjpeg computes fewer pixels. It is decoded again at a
+larger size only if a face is too small.
 
-EXIF orientation is applied; of an animation the first frame is taken; transparency lies over white; ICC profiles are
-ignored (the networks were trained on pixels taken as they are).
+EXIF orientation is applied, only the first frame of an animation is used, and transparent pixels are blended with
+white. ICC profiles are ignored, because the networks were trained on unconverted pixels.
 """
 
 import io
@@ -22,14 +22,14 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
 
 FACTORS = (8, 4, 2, 1)
-FIRST_SIDE_PX = 320  # the longer side that the first decoding leaves at least: most faces need no second one
+FIRST_SIDE_PX = 320  # least longer side after the first decoding; enough for most faces
 
 
 class Photo:
-    """Upright, RGB. Not safe to use from several threads at a time."""
+    """An upright RGB photo at several sizes. Not thread-safe."""
 
     def __init__(self, size: tuple[int, int], decode: Callable[[int], Image.Image]) -> None:
-        """`decode` gives the picture at 1/factor of `size` (rounded up), or whole; the first decoding is done here."""
+        """Decode the photo once; `decode` returns it at 1/factor of `size` (rounded up), or at full size."""
         self.size = size  # width, height, in px
         self._decode = decode
         self._at: dict[int, Image.Image] = {}
@@ -37,7 +37,7 @@ class Photo:
 
     @classmethod
     def of(cls, picture: Image.Image) -> "Photo":
-        """A photo of an upright RGB picture that is there already."""
+        """Return a photo of an upright RGB picture that is already decoded."""
         return cls(picture.size, lambda _: picture)
 
     def at(self, factor: int) -> Image.Image:
@@ -62,39 +62,39 @@ def _is_left_large(size: tuple[int, int], factor: int) -> bool:
 
 
 def factor_for(shrinking: float) -> int:
-    """The largest factor by which a picture may be reduced that is going to be shrunk by so much."""
+    """The largest of FACTORS that does not exceed `shrinking`; 1 if there is none."""
     return next((factor for factor in FACTORS if factor <= shrinking), 1)
 
 
-# JPEG includes MPO (phones put a second picture behind it), PPM includes PGM.
+# JPEG includes MPO (a JPEG to which phones append a second picture), PPM includes PGM.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM"
-# How names of such files end, in any case.
+# File suffixes of these formats; case is ignored.
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
     *(".pgm", ".ppm", ".pnm"),
 )
-# Photos of formats that are not read. Each is refused as not_an_image, so that it is counted and named.
+# Suffixes of unsupported photo formats. These files are listed, then refused as not_an_image, so that they are counted.
 UNREAD_SUFFIXES = (".avif", ".heic", ".heif", ".hif", ".j2k", ".jp2", ".jxl")
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SCALED_FORMATS = ("JPEG", "MPO")  # they can be decoded at a fraction of their size
-_LYING = (5, 6, 7, 8)  # EXIF orientations whose width and height change places
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MAX_8_BIT, _MAX_16_BIT = 255, 65535
 _TO_8_BIT = _MAX_16_BIT / _MAX_8_BIT  # 257: 65535 becomes 255 exactly
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large an image may be: bytes as sent, pixels as its header says."""
+    """The maximum size of an image: bytes as sent, pixels according to its header."""
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
 
 
 def read(data: bytes, limits: Limits) -> Photo:
-    """Read an image file: a photo, decoded as far as the search for faces needs at first.
+    """Read an image file and decode it at the size that face detection needs first.
 
-    Raises ImageTooLarge, NotAnImage or ImageUnreadable; the photo's own methods raise ImageUnreadable.
+    Raises ImageTooLarge, NotAnImage or ImageUnreadable. The photo's methods raise ImageUnreadable.
     """
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(len(data), limits.max_bytes, "bytes")
@@ -109,15 +109,15 @@ def read(data: bytes, limits: Limits) -> Photo:
 
 
 def is_named_as_photo(name: str) -> bool:
-    """Tell by its suffix whether a file is a photo, be it of a format that is not read here."""
+    """Return whether a file's suffix is that of a photo; the format may be unsupported."""
     return name.lower().endswith((*IMAGE_SUFFIXES, *UNREAD_SUFFIXES))
 
 
 def image_file(path: Path) -> bytes:
-    """Read a plain file of bearable size; a pipe would be waited for without end. Raises OSError, ImageTooLarge."""
+    """Read a regular file within the size limit; reading a pipe could block forever. Raises OSError, ImageTooLarge."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
-        raise OSError("it is no plain file")
+        raise OSError("not a regular file")
     if facts.st_size > Limits().max_bytes:
         raise ImageTooLarge(facts.st_size, Limits().max_bytes, "bytes")
     return path.read_bytes()
@@ -125,10 +125,10 @@ def image_file(path: Path) -> bytes:
 
 def _upright_size(picture: Image.Image) -> tuple[int, int]:
     try:
-        lies = picture.getexif().get(ExifTags.Base.Orientation) in _LYING
+        is_sideways = picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
     except Exception as fault:  # as in _open
         raise _unreadable(fault) from fault
-    return (picture.height, picture.width) if lies else picture.size
+    return (picture.height, picture.width) if is_sideways else picture.size
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
@@ -137,10 +137,10 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise NotAnImage(f"the bytes are no image that is read here; send a {FORMATS_IN_WORDS} file") from None
+        raise NotAnImage(f"the bytes are not in a supported image format; send a {FORMATS_IN_WORDS} file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLarge(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels, "pixels", at_least=True) from None
-    except Exception as fault:  # a codec fed hostile bytes may raise anything; whatever it is, this image is at fault
+    except Exception as fault:  # a codec may raise any exception on hostile bytes; all of them mean an unreadable image
         raise _unreadable(fault) from fault
 
 
@@ -160,7 +160,7 @@ def _decoded(picture: Image.Image, factor: int = 1) -> Image.Image:
 
 def _unreadable(fault: Exception) -> ImageUnreadable:
     return ImageUnreadable(
-        f"the image is broken or of an unusual kind ({type(fault).__name__}); save it anew as JPEG or PNG and send it"
+        f"the image is broken or of an unusual kind ({type(fault).__name__}); save it as JPEG or PNG and send that"
     )
 
 
@@ -180,15 +180,17 @@ def _over_white(picture: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Scale a grey picture of integers (0..65535) or floats (0..1, 0..255 or 0..65535, by their largest) to 0..255."""
+    """Scale a grey picture to 0..255, from integers (0..65535) or floats (0..1, 0..255 or 0..65535, by the maximum)."""
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise ImageUnreadable(
-            "the image holds values that are not numbers (NaN or infinity); save it as 8-bit and send that"
+            "the image contains values that are not finite (NaN or infinity); save it as 8-bit and send that"
         )
     low, high = numbers.min(), numbers.max()
     if low < 0 or high > _MAX_16_BIT:
-        raise ImageUnreadable(f"the image holds values from {low:g} to {high:g}, outside 0 to 65535; save it as 8-bit")
+        raise ImageUnreadable(
+            f"the image contains values from {low:g} to {high:g}, outside 0 to 65535; save it as 8-bit"
+        )
     return np.rint(numbers * _scale(high, is_float=values.dtype.kind == "f")).astype(np.uint8)
 
 
@@ -201,19 +203,19 @@ def _scale(high: float, *, is_float: bool) -> float:
 
 
 def png(picture: Image.Image) -> bytes:
-    """A picture as the bytes of a PNG file."""
+    """Encode a picture as PNG."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def jpeg(picture: Image.Image, quality: int) -> bytes:
-    """A picture as the bytes of a JPEG file; colours in full resolution, for faces are small."""
+    """Encode a picture as JPEG, without chroma subsampling, because faces are small."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 
 def data_uri(kind: Literal["png", "jpeg"], content: bytes) -> str:
-    """The bytes of an image file as an address."""
+    """Encode the bytes of an image file as a data URI."""
     return f"data:image/{kind};base64,{b64encode(content).decode()}"

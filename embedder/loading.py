@@ -1,4 +1,4 @@
-"""From a bundle's folder to a FaceEmbedder that is ready to be used."""
+"""Load a FaceEmbedder from a bundle."""
 
 import os
 from dataclasses import replace
@@ -21,12 +21,12 @@ def load(
     mirror: bool | None = None,
     running: RuntimeOptions = AS_IT_IS_QUICKEST,
 ) -> FaceEmbedder:
-    """Load a model, ready to use offline: a bundle by its path or by the name of a built-in one. Raises ModelError.
+    """Load a model from a bundle's path or a built-in model's name; works offline. Raises ModelError.
 
     The default is the first of `BUILT_IN_MODELS`.
 
-    `mirror` overrules the card: are embeddings means over a chip and its mirror image? Other embeddings have another
-    digest, and no operating points.
+    `mirror` overrides the card: whether an embedding is the mean over a chip and its mirror image. A value other than
+    the card's changes the digest and leaves no operating points.
     """
     bundle = read_bundle(model)
     _require_our_detector(bundle.card)
@@ -42,10 +42,10 @@ def load(
 
 
 def _require_our_detector(card: ModelCard) -> None:
-    """Raise BundleError where chips for this model were cut by what another detector found."""
+    """Raise BundleError if the model was made for a different detector."""
     ours = built_in_detector()
     if card.detector != ours:
         raise BundleError(
-            f"{card.name} was made for the detector {card.detector.name}, and this visavis finds faces by {ours.name}: "
-            "its embeddings and thresholds do not hold here; use the visavis it was made with, or make it again"
+            f"{card.name} was made for the detector {card.detector.name}, but this visavis uses {ours.name}: "
+            "its embeddings and thresholds are not valid here; use the visavis it was made with, or make it again"
         )

@@ -1,4 +1,4 @@
-"""EmbeddingNet: chips as they are cut -> normalised -> backbone -> head -> embeddings of 128 channels."""
+"""EmbeddingNet: chips -> resizing, normalisation -> backbone -> head -> embeddings of 128 channels."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -21,18 +21,18 @@ from .weights.card import Architecture, Preprocessing
 
 
 class Head(nn.Module):
-    """A convolution whose kernels cover the map, so that it is a fully connected layer by another name.
+    """A convolution whose kernels cover the whole map, equivalent to a fully connected layer.
 
-    Over a 1x1 map it only mixes channels; over a larger one it mixes channels and space.
+    Over a 1x1 map it mixes only channels; over a larger map it mixes channels and space.
     """
 
     def __init__(
         self, below: int, *, unit_length: bool, n_branches: int = 1, side_px: int = 1, norm_eps: float | None = None
     ) -> None:
-        """With several branches each has its own share of the channels, below and above, and an equal say.
+        """Build the head. Each of several branches has its own input and output channels, and equal weight.
 
-        Over a map of `side_px` > 1 the convolution has a bias, and no branches. `norm_eps` is that of a batch
-        normalisation after it; None: there is none.
+        Over a map of `side_px` > 1 the convolution has a bias and no branches. `norm_eps` is the eps of a batch
+        normalisation after it; None: no normalisation.
         """
         super().__init__()
         self.unit_length, self.n_branches = unit_length, n_branches
@@ -56,7 +56,7 @@ class Head(nn.Module):
         return unit
 
     def _begin_about_1_long(self) -> None:
-        """As margins and teachers expect it of an untrained network's embeddings."""
+        """Initialise so that embeddings have a length of about 1, as margin losses and distillation expect."""
         if self.norm is None:
             n_below = self.projection.weight[0].numel() * self.n_branches
             nn.init.normal_(self.projection.weight, std=(n_below * EMBEDDING_SIZE) ** -0.5)
@@ -70,13 +70,13 @@ HEAD = "head"  # the stage after those of the backbone
 
 
 class EmbeddingNet(nn.Module):
-    """A whole network, from uint8 chips to embeddings. What a card says of its input happens inside."""
+    """The whole network, from uint8 chips to embeddings. It includes the preprocessing that the card specifies."""
 
-    mean_pixel: Tensor  # not `mean`: an exported graph would hold that name twice, as a step's outcome too
+    mean_pixel: Tensor  # not `mean`: an exported graph would contain that name twice, also for a node's output
     resizing: Tensor  # (side, crop)
 
     def __init__(self, architecture: Architecture, preprocessing: Preprocessing, chip_size_px: int) -> None:
-        """Build it untrained, for chips of that side. Raises BundleError where it cannot be built."""
+        """Build the untrained network for chips of that side. Raises BundleError if it cannot be built."""
         super().__init__()
         self.input_size_px, self.chip_size_px = preprocessing.input_size_px, chip_size_px
         self.crop_px = preprocessing.crop_px or chip_size_px
@@ -98,13 +98,13 @@ class EmbeddingNet(nn.Module):
         return self.embed_pictures(self.resized(chips))
 
     def resized(self, chips: Tensor) -> Tensor:
-        """What the network looks at of chips (n, chip, chip, 3), at its own size: (n, 3, side, side), 0..255."""
+        """Crop and resize chips (n, chip, chip, 3) to the network's input size: (n, 3, side, side), 0..255."""
         start = (self.chip_size_px - self.crop_px) // 2
         part = slice(start, start + self.crop_px)
         pictures = chips[:, part, part].permute(0, 3, 1, 2)
         if self.input_size_px == self.crop_px:
             return pictures
-        planes = pictures.flatten(0, 1).float()  # of a product in four dimensions OpenVINO 2026.4 fuses too much
+        planes = pictures.flatten(0, 1).float()  # OpenVINO 2026.4 fuses too much of a product in four dimensions
         return (self.resizing @ planes @ self.resizing.T).reshape(-1, 3, self.input_size_px, self.input_size_px)
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
@@ -112,11 +112,11 @@ class EmbeddingNet(nn.Module):
         return self.head(self.features(pictures))  # type: ignore[no-any-return] # torch types a module call as Any
 
     def features(self, pictures: Tensor) -> Tensor:
-        """Map pixel values (n, 3, side, side) to the last map, mostly (n, out_channels, 1, 1), that the head sees."""
+        """Map pixel values (n, 3, side, side) to the head's input, usually (n, out_channels, 1, 1)."""
         return self.backbone((pictures.float() - self.mean_pixel) / self.scale)  # type: ignore[no-any-return] # as above
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """Parts by name, from the input on: the backbone's, then the head."""
+        """Stages by name, in order from the input: the backbone's, then the head."""
         return {**self.backbone.stages(), HEAD: self.head}
 
 
@@ -143,19 +143,19 @@ def build_network(bundle: Bundle) -> EmbeddingNet:
 
 
 def tensors_of(network: EmbeddingNet) -> dict[str, NDArray[np.float32]]:
-    """Copy weights and statistics as a bundle keeps them; counters of batches, which serving has no use for, are not.
+    """Copy the weights and statistics that a bundle stores; batch counters, which serving does not need, are left out.
 
-    Raises BundleError where they are not finite.
+    Raises BundleError if they are not finite.
     """
     state = {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
     for name, tensor in state.items():
         if not tensor.isfinite().all():
-            raise BundleError(f"{name} holds numbers that are not finite: the training has diverged, lower its rate")
+            raise BundleError(f"{name} contains values that are not finite: training diverged; lower the learning rate")
     return {name: tensor.detach().cpu().float().numpy().copy() for name, tensor in state.items()}
 
 
 def fold(network: M) -> M:
-    """Fold affine layers and normalisations into their convolutions, in place: the same function in fewer steps.
+    """Fold affine layers and normalisations into their convolutions, in place; the function stays the same.
 
     The network must be in eval mode.
     """
@@ -169,7 +169,7 @@ def fold(network: M) -> M:
 
 
 def _fold_normalisations(parent: nn.Module) -> None:
-    """Fold each that is the next child after a convolution: in every backbone here it is also the next to run."""
+    """Fold each normalisation that follows a convolution as a child; in all backbones here it also runs next."""
     for (name, conv), (following, norm) in pairwise(list(parent.named_children())):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(parent, name, fuse_conv_bn_eval(conv.double(), norm.double()).float())
@@ -179,7 +179,7 @@ def _fold_normalisations(parent: nn.Module) -> None:
 def _resizing(size_px: int, new_size_px: int) -> Tensor:
     """The matrix (new, old) that resizes a column of pixels as torch's antialiased bilinear interpolation does.
 
-    That is linear, and a product of matrices is the same in every runtime; not every one has this interpolation.
+    The interpolation is linear, and all runtimes support matrix products, but not all support this interpolation.
     """
     columns = torch.eye(size_px)[None, None]
     return F.interpolate(columns, (new_size_px, size_px), mode="bilinear", antialias=True)[0, 0]
@@ -193,13 +193,13 @@ def _require_room(backbone: Backbone, name: str, size_px: int) -> None:
 
 
 SEED = 0
-CHIP_SIZE_PX = 112  # as the default model's; the network resizes them to the backbone's size
+CHIP_SIZE_PX = 112  # as for the default model; the network resizes chips to the backbone's input size
 
 
 def untrained_network(backbone: str) -> EmbeddingNet:
-    """The backbone at the size that it is meant for, with the head, in eval mode. Raises BundleError.
+    """Build an untrained network of a backbone at its default input size, in eval mode. Raises BundleError.
 
-    Its biases and statistics are noise: zeros do nothing, and what does nothing is left out of the graph that runs.
+    Its biases and statistics are random, because the runtime removes operations with zeros from the graph.
     """
     generator = torch.Generator().manual_seed(SEED)
     size_px = default_input_size_px(backbone)
@@ -212,7 +212,7 @@ def untrained_network(backbone: str) -> EmbeddingNet:
 
 
 def _offsets(network: nn.Module) -> list[torch.Tensor]:
-    """Everything that is added to a channel."""
+    """The tensors of values that are added to channels."""
     return [
         tensor.data
         for name, tensor in (*network.named_parameters(), *network.named_buffers())

@@ -1,4 +1,4 @@
-"""Which photos are meant: folders and files as the user names them, in an order that is the same every time."""
+"""List the photos in the folders and files that the user names, in a reproducible order."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,21 @@ from .image import is_named_as_photo
 
 
 class PhotoListError(VisavisError):
-    """A file or folder of photos that cannot be found or listed; the message says which."""
+    """A file or folder of photos cannot be found or listed; the message names it."""
 
     code = "photo_list_error"
 
 
 def start_of(given: Sequence[Path]) -> Path:
-    """Where the photos' names start from: the folder, if one is given and nothing else; else the working folder."""
+    """The folder to which names are relative: the only argument if it is a folder, else the working folder."""
     return given[0] if len(given) == 1 and given[0].is_dir() else Path()
 
 
 def photos_in(given: Sequence[Path]) -> Iterator[str]:
-    """Name the photos in folders, by suffix, and the files that are given themselves, whatever their suffix.
+    """Yield the names of photos in folders, by suffix, and of all files given directly, whatever their suffix.
 
-    Of the names in a folder only that folder's are in memory. Hidden files and folders are passed over, links are
-    followed, and a folder that lies within itself is entered once. Raises PhotoListError.
+    Only the names in the current folder and its parents are in memory. Hidden files and folders are skipped. Links are
+    followed, and a folder that contains itself is entered once. Raises PhotoListError.
     """
     start = start_of(given)
     for path in given:
@@ -35,16 +35,18 @@ def photos_in(given: Sequence[Path]) -> Iterator[str]:
 
 def _file(path: Path) -> str:
     if not path.exists():
-        raise PhotoListError(f"{path}: there is no such file or folder")
+        raise PhotoListError(f"{path}: no such file or folder")
     return str(path)
 
 
 def _inside(folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]) -> Iterator[str]:
     try:
-        facts = os.stat(folder)  # noqa: PTH116 - of names, which are many: a Path for each would cost more than the rest
+        facts = os.stat(folder)  # noqa: PTH116 - there are many names; a Path for each would cost more than the rest
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise PhotoListError(f"{folder}: cannot be listed: {error.strerror}; allow it, or move it away") from error
+        raise PhotoListError(
+            f"{folder}: cannot be listed: {error.strerror}; change its permissions, or move it elsewhere"
+        ) from error
     itself = facts.st_dev, facts.st_ino
     if itself in within:
         return

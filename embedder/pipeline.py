@@ -1,4 +1,4 @@
-"""FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparison, one or many. Nothing is kept of them."""
+"""FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparisons. It stores none of them."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,7 +47,7 @@ from .weights.card import Alignment
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedFace:
-    """One image, up to its chip, and how long that took."""
+    """The chip of one image, and the time spent on decoding and detection."""
 
     chip: Chip
     decode_s: float
@@ -55,16 +55,16 @@ class PreparedFace:
 
 
 class FacePreprocessor:
-    """Everything before the network. Safe to call from several threads; once closed, a call raises ValueError."""
+    """Decodes images, detects faces and cuts chips. Thread-safe; a call after `close` raises ValueError."""
 
     def __init__(self, detector: Detector, limits: Limits, alignment: Alignment) -> None:
         self.detector = detector
         self._limits, self._alignment = limits, alignment
-        self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # beside the thread that calls
+        self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # plus the calling thread
         self._is_closed = False
 
     def __call__(self, image: bytes, choice: FaceChoice) -> PreparedFace:
-        """Prepare the face that `choice` means. Raises ImageError or FaceError."""
+        """Prepare the face that `choice` selects. Raises ImageError or FaceError."""
         self.require_open()
         if choice not in RULES:
             raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
@@ -80,40 +80,40 @@ class FacePreprocessor:
     def all(
         self, probe: bytes, references: Sequence[bytes], choice: FaceChoice
     ) -> tuple[PreparedFace, list[PreparedFace | SampleError]]:
-        """All photos of a question, on as many cores as there are; a faulty reference leaves its error in its place."""
+        """Prepare a probe and its references, on all cores; the error of an unusable reference takes its place."""
         self.require_open()
         others = [self._workers.submit(self._reference, image, choice) for image in references]
         try:
             with blaming("probe"):
                 first = self(probe, choice)
             return first, self._shared(references, others, choice)
-        finally:  # where the probe is at fault, nobody asks for the others
+        finally:  # if the probe is unusable, the references are not needed
             for each in others:
                 each.cancel()
 
     def _shared(
         self, references: Sequence[bytes], others: Sequence[Future[PreparedFace | SampleError]], choice: FaceChoice
     ) -> list[PreparedFace | SampleError]:
-        """Prepare here, from the last one on, what no other thread has begun."""
-        here = {
+        """Prepare in this thread, starting from the last, the references that no worker has started on."""
+        prepared_here = {
             place: self._reference(references[place], choice)
             for place in reversed(range(len(others)))
             if others[place].cancel()
         }
-        return [here[place] if place in here else each.result() for place, each in enumerate(others)]
+        return [prepared_here[place] if place in prepared_here else each.result() for place, each in enumerate(others)]
 
     def faces(self, image: bytes) -> list[Face]:
-        """Every face, largest first. Raises ImageError."""
+        """Detect all faces, largest first. Raises ImageError."""
         self.require_open()
         return list(self.detector(read(image, self._limits)).faces)
 
     def require_open(self) -> None:
-        """Raise ValueError where it is closed."""
+        """Raise ValueError if this preprocessor is closed."""
         if self._is_closed:
             raise ValueError("this FaceEmbedder is closed: load the model again")
 
     def close(self) -> None:
-        """End the threads, once each is through with its photo."""
+        """Stop the threads; each finishes its current photo first."""
         self._is_closed = True
         self._workers.shutdown(cancel_futures=True)
 
@@ -125,22 +125,25 @@ class FacePreprocessor:
             return error
 
     def _chosen(self, photo: Photo, choice: FaceChoice) -> tuple[Face, int | None]:
-        """The face that is meant, and how many there are, if they were all looked for: who refuses has looked."""
+        """Select the face, and count all faces if the detector searched for all of them.
+
+        SeveralFaces states the number of faces, so it is raised only after a complete search.
+        """
         center = photo.size[0] / 2, photo.size[1] / 2
-        found = self.detector(photo, least_share=least_share(choice))
+        detections = self.detector(photo, least_share=least_share(choice))
         try:
-            return choose(found, choice, center), found.n_faces
+            return choose(detections, choice, center), detections.n_faces
         except SeveralFaces:
-            if found.is_whole:
+            if detections.is_whole:
                 raise
-        found = self.detector(photo)
-        return choose(found, choice, center), found.n_faces
+        detections = self.detector(photo)
+        return choose(detections, choice, center), detections.n_faces
 
 
 class FaceEmbedder:
-    """A model with all that leads to it and from it. Every method blocks, and may be called from several threads.
+    """A model with its detector, preprocessing and decision rule. All methods block and are thread-safe.
 
-    `close` ends its threads, and so does the end of a `with`; after that, images and chips are refused by ValueError.
+    `close`, or leaving a `with` block, stops its threads; images and chips then raise ValueError.
     """
 
     def __init__(
@@ -163,44 +166,44 @@ class FaceEmbedder:
         self.close()
 
     def close(self) -> None:
-        """End the threads that prepare photos; a second time does nothing."""
+        """Stop the threads that prepare photos. Calling it again has no effect."""
         self._prepare.close()
 
     @property
     def identity(self) -> ModelIdentity:
-        """The model's name and digests; in another precision than f32 its digest is not the card's."""
+        """The model's name and digests. In a precision other than f32, the digest differs from the card's."""
         return self.card.identity(self.precision)
 
     @property
     def precision(self) -> Precision:
-        """In which numbers embeddings are computed."""
+        """The numerical precision of the embeddings."""
         return self._network.precision
 
     @property
     def runtime_description(self) -> str:
-        """Runtime, precision and device that embeddings are computed with, in words: `openvino f32 cpu`."""
+        """Runtime, precision and device that compute the embeddings, such as `openvino f32 cpu`."""
         return self._network.description
 
     def detect(self, image: bytes) -> list[Face]:
-        """Every face of an image file, largest first; none is an empty list. Raises ImageError."""
+        """Detect all faces in an image file, largest first; empty if there is none. Raises ImageError."""
         return self._prepare.faces(image)
 
     def chip(self, image: bytes, *, face: FaceChoice = "dominant") -> Chip:
-        """Cut the aligned chip of the face that `face` means, and do not embed it. Raises ImageError or FaceError."""
+        """Cut the aligned chip of the face that `face` selects; do not embed it. Raises ImageError or FaceError."""
         return self._prepare(image, face).chip
 
     def embed(self, image: bytes, *, face: FaceChoice = "dominant") -> Embedding:
-        """The embedding of the face that `face` means. Raises ImageError or FaceError."""
+        """Embed the face that `face` selects. Raises ImageError or FaceError."""
         prepared = self._prepare(image, face)
         (vector,), timings = self._embed_prepared([prepared])
         face_embedded = self._verifier.embedded(prepared.chip, vector)
         return Embedding(vector, self.identity, face_embedded.sample, timings)
 
     def embed_chips(self, chips: Chips) -> Vectors:
-        """Run the network once over chips as they are, uint8 RGB (n, side, side, 3): float32 (n, 128).
+        """Run the network on chips, uint8 RGB (n, side, side, 3): float32 (n, 128).
 
-        A face's embedding is this, or where the card says so the mean of it over the chip and its mirror image:
-        `embed_faces`.
+        The output is a face's embedding unless the card sets `mirror`: then the embedding is the mean output over the
+        chip and its mirror image. `embed_faces` handles both cases.
         """
         self._prepare.require_open()
         side = self.card.alignment.chip_size_px
@@ -211,23 +214,23 @@ class FaceEmbedder:
         return self._network(chips) if len(chips) else np.empty((0, EMBEDDING_SIZE), np.float32)
 
     def embed_faces(self, chips: Chips) -> Vectors:
-        """Embed faces from their chips, uint8 RGB (n, side, side, 3), as the card says: float32 (n, 128)."""
+        """Embed faces from their chips, uint8 RGB (n, side, side, 3), as the card specifies: float32 (n, 128)."""
         if not self.card.architecture.mirror:
             return self.embed_chips(chips)
         both = self.embed_chips(np.concatenate([chips, chips[:, :, ::-1]]))
         return (both[: len(chips)] + both[len(chips) :]) * np.float32(0.5)
 
     def verify(self, probe: bytes, reference: bytes, **options: Unpack[VerifyKeywords]) -> Comparison:
-        """Do two images show one person?
+        """Decide whether two images show the same person.
 
-        Keywords, all optional: `face` says which face is meant where an image shows several. The threshold is the
-        caller's own `threshold`, or that of the card's `operating_point` by its name (`fmr-1e-4`) or by a false match
-        rate (`fmr=1e-4`: the nearest point that is at least that strict), or that of the default point. `prior` is the
-        probability of one person before the photos are seen, between 0 and 1. A photo that is too poor for the card is
-        refused, unless `quality` is "ignore".
+        All keywords are optional. `face` selects the face in an image that shows several. By default the threshold is
+        that of the card's default operating point. Set `threshold` to a distance, or `operating_point` to a point's
+        name (`fmr-1e-4`) or a false match rate (`fmr=1e-4`: the nearest point that is at least as strict). `prior` is
+        the probability of one person before seeing the photos, between 0 and 1. A photo that is too poor for the card
+        is refused, unless `quality` is "ignore".
 
-        Raises OperatingPointUnavailable, and ImageError, FaceError or LowQuality whose `image` says which one is at
-        fault.
+        Raises OperatingPointUnavailable; also ImageError, FaceError or LowQuality, whose `image` names the unusable
+        image.
         """
         (result,) = self.verify_many(probe, [reference], **options).results
         if isinstance(result, SampleError):
@@ -237,13 +240,13 @@ class FaceEmbedder:
     def verify_many(
         self, probe: bytes, references: Sequence[bytes], **options: Unpack[VerifyKeywords]
     ) -> ComparisonBatch:
-        """Verify one probe against several references in one pass; a faulty reference leaves its error in its place."""
+        """Verify one probe against several references in one pass; an unusable reference yields its error instead."""
         return self.verify_faces(probe, references, VerifyOptions(**options))[0]
 
     def verify_faces(
         self, probe: bytes, references: Sequence[bytes], options: VerifyOptions
     ) -> tuple[ComparisonBatch, list[EmbeddedFace]]:
-        """Verify as `verify_many`; and the faces that could be embedded, the probe's first. Raises the same."""
+        """Verify as `verify_many` does; also return the embedded faces, the probe's first. Raises the same errors."""
         rule = decision_rule(self.card, options)
         prepared_probe, outcomes = self._prepare.all(probe, references, options.face)
         prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedFace))]
@@ -256,10 +259,9 @@ class FaceEmbedder:
     def compare(
         self, probe: ArrayLike, references: ArrayLike, *, model_digest: str, **options: Unpack[DecisionKeywords]
     ) -> Distances:
-        """Compare an embedding (128,) with others (n, 128) of the same model and precision, judged as by `verify`.
+        """Compare an embedding (128,) with others (n, 128) of the same model and precision; decide as `verify` does.
 
-        The quality of their photos is not known here, so it moves no threshold. Raises DigestMismatch,
-        OperatingPointUnavailable.
+        The quality of the photos is unknown, so no penalty applies. Raises DigestMismatch or OperatingPointUnavailable.
         """
         if model_digest != self.identity.digest:
             raise self._mismatch(model_digest)

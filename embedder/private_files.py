@@ -1,4 +1,4 @@
-"""Files that only their owner may read, whole or not there at all, also after a loss of power: they tell of faces."""
+"""Write files atomically and durably, readable only by their owner, because they contain data of faces."""
 
 import fcntl
 import os
@@ -13,14 +13,14 @@ from .errors import VisavisError
 
 @dataclass(frozen=True, slots=True)
 class PrivateFiles:
-    """Writes them; what goes wrong is told by an error of the kind that the work knows."""
+    """Writes private files; raises failures as `error`, the caller's error class."""
 
     error: type[VisavisError]
 
     @contextmanager
     def new(self, path: Path) -> Iterator[IO[bytes]]:
         """Open a file as `replacing` does. Raises `error`."""
-        with self._trouble_told(path), replacing(path) as file:
+        with self._raising(path), replacing(path) as file:
             yield file
 
     def write(self, path: Path, content: bytes) -> None:
@@ -30,8 +30,8 @@ class PrivateFiles:
 
     @contextmanager
     def sole_use(self, folder: Path) -> Iterator[None]:
-        """Make a private folder where there is none, and let no second process work in it. Raises `error`."""
-        with self._trouble_told(folder):
+        """Create a private folder if it is missing, and lock it against other processes. Raises `error`."""
+        with self._raising(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
             handle = os.open(folder, os.O_RDONLY)
@@ -39,32 +39,32 @@ class PrivateFiles:
             self._lock(handle, folder)
             yield
         finally:
-            os.close(handle)  # and with it goes the lock
+            os.close(handle)  # this also releases the lock
 
     def _lock(self, handle: int, folder: Path) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise self.error(f"{folder}: another process works in it at this moment; wait for its end") from None
+            raise self.error(f"{folder}: another process is using it; wait until it ends") from None
         except OSError:
-            return  # a file system without locks: two at once would do the same work twice
+            return  # the file system has no locks; two processes would only do the same work twice
 
     @contextmanager
-    def _trouble_told(self, path: Path) -> Iterator[None]:
+    def _raising(self, path: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise self.error(
-                f"{path}: cannot be written: {error.strerror}; make room or give another --out, and run it again: "
-                "what is done already is kept"
+                f"{path}: cannot be written: {error.strerror}; free disk space or choose another --out, and run it "
+                "again: completed work is kept"
             ) from error
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that gets its name, and takes the place of an older one, once it is whole. Raises OSError.
+    """Open a file that gets its name, replacing an older one, only when it is complete. Raises OSError.
 
-    Two that write a file of one name at the same time spoil each other's.
+    Two concurrent writers of the same name corrupt each other's file.
     """
     try:
         with os.fdopen(os.open(unfinished(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -85,12 +85,12 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def unfinished(path: Path) -> Path:
-    """Where a file lies while it is being written."""
+    """The path of a file while it is being written."""
     return path.with_name("." + path.name)
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk keep the new name as well."""
+    """Flush the new directory entry to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: a bar on a terminal, lines where stderr is none. Nothing goes to stdout."""
+"""Progress of long jobs, on stderr: a bar on a terminal, otherwise lines. Nothing is written to stdout."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 LINE_EVERY_S = 30
-REFRESH_EVERY_S = 0.5  # a bar that is drawn more often takes its time from the work
+REFRESH_EVERY_S = 0.5  # drawing the bar more often would slow down the job
 BAR_WIDTH = 16
-RATE_OVER_S = 60  # so that the time left follows when photos become larger
+RATE_OVER_S = 60  # short enough that the estimate adapts, for example when photos become larger
 MARKS = 60  # within that time
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of long work, such as "embedding" 2,000 "photos"."""
+    """A long job, such as "embedding" 2,000 "photos"."""
 
     doing: str
     n: int
@@ -33,18 +33,18 @@ class Job:
         return f"{self.doing} {self.n - self.n_done:,} {self.unit}"
 
 
-Advance = Callable[[int], None]  # so many more are done
+Advance = Callable[[int], None]  # called with the number of further units done
 Progress = Callable[[Job], AbstractContextManager[Advance]]
 
 
 class TimeLeft:
-    """The rate of late, and the time that the rest takes at that rate.
+    """The recent rate of a job, and the time left at that rate.
 
     Args:
-        n: How much there is to do, in any unit.
-        n_done: How much of it is done.
-        at_s: The time now, in seconds of any clock.
-        over_s: The rate is that of the last `over_s` seconds; `inf` = of all the time since `at_s`.
+        n: Total amount of work, in any unit.
+        n_done: Amount done so far.
+        at_s: The current time, in seconds of any clock.
+        over_s: Window of the rate, in seconds; `inf` = all the time since `at_s`.
     """
 
     def __init__(self, n: float, n_done: float, at_s: float, over_s: float = RATE_OVER_S) -> None:
@@ -53,7 +53,7 @@ class TimeLeft:
         self._marks = deque([self._now])  # the first one is where the rate is counted from
 
     def update(self, n_done: float, at_s: float) -> None:
-        """Take note of how much is done in all."""
+        """Record the total amount done."""
         self._now = at_s, n_done
         while len(self._marks) > 1 and at_s - self._marks[1][0] >= self._over_s:
             self._marks.popleft()
@@ -62,18 +62,18 @@ class TimeLeft:
 
     @property
     def rate(self) -> float:
-        """How much is done in a second; 0 before the first."""
+        """The amount done per second; 0 before the first update."""
         (begin_s, n_then), (end_s, n_now) = self._marks[0], self._now
         return (n_now - n_then) / (end_s - begin_s) if end_s > begin_s else 0.0
 
     @property
     def left_s(self) -> float | None:
-        """Seconds; None as long as the rate is 0."""
+        """The time left in seconds; None while the rate is 0."""
         return max(0.0, self._n - self._now[1]) / self.rate if self.rate > 0 else None
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in its two largest units, as in 45 s, 3 min 20 s, 1 h, 2 d 7 h."""
+    """Format a duration in its two largest units, as in 45 s, 3 min 20 s, 1 h, 2 d 7 h."""
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     days, h = divmod(hours, 24)
@@ -84,28 +84,28 @@ def duration(seconds: float) -> str:
 
 
 class ProgressBar:
-    """A bar on a terminal, between two texts; it stays in the last line."""
+    """A bar in the last line of a terminal, between two texts."""
 
     def __init__(self, bar: "RichProgress", before: str) -> None:
         self._bar, self._drawn_at_s = bar, -inf
         self._task = bar.add_task(before, total=1.0, after="")
 
     def update(self, share: float, before: str, after: str) -> None:
-        """Draw it anew if it is full, or has stood long enough; `share` is from 0 to 1."""
+        """Redraw the bar if it is full or due; `share` is from 0 to 1."""
         now = monotonic()
         if share >= 1 or now - self._drawn_at_s >= REFRESH_EVERY_S:
             self._drawn_at_s = now
             self._bar.update(self._task, completed=share, description=before, after=after, refresh=True)
 
     def write(self, text: str) -> None:
-        """Write a line above it."""
+        """Write a line above the bar."""
         self._bar.console.print(text, markup=False, highlight=False)
 
 
 @contextmanager
 def progress_bar(before: str) -> Iterator[ProgressBar | None]:
-    """Show a bar on stderr; None where stderr is no terminal that can draw one. It needs rich."""
-    from rich.console import Console  # noqa: PLC0415 - the extra "service" does not bring rich
+    """Show a bar on stderr; yields None if stderr is not a terminal that can draw one. Needs rich."""
+    from rich.console import Console  # noqa: PLC0415 - the extra "service" does not include rich
     from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - the same
 
     console = Console(stderr=True)
@@ -125,7 +125,7 @@ def no_progress(_job: Job) -> Iterator[Advance]:
 
 @contextmanager
 def show_progress(job: Job) -> Iterator[Advance]:
-    """Show a job on stderr: a bar; or a line at its start, one every 30 s, and one at the end if it took that long."""
+    """Show a job on stderr as a bar, or as lines: at its start, every 30 s, and at the end if it took that long."""
     with progress_bar(job.doing) as bar:
         if bar is not None:
             yield _shown(job, bar.update)
@@ -136,7 +136,7 @@ def show_progress(job: Job) -> Iterator[Advance]:
 
 
 def progress_text(job: Job, n_done: int, left: TimeLeft) -> str:
-    """Return how much of a job is done; also the rate and the time left, if they are known."""
+    """Format the amount of a job that is done, with the rate and the time left if they are known."""
     text = f"{n_done:,} of {job.n:,} {job.unit}"
     if left.left_s is None:
         return text
@@ -157,7 +157,7 @@ def _shown(job: Job, show: Callable[[float, str, str], None]) -> Advance:
 
 
 class _Lines:
-    """What is shown of a job where there is no bar."""
+    """Shows a job as lines, without a terminal."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -166,14 +166,14 @@ class _Lines:
             click.echo(str(job), err=True)
 
     def update(self, _share: float, _doing: str, text: str) -> None:
-        """Write a line if the last one is long enough ago."""
+        """Write a line if the last one was at least LINE_EVERY_S ago."""
         now = monotonic()
         if now - self._line_at_s >= LINE_EVERY_S:
             self._line_at_s = now
             click.echo(f"visavis: {text}", err=True)
 
     def end(self) -> None:
-        """Write how long the job took, if there were lines in between."""
+        """Write the duration of the job, if `update` wrote any line."""
         if self._line_at_s > self._start_s:
             took = duration(monotonic() - self._start_s)
             click.echo(f"visavis: {self._job.n - self._job.n_done:,} {self._job.unit} in {took}", err=True)

@@ -1,7 +1,7 @@
-"""How good the photo of a face is: a handful of numbers, each with its meaning. Decides nothing.
+"""Measure the quality of a face's photo. This module makes no decisions.
 
-Measured where it counts: sharpness and exposure on the chip, which is what the network sees; the marks of strong JPEG
-compression on the picture, because alignment smears their grid. In whole numbers as far as can be: it is quicker.
+Sharpness and exposure are measured on the chip, because it is the network's input. JPEG blockiness is measured on the
+picture, because alignment blurs the block grid. Integer arithmetic is used where possible, because it is faster.
 """
 
 from dataclasses import fields
@@ -14,15 +14,15 @@ from PIL import Image
 from .image import Photo, factor_for
 from .types import Face, Pixels, Point, Quality
 
-INSIDE = 20 / 150, 110 / 150  # rows and columns of the chip that show the face and little else: start, and how many
+INSIDE = 20 / 150, 110 / 150  # rows and columns of the chip that show mostly the face: start and extent, as shares
 DARKEST, BRIGHTEST = 10, 245  # grey levels beyond which a pixel counts as clipped
-FLATTEST = 1.0  # grey levels: at less contrast than this there is nothing to be sharp
+FLATTEST = 1.0  # grey levels; least contrast that sharpness is divided by
 JPEG_BLOCK = 8  # px
 STRIP = 16  # px above and below the nose that are searched for JPEG's blocks
-REACH = 1.6  # how far to both sides, in distances between the eyes
+REACH = 1.6  # of the strip to each side, in eye distances
 MOST_REACH = 256  # px
 FINEST_BLOCK = 4  # px
-FEWEST_BLOCKS = 3  # along the strip; fewer show no grid
+FEWEST_BLOCKS = 3  # along the strip; with fewer, no grid can be detected
 
 Greys = NDArray[np.int16]
 
@@ -32,13 +32,13 @@ MEASURES = tuple(field.name for field in fields(Quality))
 def quality_of(photo: Photo, face: Face, chip: Pixels, chip_eye_distance: float) -> Quality:
     """Measure a face on its photo and on the chip (side, side, 3) that was cut from it.
 
-    `chip_eye_distance` is how far apart the eyes lie in a chip, in px.
+    `chip_eye_distance` is the distance between the eyes in a chip, in px.
     """
     inside = _inside(len(chip))
-    halved = _halved(chip[inside, inside, 1])  # green carries most of what we see as brightness
+    halved = _halved(chip[inside, inside, 1])  # green contributes most to luminance
     mean, contrast = _moments(halved)
     eye_distance = _eye_distance(face.landmarks)
-    shrinking = max(1.0, eye_distance / chip_eye_distance)  # px of the picture to a px of the chip
+    shrinking = max(1.0, eye_distance / chip_eye_distance)  # px of the picture per px of the chip
     return Quality(
         eye_distance_px=eye_distance,
         sharpness=_edge_strength(halved) / max(contrast, FLATTEST),
@@ -52,14 +52,14 @@ def quality_of(photo: Photo, face: Face, chip: Pixels, chip_eye_distance: float)
 
 
 def _inside(side_px: int) -> slice:
-    """An even number of rows, for they are summed in pairs."""
+    """The central rows or columns; an even number, because they are summed in pairs."""
     start, share = INSIDE
     first = round(start * side_px)
     return slice(first, first + 2 * round(share * side_px / 2))
 
 
 def _halved(greys: NDArray[np.uint8]) -> Greys:
-    """Sum every 2x2 pixels: half the size, four times the grey levels, and the sensor's noise smoothed."""
+    """Sum each 2x2 block: half the size, four times the grey levels, less sensor noise."""
     rows = greys[::2].astype(np.int16)
     rows += greys[1::2]
     sums: Greys = rows[:, ::2] + rows[:, 1::2]
@@ -84,10 +84,10 @@ def _edge_strength(halved: Greys) -> float:
 
 
 def _blockiness(photo: Photo, nose: Point, eye_distance: float, factor: int) -> float:
-    """How much more neighbouring columns differ where blocks meet than elsewhere, in grey levels; 0 or more.
+    """How much more adjacent columns differ at block boundaries than elsewhere, in grey levels; 0 or more.
 
-    The blocks need not begin at the picture's edge: it may have been cropped after it was compressed. On the photo at
-    1/factor of its size, where blocks of less than FINEST_BLOCK px are none.
+    The blocks need not start at the picture's edge: it may have been cropped after compression. Measured on the photo
+    at 1/factor of its size; 0 if blocks are then smaller than FINEST_BLOCK px.
     """
     block = JPEG_BLOCK // factor
     if block < FINEST_BLOCK:
@@ -98,13 +98,13 @@ def _blockiness(photo: Photo, nose: Point, eye_distance: float, factor: int) -> 
     if n_blocks < FEWEST_BLOCKS:
         return 0.0
     steps = np.abs(strip[:, 1:] - strip[:, :-1]).sum(axis=0, dtype=np.int32)
-    beyond = 2 * steps[1:-1] - steps[:-2] - steps[2:]  # twice the step beyond the mean of those beside it
+    beyond = 2 * steps[1:-1] - steps[:-2] - steps[2:]  # twice the excess over the mean of the two adjacent steps
     phases = np.sort(beyond[: n_blocks * block].reshape(n_blocks, block).sum(axis=0))
     return float((phases[-1] - phases[block // 2]) / (2 * n_blocks * len(strip)))
 
 
 def _strip(picture: Image.Image, nose: Point, reach: float) -> Greys:
-    """The greens on both sides of the nose; empty where it lies outside the picture."""
+    """The green channel on both sides of the nose; empty if the strip is outside the picture."""
     left, right = max(0, int(nose[0] - reach)), min(picture.width, int(nose[0] + reach))
     top, bottom = max(0, int(nose[1]) - STRIP), min(picture.height, int(nose[1]) + STRIP)
     if right <= left or bottom <= top:
@@ -113,7 +113,7 @@ def _strip(picture: Image.Image, nose: Point, reach: float) -> Greys:
 
 
 def head_turn(landmarks: tuple[Point, ...]) -> float:
-    """How far the nose lies to the right of the face's middle, in distances between the eyes.
+    """Yaw: the offset of the nose to the right of the face's middle, in eye distances.
 
     0 = frontal, negative = to the left.
     """
@@ -125,7 +125,7 @@ def head_turn(landmarks: tuple[Point, ...]) -> float:
 
 
 def _eye_distance(landmarks: tuple[Point, ...]) -> float:
-    """In px, and never less than one."""
+    """The distance between the eyes in px, at least 1."""
     return max(_length(landmarks[0], landmarks[1]), 1.0)
 
 

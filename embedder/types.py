@@ -1,4 +1,4 @@
-"""The nouns of the pipeline, as frozen records: bytes -> picture -> faces -> chips -> embeddings."""
+"""The data types of the pipeline: bytes -> picture -> faces -> chips -> embeddings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ from PIL import Image
 EMBEDDING_SIZE = 128
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]
-QualityChoice = Literal["refuse", "ignore"]  # what to do about a face whose photo is too poor
+QualityChoice = Literal["refuse", "ignore"]  # how to handle a face whose photo is too poor
 QUALITY_CHOICES = get_args(QualityChoice)
-Precision = Literal["f32", "bf16", "int8"]  # in which numbers embeddings are computed
+Precision = Literal["f32", "bf16", "int8"]  # the numerical precision of the embeddings
 PRECISIONS = get_args(Precision)
 Rotation = Literal[0, 90, 180, 270]  # degrees clockwise
 Point = tuple[float, float]  # x, y in px of the upright picture; (0, 0) is the corner of the first pixel
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 Chips = NDArray[np.uint8]  # (n, side, side, 3), RGB; side is the card's alignment.chip_size_px
 Vectors = NDArray[np.float32]  # (n, 128)
-Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), in the range that a network takes
-Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # a network, ready to run: an array for each output
+Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), in the range that a network expects
+Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # a network, ready to run: returns an array for each output
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in px of the upright picture; it may reach beyond the picture's edge."""
+    """A rectangle in px of the upright picture; it may extend beyond the picture's edge."""
 
     x: float  # left edge
     y: float  # top edge
@@ -51,12 +51,12 @@ class Face:
     box: Box
     landmarks: tuple[Point, ...]  # 5: image-left eye, image-right eye, nose tip, mouth corners image-left, image-right
     score: float  # 0..1, the detector's own confidence
-    rotation: Rotation = 0  # by how much the face lies turned in the picture; 0 = upright
+    rotation: Rotation = 0  # of the face in the picture; 0 = upright
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What was measured of one face and its photo."""
+    """The measures of quality of one face and its photo."""
 
     eye_distance_px: float  # between the eyes, in px of the picture
     sharpness: float  # strength of edges over contrast, on the chip at half size; about 0.7 is usual, 0.2 blurred
@@ -64,21 +64,21 @@ class Quality:
     brightness: float  # mean grey level of the face, 0..255
     contrast: float  # standard deviation of the face's grey levels
     clipped: float  # share of the face that is nearly black or nearly white, 0..1
-    turn: float  # how far the nose lies off the middle of the face, in distances between the eyes; 0 = frontal
+    turn: float  # yaw: offset of the nose from the middle of the face, in eye distances; 0 = frontal
     detector_score: float  # 0..1, the detector's own confidence
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """What a face's quality costs it, by the card's rule."""
+    """The penalty of a face's quality, by the card's rule."""
 
-    penalty: float  # in units of distance; 0 = none. A pair has that of its better photo
-    is_too_poor: bool  # poorer than any photo that the rule was fitted on
+    penalty: float  # in units of distance; 0 = none. The penalty of a pair is that of its better photo
+    is_too_poor: bool  # poorer than all photos that the rule was fitted on
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The face that an image was taken to mean, how it was chosen, and how good its photo is."""
+    """The face selected from an image, the rule that selected it, and the quality of the photo."""
 
     face: Face
     choice: FaceChoice
@@ -89,7 +89,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chip:
-    """An aligned face as the network sees it, and the face it was cut from."""
+    """An aligned face, the network's input, with the face it was cut from."""
 
     pixels: Pixels  # (side, side, 3)
     sample: Sample
@@ -97,16 +97,16 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which weights, prepared how, under which card."""
+    """The name and digests of a model."""
 
     name: str
-    digest: str  # of all that decides an embedding: "sha256:..."
+    digest: str  # of everything that determines an embedding: "sha256:..."
     card_digest: str  # of the whole card: "sha256:..."
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time went, in milliseconds, over all images of one call."""
+    """The time spent in each stage, in milliseconds, over all images of one call."""
 
     decode: float
     detect: float  # finding faces, choosing one and cutting its chip
@@ -115,7 +115,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """A face as 128 channels. Biometric data: treat it like the photo; repr does not show it."""
+    """A face as 128 channels. This is biometric data: protect it like the photo. `repr` does not show it."""
 
     vector: NDArray[np.float32] = field(repr=False)  # (128,)
     model: ModelIdentity

@@ -1,1 +1,1 @@
-"""The trunks, one CNN a file. A backbone maps (n, 3, height, width) to the pooled map (n, out_channels, 1, 1)."""
+"""The backbones, one CNN per file. A backbone maps (n, 3, height, width) to the last map, mostly pooled to 1x1."""

@@ -1,4 +1,4 @@
-"""What every backbone is: maps shrink and channels grow, down to a last map that the head turns into the embedding."""
+"""The base class of backbones, and the pooling layers that they share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 class WholeMap(nn.Conv2d):
-    """A convolution whose kernel is as large as the map: it has one place to be, and is a product of matrices.
+    """A convolution whose kernel is as large as the map, and which therefore equals a matrix product.
 
-    As such it is computed while it learns: oneDNN takes many times as long for the gradient of the convolution.
+    In training it is computed as a matrix product, because oneDNN's gradient of the convolution is many times slower.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -22,22 +22,22 @@ class WholeMap(nn.Conv2d):
 
 
 class Mean(nn.Module):
-    """(n, channels, h, w) to (n, channels, 1, 1): the mean over the map.
+    """The mean over the map: (n, channels, h, w) to (n, channels, 1, 1).
 
-    torch's AdaptiveAvgPool2d gives the same, but of a picture whose colours lie side by side in memory it is exported
-    with steps that copy, between which what follows the pool is not recognised as a part of it.
+    torch's AdaptiveAvgPool2d computes the same. But for channels-last inputs its export contains copies, and the
+    operations between them are not recognised as part of the pool's layer.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Take the mean over height and width."""
+        """Average over height and width."""
         return maps.mean(dim=(2, 3), keepdim=True)
 
 
 class Pool(nn.Sequential):
-    """(n, channels, h, w) to (n, channels, 1, 1): the mean over the map, each channel brought to mean 0 and variance 1.
+    """The mean over the map, normalised to mean 0 and variance 1: (n, channels, h, w) to (n, channels, 1, 1).
 
-    What is pooled after a ReLU is positive in every channel, so that all faces begin in one narrow cone, and a network
-    that learns from scratch takes many epochs to get them out of it. Brought to mean 0 they begin all around.
+    Values pooled after a ReLU are positive in every channel, so all embeddings start in a narrow cone, and training
+    from scratch needs many epochs to spread them. With mean 0 they start in all directions.
     """
 
     def __init__(self, channels: int) -> None:
@@ -45,19 +45,19 @@ class Pool(nn.Sequential):
 
 
 class Backbone(nn.Module, ABC):
-    """A trunk: (n, 3, side, side), normalised, to (n, out_channels, out_side_px, out_side_px)."""
+    """A trunk: maps (n, 3, side, side), normalised, to (n, out_channels, out_side_px, out_side_px)."""
 
     out_channels: int
-    out_side_px: ClassVar[int] = 1  # of the last map: 1, pooled, or larger, and then the head's kernels cover it
-    head_norm_eps: ClassVar[float | None] = None  # of a batch normalisation that ends the head; None: there is none
-    n_branches: ClassVar[int] = 1  # parts that see nothing of each other; each has as many channels as the next
+    out_side_px: ClassVar[int] = 1  # of the last map: 1 if pooled; if larger, the head's kernels cover it
+    head_norm_eps: ClassVar[float | None] = None  # eps of a batch normalisation that ends the head; None: there is none
+    n_branches: ClassVar[int] = 1  # independent parts, with the same number of channels each
     default_input_size_px: ClassVar[int]
-    smallest_input_size_px: ClassVar[int] = 1  # below it the maps run out of pixels before the last layer
-    largest_input_size_px: ClassVar[int | None] = None  # above it the last map is too large for the head; None: never
+    smallest_input_size_px: ClassVar[int] = 1  # a smaller input leaves no pixels for the last layer
+    largest_input_size_px: ClassVar[int | None] = None  # a larger input makes the last map too large; None: no limit
 
     @abstractmethod
     def stages(self) -> Mapping[str, nn.Module]:
-        """Parts by name, from the input on; every parameter is in exactly one. They freeze and learn stage by stage."""
+        """Stages by name, in order; each parameter is in exactly one. Training freezes and trains whole stages."""
 
     @abstractmethod
     def forward(self, pictures: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class ConvAffine(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, below, h, w) to (n, channels, h', w').
 
-        Scale and shift go into the weights first: the same function, and its gradients pass over the maps once less.
+        Scale and shift are folded into the weights first, which saves one pass over the maps in the backward pass.
         """
         weight = self.conv.weight * self.affine.scale[:, None, None, None]
         bias: Tensor = self.affine.shift
@@ -45,7 +45,7 @@ class ConvAffine(nn.Module):
         return F.conv2d(maps, weight, bias, self.conv.stride, self.conv.padding)
 
     def folded(self) -> nn.Conv2d:
-        """One convolution that computes the same; folded in float64, so nothing is lost but the last bit."""
+        """Return an equivalent convolution; folded in float64, so that only the last bit may differ."""
         conv, scale = self.conv, self.affine.scale.double()
         bias = torch.zeros(len(scale)) if conv.bias is None else conv.bias
         folded = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding)  # type: ignore[arg-type] # its own attributes
@@ -71,7 +71,7 @@ class ResidualBlock(nn.Module):
 
 
 def add_padded(a: Tensor, b: Tensor) -> Tensor:
-    """Add two maps of different size as dlib does: each is zero beyond its own channels, rows and columns."""
+    """Add two maps of different size as dlib does, padding each with zeros in channels, rows and columns."""
     if a.shape == b.shape:
         return a + b
     shape = [max(m, n) for m, n in zip(a.shape[1:], b.shape[1:], strict=True)]

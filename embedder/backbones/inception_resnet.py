@@ -42,7 +42,7 @@ class InceptionResNetV1(Backbone):
 
     @staticmethod
     def own_name(name: str) -> str | None:
-        """Where a tensor of facenet-pytorch's own network lies in this one; None: it is of no layer of the trunk."""
+        """Map a tensor name of facenet-pytorch's network to the name in this one; None if it is not in the trunk."""
         layer, _, rest = name.partition(".")
         for stage, names in {"stem": STEM, **{f"stage{k}": each for k, each in enumerate(STAGES, start=1)}}.items():
             if layer in names:

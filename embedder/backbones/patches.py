@@ -1,9 +1,8 @@
-"""Several small CNNs, each of which looks at a patch of the face and has channels of the embedding to itself.
+"""An ensemble of small CNNs, each with its own patch of the face and its own channels of the embedding.
 
-Where people are few a network learns them by heart; networks that saw other things, and learnt apart, are wrong about
-other strangers, and are more often right together than any of them alone. Source: Sun, Wang, Tang, "Deep Learning Face
-Representation from Predicting 10,000 Classes", 2014, whose networks look at patches too. Pixels and edges are other
-things as well.
+A network trained on few people overfits. Networks with different inputs, trained independently, make different errors,
+so the ensemble is more accurate than each of them. Source: Sun, Wang, Tang, "Deep Learning Face Representation from
+Predicting 10,000 Classes", 2014, whose networks use patches too. Here some networks use edges instead of pixels.
 """
 
 from collections.abc import Mapping
@@ -18,20 +17,20 @@ from .small import WIDTH, Edges, Small
 Patch = tuple[float, float, float, float]  # top, left, bottom, right, as shares of the picture's side
 
 WHOLE: Patch = (0, 0, 1, 1)
-# Forehead, brow, eye and nose of one half of the face, and of a mirror image those of the other one: where both are
-# embedded they are worth two.
+# Forehead, brow, eye and nose of one half of the face. In the mirror image, the patch shows the other half, so with
+# `mirror` the branch covers both halves.
 UPPER: Patch = (2 / 16, 1 / 16, 11 / 16, 10 / 16)
 
 
 class Branch(NamedTuple):
-    """What one network looks at, and how wide it is."""
+    """The patch, width and input of one network."""
 
     patch: Patch
     width: int
-    cell_px: int | None = None  # of edges; none: it sees pixels
+    cell_px: int | None = None  # cell size of edges; None: the input is pixels
 
     def trunk(self) -> Small:
-        """Build it, untrained."""
+        """Build the untrained network."""
         return Small(self.width, Edges(self.cell_px) if self.cell_px else None)
 
 
@@ -44,12 +43,12 @@ BRANCHES: Mapping[str, Branch] = {
 
 
 class Patches(Backbone):
-    """A `small` trunk for each branch, over pixels or edges; their 256 channels lie one after the other."""
+    """A `small` trunk for each branch, over pixels or edges; their 256 channels are concatenated."""
 
     n_branches = len(BRANCHES)
     out_channels = n_branches * Small.out_channels
     default_input_size_px = 64
-    smallest_input_size_px = 59  # then no patch is smaller than a `small` network can see
+    smallest_input_size_px = 59  # at a smaller size, a patch is too small for `small`
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The built-in networks as plain numbers, for the networks and for the readers of their files. Needs no torch."""
+"""The dimensions of the built-in networks, for the networks and the readers of their files. Needs no torch."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Backbones by the name that a model card gives. Each is imported when it is first built; the names need no torch."""
+"""Backbones by their name in a model card. Each is imported when it is first built, so the names need no torch."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -24,20 +24,20 @@ BACKBONES: Mapping[str, tuple[str, str]] = {
 
 
 def build_backbone(name: str) -> "Backbone":
-    """Build the backbone of that name, untrained. Raises BundleError for one that is not known or not installed."""
+    """Build an untrained backbone by name. Raises BundleError if it is unknown or its library is not installed."""
     backbone: Backbone = backbone_class(name)()
     return backbone
 
 
 def default_input_size_px(name: str) -> int:
-    """The side of the pictures that it is meant for. Raises BundleError as `build_backbone`."""
+    """Return the default side of a backbone's input. Raises BundleError as `build_backbone` does."""
     return backbone_class(name).default_input_size_px
 
 
 def backbone_class(name: str) -> "type[Backbone]":
-    """Import it. Raises BundleError as `build_backbone`."""
+    """Import the class of a backbone. Raises BundleError as `build_backbone` does."""
     if name not in BACKBONES:
-        raise BundleError(f"backbone {name!r} is not known here; known are {', '.join(sorted(BACKBONES))}")
+        raise BundleError(f"unknown backbone {name!r}; use one of {', '.join(sorted(BACKBONES))}")
     module, attribute = BACKBONES[name]
     try:
         found: type[Backbone] = getattr(import_module(module, __package__), attribute)

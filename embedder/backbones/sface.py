@@ -1,4 +1,4 @@
-"""SFace's MobileNet: depthwise convolutions, which mix places alone, and 1x1 ones, which mix channels alone, in turns.
+"""SFace's MobileNet: alternating depthwise convolutions, which mix only space, and 1x1 ones, which mix only channels.
 
 Sources: Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021; Howard et al.,
 "MobileNets", 2017; the graph of OpenCV Zoo's face_recognition_sface_2021dec.
@@ -34,7 +34,7 @@ class Unit(nn.Sequential):
 
 
 class Separable(nn.Sequential):
-    """A convolution in two steps: each channel over its neighbourhood by itself, then all channels of each place."""
+    """A depthwise separable convolution: a depthwise convolution, then a 1x1 convolution over channels."""
 
     def __init__(self, below: int, block: SFaceBlockPlan) -> None:
         space = Unit(below, below, SFACE_KERNEL, stride=2 if block.halves else 1, groups=below)
@@ -48,7 +48,7 @@ class SFace(Backbone):
     out_side_px = SFACE_OUT_SIDE_PX
     head_norm_eps = SFACE_LAST_EPS
     default_input_size_px = SFACE_INPUT_SIZE_PX
-    smallest_input_size_px = SFACE_INPUT_SIZE_PX - 15  # four times halved and rounded up, it is 7 px too
+    smallest_input_size_px = SFACE_INPUT_SIZE_PX - 15  # halved four times, rounding up, this gives 7 px too
     largest_input_size_px = SFACE_INPUT_SIZE_PX
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class SFace(Backbone):
         self.bn1 = nn.BatchNorm2d(SFACE_OUT_CHANNELS, SFACE_LAST_EPS)
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """The stem, a stage for each size of maps, then the last normalisation."""
+        """The stem, a stage for each map size, then the last normalisation."""
         return dict(self.named_children())
 
     def forward(self, pictures: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""Our own CNN for plain CPUs: residual, and its channels double as its maps halve; over pixels or over edges.
+"""A small residual CNN for CPUs, over pixels or edges; each stage doubles the channels and halves the maps.
 
-Nothing in `Edges` is learnt. More light, or more contrast, changes every pixel and leaves edges as they were: a network
-that sees few people does not have to find that out from them. Source: Dalal and Triggs, "Histograms of Oriented
-Gradients for Human Detection", 2005.
+`Edges` has no trainable parameters. Brightness and contrast change every pixel but not the normalised edges, so the
+network need not learn this invariance from few people. Source: Dalal and Triggs, "Histograms of Oriented Gradients for
+Human Detection", 2005.
 
 Sources: He et al., "Deep Residual Learning", 2015; shortcuts that pool before their 1x1 convolution as in He et al.,
-"Bag of Tricks", 2018; an end that weighs each place by itself as in Chen et al., "MobileFaceNets", 2018, there for each
-channel apart, and here over all of them.
+"Bag of Tricks", 2018; a final layer with weights for each place as in Chen et al., "MobileFaceNets", 2018, which has
+them per channel; here they cover all channels.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ from .backbone import Backbone, WholeMap
 
 DIRECTIONS = 8
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue
-AROUND = (5, 3)  # sides of the windows, one mean after the other, that edges are compared with
-FAINTEST = 2e-4  # mean square of edges below which a place is flat; they stay faint there
+AROUND = (5, 3)  # sides of the two averaging windows for normalisation, applied in turn
+FAINTEST = 2e-4  # added to the mean square, so that edges in flat places remain weak
 
 
 class Edges(nn.Module):
-    """Pixels (n, 3, h, w), normalised, to (n, 8, h / cell, w / cell), rounded up: 0 or more, about 1 where clear."""
+    """Map pixels (n, 3, h, w) to edges (n, 8, h / cell, w / cell), rounded up: 0 or more, about 1 if clear."""
 
     out_channels = DIRECTIONS
 
@@ -37,23 +37,23 @@ class Edges(nn.Module):
         self.around = nn.Sequential(*(nn.AvgPool2d(side, 1, side // 2, count_include_pad=False) for side in AROUND))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Find edges, and divide them by the root of the mean square of those around."""
+        """Compute edges, divided by the root mean square of the edges around them."""
         edges: Tensor = self.cells(self.edges(pictures))
         around: Tensor = self.around((edges * edges).sum(dim=1, keepdim=True))
         return edges / (around + FAINTEST).sqrt()
 
 
 class Kernels(nn.Conv2d):
-    """A convolution with Sobel's kernel, turned by an eighth of the circle each; it does not learn."""
+    """A convolution with Sobel's kernel in eight directions; its weights are fixed."""
 
     def __init__(self) -> None:
         super().__init__(3, DIRECTIONS, 3, padding=1, bias=False)
-        del self.weight  # a buffer in its place: whoever freezes or begins weights anew asks for parameters
+        del self.weight  # replaced by a buffer, so that code that freezes or initialises parameters skips it
         self.register_buffer("weight", _kernels(), persistent=False)
 
 
 def _kernels() -> Tensor:
-    """(8, 3, 3, 3), over red, green and blue as grey."""
+    """The kernels, (8, 3, 3, 3), over the grey value of red, green and blue."""
     rightwards = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
     angles = [2 * pi * number / DIRECTIONS for number in range(DIRECTIONS)]
     turned = torch.stack([cos(angle) * rightwards + sin(angle) * rightwards.T for angle in angles])
@@ -66,7 +66,7 @@ BLOCKS = (1, 1, 1)  # in each stage; the first of each halves the maps and doubl
 
 
 def conv_norm(below: int, channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Make a convolution without a bias, then batch normalisation."""
+    """Return a convolution without a bias, then batch normalisation."""
     return nn.Sequential(
         nn.Conv2d(below, channels, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(channels),
@@ -74,7 +74,7 @@ def conv_norm(below: int, channels: int, kernel: int, stride: int = 1) -> nn.Seq
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut. Where it halves the maps, the shortcut pools and then mixes channels."""
+    """Two 3x3 convolutions with a shortcut. When halving, the shortcut pools, then applies a 1x1 convolution."""
 
     def __init__(self, below: int, channels: int, *, halves: bool) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Residual(nn.Module):
 
 
 class Regions(nn.Module):
-    """Means over 3 by 3 windows of one size, which reach from edge to edge and may overlap."""
+    """Means over a 3 by 3 grid of windows of equal size, which cover the map and may overlap."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, channels, h, w), each side 3 or more, to (n, channels, 3, 3)."""
@@ -102,10 +102,10 @@ class Regions(nn.Module):
 
 
 class RegionPool(nn.Sequential):
-    """(n, below, h, w) to (n, channels, 1, 1): 3 by 3 regions, mixed into channels of mean 0 and variance 1.
+    """Pool (n, below, h, w) to (n, channels, 1, 1): 3 by 3 regions, mixed into channels of mean 0 and variance 1.
 
-    A mean over the whole map forgets where in it something was seen. Faces are aligned: what lies in the upper left
-    region is always an eye, and is worth other weights than what lies below it.
+    A global mean discards positions. Faces are aligned, so each region always shows the same part of the face: the
+    upper left one an eye. Each region therefore has its own weights.
     """
 
     def __init__(self, below: int, channels: int) -> None:
@@ -121,10 +121,10 @@ class Small(Backbone):
 
     out_channels = WIDTH * 2 ** len(BLOCKS)
     default_input_size_px = 96
-    smallest_input_size_px = 33  # of which 3 by 3 px are left
+    smallest_input_size_px = 33  # leaves a last map of 3 by 3 px
 
     def __init__(self, width: int = WIDTH, edges: Edges | None = None) -> None:
-        """Its channels double from `width` on. With `edges` it sees those in place of pixels."""
+        """Build the network; its channels double from `width` on. With `edges`, its input is edges, not pixels."""
         super().__init__()
         self.stem = edges or nn.Sequential(conv_norm(3, width, 3, 2), nn.ReLU(inplace=True))
         below = edges.out_channels if edges else width
@@ -136,7 +136,7 @@ class Small(Backbone):
         _initialise(self)
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """From the stem on, a stage for each size of maps, then the pool."""
+        """The stem, a stage for each map size, then the pool."""
         return dict(self.named_children())
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -148,13 +148,13 @@ class Small(Backbone):
 
 
 def _stage(below: int, channels: int, n_blocks: int) -> nn.Sequential:
-    """Halve the maps, then blocks that keep their size."""
+    """A block that halves the maps, then blocks that keep their size."""
     first = Residual(below, channels, halves=True)
     return nn.Sequential(first, *(Residual(channels, channels, halves=False) for _ in range(n_blocks - 1)))
 
 
 def _initialise(network: nn.Module) -> None:
-    """He initialisation; each residual branch begins at 0, so that the network begins as its shortcuts."""
+    """He initialisation; residual branches start at 0, so that each block starts as its shortcut."""
     kernels = [parameter for parameter in network.parameters() if parameter.ndim == 4]  # noqa: PLR2004 - of convolutions
     for weight in kernels:
         nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")

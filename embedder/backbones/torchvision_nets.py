@@ -1,4 +1,4 @@
-"""Trunks of torchvision's classifiers, without their last layers. Untrained: nothing is downloaded."""
+"""Backbones from torchvision's classifiers, without their last layers. Untrained: nothing is downloaded."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -10,7 +10,7 @@ from .backbone import Backbone, Pool
 
 
 class Trunk(Backbone):
-    """Layers one after the other, in named stages, then the pool."""
+    """A sequence of named stages, then the pool."""
 
     default_input_size_px: ClassVar[int] = 112
 
@@ -22,7 +22,7 @@ class Trunk(Backbone):
         self.pool = Pool(out_channels)
 
     def stages(self) -> Mapping[str, nn.Module]:
-        """In the order of torchvision's layers, then the pool."""
+        """The stages in the order of torchvision's layers, then the pool."""
         return dict(self.named_children())
 
     def forward(self, pictures: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Folders of photos -> numbered Parquet parts: on every core, in bounded memory, and stopped anywhere it goes on.
+"""Embed folders of photos into numbered Parquet parts, on all cores and in bounded memory. Interrupted runs resume.
 
-Importing it imports nothing else: `__init__.pyi` lists the names, and each is imported when it is first used.
+Importing the package imports no other module: `__init__.pyi` lists the names, and each is imported on first use.
 """
 
 import lazy_loader

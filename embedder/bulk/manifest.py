@@ -1,6 +1,6 @@
-"""What a bulk run is asked for and what it is of: written before its first part, so that it goes on with the same.
+"""The manifest of a bulk run: its settings and inputs. It is written first, so that a run resumes with the same ones.
 
-The list of photos lies beside it, so that no run need hold it in memory.
+The list of photos is stored beside it, so that a run need not keep it in memory.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from ..types import FaceChoice, Precision
 
 
 class BulkError(VisavisError):
-    """A bulk run cannot begin or go on; the message says what to do. A photo at fault is none: it is listed."""
+    """A bulk run cannot start or resume; the message states the remedy. Unusable photos are listed instead."""
 
     code = "bulk_error"
 
@@ -30,7 +30,7 @@ FILES = PrivateFiles(BulkError)
 
 @dataclass(frozen=True, slots=True)
 class BulkRequest:
-    """What is to be embedded, how, and where to."""
+    """The photos to embed, the settings and the output folder."""
 
     given: tuple[Path, ...]  # folders and files
     out: Path
@@ -39,9 +39,9 @@ class BulkRequest:
     running: RuntimeOptions
 
 
-MANIFEST_FILE = "_run.json"  # what begins with _ is no data to readers of Parquet folders
+MANIFEST_FILE = "_run.json"  # readers of Parquet folders ignore names that start with _
 LIST_FILE = "_photos.jsonl"
-BLOCK = 2048  # photos whose faces are in one part: what a kill costs, at most
+BLOCK = 2048  # photos per part: the most that is lost if a run is killed
 WORDS = {
     "photos": "other photos",
     "n_photos": "another number of photos",
@@ -55,14 +55,14 @@ WORDS = {
 
 
 class Manifest(BaseModel):
-    """What decides the content of every part."""
+    """All settings and inputs that determine the content of the parts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["visavis-bulk/1"] = "visavis-bulk/1"
     n_photos: int
     photos: str  # digest of their names in order: "sha256:..."
-    block: int  # photos to a part
+    block: int  # photos per part
     face: FaceChoice
     model: str
     model_digest: str
@@ -72,17 +72,17 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PhotoList:
-    """Names of photos, counted and digested."""
+    """The number of photos and the digest of their names."""
 
     n_photos: int
     digest: str
 
 
 def manifest_text(names: Iterable[str], lines: IO[bytes]) -> PhotoList:
-    """Write names down, one a line, and count and digest them."""
+    """Write names, one per line, and return their number and digest."""
     digest, n_photos = hashlib.sha256(), 0
     for name in names:
-        line = json.dumps(name).encode() + b"\n"  # JSON keeps names that are no UTF-8
+        line = json.dumps(name).encode() + b"\n"  # JSON preserves names that are not UTF-8
         lines.write(line)
         digest.update(line)
         n_photos += 1
@@ -90,7 +90,7 @@ def manifest_text(names: Iterable[str], lines: IO[bytes]) -> PhotoList:
 
 
 def require_as_begun(out: Path, manifest: Manifest) -> None:
-    """Raise BulkError where a run was begun that was of something else."""
+    """Raise BulkError if the folder contains a run with other settings or inputs."""
     if not (out / MANIFEST_FILE).exists():
         return
     before = _read(out / MANIFEST_FILE)
@@ -101,24 +101,25 @@ def require_as_begun(out: Path, manifest: Manifest) -> None:
     ]
     if differing:
         raise BulkError(
-            f"{out}: was begun with {', '.join(differing)}; run it again as then, or give another --out to begin anew"
+            f"{out}: contains a run with {', '.join(differing)}; "
+            "run it again with the same options, or choose another --out for a new run"
         )
 
 
 def write_manifest(out: Path, manifest: Manifest) -> None:
-    """Write what is to be made. Raises BulkError."""
+    """Write the manifest. Raises BulkError."""
     with FILES.new(out / MANIFEST_FILE) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
 
 
 def require_free_or_ours(out: Path) -> None:
-    """Raise BulkError where there is anything but an empty folder, or one that a run was begun in."""
+    """Raise BulkError unless the folder is missing, empty or that of an earlier run."""
     try:
         entries = {each.name for each in out.iterdir()} if out.exists() else set()
     except OSError as error:
-        raise BulkError(f"{out}: cannot be used: {error.strerror}; give another --out") from error
+        raise BulkError(f"{out}: cannot be used: {error.strerror}; choose another --out") from error
     if MANIFEST_FILE not in entries and entries - {LIST_FILE, "." + LIST_FILE, "." + MANIFEST_FILE}:
-        raise BulkError(f"{out}: holds other things than embeddings of a run; give a new folder as --out")
+        raise BulkError(f"{out}: contains files that are not from a bulk run; choose a new folder as --out")
 
 
 def blocks(out: Path, size: int) -> Iterator[tuple[str, ...]]:
@@ -133,4 +134,4 @@ def _read(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise BulkError(f"{path}: is no description of a run that can be read; give another --out") from error
+        raise BulkError(f"{path}: not a readable description of a run; choose another --out") from error

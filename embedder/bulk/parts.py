@@ -1,6 +1,6 @@
-"""A part: what became of a block of photos. Its faces as Parquet; beside it, if there are any, those that failed.
+"""A part: the results of a block of photos. Faces are stored as Parquet, failures, if any, in a file beside it.
 
-The Parquet file comes last, and gets its name when it is whole: where it is there, the block is done.
+The Parquet file is written last, and gets its name when it is complete: if it exists, the block is done.
 """
 
 import json
@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
         pa.field("path", pa.string(), nullable=False),
         pa.field("embedding", pa.list_(_NUMBER, EMBEDDING_SIZE), nullable=False),
         pa.field("box", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in BOX]), nullable=False),
-        pa.field("landmarks", pa.list_(_NUMBER, 2 * N_LANDMARKS), nullable=False),  # x, y of one after the other
+        pa.field("landmarks", pa.list_(_NUMBER, 2 * N_LANDMARKS), nullable=False),  # x, y of each landmark in turn
         pa.field("score", _NUMBER, nullable=False),
         pa.field("rotation", pa.int16(), nullable=False),
         pa.field("quality", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in MEASURES]), nullable=False),
@@ -38,19 +38,19 @@ SCHEMA = pa.schema(
 
 
 def part_path(out: Path, number: int) -> Path:
-    """Where a part lies, counted from 0."""
+    """The path of a part, counted from 0."""
     return out / f"part-{number:05}.parquet"
 
 
 def failed_path(out: Path, number: int) -> Path:
-    """Where the failures of a part's photos lie, one JSON object a line."""
+    """The path of a part's failures, one JSON object per line."""
     return out / f"_failed-{number:05}.jsonl"
 
 
 def write_part(out: Path, number: int, outcomes: Sequence[EmbeddedPhoto | FailedPhoto], manifest: Manifest) -> None:
-    """Write a whole part. Raises BulkError."""
+    """Write a part. Raises BulkError."""
     failed = [each for each in outcomes if isinstance(each, FailedPhoto)]
-    failed_path(out, number).unlink(missing_ok=True)  # of a run that was killed before the part itself
+    failed_path(out, number).unlink(missing_ok=True)  # left by a run that was killed before it wrote the part
     if failed:
         with FILES.new(failed_path(out, number)) as lines:
             lines.writelines(json.dumps(asdict(each)).encode() + b"\n" for each in failed)
@@ -60,12 +60,12 @@ def write_part(out: Path, number: int, outcomes: Sequence[EmbeddedPhoto | Failed
 
 
 def n_rows(out: Path, n_parts: int) -> int:
-    """How many faces there are in all parts."""
+    """Count the faces in all parts."""
     return sum(parquet.read_metadata(part_path(out, number)).num_rows for number in range(n_parts))
 
 
 def failures(out: Path, n_parts: int) -> Counter[str]:
-    """How many photos failed in all parts, by code."""
+    """Count the failed photos in all parts, by code."""
     return Counter(code for number in range(n_parts) for code in _codes(failed_path(out, number)))
 
 
@@ -76,7 +76,7 @@ def _codes(path: Path) -> Iterator[str]:
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:
-    """What goes into the file's own metadata: embeddings without their model's digest are of no use."""
+    """The file's metadata: embeddings cannot be used without their model's digest."""
     return {
         f"visavis.{name}": getattr(manifest, name) for name in ("model", "model_digest", "card_digest", "precision")
     }
@@ -111,5 +111,5 @@ def _struct(rows: Sequence[tuple[float, ...]], names: Sequence[str]) -> pa.Array
 
 
 def _as_text(name: str) -> str:
-    """Bytes of a name that are no UTF-8 as escapes: Parquet has no other strings."""
+    """Escape the bytes of a name that are not UTF-8, because Parquet strings must be UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

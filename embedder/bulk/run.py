@@ -1,4 +1,4 @@
-"""A whole run: photos listed once, then block by block from their files to a part. Begun before, it goes on."""
+"""A bulk run: list the photos once, then embed them block by block, each into a part. An interrupted run resumes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,32 +34,32 @@ from .workers import BATCH, CpuSeconds, EmbeddedPhoto, FailedPhoto, Task, in_ord
 
 @dataclass(frozen=True, slots=True)
 class BulkSummary:
-    """What there is in the end, and what this run took of it."""
+    """The totals of the output folder, and the work and time of this run."""
 
     n_photos: int
     n_rows: int
     failed: Counter[str]  # by code
-    n_new: int  # photos that this run took
+    n_new: int  # photos processed by this run
     wall_s: float  # from the first batch to the last part
     n_cores: int
     cpu_s: CpuSeconds
 
     @property
     def photos_s(self) -> float:
-        """Photos a second."""
+        """Photos per second."""
         return self.n_new / self.wall_s
 
     @property
     def cpu_share(self) -> float:
-        """How much of the cores' time the stages had, 0..1."""
+        """Core utilisation by the stages, 0..1."""
         return sum(self.cpu_s) / (self.n_cores * self.wall_s)
 
 
 def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> BulkSummary:
-    """Embed one face of every photo into numbered Parquet parts in `wanted.out`; go on where an earlier run ended.
+    """Embed one face of each photo into numbered Parquet parts in `wanted.out`; resumes an earlier run.
 
-    A photo that cannot be used is listed and stops nothing. Raises BulkError where the folder holds something else, was
-    begun with something else or cannot be written, and where there is no photo; ModelError.
+    Unusable photos are listed and do not stop the run. Raises BulkError if the folder contains other files, belongs to
+    a different run or cannot be written, and if there are no photos. Raises ModelError.
     """
     out = wanted.out
     require_free_or_ours(out)
@@ -67,15 +67,15 @@ def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> Bulk
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
             manifest = _manifest(wanted, identity, manifest_text(photos_in(wanted.given), lines))
-            require_as_begun(out, manifest)  # or the list is not kept
+            require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
         return _embedded(wanted, manifest, progress)
 
 
 def _identity(wanted: BulkRequest) -> ModelIdentity:
-    """What the workers' model calls itself. Raises ModelError where it cannot run here.
+    """The identity of the workers' model. Raises ModelError if it cannot run here.
 
-    Asked in a process of its own: OpenVINO in the one that Ctrl-C stops has made it end by a segmentation fault.
+    Loaded in a separate process: with OpenVINO in the main process, Ctrl-C has caused a segmentation fault.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_load_identity, wanted.model, wanted.running).result()
@@ -87,7 +87,7 @@ def _load_identity(model: str | None, running: RuntimeOptions) -> ModelIdentity:
 
 def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) -> Manifest:
     if not found.n_photos:
-        raise BulkError("there is no photo in what was given: give folders of images, or image files")
+        raise BulkError("the given paths contain no photos: give folders of images, or image files")
     return Manifest(
         n_photos=found.n_photos,
         photos=found.digest,
@@ -115,7 +115,7 @@ def _embedded(wanted: BulkRequest, manifest: Manifest, progress: Progress) -> Bu
 
 
 def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:
-    """Write the parts that are missing, by number, of so many photos each."""
+    """Write the missing parts; `missing` maps a part's number to its number of photos."""
     task = Task(start_of(wanted.given), wanted.model, wanted.running, wanted.face)
     n_processes = min(n_cores(), -(-sum(missing.values()) // BATCH))
     cpu_s = CpuSeconds()

@@ -1,8 +1,7 @@
-"""Worker processes, one for each core, that take batches of photos from their files to their embeddings.
+"""Worker processes, one for each core, that embed batches of photos.
 
-A worker ends when the process that started it does, however that ended.
-
-Processes, because finding faces is in good part Python: threads would wait for each other.
+A worker exits when its parent process ends for any reason. Workers are processes, because much of face detection is
+Python code, and threads would wait for the GIL.
 """
 
 import os
@@ -34,7 +33,7 @@ from .manifest import BulkError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedPhoto:
-    """A photo whose face was embedded."""
+    """A photo with its face's embedding."""
 
     name: str
     sample: Sample
@@ -43,17 +42,17 @@ class EmbeddedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class FailedPhoto:
-    """A photo that gave no embedding."""
+    """A photo without an embedding, and the reason."""
 
     name: str
-    code: str  # of an error, as in no_face; or not_readable
+    code: str  # of an error, such as no_face; or not_readable, unexpected
     detail: str
 
 
 class CpuSeconds(NamedTuple):
     """Processor time, over all processes, by stage."""
 
-    find: float = 0.0  # reading, decoding, finding faces, cutting the chip: one after the other in each photo
+    find: float = 0.0  # reading, decoding, detecting faces and cutting the chip
     embed: float = 0.0
     write: float = 0.0
 
@@ -64,33 +63,33 @@ class CpuSeconds(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchResult:
-    """A batch of photos, in its order."""
+    """The outcomes of a batch of photos, in order."""
 
     outcomes: tuple[EmbeddedPhoto | FailedPhoto, ...]
     cpu_s: CpuSeconds
 
 
-BATCH = 32  # photos, which the network embeds in one pass
+BATCH = 32  # photos; the network embeds them in one pass
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What all batches of a run have in common."""
+    """The settings of all batches of a run."""
 
-    start: Path  # from which the photos' names go
+    start: Path  # the folder to which the photos' names are relative
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions
     face: FaceChoice
 
 
 class Worker:
-    """A model with a task."""
+    """Embeds batches of photos with a model."""
 
     def __init__(self, task: Task, embedder: FaceEmbedder) -> None:
         self._task, self._embedder = task, embedder
 
     def __call__(self, names: Sequence[str]) -> BatchResult:
-        """Embed photos; one that cannot be used costs the others nothing."""
+        """Embed photos; an unusable photo does not affect the others."""
         begin = process_time()
         found = [self._chip(name) for name in names]
         chips = [each.pixels for each in found if isinstance(each, Chip)]
@@ -109,9 +108,9 @@ class Worker:
             return FailedPhoto(name, error.code, str(error))
         except OSError as error:
             return FailedPhoto(name, "not_readable", f"the file cannot be read: {error.strerror or error}")
-        except Exception as error:  # noqa: BLE001 - among millions of photos one may be odder than all we have seen
+        except Exception as error:  # noqa: BLE001 - among millions of photos one may trigger an unknown error
             return FailedPhoto(
-                name, "unexpected", f"{type(error).__name__}: {error}; this is a mistake of ours: report it"
+                name, "unexpected", f"{type(error).__name__}: {error}; this is a bug in visavis: please report it"
             )
 
 
@@ -121,30 +120,30 @@ _worker: Worker  # of this process
 def begin(task: Task) -> None:
     """Make this process a worker."""
     global _worker  # noqa: PLW0603 - a pool's processes have no other place
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that started us sees to the rest
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent handles it
     Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(task, load(task.model, running=task.running))
 
 
 def work(names: Sequence[str]) -> BatchResult:
-    """Have this process's worker take a batch."""
+    """Process a batch with this process's worker."""
     return _worker(names)
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed can tell nobody, and work would be waited for without end."""
+    """Exit when the parent ends: a killed parent cannot notify workers, which would wait for work forever."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
 
 
-AHEAD = 3  # batches to each process: one at work, one waiting, one to make up for unequal photos
+AHEAD = 3  # batches per process: one running, one queued, one to balance photos of unequal size
 
 
 @contextmanager
 def workers(task: Task, n_processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Start processes with one thread each; on the way out by an error or Ctrl-C they are ended at once."""
+    """Start processes with one thread each; on an error or Ctrl-C they are killed at once."""
     alone = replace(task, running=replace(task.running, threads=1))
     others = set(active_children())
     pool = ProcessPoolExecutor(n_processes, get_context("spawn"), begin, (alone,))
@@ -159,7 +158,7 @@ def workers(task: Task, n_processes: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def in_order(pool: ProcessPoolExecutor, batches: Iterable[Sequence[str]], n_processes: int) -> Iterator[BatchResult]:
-    """Give what becomes of batches in their order, however many there are. Raises BulkError."""
+    """Process any number of batches and yield their results in order. Raises BulkError."""
     waiting: deque[tuple[Sequence[str], Future[BatchResult]]] = deque()
     for batch in batches:
         waiting.append((batch, _submitted(pool, batch)))
@@ -185,6 +184,6 @@ def _result(batch: Sequence[str], future: Future[BatchResult]) -> BatchResult:
 
 def _lost(batch: Sequence[str]) -> BulkError:
     return BulkError(
-        f"a worker process was ended from outside, or for lack of memory, at or soon after {batch[0]!a}; "
-        "run it again: what is done already is kept"
+        f"a worker process was killed, possibly for lack of memory, at or soon after {batch[0]!a}; "
+        "run it again: completed work is kept"
     )

@@ -1,1 +1,1 @@
-"""Finding faces: YuNet for boxes, MTCNN's third network for landmarks, and the rule that says which face is meant."""
+"""Face detection: YuNet for boxes, MTCNN's third network for landmarks, and the rules that select a face."""

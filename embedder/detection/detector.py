@@ -1,8 +1,8 @@
-"""What a detector is, the built-in one, and the four rules that say which of the faces found is meant.
+"""The detector interface, the built-in detector, and the four rules that select one of the detected faces.
 
-A face of LEAST_PX on the picture that is looked at is found there. So once faces were found, a larger picture adds
-smaller faces only, and a search for the largest face ends where those could not change the answer. What it finds is
-then what the whole search would have found.
+The built-in detector searches the picture at increasing sizes. At each size it finds faces of LEAST_PX or more, so
+after the first detections a larger picture can only add smaller faces. A search for the largest face stops as soon as
+smaller faces cannot change the result, which is therefore the same as that of a complete search.
 """
 
 import hashlib
@@ -35,53 +35,53 @@ from .yunet import (
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Faces, largest first; not `is_whole` = the search ended before smaller ones could be found."""
+    """Detected faces, largest first. If not `is_whole`, the search stopped before it could find smaller ones."""
 
     faces: tuple[Face, ...]
     is_whole: bool
 
     @property
     def n_faces(self) -> int | None:
-        """How many faces there are; None where that is not known."""
+        """The number of faces; None if it is not known."""
         return len(self.faces) if self.is_whole else None
 
 
 class Detector(Protocol):
-    """Finds faces. Safe to call from several threads."""
+    """Finds faces. Thread-safe."""
 
     def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Detections:
-        """Find the faces of at least that share of the largest one's area; 0 finds all.
+        """Find all faces of at least `least_share` of the largest face's area; 0 finds all.
 
-        Smaller ones may be among those found, or not.
+        The result may or may not contain smaller faces.
         """
 
 
 YUNET, ONET = (Path(__file__).parent / f"{name}.onnx" for name in ("yunet", "onet"))
-NAME = "yunet+onet/1"  # the number is raised when a change of the code moves faces or landmarks
+NAME = "yunet+onet/1"  # the number increases when a code change moves faces or landmarks
 
 
 def built_in_detector() -> DetectorFacts:
-    """The facts of the detector that is built in, as a card states them."""
+    """Return the name and digest of the built-in detector, as a card states them."""
     digest = hashlib.sha256(YUNET.read_bytes() + ONET.read_bytes()).hexdigest()
     return DetectorFacts(name=NAME, weights_sha256=f"sha256:{digest}")
 
 
-RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's area makes "dominant" undecided
+RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's area makes "dominant" ambiguous
 
 Rule = Callable[[Detections, Point], Face]
 
 
 def choose(found: Detections, choice: FaceChoice, picture_center: Point) -> Face:
-    """Return the one face that `choice` means; raise NoFace or SeveralFaces where it means none."""
+    """Return the face that `choice` selects. Raises NoFace or SeveralFaces if it selects none."""
     if not found.faces:
         raise NoFace
     return RULES[choice](found, picture_center)
 
 
 def least_share(choice: FaceChoice) -> float:
-    """How large a face must be to matter to `choice`, as a share of the largest one's area; 0 = every face matters.
+    """The least area of a face that can affect `choice`, as a share of the largest face's area; 0 = every face can.
 
-    The largest is looked for as long as the dominant one: at finer scales it may be found more exactly.
+    "largest" searches as long as "dominant" does, because finer scales may locate the face more exactly.
     """
     return RIVAL_SHARE if choice in ("dominant", "largest") else 0.0
 
@@ -105,7 +105,7 @@ def _only(found: Detections, _: Point) -> Face:
     if len(found.faces) > 1:
         raise SeveralFaces(
             len(found.faces),
-            f"found {len(found.faces)} faces where only one may be; send a crop, or choose another face rule",
+            f"found {len(found.faces)} faces where only one is allowed; send a crop, or choose another face rule",
         )
     return found.faces[0]
 
@@ -121,17 +121,19 @@ def _distance_squared(a: Point, b: Point) -> float:
 RULES: dict[FaceChoice, Rule] = {"dominant": _dominant, "only": _only, "largest": _largest, "center": _center}
 
 
-SIDES_PX = (160, 320, 640)  # of the picture's longer side, as it is looked at
+SIDES_PX = (160, 320, 640)  # longer sides of the picture at which faces are searched
 LEAST_PX = 24.0
-SURE = 0.91  # the score of a face that stands upright; docs/why.md says which faces have less
+SURE = 0.91  # the least score of a surely upright face; docs/why.md describes faces with lower scores
 MAX_NESTED = 0.7  # of faces found at several angles: intersection over the smaller box
-SHAPES = tuple((1, side, side, 3) for side in (224, 256, 320, 640))  # of all canvases: upright, turned, and larger ones
+SHAPES = tuple(
+    (1, side, side, 3) for side in (224, 256, 320, 640)
+)  # of all canvases: upright, rotated, and larger ones
 OTHER_ANGLES = tuple(range(45, 360, 45))  # degrees clockwise
 QUARTERS: tuple[Rotation, ...] = (0, 90, 180, 270)
 
 
 class FaceFinder:
-    """A Detector. Safe to call from several threads."""
+    """The built-in Detector. Thread-safe."""
 
     def __init__(self, yunet: Pass, onet: Pass) -> None:
         self._yunet, self._onet = yunet, onet
@@ -149,7 +151,7 @@ class FaceFinder:
         return Detections(self._faces(photo, found, least_share), is_whole=True)
 
     def _coarsest(self, photo: Picture, side: int) -> Candidates:
-        """Look at the smallest picture, and where the largest face is not surely upright, from every other side too."""
+        """Search the smallest picture; if the largest face is not surely upright, search it rotated as well."""
         canvas = Canvas.of(photo, side, round(BORDER_SHARE * side))
         found = canvas.back(candidates(self._yunet, canvas.pixels()))
         if len(found) and found.scores[areas(found.boxes).argmax()] >= SURE:
@@ -163,7 +165,7 @@ class FaceFinder:
         return canvas.back(candidates(self._yunet, canvas.pixels()))
 
     def _faces(self, photo: Picture, found: Candidates, least_share: float) -> tuple[Face, ...]:
-        """Those that matter, largest first."""
+        """The faces of at least `least_share` of the largest one's area, with landmarks, largest first."""
         area = areas(found.boxes)
         order = np.argsort(-area, kind="stable")
         chosen = found.at(order[area[order] >= least_share * area.max(initial=0)])
@@ -172,12 +174,12 @@ class FaceFinder:
 
 
 def _sides(size: tuple[int, int]) -> list[int]:
-    """The sizes to look at: no larger one where the one before is half the photo already."""
+    """The sizes to search, smallest first; only the first may exceed the photo's own size."""
     return [SIDES_PX[0], *(side for side in SIDES_PX[1:] if side < max(size))]
 
 
 def _largest_to_come(photo: Picture, side: int) -> float:
-    """The area below which all faces are that a larger picture than that of `side` may add, in px squared."""
+    """Upper limit of the area of faces that a picture larger than `side` may add, in px squared."""
     return (LEAST_PX * max(photo.size) / side) ** 2
 
 
@@ -186,7 +188,7 @@ def _are_settled(found: Candidates, least_share: float, largest_to_come: float) 
 
 
 def _with_smaller(found: Candidates, more: Candidates, largest: float) -> Candidates:
-    """Add what a larger picture shows: if there are faces already, only smaller ones, and none of those again."""
+    """Add the faces found in a larger picture; after earlier detections, only new and smaller ones."""
     if not len(found) or not len(more):
         return found if len(found) else more
     is_new = ~overlapping(found.boxes, more.boxes, MAX_OVERLAP).any(axis=0)
@@ -194,7 +196,7 @@ def _with_smaller(found: Candidates, more: Candidates, largest: float) -> Candid
 
 
 def _without_shells(found: Candidates) -> Candidates:
-    """Without boxes around or inside better ones: a face that lies often has a large false one around it."""
+    """Remove boxes around or inside better ones: a rotated face often has a large false detection around it."""
     return found.at(suppressed(found.boxes, found.scores, MAX_NESTED, nested)) if len(found) else found
 
 
@@ -204,7 +206,7 @@ def _face(box: Floats, score: float, landmarks: tuple[Point, ...]) -> Face:
 
 
 def _rotation(landmarks: tuple[Point, ...]) -> Rotation:
-    """By how many quarters a face lies turned, by the line from its eyes to its mouth."""
+    """The rotation of a face, to the nearest quarter, from the line between its eyes and mouth."""
     left_eye, right_eye, _, left_mouth, right_mouth = (complex(*point) for point in landmarks)
     down = left_mouth + right_mouth - left_eye - right_eye
     return QUARTERS[round(degrees(phase(down / 1j)) / 90) % 4] if down else 0

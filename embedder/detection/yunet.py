@@ -1,13 +1,13 @@
-"""The two networks of the detector: YuNet gives the boxes of faces, O-Net five landmarks for each; arithmetic on boxes.
+"""The two networks of the detector: YuNet finds boxes of faces, O-Net five landmarks for each; arithmetic on boxes.
 
-A canvas has a border. Around a tight crop it gives a face the surroundings that detectors know; it is never left out,
-so that there is one way for all photos. Canvases are square because a network is slow on a picture of another shape
-than its last one had.
+A canvas has a border, because detectors miss faces in tight crops without surroundings. Every photo gets the border, so
+that all photos are processed in the same way. Canvases are square, because a network is slow on a picture whose shape
+differs from that of the previous one.
 
 Source: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023; OpenCV Zoo's weights (MIT).
 
 Source: Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016.
-Embeddings of faces aligned by YuNet's own landmarks are told apart less well: see docs/why.md.
+Alignment by YuNet's own landmarks gives less accurate embeddings: see docs/why.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Flags = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 Clash = Callable[[Floats, Floats, float], Flags]  # as `overlapping`
 
-_AT_A_TIME = 512  # boxes compared each with each; bounds memory
+_AT_A_TIME = 512  # boxes compared pairwise; bounds memory
 
 
 def areas(boxes: Floats) -> Floats:
@@ -35,9 +35,9 @@ def areas(boxes: Floats) -> Floats:
 
 
 def suppressed(boxes: Floats, scores: Floats, limit: float, clash: Clash | None = None) -> Indices:
-    """Indices of the boxes left by non-maximum suppression, best score first.
+    """Indices of the boxes kept by non-maximum suppression, best score first.
 
-    A box falls when it clashes with a better one, which is by default: when it is `overlapping` with it.
+    A box is removed if it clashes with a better one. The default `clash` is `overlapping`.
     """
     clash = clash or overlapping
     order = np.argsort(-scores, kind="stable")
@@ -51,14 +51,14 @@ def suppressed(boxes: Floats, scores: Floats, limit: float, clash: Clash | None 
 
 
 def overlapping(ones: Floats, others: Floats, limit: float) -> Flags:
-    """Whether each of n boxes intersects each of m in more than `limit` of their union: (n, m)."""
+    """Whether the intersection of each of n boxes with each of m exceeds `limit` of their union: (n, m)."""
     intersection = _intersections(ones, others)
     union = areas(ones)[:, None] + areas(others)[None] - intersection
     return np.asarray(intersection > limit * union)
 
 
 def nested(ones: Floats, others: Floats, limit: float) -> Flags:
-    """Whether each of n boxes intersects each of m in more than `limit` of the smaller of the two: (n, m)."""
+    """Whether the intersection of each of n boxes with each of m exceeds `limit` of the smaller one: (n, m)."""
     smaller = np.minimum(areas(ones)[:, None], areas(others)[None])
     return np.asarray(_intersections(ones, others) > limit * smaller)
 
@@ -70,7 +70,7 @@ def _intersections(ones: Floats, others: Floats) -> Floats:
 
 
 def _best_first(clashing: Flags) -> list[int]:
-    """Which of n boxes stay, the best being the first: each strikes out all that it clashes with."""
+    """Indices of the boxes kept, from boxes sorted best first: each removes the later ones that it clashes with."""
     standing = np.ones(len(clashing), np.bool_)
     kept = []
     while standing.any():
@@ -81,39 +81,39 @@ def _best_first(clashing: Flags) -> list[int]:
     return kept
 
 
-MULTIPLE_PX = 32  # a picture's sides
-STRIDES_PX = (8, 16, 32)  # each has a cell for so many pixels
-MIN_SCORE = 0.6  # below it are more false faces than faces
+MULTIPLE_PX = 32  # a picture's sides are multiples of this
+STRIDES_PX = (8, 16, 32)  # px per cell of each output grid
+MIN_SCORE = 0.6  # most detections below it are false
 MAX_OVERLAP = 0.3  # of two faces: intersection over union
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """n faces, with boxes in px of the picture they were found in."""
+    """n detections, with boxes in px of the picture in which they were found."""
 
     boxes: Floats  # (n, 4): left, top, right, bottom
     scores: Floats  # (n,) above 0, at most 1
-    angles: Floats  # (n,) by how many degrees clockwise the picture was turned back before they were found in it
+    angles: Floats  # (n,) clockwise rotation of the face, degrees, that was undone before detection
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def at(self, places: Indices | Flags) -> "Candidates":
-        """Return some of them, by position or by flag."""
+        """Return the candidates at these positions or flags."""
         return Candidates(self.boxes[places], self.scores[places], self.angles[places])
 
     def and_also(self, more: "Candidates") -> "Candidates":
-        """Return these and more."""
+        """Return these candidates and `more`."""
         pairs = ((self.boxes, more.boxes), (self.scores, more.scores), (self.angles, more.angles))
         return Candidates(*(np.concatenate(pair) for pair in pairs))
 
     def without_doubles(self) -> "Candidates":
-        """Return each face once, as it was found with the highest score; best first."""
+        """Return each face once, with its highest score; best first."""
         return self.at(suppressed(self.boxes, self.scores, MAX_OVERLAP)) if len(self) else self
 
 
 def candidates(network: Pass, picture: Pixels, *, angle: float = 0.0) -> Candidates:
-    """Find faces in a picture (height, width, 3), RGB, whose sides are multiples of MULTIPLE_PX; each once."""
+    """Find faces, each once, in an RGB picture (height, width, 3) whose sides are multiples of MULTIPLE_PX."""
     scores, offsets = network(picture[None])
     cells = np.flatnonzero(scores[0] >= MIN_SCORE)
     corners, strides = _places(cells, picture.shape[1], picture.shape[0])
@@ -134,23 +134,23 @@ def _places(cells: Indices, width: int, height: int) -> tuple[Floats, Floats]:
     return np.stack([columns, rows], axis=1).astype(np.float64), strides[:, None].astype(np.float64)
 
 
-BORDER_SHARE = 0.2  # of the side that is looked at, on every side
+BORDER_SHARE = 0.2  # width of the border, as a share of the picture's longer side
 GREY = (127, 127, 127)
-_GAP = 2.0  # a picture that is shrunk is at least so many times as large: the average of its pixels is then near enough
-_SLACK = 4  # px: a picture of odd sides lies off the middle by half a pixel, and turning blurs its edge
+_GAP = 2.0  # least ratio of a reduced picture to its final size; the box average is then accurate enough
+_SLACK = 4  # px; a picture with an odd side is off centre by half a pixel, and rotation blurs its edge
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
-    """A photo on a canvas, upright."""
+    """A resized photo, to be centred on a square grey canvas."""
 
     picture: Image.Image  # the photo, shrunk
-    scales: tuple[float, float]  # px of it to a px of the photo: across, down
-    border: int  # px of the canvas, left and right of the photo or above and below it at least
+    scales: tuple[float, float]  # px of the canvas per px of the photo: horizontal, vertical
+    border: int  # px of the canvas; the least border at both ends of the photo's longer side
 
     @classmethod
     def of(cls, photo: Picture, side: int, border: int) -> "Canvas":
-        """Shrink or enlarge a photo so that its longer side is `side`, and put a border around it, both in px."""
+        """Resize a photo so that its longer side is `side`, and add a border around it, both in px."""
         width, height = photo.size
         scale = side / max(width, height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -159,21 +159,21 @@ class Canvas:
         return cls(larger.resize(size, kind, reducing_gap=_GAP), (size[0] / width, size[1] / height), border)
 
     def pixels(self, angle: int = 0) -> Pixels:
-        """The canvas (side, side, 3), turned so that a face which lies turned by so many degrees stands upright."""
+        """The canvas (side, side, 3), rotated so that a face rotated clockwise by `angle` degrees becomes upright."""
         side = self._side(angle)
         canvas = Image.new("RGB", (side, side), GREY)
         canvas.paste(self.picture, self._corner(side))
         return np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY) if angle else canvas)
 
     def back(self, found: Candidates) -> Candidates:
-        """What was found on the canvas, where it lies in the photo: boxes keep their size, not their slant."""
+        """Map candidates from the canvas to the photo; boxes keep their size and remain axis-aligned."""
         if not len(found):
             return found
         boxes = self._upright(found.boxes, float(found.angles[0]))
         return Candidates(boxes / np.array(self.scales * 2), found.scores, found.angles)
 
     def _side(self, angle: int) -> int:
-        """A turned canvas is large enough for nothing to be cut off."""
+        """The canvas's side in px; a rotated canvas is large enough that nothing is cut off."""
         least = max(self.picture.size) + 2 * self.border
         if angle:
             least = max(least, ceil(hypot(*self.picture.size)) + _SLACK)
@@ -183,7 +183,7 @@ class Canvas:
         return (side - self.picture.width) // 2, (side - self.picture.height) // 2
 
     def _upright(self, boxes: Floats, angle: float) -> Floats:
-        """Boxes in px of the shrunk photo, from px of the turned canvas."""
+        """Map boxes from px of the rotated canvas to px of the resized photo."""
         side = self._side(round(angle))
         middle, corner = complex(side, side) / 2, complex(*self._corner(side))
         centers = (boxes[:, 0] + boxes[:, 2] + 1j * (boxes[:, 1] + boxes[:, 3])) / 2
@@ -195,13 +195,13 @@ class Canvas:
         return np.concatenate([center - half, center + half], axis=1)
 
 
-SIDE_PX = 48  # of the square that the network looks at
+SIDE_PX = 48  # of the network's square input
 _TWICE = 2 * SIDE_PX  # a larger square is first cut at this size, then averaged
-_FACES_AT_A_TIME = 32  # squares a pass; bounds memory
+_FACES_AT_A_TIME = 32  # squares per pass; bounds memory
 
 
 def landmarks_of(network: Pass, photo: Picture, found: Candidates) -> list[tuple[Point, ...]]:
-    """Five landmarks of each face, in px of the photo, (0, 0) being the corner of its first pixel."""
+    """Five landmarks of each face, in px of the photo; (0, 0) is the corner of its first pixel."""
     squares = [_Square.around(box, angle) for box, angle in zip(found.boxes, found.angles, strict=True)]
     pieces = [square.cut(photo) for square in squares]
     shares = [
@@ -213,21 +213,21 @@ def landmarks_of(network: Pass, photo: Picture, found: Candidates) -> list[tuple
 
 
 class _Square:
-    """A square of a photo, which may lie turned."""
+    """A square region of a photo, possibly rotated."""
 
     def __init__(self, middle: complex, across: complex) -> None:
-        """`across` leads from its top left corner to its top right one, in px of the photo."""
+        """`across` is the vector from the top left to the top right corner, in px of the photo."""
         self._middle, self._across = middle, across
 
     @classmethod
     def around(cls, box: Floats, angle: float) -> "_Square":
-        """The square of a box's longer side around its middle."""
+        """The square around a box's centre with the box's longer side."""
         left, top, right, bottom = box.tolist()
         side = max(right - left, bottom - top)
         return cls(complex(left + right, top + bottom) / 2, side * np.exp(1j * np.radians(angle)))
 
     def cut(self, photo: Picture) -> Pixels:
-        """The square as the network sees it, (48, 48, 3); black outside the photo."""
+        """Cut the square to the network's input, (48, 48, 3); black outside the photo."""
         factor = factor_for(abs(self._across) / _TWICE)
         picture, middle, across = photo.at(factor), self._middle / factor, self._across / factor
         if abs(across) <= _TWICE:
@@ -235,7 +235,7 @@ class _Square:
         return np.asarray(_cut(picture, middle, across, _TWICE).reduce(2))
 
     def points(self, shares: Floats) -> tuple[Point, ...]:
-        """Landmarks in px of the photo from shares (10,) of the square's side: 5 x, then 5 y."""
+        """Map landmarks from shares (10,) of the square's side (5 x, then 5 y) to px of the photo."""
         places = self._middle + (shares[:5] - 0.5 + 1j * (shares[5:] - 0.5)) * self._across
         return tuple((float(place.real), float(place.imag)) for place in places)
 

@@ -1,6 +1,6 @@
-"""What a network sees, and why it says so.
+"""Explanations of comparisons, and the inspection of networks.
 
-Importing it imports nothing else: `__init__.pyi` lists the names, and each is imported when it is first used.
+Importing the package imports no other module: `__init__.pyi` lists the names, and each is imported on first use.
 """
 
 import lazy_loader

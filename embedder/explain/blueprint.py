@@ -1,6 +1,6 @@
-"""A network as an SVG picture: a block for each layer, as high as its maps and as wide as they are many.
+"""Draw a network as an SVG: a block for each layer; its height shows the size of the maps, its width their number.
 
-It brings no font, script or picture from elsewhere, and is dark where the reader's screen is.
+The SVG loads no external font, script or picture, and follows the reader's dark mode.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,9 @@ from .layers import Layer, MapShape, NetworkDescription, maps_in_words
 HIGHEST_PX, LOWEST_PX, GAP_PX = 96, 13, 5  # of blocks, and between them
 WIDEST_PX, NARROWEST_PX = 170, 4
 TOP_PX, MARGIN_PX, MIDDLE_PX, TEXT_PX, LETTER_PX = 74, 16, 175, 330, 7.3
-LANE_PX = 3.2  # how much farther out a longer way around goes
+LANE_PX = 3.2  # scales the horizontal offset of a curve with its length
 LEGEND = {"both": "mixes channels and space", "channels": "channels only", "space": "space only", "neither": "neither"}
-LEGEND_OF_FORMS = "as high as the maps, as wide as they are many; dashed: maps that are added"
+LEGEND_OF_FORMS = "height: size of the maps, width: their number; dashed: added maps"
 STYLE = """
 text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 } .pale { fill: #636c76 }
@@ -30,7 +30,7 @@ text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill
 
 @dataclass(frozen=True, slots=True)
 class DrawnBlock:
-    """Where some maps are drawn."""
+    """The position and size of the block of one layer's maps."""
 
     top: float
     height: float
@@ -38,17 +38,17 @@ class DrawnBlock:
 
     @property
     def middle(self) -> float:
-        """From top to bottom."""
+        """The vertical centre of the block."""
         return self.top + self.height / 2
 
     @property
     def left(self) -> float:
-        """Of a block in the middle of its column."""
+        """The left edge of the block, which is centred in its column."""
         return MIDDLE_PX - self.width / 2
 
 
 def draw_blueprint(name: str, description: NetworkDescription) -> str:
-    """Draw a network under its name."""
+    """Draw a network with its name as the title."""
     blocks = _placed(description.layers)
     bottom = max(block.top + block.height for block in blocks.values()) + 24
     width = TEXT_PX + LETTER_PX * max(len(layer.notation) for layer in description.layers) + MARGIN_PX
@@ -66,7 +66,7 @@ def draw_blueprint(name: str, description: NetworkDescription) -> str:
 
 
 def _placed(layers: tuple[Layer, ...]) -> Mapping[str, DrawnBlock]:
-    """The input's block, and below it one for each layer."""
+    """Place the input's block, and below it one for each layer."""
     highest = max(layers[0].given[1:])
     widest = max(layer.shape[0] for layer in layers)
     blocks: dict[str, DrawnBlock] = {}
@@ -85,9 +85,9 @@ def _block(shape: MapShape, top: float, highest: int, widest: int) -> DrawnBlock
 
 
 def _heading(name: str, description: NetworkDescription) -> Iterator[str]:
-    told = f"{description.total_parameters:,} parameters, {description.total_macs:,} MACs"
+    totals = f"{description.total_parameters:,} parameters, {description.total_macs:,} MACs"
     yield f'<text class="title" x="{MARGIN_PX}" y="26">{escape(name)}</text>'
-    yield f'<text class="pale" x="{MARGIN_PX}" y="46">{told}</text>'
+    yield f'<text class="pale" x="{MARGIN_PX}" y="46">{totals}</text>'
     yield f'<text class="pale" x="{TEXT_PX}" y="46">{LEGEND_OF_FORMS}</text>'
     left = float(TEXT_PX)
     mixes = {layer.mixes for layer in description.layers}
@@ -107,7 +107,7 @@ def _drawn(name: str, words: str, block: DrawnBlock, kind: str) -> str:
 
 
 def _ways(layers: tuple[Layer, ...], blocks: Mapping[str, DrawnBlock]) -> Iterator[str]:
-    """Ways that go around other layers: maps that are given from farther up, and those that are added."""
+    """Draw the connections that skip layers: inputs from earlier layers, and added maps."""
     above = INPUT
     for layer in layers:
         for source in _named(layer.takes):
@@ -124,7 +124,7 @@ def _named(words: str) -> list[str]:
 
 
 def _way(ends: tuple[str, str], blocks: Mapping[str, DrawnBlock], kind: str) -> str:
-    """A curve from one layer to another, to the right of all blocks between them."""
+    """Draw a curve from one layer to another, to the right of all blocks between them."""
     source, target = (blocks[name] for name in ends)
     top, bottom = sorted((source.top, target.top))
     passed = max(block.width for block in blocks.values() if top <= block.top <= bottom)

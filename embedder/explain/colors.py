@@ -1,4 +1,4 @@
-"""Numbers as colours: dark to bright for what is 0 or more, blue over white to red for what has two signs."""
+"""Map numbers to colours: dark to bright for non-negative values, blue over white to red for signed values."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from ..types import Pixels
 from .occlusion import SaliencyMap
 
 Color = tuple[int, int, int]
-Scale = tuple[float, float]  # the values that have the first and the last colour; from 0, or as far to both sides of it
+Scale = tuple[float, float]  # the values of the first and the last colour: 0 and high, or -high and high
 
-# Brightness rises evenly along the first, and falls evenly to both sides of the second one's middle.
+# Brightness increases evenly along RISING, and decreases evenly from the middle of SIGNED to both ends.
 RISING: tuple[Color, ...] = ((9, 12, 41), (58, 28, 110), (136, 42, 118), (206, 75, 84), (243, 140, 52), (252, 237, 160))
 SIGNED: tuple[Color, ...] = (
     (19, 57, 122),
@@ -23,22 +23,22 @@ SIGNED: tuple[Color, ...] = (
     (127, 18, 38),
 )
 SHADES = 256
-SHARE_WITHIN = 99.8  # % of the values; a few outliers would leave all others dark
+SHARE_WITHIN = 99.8  # percentile for the scale's end; otherwise a few outliers would make all other values dark
 
 
 def scale_of(values: NDArray[np.float32]) -> Scale:
-    """A scale for values of any shape; the few that lie beyond its ends are drawn as its ends."""
+    """Return a scale for values of any shape; the few values beyond its ends are clipped."""
     farthest = float(np.percentile(np.abs(values), SHARE_WITHIN))
     return (0.0 if values.min() >= 0 else -farthest, farthest)
 
 
 def colors_of(scale: Scale) -> tuple[Color, ...]:
-    """The colours from the scale's low end to its high end, at even distances."""
+    """The evenly spaced colours of a scale, from its low end to its high end."""
     return RISING if scale[0] == 0 else SIGNED
 
 
 def painted(values: NDArray[np.float32], scale: Scale) -> Pixels:
-    """Values (height, width) as pixels (height, width, 3)."""
+    """Map values (height, width) to pixels (height, width, 3)."""
     low, high = scale
     shares = (values - low) / (high - low) if high > low else np.zeros_like(values)
     pixels: Pixels = _ramp(colors_of(scale))[np.rint(shares.clip(0, 1) * (SHADES - 1)).astype(int)]
@@ -46,7 +46,7 @@ def painted(values: NDArray[np.float32], scale: Scale) -> Pixels:
 
 
 def bar(scale: Scale, width_px: int, height_px: int) -> Pixels:
-    """The colours from the low end, on the left, to the high end."""
+    """Draw the colours of a scale, from the low end on the left to the high end."""
     ramp = _ramp(colors_of(scale))[np.linspace(0, SHADES - 1, width_px).round().astype(int)]
     return np.repeat(ramp[None], height_px, axis=0)
 
@@ -58,12 +58,12 @@ def _ramp(colors: Sequence[Color]) -> Pixels:
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-TOGETHER, APART = (20, 92, 190), (226, 116, 12)  # told apart by colour-blind people too
-_MOST = 0.75  # of a place whose influence is the largest: the face stays to be seen
+TOGETHER, APART = (20, 92, 190), (226, 116, 12)  # distinguishable with colour blindness
+_MOST = 0.75  # opacity at the largest influence; the face remains visible
 
 
 def overlay_saliency(chip: Pixels, saliency: SaliencyMap) -> Pixels:
-    """A chip (side, side, 3), grey where it has no influence, with a map (side, side) over it."""
+    """Draw a saliency map (side, side) over a chip (side, side, 3), which is grey where there is no influence."""
     grey = np.repeat(chip.mean(axis=2, keepdims=True), 3, axis=2)
     color = np.where(saliency[..., None] > 0, TOGETHER, APART)
     strength = _MOST * np.abs(saliency[..., None])

@@ -1,4 +1,4 @@
-"""Explainer: why a FaceEmbedder answers as it does, and what its network sees. Nothing is kept of the photos."""
+"""Explainer: explains the comparisons of a FaceEmbedder and inspects its network. It stores no photos."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class LazyInspector:
-    """Opens a bundle's network when it is first asked for, and keeps it open. Safe to call from several threads."""
+    """Opens a bundle's network on first use and keeps it open. Thread-safe."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._open, self._lock = _opener(bundle), Lock()
         self._inside: NetworkInspector | None = None
 
     def __call__(self) -> "NetworkInspector":
-        """The opened network. Raises RuntimeUnavailable where what it takes is not installed."""
+        """Return the opened network. Raises RuntimeUnavailable if a required library is not installed."""
         with self._lock:
             if self._inside is None:
                 self._inside = self._open()
@@ -37,15 +37,15 @@ class LazyInspector:
 
 
 def inspect_bundle(bundle: Bundle) -> "NetworkInspector":
-    """Open a bundle's network. Raises RuntimeUnavailable where what it takes is not installed."""
+    """Open a bundle's network. Raises RuntimeUnavailable if a required library is not installed."""
     return _opener(bundle)()
 
 
 def inspect_backbone(name: str) -> "NetworkInspector":
-    """Open a network of that backbone which has learnt nothing. Raises BundleError, RuntimeUnavailable."""
+    """Open an untrained network of that backbone. Raises BundleError, RuntimeUnavailable."""
     try:
         from ..network import untrained_network  # noqa: PLC0415 - the same
-        from ..runtime.export import self_standing_graph  # noqa: PLC0415 - it takes torch
+        from ..runtime.export import self_standing_graph  # noqa: PLC0415 - it needs torch
     except ModuleNotFoundError as error:
         raise _needs(error.name, "train") from error
     network = untrained_network(name)
@@ -53,9 +53,9 @@ def inspect_backbone(name: str) -> "NetworkInspector":
 
 
 def gradient_method(bundle: Bundle) -> "SaliencyMethod":
-    """Which places matter, by the gradients of a bundle's network. Raises RuntimeUnavailable as above."""
+    """Return a saliency method by the gradients of a bundle's network. Raises RuntimeUnavailable without torch."""
     try:
-        from ..network import build_network, fold  # noqa: PLC0415 - they take torch
+        from ..network import build_network, fold  # noqa: PLC0415 - they need torch
         from .gradients import gradient_map  # noqa: PLC0415 - the same
     except ModuleNotFoundError as error:
         raise _needs(error.name, "train") from error
@@ -63,7 +63,7 @@ def gradient_method(bundle: Bundle) -> "SaliencyMethod":
 
 
 def _opener(bundle: Bundle) -> Callable[[], "NetworkInspector"]:
-    """How to open it; where the bundle has an exported graph, without keeping its weights."""
+    """Return a function that opens the network; if the bundle has an exported graph, it keeps no weights in memory."""
     stored, graph = bundle.card.provenance.stored_parameters, bundle.graph
     if graph is not None:
         return lambda: _inside(graph, stored)
@@ -72,7 +72,7 @@ def _opener(bundle: Bundle) -> Callable[[], "NetworkInspector"]:
 
 def _inside(graph: Path | bytes, stored_parameters: int) -> "NetworkInspector":
     try:
-        from .inspector import NetworkInspector  # noqa: PLC0415 - it takes openvino, which torch alone serves without
+        from .inspector import NetworkInspector  # noqa: PLC0415 - it needs openvino, which serving with torch does not
     except ModuleNotFoundError as error:
         raise _needs(error.name, "service") from error
     return NetworkInspector(graph, stored_parameters)
@@ -89,12 +89,12 @@ def _exported(bundle: Bundle) -> bytes:
 
 def _needs(module: str | None, extra: str) -> RuntimeUnavailable:
     return RuntimeUnavailable(
-        f"{module} is not installed, which looking inside this network needs; run: pip install 'visavis[{extra}]'"
+        f"{module} is not installed; inspecting this network needs it; run: pip install 'visavis[{extra}]'"
     )
 
 
 class Explainer:
-    """Looks into the network of a FaceEmbedder. Every method blocks, and may be called from several threads."""
+    """Explains comparisons and inspects the network of a FaceEmbedder. All methods block and are thread-safe."""
 
     def __init__(self, embedder: FaceEmbedder) -> None:
         self._embedder = embedder
@@ -103,9 +103,9 @@ class Explainer:
     def explain(
         self, probe: bytes, reference: bytes, *, saliency: bool = True, **options: Unpack[VerifyKeywords]
     ) -> Explanation:
-        """Why `verify` says of two images what it says: their places that matter, if asked for, and their channels.
+        """Verify two images and explain the distance by channels and, if `saliency` is set, by places of the faces.
 
-        Keywords are those of `FaceEmbedder.verify`, and so are the errors.
+        Keywords and errors are those of `FaceEmbedder.verify`.
         """
         embedder = self._embedder
         batch, faces = embedder.verify_faces(probe, [reference], VerifyOptions(**options))
@@ -117,11 +117,11 @@ class Explainer:
         return explain_comparison(comparison, ProbeReference(*sides), embedder.card, method)
 
     def describe(self) -> NetworkDescription:
-        """The network layer by layer. Raises RuntimeUnavailable where it cannot be looked into here."""
+        """Describe the network layer by layer. Raises RuntimeUnavailable if a required library is not installed."""
         return self._inspector().description
 
     def maps(self, image: bytes, *, layer: str, face: FaceChoice = "dominant") -> FeatureMaps:
-        """What a layer makes of the face that `face` means. Raises UnknownLayer, ImageError, FaceError."""
+        """Return a layer's feature maps of the face that `face` selects. Raises UnknownLayer, ImageError, FaceError."""
         inspector = self._inspector()
         described = inspector.layer(layer)
         chip = self._embedder.chip(image, face=face)

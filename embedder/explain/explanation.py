@@ -1,4 +1,4 @@
-"""Why two faces matched or not: which places and regions of each, and which of the 128 channels, by how much."""
+"""Explain a comparison by saliency maps, face regions and the 128 channels of the embeddings."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ ATLASES = Path(__file__).parent / "atlases"
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One thing said in two languages."""
+    """A sentence in two languages."""
 
     en: str
     zh: str
@@ -29,32 +29,32 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An atlas, as it lies in the package."""
+    """An atlas stored in the package."""
 
-    digest: str  # of the model that it was made of
+    digest: str  # of the model that the atlas describes
     json: str
     sentences: tuple[Sentence, ...]  # 128
 
 
 def atlas_file(model_name: str) -> Path:
-    """Where the atlas of the model of that name lies, if the package has one."""
+    """The path of a model's atlas in the package; the file may not exist."""
     return ATLASES / f"{model_name}.json"
 
 
 def sentences_of(model: ModelIdentity) -> tuple[Sentence, ...] | None:
-    """A sentence for each of the 128 channels; None for a model that no atlas was made of."""
+    """Return a sentence for each of the 128 channels; None if the package has no atlas of the model."""
     atlas = _atlas_of(model)
     return None if atlas is None else atlas.sentences
 
 
 def atlas_json_of(model: ModelIdentity) -> str | None:
-    """The atlas as `visavis atlas` writes it; None for a model that none was made of."""
+    """Return the atlas in the format of `visavis atlas`; None if the package has no atlas of the model."""
     atlas = _atlas_of(model)
     return None if atlas is None else atlas.json
 
 
 def _atlas_of(model: ModelIdentity) -> _Kept | None:
-    """A name may be anybody's: only the digest says that the embeddings are those that the atlas is about."""
+    """The atlas of the model with that name and digest: other models may have the same name."""
     atlas = _read(atlas_file(model.name))
     return atlas if atlas is not None and atlas.digest == model.digest else None
 
@@ -74,8 +74,8 @@ Region = Literal[
 ]  # left and right as in the picture
 REGIONS: tuple[Region, ...] = get_args(Region)
 
-# Where each lies in an upright face: so far right of the middle of the eyes, and so far below it, in distances between
-# the eyes and from the eyes down to the mouth.
+# The centre of each region in an upright face, relative to the midpoint of the eyes: to the right in eye distances,
+# down in distances from the eyes to the mouth.
 _PLACES: tuple[tuple[float, float], ...] = (
     (-0.5, 0.0),
     (0.5, 0.0),
@@ -86,13 +86,13 @@ _PLACES: tuple[tuple[float, float], ...] = (
     (0.0, -0.8),
     (0.0, 1.65),
 )
-_MIDDLE, _HALF = (0.0, 0.45), (1.15, 1.6)  # the oval of the face, in the same measures
+_MIDDLE, _HALF = (0.0, 0.45), (1.15, 1.6)  # the oval of the face, in the same units
 
 RegionMap = NDArray[np.intp]  # (side, side): places in REGIONS
 
 
 def regions_of_chip(landmarks: tuple[Point, ...], side_px: int) -> RegionMap:
-    """The regions of a chip of that side whose eyes, nose and mouth corners lie at these five points, in px."""
+    """Return the region of each pixel of a chip with these five landmarks, in px."""
     left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(landmarks)
     middle = (left_eye + right_eye) / 2
     across = float(np.linalg.norm(right_eye - left_eye))
@@ -105,7 +105,7 @@ def regions_of_chip(landmarks: tuple[Point, ...], side_px: int) -> RegionMap:
 
 
 def region_name(region: Region) -> str:
-    """The name as people write it."""
+    """The name of a region with spaces."""
     return region.replace("_", " ")
 
 
@@ -119,30 +119,30 @@ SaliencyMethod = Callable[
 
 @dataclass(frozen=True, slots=True)
 class RegionShare:
-    """What one region of a face does to the distance."""
+    """The influence of one region of a face on the distance."""
 
     region: Region
-    share: float  # of all influence, 0..1; those of a face add up to 1, or to 0 where nothing has any
-    toward: float  # -share..share: how much of it brings the faces together, less how much drives them apart
+    share: float  # of all influence, 0..1; a face's shares sum to 1, or to 0 if there is no influence
+    toward: float  # -share..share: influence that reduces the distance, less influence that increases it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Saliency:
-    """Which places of a face matter to a comparison."""
+    """The influence of the places and regions of one face on a comparison."""
 
     map: SaliencyMap = field(repr=False)  # (side, side)
     regions: tuple[RegionShare, ...]  # the largest share first
 
     @property
     def coarse(self) -> NDArray[np.float64]:
-        """The map in 30 by 30 places, (30, 30), to the thousandth: it is smoother than that."""
+        """The map reduced to (30, 30), rounded to 0.001; the full map has no finer detail."""
         means: NDArray[np.float64] = means_of_places(self.map.astype(np.float64), _N_COARSE).round(3)
         return means
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplainedFace:
-    """One of the two faces that were compared. Biometric data, all of it: repr shows none."""
+    """One of the two compared faces. All of it is biometric data, so repr shows none."""
 
     chip: Pixels = field(repr=False)  # (side, side, 3)
     landmarks: tuple[Point, ...] = field(repr=False)  # as detected, in px of the chip
@@ -151,18 +151,18 @@ class ExplainedFace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelShare:
-    """What one of the 128 channels adds to the distance."""
+    """The contribution of one of the 128 channels to the distance."""
 
     channel: int  # from 0
     probe: float = field(repr=False)  # its value
     reference: float = field(repr=False)
-    share: float  # of the squared distance, 0..1; they add up to 1, or to 0 where the faces are at distance 0
-    sentences: Sentence | None = field(repr=False)  # what it goes with; None = the model has no atlas
+    share: float  # of the squared distance, 0..1; the shares sum to 1, or to 0 if the distance is 0
+    sentences: Sentence | None = field(repr=False)  # the trait it correlates with; None = the model has no atlas
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReference(Generic[T]):
-    """The same of both faces."""
+    """A pair of values, one for each face."""
 
     probe: T
     reference: T
@@ -170,23 +170,23 @@ class ProbeReference(Generic[T]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """A comparison and the reasons for it. They are of the plain distance, before any threshold."""
+    """A comparison with its explanation. Explanations concern the raw distance, not the thresholded decision."""
 
     comparison: Comparison
     sides: ProbeReference[ExplainedFace]
     channels: tuple[ChannelShare, ...]  # all 128, the largest share first
-    saliency: ProbeReference[Saliency] | None  # None = not asked for
+    saliency: ProbeReference[Saliency] | None  # None = not requested
 
 
 def explained_face(chip: Chip, vector: NDArray[np.float32], alignment: Alignment) -> ExplainedFace:
-    """Put together what is known of one face."""
+    """Return the parts of an explanation that concern one face."""
     return ExplainedFace(chip.pixels, landmarks_in_chip(chip.sample.face.landmarks, alignment), vector)
 
 
 def explain_comparison(
     comparison: Comparison, sides: ProbeReference[ExplainedFace], card: ModelCard, seek: SaliencyMethod | None
 ) -> Explanation:
-    """Find the reasons for a comparison; the places that matter only with something to seek them by."""
+    """Explain a comparison; without the saliency method `seek`, there are no saliency maps."""
     return Explanation(
         comparison,
         sides,
@@ -198,18 +198,18 @@ def explain_comparison(
 def pair_saliency(
     sides: ProbeReference[ExplainedFace], seek: SaliencyMethod, alignment: Alignment
 ) -> ProbeReference[Saliency]:
-    """Find which places of each face matter, the other one being as it is."""
+    """Compute the saliency of each face, with the other face unchanged."""
     regions = regions_of_chip(alignment.points, alignment.chip_size_px)
 
     def one(side: ExplainedFace, other: ExplainedFace) -> Saliency:
-        found = seek(side.chip, other.vector)
-        return Saliency(found, region_shares(found, regions))
+        saliency = seek(side.chip, other.vector)
+        return Saliency(saliency, region_shares(saliency, regions))
 
     return ProbeReference(one(sides.probe, sides.reference), one(sides.reference, sides.probe))
 
 
 def region_shares(saliency: SaliencyMap, regions: NDArray[np.intp]) -> tuple[RegionShare, ...]:
-    """What each region has of a map, (side, side) both, the largest share first."""
+    """Sum a saliency map (side, side) over regions (side, side); the largest share first."""
     toward = np.bincount(regions.ravel(), saliency.ravel(), len(REGIONS))
     shares = np.bincount(regions.ravel(), np.abs(saliency).ravel(), len(REGIONS))
     whole = shares.sum() or 1.0
@@ -220,7 +220,7 @@ def region_shares(saliency: SaliencyMap, regions: NDArray[np.intp]) -> tuple[Reg
 def channel_shares(
     sides: ProbeReference[ExplainedFace], sentences: tuple[Sentence, ...] | None
 ) -> tuple[ChannelShare, ...]:
-    """What each channel adds to the squared distance, the largest share first; of equal ones the lower number."""
+    """The contribution of each channel to the squared distance, largest first; ties by channel number."""
     probe, reference = sides.probe.vector.astype(np.float64), sides.reference.vector.astype(np.float64)
     squares = (probe - reference) ** 2
     shares = squares / (squares.sum() or 1.0)

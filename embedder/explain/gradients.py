@@ -1,7 +1,7 @@
-"""Which places of a face bring it nearer to another one, by the network's own gradients: to compare with covering.
+"""Saliency by the network's gradients, as an alternative to occlusion. Needs torch.
 
-Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks" (integrated gradients), 2017; from the face
-without its features to the face. Needs torch.
+Source: Sundararajan et al., "Axiomatic Attribution for Deep Networks" (integrated gradients), 2017; the baseline is the
+blurred face.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,15 @@ from ..network import EmbeddingNet
 from ..types import Pixels
 from .occlusion import SaliencyMap, blur_chip, scaled
 
-N_STEPS = 16  # of the way from the one to the other
-_N_PLACES = 15  # along each side: single pixels tell nothing
+N_STEPS = 16  # from the baseline to the face
+_N_PLACES = 15  # along each side; single pixels are too noisy
 
 
 def gradient_map(chip: Pixels, other: NDArray[np.float32], network: EmbeddingNet) -> SaliencyMap:
-    """Of a chip (side, side, 3) compared with the embedding of another face, (128,); the network is in eval mode."""
+    """Compute the saliency map of a chip (side, side, 3) compared with the embedding of another face, (128,).
+
+    The network must be in eval mode.
+    """
     reference = torch.from_numpy(other)
 
     def distance(chips: Tensor) -> Tensor:  # (n, side, side, 3), as floats
@@ -37,9 +40,9 @@ def gradient_map(chip: Pixels, other: NDArray[np.float32], network: EmbeddingNet
 
 @torch.enable_grad()
 def integrated_gradients(function: Callable[[Tensor], Tensor], given: Tensor, start: Tensor) -> Tensor:
-    """Share the change of a function from `start` to `given` among their elements, in the same shape.
+    """Attribute the change of a function from `start` to `given` to their elements, in the same shape.
 
-    The function maps (n, ...) to (n,), each row by itself. The integral is Gauss-Legendre quadrature.
+    The function maps (n, ...) to (n,), row by row. The integral is computed by Gauss-Legendre quadrature.
     """
     nodes, weights = np.polynomial.legendre.leggauss(N_STEPS)  # from -1 to 1
     shares = torch.from_numpy((1 + nodes) / 2).to(given).reshape(-1, *[1] * given.ndim)

@@ -1,4 +1,4 @@
-"""An exported graph -> its layers as facts, their kernels, and what each makes of a chip. Needs OpenVINO."""
+"""Inspect an exported graph: the properties of its layers, their kernels and feature maps. Needs OpenVINO."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """Of one value of some maps."""
+    """The receptive field of one value of some maps."""
 
-    reach_px: Pair = (1, 1)  # rows and columns of the input that it depends on
-    step_px: Pair = (1, 1)  # how far its neighbour's lies from there
+    reach_px: Pair = (1, 1)  # rows and columns of the input that the value depends on
+    step_px: Pair = (1, 1)  # offset of the neighbouring value's receptive field
 
     def through(self, window: Window) -> "ReceptiveField":
-        """Of a value that a window over such maps makes."""
+        """The receptive field of a value computed by a window over such maps."""
         reach = zip(self.reach_px, window.size, self.step_px, strict=True)
         steps = zip(self.step_px, window.stride, strict=True)
         rows, columns = (own + (size - 1) * step for own, size, step in reach)
@@ -37,7 +37,7 @@ class ReceptiveField:
 
 
 def united(sights: Iterable[ReceptiveField]) -> ReceptiveField:
-    """Of a value that is made from several maps."""
+    """The receptive field of a value computed from several maps."""
     reaches, steps = zip(*((each.reach_px, each.step_px) for each in sights), strict=True)
     (rows, columns), (down, across) = (
         tuple(max(pair) for pair in zip(*each, strict=True)) for each in (reaches, steps)
@@ -61,89 +61,89 @@ INPUT = "input"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerNodes:
-    """A layer among the steps: itself, then all that only passes on what it makes."""
+    """The nodes of one layer: the operation itself, then its bias, scale, sum, padding and activation."""
 
     steps: tuple["Node", ...]
 
     @property
     def itself(self) -> "Node":
-        """The convolution, product or pool."""
+        """The convolution, matrix product or pool."""
         return self.steps[0]
 
     @property
     def last(self) -> "Node":
-        """What gives the maps that it hands on."""
+        """The node that computes the layer's output."""
         return self.steps[-1]
 
     @property
     def weight(self) -> NDArray[np.float32] | None:
-        """The weights, as the graph holds them; None for a pool."""
+        """The weights as stored in the graph; None for a pool."""
         return self.itself.input_value(1).get_node().data if kind_of(self.itself) in WEIGHTED else None
 
     @property
     def n_parameters(self) -> int:
-        """Weights, and scales, biases and slopes of a channel each that follow."""
+        """The number of weights, and of the per-channel scales, biases and slopes that follow."""
         following = [int(node.data.size) for step in self.steps[1:] for node in constants_of(step)]
         return sum(size for size in following if size > 1) + (0 if self.weight is None else self.weight.size)
 
     @property
     def activation(self) -> str:
-        """The activation that follows, in words, or ""."""
+        """The name of the activation that follows, or ""."""
         return " ".join(ACTIVATIONS[kind_of(step)] for step in self.steps if kind_of(step) in ACTIVATIONS)
 
     @property
     def added(self) -> "Node | None":
-        """What is added to its maps, if anything is."""
+        """The node whose output is added to the layer's maps, or None."""
         others = [step.input_value(1).get_node() for step in self.steps[1:] if kind_of(step) == "Add"]
         return next((unpadded(node) for node in others if kind_of(node) != "Constant"), None)
 
 
 def layers_among(steps: Sequence["Node"]) -> list[LayerNodes]:
-    """Every layer, in running order."""
+    """Return all layers, in execution order."""
     return [LayerNodes(tuple(_followed(step))) for step in steps if _is_layer(step)]
 
 
 def kind_of(step: "Node") -> str:
-    """What openvino calls it."""
+    """The node's operation type in OpenVINO."""
     return str(step.get_type_name())
 
 
 def shape_of(step: "Node") -> tuple[int, ...]:
-    """The shape of what it gives."""
+    """The shape of the node's output."""
     return tuple(step.get_output_shape(0))
 
 
 def inputs_of(step: "Node") -> list["Node"]:
-    """The steps that it is computed from, without constants."""
+    """The nodes that feed this node, without constants."""
     nodes = [value.get_node() for value in step.input_values()]
     return [node for node in nodes if kind_of(node) != "Constant"]
 
 
 def constants_of(step: "Node") -> list["Node"]:
-    """The numbers that a sum or product is with, or the slopes of a PReLU."""
+    """The constant operands of a sum or product, or the slopes of a PReLU."""
     takes_numbers = kind_of(step) in ("Add", "Multiply", "PRelu")
     nodes = [value.get_node() for value in step.input_values()] if takes_numbers else []
     return [node for node in nodes if kind_of(node) == "Constant"]
 
 
 def unpadded(step: "Node") -> "Node":
-    """The step whose maps were padded with zeros here, or itself."""
+    """The node before zero padding, or the node itself."""
     return unpadded(inputs_of(step)[0]) if kind_of(step) == "Pad" else step
 
 
 def _is_layer(step: "Node") -> bool:
-    if kind_of(step) == "MatMul":  # a dense layer; pictures are resized by products of matrices too, plane by plane
+    if kind_of(step) == "MatMul":  # a dense layer; resizing uses matrix products too, but plane by plane
         return len(shape_of(step)) == 2 and len(inputs_of(step)) == 1  # noqa: PLR2004 - n, channels
     return kind_of(step) in (*WEIGHTED, *POOLING)
 
 
 def _followed(layer: "Node") -> Iterator["Node"]:
-    """The layer, and what follows it alone, up to its activation: padding before a sum, the sum, a bias, a scale."""
+    """Yield the layer and the nodes that only it feeds: padding before a sum, the sum, a bias, a scale, activations."""
     step, passed = layer, [layer]
     while (following := _sole_successor(step)) is not None and _only_passes_on(following, step):
         step = following
         passed.append(step)
-    while kind_of(passed[-1]) == "Pad":  # for a sum that is another layer's
+    while kind_of(passed[-1]) == "Pad":  # it belongs to the sum of another layer
         passed.pop()
     yield from passed
 
@@ -155,7 +155,7 @@ def _sole_successor(step: "Node") -> "Node | None":
 
 
 def _only_passes_on(step: "Node", maps: "Node") -> bool:
-    """Is it an activation, a bias, a scale, or a sum with others' maps where these come first?"""
+    """Whether it is an activation, padding, a bias, a scale, or a sum whose first operand is `maps`."""
     kind = kind_of(step)
     if kind == "Add":
         return bool(step.input_value(0).get_node() == maps or constants_of(step))
@@ -166,7 +166,7 @@ HEAD = "head"
 
 
 class LayerGraph:
-    """The layers of a model and how they hang together."""
+    """The layers of a model and their connections."""
 
     def __init__(self, model: "Model") -> None:
         steps = model.get_ordered_ops()
@@ -180,7 +180,7 @@ class LayerGraph:
         self._sights = self._looked_at(steps)
 
     def layers(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Layer, ...]:
-        """Every layer; `shapes` are those of what they make, measured."""
+        """Return all layers; `shapes` are the measured shapes of their maps."""
         return tuple(map(self._layer, self.names, self.found, shapes))
 
     def _layer(self, name: str, found: LayerNodes, measured: tuple[int, ...]) -> Layer:
@@ -201,14 +201,14 @@ class LayerGraph:
         )
 
     def _made_from(self, step: "Node") -> str:
-        """Whose maps a step gives, in words."""
+        """The source of a node's maps: layer names joined by operators, or "input"."""
         if (name := self._maker.get(step.get_friendly_name())) is not None:
             return name
         parts = list(dict.fromkeys(self._made_from(node) for node in inputs_of(step)))
         return f" {JOINING.get(kind_of(step))} ".join(parts) or INPUT
 
     def _looked_at(self, steps: Sequence["Node"]) -> dict[str, ReceptiveField]:
-        """How far each step's values see; up to the first layer, the input is what is looked at."""
+        """Compute the receptive field of each node's values; before the first layer it is one pixel."""
         windows = {found.itself.get_friendly_name(): _window(found) for found in self.found}
         sights: dict[str, ReceptiveField] = {}
         for step in steps:
@@ -219,7 +219,7 @@ class LayerGraph:
 
 
 def _names(layers: Sequence[LayerNodes]) -> list[str]:
-    """conv1, conv2, pool1, ... in running order; the last one is the head where it makes one value a channel."""
+    """Name layers conv1, conv2, pool1, ... in execution order; a last layer with 1x1 output is the head."""
     names, counted = [], dict.fromkeys(("conv", "pool", "dense"), 0)
     for found in layers:
         kind = kind_of(found.itself)
@@ -264,16 +264,16 @@ def _pair(numbers: Sequence[int]) -> Pair:
 
 
 def _maps(shape: Sequence[int]) -> MapShape:
-    """(1, channels, height, width), or (1, channels) of a dense layer."""
+    """Convert (1, channels, height, width), or (1, channels) of a dense layer, to a MapShape."""
     _, channels, height, width = (*shape, 1, 1)[:4]
     return int(channels), int(height), int(width)
 
 
 class NetworkInspector:
-    """Of an exported graph, run by OpenVINO. Safe to call from several threads."""
+    """Inspects an exported graph with OpenVINO. Thread-safe."""
 
     def __init__(self, graph: Path | bytes, stored_parameters: int) -> None:
-        """Measure the layers' shapes by running the network once."""
+        """Load the graph and run it once to measure the layers' shapes."""
         self._model = folded(graph)
         self._walk = LayerGraph(self._model)
         run = watched(self._model, [found.itself for found in self._walk.found])
@@ -282,22 +282,22 @@ class NetworkInspector:
         self.description = NetworkDescription(self._walk.layers([maps.shape for maps in measured]), stored_parameters)
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name. Raises UnknownLayer."""
+        """Return the layer of that name. Raises UnknownLayer."""
         return self.description.layers[self._place(name)]
 
     def maps(self, name: str, chip: Pixels) -> Maps:
-        """What a layer hands on, after its sum and activation, for one chip (side, side, 3). Raises UnknownLayer."""
+        """Return a layer's output, after sum and activation, for one chip (side, side, 3). Raises UnknownLayer."""
         (maps,) = self._run(chip[None])[self._place(name)]
         return np.atleast_3d(maps).reshape(self.layer(name).hands_on)
 
     def kernels(self, name: str) -> Kernels | None:
-        """The kernels of a layer, normalisation folded in; None for a pool. Raises UnknownLayer."""
+        """Return a layer's kernels, with normalisation folded in; None for a pool. Raises UnknownLayer."""
         weight, layer = self._walk.found[self._place(name)].weight, self.layer(name)
         return None if weight is None else weight.reshape(layer.shape[0], layer.window.depth, *layer.window.size)
 
     @cached_property
     def _run(self) -> "Pass":
-        """All layers at once: of one more network, and not one for each layer."""
+        """A pass that returns the outputs of all layers, so that one compiled network suffices."""
         return watched(self._model, [found.last for found in self._walk.found])
 
     def _place(self, name: str) -> int:

@@ -1,4 +1,4 @@
-"""An explanation as one picture: both faces, what matters in them, and the 128 channels of both. Drawn by Pillow."""
+"""Draw an explanation as one picture: both faces, their saliency maps and the 128 channels of both. Uses Pillow."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ from .explanation import ExplainedFace, Explanation, Saliency, region_name
 MARGIN_PX, GAP_PX = 28, 14
 FACE_PX = 240
 STRIPE_PX, BAR_PX = 8, 44  # width of a channel's stripe, height of a barcode
-LARGE_PX, SMALL_PX = 20, 13  # of letters
+LARGE_PX, SMALL_PX = 20, 13  # font sizes
 INK, PALE, PAPER, POINT = (30, 30, 30), (110, 110, 110), (255, 255, 255), (90, 220, 120)
 WIDTH_PX = EMBEDDING_SIZE * STRIPE_PX
-N_REGIONS = 3  # that are named below each face
+N_REGIONS = 3  # listed below each face
 
 _FACES_TOP = MARGIN_PX + LARGE_PX + 2 * SMALL_PX + 2 * GAP_PX
 _BARS_TOP = _FACES_TOP + FACE_PX + (N_REGIONS + 2) * (SMALL_PX + 5) + GAP_PX
@@ -22,7 +22,7 @@ _BAR_STEP = BAR_PX + SMALL_PX + GAP_PX
 
 
 def draw_pair_sheet(found: Explanation) -> Image.Image:
-    """Draw an explanation; without saliency the chips are drawn alone. It shows both faces."""
+    """Draw an explanation, with both faces; without saliency, only the chips."""
     sheet = Image.new("RGB", (WIDTH_PX + 2 * MARGIN_PX, _BARS_TOP + 3 * _BAR_STEP + MARGIN_PX), PAPER)
     pen = ImageDraw.Draw(sheet)
     _head(pen, found)
@@ -37,10 +37,10 @@ def draw_pair_sheet(found: Explanation) -> Image.Image:
 def _head(pen: ImageDraw.ImageDraw, found: Explanation) -> None:
     comparison = found.comparison
     verdict = "The same person" if comparison.same else "Different persons"
-    told = f"{verdict}: distance {comparison.distance:.3f}, threshold {comparison.threshold:.3f}"
-    pen.text((MARGIN_PX, MARGIN_PX), told, INK, ImageFont.load_default(LARGE_PX))
+    title = f"{verdict}: distance {comparison.distance:.3f}, threshold {comparison.threshold:.3f}"
+    pen.text((MARGIN_PX, MARGIN_PX), title, INK, ImageFont.load_default(LARGE_PX))
     legend, top = MARGIN_PX, MARGIN_PX + LARGE_PX + GAP_PX
-    for color, words in ((TOGETHER, "brings the two together"), (APART, "drives them apart")):
+    for color, words in ((TOGETHER, "reduces the distance"), (APART, "increases the distance")):
         pen.rectangle((legend, top, legend + SMALL_PX, top + SMALL_PX), color)
         font = ImageFont.load_default(SMALL_PX)
         pen.text((legend + SMALL_PX + 6, top - 2), words, INK, font)
@@ -74,7 +74,7 @@ def _barcodes(sheet: Image.Image, found: Explanation) -> None:
 
 
 def _barcode(vector: NDArray[np.float32], most: float) -> Pixels:
-    """A vector (128,) as stripes (height, width, 3), from -most to most."""
+    """Draw a vector (128,) as stripes (height, width, 3), on a scale from -most to most."""
     stripes = painted(vector[None], (-most, most))
     return stripes.repeat(BAR_PX, axis=0).repeat(STRIPE_PX, axis=1)
 

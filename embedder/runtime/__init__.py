@@ -1,1 +1,1 @@
-"""How a network runs, behind one small protocol of numpy arrays."""
+"""The libraries that run networks, behind one small protocol of numpy arrays."""

@@ -1,9 +1,8 @@
-"""A network -> its ONNX graph for a bundle, or files for other programs, compared with torch before they are kept.
+"""Export a network: as the ONNX graph of a bundle, or as files for other programs, checked against torch.
 
-A bundle's graph refers to the safetensors file, so that serving needs no torch and the weights are on the disk once.
-For other programs they go inside.
-
-ONNX is one file with the weights inside, so there is no second one to lose. The network is folded, as it serves here.
+A bundle's graph refers to the safetensors file, so that serving needs no torch and the weights are stored once. An ONNX
+file for other programs contains the weights, so that there is no second file to lose. Its network is folded, as in
+serving.
 """
 
 import json
@@ -33,18 +32,18 @@ from .torch import TorchRuntime
 
 OPSET = 18
 INPUT, EMBEDDINGS = "pixels", "embeddings"
-_HEADER_LENGTH = struct.Struct("<Q")  # how a safetensors file begins; then its header, then the tensors
+_HEADER_LENGTH = struct.Struct("<Q")  # a safetensors file: the header's length, the header, the tensors
 
-Places = Mapping[str, tuple[int, int]]  # a tensor's name -> its first byte in the file, and how many it takes
+Places = Mapping[str, tuple[int, int]]  # a tensor's name -> its offset in the file and its length, in bytes
 
 
 def embedding_graph(network: EmbeddingNet, weights: bytes) -> bytes:
-    """The graph of a network whose tensors are those of a weights file; it takes uint8 chips (n, side, side, 3)."""
+    """Export the graph of a network; it refers to a weights file. Its input is uint8 chips (n, side, side, 3)."""
     return _graph_of_chips(deepcopy(network).cpu().eval(), WEIGHTS_FILE, places_in(weights))
 
 
 def self_standing_graph(network: EmbeddingNet) -> bytes:
-    """The graph of a network in eval mode, with its weights inside; it takes uint8 chips (n, side, side, 3)."""
+    """Export a network in eval mode, including its weights. The graph's input is uint8 chips (n, side, side, 3)."""
     return _graph_of_chips(network, "", {})
 
 
@@ -56,7 +55,7 @@ def _graph_of_chips(network: EmbeddingNet, file: str, places: Places) -> bytes:
 def graph(
     network: nn.Module, example: Tensor, free: Mapping[int, Dim], outputs: Sequence[str], file: str, places: Places
 ) -> bytes:
-    """Export a network in eval mode; `free` are the input's dimensions of any size, `file` holds its tensors."""
+    """Export a network in eval mode; `free` are the input's dynamic dimensions, `file` contains its tensors."""
     program = torch.onnx.export(
         network,
         (example,),
@@ -79,7 +78,7 @@ def graph(
 
 
 def places_in(weights: bytes, prefix: str = "") -> Places:
-    """Where each tensor lies in the bytes of a safetensors file; of those whose name begins so, without that."""
+    """Return the place of each tensor in a safetensors file whose name starts with `prefix`, which is removed."""
     (length,) = _HEADER_LENGTH.unpack_from(weights)
     start = _HEADER_LENGTH.size + length
     header = json.loads(weights[_HEADER_LENGTH.size : start])
@@ -92,7 +91,7 @@ def places_in(weights: bytes, prefix: str = "") -> Places:
 
 
 def _refer(tensor: TensorProto, file: str, first: int, length: int) -> None:
-    """Have a tensor's numbers read from a file beside the graph."""
+    """Make a tensor refer to a file beside the graph for its values."""
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", file), ("offset", first), ("length", length)):
@@ -100,7 +99,7 @@ def _refer(tensor: TensorProto, file: str, first: int, length: int) -> None:
 
 
 def _forget_where_it_came_from(model: ModelProto) -> None:
-    """Take out the exporter's notes: stack traces with paths of this machine, shapes that follow from the rest."""
+    """Remove the exporter's metadata: stack traces with local paths, and shapes that can be inferred."""
     for noted in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
         noted.ClearField("metadata_props")
         noted.ClearField("doc_string")
@@ -111,25 +110,25 @@ def _forget_where_it_came_from(model: ModelProto) -> None:
 ExportFormat = Literal["onnx", "openvino"]
 SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml"}
 ABOUT_FILE = "README.txt"
-BAR = 1e-4  # how far an embedding may lie from torch's, in the unit of distances
+BAR = 1e-4  # largest allowed distance between an exported embedding and torch's
 SEED, N_CHIPS = 0, 5
-PATCH_SIZE_PX = 6  # of the noise that chips are stretched from: smooth, as faces are
+PATCH_SIZE_PX = 6  # of the noise that is enlarged to chips, so that they are smooth like faces
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written."""
+    """The result of an export."""
 
     files: tuple[str, ...]
-    about: str  # what goes in and what comes out
-    difference: float  # the largest distance between an embedding by it and by torch
+    about: str  # describes input and output
+    difference: float  # the largest distance between an exported embedding and torch's
 
 
 def export(bundle: Bundle, folder: Path, file_format: ExportFormat) -> Exported:
-    """Write a bundle's network, its card and what goes in and out into a new folder.
+    """Write a bundle's network, its card and a description of input and output into a new folder.
 
-    What was written is read again by OpenVINO, and compared with torch. Raises BundleError where it cannot be written,
-    ModelError where it computes something else; either way the folder is not there.
+    OpenVINO then loads the exported network, and its embeddings are compared with torch's. Raises BundleError if it
+    cannot be written and ModelError if the embeddings differ; in both cases no folder is created.
     """
     require_new_folder(folder)
     try:
@@ -145,7 +144,7 @@ def export(bundle: Bundle, folder: Path, file_format: ExportFormat) -> Exported:
 
 
 def sample_chips(side_px: int) -> Chips:
-    """Chips that are the same everywhere: noise, stretched, so that it is smooth: uint8 (5, side, side, 3)."""
+    """Return reproducible test chips of smooth noise: uint8 (5, side, side, 3)."""
     noise = np.random.default_rng(SEED).integers(0, 256, (N_CHIPS, PATCH_SIZE_PX, PATCH_SIZE_PX, 3), np.uint8)
     size = side_px, side_px
     return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in noise])
@@ -154,31 +153,31 @@ def sample_chips(side_px: int) -> Chips:
 def largest_difference(one: EmbeddingNetwork, other: EmbeddingNetwork, chips: Chips) -> float:
     """The largest distance between two networks' embeddings of a chip, (n, side, side, 3), alone and among others."""
     return max(
-        float(np.linalg.norm(one(part) - other(part), axis=1).max())  # of NaN it is NaN
+        float(np.linalg.norm(one(part) - other(part), axis=1).max())  # NaN propagates
         for part in (chips, chips[:1])
     )
 
 
 def about(card: ModelCard, file: str) -> str:
-    """Say what goes into an exported network and what comes out, and what is left to the caller."""
+    """Describe the input and output of an exported network, and the steps left to the caller."""
     side_px = card.alignment.chip_size_px
     length = "of unit length" if card.architecture.unit_length else "not of unit length"
     return f"""\
 {file}: the network of the model {card.name}, {card.digest}.
-in:  {INPUT}, uint8 (n, {side_px}, {side_px}, 3): n RGB chips, their pixels 0 to 255 as they are. A chip is a
-     face aligned as `alignment` in {CARD_FILE} says; normalisation is inside.
+in:  {INPUT}, uint8 (n, {side_px}, {side_px}, 3): n RGB chips with pixel values 0 to 255. A chip is a face
+     aligned as `alignment` in {CARD_FILE} specifies. The network includes the normalisation.
 out: {EMBEDDINGS}, float32 (n, {EMBEDDING_SIZE}), {length}.
 {_mirroring(card)}
-Whose weights these are, and on what terms: `provenance` in {CARD_FILE}.
+Origin and licence of the weights: `provenance` in {CARD_FILE}.
 """
 
 
 def _mirroring(card: ModelCard) -> str:
     if not card.architecture.mirror:
-        return "That is a face's embedding; the card's thresholds are Euclidean distances of them."
+        return "The output is a face's embedding; the card's thresholds are Euclidean distances of embeddings."
     return (
-        "A face's embedding is the mean of that over its chip and the chip's mirror image (left and right exchanged).\n"
-        "The averaging is not inside; the card's thresholds are Euclidean distances of such means."
+        "A face's embedding is the mean output over its chip and the chip's mirror image (left and right exchanged).\n"
+        "The network does not include the averaging; the card's thresholds are Euclidean distances of such means."
     )
 
 
@@ -201,14 +200,14 @@ def _write_network(bundle: Bundle, file: Path, file_format: ExportFormat) -> Non
 
 
 def _difference_from_torch(bundle: Bundle, network: Path) -> float:
-    """Hold what was written against the reference. Raises ModelError where it differs by more than the bar."""
+    """Compare the exported embeddings with torch's. Raises ModelError if they differ by more than BAR."""
     chips = sample_chips(bundle.card.alignment.chip_size_px)
     difference = largest_difference(
         OpenVinoRuntime().embedding_of_file(network), TorchRuntime().embedding(bundle), chips
     )
-    if not difference <= BAR:  # NaN neither
+    if not difference <= BAR:  # also true for NaN
         raise ModelError(
-            f"the exported network's embeddings lie up to {difference:.2g} from torch's, {BAR:g} is the most allowed; "
-            "nothing was kept: let visavis run this model"
+            f"the exported network's embeddings differ from torch's by up to {difference:.2g}; the limit is {BAR:g}. "
+            "Nothing was kept: run this model with visavis"
         )
     return difference

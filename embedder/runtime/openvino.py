@@ -1,7 +1,7 @@
-"""Networks run by OpenVINO on the CPU, from exported graphs, with the weights that lie beside them; needs no torch.
+"""Run networks with OpenVINO on the CPU, from exported graphs and the weights beside them. Needs no torch.
 
-Importing it, and its converter, report to its maker by openvino_telemetry, which is installed with it. Here that module
-cannot be imported, so nothing is sent, and graphs are read by the core alone.
+OpenVINO and its converter send telemetry with openvino_telemetry, which is installed with it. This module blocks the
+import of openvino_telemetry, so nothing is sent; the OpenVINO core alone reads graphs.
 """
 
 import sys
@@ -19,15 +19,15 @@ from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle, int8_graph_of
 from .runtime import DynamicBatcher, EmbeddingNetwork
 
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # whose import then fails, as openvino allows for
-import openvino  # noqa: E402 - only after that
-from openvino._offline_transformations import apply_moc_transformations  # noqa: E402 - the same; openvino's own use it
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # its import then fails, which openvino tolerates
+import openvino  # noqa: E402 - telemetry must be blocked first
+from openvino._offline_transformations import apply_moc_transformations  # noqa: E402 - the same; openvino's own tools use it
 
-# Two threads that are the first to ask for a tensor's data wait for each other for ever: so here one is.
+# Two threads that access a tensor's data for the first time at once deadlock. This access prevents that.
 _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
-# What is compiled for pictures of one size is kept for the next. Of its own accord OpenVINO keeps 5,000 such kernels a
-# network, and pictures of many sizes then make memory grow for thousands of photos.
+# OpenVINO caches the kernels compiled for each input size. By default it keeps 5,000 per network, and with many sizes
+# memory then grows for thousands of photos.
 KERNELS_KEPT = 256
 
 Node: TypeAlias = openvino.Node
@@ -36,24 +36,24 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 class OpenVinoRuntime:
-    """On all cores of the CPU, or with so many threads."""
+    """Runs networks on all cores of the CPU, or with `threads` threads."""
 
     def __init__(self, precision: Precision = "f32", threads: int | None = None) -> None:
-        """Compute embeddings in that precision. Raises RuntimeUnavailable where this processor cannot."""
+        """Compute embeddings in `precision`. Raises RuntimeUnavailable if this processor does not support it."""
         self._core, self._precision, self._threads = openvino.Core(), precision, threads
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise RuntimeUnavailable("this processor does not compute in bf16: say f32")
+            raise RuntimeUnavailable("this processor does not support bf16; use f32")
 
     def embedding(self, bundle: Bundle) -> EmbeddingNetwork:
-        """The network of a bundle. Raises BundleError where it has no graph, RuntimeUnavailable where none in int8."""
+        """Load the network of a bundle. Raises BundleError if it has no graph, RuntimeUnavailable if none in int8."""
         if self._precision == "int8":
             return self.embedding_of_file(int8_graph_of(bundle))
         if bundle.graph is None:
-            raise BundleError("the bundle has no exported network (network.onnx), which openvino needs: say torch")
+            raise BundleError("the bundle has no exported network (network.onnx), which openvino needs; use torch")
         return self.embedding_of_file(bundle.graph)
 
     def embedding_of_file(self, network: Path) -> EmbeddingNetwork:
-        """An embedding network that lies in a file of its own: .onnx, or .xml with its .bin."""
+        """Load an embedding network from a file: .onnx, or .xml with its .bin."""
         return EmbeddingNetwork(
             DynamicBatcher(self._pass(network, self._precision, _threads_of_a_pass(self._threads))),
             self._precision,
@@ -65,9 +65,9 @@ class OpenVinoRuntime:
 
 
 def small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:
-    """A network so small that it runs in the thread that calls it: two threads of its own would wait for each other.
+    """Return a small network that runs in the calling thread, because its own threads would mostly wait for each other.
 
-    It takes pixels of any shape, and is quicker on these: for each of them it is compiled apart when it first comes.
+    It accepts pixels of any shape. It is faster on `shapes`, and is compiled for each of them on first use.
     """
     return _SmallNetwork(graph, frozenset(shapes))
 
@@ -75,23 +75,23 @@ def small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:
 def _compiled(
     core: openvino.Core, model: Model, precision: Precision, threading: Mapping[str, int | bool]
 ) -> "_Compiled":
-    hint = "f32" if precision == "int8" else precision  # of an int8 graph it is for what was left in f32
+    hint = "f32" if precision == "int8" else precision  # in an int8 graph it applies to the operations left in f32
     settings = {"INFERENCE_PRECISION_HINT": hint, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT, **threading}
     return _Compiled(core.compile_model(model, "CPU", settings))
 
 
 def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
-    """All cores, or so many threads: not tied to cores then, for every process would tie its own to the same ones."""
+    """Settings for all cores, or for `threads` unpinned threads: each process would pin them to the same cores."""
     return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
 
 
 def convert(graph: bytes, file: Path) -> None:
-    """Write an ONNX graph, weights inside, in OpenVINO's own format: `file` is the .xml; a .bin comes beside it."""
+    """Write an ONNX graph that contains its weights in OpenVINO's format: `file` is the .xml, with a .bin beside it."""
     openvino.save_model(openvino.Core().read_model(graph), file, compress_to_fp16=False)
 
 
 def folded(graph: Path | bytes) -> Model:
-    """The steps of a graph as it runs for one input: all shapes known, normalisations folded into convolutions."""
+    """Load a graph as it runs for one input: with static shapes, and normalisation folded into convolutions."""
     model = openvino.Core().read_model(graph)
     (dimensions,) = (parameter.get_partial_shape() for parameter in model.get_parameters())
     model.reshape([1, *(dimension.get_length() for dimension in list(dimensions)[1:])])
@@ -100,13 +100,13 @@ def folded(graph: Path | bytes) -> Model:
 
 
 def watched(model: Model, nodes: Sequence[Node]) -> Pass:
-    """Run a model up to these of its steps, and answer with what each of them gives."""
+    """Return a pass that runs a model up to these nodes and returns the output of each."""
     part = openvino.Model([node.output(0) for node in nodes], model.get_parameters())
     return _Compiled(openvino.Core().compile_model(part, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
 
 class _SmallNetwork:
-    """See small_network. Threads that call it at the same time each run a copy: one copy would lock the others out."""
+    """See small_network. Each concurrent thread runs its own copy, because a single copy would block the others."""
 
     THREADING: ClassVar[Mapping[str, int | bool]] = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
 
@@ -127,7 +127,7 @@ class _SmallNetwork:
             self._idle[shape].append(network)
 
     def _compiled(self, shape: Shape | None) -> "_Compiled":
-        """Compile a copy for pictures of one shape, or of any."""
+        """Compile a copy for inputs of one shape, or of any if None."""
         model = self._core.read_model(self._graph)
         if shape is not None:
             model.reshape(list(shape))
@@ -135,7 +135,7 @@ class _SmallNetwork:
 
 
 class _Compiled:
-    """A network. A request does one thing at a time, so each thread has one of its own."""
+    """A compiled network. An infer request is not reentrant, so each thread has its own."""
 
     def __init__(self, model: openvino.CompiledModel) -> None:
         self._model, self._own = model, local()
@@ -144,7 +144,7 @@ class _Compiled:
         if not hasattr(self._own, "request"):
             self._own.request = self._model.create_infer_request()
         request = self._own.request
-        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(pixels)))  # quicker by 0.1 ms than infer(pixels)
+        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(pixels)))  # faster by 0.1 ms than infer(pixels)
         request.start_async()
         request.wait()
         return tuple(tensor.data.copy() for tensor in request.output_tensors)

@@ -1,7 +1,7 @@
-"""What runs networks, as all else knows it: a small protocol, a dynamic batcher for it, and the number of cores.
+"""The protocol of runtimes, dynamic batching, and the number of cores.
 
-Requests are batched without a timer: one that comes while no pass is under way runs at once, and those that come
-meanwhile are the next batch.
+Requests are batched without a timer: a request runs at once if no pass is running. Requests that arrive during a pass
+form the next batch.
 """
 
 import os
@@ -22,23 +22,23 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-MAX_BATCH = 64  # chips a pass; bounds memory, and larger batches are no faster on a CPU
+MAX_BATCH = 64  # chips per pass; bounds memory, and larger batches are no faster on a CPU
 
 
 class Runtime(Protocol):
-    """Makes networks ready to run. What it makes is safe to call from several threads."""
+    """Loads networks. The loaded networks are thread-safe."""
 
     def embedding(self, bundle: Bundle) -> "EmbeddingNetwork":
-        """The network of a bundle. Raises BundleError or RuntimeUnavailable where this runtime cannot run it."""
+        """Load the network of a bundle. Raises BundleError or RuntimeUnavailable if this runtime cannot run it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddingNetwork:
-    """A bundle's network, in passes of bounded size."""
+    """A bundle's network, run in passes of at most MAX_BATCH chips."""
 
     one: Pass
     precision: Precision
-    description: str  # runtime, precision, device; embeddings of another one are not the same to the last bit
+    description: str  # runtime, precision, device; embeddings of different ones are not bit-identical
 
     def __call__(self, chips: Chips) -> Vectors:
         """Map uint8 chips (n, side, side, 3) to float32 (n, 128)."""
@@ -51,7 +51,7 @@ Outputs = tuple[NDArray[np.float32], ...]
 
 
 class DynamicBatcher:
-    """A network that is a Pass itself, for any number of threads; first come, first served."""
+    """A Pass that batches the concurrent calls of any number of threads, in order of arrival."""
 
     def __init__(self, one: Pass) -> None:
         self._one = one
@@ -59,7 +59,7 @@ class DynamicBatcher:
         self._under_way = Lock()
 
     def __call__(self, pixels: Inputs) -> Outputs:
-        """Run it: what it gives for these pixels, whoever else's went with them. Raises what the pass raises."""
+        """Run the network on `pixels`, possibly batched with other calls. Raises the errors of the pass."""
         place = _Request(pixels)
         self._waiting.append(place)
         while place.outcome is None:
@@ -71,7 +71,7 @@ class DynamicBatcher:
         return place.outcome
 
     def _next_few(self) -> list["_Request"]:
-        """Take the first, and those behind it that find room beside it. Only for who holds the lock."""
+        """Take the first request, and the next ones that fit into the same batch. Requires the lock."""
         few = [self._waiting.popleft()]
         n_chips = len(few[0].pixels)
         while self._waiting and n_chips + len(self._waiting[0].pixels) <= MAX_BATCH:
@@ -94,7 +94,7 @@ class DynamicBatcher:
 
 
 class _Request:
-    """What one thread waits for."""
+    """The pixels of one waiting thread, and their outcome."""
 
     def __init__(self, pixels: Inputs) -> None:
         self.pixels = pixels

@@ -1,4 +1,4 @@
-"""Networks run by torch: the reference, and whatever has no exported graph."""
+"""Run networks with torch: the reference implementation, also for bundles without an exported graph."""
 
 import numpy as np
 import torch
@@ -16,12 +16,12 @@ BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names them; 
 
 
 class TorchRuntime:
-    """On one device."""
+    """Runs networks on one torch device."""
 
     def __init__(self, device: str = "cpu", precision: Precision = "f32", threads: int | None = None) -> None:
-        """Compute embeddings in that precision. Raises RuntimeUnavailable where there is no such device, or it cannot.
+        """Compute embeddings in `precision`. Raises RuntimeUnavailable if the device is missing or does not support it.
 
-        torch has one number of threads for the whole process.
+        `threads` applies to the whole process, as torch has only one setting.
         """
         self._precision = precision
         if threads is not None:
@@ -29,17 +29,17 @@ class TorchRuntime:
         try:
             self._device = torch.device(device)
             torch.empty(1, device=self._device)
-        except (RuntimeError, AssertionError) as error:  # torch has no one error for it
+        except (RuntimeError, AssertionError) as error:  # torch raises either
             raise RuntimeUnavailable(
-                f"torch has no device {device!r} here: say cpu, or see what torch supports"
+                f"torch has no device {device!r} here; use cpu or a device that torch supports"
             ) from error
         if precision == "int8":
-            raise RuntimeUnavailable("torch does not compute in int8: let openvino do it, on the CPU, or say f32")
+            raise RuntimeUnavailable("torch does not support int8; use openvino on the CPU, or f32")
         if precision == "bf16" and not computes_in_bf16(self._device.type):
-            raise RuntimeUnavailable(f"{self._device} does not compute in bf16: say f32")
+            raise RuntimeUnavailable(f"{self._device} does not support bf16; use f32")
 
     def embedding(self, bundle: Bundle) -> EmbeddingNetwork:
-        """The network of a bundle, folded. Raises BundleError where its weights do not fit."""
+        """Build the network of a bundle, folded. Raises BundleError if its weights do not fit."""
         one = self._pass(fold(build_network(bundle).eval()), self._precision)
         return EmbeddingNetwork(one, self._precision, f"torch {self._precision} {self._device}")
 
@@ -54,7 +54,7 @@ class TorchRuntime:
 
 
 def computes_in_bf16(device_type: str) -> bool:
-    """Tell whether bf16 is quicker than f32 on cpu, cuda, ...: elsewhere it is emulated, and ten times slower."""
+    """Whether a device type (cpu, cuda, ...) supports bf16 in hardware; emulation is ten times slower than f32."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
@@ -62,7 +62,7 @@ def computes_in_bf16(device_type: str) -> bool:
 
 
 def run(network: nn.Module, pixels: Inputs, device: torch.device = CPU) -> tuple[NDArray[np.float32], ...]:
-    """One forward pass without gradients; a tuple of arrays, also where the network gives a single one."""
+    """Run one forward pass without gradients; returns a tuple of arrays, even for a single output."""
     with torch.inference_mode():
         outputs = network(torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device))
     tensors = outputs if isinstance(outputs, tuple) else (outputs,)

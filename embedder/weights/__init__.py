@@ -1,1 +1,1 @@
-"""Weights and the facts that travel with them: the card, the bundle on disk, the reader of dlib's file."""
+"""Weights and model cards: the card, the bundle on disk, and the readers of dlib's and SFace's files."""

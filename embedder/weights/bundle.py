@@ -1,4 +1,4 @@
-"""A model bundle on disk: weights, card, and the exported networks. Nothing here reads a pickle."""
+"""A model bundle on disk: weights, card and exported networks. No file is read as a pickle."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ Tensors = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A card with the tensors it speaks of, checked against its digest."""
+    """A card with its tensors, which were checked against the card's digest."""
 
     card: ModelCard
     tensors: Tensors
@@ -53,24 +53,24 @@ class Bundle:
     int8_graph: Path | None = None  # of the quantised network, its weights inside; None: the card has none
 
     def without_spare_tensors(self) -> "Bundle":
-        """The same without tensors where an exported network has them too: what a program keeps while it runs."""
+        """Return the bundle without its tensors if it has an exported network, which makes them redundant in memory."""
         return self if self.graph is None else replace(self, tensors={})
 
 
 def bundle_folder(model: str | os.PathLike[str] | None) -> Path:
-    """Where a model's bundle lies: by the name of a built-in one, or by its path; None is the default one."""
+    """Return the folder of a built-in model's name or a bundle's path; None is the default model."""
     if model is None:
         return BUILT_IN
     return BUILT_IN_MODELS[model] if isinstance(model, str) and model in BUILT_IN_MODELS else Path(model)
 
 
 def read_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
-    """Read and check a bundle, found as by `bundle_folder`; raises BundleError with the reason."""
+    """Read and check a bundle, located as by `bundle_folder`. Raises BundleError with the reason."""
     folder = bundle_folder(model)
     if not folder.is_dir():
         raise BundleError(
-            "there is no model bundle at that path; a bundle is a folder with card.json in it, and the built-in ones "
-            f"are {' and '.join(BUILT_IN_MODELS)}"
+            "there is no model bundle at that path; a bundle is a folder that contains card.json, and the built-in "
+            f"ones are {' and '.join(BUILT_IN_MODELS)}"
         )
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
     weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)
@@ -85,7 +85,7 @@ def write_bundle(
     graph: bytes | None = None,
     int8_graph: bytes | None = None,
 ) -> None:
-    """Write a new bundle. The same card and contents give the same bytes; an existing file is never overwritten."""
+    """Write a new bundle, reproducibly to the byte. Existing files are never overwritten."""
     given = {WEIGHTS_FILE: weights, GRAPH_FILE: graph, INT8_GRAPH_FILE: int8_graph}
     contents = _as_described(card, given) | {CARD_FILE: card.to_json().encode()}
     require_new_folder(folder)
@@ -99,17 +99,17 @@ def write_bundle(
 
 
 def require_new_folder(folder: Path) -> None:
-    """Raise BundleError where there is anything but an empty folder."""
+    """Raise BundleError unless the folder is missing or empty."""
     try:
         is_free = not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None)
     except OSError as error:
         raise BundleError(f"the bundle cannot be written: {error.strerror}") from error
     if not is_free:
-        raise BundleError("there is something at that path already; choose a new folder for the bundle")
+        raise BundleError("the path already exists and is not an empty folder; choose a new folder for the bundle")
 
 
 def copy_bundle(source: str | os.PathLike[str] | None, folder: Path, card: ModelCard) -> None:
-    """Write a new bundle of another one's weights (found as by `bundle_folder`) under a new card.
+    """Write a new bundle with the weights of another (located as by `bundle_folder`) and a new card.
 
     Raises BundleError.
     """
@@ -119,33 +119,33 @@ def copy_bundle(source: str | os.PathLike[str] | None, folder: Path, card: Model
 
 
 def graphs_of(bundle: Bundle) -> tuple[bytes | None, bytes | None]:
-    """The contents of the bundle's graph and of its int8 graph, as `write_bundle` takes them."""
+    """Read the bundle's graph and int8 graph, for `write_bundle`."""
     graph, int8_graph = (None if path is None else path.read_bytes() for path in (bundle.graph, bundle.int8_graph))
     return graph, int8_graph
 
 
 def int8_graph_of(bundle: Bundle) -> Path:
-    """Where the bundle's int8 graph lies. Raises RuntimeUnavailable where it has none."""
+    """Return the path of the bundle's int8 graph. Raises RuntimeUnavailable if it has none."""
     if bundle.int8_graph is None:
         raise RuntimeUnavailable(
-            f"{bundle.card.name} has no int8 network ({INT8_GRAPH_FILE}): say f32, or make one from photos of people, "
+            f"{bundle.card.name} has no int8 network ({INT8_GRAPH_FILE}): use f32, or make one from photos of people, "
             "in a checkout of visavis: python tools/quantise_network.py BUNDLE --photos DIR"
         )
     return bundle.int8_graph
 
 
 def serialize_tensors(tensors: Tensors) -> bytes:
-    """Tensors as the bytes of a safetensors file: the same tensors give the same bytes."""
+    """Serialise tensors as a safetensors file, reproducibly to the byte."""
     return save_safetensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
 
 
 def sha256_of(data: bytes) -> str:
-    """The digest of a file's bytes, as cards write it."""
+    """The digest of a file's bytes, in the format of cards."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def _as_described(card: ModelCard, given: Mapping[str, bytes | None]) -> dict[str, bytes]:
-    """Those of the files that the card describes. Raises ValueError where one is missing or another."""
+    """Return the files that the card describes. Raises ValueError if one is missing or differs."""
     described = {
         WEIGHTS_FILE: card.weights_sha256,
         GRAPH_FILE: card.graph_sha256,
@@ -163,7 +163,7 @@ def _as_described(card: ModelCard, given: Mapping[str, bytes | None]) -> dict[st
 
 
 def _graphs(folder: Path, card: ModelCard) -> tuple[Path | None, Path | None]:
-    """Where the network's graph lies and where its int8 graph; each None where the card has none."""
+    """Return the paths of the network's graph and int8 graph; None if the card has none."""
     return (
         _graph(folder / GRAPH_FILE, MAX_GRAPH_BYTES, card.graph_sha256),
         _graph(folder / INT8_GRAPH_FILE, MAX_INT8_GRAPH_BYTES, card.int8_graph_sha256),
@@ -189,7 +189,7 @@ def _described(path: Path, max_bytes: int, sha256: str) -> bytes:
 def _read_file(path: Path, max_bytes: int) -> bytes:
     try:
         if path.stat().st_size > max_bytes:
-            raise BundleError(f"{path.name} has more than {max_bytes:,} bytes; that is no {path.name} of ours")
+            raise BundleError(f"{path.name} has more than {max_bytes:,} bytes, so it is not part of a valid bundle")
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"the bundle's {path.name} cannot be read: {error.strerror}") from error
@@ -207,8 +207,8 @@ def _parse_card(text: bytes) -> ModelCard:
 
 
 _ADVICE = {
-    "detector": "; an earlier visavis wrote it, whose detector is gone: make the bundle again",
-    "own_threshold": "; own thresholds are gone: take this key out of card.json, and the operating points stay",
+    "detector": "; an earlier visavis with a detector that was removed wrote it: make the bundle again",
+    "own_threshold": "; own thresholds were removed: delete this key from card.json; the operating points remain valid",
 }
 
 
@@ -219,7 +219,7 @@ def _parse_tensors(content: bytes) -> Tensors:
         raise BundleError(f"{WEIGHTS_FILE} is not a safetensors file: {error}") from error
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
-            raise BundleError(f"tensor {name} must hold finite float32 numbers only")
+            raise BundleError(f"tensor {name} must contain only finite float32 numbers")
     return tensors
 
 

@@ -1,4 +1,4 @@
-"""The model card: the only owner of every fact about a model's weights. Knows no files and no torch."""
+"""The model card: the single source of all metadata of a model's weights. Independent of files and torch."""
 
 import hashlib
 import json
@@ -32,20 +32,20 @@ def _is_empty(parts: tuple[object, ...]) -> bool:
 
 
 class Calibration(CardPart):
-    """What the operating points and the probability rest on. It holds for the embeddings of one digest only."""
+    """The calibration behind operating points and probability. It is valid for the embeddings of one digest only."""
 
     model_digest: Digest
-    data: CalibrationData  # FNMR and evidence are of these, and FMR too where there are no further populations
-    # Further photos: each point keeps its FMR on those that carry it too. Left out where there are none.
+    data: CalibrationData  # FNMR and evidence are measured on it; FMR too, if there are no further populations
+    # Further photos: each point keeps its FMR on those that carry it too. Omitted if there are none.
     populations: Annotated[tuple[CalibrationData, ...], Field(exclude_if=_is_empty)] = ()
-    face: Literal["dominant", "only", "largest", "center"]  # which face of an image of `data` was taken
+    face: Literal["dominant", "only", "largest", "center"]  # selects the face in an image of `data`
     log_likelihood_ratio: LogLikelihoodRatio
     n_resamples: Count  # of identities, behind every interval
     seed: int
 
     @property
     def measured_on(self) -> tuple[CalibrationData, ...]:
-        """All photos that the error rates were measured on, the main ones first."""
+        """All data sets that the error rates were measured on, the main one first."""
         return (self.data, *self.populations)
 
     @model_validator(mode="after")
@@ -60,8 +60,8 @@ class Preprocessing(CardPart):
     """How a chip becomes the network's input: x = (pixel - mean) / scale, channel by channel."""
 
     input_size_px: Annotated[int, Field(gt=0, le=1024)]
-    # Side of the chip's middle that is looked at, before it is resized; null: the whole chip. Left out where it is
-    # null, so that the digests of models that know no crop stay as they are.
+    # Side of the central crop of the chip, before resizing; null: the whole chip. Omitted if null, so that the digests
+    # of older models without a crop do not change.
     crop_px: Annotated[CropSide | None, Field(exclude_if=is_missing)] = None
     color_order: Literal["RGB"]
     mean: Triple  # in pixel values, 0..255
@@ -69,11 +69,11 @@ class Preprocessing(CardPart):
 
 
 class Alignment(CardPart):
-    """Where the five landmarks go in the chip; pixel centres at integers."""
+    """The target positions of the five landmarks in the chip, in px; pixel centres are at integers."""
 
     chip_size_px: ChipSide
     points: tuple[LandmarkPoint, LandmarkPoint, LandmarkPoint, LandmarkPoint, LandmarkPoint]
-    landmark_offset_px: Finite  # added to the detector's landmarks, which count from the pixel's corner
+    landmark_offset_px: Finite  # added to the detector's landmarks, whose origin is the pixel's corner
 
 
 class Architecture(CardPart):
@@ -81,19 +81,19 @@ class Architecture(CardPart):
 
     backbone: str
     embedding_size: Literal[128]
-    unit_length: bool  # is the embedding scaled to length 1?
-    mirror: bool  # is it the mean over a chip and its mirror image?
+    unit_length: bool  # whether embeddings are scaled to length 1
+    mirror: bool  # whether an embedding is the mean over a chip and its mirror image
 
 
 class DetectorFacts(CardPart):
-    """What finds the faces and their landmarks, by which chips are cut."""
+    """The detector that finds the faces and the landmarks for alignment."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     weights_sha256: Digest
 
 
 class Provenance(CardPart):
-    """Whose weights these are, on what terms, and what they were trained on."""
+    """The origin, licence and training data of the weights."""
 
     license: Annotated[str, Field(min_length=1)]
     source: str
@@ -103,7 +103,7 @@ class Provenance(CardPart):
 
 
 class ModelCard(CardPart):
-    """All that is known about a model beside its numbers."""
+    """The metadata of a model: everything except its weights."""
 
     format: Literal["visavis-bundle/1"]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._\-]{0,63}$")]
@@ -114,14 +114,14 @@ class ModelCard(CardPart):
     alignment: Alignment
     detector: DetectorFacts
     metric: Literal["euclidean"]
-    # Thresholds are distances, penalties included; none: the model was not calibrated yet.
+    # Thresholds are distances, penalties included; empty: the model is not calibrated yet.
     operating_points: tuple[OperatingPoint, ...]
-    default_point: str | None  # null where there is none
+    default_point: str | None  # null if there is none
     calibration: Calibration | None = None  # null: thresholds without a probability
-    # What poor photos cost, by measure. Left out where the model has no rule for it.
+    # Penalties for poor photos, by measure. Omitted if the model has none.
     quality_penalties: Annotated[tuple[QualityPenalty, ...], Field(exclude_if=_is_empty)] = ()
     provenance: Provenance
-    training: Annotated[TrainingRecord | None, Field(exclude_if=is_missing)] = None  # null: not learnt by visavis
+    training: Annotated[TrainingRecord | None, Field(exclude_if=is_missing)] = None  # null: not trained with visavis
     weights_sha256: Digest
     graph_sha256: Annotated[Digest | None, Field(exclude_if=is_missing)] = None  # of network.onnx; null: there is none
     int8_graph_sha256: Annotated[Digest | None, Field(exclude_if=is_missing)] = None  # of network-int8.onnx; the same
@@ -133,7 +133,7 @@ class ModelCard(CardPart):
         if crop_px is not None and crop_px >= chip_size_px:
             raise ValueError(
                 f"preprocessing.crop_px is {crop_px}, and must be less than alignment.chip_size_px, {chip_size_px}; "
-                "leave it out for the whole chip"
+                "omit it to use the whole chip"
             )
         return self
 
@@ -179,11 +179,11 @@ class ModelCard(CardPart):
     @model_validator(mode="after")
     def _the_digest_is_that_of_the_facts(self) -> Self:
         if self.digest != self.computed_digest():
-            raise ValueError("the digest does not fit the facts it covers: the card was altered after it was made")
+            raise ValueError("the digest does not match the card's content: the card was changed after it was made")
         return self
 
     def computed_digest(self) -> str:
-        """Digest of all that decides an embedding: weights, architecture, preprocessing, alignment, detector."""
+        """Digest of everything that determines an embedding: weights, architecture, input, alignment, detector."""
         return embedding_digest(
             self.weights_sha256, self.architecture, self.preprocessing, self.alignment, self.detector
         )
@@ -194,10 +194,10 @@ class ModelCard(CardPart):
         return _sha256_of(self.model_dump(mode="json"))
 
     def digest_in(self, precision: Precision) -> str:
-        """Digest of all that decides an embedding in that precision; in f32 it is the card's own.
+        """Digest of everything that determines an embedding in that precision; in f32 it is the card's own.
 
-        Embeddings of other precisions lie too far from those to be mixed with them, and in int8 the quantised graph
-        decides too.
+        Embeddings of other precisions differ too much from those in f32 to be mixed with them. In int8, the quantised
+        graph also determines the embedding.
         """
         if precision == "f32":
             return self.digest
@@ -205,21 +205,21 @@ class ModelCard(CardPart):
         return _sha256_of({"embedding": self.digest, "precision": precision} | graph)
 
     def precision_of(self, digest: str) -> Precision | None:
-        """In which precision this model's embeddings have that digest; None where they are another model's."""
+        """Return the precision in which this model has that digest; None if it belongs to another model."""
         return next((each for each in PRECISIONS if self.digest_in(each) == digest), None)
 
     def identity(self, precision: Precision) -> ModelIdentity:
-        """The name and digests that every answer carries, of embeddings in that precision."""
+        """Return the model's name and digests for embeddings in that precision."""
         return ModelIdentity(self.name, self.digest_in(precision), self.card_digest)
 
     @property
     def score_kind(self) -> ScoreKind:
-        """What pairs are decided by where nobody says otherwise."""
+        """The default kind of score for decisions on pairs."""
         return "normalized" if self.quality_penalties else "plain"
 
     @property
     def ratio(self) -> LogLikelihoodRatio | None:
-        """What a distance says as evidence; None where it was not measured."""
+        """The log-likelihood ratio as a function of distance; None if the model is not calibrated."""
         return None if self.calibration is None else self.calibration.log_likelihood_ratio
 
     def calibrated(
@@ -229,12 +229,12 @@ class ModelCard(CardPart):
         default_point: str,
         quality_penalties: tuple[QualityPenalty, ...],
     ) -> Self:
-        """Return the card of the same model with points and evidence measured anew, by such penalties."""
+        """Return the card of the same model with a new calibration, operating points and penalties."""
         facts = {"calibration": calibration, "operating_points": points, "default_point": default_point}
         return self.model_validate(dict(self) | facts | {"quality_penalties": quality_penalties})
 
     def with_mirror(self, *, mirror: bool) -> Self:
-        """Return the card of the same weights with or without mirrored chips; another digest has no points yet."""
+        """Return the card of the same weights with that `mirror` setting; a changed digest has no operating points."""
         if mirror == self.architecture.mirror:
             return self
         architecture = self.architecture.model_copy(update={"mirror": mirror})
@@ -243,7 +243,7 @@ class ModelCard(CardPart):
         return self.model_copy(update=facts | {"operating_points": (), "default_point": None})
 
     def to_json(self) -> str:
-        """The card as it lies in a bundle: readable, and the same bytes every time."""
+        """Serialise the card as in a bundle: indented and reproducible to the byte."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -254,7 +254,7 @@ def embedding_digest(
     alignment: Alignment,
     detector: DetectorFacts,
 ) -> str:
-    """Digest of all that decides an embedding."""
+    """Digest of everything that determines an embedding."""
     parts = {
         "architecture": architecture,
         "preprocessing": preprocessing,

@@ -1,9 +1,9 @@
 """dlib_face_recognition_resnet_model_v1.dat -> named tensors -> a bundle. Needs neither dlib nor torch.
 
-Source: dlib's serialize.h and tensor.h, read as a specification. Every fault is a DlibFileError with its offset.
+Source: dlib's serialize.h and tensor.h, read as a specification. Every problem raises DlibFileError with its offset.
 
-The file holds the version numbers of its nested layers outermost first, then their contents innermost first.
-Only the one known file is accepted: its structure is checked first, for the sake of a good reason, then its sha256.
+The file contains the version numbers of its nested layers, outermost first, then their contents, innermost first.
+Only this file is accepted: its structure is checked first, so that errors state a specific reason, then its sha256.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class DlibStream:
         self._offset = 0
 
     def fault(self, reason: str) -> DlibFileError:
-        """Make the error that says what is wrong here."""
+        """Return a DlibFileError with the reason and the current offset."""
         return DlibFileError(f"not the known dlib file: {reason}, at byte {self._offset:,}")
 
     def take(self, n_bytes: int) -> bytes:
@@ -56,12 +56,12 @@ class DlibStream:
         control = self.take(1)[0]
         n_bytes = control & _N_BYTES
         if control & _RESERVED or not 1 <= n_bytes <= _MAX_INT_BYTES:
-            raise self.fault(f"control byte {control:#04x} begins no integer")
+            raise self.fault(f"control byte {control:#04x} does not start an integer")
         magnitude = int.from_bytes(self.take(n_bytes), "little")
         return -magnitude if control & _NEGATIVE else magnitude
 
     def expect(self, wanted: int, meaning: str) -> None:
-        """Read an integer that must have one value."""
+        """Read an integer that must be `wanted`."""
         value = self.integer()
         if value != wanted:
             raise self.fault(f"{meaning} is {value}, not {wanted}")
@@ -70,11 +70,11 @@ class DlibStream:
         """Read one ASCII digit, 0 or 1."""
         digit = self.take(1)
         if digit not in (b"0", b"1"):
-            raise self.fault(f"byte {digit[0]:#04x} is no boolean")
+            raise self.fault(f"byte {digit[0]:#04x} is not a boolean")
         return digit == b"1"
 
     def text(self) -> str:
-        """Read a short ASCII string behind its length."""
+        """Read a short ASCII string, preceded by its length."""
         length = self.integer()
         if not 0 <= length <= _MAX_TEXT_BYTES:
             raise self.fault(f"a name of {length:,} bytes is too long")
@@ -114,11 +114,11 @@ class DlibStream:
             raise self.fault(f"a tensor of {size:,} numbers is too large")
         values = np.frombuffer(self.take(size * _FLOAT_BYTES), "<f4").reshape(shape)
         if not np.isfinite(values).all():
-            raise self.fault("a tensor holds numbers that are not finite")
+            raise self.fault("a tensor contains values that are not finite")
         return values
 
     def finish(self) -> None:
-        """Insist that nothing is left."""
+        """Check that no bytes are left."""
         rest = len(self._data) - self._offset
         if rest:
             raise self.fault(f"{rest:,} bytes follow the end of the network")
@@ -126,7 +126,7 @@ class DlibStream:
 
 DLIB_FILE_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 DLIB_FILE_BYTES = 22_466_066
-N_LAYERS = 129  # beside the innermost one
+N_LAYERS = 129  # without the innermost one
 COMPUTING, TAG = 2, 1
 INPUT_SIZE_PX = 150
 MEAN = (122.782, 117.001, 104.298)  # R, G, B
@@ -140,7 +140,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DlibLayer:
-    """One computing layer with what it computes: its dlib name, tensors by role, integers in file order."""
+    """One computing layer: its dlib name, its tensors by role and its integers in file order."""
 
     kind: str
     weight: Array | None = None
@@ -149,7 +149,7 @@ class DlibLayer:
 
 
 def read_dlib_file(path: Path) -> dict[str, Array]:
-    """Read the .dat file as tensors named like the network's; raises DlibFileError with the reason."""
+    """Read the .dat file as tensors, named as in the network. Raises DlibFileError with the reason."""
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= 2 * DLIB_FILE_BYTES else b""
@@ -160,18 +160,19 @@ def read_dlib_file(path: Path) -> dict[str, Array]:
     tensors = parse_dlib(data)
     if hashlib.sha256(data).hexdigest() != DLIB_FILE_SHA256:
         raise DlibFileError(
-            "the file has the right form but other numbers (sha256 differs): altered or damaged; get it again"
+            "the file has the right structure but different values (sha256 differs): altered or damaged; "
+            "download it again"
         )
     return tensors
 
 
 def parse_dlib(data: bytes) -> dict[str, Array]:
-    """Parse the bytes of the file and check that they are this network's, down to every dimension."""
+    """Parse the file's bytes and check every dimension of the network."""
     stream = DlibStream(data)
     _loss_header(stream)
     versions = [stream.integer() for _ in range(N_LAYERS)]
     if any(version not in (COMPUTING, TAG) for version in versions):
-        raise stream.fault(f"a layer's version is none of {COMPUTING}, {TAG}")
+        raise stream.fault(f"a layer's version is neither {COMPUTING} nor {TAG}")
     layers = [_innermost(stream)]
     layers += [_layer(stream) for version in reversed(versions) if version == COMPUTING]
     stream.finish()
@@ -213,7 +214,7 @@ def _layer(stream: DlibStream) -> DlibLayer:
 
 
 def _tail(stream: DlibStream) -> None:
-    """Flags and buffers of dlib's training, of no meaning to us and empty in the known file."""
+    """Skip dlib's training flags and buffers; the buffers are empty in the known file."""
     for _ in range(3):
         stream.boolean()
     for _ in range(3):
@@ -275,7 +276,7 @@ DETAILS: Mapping[str, Callable[[DlibStream], DlibLayer]] = {
 
 
 def _named(layers: Iterator[DlibLayer]) -> dict[str, Array]:
-    """Walk the layers in the network's order and give each tensor the name it has in the torch network."""
+    """Name the tensors as in the torch network, in the order of its layers."""
     tensors = _unit(layers, "backbone.stem", (DLIB_STEM_CHANNELS, 3, DLIB_STEM_KERNEL, DLIB_STEM_KERNEL), stride=2)
     _next(layers, "relu_")
     _next(layers, "max_pool_2", POOL_AFTER_STEM)
@@ -317,9 +318,7 @@ def _next(
 ) -> DlibLayer:
     layer = next(layers, DlibLayer("nothing"))
     if layer.kind != kind or layer.numbers != numbers:
-        raise DlibFileError(
-            f"not the known dlib file: {layer.kind} {layer.numbers} stands where {kind} {numbers} belongs"
-        )
+        raise DlibFileError(f"not the known dlib file: {layer.kind} {layer.numbers} found instead of {kind} {numbers}")
     if shape and (layer.weight is None or layer.weight.shape != shape):
         raise DlibFileError(f"not the known dlib file: a {kind} does not have the shape {shape}")
     return layer
@@ -329,9 +328,9 @@ DLIB = BUILT_IN_MODELS["dlib-resnet29-128"]
 
 
 def import_dlib(dat_file: Path, folder: Path) -> ModelCard:
-    """Turn dlib's .dat file into a bundle in a new folder; raises DlibFileError or BundleError.
+    """Convert dlib's .dat file to a bundle in a new folder. Raises DlibFileError or BundleError.
 
-    ValueError: the built-in card describes other weights than this file's.
+    Raises ValueError if the built-in card describes other weights than this file's.
     """
     weights = serialize_tensors(read_dlib_file(dat_file))
     bundle = read_bundle(DLIB)

@@ -1,6 +1,6 @@
-"""An ONNX file's bytes -> its nodes and tensors as plain values. Knows nothing of any one network.
+"""Parse an ONNX file's bytes into nodes and tensors, for any network.
 
-Every fault is an SFaceFileError: the file is read from outside, and nothing in it is trusted.
+The file is untrusted input; every problem raises SFaceFileError.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation: what it is, and the names of what goes in and comes out."""
+    """One operation, with the names of its inputs and outputs."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -48,7 +48,7 @@ class OnnxGraph:
 
 
 def fault(reason: str) -> SFaceFileError:
-    """Make the error that says what is wrong."""
+    """Return an SFaceFileError with the reason."""
     return SFaceFileError(f"not the known SFace file: {reason}")
 
 
@@ -59,20 +59,20 @@ def parse_graph(data: bytes) -> OnnxGraph:
         from onnx import ModelProto  # noqa: PLC0415 - only this reader of the base package needs it
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(
-            f"{error.name} is not installed, which reading this file needs; run: pip install 'visavis[train]'"
+            f"{error.name} is not installed; reading this file needs it; run: pip install 'visavis[train]'"
         ) from error
     model = ModelProto()
     try:
         model.ParseFromString(data)
         return _checked(model)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise fault("it is no ONNX file, or cut short") from error
+        raise fault("it is not an ONNX file, or is truncated") from error
 
 
 def _checked(model: "ModelProto") -> OnnxGraph:
     opsets = [(each.domain, each.version) for each in model.opset_import]
     if opsets != [("", OPSET)]:
-        raise fault(f"its operations are those of {opsets}, not of opset {OPSET}")
+        raise fault(f"its opsets are {opsets}, not opset {OPSET}")
     graph = model.graph
     if len(model.functions) or len(graph.sparse_initializer):
         raise fault("it has functions or sparse tensors")
@@ -83,21 +83,21 @@ def _checked(model: "ModelProto") -> OnnxGraph:
     return OnnxGraph(name, shape, _text(graph.output[0].name), tuple(map(_node, graph.node)), tensors)
 
 
-def _once(named: Iterable[tuple[str, T]], what: str) -> dict[str, T]:
-    found: dict[str, T] = {}
+def _once(named: Iterable[tuple[str, T]], kind: str) -> dict[str, T]:
+    values: dict[str, T] = {}
     for name, value in named:
-        if name in found:
-            raise fault(f"{what} {_shown(name)} is there twice")
-        found[name] = value
-    return found
+        if name in values:
+            raise fault(f"{kind} {_shown(name)} occurs twice")
+        values[name] = value
+    return values
 
 
 def _input(graph: "GraphProto", tensors: Mapping[str, Array]) -> tuple[str, tuple[int, ...]]:
-    """The one input that operations take and that is no constant: old files list constants too, also former ones."""
+    """Return the one input that is used and not a constant: old files list used and unused constants as inputs too."""
     taken = {name for node in graph.node for name in node.input}
     given = [each for each in graph.input if each.name in taken and each.name not in tensors]
     if len(given) != 1:
-        raise fault(f"it has {len(given)} inputs that are no constants, instead of one")
+        raise fault(f"it has {len(given)} inputs that are not constants, instead of one")
     return _text(given[0].name), tuple(dim.dim_value for dim in given[0].type.tensor_type.shape.dim)
 
 
@@ -118,7 +118,7 @@ def _value(attribute: "AttributeProto") -> Value:
 def _array(tensor: "TensorProto") -> Array:
     name = _shown(tensor.name)
     if tensor.data_location == EXTERNAL or len(tensor.external_data):
-        raise fault(f"the numbers of {name} lie in another file")
+        raise fault(f"the values of {name} are stored in another file")
     if tensor.data_type not in KINDS:
         raise fault(f"{name} is of data type {tensor.data_type}")
     values = _numbers(tensor, np.dtype(KINDS[tensor.data_type]))
@@ -126,21 +126,21 @@ def _array(tensor: "TensorProto") -> Array:
     if any(dim < 1 for dim in shape) or prod(shape) != values.size:
         raise fault(f"{name} of shape {shape} has {values.size:,} numbers")
     if tensor.data_type == FLOAT and not np.isfinite(values).all():
-        raise fault(f"{name} holds numbers that are not finite")
+        raise fault(f"{name} contains values that are not finite")
     return values.reshape(shape)
 
 
 def _numbers(tensor: "TensorProto", kind: np.dtype[np.generic]) -> Array:
-    """The numbers in a row: as bytes, or those of float32 one by one."""
+    """The values as a flat array, stored as raw bytes or, for float32, as a list."""
     listed, raw = len(tensor.float_data), tensor.raw_data
     if listed and not raw and tensor.data_type == FLOAT:
         return np.array(tensor.float_data, kind)
     if listed or len(raw) % kind.itemsize:
-        raise fault(f"the numbers of {_shown(tensor.name)} are incomplete, or there twice")
+        raise fault(f"the numbers of {_shown(tensor.name)} are incomplete, or stored twice")
     return np.frombuffer(raw, kind)
 
 
-# How the value of an attribute is read, by its type as onnx numbers it: a float, an integer, a tensor, integers.
+# Readers of attribute values by onnx's type number: a float, an integer, a tensor, integers.
 READERS: Mapping[int, Callable[["AttributeProto"], Value]] = {
     1: lambda attribute: float(attribute.f),
     2: lambda attribute: int(attribute.i),
@@ -150,12 +150,12 @@ READERS: Mapping[int, Callable[["AttributeProto"], Value]] = {
 
 
 def _text(name: str) -> str:
-    """A name; where its bytes are no UTF-8, protobuf gives bytes."""
+    """Check a name: protobuf returns bytes if it is not UTF-8."""
     if not isinstance(name, str):
-        raise fault("a name in it is no text")
+        raise fault("a name in it is not text")
     return name
 
 
 def _shown(name: str) -> str:
-    """A name from the file, in bounds."""
+    """A name from the file, truncated and escaped."""
     return ascii(name[:64])

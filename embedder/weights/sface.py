@@ -1,7 +1,7 @@
 """face_recognition_sface_2021dec_int8bq.onnx of the OpenCV Zoo -> named tensors -> a bundle. Needs no torch.
 
-Its weights are int8 in blocks, each with a scale. Only the one known file is accepted: its graph is walked first, node
-by node, for the sake of a good reason, then comes its sha256.
+Its weights are int8 in blocks, each with a scale. Only this file is accepted: its graph is checked node by node, so
+that errors state a specific reason, then its sha256.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ from .onnx_graph import Node, OnnxGraph, Value, fault, parse_graph
 SFACE_FILE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
 SFACE_FILE_BYTES = 10_667_852
 MEAN, SCALE = 127.5, 128.0  # x = (pixel - mean) / scale
-BLOCK = 64  # weights that share a scale, or as many as a kernel has where these are fewer
-DROPPED = 0.4  # share of the dropout, which does nothing once a network has learnt
+BLOCK = 64  # weights that share a scale; fewer if a kernel has fewer
+DROPPED = 0.4  # the dropout rate, which has no effect in inference
 MOMENTUM = 0.9
 MAX_REASON = 200  # characters
 WEIGHT_KINDS = ("DequantizeLinear", "Reshape")
-UNUSED = {"pre_fc1_weight_shape", "pre_fc1_bias_shape"}  # constants that nothing in the file takes
+UNUSED = {"pre_fc1_weight_shape", "pre_fc1_bias_shape"}  # constants that no node in the file uses
 
 NOTHING = Node("nothing", (), (), {})
 
@@ -47,7 +47,7 @@ S = TypeVar("S", bound=np.generic)
 
 
 def read_sface_file(path: Path) -> dict[str, Weights]:
-    """Read the .onnx file as float32 tensors named like the network's; raises SFaceFileError with the reason."""
+    """Read the .onnx file as float32 tensors, named as in the network. Raises SFaceFileError with the reason."""
     try:
         with path.open("rb") as file:
             data = file.read(SFACE_FILE_BYTES + 1)
@@ -58,33 +58,34 @@ def read_sface_file(path: Path) -> dict[str, Weights]:
     tensors = parse_sface(data)
     if hashlib.sha256(data).hexdigest() != SFACE_FILE_SHA256:
         raise SFaceFileError(
-            "the file has the right form but other numbers (sha256 differs): altered or damaged; get it again"
+            "the file has the right structure but different values (sha256 differs): altered or damaged; "
+            "download it again"
         )
     return tensors
 
 
 def parse_sface(data: bytes) -> dict[str, Weights]:
-    """Parse the bytes of the file and check that they are this network's, down to every attribute and dimension."""
+    """Parse the file's bytes and check every attribute and dimension of the network."""
     return _GraphReader(parse_graph(data)).tensors()
 
 
 class _GraphReader:
-    """From the input to the embedding: each step must be the network's next, and take what the one before it gives."""
+    """Reads the graph from input to embedding. Each node must be the network's next and use the previous output."""
 
     def __init__(self, graph: OnnxGraph) -> None:
         self._graph = graph
-        self._at = graph.input  # the name of what the last step gave
+        self._at = graph.input  # name of the last node's output
         self._steps = iter([node for node in graph.nodes if node.kind not in WEIGHT_KINDS])
         makers = [node for node in graph.nodes if node.kind in WEIGHT_KINDS]
-        self._makers = {node.outputs: node for node in makers}  # that were not taken yet
+        self._makers = {node.outputs: node for node in makers}  # not used yet
         if len(self._makers) < len(makers):
-            raise fault("two operations make weights of one name")
-        self._constants = dict(graph.tensors)  # that were not taken yet
+            raise fault("two operations produce weights of the same name")
+        self._constants = dict(graph.tensors)  # not used yet
 
     def tensors(self) -> dict[str, Weights]:
-        """Walk, and name each tensor as the torch network does."""
+        """Return the tensors, named as in the torch network."""
         if self._graph.input_shape != (1, 3, SFACE_INPUT_SIZE_PX, SFACE_INPUT_SIZE_PX):
-            raise fault(f"its input is of shape {self._graph.input_shape}")
+            raise fault(f"its input has shape {self._graph.input_shape}")
         self._scaling()
         tensors = self._unit("backbone.stem", (SFACE_STEM_CHANNELS, 3, SFACE_KERNEL, SFACE_KERNEL))
         below = SFACE_STEM_CHANNELS
@@ -101,10 +102,10 @@ class _GraphReader:
         for kind, number in (("Sub", MEAN), ("Mul", 1 / SCALE)):
             (constant,) = self._step(kind, 1).inputs[1:]
             if self._taken(constant, (1,), np.float32).tolist() != [number]:
-                raise fault(f"{kind} at the beginning is not with {number}")
+                raise fault(f"the constant of the first {kind} is not {number}")
 
     def _separable(self, name: str, below: int, block: SFaceBlockPlan) -> dict[str, Weights]:
-        """A block: depthwise, then 1x1."""
+        """Read a block: a depthwise, then a 1x1 convolution."""
         stride = 2 if block.halves else 1
         space = self._unit(f"{name}.space", (below, 1, SFACE_KERNEL, SFACE_KERNEL), stride=stride, groups=below)
         return space | self._unit(f"{name}.channels", (block.channels, below, 1, 1))
@@ -112,7 +113,7 @@ class _GraphReader:
     def _unit(
         self, name: str, shape: tuple[int, int, int, int], *, stride: int = 1, groups: int = 1
     ) -> dict[str, Weights]:
-        """A convolution, its normalisation, its PReLU."""
+        """Read a convolution, its normalisation and its PReLU."""
         channels, _, kernel, _ = shape
         facts: dict[str, Value] = {"dilations": (1, 1), "group": groups, "kernel_shape": (kernel, kernel)}
         facts |= {"pads": (kernel // 2,) * 4, "strides": (stride, stride)}
@@ -131,13 +132,13 @@ class _GraphReader:
         }
 
     def _head(self) -> dict[str, Weights]:
-        """Dropout, which is the identity, then the convolution over the whole map, written as a product of matrices."""
+        """Read dropout, which is the identity, then the convolution over the whole map, stored as a matrix product."""
         share = next(self._steps, NOTHING)
         if (share.kind, share.inputs, len(share.outputs)) != ("Constant", (), 1):
-            raise fault(f"{share.kind} stands where the share of the dropout belongs")
+            raise fault(f"{share.kind} found instead of the dropout rate")
         _expect(share, {"value": (DROPPED,)})
         if self._step("Dropout", 1).inputs[1:] != share.outputs:
-            raise fault("the dropout takes another share")
+            raise fault("the dropout uses another rate")
         self._step("Flatten", 0)
         facts: dict[str, Value] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
         weights, biases = self._step("Gemm", 2, facts).inputs[1:]
@@ -150,35 +151,35 @@ class _GraphReader:
         } | self._norm("head.norm", EMBEDDING_SIZE, SFACE_LAST_EPS)
 
     def _finish(self) -> None:
-        """Insist that nothing is left."""
+        """Check that no nodes or constants are left."""
         rest = next(self._steps, None)
         if rest is not None or self._at != self._graph.output:
             raise fault("it does not end where the network does")
         if self._makers or self._constants.keys() != UNUSED:
-            raise fault("it makes weights or has constants that no layer takes")
+            raise fault("it has weights or constants that no layer uses")
 
     def _step(self, kind: str, n_constants: int, facts: Mapping[str, Value] | None = None) -> Node:
-        """The next step, which must be of that kind, with so many inputs beside what the step before gave."""
+        """Return the next node, which must have that kind and `n_constants` inputs besides the previous output."""
         node = next(self._steps, NOTHING)
         if node.kind != kind:
-            raise fault(f"{node.kind[:64]!a} stands where {kind} belongs")
+            raise fault(f"{node.kind[:64]!a} found instead of {kind}")
         if len(node.inputs) != 1 + n_constants or node.inputs[0] != self._at or len(node.outputs) != 1:
-            raise fault(f"a {kind} does not take what the step before it gives, or gives more than one thing")
+            raise fault(f"a {kind} does not use the previous node's output, or has more than one output")
         _expect(node, facts or {})
         (self._at,) = node.outputs
         return node
 
     def _reshaped(self, name: str, shape: tuple[int, ...]) -> Weights:
-        """Weights of a convolution, stored with a row for each kernel."""
+        """Read the weights of a convolution, stored with one row for each kernel."""
         node = self._maker(name, "Reshape", 2)
         _expect(node, {})
         if self._taken(node.inputs[1], (len(shape),), np.int64).tolist() != list(shape):
-            raise fault(f"the weights of a convolution are not of shape {shape}")
+            raise fault(f"the weights of a convolution do not have shape {shape}")
         n_weights = shape[1] * shape[2] * shape[3]
         return self._dequantised(node.inputs[0], (shape[0], n_weights)).reshape(shape)
 
     def _dequantised(self, name: str, shape: tuple[int, ...]) -> Weights:
-        """Whole numbers, less their block's zero, times its scale."""
+        """Dequantise weights: integers minus their block's zero point, times its scale."""
         node = self._maker(name, "DequantizeLinear", 3)
         axis, block = len(shape) - 1, min(BLOCK, shape[-1])
         _expect(node, {"axis": axis, "block_size": block})
@@ -193,24 +194,24 @@ class _GraphReader:
         return weights
 
     def _maker(self, name: str, kind: str, n_inputs: int) -> Node:
-        """What makes weights of that name; each is taken once."""
+        """Return the node that produces weights of that name; each can be used once."""
         node = self._makers.pop((name,), NOTHING)
         if node.kind != kind or len(node.inputs) != n_inputs:
-            raise fault(f"{node.kind} makes weights that a {kind} of {n_inputs} inputs should make")
+            raise fault(f"weights come from {node.kind} instead of a {kind} with {n_inputs} inputs")
         return node
 
     def _taken(self, name: str, shape: tuple[int, ...], kind: type[S]) -> NDArray[S]:
-        """A constant, with that shape and kind of number; each is taken once."""
+        """Return a constant of that shape and data type; each can be used once."""
         tensor = self._constants.pop(name, None)
         if tensor is None:
-            raise fault(f"constant {name[:64]!a} is missing, or two layers take it")
+            raise fault(f"constant {name[:64]!a} is missing, or two layers use it")
         if tensor.shape != shape or tensor.dtype != kind:
             raise fault(f"constant {name[:64]!a} is {tensor.dtype} {tensor.shape}, not {np.dtype(kind)} {shape}")
         return tensor.astype(kind, copy=False)
 
 
 def _expect(node: Node, facts: Mapping[str, Value]) -> None:
-    """Insist on the attributes of an operation."""
+    """Check the attributes of an operation."""
     if node.attributes.keys() != facts.keys():
         raise fault(f"a {node.kind} has attributes {sorted(node.attributes)}, not {sorted(facts)}"[:MAX_REASON])
     for name, wanted in facts.items():
@@ -219,26 +220,26 @@ def _expect(node: Node, facts: Mapping[str, Value]) -> None:
 
 
 def _is_same(found: Value, wanted: Value) -> bool:
-    """The file's floats are of float32."""
+    """Compare two values; floats within 1e-6, because the file stores them as float32."""
     numbers, others = (value if isinstance(value, tuple) else (value,) for value in (found, wanted))
     is_alike = type(found) is type(wanted) and len(numbers) == len(others)
     return is_alike and all(isclose(*pair, rel_tol=1e-6) for pair in zip(numbers, others, strict=True))
 
 
 def _spread(blocks: NDArray[np.float32], block: int, n: int) -> NDArray[np.float32]:
-    """One number for each weight of a row, from one for each block."""
+    """Repeat the value of each block for each of its weights in a row."""
     return np.repeat(blocks, block, axis=-1)[..., :n]
 
 
 SFACE = BUILT_IN_MODELS["sface-128"]
-TERMS = ("SFACE-LICENSE.txt", "SFACE-NOTICE.txt")  # which go with the weights
+TERMS = ("SFACE-LICENSE.txt", "SFACE-NOTICE.txt")  # distributed with the weights
 
 
 def import_sface(onnx_file: Path, folder: Path) -> ModelCard:
-    """Turn SFace's .onnx file into a bundle in a new folder, with its license beside it.
+    """Convert SFace's .onnx file to a bundle in a new folder, with its license.
 
-    Raises SFaceFileError, BundleError, RuntimeUnavailable where onnx is not installed. ValueError: the card describes
-    other weights than this file's.
+    Raises SFaceFileError, BundleError, or RuntimeUnavailable if onnx is not installed. Raises ValueError if the
+    built-in card describes other weights than this file's.
     """
     weights = serialize_tensors(read_sface_file(onnx_file))
     bundle = read_bundle(SFACE)

@@ -216,7 +216,7 @@ def test_photos_are_drawn_by_a_seed_and_no_more_of_a_person_than_asked(tmp_path:
 
 def test_a_folder_without_people_is_told(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"")
-    with pytest.raises(AtlasError, match="one for each person"):
+    with pytest.raises(AtlasError, match="a subfolder of photos for each person"):
         chosen_photos(tmp_path, n_photos=1, per_person=1, seed=0)
     with pytest.raises(AtlasError, match="no such folder"):
         chosen_photos(tmp_path / "none", n_photos=1, per_person=1, seed=0)
@@ -236,13 +236,13 @@ def test_traits_of_ones_own_come_by_person_or_by_photo(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "begins with a line of names"),
-        ("name,age\nann,31\n", "begins with a line of names"),
-        ("identity\nann\n", "begins with a line of names"),
-        ("identity,age\nann,old\n", "line 2: every trait is a number"),
-        ("identity,age\nann,31\nbob,inf\n", "line 3: every trait is a number"),
-        ("identity,contrast\nann,31\n", "named contrast, which is measured already"),
-        ("identity,age\ncarl,31\n", "names no identity that the folder has"),
+        ("", "must start with a header"),
+        ("name,age\nann,31\n", "must start with a header"),
+        ("identity\nann\n", "must start with a header"),
+        ("identity,age\nann,old\n", "line 2: each trait must be a number"),
+        ("identity,age\nann,31\nbob,inf\n", "line 3: each trait must be a number"),
+        ("identity,contrast\nann,31\n", "named contrast, which visavis already measures"),
+        ("identity,age\ncarl,31\n", "names no identity in the folder"),
     ],
 )
 def test_a_file_of_traits_that_cannot_be_used_is_told(tmp_path: Path, text: str, told: str) -> None:

@@ -306,5 +306,5 @@ def test_serving_the_built_in_network_imports_no_other_network_library() -> None
 
 
 def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
-    with pytest.raises(BundleError, match=r"'vgg' is not known here; known are dlib_resnet, .*small"):
+    with pytest.raises(BundleError, match=r"unknown backbone 'vgg'; use one of dlib_resnet, .*small"):
         default_input_size_px("vgg")

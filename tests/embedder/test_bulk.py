@@ -249,7 +249,7 @@ def test_a_folder_that_holds_something_else_is_not_touched(photos: Path, tmp_pat
     (tmp_path / "letter.txt").write_text("dear")
     told = run(photos, "--out", tmp_path)
     assert told.returncode == 2
-    assert "holds other things" in told.stderr
+    assert "contains files that are not from a bulk run" in told.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 

@@ -61,7 +61,7 @@ def test_a_process_that_is_killed_ends_the_run_with_the_reason_and_what_is_done_
         os.kill(_a_worker_of(process.pid), signal.SIGKILL)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "run it again: what is done already is kept" in told
+    assert "run it again: completed work is kept" in told
     assert "Traceback" not in told
     assert run(photos, out).returncode == 0
     assert parquet.read_table(out).num_rows == 16

@@ -45,7 +45,7 @@ def test_links_are_followed_and_one_that_leads_back_is_entered_once(tmp_path: Pa
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PhotoListError, match="there is no such file or folder"):
+    with pytest.raises(PhotoListError, match="no such file or folder"):
         list(photos_in([tmp_path / "nothing"]))
 
 

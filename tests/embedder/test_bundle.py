@@ -148,7 +148,9 @@ def test_a_card_of_an_earlier_visavis_names_no_detector_and_is_refused_with_what
     card = json.loads((copy / CARD_FILE).read_text())
     del card["detector"]
     (copy / CARD_FILE).write_text(json.dumps(card))
-    with pytest.raises(BundleError, match="an earlier visavis wrote it, whose detector is gone: make the bundle again"):
+    with pytest.raises(
+        BundleError, match="an earlier visavis with a detector that was removed wrote it: make the bundle again"
+    ):
         load(copy)
 
 
@@ -229,7 +231,7 @@ def test_altered_weights_are_refused(copy: Path) -> None:
 @pytest.mark.parametrize("own", [None, {"floor": 1}])
 def test_a_card_of_an_earlier_visavis_is_refused_with_what_to_do(copy: Path, own: object) -> None:
     alter_card(copy, own_threshold=own)
-    with pytest.raises(BundleError, match=r"own thresholds are gone: take this key out of card\.json"):
+    with pytest.raises(BundleError, match=r"own thresholds were removed: delete this key from card\.json"):
         load(copy)
 
 

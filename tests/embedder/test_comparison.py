@@ -100,7 +100,7 @@ def test_the_threshold_of_a_point_is_the_points_own() -> None:
 
 
 def test_a_card_without_points_needs_a_threshold() -> None:
-    with pytest.raises(OperatingPointUnavailable, match="give a threshold"):
+    with pytest.raises(OperatingPointUnavailable, match="set a threshold"):
         decision_rule(BARE, VerifyOptions())
 
 

@@ -79,7 +79,7 @@ def test_a_bundle_is_never_written_over_another(dat_file: Path, tmp_path: Path) 
 def test_every_truncation_is_refused(dat: bytes) -> None:
     random = np.random.default_rng(3).integers(0, len(dat), 60)
     for length in (*range(STRUCTURE_END), *random.tolist(), len(dat) - 1):
-        with pytest.raises(DlibFileError, match=r"truncated|begins no integer"):
+        with pytest.raises(DlibFileError, match=r"truncated|does not start an integer"):
             parse_dlib(dat[:length])
 
 

@@ -149,7 +149,7 @@ def test_a_network_that_wants_another_size_resizes_inside() -> None:
 
 
 def test_an_unknown_backbone_is_refused() -> None:
-    with pytest.raises(BundleError, match="known are dlib_resnet"):
+    with pytest.raises(BundleError, match="use one of dlib_resnet"):
         build_backbone("vgg")
 
 

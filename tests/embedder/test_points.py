@@ -69,7 +69,7 @@ def test_a_rate_gets_the_loosest_point_that_is_at_least_as_strict(rates: list[fl
     ],
 )
 def test_what_there_is_not_is_refused_with_the_list_of_what_there_is(asked: str) -> None:
-    with pytest.raises(OperatingPointUnavailable, match="name one, or say fmr=X") as caught:
+    with pytest.raises(OperatingPointUnavailable, match="name one, or use fmr=X") as caught:
         chosen_point(CARD, asked)
     assert caught.value.asked == asked
     assert caught.value.available == tuple(point.name for point in CARD.operating_points)
@@ -92,7 +92,7 @@ def test_odd_letters_of_a_long_name_are_told_escaped_and_cut_short() -> None:
 @pytest.mark.parametrize("asked", [None, "fmr-1e-3", "fmr=1e-3"])
 def test_a_card_without_points_says_how_to_get_some(asked: str | None) -> None:
     with pytest.raises(
-        OperatingPointUnavailable, match="run visavis calibrate on photos of yours, or give a threshold"
+        OperatingPointUnavailable, match="run visavis calibrate on your own photos, or set a threshold"
     ) as caught:
         chosen_point(card_of(), asked)
     assert (caught.value.asked, caught.value.available) == (asked, ())

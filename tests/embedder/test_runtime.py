@@ -97,7 +97,7 @@ def test_several_threads_find_the_faces_that_one_finds(embedder: FaceEmbedder, e
         assert list(pool.map(embedder.detect, photos)) == alone
 
 
-@pytest.mark.skipif(not HAS_BF16, reason="this processor does not compute in bf16")
+@pytest.mark.skipif(not HAS_BF16, reason="this processor does not support bf16")
 def test_bf16_changes_a_little_where_the_processor_has_it() -> None:
     chips = noise(4, 112, 112, 3)
     quick = load(running=RuntimeOptions(precision="bf16"))
@@ -107,7 +107,7 @@ def test_bf16_changes_a_little_where_the_processor_has_it() -> None:
 
 @pytest.mark.skipif(HAS_BF16, reason="this processor computes in bf16")
 def test_bf16_is_refused_where_the_processor_lacks_it() -> None:
-    with pytest.raises(RuntimeUnavailable, match="this processor does not compute in bf16: say f32"):
+    with pytest.raises(RuntimeUnavailable, match="this processor does not support bf16; use f32"):
         load(running=RuntimeOptions(precision="bf16"))
 
 
@@ -116,7 +116,7 @@ def test_torch_refuses_bf16_on_a_processor_without_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool]
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)  # as such a processor tells of itself
-    with pytest.raises(RuntimeUnavailable, match="cpu does not compute in bf16: say f32"):
+    with pytest.raises(RuntimeUnavailable, match="cpu does not support bf16; use f32"):
         TorchRuntime(precision="bf16")
 
 
@@ -155,7 +155,7 @@ def test_another_graph_than_the_card_describes_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("running", "reason"),
     [
-        (RuntimeOptions(runtime="openvino", device="cuda"), "computes on the CPU, not on cuda: say torch"),
+        (RuntimeOptions(runtime="openvino", device="cuda"), "runs on the CPU only, not on cuda; use torch"),
         (RuntimeOptions(device="abacus"), "no device 'abacus' here"),
         (RuntimeOptions(device="meta:7x"), "no device 'meta:7x' here"),
     ],

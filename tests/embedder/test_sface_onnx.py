@@ -346,10 +346,10 @@ def nothing(model: ModelProto) -> None:
 
 
 REASONS: dict[Callable[[ModelProto], None], str] = {
-    other_operation: "'LeakyRelu' stands where PRelu belongs",
+    other_operation: "'LeakyRelu' found instead of PRelu",
     other_domain: "another domain",
-    other_order: "'PRelu' stands where BatchNormalization belongs",
-    layer_left_out: "does not take what the step before it gives",
+    other_order: "'PRelu' found instead of BatchNormalization",
+    layer_left_out: "does not use the previous node's output",
     layer_more: "does not end where the network does",
     ends_early: "does not end where the network does",
     two_outputs: "2 outputs instead of one",
@@ -358,7 +358,7 @@ REASONS: dict[Callable[[ModelProto], None], str] = {
     other_groups: "group of a Conv is 1, not 32",
     other_eps: "epsilon of a BatchNormalization",
     attribute_gone: "has attributes",
-    attribute_twice: "attribute 'epsilon' is there twice",
+    attribute_twice: "attribute 'epsilon' occurs twice",
     attribute_of_another_type: "attribute 'epsilon' is of type 3",
     integer_for_a_float: "alpha of a Gemm is 1, not 1.0",
     other_block_size: "block_size of a DequantizeLinear is 32, not 64",
@@ -366,29 +366,29 @@ REASONS: dict[Callable[[ModelProto], None], str] = {
     other_shape: r"is int8 \(256, 1024\), not int8 \(512, 512\)",
     shape_that_its_numbers_do_not_fill: "has 262,144 numbers",
     shape_of_less_than_nothing: "has 262,144 numbers",
-    other_shape_of_kernels: r"not of shape \(32, 1, 3, 3\)",
+    other_shape_of_kernels: r"do not have shape \(32, 1, 3, 3\)",
     other_kind_of_number: "data type 2",
     halved_scales: r"is float32 \(512, 4\), not float32 \(512, 8\)",
     scale_that_is_no_number: "not finite",
     scale_beyond_float32: "weights are not finite",
     infinite_slope: "not finite",
-    numbers_twice: "incomplete, or there twice",
-    external_data: "lie in another file",
+    numbers_twice: "incomplete, or stored twice",
+    external_data: "stored in another file",
     constant_missing: "'conv_3_relu_gamma' is missing",
-    constant_made_an_input: "2 inputs that are no constants",
-    constant_twice: "constant 'conv_3_relu_gamma' is there twice",
-    constant_shared: "two layers take it",
-    constant_more: "constants that no layer takes",
-    weights_shared: "nothing makes weights",
-    weights_made_twice: "make weights of one name",
-    weights_without_a_scale: "DequantizeLinear of 3 inputs",
-    weights_not_dequantised: "nothing makes weights",
-    other_mean: "Sub at the beginning is not with 127.5",
-    other_input: r"input is of shape \(1, 3, 224, 112\)",
-    other_opset: "not of opset 21",
+    constant_made_an_input: "2 inputs that are not constants",
+    constant_twice: "constant 'conv_3_relu_gamma' occurs twice",
+    constant_shared: "two layers use it",
+    constant_more: "constants that no layer uses",
+    weights_shared: "weights come from nothing",
+    weights_made_twice: "produce weights of the same name",
+    weights_without_a_scale: "DequantizeLinear with 3 inputs",
+    weights_not_dequantised: "weights come from nothing",
+    other_mean: "the constant of the first Sub is not 127.5",
+    other_input: r"input has shape \(1, 3, 224, 112\)",
+    other_opset: "not opset 21",
     other_dropout: "value of a Constant",
-    dropout_without_a_share: "Dropout does not take",
-    nothing: "not of opset 21",
+    dropout_without_a_share: "Dropout does not use",
+    nothing: "not opset 21",
 }
 
 
@@ -404,7 +404,7 @@ def test_what_is_put_together_otherwise_is_refused_with_its_reason(
 def test_a_name_that_is_no_text_is_refused(content: bytes) -> None:
     place = content.index(b"conv_3_relu_gamma")
     altered = content[:place] + b"\xff" + content[place + 1 :]
-    with pytest.raises(SFaceFileError, match="no text"):
+    with pytest.raises(SFaceFileError, match="not text"):
         parse_sface(altered)
 
 

@@ -91,7 +91,7 @@ def test_a_card_without_points_serves_requests_that_give_a_threshold(photos: dic
         pair = _pair(photos, "001-neutral", "001-smiling")
         refused = client.post("/v1/verify", files=pair)
         assert (refused.status_code, refused.json()["available"]) == (422, [])
-        assert "give a threshold" in refused.json()["detail"]
+        assert "set a threshold" in refused.json()["detail"]
         answer = VerifyResponse.model_validate_json(
             client.post("/v1/verify", files=pair, data={"threshold": "0.6"}).content
         )

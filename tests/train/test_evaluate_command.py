@@ -313,7 +313,7 @@ def test_either_runtime_finds_the_same_and_each_keeps_its_own_embeddings(people:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.skipif(not HAS_BF16, reason="this processor does not compute in bf16")
+@pytest.mark.skipif(not HAS_BF16, reason="this processor does not support bf16")
 def test_bf16_takes_no_embeddings_of_f32_from_the_cache(people: Path, tmp_path: Path) -> None:
     given = ("--identities", people, "--cache", tmp_path)
     answer(*given)
@@ -325,7 +325,7 @@ def test_bf16_takes_no_embeddings_of_f32_from_the_cache(people: Path, tmp_path: 
 def test_bf16_is_refused_where_the_processor_lacks_it(people: Path) -> None:
     refused = visavis("evaluate", "--identities", people, "--precision", "bf16")
     assert refused.exit_code == 2
-    assert "does not compute in bf16: say f32" in refused.stderr
+    assert "does not support bf16; use f32" in refused.stderr
 
 
 @pytest.mark.parametrize("command", ["evaluate", "calibrate", "prepare"])

@@ -133,7 +133,7 @@ def test_what_runs_the_networks_may_be_chosen(examples: Path) -> None:
     assert one == pytest.approx(other, abs=1e-4)
     refused = visavis("detect", photos[0], "--device", "cuda", "--runtime", "openvino")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == "visavis: the runtime openvino computes on the CPU, not on cuda: say torch\n"
+    assert refused.stderr == "visavis: the runtime openvino runs on the CPU only, not on cuda; use torch\n"
 
 
 @pytest.mark.parametrize(("command", "key"), [("detect", "faces"), ("embed", "embedding")])

@@ -63,5 +63,5 @@ def test_what_is_too_large_or_no_plain_file_is_told_and_not_read(
     assert ended.value.code == 2
     faults = [each["error"] for each in json.loads(capsys.readouterr().out)]
     assert [each["code"] for each in faults] == ["not_readable", "image_too_large", "not_readable"]
-    assert faults[0]["detail"] == "it is no plain file; give the path of an image file"
+    assert faults[0]["detail"] == "not a regular file; give the path of an image file"
     assert faults[2]["detail"] == "No such file or directory; give the path of an image file"

@@ -1,1 +1,1 @@
-"""What each of the 128 channels goes with: measured on photos of many people, and told without any of them."""
+"""The traits that each of the 128 channels correlates with, measured on photos of many people; it contains no photo."""

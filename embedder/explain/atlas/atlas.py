@@ -1,4 +1,4 @@
-"""The atlas of a model's channels, as records: what is kept of many faces, none of which is in it."""
+"""The atlas of a model's channels: statistics over many faces. It contains none of the faces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from .faces import SMALL_QUALITY, AtlasFaces
 from .statistics import Floats, between_over_within, correlations, effective_dimension
 from .traits import Trait
 
-WEAK = 0.2  # an |r| below it leaves 96% of what the channel does unexplained
+WEAK = 0.2  # an |r| below it leaves at least 96% of the channel's variance unexplained
 
 NOTHING = Sentence("no measured trait explains it", "没有任何已测特征能解释它")
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """How a channel goes with a trait; the interval holds for all channels and traits at once."""
+    """The correlation of a channel with a trait; the interval holds for all channels and traits at once."""
 
     trait: Trait
     r: float
@@ -29,12 +29,12 @@ class Correlation:
 
     @property
     def is_sure(self) -> bool:
-        """Does the interval exclude 0?"""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 def sentence_of(correlations: list[Correlation]) -> Sentence:
-    """What the channel goes with most, if that is sure."""
+    """Name the strongest correlation whose interval excludes 0, if there is one."""
     sure = [each for each in correlations if each.is_sure]
     if not sure:
         return NOTHING
@@ -49,21 +49,21 @@ def sentence_of(correlations: list[Correlation]) -> Sentence:
 
 
 N_BINS = 40
-PICTURE_PX = 75  # of the maximising pictures
+PICTURE_PX = 75  # side of the mean face and the maximising pictures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelHistogram:
-    """How a channel's values spread over the faces."""
+    """The distribution of a channel's values over the faces."""
 
     low: float
     high: float
-    counts: tuple[int, ...]  # in bins of the same width
+    counts: tuple[int, ...]  # in bins of equal width
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Channel:
-    """One of the 128."""
+    """The statistics of one of the 128 channels."""
 
     channel: int
     sentence: Sentence
@@ -71,36 +71,36 @@ class Channel:
     mean: float
     deviation: float
     histogram: ChannelHistogram
-    between_over_within: float  # variance between people over that within a person; NaN = not known
-    looks_at: Floats  # (places, places): the mean change by covering each place
+    between_over_within: float  # variance between people over that within a person; NaN = unknown
+    looks_at: Floats  # (places, places): the mean change when each place is occluded
     maximising: str  # data: URI of a JPEG
 
     @property
     def is_ratio_known(self) -> bool:
-        """Had anybody two faces?"""
+        """Whether any person has two faces, so that the ratio could be measured."""
         return not np.isnan(self.between_over_within)
 
     @property
     def strongest_first(self) -> list[Correlation]:
-        """Its correlations, without those that are not known."""
+        """The known correlations, the strongest first."""
         return sorted((each for each in self.correlations if not np.isnan(each.r)), key=lambda each: -abs(each.r))
 
     @property
     def strength(self) -> float:
-        """The largest |r| with a trait that it surely goes with; 0 = there is none."""
+        """The largest |r| among correlations whose interval excludes 0; 0 = there is none."""
         return max((abs(each.r) for each in self.correlations if each.is_sure), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Atlas:
-    """All of them."""
+    """The statistics of all channels of a model."""
 
     model: ModelIdentity
     n_faces: int
     n_people: int
     failed: dict[str, int]  # photos without a usable face, by the error's code
     effective_dimension: float
-    together: Floats  # (128, 128): how the channels go with each other, Pearson's r
+    together: Floats  # (128, 128): correlations between the channels, Pearson's r
     mean_face: str  # data: URI of a JPEG
     channels: tuple[Channel, ...]
 
@@ -108,21 +108,21 @@ class Atlas:
 def atlas_of(
     faces: AtlasFaces, traits: Sequence[Trait], looks_at: Floats, pictures: Chips, model: ModelIdentity
 ) -> Atlas:
-    """Put together what was measured; `traits` name the columns of `faces.traits`."""
+    """Compute the atlas from measured faces; `traits` name the columns of `faces.traits`."""
     vectors = faces.vectors.astype(np.float64)
     found = correlations(vectors, faces.traits, faces.people, np.random.default_rng(0))
     ratios = between_over_within(vectors, faces.people)
     channels = []
     for channel, values in enumerate(vectors.T):
-        told = tuple(
+        measured = tuple(
             Correlation(trait, *map(float, part))
             for trait, *part in zip(traits, found.r[channel], found.low[channel], found.high[channel], strict=True)
         )
         channels.append(
             Channel(
                 channel,
-                sentence_of(list(told)),
-                told,
+                sentence_of(list(measured)),
+                measured,
                 float(values.mean()),
                 float(values.std()),
                 _histogram(values),
@@ -144,7 +144,7 @@ def atlas_of(
 
 
 def atlas_record(atlas: Atlas) -> dict[str, object]:
-    """The atlas as JSON has it. It holds no face of a person, no name and no path."""
+    """Convert the atlas to a JSON object. It contains no face of a person, no name and no path."""
     return {
         "model_digest": atlas.model.digest,
         "model": atlas.model.name,
@@ -193,6 +193,6 @@ def _histogram(values: Floats) -> ChannelHistogram:
 
 
 def jpeg_uri(pixels: Pixels) -> str:
-    """A picture as an address that holds it, small."""
+    """Encode a reduced picture as a data URI."""
     small = Image.fromarray(pixels).resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
     return data_uri("jpeg", jpeg(small, SMALL_QUALITY))

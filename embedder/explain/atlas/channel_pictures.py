@@ -1,6 +1,6 @@
-"""Where in a face each channel looks, and a face-like picture that it answers to most.
+"""The sensitivity of each channel to places of a face, and a face-like picture that maximises the channel.
 
-Source: Simonyan et al., "Deep Inside Convolutional Networks", 2014; Olah et al., "Feature Visualization", 2017. Takes
+Source: Simonyan et al., "Deep Inside Convolutional Networks", 2014; Olah et al., "Feature Visualization", 2017. Needs
 torch.
 """
 
@@ -18,11 +18,11 @@ from ...types import EMBEDDING_SIZE, Chips, Pixels, Vectors
 from ..occlusion import occlude
 
 N_PLACES = 15  # along each side
-PATCH = 30 / 150  # of the chip's side; wider than the step, for a channel looks at no single point
+PATCH = 30 / 150  # of the chip's side; wider than the step, because no channel depends on a single point
 
 
 def channel_attention(chips: Chips, embed: Callable[[Chips], Vectors], advance: Advance) -> NDArray[np.float64]:
-    """The mean change of each channel by covering each place: (128, places, places), 0 or more."""
+    """The mean absolute change of each channel when each place is occluded: (128, places, places), 0 or more."""
     shares = _patches(chips.shape[1])
     changes = np.zeros((len(shares), 128))
     for chip in chips:
@@ -33,7 +33,7 @@ def channel_attention(chips: Chips, embed: Callable[[Chips], Vectors], advance: 
 
 
 def _patches(side_px: int) -> NDArray[np.float32]:
-    """A patch in each place, row by row: (places * places, side, side), 1 where the face is seen."""
+    """Masks with a patch at each place, row by row: (places * places, side, side), 1 where the face is visible."""
     step, patch = side_px / N_PLACES, round(PATCH * side_px)
     starts = [round(step * (number + 0.5) - patch / 2) for number in range(N_PLACES)]
     shares = np.ones((N_PLACES, N_PLACES, side_px, side_px), np.float32)
@@ -45,22 +45,22 @@ def _patches(side_px: int) -> NDArray[np.float32]:
 
 N_STEPS, RATE = 40, 4.0  # the rate in grey levels
 JITTER = 4 / 150  # of the chip's side
-ROUGHNESS, FARNESS = 0.004, 0.0004  # what a grey level of difference costs: to its neighbour, and to the mean face
+ROUGHNESS, FARNESS = 0.004, 0.0004  # penalty per grey level of difference: from the neighbour, and from the mean face
 BATCH = 16
 
 
 def maximise_channels(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Advance) -> Chips:
-    """A picture for each of the 128 channels, (128, side, side, 3); `spread` (128,) is how each usually varies."""
+    """Maximise each of the 128 channels: (128, side, side, 3). `spread` (128,) is each channel's standard deviation."""
     network.requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(0)
     pictures = []
     for channels in torch.arange(EMBEDDING_SIZE).reshape(-1, BATCH):
-        pictures.append(_uphill(network, mean, (channels, spread[channels]), generator))
+        pictures.append(_maximise(network, mean, (channels, spread[channels]), generator))
         advance(len(channels))
     return np.concatenate(pictures)
 
 
-def _uphill(network: EmbeddingNet, mean: Pixels, goal: tuple[Tensor, Tensor], generator: torch.Generator) -> Chips:
+def _maximise(network: EmbeddingNet, mean: Pixels, goal: tuple[Tensor, Tensor], generator: torch.Generator) -> Chips:
     channels, spread = goal
     start = torch.from_numpy(mean.astype(np.float32)).permute(2, 0, 1)
     pictures = start.repeat(len(channels), 1, 1, 1).requires_grad_()
@@ -81,7 +81,7 @@ def _uphill(network: EmbeddingNet, mean: Pixels, goal: tuple[Tensor, Tensor], ge
 
 
 def _roughness(pictures: Tensor) -> Tensor:
-    """The differences between neighbours, of a whole picture in columns of it."""
+    """The total variation of the pictures, divided by their width."""
     across = F.l1_loss(pictures[..., 1:], pictures[..., :-1], reduction="sum")
     down = F.l1_loss(pictures[..., 1:, :], pictures[..., :-1, :], reduction="sum")
     return (across + down) / pictures.shape[-1]

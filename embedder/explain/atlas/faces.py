@@ -1,4 +1,4 @@
-"""The photos that an atlas is made of, and their faces: embedded, measured and kept small, in memory only."""
+"""The photos behind an atlas, and their faces: embedded, measured and reduced, in memory only."""
 
 import csv
 from collections import Counter
@@ -32,18 +32,20 @@ class AtlasError(VisavisError):
 class AtlasPhoto:
     """One photo, and its person's number."""
 
-    name: str  # below the folder
+    name: str  # relative to the folder
     person: int
 
 
 def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) -> list[AtlasPhoto]:
-    """At most so many photos, at most so many of a person, in an order that the seed decides.
+    """Draw at most `n_photos` photos, at most `per_person` of each person, in random order by `seed`.
 
-    A person is a folder below `folder`. Raises AtlasError where there are none, PhotoListError for unreadable ones.
+    A person is a subfolder of `folder`. Raises AtlasError if there are none, PhotoListError for unreadable ones.
     """
     people = _people(folder)
     if not people:
-        raise AtlasError("there are no photos in folders of people: give a folder that holds one for each person")
+        raise AtlasError(
+            "there are no photos in subfolders: choose a folder with a subfolder of photos for each person"
+        )
     generator = np.random.default_rng(seed)
     found = [
         AtlasPhoto(name, person) for person, names in enumerate(people) for name in _some(names, per_person, generator)
@@ -54,7 +56,7 @@ def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) ->
 def _people(folder: Path) -> list[list[str]]:
     """The names of each person's photos."""
     if not folder.is_dir():
-        raise AtlasError("there is no such folder: give one that holds a folder of photos for each person")
+        raise AtlasError("no such folder: choose a folder with a subfolder of photos for each person")
     people: dict[str, list[str]] = {}
     for name in photos_in([folder]):
         person, _, photo = name.partition("/")
@@ -68,27 +70,27 @@ def _some(names: list[str], n: int, generator: np.random.Generator) -> Iterator[
 
 
 BATCH = 32
-N_KEPT = 48  # chips kept whole, of as many people as there are, for what covering them does
-SMALL_PX, SMALL_QUALITY = 96, 80  # of the JPEGs that the page shows
-FEWEST_FACES, FEWEST_PEOPLE = 30, 10  # for an interval to mean something
+N_KEPT = 48  # chips kept at full size for occlusion, one for each person
+SMALL_PX, SMALL_QUALITY = 96, 80  # of the JPEGs on the page
+FEWEST_FACES, FEWEST_PEOPLE = 30, 10  # for meaningful intervals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AtlasFaces:
-    """n faces, and what was measured of them."""
+    """n faces with their embeddings and traits."""
 
     vectors: Vectors  # (n, 128)
     traits: NDArray[np.float64]  # (n, traits)
-    people: NDArray[np.intp]  # (n,): whose each is
-    names: tuple[str, ...]  # of the photos, below the folder
+    people: NDArray[np.intp]  # (n,): number of each face's person
+    names: tuple[str, ...]  # of the photos, relative to the folder
     small: tuple[bytes, ...]  # JPEG
     kept: Chips  # (k, side, side, 3)
-    mean: Pixels  # (side, side, 3): of all of them, which shows nobody
-    failed: Counter[str]  # photos that have no usable face, by the error's code
+    mean: Pixels  # (side, side, 3): the mean of all chips, in which nobody is recognisable
+    failed: Counter[str]  # photos without a usable face, by the error's code
 
 
 def collect_faces(photos: Sequence[AtlasPhoto], folder: Path, embedder: FaceEmbedder, advance: Advance) -> AtlasFaces:
-    """Find and embed a face in each photo. Raises AtlasError where too few have one."""
+    """Find and embed a face in each photo. Raises AtlasError if too few photos have one."""
     collected = _Collected(embedder)
     with ThreadPoolExecutor(n_cores()) as workers:
         for start in range(0, len(photos), BATCH):
@@ -100,7 +102,7 @@ def collect_faces(photos: Sequence[AtlasPhoto], folder: Path, embedder: FaceEmbe
 
 
 def _chip(photo: AtlasPhoto, folder: Path, embedder: FaceEmbedder) -> Chip | str:
-    """The face, or the code of the error instead of it."""
+    """Return the face's chip, or the code of the error."""
     try:
         return embedder.chip(image_file(folder / photo.name))
     except SampleError as error:
@@ -110,7 +112,7 @@ def _chip(photo: AtlasPhoto, folder: Path, embedder: FaceEmbedder) -> Chip | str
 
 
 class _Collected:
-    """What has come so far."""
+    """Accumulates faces, batch by batch."""
 
     def __init__(self, embedder: FaceEmbedder) -> None:
         self._embedder = embedder
@@ -124,13 +126,13 @@ class _Collected:
         self._failed: Counter[str] = Counter()
 
     def add(self, outcomes: list[tuple[AtlasPhoto, Chip | str]]) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         self._failed.update(outcome for _, outcome in outcomes if isinstance(outcome, str))
-        found = [(photo, chip) for photo, chip in outcomes if isinstance(chip, Chip)]
-        if not found:
+        faces = [(photo, chip) for photo, chip in outcomes if isinstance(chip, Chip)]
+        if not faces:
             return
-        self._vectors.append(self._embedder.embed_faces(np.stack([chip.pixels for _, chip in found])))
-        for photo, chip in found:
+        self._vectors.append(self._embedder.embed_faces(np.stack([chip.pixels for _, chip in faces])))
+        for photo, chip in faces:
             self._photos.append(photo)
             self._traits.append(traits_of(chip, self._embedder.card.alignment))
             self._small.append(_small(chip.pixels))
@@ -139,12 +141,12 @@ class _Collected:
                 self._kept.setdefault(photo.person, chip.pixels)
 
     def faces(self) -> AtlasFaces:
-        """All of it."""
+        """Return all faces. Raises AtlasError if there are too few."""
         people = np.array([photo.person for photo in self._photos], np.intp)
         if len(people) < FEWEST_FACES or len(set(people.tolist())) < FEWEST_PEOPLE:
             raise AtlasError(
-                f"an atlas takes {FEWEST_FACES} faces of {FEWEST_PEOPLE} people or more; "
-                f"found were {len(people)} of {len(set(people.tolist()))}"
+                f"an atlas needs at least {FEWEST_FACES} faces of {FEWEST_PEOPLE} people; "
+                f"found {len(people)} of {len(set(people.tolist()))}"
             )
         return AtlasFaces(
             np.concatenate(self._vectors),
@@ -169,22 +171,22 @@ NAMES = frozenset(trait.name for trait in TRAITS)
 
 
 def own_traits(file: Path, names: Sequence[str]) -> tuple[list[Trait], NDArray[np.float64]]:
-    """The traits, and those of each photo (n, traits), NaN where the file has none. Raises AtlasError.
+    """Read traits from a CSV file, with values for each photo (n, traits); NaN = missing. Raises AtlasError.
 
-    `names` are those of the photos, below the folder of people: `person/photo.jpg`; the person is the identity.
+    `names` are those of the photos, relative to the folder: `person/photo.jpg`; the person is the identity.
     """
     rows = _rows(file)
     columns = list(rows[0]) if rows else []
     if not columns or columns[0] not in KEYS or len(columns) == 1:
-        raise AtlasError("the file of traits begins with a line of names: photo or identity, then one for each trait")
+        raise AtlasError("the file of traits must start with a header: photo or identity, then a name for each trait")
     if taken := NAMES.intersection(columns):
         raise AtlasError(
-            f"the file of traits has a trait named {min(taken)}, which is measured already; name it otherwise"
+            f"the file of traits has a trait named {min(taken)}, which visavis already measures; rename it"
         )
     known = {row[columns[0]]: _numbers(row, columns[1:], number) for number, row in enumerate(rows, start=2)}
     keys = [name if columns[0] == "photo" else name.partition("/")[0] for name in names]
     if not any(key in known for key in keys):
-        raise AtlasError(f"the file of traits names no {columns[0]} that the folder has; name them as in it")
+        raise AtlasError(f"the file of traits names no {columns[0]} in the folder; use the names in the folder")
     missing = np.full(len(columns) - 1, np.nan)
     return [Trait(name, name, name) for name in columns[1:]], np.stack([known.get(key, missing) for key in keys])
 
@@ -196,18 +198,20 @@ def _rows(file: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise AtlasError(f"the file of traits cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise AtlasError("the file of traits is no CSV in UTF-8; save it as one") from error
+        raise AtlasError("the file of traits is not a CSV file in UTF-8; save it as one") from error
 
 
 def _numbers(row: dict[str, str], columns: list[str], line: int) -> NDArray[np.float64]:
     try:
         return np.array([_number(row[name]) if row[name] else np.nan for name in columns])
     except (TypeError, ValueError) as error:
-        raise AtlasError(f"the file of traits, line {line}: every trait is a number, or empty where unknown") from error
+        raise AtlasError(
+            f"the file of traits, line {line}: each trait must be a number, or empty if unknown"
+        ) from error
 
 
 def _number(text: str) -> float:
-    """Raises ValueError where it is none, or not finite."""
+    """Parse a number. Raises ValueError if it is not a finite number."""
     number = float(text)
     if not isfinite(number):
         raise ValueError(text)

@@ -1,4 +1,4 @@
-"""From a folder of people to their atlas, step by step; and the atlas as one HTML page, which shows faces."""
+"""Make the atlas of a model from a folder of photos, and render it as one HTML page, which shows faces."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,11 +25,11 @@ from .traits import TRAITS
 
 @dataclass(frozen=True, slots=True)
 class AtlasRequest:
-    """Whose faces, and how many of them."""
+    """The photos that an atlas is made from, and the user's own traits."""
 
     folder: Path
-    n_photos: int
-    per_person: int
+    n_photos: int  # maximum
+    per_person: int  # maximum
     seed: int
     traits: Path | None  # a CSV file of the user's own
 
@@ -42,7 +42,9 @@ def make_atlas(
     with progress(Job("embedding", len(photos))) as advance:
         faces = collect_faces(photos, wanted.folder, embedder, advance)
     if not np.ptp(faces.vectors, axis=0).all():
-        raise AtlasError("a channel has the same value for every face, so nothing can go with it: train the model anew")
+        raise AtlasError(
+            "a channel has the same value for all faces, so it correlates with no trait: retrain the model"
+        )
     traits = list(TRAITS)
     if wanted.traits is not None:
         more, values = own_traits(wanted.traits, faces.names)
@@ -56,14 +58,14 @@ def make_atlas(
     return atlas_of(faces, traits, looks_at, pictures, embedder.identity), faces
 
 
-N_FACES = 6  # at each end of a channel
+N_FACES = 6  # shown at each end of a channel
 LOOKS_PX, TOGETHER_PX = 96, 512
 
-Shown = tuple[Channel, dict[str, list[str]], str]  # with the faces at its ends, and where it looks, as addresses
+Shown = tuple[Channel, dict[str, list[str]], str]  # with data URIs of the faces at its ends and of its sensitivity map
 
 
 def atlas_page(atlas: Atlas, faces: AtlasFaces) -> str:
-    """Fill in the template. A name that it misspells is an error, every text is escaped, and no request leaves it."""
+    """Render the page. Undefined names in the template raise, all text is escaped, and the page makes no requests."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -83,7 +85,7 @@ def _shown(atlas: Atlas, faces: AtlasFaces) -> Iterator[Shown]:
 
 
 def _of_other_people(order: NDArray[np.intp], faces: AtlasFaces) -> list[str]:
-    """The first faces of an order, each of another person."""
+    """Return the first faces in this order, at most one of each person."""
     found: dict[int, str] = {}
     for place in order.tolist():
         found.setdefault(int(faces.people[place]), data_uri("jpeg", faces.small[place]))

@@ -1,7 +1,7 @@
-"""How channels go with traits (Pearson's r with intervals that hold for all at once), and how they spread.
+"""Correlations of channels with traits (Pearson's r with simultaneous intervals), and the variance of channels.
 
-People are redrawn, not photos, for photos of one person are alike. The spread of Fisher's z over the draws gives the
-interval, as wide as Bonferroni's correction for so many comparisons asks.
+The bootstrap resamples people, not photos, because photos of one person are correlated. The intervals use the standard
+deviation of Fisher's z over the resamples, with Bonferroni's correction for the number of comparisons.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_DRAWS = 1000
-CONFIDENCE = 0.95  # that all intervals of an atlas hold
+CONFIDENCE = 0.95  # of all intervals of an atlas at once
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
-    """Of each channel with each trait."""
+    """The correlation of each channel with each trait."""
 
-    r: Floats  # (channels, traits); NaN, as its interval, where a trait never changes or is known of too few people
+    r: Floats  # (channels, traits); NaN, also in the interval, if a trait is constant or known for too few people
     low: Floats
     high: Floats
 
@@ -33,27 +33,27 @@ class Correlations:
 def correlations(
     channels: Floats, traits: Floats, people: NDArray[np.intp], generator: np.random.Generator
 ) -> Correlations:
-    """Of channels (n, c) with traits (n, t), of the people (n,) whose faces they are. Missing traits are NaN."""
+    """Correlate channels (n, c) with traits (n, t) of n faces; `people` (n,) are the identities. NaN = missing."""
     _, place = np.unique(people, return_inverse=True)
     n_people = int(place.max()) + 1
     weights = generator.multinomial(n_people, np.full(n_people, 1 / n_people), N_DRAWS).astype(np.float64)
     found = [_with_trait(channels, trait, place, weights) for trait in traits.T]
     r, spread = (np.stack(part, axis=1) for part in zip(*found, strict=True))
     reach = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / r.size) * spread
-    r = np.where(np.isnan(reach), np.nan, r)  # a draw in which the trait never changes shows that too few have it
+    r = np.where(np.isnan(reach), np.nan, r)  # if the trait is constant in some resample, too few people have it
     z = np.arctanh(r)
     return Correlations(r, np.tanh(z - reach), np.tanh(z + reach))
 
 
 def _with_trait(channels: Floats, trait: Floats, place: NDArray[np.intp], weights: Floats) -> tuple[Floats, Floats]:
-    """Of every channel with one trait: r (c,), and the standard error of its z (c,)."""
+    """Correlate all channels with one trait: r (c,), and the standard error of Fisher's z (c,)."""
     known = ~np.isnan(trait)
     if not known.any():
         return np.full(channels.shape[1], np.nan), np.full(channels.shape[1], np.nan)
     x, y = channels[known] - channels[known].mean(axis=0), trait[known] - trait[known].mean()
     parts = np.concatenate([np.ones((len(y), 1)), y[:, None], y[:, None] ** 2, x, x**2, x * y[:, None]], axis=1)
     sums = np.zeros((weights.shape[1], parts.shape[1]))
-    np.add.at(sums, place[known], parts)  # of each person, (people, 3 + 3 c)
+    np.add.at(sums, place[known], parts)  # per person, (people, 3 + 3 c)
     drawn = np.arctanh(_r(weights @ sums).clip(-1 + 1e-12, 1 - 1e-12))
     return _r(sums.sum(axis=0, keepdims=True))[0], drawn.std(axis=0)
 
@@ -67,15 +67,15 @@ def _r(sums: Floats) -> Floats:
 
 
 def effective_dimension(channels: Floats) -> float:
-    """How many equally strong, independent channels spread like these (n, c): the participation ratio, 1 to c."""
+    """The participation ratio of channels (n, c), 1 to c: the equivalent number of independent channels."""
     strengths = np.linalg.eigvalsh(np.cov(channels.T))
     return float(strengths.sum() ** 2 / (strengths**2).sum())
 
 
 def between_over_within(channels: Floats, people: NDArray[np.intp]) -> Floats:
-    """Each channel's variance between people over that within a person, (c,); NaN where nobody has two faces.
+    """Each channel's variance between people over the variance within a person, (c,); NaN if nobody has two faces.
 
-    Components of a one-way analysis of variance with groups of unequal size; one below 0 by chance is 0.
+    Variance components of a one-way analysis of variance with unequal group sizes; negative estimates are set to 0.
     """
     _, place, sizes = np.unique(people, return_inverse=True, return_counts=True)
     n, n_people = len(people), len(sizes)

@@ -1,4 +1,4 @@
-"""What is measured of a face from its picture alone, in numbers that have a name in two languages."""
+"""Traits of a face measured from its picture alone, with names in two languages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from ...alignment import landmarks_in_chip
 from ...types import Chip, Pixels
 from ...weights.card import Alignment
 
-CHEEK = 12 / 150  # side of the patch of skin on each cheek, of the chip's
-GREYEST = 4.0  # grey levels between the most and the least of red, green and blue: at less, skin has no hue
+CHEEK = 12 / 150  # side of the patch of skin on each cheek, as a share of the chip's side
+GREYEST = 4.0  # grey levels; least range of red, green and blue at which the hue of the skin is defined
 
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """A measure, and what it is called."""
+    """The names of a measured trait."""
 
     name: str
     en: str
@@ -26,7 +26,7 @@ class Trait:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredFace:
-    """A face as its traits are measured: landmarks as complex numbers x + iy, in px."""
+    """The inputs for measuring a face's traits; landmarks are complex numbers x + iy, in px."""
 
     chip: Chip
     points: NDArray[np.complex128]  # (5,), in the photo: eyes, nose, corners of the mouth
@@ -34,24 +34,24 @@ class MeasuredFace:
 
     @classmethod
     def of(cls, chip: Chip, alignment: Alignment) -> "MeasuredFace":
-        """Look at a chip."""
+        """Prepare the measurement of a chip's face."""
         in_chip = np.array(landmarks_in_chip(chip.sample.face.landmarks, alignment))
         points = np.array(chip.sample.face.landmarks) @ [1, 1j]
         return cls(chip, points, _skin(chip.pixels, in_chip))
 
     @property
     def eyes(self) -> complex:
-        """From one eye to the other."""
+        """The vector from the image-left to the image-right eye."""
         return complex(self.points[1] - self.points[0])
 
     @property
     def between_eyes(self) -> complex:
-        """The place in the middle of them."""
+        """The midpoint of the eyes."""
         return complex(self.points[0] + self.points[1]) / 2
 
 
 def _eyes_apart(seen: MeasuredFace) -> float:
-    """The distance between the eyes, of the face's width."""
+    """The distance between the eyes, as a share of the face's width."""
     return abs(seen.eyes) / seen.chip.sample.face.box.width
 
 
@@ -60,7 +60,7 @@ def _turn(seen: MeasuredFace) -> float:
 
 
 def _tilt(seen: MeasuredFace) -> float:
-    """By how much the line of the eyes leans to either side, in degrees."""
+    """The roll of the head to either side, in degrees."""
     return abs(degrees(atan2(seen.eyes.imag, seen.eyes.real)))
 
 
@@ -78,7 +78,7 @@ def _skin_luminance(seen: MeasuredFace) -> float:
 
 
 def _skin_hue(seen: MeasuredFace) -> float:
-    """The angle from red toward yellow, in degrees; NaN in a grey photo, which has none."""
+    """The hue angle from red toward yellow, in degrees; NaN in a grey photo."""
     red, green, blue = seen.skin
     if np.ptp(seen.skin) < GREYEST:
         return np.nan
@@ -101,7 +101,7 @@ TRAITS = tuple(_MEASURES)
 
 
 def traits_of(chip: Chip, alignment: Alignment) -> NDArray[np.float64]:
-    """Every trait of a face, in the order of TRAITS: (n,); NaN where it has none."""
+    """Measure all traits of a face, in the order of TRAITS: (n,); NaN = undefined."""
     seen = MeasuredFace.of(chip, alignment)
     return np.array([measure(seen) for measure in _MEASURES.values()])
 
@@ -116,7 +116,7 @@ def _skin(pixels: Pixels, landmarks: NDArray[np.float64]) -> NDArray[np.float64]
 
 
 def _patch(pixels: Pixels, centre: NDArray[np.float64]) -> Pixels:
-    """The pixels around a place, (n, 3); as many of them as lie in the chip, and at least one."""
+    """The pixels of a patch around a place, (n, 3), shifted to lie within the chip."""
     side = round(CHEEK * len(pixels))
     left, top = (int(np.clip(each - side / 2, 0, len(pixels) - side)) for each in centre)
     return pixels[top : top + side, left : left + side].reshape(-1, 3)

@@ -152,7 +152,7 @@ def test_files_that_the_disk_does_not_give_are_listed_and_stop_nothing(
     assert (report.n_chips, report.reasons) == (2, {"file_unreadable": 5})
     assert {each.words for each in report.skipped} == {
         "the file cannot be read: No such file or directory",
-        "the file cannot be read: it is no plain file",
+        "the file cannot be read: not a regular file",
         "the file cannot be read: Too many levels of symbolic links",
         "the file cannot be read: embedded null byte",
     }

@@ -114,7 +114,10 @@ def test_no_space_is_told_and_nothing_half_written_is_left(many: Path, unbroken:
     arguments = command(many, "--out", out, first=FULL_DISK)
     full = subprocess.run(arguments, capture_output=True, text=True, check=False, env=unmeasured)
     assert full.returncode == 2
-    assert "shard-00000.safetensors: cannot be written: File too large; make room or give another --out" in full.stderr
+    assert (
+        "shard-00000.safetensors: cannot be written: File too large; free disk space or choose another --out"
+        in full.stderr
+    )
     assert "Traceback" not in full.stderr
     assert list(contents(out)) == ["data.json"]
     assert visavis(many, "--out", out).exit_code == 0

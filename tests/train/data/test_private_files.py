@@ -22,7 +22,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
 
     write_private(tmp_path / "x", b"old")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"x: cannot be written: No space left on device; make room or give another"):
+    with pytest.raises(
+        DataError, match=r"x: cannot be written: No space left on device; free disk space or choose another"
+    ):
         write_private(tmp_path / "x", b"new")
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("x", b"old")]
 
@@ -36,7 +38,7 @@ def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
 def test_two_cannot_work_in_a_folder_at_once(tmp_path: Path) -> None:
     with (
         sole_use(tmp_path),
-        pytest.raises(DataError, match="another process works in it at this moment"),
+        pytest.raises(DataError, match="another process is using it"),
         sole_use(tmp_path),
     ):
         pass
