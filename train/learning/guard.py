@@ -144,7 +144,8 @@ def _distances(health: EmbeddingHealth, first: EmbeddingHealth) -> str:
     of_one = "" if positive is None else f", that of two photos of one person {positive:.3g}"
     return (
         f"the mean distance of two people is {health.negative_distance:.3g}{of_one}, the mean length "
-        f"{health.length:.3g}; at the start the distance of two people was {first.negative_distance:.3g}, the length {first.length:.3g}"
+        f"{health.length:.3g}; at the start the distance of two people was {first.negative_distance:.3g}, the length "
+        f"{first.length:.3g}"
     )
 
 
