@@ -93,7 +93,7 @@ NAN = (embedded(1)[0] * math.nan, loss_of(math.nan))
     [
         (
             POINT,
-            "nearly on one point.*mean distance of two people.*at the start .* was 1.* 1.00 times the loss of one point",
+            "nearly on one point.*mean distance of two people.*at the start .* was 1.*1.00 times the loss of one point",
         ),
         (
             (0.001 * embedded(1)[0], loss_of(0.2, 1.0)),
