@@ -118,7 +118,7 @@ def test_a_wrong_row_is_told_with_its_line(images: Path, row: str, reason: str) 
 def test_a_file_without_rows_or_that_is_no_csv_is_told(images: Path) -> None:
     with pytest.raises(ProtocolError, match="lists no comparison"):
         read(images)
-    with pytest.raises(ProtocolError, match="is no CSV file"):
+    with pytest.raises(ProtocolError, match="is not a CSV file"):
         read(images, "a" * 200_000)
 
 

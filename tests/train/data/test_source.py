@@ -79,7 +79,7 @@ def test_a_csv_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"image,identity\n\xff\xfe,ann\n")
     with pytest.raises(ProtocolError, match="save it as UTF-8"):
         read_source(tmp_path / "list.csv")
-    with pytest.raises(DataError, match="is no CSV file"):
+    with pytest.raises(DataError, match="is not a CSV file"):
         read_source(write(tmp_path, f"image,identity\n{'x' * 200_000},ann\n"))
 
 
