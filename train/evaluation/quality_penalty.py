@@ -136,7 +136,7 @@ def needed_shift(impostor: ScoreHistogram, thresholds: Mapping[float, float]) ->
 
 
 def monotone(shifts: Sequence[float]) -> list[float]:
-    """Make shifts non-increasing from the poorest bin to the best; 0 from the first that needs none, and in the last."""
+    """Make shifts non-increasing from the poorest bin to the best; 0 from the first that needs none and in the last."""
     first_free = next((k for k, shift in enumerate(shifts) if shift == 0), len(shifts) - 1)
     kept: Floats = np.append(shifts[:first_free], np.zeros(len(shifts) - first_free))
     penalties: list[float] = np.maximum.accumulate(kept[::-1])[::-1].tolist()

@@ -250,7 +250,7 @@ def test_a_student_learns_from_the_built_in_network(run_file: Path, tmp_path: Pa
         ("network.frozen=['stage9']", "there is no stage stage9"),
         ("network.backbone=large", "'large' is not known"),
         ("network.start=nowhere", "no model bundle at that path"),
-        ("network.weights=some.pt", "inception_resnet_v1 alone"),
+        ("network.weights=some.pt", "only with backbone inception_resnet_v1"),
         ("data.held_out=0.01", "data.held_out"),
         ("loop.precision=fp16", "needs a GPU"),
         ("losses=[{kind='distillation', teacher='dlib-resnet29-128'}]", "set network.unit_length to false"),
