@@ -25,7 +25,7 @@ GivenPath = Annotated[Path, BeforeValidator(_given)]
 
 
 class RunConfig(BaseModel):
-    """Frozen; an unknown key is refused."""
+    """The base of all sections: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -114,7 +114,7 @@ class Augmentation(RunConfig):
         }
         for name, (low, high) in ranges.items():
             if low > high:
-                raise ValueError(f"{name}: the first of the two numbers must not be greater, as in [{high}, {low}]")
+                raise ValueError(f"{name}: the first number must not be greater than the second; set [{high}, {low}]")
         return self
 
 

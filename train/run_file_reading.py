@@ -51,7 +51,7 @@ def to_json(run: RunFile) -> str:
 
 
 def read_json(path: Path) -> RunFile:
-    """Read what `to_json` wrote. Raises RunFileError."""
+    """Read a file written by `to_json`. Raises RunFileError."""
     try:
         return _validated(json.loads(path.read_bytes()), path)
     except OSError as error:

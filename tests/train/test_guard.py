@@ -104,8 +104,8 @@ NAN = (embedded(1)[0] * math.nan, loss_of(math.nan))
             (0.15 * embedded(1)[0], loss_of(0.95, 0.87)),
             "nearly on one point.* 0.87 times the loss of one point",
         ),  # not so near, but telling nobody apart, and there to stay
-        (PLANE, "along little more than a line: the effective rank of their embeddings is 1"),
-        (LINE, "along little more than a line: the effective rank of their embeddings is 1.00"),
+        (PLANE, "nearly along a line: their effective rank is 1"),
+        (LINE, "nearly along a line: their effective rank is 1.00"),
         ((1e4 * embedded(1)[0], loss_of(1e4)), "distances have exploded"),
         (NAN, "not finite"),
         ((embedded(1)[0], loss_of(math.inf)), "the loss is inf"),

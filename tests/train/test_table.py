@@ -66,7 +66,9 @@ def test_persons_equal_a_plain_closure(joined: list[tuple[str, str]]) -> None:
 
 
 def test_an_impostor_row_within_one_person_is_told(images: Path) -> None:
-    with pytest.raises(ProtocolError, match=r"line 3: says that a\.jpg and c\.jpg show two persons, but other lines"):
+    with pytest.raises(
+        ProtocolError, match=r"line 3: a\.jpg and c\.jpg are labelled as two persons, but as one by other lines"
+    ):
         read(images, "a.jpg,b.jpg,1", "a.jpg,c.jpg,0", "b.jpg,c.jpg,1")
 
 

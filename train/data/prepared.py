@@ -160,12 +160,12 @@ class KeptChips:
 
     def __call__(self, numbers: ArrayLike) -> Chips:
         """Return chips by index into `positions`, (k,): uint8 (k, side, side, 3). Raises DataError."""
-        asked = np.asarray(numbers, np.int32)
-        is_known = self._is_kept[asked]
-        chips = np.empty((len(asked), *self._data.chip_shape), np.uint8)
-        chips[is_known] = self._kept[asked[is_known]]
+        requested = np.asarray(numbers, np.int32)
+        is_known = self._is_kept[requested]
+        chips = np.empty((len(requested), *self._data.chip_shape), np.uint8)
+        chips[is_known] = self._kept[requested[is_known]]
         if not is_known.all():
-            chips[~is_known] = self._decoded(asked[~is_known])
+            chips[~is_known] = self._decoded(requested[~is_known])
         return chips
 
     def _decoded(self, numbers: Indices) -> Chips:

@@ -159,7 +159,7 @@ def _duplicates(report: DataReport) -> Iterator[str]:
         yield f"  the same image twice under one person, left out: {photos}"
     if report.several_people:
         photos = _listed([" = ".join(map(shown, names)) for names in report.several_people])
-        yield f"  the same image under several people, kept, although a label must be wrong: {photos}"
+        yield f"  the same image under several people, kept; a label must be wrong: {photos}"
 
 
 def _leaks(report: DataReport) -> Iterator[str]:
@@ -168,7 +168,7 @@ def _leaks(report: DataReport) -> Iterator[str]:
     against = ", ".join(map(shown, report.evaluations))
     people, images = report.shared_people, report.skipped_as(SAME_IMAGE)
     if not people and not images:
-        yield f"  in common with {against}: nobody and no image"
+        yield f"  in common with {against}: no people and no images"
         return
     if people:
         names = _listed([f"{shown(one.identity)} ({_n(one.n_photos, 'photo')})" for one in people])

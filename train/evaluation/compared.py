@@ -22,7 +22,7 @@ class ListedScores:
     """A protocol's comparisons with their scores, in the protocol's order."""
 
     pairs: PairList
-    values: Floats  # (n,) scores; NaN where a photo had no usable face
+    values: Floats  # (n,) scores; NaN if a photo had no usable face
 
 
 def compare_listed(

@@ -40,7 +40,7 @@ def without_doubles(compared: ComparedPhotos, *, seed: int) -> ComparedPhotos:
 
 
 def evaluation_cautions(compared: ComparedPhotos, card: ModelCard) -> tuple[str, ...]:
-    """Describe, in sentences, what limits the meaning of an evaluation's figures."""
+    """Describe, in sentences, properties of the data that distort an evaluation's figures."""
     return (*_seen_before(compared, card), *_across_and_within(compared))
 
 

@@ -92,7 +92,7 @@ class GroupRate:
     rate: Estimate
     times: Estimate  # ratio with its 99% interval; None for too few comparisons or people
     n: int  # comparisons; a close estimate if they were sampled
-    n_identities: int  # that take part in them
+    n_identities: int  # in these comparisons
 
     @property
     def differs(self) -> bool | None:

@@ -1,6 +1,6 @@
 """Batches for the training loop. A batch depends only on the seed and the step, so a run can resume at any step.
 
-A chip feed augments chips anew each time. A feature feed, for training the head only, draws from features that the
+A chip feed augments chips again each time. A feature feed, for training the head only, draws from features that the
 frozen backbone computed once.
 """
 

@@ -112,8 +112,8 @@ def line(health: EmbeddingHealth, first: EmbeddingHealth, _loss: LossValue) -> s
     if not (is_thin or has_lost):
         return None
     return (
-        f"the faces of {health.n_identities} people lie along little more than a line: the effective rank of their "
-        f"embeddings is {now:.2f}, and was {then:.2f} at the start"
+        f"the embeddings of {health.n_identities} people lie nearly along a line: their effective rank is "
+        f"{now:.2f}, and was {then:.2f} at the start"
     )
 
 

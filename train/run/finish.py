@@ -29,7 +29,7 @@ class CalibratedCard:
     """A model card with operating points."""
 
     card: ModelCard
-    notes: tuple[str, ...]  # what could not be measured, and why
+    notes: tuple[str, ...]  # reasons for missing measurements
 
 
 def calibrate_held_out(
@@ -86,7 +86,7 @@ class RunResult:
 
     bundle: Path
     text: str  # of the evaluation
-    notes: tuple[str, ...]  # what could not be measured, and why
+    notes: tuple[str, ...]  # people and images left out, missing measurements, cautions
 
 
 def finish_run(folder: RunFolder, run: RunFile, weights: TrainedWeights, people: TrainingPeople) -> RunResult:

@@ -56,7 +56,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 # Preprocessing for a network from scratch: channels with a mean near 0 and a standard deviation near 1.
 MEAN, SCALE = (127.5, 127.5, 127.5), 64.0
-SCALE_OF_FOREIGN_WEIGHTS = 128.0  # facenet-pytorch's
+SCALE_OF_FOREIGN_WEIGHTS = 128.0  # as in facenet-pytorch
 
 
 @dataclass(frozen=True, slots=True, eq=False)

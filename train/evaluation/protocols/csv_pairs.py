@@ -37,8 +37,8 @@ def read_csv(csv_file: Path, images_dir: Path | None) -> Protocol:
     for row in rows:
         if not row.same and people[row.probe] == people[row.reference]:
             raise ProtocolError(
-                f"{csv_file}, line {row.line}: says that {row.probe} and {row.reference} show two persons, "
-                "but other lines make them one person; correct the wrong line"
+                f"{csv_file}, line {row.line}: {row.probe} and {row.reference} are labelled as two persons, "
+                "but as one by other lines; correct the wrong line"
             )
     photos = {name: LabeledPhoto(folder / name, name, person) for name, person in people.items()}
     return pair_protocol(

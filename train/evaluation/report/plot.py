@@ -59,7 +59,7 @@ def plain(axes: Axes, x: str, y: str) -> None:
 def logarithmic(axis: Axis, reach: tuple[float, float], say: Callable[[float], str]) -> None:
     """Set the ticks of a logarithmic axis: decades, and values between them if there is room."""
     times = reach[1] / reach[0]
-    steps = (1, 2, 5) if times < 20 else (1, 3) if times < 100 else (1,)  # noqa: PLR2004 - what leaves room for numbers
+    steps = (1, 2, 5) if times < 20 else (1, 3) if times < 100 else (1,)  # noqa: PLR2004 - leaves room for numbers
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(FuncFormatter(lambda value, _position: say(value)))
     axis.set_minor_locator(NullLocator())
