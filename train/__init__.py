@@ -1,6 +1,6 @@
-"""Learns weights and measures them; stands on the embedder, and nothing stands on it.
+"""Trains and evaluates models. It depends on `embedder`; only the command line (`visavis`) uses it.
 
-Importing it imports nothing else: `__init__.pyi` lists the names, and each is imported when it is first used.
+The package is lazy: `__init__.pyi` lists the public names, and each is imported on first use.
 """
 
 import lazy_loader

@@ -1,12 +1,12 @@
-"""Chips changed on purpose, each change with its probability: geometry, colour, degradation, and all in their order.
+"""Random augmentation of chips: geometry, colour and degradation, each with its probability, in a fixed order.
 
-Brightness, contrast, saturation and hue are linear in a picture's red, green and blue, so they are made in one step,
-and cut off at 0 and 255 once.
+Brightness, contrast, saturation and hue are linear in red, green and blue, so they are applied in one step and clipped
+to 0 ... 255 once.
 
-Sizes are in px of the chip, whose side is `chip_px`, and shrink with the picture; JPEG compresses the picture at the
-size that the network sees.
+Sizes are in px of the chip, whose side is `chip_px`, and scale with the picture; JPEG compresses the picture at the
+size of the network's input.
 
-Every face has its own numbers, for every change; none of them is shared within a batch.
+Random numbers are drawn per face and per augmentation, never shared within a batch.
 """
 
 import math
@@ -30,24 +30,24 @@ from .run_file import Augmentation, Blur, Color, Crop, Flip, Grey, Jpeg, LowReso
 
 
 def met(n: int, probability: float, generator: Generator) -> Indices:
-    """Return the positions of those of n faces that the change is made to."""
+    """Draw the positions, among n faces, that an augmentation is applied to."""
     return np.flatnonzero(generator.random(n) < probability).astype(np.int32)
 
 
 def within(n: int, amount: float, generator: Generator) -> Floats:
-    """Return n numbers between -amount and amount."""
+    """Draw n numbers, uniformly between -amount and amount."""
     return generator.uniform(-amount, amount, n)
 
 
 def between(n: int, reach: tuple[float, float], generator: Generator) -> Floats:
-    """Return n numbers from ... to, spread evenly over their logarithms: half of them below the geometric mean."""
+    """Draw n numbers, log-uniformly within `reach`."""
     low, high = np.log(reach)
     return np.exp(generator.uniform(low, high, n))
 
 
 @dataclass(frozen=True, slots=True)
 class CropWindow:
-    """What is cut out of a chip, in whole px; it may reach beyond the chip."""
+    """A crop of a chip, in whole px; it may extend beyond the chip."""
 
     top: int
     left: int
@@ -56,15 +56,15 @@ class CropWindow:
 
 
 def unmoved(chip_px: int, crop_px: int) -> CropWindow:
-    """The middle of a chip, as the network looks at it."""
+    """Return the centre crop that the network uses without augmentation."""
     start = (chip_px - crop_px) // 2
     return CropWindow(start, start, crop_px, crop_px)
 
 
 def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px: int) -> list[CropWindow]:
-    """Draw what is cut out of each of n chips of side `chip_px`.
+    """Draw a crop for each of n chips of side `chip_px`.
 
-    A window of `crop_px` shows the face as large as the network sees it.
+    A window of side `crop_px` shows the face without zoom.
     """
     who = met(n, settings.probability, generator)
     size = (1 + settings.zoom) ** within(n, 1, generator) * crop_px
@@ -80,7 +80,7 @@ def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px:
 
 
 def placed(chips: Pixels, cut: Sequence[CropWindow], side_px: int) -> Tensor:
-    """Cut each window out of its chip and resize it, in one step: uint8 (n, 3, side, side), channels last."""
+    """Crop and resize each chip: uint8 (n, 3, side, side), channels last."""
     side = [side_px, side_px]
     pictures = torch.empty((len(chips), 3, *side), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     for k, window in enumerate(cut):
@@ -89,16 +89,16 @@ def placed(chips: Pixels, cut: Sequence[CropWindow], side_px: int) -> Tensor:
 
 
 def _seen_through(window: CropWindow, chip: Pixels) -> Tensor:
-    """Return uint8 (3, height, width)."""
+    """Crop a chip, padded where needed: uint8 (3, height, width)."""
     bottom, right = window.top + window.height, window.left + window.width
     reach = max(0, -window.top, -window.left, bottom - len(chip), right - len(chip))
     seen = continued(chip, reach) if reach else chip
     cut = seen[window.top + reach : bottom + reach, window.left + reach : right + reach]
-    return torch.from_numpy(cut.copy()).permute(2, 0, 1)  # resized in half the time if contiguous
+    return torch.from_numpy(cut.copy()).permute(2, 0, 1)  # a contiguous array is resized in half the time
 
 
 def continued(chip: Pixels, reach: int) -> Pixels:
-    """Continue the edge of a chip by so many px on every side; as np.pad does, in a third of its time."""
+    """Pad a chip by `reach` px on every side with its edge values; like np.pad, in a third of its time."""
     last = reach + len(chip)
     seen = np.empty((last + reach, last + reach, 3), np.uint8)
     seen[reach:last, reach:last] = chip
@@ -110,13 +110,13 @@ def continued(chip: Pixels, reach: int) -> Pixels:
 
 
 def mirror(pictures: Tensor, settings: Flip, generator: Generator) -> None:
-    """Exchange left and right in some of the pictures (n, 3, side, side), in place."""
+    """Flip some of the pictures (n, 3, side, side) horizontally, in place."""
     who = met(len(pictures), settings.probability, generator)
     pictures[who] = pictures[who].flip(-1)
 
 
 def turn(pictures: Tensor, settings: Rotation, generator: Generator) -> None:
-    """Turn some of the pictures (n, 3, side, side) about their middle, in place."""
+    """Rotate some of the pictures (n, 3, side, side) about their centre, in place."""
     n = len(pictures)
     who = met(n, settings.probability, generator)
     angles = np.radians(within(n, settings.degrees, generator)[who])
@@ -128,7 +128,7 @@ def turn(pictures: Tensor, settings: Rotation, generator: Generator) -> None:
 
 
 def _turned(angles: Floats, side_px: int) -> Tensor:
-    """Return where each pixel of pictures turned by so many radians comes from: (k, side, side, 2), from -1 to 1."""
+    """Return the sampling grid for rotations by `angles`, in radians: (k, side, side, 2), from -1 to 1."""
     middles = (2 * torch.arange(side_px, dtype=torch.float32) + 1) / side_px - 1
     x, y = middles, middles[:, None]
     cos, sin = torch.from_numpy(np.array([np.cos(angles), np.sin(angles)])).float()[:, :, None, None]
@@ -136,11 +136,11 @@ def _turned(angles: Floats, side_px: int) -> Tensor:
 
 
 def as_levels(pictures: Tensor) -> Tensor:
-    """Round and cut off to uint8, channels last in memory."""
+    """Round and clip to uint8, channels last in memory."""
     return pictures.round_().clamp_(0, 255).to(torch.uint8, memory_format=torch.channels_last)
 
 
-LUMA = np.array([0.2989, 0.587, 0.114])  # how bright red, green and blue look; as torchvision has it
+LUMA = np.array([0.2989, 0.587, 0.114])  # weights of red, green and blue, as in torchvision
 
 
 def recolor(pictures: Tensor, settings: Color, generator: Generator) -> None:
@@ -161,14 +161,14 @@ def recolor(pictures: Tensor, settings: Color, generator: Generator) -> None:
 
 
 def saturations(factors: Floats) -> Floats:
-    """Return the matrices (k, 3, 3) that lead colours away from their grey (above 1) or towards it (below)."""
+    """Return the matrices (k, 3, 3) that raise the saturation (factors above 1) or lower it (below 1)."""
     factor = factors[:, None, None]
     matrices: Floats = factor * np.eye(3) + (1 - factor) * LUMA
     return matrices
 
 
 def hues(shares: Floats) -> Floats:
-    """Return the matrices (k, 3, 3) that turn colours about the grey axis; a third of the circle: red becomes green."""
+    """Return the matrices (k, 3, 3) that rotate colours about the grey axis; with 1/3, red becomes green."""
     angle = 2 * np.pi * shares[:, None, None]
     across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
     matrices: Floats = np.cos(angle) * np.eye(3) + (1 - np.cos(angle)) / 3 + np.sin(angle) * across
@@ -176,7 +176,7 @@ def hues(shares: Floats) -> Floats:
 
 
 def remove_color(pictures: Tensor, settings: Grey, generator: Generator) -> None:
-    """Make some of the pictures (n, 3, side, side) grey, in place."""
+    """Convert some of the pictures (n, 3, side, side) to greyscale, in place."""
     who = met(len(pictures), settings.probability, generator)
     pictures[who] = v2.rgb_to_grayscale(pictures[who], num_output_channels=3)
 
@@ -185,11 +185,11 @@ def _float(values: Floats) -> Tensor:
     return torch.from_numpy(values).float()
 
 
-REACH = 3  # standard deviations; beyond them a Gaussian has next to nothing
+REACH = 3  # half-width of the Gaussian kernel, in standard deviations
 
 
 def lower_resolution(pictures: Tensor, settings: LowResolution, generator: Generator, chip_px: int) -> None:
-    """Shrink some of the pictures (n, 3, side, side) and enlarge them again, in place; never the other way round."""
+    """Downsample some of the pictures (n, 3, side, side) and restore their size, in place; larger sizes do nothing."""
     n, side = len(pictures), pictures.shape[-1]
     who = met(n, settings.probability, generator)
     sizes = np.rint(between(n, settings.size_px, generator) * side / chip_px).clip(1).astype(int)
@@ -205,12 +205,12 @@ def blur(pictures: Tensor, settings: Blur, generator: Generator, chip_px: int) -
     who = met(n, settings.probability, generator)
     sigmas = between(n, settings.sigma_px, generator) * side / chip_px
     for k in who.tolist():
-        reach = min(math.ceil(REACH * sigmas[k]), side - 1)  # the mirror image at the border has no more
+        reach = min(math.ceil(REACH * sigmas[k]), side - 1)  # reflection padding must be smaller than the picture
         pictures[k] = v2.gaussian_blur(pictures[k], [2 * reach + 1] * 2, [float(sigmas[k])] * 2)
 
 
 def compress(pictures: Tensor, settings: Jpeg, generator: Generator) -> None:
-    """Compress some of the pictures (n, 3, side, side) and read them again, in place."""
+    """Apply JPEG compression to some of the pictures (n, 3, side, side), in place."""
     n = len(pictures)
     who = met(n, settings.probability, generator)
     lowest, highest = settings.quality
@@ -221,22 +221,21 @@ def compress(pictures: Tensor, settings: Jpeg, generator: Generator) -> None:
 
 
 def _compressed(picture: Pixels, quality: int) -> Pixels:
-    """By Pillow: torchvision is giving its own JPEG up."""
+    """Compress with Pillow, because torchvision's JPEG functions are deprecated."""
     file = BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=quality)
     return np.array(Image.open(file))
 
 
 class Augmenter:
-    """All changes in the order in which `Augmentation` lists them, for pictures of `side_px` by `side_px`.
+    """Applies all augmentations, in the order of the class `Augmentation`; pictures have `side_px` by `side_px`.
 
-    They show the middle `crop_px` of a chip, as the network does; crops and turns may show what is around it.
+    Pictures show the centre crop of `crop_px`, as in the network; crops and rotations may show its surroundings.
 
-    Only the mirror comes after the crop, where there is less to exchange; what is drawn is as likely either way.
+    The flip comes after the crop, not before, because the picture is smaller then; the distribution is the same.
 
-    Whatever is not drawn leaves its face untouched: with every probability 0 the pictures are the chips, resized as the
-    network itself does it. The same state of the generator gives the same pictures, and one change set to another
-    probability draws the same numbers for the others.
+    With every probability 0, pictures are the chips, resized as in the network. The same state of the generator gives
+    the same pictures, and a changed probability of one augmentation does not change the numbers drawn for the others.
     """
 
     def __init__(self, settings: Augmentation, side_px: int, crop_px: int) -> None:
@@ -261,7 +260,7 @@ GAP_PX = 2
 
 
 def sheet(pictures: Tensor) -> bytes:
-    """Lay uint8 pictures (n, 3, side, side) in rows of eight, as a PNG. Raises ValueError for none."""
+    """Arrange uint8 pictures (n, 3, side, side) in rows of eight, as a PNG. Raises ValueError if there are none."""
     if not len(pictures):
         raise ValueError("a sheet needs at least one picture")
     step = pictures.shape[-1] + GAP_PX

@@ -1,42 +1,42 @@
-"""What can go wrong in a training, from the photos to the run; a wrong run file is told by runfile."""
+"""Errors of training, from the photos to the run; `run_file_reading` has those of run files."""
 
 from embedder import VisavisError
 
 
 class TrainingError(VisavisError):
-    """A run that cannot be made or cannot go on; the message says why and what to do."""
+    """A run cannot start or continue; the message says why and what to do."""
 
     code = "training_error"
 
 
 class DataError(VisavisError):
-    """Photos or prepared data that cannot be used; the message says which, and what to do."""
+    """Photos or prepared data cannot be used; the message says which, and what to do."""
 
     code = "data_error"
 
 
 class LossError(VisavisError):
-    """A loss cannot be had from what the run file asks for; the message says what to change."""
+    """A loss cannot be built or computed with these settings; the message says what to change."""
 
     code = "loss_error"
 
 
 class SamplingError(VisavisError):
-    """The data has too few people for the batches that are asked for; the message says what to lower."""
+    """The data has too few people for the requested batches; the message says what to lower."""
 
     code = "sampling_error"
 
 
 class Collapsed(VisavisError):
-    """A run has collapsed and will not come back; the message says what was seen, and what to try."""
+    """The embeddings of a run have collapsed; the message gives the measurements and remedies."""
 
     code = "collapsed"
 
     def __init__(self, step: int, finding: str, n_looks: int) -> None:
         super().__init__(
-            f"the run has collapsed, seen at {n_looks} looks in a row, the last after step {step:,}: {finding}. "
-            "Lower optimizer.rate or let it rise longer (schedule.warm_up); of triplets take semi-hard ones instead of "
-            "hard ones; put more people into a batch (sampling.people), or a classification beside the metric loss; "
-            "and see that every folder holds one person. guard.is_on = false lets a run go on regardless"
+            f"the run has collapsed in {n_looks} consecutive checks, the last after step {step:,}: {finding}. "
+            "Lower optimizer.rate or lengthen schedule.warm_up; use the semi-hard miner for triplets instead of "
+            "hard; raise sampling.people, or add a classification loss to the metric loss; "
+            "and check that every folder holds one person. guard.is_on = false turns this check off"
         )
         self.step, self.finding = step, finding

@@ -1,7 +1,7 @@
-"""What a run file may say, as pydantic models. The only owner of margins and learning rates.
+"""The schema of a run file, as pydantic models. Margins and learning rates are defined only here.
 
-A loss is a sum of terms; each is distance x miner x reducer, or a classification, or the distance to a teacher's
-embeddings.
+A loss is a weighted sum of terms. A term is a metric loss (distance, miner and reducer), a classification loss, or the
+distance to a teacher's embeddings.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ GivenPath = Annotated[Path, BeforeValidator(_given)]
 
 
 class RunConfig(BaseModel):
-    """Frozen; an unknown key is refused."""
+    """The base of all sections: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,13 +35,13 @@ Side = Annotated[int, Field(ge=8, le=512)]  # px
 
 
 class Flip(RunConfig):
-    """Left and right exchanged."""
+    """Horizontal flip."""
 
     probability: Share = 0.5
 
 
 class Crop(RunConfig):
-    """The face a little off its place, larger or smaller, or stretched; as a share of the chip's side."""
+    """Random shift, zoom and stretch of the face; shares of the chip's side."""
 
     probability: Share = 0.8
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.04
@@ -50,14 +50,14 @@ class Crop(RunConfig):
 
 
 class Rotation(RunConfig):
-    """Turned about the middle."""
+    """Rotation about the centre by at most `degrees`."""
 
     probability: Share = 0.3
     degrees: Annotated[float, Field(ge=0, le=45)] = 6.0
 
 
 class Color(RunConfig):
-    """Brightness, contrast, saturation and hue, each by a factor up to 1 + its amount (hue: a share of the circle)."""
+    """Random brightness, contrast, saturation and hue; factors of up to 1 + amount (hue: a share of the circle)."""
 
     probability: Share = 0.5
     brightness: Annotated[float, Field(ge=0, le=1)] = 0.25
@@ -74,27 +74,27 @@ class Blur(RunConfig):
 
 
 class Jpeg(RunConfig):
-    """Compressed and read again."""
+    """JPEG compression."""
 
     probability: Share = 0.1
     quality: tuple[Quality, Quality] = (20, 80)
 
 
 class LowResolution(RunConfig):
-    """Shrunk and enlarged again; the side in px that a chip is shrunk to."""
+    """Downsampling to a side of `size_px` and upsampling to the original size."""
 
     probability: Share = 0.1
     size_px: tuple[Side, Side] = (24, 100)
 
 
 class Grey(RunConfig):
-    """Without colour."""
+    """Conversion to greyscale."""
 
     probability: Share = 0.1
 
 
 class Augmentation(RunConfig):
-    """All changes, in the order in which they are made."""
+    """All augmentations, in the order in which they are applied."""
 
     mirror: Flip = Flip()
     crop: Crop = Crop()
@@ -114,12 +114,12 @@ class Augmentation(RunConfig):
         }
         for name, (low, high) in ranges.items():
             if low > high:
-                raise ValueError(f"{name}: the first of the two numbers must not be greater, as in [{high}, {low}]")
+                raise ValueError(f"{name}: the first number must not be greater than the second; set [{high}, {low}]")
         return self
 
 
 def only_flip(mirror: Flip) -> Augmentation:
-    """No change but that one."""
+    """Return an augmentation that flips and changes nothing else."""
     return Augmentation(
         mirror=mirror,
         crop=Crop(probability=0),
@@ -133,21 +133,21 @@ def only_flip(mirror: Flip) -> Augmentation:
 
 
 class Term(RunConfig):
-    """What every term has: how much it weighs, and over how many steps that weight rises from 0."""
+    """Fields of every term: its weight, and the steps over which the weight rises from 0."""
 
     weight: Positive = 1.0
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
 
 
 class Mined(Term):
-    """A metric loss: it may compare a batch with the embeddings of earlier ones too (cross-batch memory)."""
+    """A metric loss, optionally with a memory of the embeddings of earlier batches (cross-batch memory)."""
 
     memory: Annotated[int, Field(ge=0)] = 0  # embeddings kept; 0: none
-    memory_after_steps: Annotated[int, Field(ge=0)] = 0  # steps before the memory takes part
+    memory_after_steps: Annotated[int, Field(ge=0)] = 0  # steps before the memory is used
 
 
 class Contrastive(Mined):
-    """Positive pairs nearer than one margin, negative ones farther than another."""
+    """Contrastive loss: positive pairs within one margin, negative pairs beyond another."""
 
     kind: Literal["contrastive"]
     positive_margin: NotNegative = 0.0
@@ -155,9 +155,9 @@ class Contrastive(Mined):
 
 
 class Triplet(Mined):
-    """Every positive nearer to the anchor than the negative, by a margin of the Euclidean distance (not squared).
+    """Triplet loss, with a margin of the Euclidean distance (not squared).
 
-    Or softly, by the log of 1 + exp, which has no margin.
+    With `soft`, log(1 + exp) replaces the hinge, without a margin.
     """
 
     kind: Literal["triplet"]
@@ -167,7 +167,7 @@ class Triplet(Mined):
 
 
 class MultiSimilarity(Mined):
-    """Pairs weighted by how they lie to each other and to a base similarity, with the miner of the same paper."""
+    """Multi-similarity loss with the miner of the same paper; `base` is the similarity that weights refer to."""
 
     kind: Literal["multi-similarity"]
     alpha: Positive = 2.0
@@ -185,7 +185,7 @@ class ArcFace(Term):
 
 
 class CosFace(Term):
-    """Classification with a margin of the cosine."""
+    """Classification with a cosine margin."""
 
     kind: Literal["cosface"]
     scale: Positive = 64.0
@@ -193,7 +193,7 @@ class CosFace(Term):
 
 
 class Distillation(Term):
-    """How far the embeddings are from those that another bundle gives to the same chips."""
+    """Distance to the embeddings that another bundle, the teacher, computes for the same chips."""
 
     kind: Literal["distillation"]
     teacher: str = "built-in"  # or the path of a bundle
@@ -206,42 +206,38 @@ LossTerm = Annotated[
 
 
 class DataConfig(RunConfig):
-    """Where the chips lie, and who is held out. Folders are those that `visavis prepare` makes."""
+    """The folders of chips, as `visavis prepare` writes them, and the people held out."""
 
     train: GivenPath
-    validation: GivenPath | None = None  # other people's; None: some of `train` are held out
+    validation: GivenPath | None = None  # chips of other people; None: hold out some people of `train`
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of train's people
     min_images: Count = 2  # people with fewer are left out
 
 
 class NetworkConfig(RunConfig):
-    """The network that learns, and what it starts from."""
+    """The network to train and its initial weights."""
 
-    backbone: str | None = None  # None: that of `start`
+    backbone: str | None = None  # None: as `start`
     start: str | None = None  # "built-in" or the path of a bundle; None: from scratch
-    weights: GivenPath | None = None  # the backbone's, in a file of its own format (inception_resnet_v1 alone)
-    input_size_px: Annotated[int, Field(ge=32, le=300)] | None = None  # None: that of `start`, or the backbone's own
+    weights: GivenPath | None = None  # a file with the backbone's weights in its own format (inception_resnet_v1 only)
+    input_size_px: Annotated[int, Field(ge=32, le=300)] | None = None  # None: as `start`, or the backbone's default
     crop_px: Annotated[int, Field(ge=32, le=512, multiple_of=2)] | None = (
-        None  # the chip's middle that is seen; None: as `start`, or all
+        None  # side of the centre crop of a chip; None: as `start`, or no crop
     )
-    unit_length: bool | None = None  # None: that of `start`, or true
-    mirror: bool | None = (
-        None  # is the embedding the mean over a chip and its mirror image? None: that of `start`, or no
-    )
-    frozen: tuple[str, ...] = ()  # stages that do not learn; "backbone" is all but the head
-    rates: dict[str, NotNegative] = Field(
-        default_factory=dict
-    )  # stage -> factor on the learning rate (1 where it is not named)
+    unit_length: bool | None = None  # None: as `start`, or true
+    mirror: bool | None = None  # average the embedding over a chip and its horizontal flip? None: as `start`, or no
+    frozen: tuple[str, ...] = ()  # stages that are not trained; "backbone" is all but the head
+    rates: dict[str, NotNegative] = Field(default_factory=dict)  # stage -> factor on the learning rate (default: 1)
 
     @model_validator(mode="after")
     def _something_is_built(self) -> Self:
         if self.backbone is None and self.start is None:
-            raise ValueError("say network.backbone, or network.start for the weights of a bundle")
+            raise ValueError("set network.backbone, or network.start to begin with the weights of a bundle")
         return self
 
 
 class SamplingConfig(RunConfig):
-    """A batch is so many people, and so many images of each."""
+    """The number of people in a batch, and the number of images of each."""
 
     people: Annotated[int, Field(ge=2)] = 32
     images: Annotated[int, Field(ge=2)] = 4
@@ -255,64 +251,68 @@ class OptimizerConfig(RunConfig):
     classifier_factor: Positive = 1.0  # on the rate, for the class weights of ArcFace and CosFace
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of SGD
     weight_decay: NotNegative = 5e-4
-    pull: NotNegative = 0.0  # of the weights towards those at the start (L2-SP), in place of towards 0
+    pull: NotNegative = 0.0  # strength of L2-SP: decay towards the initial weights instead of 0
 
 
 class ScheduleConfig(RunConfig):
-    """How the learning rate rises and falls over the run."""
+    """The learning rate schedule."""
 
     kind: Literal["cosine", "poly", "constant"] = "cosine"
     power: Positive = 2.0  # of poly
     warm_up: Annotated[float, Field(ge=0, lt=1)] = 0.05  # share of the run
-    last: Share = 0.01  # of the full rate, at the end
+    last: Share = 0.01  # final learning rate, as a share of the full one
 
 
 class LoopConfig(RunConfig):
-    """How long, how precise, and what is averaged."""
+    """Length of the run, precision, gradient clipping, weight averaging and checkpoints."""
 
-    steps: Count | None = None  # the same run every time
-    minutes: Positive | None = None  # as many steps as fit: another number on another machine
-    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"  # auto: bf16 where the processor computes in it
-    clip: Positive = 5.0  # of the gradient's norm
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the weights, at each step; 0: none
+    steps: Count | None = None  # reproducible
+    minutes: Positive | None = None  # as many steps as fit; depends on the machine
+    precision: Literal["auto", "f32", "bf16", "fp16"] = "auto"  # auto: bf16 if the processor supports it
+    clip: Positive = 5.0  # maximum gradient norm
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # decay of the weights' moving average, per step; 0: none
     checkpoint_every: Count = 200  # steps
-    blend: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the learnt weights with those at the start; 1: none of these
+    blend: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # share of the trained weights in a blend with the initial ones (WiSE-FT); 1: no blend
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.steps is None) == (self.minutes is None):
-            raise ValueError("say loop.steps or loop.minutes, one of the two")
+            raise ValueError("set either loop.steps or loop.minutes, not both")
         return self
 
 
 class ValidationConfig(RunConfig):
-    """How often people held out are looked at, and when that ends the run."""
+    """How often the network is validated on people held out, and when the run stops early."""
 
     every: Count = 200  # steps
-    patience: Count | None = None  # looks without a lower error rate before the run stops; None: it never does
+    patience: Count | None = (
+        None  # validations without a lower error rate before the run stops; None: no early stopping
+    )
     keep: Literal["best", "last"] = "last"  # which weights become the bundle
 
 
 class GuardConfig(RunConfig):
-    """When a run counts as collapsed. It is looked at every few steps."""
+    """When a run counts as collapsed."""
 
-    every: Count = 10  # steps
-    patience: Count = 5  # looks in a row that must find it collapsed
+    every: Count = 10  # steps between two checks
+    patience: Count = 5  # consecutive checks that must find a collapse
     is_on: bool = True
 
 
 class BundleConfig(RunConfig):
-    """What the card of the new bundle says that no program can know."""
+    """Fields of the new bundle's card that only the author knows."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._\-]{0,63}$")]
-    license: Annotated[str, Field(min_length=1)]  # of the weights, given what they were trained on
-    trained_on: Annotated[str, Field(min_length=1)]  # whom the photos show, where they are from, in words
+    license: Annotated[str, Field(min_length=1)]  # of the weights, given their training data
+    trained_on: Annotated[str, Field(min_length=1)]  # free text: the people in the photos and the photos' source
     summary: str = ""
-    degrade: bool = True  # fit what a poor photo costs, if people suffice and their photos still lie in place
+    degrade: bool = True  # fit the penalty for poor photos, if there are enough people and their photos still exist
 
 
 class RunFile(RunConfig):
-    """All of it. Paths are as the file gives them; `reading` has made them start from the right folder."""
+    """A whole run file. `run_file_reading` has already resolved its relative paths."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: DataConfig
@@ -330,5 +330,5 @@ class RunFile(RunConfig):
     @model_validator(mode="after")
     def _there_is_a_start_to_go_back_to(self) -> Self:
         if self.network.start is None and (self.loop.blend < 1 or self.optimizer.pull > 0):
-            raise ValueError("loop.blend and optimizer.pull go back to a start: say network.start, or leave them out")
+            raise ValueError("loop.blend and optimizer.pull need initial weights: set network.start, or remove them")
         return self

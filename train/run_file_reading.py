@@ -1,4 +1,4 @@
-"""From a TOML file and `--set key=value` to a `RunFile`; every mistake is reported with its key."""
+"""Read a `RunFile` from a TOML file and `--set key=value`; every error names its key."""
 
 import json
 import tomllib
@@ -13,29 +13,30 @@ from embedder import BUILT_IN_MODELS, VisavisError
 from .run_file import RunFile
 
 PATHS = (("data", "train"), ("data", "validation"), ("network", "weights"))
-BUNDLES = (("network", "start"),)  # a path too, unless it says built-in
+BUNDLES = (("network", "start"),)  # a path too, unless it is "built-in"
 BUILT_IN = "built-in"
-KIND_AT = 2  # where a loss's kind stands in the place of a fault, between its number and its key
+KIND_AT = 2  # index of a loss's kind in pydantic's error location, between its number and its key
 
 WORDED = {
-    "bundle.name": "must be of small letters, digits, dots, dashes and underscores, and begin with a letter or digit",
-    "bundle.license": "must say on what terms the weights may be used, given what they were trained on",
-    "bundle.trained_on": "must say whom the photos show and where they are from",
+    "bundle.name": "must consist of lower-case letters, digits, dots, dashes and underscores, and begin with a letter "
+    "or digit",
+    "bundle.license": "must state the licence of the weights, given their training data",
+    "bundle.trained_on": "must describe the people in the photos and the photos' source",
 }
 
 Table = dict[str, Any]
 
 
 class RunFileError(VisavisError):
-    """A run file that cannot be used; the message names the key and says what it should be."""
+    """A run file cannot be used; the message names the key and the expected value."""
 
     code = "run_file_error"
 
 
 def read_run_file(path: Path, settings: Iterable[str] = ()) -> RunFile:
-    """Read it, with settings such as "loop.steps=500" over it. Raises RunFileError.
+    """Read a run file and apply settings such as "loop.steps=500" to it. Raises RunFileError.
 
-    Relative paths in the file start from its folder, those of settings from the working folder.
+    Relative paths in the file are relative to its folder, those in settings to the working folder.
     """
     table = _parse(path)
     _resolve(table, path.parent)
@@ -45,18 +46,20 @@ def read_run_file(path: Path, settings: Iterable[str] = ()) -> RunFile:
 
 
 def to_json(run: RunFile) -> str:
-    """A run file in full, as it lies in the run's folder: with every default, and paths as they were used."""
+    """Serialize a run file as it is stored in the run's folder: with all defaults and with resolved paths."""
     return json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> RunFile:
-    """Read what `to_json` wrote. Raises RunFileError."""
+    """Read a file written by `to_json`. Raises RunFileError."""
     try:
         return _validated(json.loads(path.read_bytes()), path)
     except OSError as error:
         raise RunFileError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise RunFileError(f"{path}: is not as it was written; begin the run anew in another folder") from error
+        raise RunFileError(
+            f"{path}: was changed or damaged after it was written; start a new run in another folder"
+        ) from error
 
 
 def _parse(path: Path) -> Table:
@@ -65,23 +68,23 @@ def _parse(path: Path) -> Table:
     except OSError as error:
         raise RunFileError(f"{path}: cannot be read: {error.strerror}; give the path of a run file") from error
     except UnicodeDecodeError as error:
-        raise RunFileError(f"{path}: is no text in UTF-8 (byte {error.start:,}); save it as UTF-8") from error
+        raise RunFileError(f"{path}: is not UTF-8 text (byte {error.start:,}); save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise RunFileError(f"{path}: is no TOML: {error}") from error
+        raise RunFileError(f"{path}: is not valid TOML: {error}") from error
 
 
 def _apply(table: Table, setting: str) -> None:
-    """Set one value: `losses.0.margin=0.3` too, a position in a list that is there."""
+    """Set one value. A key may contain the index of an existing list entry: `losses.0.margin=0.3`."""
     name, equals, text = setting.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
-        raise RunFileError(f"--set takes key=value, as in --set loop.steps=500, not {setting[:80]!r}")
+        raise RunFileError(f"--set needs key=value, as in --set loop.steps=500, not {setting[:80]!r}")
     place: Any = table
     for key in keys[:-1]:
         place = _inside(place, key, name)
     is_path = tuple(keys) in PATHS + BUNDLES or keys[-1] == "teacher"
     value = _path(text.strip(), Path()) if is_path else _value(text.strip())
-    match keys:  # a table as a whole may have paths in it
+    match keys:  # a whole table may contain paths
         case [_]:
             _resolve({keys[0]: value}, Path())
         case ["losses", _]:
@@ -91,25 +94,25 @@ def _apply(table: Table, setting: str) -> None:
     elif isinstance(place, dict):
         place[keys[-1]] = value
     else:
-        raise RunFileError(f"--set {name}: {keys[-2]} is a value and has no keys")
+        raise RunFileError(f"--set {name}: {keys[-2]} is a value, not a table")
 
 
 def _inside(place: Any, key: str, name: str) -> Any:
     if isinstance(place, list):
         return place[_position(place, key, name)]
     if not isinstance(place, dict):
-        raise RunFileError(f"--set {name}: {key} would be in a value, which has no keys")
+        raise RunFileError(f"--set {name}: cannot set {key} inside a value that is not a table")
     return place.setdefault(key, {})
 
 
 def _position(place: list[Any], key: str, name: str) -> int:
     if not key.isdecimal() or int(key) >= len(place):
-        raise RunFileError(f"--set {name}: a list of {len(place)} is there; name one by its position, from 0")
+        raise RunFileError(f"--set {name}: this is a list of {len(place)}; give an index, counted from 0")
     return int(key)
 
 
 def _value(text: str) -> Any:
-    """A TOML value where it is one; else text, so that paths and names need no quotes."""
+    """Parse a TOML value; anything else is text, so that paths and names need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -117,7 +120,7 @@ def _value(text: str) -> Any:
 
 
 def _resolve(table: Table, folder: Path) -> None:
-    """Let every path of the file start from its folder."""
+    """Resolve every relative path of the file against its folder."""
     for section, key in PATHS + BUNDLES:
         _resolve_one(table.get(section), key, folder)
     for term in _terms(table):
@@ -130,9 +133,9 @@ def _resolve_one(part: object, key: str, folder: Path) -> None:
 
 
 def _path(text: str, folder: Path) -> str:
-    """A path from a folder, as it is from anywhere.
+    """Resolve a path against a folder.
 
-    An empty one, which is refused later, and names of built-in models stay.
+    An empty path, which is refused later, and names of built-in models stay as they are.
     """
     bare = text.strip("'\"")
     return bare if bare in ("", BUILT_IN, *BUILT_IN_MODELS) else str((folder / Path(bare).expanduser()).resolve())
@@ -151,17 +154,17 @@ def _validated(table: Mapping[str, Any], path: Path) -> RunFile:
 
 
 def _faults(error: ValidationError) -> list[str]:
-    """Tell each; that a list is too short is no news where an entry of it was refused."""
+    """Describe each error, except "list too short" where an entry of that list was refused."""
     faults = error.errors()
     inside = {fault["loc"][0] for fault in faults if len(fault["loc"]) > 1}
     kept = [fault for fault in faults if fault["type"] != "too_short" or fault["loc"][0] not in inside]
-    return [_told(fault["loc"], fault["msg"], fault["type"]) for fault in kept]
+    return [_fault(fault["loc"], fault["msg"], fault["type"]) for fault in kept]
 
 
-def _told(place: tuple[int | str, ...], message: str, kind: str) -> str:
+def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
     key = ".".join(str(part) for k, part in enumerate(place) if not (k == KIND_AT and place[0] == "losses"))
     if kind == "extra_forbidden":
-        return f"{key} is no key of a run file; see docs/training.md for those there are"
+        return f"{key} is not a key of a run file; docs/training.md lists the keys"
     if kind == "missing":
         return f"{key} is missing"
     if key in WORDED:

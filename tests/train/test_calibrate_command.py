@@ -130,7 +130,7 @@ def test_photos_of_too_few_people_to_fit_what_a_poor_photo_costs_are_refused(
     cache = ("--cache", calibrated.parent / "cache")
     result = visavis("calibrate", "--identities", grey, "--degrade", "--out", tmp_path / "bundle", *cache)
     assert result.exit_code == 2
-    assert "photos of 40 people with a usable face are too few to fit what a poor photo costs" in result.stderr
+    assert "photos of 40 people with a usable face are too few to fit a penalty for poor photos" in result.stderr
 
 
 def test_the_bundle_verifies_by_its_own_point(calibrated: Path, examples: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_command_says_who_set_a_point_and_how_many_photos_are_left_out(on_tw
     told = on_two[1].stdout
     assert ", set by grey" in told
     assert ", set by London (default)" in told
-    assert "beware: grey: one image lies under two people or more (for instance s1/1.pgm and s2/copy.pgm)" in told
+    assert "beware: grey: one image is stored under two people or more (for instance s1/1.pgm and s2/copy.pgm)" in told
     assert "these 2 photos are left out" in told
 
 

@@ -106,7 +106,7 @@ def test_a_profile_is_looked_up_among_the_profiles(folder: Path) -> None:
 @pytest.mark.parametrize("part", ["Data", "Protocol"])
 def test_a_folder_that_is_not_that_of_cfp_is_told(folder: Path, part: str) -> None:
     shutil.rmtree(folder / part)
-    with pytest.raises(ProtocolError, match=f"there is no {part} in .*holds CFP's Data and Protocol"):
+    with pytest.raises(ProtocolError, match=f"there is no {part} in .*contains CFP's Data and Protocol"):
         read_cfp("cfp-ff", folder)
 
 

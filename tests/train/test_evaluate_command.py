@@ -356,7 +356,7 @@ def test_one_image_under_two_people_is_told(people: Path, cache: Path, tmp_path:
     first, *_, last = sorted(folder.rglob("*.jpg"))
     copy(first, last.parent / "copy.jpg")
     (caution,) = answer("--identities", folder, "--cache", cache)["cautions"]
-    assert caution.startswith("one image lies under two people or more")
+    assert caution.startswith("one image is stored under two people or more")
     assert first.name in caution
 
 

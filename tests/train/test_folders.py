@@ -42,7 +42,7 @@ def test_every_kind_of_image_is_found(folder: Path, suffix: str) -> None:
 
 def test_a_photo_that_is_in_no_person_s_folder_is_refused(folder: Path) -> None:
     (folder / "stray.jpg").touch()
-    with pytest.raises(ProtocolError, match=r"stray\.jpg: belongs to no person; .*DIR/<person>/<photo>"):
+    with pytest.raises(ProtocolError, match=r"stray\.jpg: is not in a person.s folder; .*DIR/<person>/<photo>"):
         read_identities(folder)
 
 

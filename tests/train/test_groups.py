@@ -61,7 +61,7 @@ def test_columns_may_be_turned_and_lines_be_blank_spaced_or_said_twice(tmp_path:
         ([], "line 1: should be image,group or identity,group, not ''"),
         (["photo,group", "a1.jpg,x"], "line 1: should be image,group or identity,group, not 'photo,group'"),
         (["image,group,age", "a1.jpg,x,9"], "line 1: should be"),
-        (["identity,group", "a,x", "z,x"], "line 3: 'z' is not in this evaluation; a name here is, for instance, 'a'"),
+        (["identity,group", "a,x", "z,x"], "line 3: 'z' is not in this evaluation; names look like 'a'"),
         (["image,group", "a,x"], r"line 2: 'a' is not in this evaluation; .*'a1\.jpg'"),
         (["identity,group", "a,x", "", "a,y"], "line 4: puts 'a' into a second group"),
         (["identity,group", "a"], "line 2: should be a name and a group"),
@@ -86,7 +86,7 @@ def test_more_groups_than_a_matrix_can_show_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_no_csv_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match="cannot be read"):
         read_photo_groups(tmp_path / "none.csv", PROTOCOL)
-    with pytest.raises(ProtocolError, match="is no CSV file"):
+    with pytest.raises(ProtocolError, match="is not a CSV file"):
         read(tmp_path, "a" * 200_000)
 
 

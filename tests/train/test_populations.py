@@ -149,7 +149,9 @@ def test_a_card_of_one_population_says_nothing_of_populations(
 
 
 def test_a_population_too_small_for_any_point_is_refused_by_its_name(embedder: FaceEmbedder, made_up: MadeUp) -> None:
-    with pytest.raises(ProtocolError, match=r"few: 495 impostor comparisons do not carry an FMR of 0\.01, which takes"):
+    with pytest.raises(
+        ProtocolError, match=r"few: 495 impostor comparisons are too few for an FMR of 0\.01, which needs"
+    ):
         card_of(embedder, made_up(60, 3), few=made_up(11, 3, seed=1))
 
 

@@ -157,5 +157,5 @@ def test_the_photos_drawn_are_of_many_people_and_show_a_face(embedder: FaceEmbed
     assert not set(drawn) & set(compared.protocol.photos[:5])
     copies = copies_of(drawn[:3])
     assert [copy.degradation for copy in copies[::3]] == [None, *DEGRADATIONS]
-    with pytest.raises(ProtocolError, match=r"photos of 99 people with a usable face are too few .* takes 100"):
+    with pytest.raises(ProtocolError, match=r"photos of 99 people with a usable face are too few .* needs 100"):
         fit_quality_penalties(made_up(100, 3, n_failed=3), EvaluationConfig(embedder, "largest"))

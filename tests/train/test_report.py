@@ -265,10 +265,10 @@ def test_the_worst_pairs_are_shown_as_their_chips(page: Page, found: Evaluation,
 def test_a_page_with_faces_says_so_and_one_without_does_not(
     page: Page, tmp_path: Path, found: Evaluation, chips: ChipSource
 ) -> None:
-    assert "This page holds faces." in page.text
+    assert "This page contains face images." in page.text
     write_report(tmp_path, replace(found, worst_false_matches=(), worst_false_non_matches=()), chips, "visavis")
     bare = read(tmp_path)
-    assert "holds faces" not in bare.text
+    assert "contains face images" not in bare.text
     assert "None: no impostor comparison is below the threshold." in bare.text
 
 
@@ -282,7 +282,9 @@ def test_folds_are_told_with_their_thresholds(tmp_path: Path, folded: Evaluation
     assert accuracy is not None
     thresholds = ", ".join(f"{each:.4g}" for each in folded.threshold.of_folds)
     text = read(tmp_path).text
-    assert f"{accuracy.mean:.4f} of the decisions are right, with a standard error of {accuracy.se:.4f} over 5" in text
+    assert (
+        f"{accuracy.mean:.4f} of the decisions are correct, with a standard error of {accuracy.se:.4f} over 5" in text
+    )
     assert thresholds in text
 
 
@@ -321,7 +323,7 @@ def test_a_card_without_points_or_probability_is_reported_without(
 
 
 def test_groups_are_told_each_and_every_two(page: Page, groups: GroupReport) -> None:
-    assert "6 photos without a label take no part" in page.text
+    assert "6 photos without a label are left out" in page.text
     for cell in groups.within:
         assert (
             f"{rate_text(cell.fmr.rate.value)} {interval_text(cell.fmr.rate.interval).strip(' []')} {cell.fmr.n:,} comp"
@@ -365,11 +367,9 @@ def test_the_verdict_on_the_card_names_what_holds_what_does_not_and_what_cannot_
     holds = [claim(found, name, fmr=measured.value, fmr_interval=measured.interval) for name in ("a", "b", "c")]
     fails = claim(found, "d", fmr_interval=(0.0, 1e-9))
     open_ = claim(found, "e", fmr_interval=None)
-    said = "As for the FMR that the model's card claims: it holds at a, b and c"
+    said = "Check of the FMR that the model's card claims: it holds at a, b and c"
     assert claims_in_words(holds) == f"{said}."
-    assert claims_in_words([*holds, fails, open_]) == (
-        f"{said}; it does not hold at d; there is too little to say at e."
-    )
+    assert claims_in_words([*holds, fails, open_]) == (f"{said}; it does not hold at d; there is too little data at e.")
 
 
 def test_a_threshold_from_which_nothing_matches_is_drawn_and_told(
@@ -446,7 +446,7 @@ def normalised_folder(
 
 def test_a_report_of_normalised_scores_says_what_they_are(normalised_folder: Path) -> None:
     text = read(normalised_folder).text
-    assert "What decides is the distance with the penalty for poor photos." in text
+    assert "Decisions use the distance with the penalty for poor photos." in text
     assert "plus the pair's penalty for poor photos, which is that of the better photo" in text
     assert "two people, and the smallest normalised distances" in text
 
@@ -455,7 +455,7 @@ def test_photos_that_were_refused_are_named(normalised_folder: Path) -> None:
     page = read(normalised_folder)
     assert "#refused" in page.links
     assert page.open == []
-    assert "5 of 210 photos are too poor to be compared" in page.text
+    assert "5 of 210 photos are below the minimum quality" in page.text
     assert "Photos refused for low quality: 5, which leaves out" in page.text
     assert "None: a usable face was found in every photo." in page.text
 

@@ -108,21 +108,21 @@ def test_a_setting_overrules_the_file(file: Path, setting: str, value: object) -
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("steps = 10", "stepz = 10", "loop.stepz is no key of a run file"),
-        ("steps = 10", "", "say loop.steps or loop.minutes"),
-        ("steps = 10", "steps = 10\nminutes = 2", "say loop.steps or loop.minutes"),
+        ("steps = 10", "stepz = 10", "loop.stepz is not a key of a run file"),
+        ("steps = 10", "", "set either loop.steps or loop.minutes"),
+        ("steps = 10", "steps = 10\nminutes = 2", "set either loop.steps or loop.minutes"),
         ("steps = 10", "steps = -3", "loop.steps: Input should be greater than 0"),
         ('kind = "triplet"', 'kind = "tripled"', "losses.0"),
         ('kind = "triplet"', 'kind = "triplet"\nmargin = -1', "losses.0.margin: Input should be greater"),
         ('license = "ours alone"', "", "bundle.license is missing"),
-        ('license = "ours alone"', 'license = ""', "bundle.license must say on what terms"),
-        ('backbone = "small"', "", "say network.backbone, or network.start"),
+        ('license = "ours alone"', 'license = ""', "bundle.license must state the licence"),
+        ('backbone = "small"', "", "set network.backbone, or network.start"),
         ('train = "chips"', 'train = ""', "data.train: an empty path"),
-        ('train = "chips"', 'train = "chips', "is no TOML"),
+        ('train = "chips"', 'train = "chips', "is not valid TOML"),
         ("[loop]", "[validation]\nkeep = 3\n[loop]", "validation.keep"),
-        ("steps = 10", "steps = 10\nblend = 0.5", "go back to a start"),
-        ("[loop]", "[optimizer]\npull = 1\n[loop]", "go back to a start"),
-        ('name = "ours"', 'name = "Ours!"', "bundle.name must be of small letters"),
+        ("steps = 10", "steps = 10\nblend = 0.5", "need initial weights"),
+        ("[loop]", "[optimizer]\npull = 1\n[loop]", "need initial weights"),
+        ('name = "ours"', 'name = "Ours!"', "bundle.name must consist of lower-case letters"),
         ("[loop]", "[augmentation.blur]\nsigma_px = [3, 1]\n[loop]", "blur.sigma_px"),
     ],
 )
@@ -141,13 +141,13 @@ def test_a_mistake_in_one_loss_is_not_followed_by_a_complaint_that_there_is_none
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("loop.steps", "takes key=value"),
-        ("=3", "takes key=value"),
-        ("losses.3.margin=1", "a list of 1 is there"),
-        ("losses.first.margin=1", "a list of 1 is there"),
+        ("loop.steps", "needs key=value"),
+        ("=3", "needs key=value"),
+        ("losses.3.margin=1", "this is a list of 1"),
+        ("losses.first.margin=1", "this is a list of 1"),
         ("loop.steps.more=1", "steps is a value"),
-        ("loop.steps.more.still=1", "more would be in a value"),
-        ("nothing.here=1", "nothing is no key"),
+        ("loop.steps.more.still=1", "cannot set more inside a value"),
+        ("nothing.here=1", "nothing is not a key"),
     ],
 )
 def test_a_setting_that_fits_nothing_is_refused(file: Path, setting: str, told: str) -> None:
@@ -157,7 +157,7 @@ def test_a_setting_that_fits_nothing_is_refused(file: Path, setting: str, told: 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "cannot be read"), (b"\xff\xfe\x00", "is no text in UTF-8"), (b"", "data is missing")]
+    ("content", "told"), [(None, "cannot be read"), (b"\xff\xfe\x00", "is not UTF-8 text"), (b"", "data is missing")]
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes | None, told: str) -> None:
     path = tmp_path / "some.toml"
@@ -177,7 +177,7 @@ def test_a_run_file_written_in_full_reads_back_as_it_was(file: Path, tmp_path: P
 def test_what_was_written_and_then_damaged_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     path.write_text("{", encoding="utf-8")
-    with pytest.raises(RunFileError, match="begin the run anew"):
+    with pytest.raises(RunFileError, match="start a new run"):
         read_json(path)
     with pytest.raises(RunFileError, match="cannot be read"):
         read_json(tmp_path / "none.json")

@@ -143,7 +143,7 @@ def test_a_batch_of_all_people_works() -> None:
 @pytest.mark.parametrize(
     ("people", "n_processes", "advice"),
     [
-        (6, 1, "5 people to learn from, fewer than 6 people in a batch; lower sampling.people to 5 or less"),
+        (6, 1, "5 people to train on, fewer than 6 people in a batch; lower sampling.people to 5 or less"),
         (3, 2, "fewer than 3 people in a batch of each of 2 processes; lower sampling.people to 2 or less"),
         (2, 3, "fewer than 2 people in a batch of each of 3 processes; use fewer processes or more data"),
     ],

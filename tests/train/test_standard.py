@@ -123,8 +123,8 @@ def test_text_json_and_report_say_the_same(blurred: ComparedPhotos, embedder: Fa
     assert told["here"]["threshold"] == beside.here.threshold
     assert told["here"]["fnmr"] == {"value": beside.here.fnmr.value, "interval": list(beside.here.fnmr.interval or ())}
     assert (told["here"]["verdict"], told["operating_point"]["name"]) == ("does not meet", "fmr-1e-4")
-    asked = "NIST SP 800-63A asks for FMR at most 0.01% with FNMR at most 1%"
-    at = f"at {beside.here.threshold:.5g}, the loosest threshold with such an FMR here: FNMR "
+    asked = "NIST SP 800-63A requires FMR at most 0.01% with FNMR at most 1%"
+    at = f"at {beside.here.threshold:.5g}, the loosest threshold with this FMR here: FNMR "
     write_report(tmp_path, found, lambda _: np.zeros((150, 150, 3), np.uint8), "visavis")
     for text in (evaluation_text(found), (tmp_path / "report.html").read_text(encoding="utf-8")):
         assert asked in text

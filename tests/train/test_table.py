@@ -66,7 +66,9 @@ def test_persons_equal_a_plain_closure(joined: list[tuple[str, str]]) -> None:
 
 
 def test_an_impostor_row_within_one_person_is_told(images: Path) -> None:
-    with pytest.raises(ProtocolError, match=r"line 3: says that a\.jpg and c\.jpg show two persons, but other lines"):
+    with pytest.raises(
+        ProtocolError, match=r"line 3: a\.jpg and c\.jpg are labelled as two persons, but as one by other lines"
+    ):
         read(images, "a.jpg,b.jpg,1", "a.jpg,c.jpg,0", "b.jpg,c.jpg,1")
 
 
@@ -118,7 +120,7 @@ def test_a_wrong_row_is_told_with_its_line(images: Path, row: str, reason: str) 
 def test_a_file_without_rows_or_that_is_no_csv_is_told(images: Path) -> None:
     with pytest.raises(ProtocolError, match="lists no comparison"):
         read(images)
-    with pytest.raises(ProtocolError, match="is no CSV file"):
+    with pytest.raises(ProtocolError, match="is not a CSV file"):
         read(images, "a" * 200_000)
 
 

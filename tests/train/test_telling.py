@@ -123,7 +123,7 @@ def test_a_new_run_does_not_go_on_with_an_old_log(tmp_path: Path) -> None:
 
 def test_a_log_with_other_columns_is_refused(tmp_path: Path) -> None:
     written(tmp_path, run(3))
-    with pytest.raises(TrainingError, match=r"steps.csv has other columns .* begin the run anew"):
+    with pytest.raises(TrainingError, match=r"steps.csv has other columns .* start a new run"):
         RunLog(tmp_path, ["arcface"], resumed_from=2)
 
 
@@ -136,7 +136,7 @@ def test_a_full_disk_is_told_when_the_row_is_written(tmp_path: Path) -> None:
     with CsvTable(tmp_path / "steps.csv", ["step"]) as table, Path("/dev/full").open("ab", buffering=0) as full:
         table._file.close()
         table._file = full
-        with pytest.raises(TrainingError, match="cannot be written: No space left on device; make room"):
+        with pytest.raises(TrainingError, match="cannot be written: No space left on device; free disk space"):
             table.add(["1"])
 
 
@@ -229,7 +229,7 @@ def test_what_was_not_measured_has_no_panel() -> None:
     bare = [StepRecord(step, 2.0 * step, 400.0, 1 / step, {}, 0.001) for step in range(1, 9)]
     found = curves(bare, [])
     assert found is not None
-    assert found.alt == "How the run went: loss, learning rate"
+    assert found.alt == "Training curves: loss, learning rate"
     assert pixels(found.png).shape == (420, 1160, 3)
 
 

@@ -1,1 +1,1 @@
-"""From folders of photos to aligned chips that a training reads: each face is found once."""
+"""Data preparation: from folders of photos to the aligned chips of a training."""

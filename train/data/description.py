@@ -1,4 +1,4 @@
-"""`data.json`: what a folder of chips was made from; written before the first chip and completed after the last."""
+"""`data.json`: the description of a folder of chips, written before the first chip and completed after the last."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,40 +18,40 @@ write_private, sole_use = _FILES.write, _FILES.sole_use
 FILE = "data.json"
 FORMAT = 2
 BEGUN, FINISHED = "begun", "finished"
-LIBRARIES = ("visavis", "numpy", "openvino", "pillow", "torch")  # what decides how a face is found and cut
+LIBRARIES = ("visavis", "numpy", "openvino", "pillow", "torch")  # that affect how faces are found and cut
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetTotals:
-    """What there is in the end."""
+    """The totals of a finished folder."""
 
     digest: str  # of identities and images: "sha256:..."
     n_chips: int
     n_identities: int
-    shards: tuple[str, ...]  # the digest of each one's facts
+    shards: tuple[str, ...]  # the digest of each shard's facts
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetDescription:
-    """What a folder of chips is."""
+    """The sources, settings and totals of a folder of chips."""
 
-    source: str  # folder that the photos' names start from
+    source: str  # folder that the photos' names are relative to
     face: FaceChoice
     alignment: Alignment
     detector: DetectorFacts
-    n_photos: int  # in which faces are to be found
+    n_photos: int  # to find faces in
     photos: str  # digest of their names, identities and contents
     versions: dict[str, str]
     totals: DatasetTotals | None = None  # None: not finished
 
 
 def versions() -> dict[str, str]:
-    """Version of each library that decides a chip."""
+    """Return the version of each library that affects chips."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def write_description(folder: Path, description: DatasetDescription) -> None:
-    """Write it. Raises DataError."""
+    """Write the description. Raises DataError."""
     totals = description.totals
     facts = {
         "format": FORMAT,
@@ -69,7 +69,7 @@ def write_description(folder: Path, description: DatasetDescription) -> None:
 
 
 def read_description(folder: Path) -> DatasetDescription | None:
-    """Read it; None where there is none. Raises DataError."""
+    """Read the description; None if there is none. Raises DataError."""
     path = folder / FILE
     try:
         return _parse(json.loads(path.read_bytes()))
@@ -79,18 +79,18 @@ def read_description(folder: Path) -> DatasetDescription | None:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path}: is not as visavis prepare of this version writes it; prepare the photos anew in another folder"
+            f"{path}: was not written by this version of visavis prepare; prepare the photos again in another folder"
         ) from error
 
 
 def differences(before: DatasetDescription, now: DatasetDescription) -> Iterator[str]:
-    """In words, what differs between what a folder was begun for and what is asked of it now."""
+    """Describe the differences between a folder's description and the current request."""
     if before.source != now.source:
         yield f"the photos' folder was {before.source}, is {now.source}"
     if before.face != now.face:
         yield f"--face was {before.face}, is {now.face}"
     if before.alignment != now.alignment:
-        yield "--model was one that is given other chips"
+        yield "--model was one with another alignment"
     if before.detector != now.detector:
         yield f"faces were found by {before.detector.name}, now by {now.detector.name}"
     if before.photos != now.photos:
@@ -98,7 +98,7 @@ def differences(before: DatasetDescription, now: DatasetDescription) -> Iterator
             f"other photos ({before.n_photos:,} were to be prepared, now {now.n_photos:,}), "
             "by their names, identities or contents, or by --exclude"
         )
-    if before.totals is None:  # a finished folder is whole, whatever it was made with
+    if before.totals is None:  # a finished folder does not depend on current versions
         yield from _other_versions(before.versions, now.versions)
 
 

@@ -1,4 +1,4 @@
-"""Where the photos lie and whom they show: a folder or a CSV file; files may be broken, too large or gone."""
+"""Photos and their identities, from a folder or a CSV file; unreadable files are reported, not raised."""
 
 import csv
 import os
@@ -20,51 +20,51 @@ _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 def same_name(identity: str) -> str:
-    """Return what all ways of writing a name share: Ann_Lee, ann-lee and "Ann  Lee" are one person."""
+    """Normalise a name, so that Ann_Lee, ann-lee and "Ann  Lee" are one person."""
     return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", identity).casefold()).strip()
 
 
 def shown(name: str) -> str:
-    """Return a name fit for print: bytes that are no UTF-8, and control characters, as escapes."""
+    """Make a name printable: invalid UTF-8 and control characters become escapes."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
 
 
-NOT_READ = "file_unreadable"  # the code of a file that the disk does not give
+NOT_READ = "file_unreadable"  # the code of an unreadable file
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedPhoto:
-    """A photo that gave no chip, and why."""
+    """A photo without a chip, and the reason."""
 
     name: str
-    code: str  # of an error, as in no_face; or of a reason to leave it out, as in duplicate
+    code: str  # of an error, such as no_face, or of a reason to leave it out, such as duplicate
     words: str
-    other: str | None = None  # the photo that it doubles
+    other: str | None = None  # the photo that it duplicates
 
 
 @dataclass(frozen=True, slots=True)
 class DigestedPhoto:
-    """A photo that can be read."""
+    """A readable photo with its digest."""
 
     photo: LabeledPhoto
     digest: str  # of the file's bytes: "sha256:..."
 
 
 def digests_of(photos: tuple[LabeledPhoto, ...], progress: Progress) -> list[DigestedPhoto | SkippedPhoto]:
-    """Read every photo once, on every core."""
+    """Read and digest every photo, on all cores."""
     with one_core_threads() as pool, progress(Job("reading", len(photos))) as advance:
         return list(on_every_core(_known, photos, pool, advance))
 
 
 def read_photo(photo: LabeledPhoto) -> bytes | SkippedPhoto:
-    """Return a file's bytes."""
+    """Return a file's bytes, or why it cannot be read."""
     try:
         return image_file(photo.path)
     except ImageTooLarge as error:
         return SkippedPhoto(photo.name, error.code, str(error))
     except OSError as error:
         return SkippedPhoto(photo.name, NOT_READ, f"the file cannot be read: {error.strerror or error}")
-    except ValueError as error:  # a name that no file can have
+    except ValueError as error:  # not a valid file name
         return SkippedPhoto(photo.name, NOT_READ, f"the file cannot be read: {error}")
 
 
@@ -80,15 +80,15 @@ COLUMNS = ("image", "identity")
 class PhotoSource:
     """Photos by identity."""
 
-    folder: Path  # absolute; the photos' names start from it
-    photos: tuple[LabeledPhoto, ...]  # each file once, in the order of its name
+    folder: Path  # absolute; the photos' names are relative to it
+    photos: tuple[LabeledPhoto, ...]  # each file once, ordered by name
 
 
 def read_source(given: Path, images: Path | None = None) -> PhotoSource:
     """Read a folder `DIR/<identity>/<photo>`, or a CSV of image,identity.
 
-    Paths in the CSV start from `images`, or else from its own folder. Hidden files are passed over. Raises
-    ProtocolError where a folder's layout leaves open who a person is, DataError where the CSV does not say it.
+    Paths in the CSV are relative to `images`, or else to its own folder. Hidden files are ignored. Raises ProtocolError
+    if the layout of the folder is ambiguous, and DataError if the CSV is invalid.
     """
     if given.is_file():
         return _read_csv(given, given.parent if images is None else images)
@@ -97,11 +97,11 @@ def read_source(given: Path, images: Path | None = None) -> PhotoSource:
 
 def _read_csv(file: Path, folder: Path) -> PhotoSource:
     try:
-        people = _people(file, os.path.abspath(folder))  # noqa: PTH100 - a folder behind a link keeps its name
+        people = _people(file, os.path.abspath(folder))  # noqa: PTH100 - symbolic links are not resolved
     except csv.Error as error:
-        raise DataError(f"{file}: is no CSV file: {error}") from error
-    if len(set(people.values())) < 2:  # noqa: PLR2004 - telling people apart takes two
-        raise DataError(f"{file}: two persons are needed, and it names {len(set(people.values()))}")
+        raise DataError(f"{file}: is not a CSV file: {error}") from error
+    if len(set(people.values())) < 2:  # noqa: PLR2004 - a comparison needs two
+        raise DataError(f"{file}: two persons are needed, but it names {len(set(people.values()))}")
     photos = tuple(LabeledPhoto(folder / name, name, identity) for name, identity in sorted(people.items()))
     return PhotoSource(folder.resolve(), photos)
 
@@ -112,14 +112,14 @@ def _people(file: Path, folder: str) -> dict[str, str]:
         name = os.path.relpath(os.path.join(folder, image), folder)  # noqa: PTH118 - of a name, not yet a path
         if people.setdefault(name, identity) != identity:
             raise DataError(
-                f"{file}, line {line}: gives {image} to {identity}, an earlier line to {people[name]}; "
-                "correct the one that is wrong"
+                f"{file}, line {line}: assigns {image} to {identity}, an earlier line to {people[name]}; "
+                "correct the wrong line"
             )
     return people
 
 
 def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
-    """Line number, image, identity."""
+    """Yield line number, image and identity."""
     reader = csv.reader(StringIO(read_text(file), newline=""))
     header = [name.strip() for name in next(reader, [])]
     if sorted(header) != sorted(COLUMNS):

@@ -1,4 +1,4 @@
-"""Which photos are prepared, and which are left out: doubles, and what a model is measured on."""
+"""Decide which photos to prepare; duplicates and photos or people of evaluation sets are left out."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ from .prepared import is_prepared, open_prepared
 
 @dataclass(frozen=True, slots=True)
 class ExcludedSet:
-    """An evaluation set."""
+    """An evaluation set whose people and images are left out."""
 
-    name: str  # its folder's
-    people: dict[str, str]  # by what all ways of writing a name share: the name there
-    images: dict[str, str]  # by the digest of the file's bytes: the photo's name there
+    name: str  # of its folder
+    people: dict[str, str]  # by normalised name: the name in the set
+    images: dict[str, str]  # by the digest of the file's bytes: the photo's name in the set
 
 
 def read_excluded(folder: Path, progress: Progress) -> ExcludedSet:
-    """Read a folder with one folder per person, or one that `visavis prepare` made. Raises DataError, ProtocolError."""
+    """Read a folder with one folder per person, or a prepared one. Raises DataError and ProtocolError."""
     if is_prepared(folder):
         data = open_prepared(folder)
         return _excluded(folder, data.identities, dict(zip(data.image_digests, data.names, strict=True)))
@@ -35,8 +35,8 @@ def read_excluded(folder: Path, progress: Progress) -> ExcludedSet:
     for photo, found in zip(photos, digests_of(photos, progress), strict=True):
         if isinstance(found, SkippedPhoto):
             raise DataError(
-                f"--exclude {folder}: {shown(photo.name)}: {found.words}; learning from that photo could go unseen, "
-                "so mend or remove it first"
+                f"--exclude {folder}: {shown(photo.name)}: {found.words}; a leak of that photo could not be detected, "
+                "so repair or remove it first"
             )
         images.setdefault(found.digest, photo.name)
     return _excluded(folder, tuple(photo.identity for photo in photos), images)
@@ -52,25 +52,25 @@ MIN_PEOPLE = 2
 
 @dataclass(frozen=True, slots=True)
 class SharedPerson:
-    """Somebody who is in an evaluation set too, by name."""
+    """A person who is also in an evaluation set, by name."""
 
     identity: str
-    theirs: str  # the name there
+    theirs: str  # the name in the evaluation set
     evaluation: str  # the evaluation set's name
     n_photos: int
 
 
 @dataclass(frozen=True, slots=True)
 class PreparationPlan:
-    """What is to be done with the photos of a source."""
+    """The photos to prepare, and those left out."""
 
-    photos: tuple[DigestedPhoto, ...]  # to find faces in, in the order of names
-    skipped: tuple[SkippedPhoto, ...]  # in the order of names
+    photos: tuple[DigestedPhoto, ...]  # to find faces in, ordered by name
+    skipped: tuple[SkippedPhoto, ...]  # ordered by name
     shared_people: tuple[SharedPerson, ...]
 
     @property
     def digest(self) -> str:
-        """Digest of who is on which photo, by name and content: "sha256:..."."""
+        """Digest of the photos' names, identities and contents: "sha256:..."."""
         facts = [(known.photo.name, known.photo.identity, known.digest) for known in self.photos]
         return "sha256:" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -78,7 +78,7 @@ class PreparationPlan:
 def plan_preparation(
     found: Sequence[DigestedPhoto | SkippedPhoto], photos: Sequence[LabeledPhoto], excluded: Sequence[ExcludedSet]
 ) -> PreparationPlan:
-    """Decide of each photo, given what reading it gave. Raises DataError where fewer than two people remain."""
+    """Decide for each photo whether to prepare it. Raises DataError if fewer than two people remain."""
     shared = tuple(_shared_people(photos, excluded))
     decided = list(_decided(found, shared, excluded))
     kept = tuple(each for each in decided if isinstance(each, DigestedPhoto))
@@ -86,7 +86,7 @@ def plan_preparation(
     n_people = len({known.photo.identity for known in kept})
     if n_people < MIN_PEOPLE:
         raise DataError(
-            f"two persons are needed, and {n_people} of {len({photo.identity for photo in photos}):,} remain: "
+            f"two persons are needed, but {n_people} of {len({photo.identity for photo in photos}):,} remain: "
             f"{_reasons(skipped)}; give more photos, or fewer --exclude"
         )
     return PreparationPlan(kept, skipped, shared)
@@ -125,7 +125,7 @@ def _decided(
 
 
 def _reasons(skipped: Sequence[SkippedPhoto]) -> str:
-    """Count them in words, and give an example."""
+    """Count the reasons for leaving photos out, with an example."""
     if not skipped:
         return "nothing was left out"
     counts = ", ".join(f"{code} {n:,}" for code, n in Counter(each.code for each in skipped).most_common())

@@ -1,4 +1,4 @@
-"""Chips that `visavis prepare` made, to be read in any order; some stay decoded."""
+"""Prepared chips with random access; `KeptChips` keeps some decoded in memory."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +18,11 @@ from ..evaluation.protocols.protocol import Indices, LabeledPhoto, Protocol, dat
 from .description import FILE, DatasetDescription, DatasetTotals, read_description
 from .shard import ChipRecords, Shard, damaged, shard_path
 
-BATCH = 16  # chips that a thread decodes at a time
+BATCH = 16  # chips per task of a thread
 
 
 class Shards:
-    """The shards of a folder, each opened when it is first asked for. Pickled, they travel by their folder alone."""
+    """The shards of a folder, each opened on first use. A pickle contains only the folder's path."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,34 +41,34 @@ class Shards:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
-    """n chips with what is known of them. Safe to use from several threads, and may be pickled."""
+    """n chips with their metadata. Thread-safe and picklable."""
 
     folder: Path
     alignment: Alignment  # of the chips
     detector: DetectorFacts  # that found their faces
-    face: FaceChoice  # which face of a photo was meant
+    face: FaceChoice  # face choice
     digest: str  # of identities and images: "sha256:..."
     names: tuple[str, ...]  # (n,) the photos' paths in `source`
     identities: tuple[str, ...]  # (n,)
     image_digests: tuple[str, ...]  # (n,) of the photos' files: "sha256:..."
     measures: NDArray[np.float32]  # (n, 8) in the order of MEASURES
-    source: Path  # the folder the photos came from, be it still there or not
+    source: Path  # the folder of the photos, which may no longer exist
     starts: NDArray[np.int64] = field(repr=False)  # (shards,) position of each shard's first chip
     shards: Shards = field(repr=False)
 
     @property
     def n_identities(self) -> int:
-        """How many people the chips show."""
+        """The number of people."""
         return len(set(self.identities))
 
     @property
     def chip_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of a chip."""
+        """The height, width and channels of a chip."""
         side = self.alignment.chip_size_px
         return side, side, 3
 
     def chips(self, indices: ArrayLike) -> Chips:
-        """Decode chips by their positions, (k,): uint8 (k, side, side, 3). Raises DataError where one is damaged."""
+        """Decode chips by position, (k,): uint8 (k, side, side, 3). Raises DataError if one is damaged."""
         positions = np.arange(len(self.names))[np.asarray(indices, np.int64)]
         chips = np.empty((len(positions), *self.chip_shape), np.uint8)
         batches = [slice(start, start + BATCH) for start in range(0, len(positions), BATCH)]
@@ -81,7 +81,7 @@ class PreparedData:
         return chips
 
     def photo(self, position: int) -> LabeledPhoto:
-        """The photo that a chip was cut from, where it lay then."""
+        """Return the photo of a chip, at its path when it was prepared."""
         name = self.names[position]
         return LabeledPhoto(self.source / name, name, self.identities[position])
 
@@ -92,19 +92,19 @@ class PreparedData:
 
 
 def is_prepared(folder: Path) -> bool:
-    """Is it a folder that `visavis prepare` made, or began?"""
+    """Check for a folder that `visavis prepare` created, finished or not."""
     return (folder / FILE).is_file()
 
 
 def open_prepared(folder: Path) -> PreparedData:
-    """Open a folder of chips. Raises DataError where it is none, unfinished or damaged."""
+    """Open a folder of chips. Raises DataError if it is not one, unfinished or damaged."""
     description = read_description(folder)
     if description is None:
         raise DataError(
             f"{folder}: was not made by visavis prepare; run: visavis prepare DIR --out DATA, and give DATA"
         )
     if description.totals is None:
-        raise DataError(f"{folder}: is not finished; run visavis prepare again as before: it goes on where it stopped")
+        raise DataError(f"{folder}: is not finished; run visavis prepare again with the same options to resume it")
     shards = Shards(folder)
     facts = [shards[number].facts for number in range(len(description.totals.shards))]
     _require_unchanged(folder, facts, description.totals)
@@ -112,7 +112,7 @@ def open_prepared(folder: Path) -> PreparedData:
 
 
 def chips_digest(facts: Iterable[ChipRecords]) -> str:
-    """Digest of who is on which image, wherever the files lie and in whatever order: "sha256:..."."""
+    """Digest identities and images, independent of the files' location and order: "sha256:..."."""
     each = list(facts)
     named = chain.from_iterable(zip(one.names, one.identities, strict=True) for one in each)
     photos = tuple(LabeledPhoto(Path(), name, identity) for name, identity in named)
@@ -122,7 +122,7 @@ def chips_digest(facts: Iterable[ChipRecords]) -> str:
 def _require_unchanged(folder: Path, facts: list[ChipRecords], totals: DatasetTotals) -> None:
     for number, (one, digest) in enumerate(zip(facts, totals.shards, strict=True)):
         if one.digest != digest:
-            raise damaged(shard_path(folder, number), "it is not as it was written")
+            raise damaged(shard_path(folder, number), "its content has changed")
 
 
 def _joined(
@@ -145,27 +145,27 @@ def _joined(
     )
 
 
-ROOM_BYTES = 2 * 2**30  # for 31,800 chips of 150 px; whoever has more decodes the rest anew each time
+ROOM_BYTES = 2 * 2**30  # 31,800 chips of 150 px; further chips are decoded each time
 
 
 class KeptChips:
-    """Some of the chips of prepared data, each kept once it was asked for. To be used from one thread at a time."""
+    """A cache of decoded chips, filled on first use. Not thread-safe."""
 
     def __init__(self, data: PreparedData, positions: Indices, room_bytes: int = ROOM_BYTES) -> None:
-        """Of the data's chips at these positions, (n,), the first that fit into so many bytes are kept."""
+        """Select the chips at `positions`, (n,); the first ones that fit into `room_bytes` are kept."""
         self._data, self._positions = data, positions
         room = min(len(positions), room_bytes // int(np.prod(data.chip_shape)))
-        self._kept = np.empty((room, *data.chip_shape), np.uint8)  # the system gives memory as it is written to
+        self._kept = np.empty((room, *data.chip_shape), np.uint8)  # memory is allocated by the system on first write
         self._is_kept = np.zeros(len(positions), bool)
 
     def __call__(self, numbers: ArrayLike) -> Chips:
-        """Return chips by their numbers among the positions, (k,): uint8 (k, side, side, 3). Raises DataError."""
-        asked = np.asarray(numbers, np.int32)
-        is_known = self._is_kept[asked]
-        chips = np.empty((len(asked), *self._data.chip_shape), np.uint8)
-        chips[is_known] = self._kept[asked[is_known]]
+        """Return chips by index into `positions`, (k,): uint8 (k, side, side, 3). Raises DataError."""
+        requested = np.asarray(numbers, np.int32)
+        is_known = self._is_kept[requested]
+        chips = np.empty((len(requested), *self._data.chip_shape), np.uint8)
+        chips[is_known] = self._kept[requested[is_known]]
         if not is_known.all():
-            chips[~is_known] = self._decoded(asked[~is_known])
+            chips[~is_known] = self._decoded(requested[~is_known])
         return chips
 
     def _decoded(self, numbers: Indices) -> Chips:

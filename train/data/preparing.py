@@ -1,4 +1,4 @@
-"""Photos -> a folder of chips: each face is found once. Stopped anywhere, it goes on from the last whole shard."""
+"""Prepare a folder of chips from photos. An interrupted run resumes after the last complete shard."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -33,13 +33,13 @@ CHANGED = "file_changed"
 
 @dataclass(frozen=True, slots=True)
 class ChipCutter:
-    """Finds the face that is meant, and cuts its chip as serving does."""
+    """Finds the selected face of a photo and cuts its chip, exactly as serving does."""
 
     embedder: FaceEmbedder
     face: FaceChoice
 
     def __call__(self, known: DigestedPhoto) -> CutChip | SkippedPhoto:
-        """Cut a photo's chip, or say why there is none."""
+        """Cut the chip of a photo, or return why there is none."""
         data = read_photo(known.photo)
         if isinstance(data, SkippedPhoto):
             return data
@@ -54,7 +54,7 @@ class ChipCutter:
 
 @dataclass(frozen=True, slots=True)
 class PreparationResult:
-    """What there is, and whether it was there already."""
+    """The report of a prepared folder, and whether it was finished before."""
 
     report: DataReport
     was_finished: bool
@@ -67,10 +67,10 @@ def prepare(
     excluded: Sequence[ExcludedSet] = (),
     progress: Progress = no_progress,
 ) -> PreparationResult:
-    """Find the faces and keep their chips in `out`; go on where an earlier run was stopped.
+    """Find the faces and write their chips to `out`; resume an interrupted run.
 
-    A photo that cannot be used is listed and stops nothing. Raises DataError where `out` holds something else or cannot
-    be written, where fewer than two people remain, and where no face was found at all.
+    Unusable photos are listed and skipped. Raises DataError if `out` has other content or cannot be written, if fewer
+    than two people remain, or if no face was found at all.
     """
     require_free_or_ours(out)
     found = digests_of(source.photos, progress)
@@ -91,13 +91,13 @@ def prepare(
 
 
 def require_free_or_ours(out: Path) -> None:
-    """Raise DataError where there is anything but an empty folder, or one that was begun."""
+    """Raise DataError unless the folder is missing, empty, or a prepared one, finished or not."""
     try:
         entries = [each.name for each in out.iterdir()] if out.exists() else []
     except OSError as error:
         raise DataError(f"{out}: cannot be used: {error.strerror}; give another --out") from error
     if FILE not in entries and set(entries) - {unfinished(out / FILE).name}:
-        raise DataError(f"{out}: holds other things than prepared chips; give a new folder as --out")
+        raise DataError(f"{out}: contains other files than prepared chips; give a new folder as --out")
 
 
 def _description(
@@ -115,7 +115,7 @@ def _description(
 
 
 def _begin(out: Path, description: DatasetDescription) -> DatasetDescription:
-    """Write what is to be made, or find it written. Raises DataError where it was something else."""
+    """Write the description, or read the existing one. Raises DataError if they differ."""
     before = read_description(out)
     if before is None:
         write_description(out, description)
@@ -123,7 +123,7 @@ def _begin(out: Path, description: DatasetDescription) -> DatasetDescription:
     differing = list(differences(before, description))
     if differing:
         raise DataError(
-            f"{out}: was begun with something else: {'; '.join(differing)}. Give another --out, or the same as then"
+            f"{out}: was started with other settings: {'; '.join(differing)}. Give another --out, or the same settings"
         )
     return before
 
@@ -133,7 +133,7 @@ def _parts(plan: PreparationPlan) -> list[Sequence[DigestedPhoto]]:
 
 
 def _missing(out: Path, plan: PreparationPlan, totals: DatasetTotals | None) -> dict[int, Sequence[DigestedPhoto]]:
-    """Which shards are not there, or not as they were written, and of which photos they are."""
+    """Return the photos of each shard that is missing or damaged, by the shard's number."""
     return {
         number: part
         for number, part in enumerate(_parts(plan))
@@ -180,7 +180,7 @@ def _totals(facts: Sequence[ChipRecords]) -> DatasetTotals:
 
 
 def _finish(out: Path, description: DatasetDescription, report: DataReport) -> None:
-    """The description comes last: it says that all the rest is there."""
+    """Write the report, then the description, which marks the folder as finished."""
     write_private(out / SKIPPED_FILE, skipped_csv(report))
     write_private(out / REPORT_FILE, report_json(report).encode())
     write_description(out, description)

@@ -1,4 +1,4 @@
-"""What came of the photos: how many people, how many images of each, what is doubtful, and what was skipped."""
+"""The report of a preparation: people, images per person, duplicates, leaks and skipped photos."""
 
 import csv
 import json
@@ -19,36 +19,36 @@ GROUPS = {"1": (1, 1), "2-4": (2, 4), "5-9": (5, 9), "10+": (10, None)}  # image
 
 @dataclass(frozen=True, slots=True)
 class ImagesEach:
-    """How many chips there are of a person."""
+    """The distribution of chips per person."""
 
     least: int
     median: float
     most: int
-    people_with: dict[str, int]  # by GROUPS: how many people have as many
+    people_with: dict[str, int]  # number of people in each of GROUPS
 
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """All that is told of a prepared folder."""
+    """The content of the report."""
 
     n_photos: int
     n_chips: int
-    n_identities: int  # that have a chip
+    n_identities: int  # with a chip
     images_each: ImagesEach
-    without_chip: tuple[str, ...]  # people none of whose photos gave one, and who were not left out
-    skipped: tuple[SkippedPhoto, ...]  # in the order of names
-    several_people: tuple[tuple[str, ...], ...]  # photos of equal content that lie with two people or more
+    without_chip: tuple[str, ...]  # people without a chip, except those left out
+    skipped: tuple[SkippedPhoto, ...]  # ordered by name
+    several_people: tuple[tuple[str, ...], ...]  # photos of equal content stored under two people or more
     evaluations: tuple[str, ...]  # names of the sets that were excluded
-    shared_people: tuple[SharedPerson, ...]  # left out: they are in one of these
+    shared_people: tuple[SharedPerson, ...]  # left out, because they are in one of these
     digest: str  # of identities and images
 
     def skipped_as(self, code: str) -> list[SkippedPhoto]:
-        """Those with that code."""
+        """Return the skipped photos with this code."""
         return [each for each in self.skipped if each.code == code]
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many photos were skipped for each reason, the most frequent first."""
+        """The number of skipped photos per reason, most frequent first."""
         counts = Counter(each.code for each in self.skipped)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -56,7 +56,7 @@ class DataReport:
 def make_report(
     plan: PreparationPlan, facts: Sequence[ChipRecords], evaluations: Sequence[str], digest: str
 ) -> DataReport:
-    """Count. There is a chip at least."""
+    """Compile the report; needs at least one chip."""
     names = list(chain.from_iterable(one.names for one in facts))
     n_each = Counter(chain.from_iterable(one.identities for one in facts))
     skipped = [*plan.skipped, *chain.from_iterable(one.skipped for one in facts)]
@@ -76,7 +76,7 @@ def make_report(
 
 
 def images_each(counts: Sequence[int]) -> ImagesEach:
-    """Sum up how many chips each person has; one person at least."""
+    """Summarise the numbers of chips per person; needs at least one person."""
     people_with = {
         name: sum(least <= n and (most is None or n <= most) for n in counts) for name, (least, most) in GROUPS.items()
     }
@@ -84,7 +84,7 @@ def images_each(counts: Sequence[int]) -> ImagesEach:
 
 
 def report_json(report: DataReport) -> str:
-    """The report in full."""
+    """Return the complete report as JSON."""
     images, each = report.skipped_as(SAME_IMAGE), report.images_each
     facts = {
         "photos": report.n_photos,
@@ -113,7 +113,7 @@ def report_json(report: DataReport) -> str:
 
 
 def _several_people(facts: Sequence[ChipRecords]) -> Iterator[tuple[str, ...]]:
-    """Within one person a content is there once."""
+    """Yield groups of photos of equal content, all of different people: duplicates of one person were left out."""
     holders: dict[str, list[str]] = defaultdict(list)
     for one in facts:
         for digest, name in zip(one.image_digests, one.names, strict=True):
@@ -121,18 +121,18 @@ def _several_people(facts: Sequence[ChipRecords]) -> Iterator[tuple[str, ...]]:
     return (tuple(names) for names in holders.values() if len(names) > 1)
 
 
-EXAMPLES = 5  # how many of a list are printed; report.json has them all
+EXAMPLES = 5  # printed per list; report.json has all
 SKIPPED_FILE, REPORT_FILE = "skipped.csv", "report.json"
 
 
 def report_text(report: DataReport, out: Path) -> Iterator[str]:
-    """Line by line."""
+    """Yield the lines of the report for a terminal."""
     yield (
         f"{out}: {_n(report.n_chips, 'chip')} of {_n(report.n_identities, 'person', 'people')}, "
         f"from {_n(report.n_photos, 'photo')}"
     )
     each = report.images_each
-    yield f"  chips of a person: {each.least:,} to {each.most:,}, median {each.median:g}"
+    yield f"  chips per person: {each.least:,} to {each.most:,}, median {each.median:g}"
     yield "  people by chips: " + ", ".join(f"{name}: {n:,}" for name, n in each.people_with.items())
     if report.without_chip:
         yield f"  people without a chip: {_listed([shown(name) for name in report.without_chip])}"
@@ -144,7 +144,7 @@ def report_text(report: DataReport, out: Path) -> Iterator[str]:
 
 
 def skipped_csv(report: DataReport) -> bytes:
-    """One row for each photo that has no chip; names keep their bytes."""
+    """Return a CSV with one row per photo without a chip; names keep their bytes."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["photo", "code", "reason"])
@@ -155,11 +155,11 @@ def skipped_csv(report: DataReport) -> bytes:
 def _duplicates(report: DataReport) -> Iterator[str]:
     doubles = report.skipped_as(DUPLICATE)
     if doubles:
-        told = _listed([f"{shown(one.name)} = {shown(one.other or '')}" for one in doubles])
-        yield f"  the same image twice with one person, left out: {told}"
+        photos = _listed([f"{shown(one.name)} = {shown(one.other or '')}" for one in doubles])
+        yield f"  the same image twice under one person, left out: {photos}"
     if report.several_people:
-        told = _listed([" = ".join(map(shown, names)) for names in report.several_people])
-        yield f"  the same image with several people, kept, though a name must be wrong: {told}"
+        photos = _listed([" = ".join(map(shown, names)) for names in report.several_people])
+        yield f"  the same image under several people, kept; a label must be wrong: {photos}"
 
 
 def _leaks(report: DataReport) -> Iterator[str]:
@@ -168,17 +168,17 @@ def _leaks(report: DataReport) -> Iterator[str]:
     against = ", ".join(map(shown, report.evaluations))
     people, images = report.shared_people, report.skipped_as(SAME_IMAGE)
     if not people and not images:
-        yield f"  in common with {against}: nobody and no image"
+        yield f"  in common with {against}: no people and no images"
         return
     if people:
-        told = _listed([f"{shown(one.identity)} ({_n(one.n_photos, 'photo')})" for one in people])
-        yield f"  people in {against} too, left out: {told}"
+        names = _listed([f"{shown(one.identity)} ({_n(one.n_photos, 'photo')})" for one in people])
+        yield f"  people in {against} too, left out: {names}"
     if images:
         yield f"  images in {against} too, left out: {_listed([shown(one.name) for one in images])}"
 
 
 def _listed(items: Sequence[str]) -> str:
-    """How many, and the first of them."""
+    """Return the number of items and the first of them."""
     rest = f", and {len(items) - EXAMPLES:,} more in {REPORT_FILE}" if len(items) > EXAMPLES else ""
     return f"{len(items):,} ({', '.join(items[:EXAMPLES])}{rest})"
 

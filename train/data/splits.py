@@ -1,4 +1,4 @@
-"""Who is learnt from and who is held out: people, never photos, and the same ones whatever the order of the photos."""
+"""Split people, not photos, into training and held-out people, independently of the photos' order."""
 
 import hashlib
 from collections import Counter
@@ -12,25 +12,25 @@ from ..evaluation.protocols.protocol import Indices
 from .photos import same_name, shown
 from .prepared import PreparedData
 
-MIN_PEOPLE = 2  # on either side: telling people apart takes two
+MIN_PEOPLE = 2  # per side, because a comparison of different people needs two
 EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PeopleSplit:
-    """Positions among the chips."""
+    """A split, as positions among the chips."""
 
     train: Indices  # (n,)
-    validation: Indices  # (m,) of other people; of a separate folder where there is one
-    left_out: tuple[str, ...]  # people with too few images for either side, in the order of names
-    contradictory: Indices  # (k,) left out of both sides: the very same image lies with people of either
+    validation: Indices  # (m,) of other people; in the separate validation folder, if any
+    left_out: tuple[str, ...]  # people with too few images, ordered by name
+    contradictory: Indices  # (k,) left out of both sides, because the same image is on both
 
 
 def split_people(data: PreparedData, held_out: float, min_images: int, seed: int) -> PeopleSplit:
     """Hold out a share of the people who have at least `min_images` chips.
 
-    Who is held out follows from the seed and the person's name alone, in whichever way it is written; with more people,
-    few change sides. Raises DataError where fewer than two people are on a side.
+    The choice depends only on the seed and the normalised names, so that few people change sides if people are added.
+    Raises DataError if a side has fewer than two people.
     """
     people = _people_of(data, min_images)
     drawn = sorted({same_name(name) for name in people}, key=lambda name: _draw(seed, name))
@@ -46,10 +46,10 @@ def split_people(data: PreparedData, held_out: float, min_images: int, seed: int
 
 
 def other_people(train: PreparedData, validation: PreparedData, min_images: int) -> PeopleSplit:
-    """Take the people of a separate folder for validation; `validation` are positions among its chips.
+    """Use the people of a separate folder for validation; positions in `validation` refer to its chips.
 
-    Raises DataError where the two share people, by name, or images, where they were prepared differently, and where
-    either has fewer than two people of `min_images` chips.
+    Raises DataError if the folders share people (by name) or images, if they were prepared differently, or if either
+    has fewer than two people with `min_images` chips.
     """
     _require_same_cut(train, validation)
     _require_nobody_shared(train, validation)
@@ -65,7 +65,8 @@ def other_people(train: PreparedData, validation: PreparedData, min_images: int)
 def _require_same_cut(train: PreparedData, validation: PreparedData) -> None:
     if (train.alignment, train.face) != (validation.alignment, validation.face):
         raise DataError(
-            f"{validation.folder}: was prepared with another --model or --face than {train.folder}; prepare both alike"
+            f"{validation.folder}: was prepared with another --model or --face than {train.folder}; "
+            "use the same for both"
         )
 
 
@@ -74,8 +75,8 @@ def _require_nobody_shared(train: PreparedData, validation: PreparedData) -> Non
     both = sorted({name for name in validation.identities if same_name(name) in ours})
     if both:
         raise DataError(
-            f"{validation.folder}: {_listed(both)} are in {train.folder} too, and must be on one side alone; prepare "
-            f"the photos to learn from with --exclude {validation.folder}"
+            f"{validation.folder}: {_listed(both)} are in {train.folder} too, but must be on one side only; prepare "
+            f"the training photos with --exclude {validation.folder}"
         )
 
 
@@ -84,17 +85,17 @@ def _require_no_image_shared(train: PreparedData, validation: PreparedData) -> N
     shared = [name for name, image in zip(validation.names, validation.image_digests, strict=True) if image in images]
     if shared:
         raise DataError(
-            f"{validation.folder}: {_listed(shared)} are images of {train.folder} too, under other names of people; "
-            f"prepare the photos to learn from with --exclude {validation.folder}"
+            f"{validation.folder}: {_listed(shared)} are images of {train.folder} too, under other people's names; "
+            f"prepare the training photos with --exclude {validation.folder}"
         )
 
 
 def _people_of(data: PreparedData, min_images: int) -> set[str]:
-    """Those with chips enough. Raises DataError where they are fewer than two."""
+    """Return the people with enough chips. Raises DataError if there are fewer than two."""
     people = {name for name, n in Counter(data.identities).items() if n >= min_images}
     if len(people) < MIN_PEOPLE:
         raise DataError(
-            f"{data.folder}: {len(people)} people have {min_images} chips or more, and two are needed; prepare photos "
+            f"{data.folder}: {len(people)} people have {min_images} chips or more, but two are needed; prepare photos "
             "of more people, or lower data.min_images"
         )
     return people
@@ -113,7 +114,7 @@ def _chips_of(data: PreparedData, people: Collection[str]) -> Indices:
 
 
 def _in_both(data: PreparedData, one: Indices, other: Indices) -> Indices:
-    """Chips of either side whose image lies on the other side too."""
+    """Return the chips of either side whose image is also on the other side."""
     images = [{data.image_digests[k] for k in side} for side in (one, other)]
     shared = images[0] & images[1]
     return np.array([k for k in np.union1d(one, other) if data.image_digests[k] in shared], np.int32)
@@ -128,8 +129,8 @@ def _too_few(n_people: int, n_on_sides: Sequence[int], held_out: float) -> str:
         else "prepare photos of more people, or lower data.min_images"
     )
     return (
-        f"of {n_people} people, data.held_out={held_out:g} holds out {n_held_out} and leaves {n_train} to learn from; "
-        f"two are needed on either side: {advice}"
+        f"of {n_people} people, data.held_out={held_out:g} holds out {n_held_out} and leaves {n_train} for training; "
+        f"two are needed on each side: {advice}"
     )
 
 

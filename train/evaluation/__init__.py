@@ -1,1 +1,1 @@
-"""How good is a model? Measured error rates with intervals, thresholds by error rate, a probability that means it."""
+"""Evaluation of models: error rates with intervals, thresholds by error rate, and calibrated probabilities."""

@@ -1,6 +1,6 @@
-"""Two models on the same comparisons, or one by two kinds of scores: what differs beyond chance.
+"""Paired comparison of two models, or of two kinds of scores of one model, on the same comparisons.
 
-Both are resampled with the same identities, so what is hard for both cancels out.
+Both are resampled with the same identities, so that the difficulty of the data cancels out.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from .thresholds import accuracies
 
 @dataclass(frozen=True, slots=True)
 class FigureDifference:
-    """A figure of the first model less that of the second."""
+    """A figure of the first model minus that of the second."""
 
     figure: str
     first: float
@@ -37,12 +37,12 @@ class ModelComparison:
 
 
 def compare_models(first: EvaluationResult, second: EvaluationResult) -> ModelComparison:
-    """Compare two evaluations of the same protocol, drawn from the same seed.
+    """Compare two evaluations of the same protocol with the same seed. Raises ValueError for others.
 
-    They may be of one model too, with penalties for poor photos against none.
+    They may also be of one model, with and without penalties for poor photos.
     """
     if first.found.data.digest != second.found.data.digest or first.found.resampling != second.found.resampling:
-        raise ValueError("the two evaluations are of different data or draws, so their figures are not paired")
+        raise ValueError("the two evaluations have different data or resamples, so their figures are not paired")
     differences = tuple(_difference(*figure) for figure in _paired(first, second))
     return ModelComparison(first.found, second.found, differences, _fold_difference(first, second))
 
@@ -50,7 +50,7 @@ def compare_models(first: EvaluationResult, second: EvaluationResult) -> ModelCo
 def _paired(
     first: EvaluationResult, second: EvaluationResult
 ) -> Iterator[tuple[str, tuple[float, Floats], tuple[float, Floats]]]:
-    """Each figure that both have, as its value and its draws."""
+    """Yield each figure that both have, with its value and its draws."""
     names = {"eer": "EER", "fmr": "FMR at the threshold", "fnmr": "FNMR at the threshold"}
     if first.found.figures.accuracy is not None:
         names["accuracy"] = "accuracy"

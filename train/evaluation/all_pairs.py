@@ -1,7 +1,7 @@
-"""All against all: every two faces of a data set compared a block at a time, counted on a grid, never listed whole.
+"""All-against-all comparison in blocks: scores are counted on a grid, and the full matrix is never stored.
 
-Memory grows with the faces, not with their square. Two passes over the blocks: the first counts; the second, knowing
-how many there are of which score, keeps some by name (`strata` says which).
+Memory grows linearly with the number of faces. The first of two passes over the blocks counts scores; the second uses
+these counts to draw comparisons that are kept with their photos (see `strata_of`).
 """
 
 from collections.abc import Iterator
@@ -16,32 +16,32 @@ from .protocols.protocol import Indices
 from .scores import ComparisonKind, Counts, ScoreSample, ScoreSet, ScoreStratum, strata_of
 from .scoring import Penalties
 
-BLOCK = 1024  # faces to a side of a block: its scores fill 8 MiB
-MAX_BINS = 1_000_000  # of the grid; its step is a power of ten, so that thresholds are short numbers
+BLOCK = 1024  # faces per side of a block: its scores fill 8 MiB
+MAX_BINS = 1_000_000  # of the grid; its step is a power of ten, so that thresholds have few digits
 ON_THE_GRID = 1e-6  # of a step: so that a score on the grid does not fall just below it
-MORE_DECIMALS = 4  # of scores kept by name; further ones depend on how many threads multiplied the matrices
+MORE_DECIMALS = 4  # of sampled scores; further ones depend on the number of threads of the matrix product
 IMPOSTOR, GENUINE, NEITHER = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreGrid:
-    """What scores are rounded down to and counted on."""
+    """The grid on which scores are rounded down and counted."""
 
     decimals: int
 
     @classmethod
     def up_to(cls, highest: float) -> Self:
-        """Lay a grid, as fine as can be, over all scores from 0 to the highest that there may be."""
+        """Return the finest grid for scores from 0 to `highest`."""
         return cls(int(np.floor(np.log10(MAX_BINS / max(highest, 1e-6)))))
 
     def bins(self, scores: Floats) -> NDArray[np.int32]:
-        """Return the place of each score, counted from 0: of their shape."""
+        """Return the bin of each score, counted from 0: same shape."""
         steps = scores * 10.0**self.decimals
         steps += ON_THE_GRID
         return steps.astype(np.int32)
 
     def shortened(self, scores: Floats) -> Floats:
-        """Return scores with a few digits beyond the grid: (k,)."""
+        """Round scores to a few digits more than the grid: (k,)."""
         shortened: Floats = np.round(scores, self.decimals + MORE_DECIMALS)
         return shortened
 
@@ -53,18 +53,18 @@ class ScoreGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedFaces:
-    """The embeddings that are there to be compared."""
+    """The embeddings to compare."""
 
     vectors: Floats  # (n, 128)
     identities: Indices  # (n,)
     photos: Indices  # (n,) positions among the photos
-    penalties: Penalties | None  # None: a score is the plain distance
+    penalties: Penalties | None  # None: scores are plain distances
     grid: ScoreGrid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreBlock:
-    """Scores of some faces with some others; any two faces meet in one block only."""
+    """Scores of some faces with some others; each pair of faces is in one block only."""
 
     scores: Floats  # (rows * columns,)
     bins: NDArray[np.int32]  # (rows * columns,) on the grid
@@ -73,11 +73,11 @@ class ScoreBlock:
     n_columns: int
 
     def members(self, kind: int) -> NDArray[np.int64]:
-        """Positions of the comparisons of one kind."""
+        """Return the positions of the comparisons of one kind."""
         return np.flatnonzero(self.kinds == kind)
 
     def photos(self, positions: NDArray[np.int64], faces: ComparedFaces) -> tuple[Indices, Indices]:
-        """Which photos some of the comparisons are between."""
+        """Return the two photos of each of some comparisons."""
         rows, columns = np.divmod(positions, self.n_columns)
         return faces.photos[rows + self.first[0]], faces.photos[columns + self.first[1]]
 
@@ -85,7 +85,7 @@ class ScoreBlock:
 def compared_faces(
     vectors: NDArray[np.float32], identities: Indices, penalties: Penalties | None = None
 ) -> ComparedFaces:
-    """Take the faces of embeddings (n, 128) whose identities are (n,); NaN rows are those that were not found."""
+    """Select the faces among embeddings (n, 128) with identities (n,); rows of NaN have no face."""
     found = np.flatnonzero(~np.isnan(vectors).any(axis=1)).astype(np.int32)
     kept = vectors[found].astype(np.float64)
     theirs = None if penalties is None else penalties.of(found)
@@ -95,7 +95,7 @@ def compared_faces(
 
 
 def blocks(faces: ComparedFaces) -> Iterator[ScoreBlock]:
-    """Every two faces once, block by block, always in the same order."""
+    """Yield every pair of faces once, block by block, always in the same order."""
     starts = range(0, len(faces.vectors), BLOCK)
     squares = (faces.vectors**2).sum(axis=1)
     for top in starts:
@@ -121,9 +121,9 @@ Drawn = tuple[Floats, Indices, Indices]  # scores, probes, references
 def compare_all(
     vectors: NDArray[np.float32], identities: Indices, *, seed: int, penalties: Penalties | None = None
 ) -> ScoreSet:
-    """Compare every two of embeddings (n, 128), whose identities are (n,); NaN rows are faces that were not found.
+    """Compare all pairs of embeddings (n, 128) with identities (n,); rows of NaN have no face.
 
-    A score is a distance, with the pair's penalty where there are penalties.
+    A score is the distance, plus the pair's penalty if there are penalties.
     """
     faces = compared_faces(vectors, identities, penalties)
     generator = np.random.default_rng(seed)
@@ -140,24 +140,26 @@ def compare_all(
 
 
 def n_comparisons(identities: Indices) -> NDArray[np.int64]:
-    """How many impostor and how many genuine comparisons photos of these identities make: (2,)."""
+    """Return the numbers of impostor and genuine comparisons for photos of these identities: (2,)."""
     n, of_each = len(identities), np.bincount(identities).astype(np.int64)
     genuine = int((of_each * (of_each - 1) // 2).sum())
     return np.array([n * (n - 1) // 2 - genuine, genuine])
 
 
 def n_pairs_of_people(identities: Indices) -> tuple[int, int]:
-    """How many pairs of people, and how many people with two photos or more, are behind those."""
+    """Return the number of pairs of people, and of people with two photos or more."""
     of_each = np.unique(identities, return_counts=True)[1]
     return len(of_each) * (len(of_each) - 1) // 2, int((of_each > 1).sum())
 
 
 def _count(faces: ComparedFaces) -> list[Counts]:
-    """How many comparisons of each kind fall into each bin."""
+    """Count the comparisons of each kind in each bin."""
     counts = [np.zeros(0, np.int64), np.zeros(0, np.int64)]
     for block in blocks(faces):
         genuine, neither = (np.bincount(block.bins[block.members(kind)]) for kind in (GENUINE, NEITHER))
-        impostor = np.bincount(block.bins)  # nearly all are: quicker to count all and take the others off
+        impostor = np.bincount(
+            block.bins
+        )  # nearly all are impostors, so counting all and subtracting the others is faster
         for others in (genuine, neither):
             impostor[: len(others)] -= others
         counts = [_sum(counts[IMPOSTOR], impostor), _sum(counts[GENUINE], genuine)]
@@ -171,7 +173,7 @@ def _sum(first: Counts, second: Counts) -> Counts:
 
 
 def _tally(counts: Counts, grid: ScoreGrid) -> ScoreHistogram:
-    """Each score rounded down to the grid, which every rate is then exact to one step of."""
+    """Return the histogram of scores rounded down to the grid; thresholds are exact to one step of it."""
     used = np.flatnonzero(counts)
     return ScoreHistogram.weighted(grid.values(used), counts[used])
 
@@ -189,7 +191,7 @@ def _sample(
 
 
 def _draw(block: ScoreBlock, kind: int, stratum: ScoreStratum, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw comparisons of one kind: the few genuine ones are picked out first, the many impostor ones last."""
+    """Draw comparisons of one kind. The few genuine ones are selected before the draw, impostors after it."""
     if kind == GENUINE:
         members = block.members(kind)
         return members.take(stratum.positions(block.bins[members], generator))

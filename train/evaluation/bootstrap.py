@@ -1,9 +1,9 @@
-"""Confidence intervals by bootstrap over identities: comparisons share people, so people are drawn, not comparisons.
+"""Confidence intervals by bootstrap over identities, because comparisons that share people are not independent.
 
-Each resample draws as many identities as there are, with replacement. A genuine comparison counts as often as its
-identity was drawn, an impostor comparison as often as the one times as often as the other; so an identity that is drawn
-twice makes no impostor comparison with itself. Bolle et al., "Error analysis of pattern recognition systems: the
-subsets bootstrap", 2004, draw people for the same reason.
+Each resample draws as many identities as there are, with replacement. The weight of a genuine comparison is the number
+of times that its identity was drawn, that of an impostor comparison the product of both numbers; so an identity that is
+drawn twice has no impostor comparison with itself. See Bolle et al., "Error analysis of pattern recognition systems:
+the subsets bootstrap", 2004.
 """
 
 from collections.abc import Callable
@@ -20,23 +20,21 @@ from .protocols.protocol import Indices
 from .scores import ScoreSample, ScoreSet
 
 CONFIDENCE = 0.95
-MAX_THREADS = 8  # each holds the weights of all comparisons kept by name
+MAX_THREADS = 8  # each holds the weights of all sampled comparisons
 
-Statistics = Callable[
-    [ScoreHistogram, ScoreHistogram], Floats
-]  # genuine, impostor -> (s,) figures, NaN where there is none
+Statistics = Callable[[ScoreHistogram, ScoreHistogram], Floats]  # genuine, impostor -> (s,) figures, NaN if undefined
 
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How often, and from which seed: the same seed draws the same identities."""
+    """The number of resamples and their seed; the same seed draws the same identities."""
 
     n_resamples: int = 1000
     seed: int = 0
 
 
 def bootstrap(scores: ScoreSet, statistics: Statistics, resampling: Resampling) -> Floats:
-    """Compute figures on every resample of the identities: (n_resamples, s). Work is spread over the cores."""
+    """Compute figures on every resample of the identities, in parallel: (n_resamples, s)."""
     kinds = (
         _people(scores.genuine.sample, scores.identities, is_genuine=True),
         _people(scores.impostor.sample, scores.identities, is_genuine=False),
@@ -55,7 +53,7 @@ def bootstrap(scores: ScoreSet, statistics: Statistics, resampling: Resampling) 
 
 
 def interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-    """Return the percentile interval of one figure's resamples (n,); None where most of them have none."""
+    """Return the percentile interval of one figure's resamples (n,); None if half of them or more are undefined."""
     known = draws[~np.isnan(draws)]
     if len(known) <= len(draws) / 2:
         return None
@@ -65,15 +63,15 @@ def interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, floa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _People:
-    """Comparisons, as scores between identities."""
+    """Scores of comparisons between identities."""
 
     values: Floats  # (k,) ascending
     weights: NDArray[np.float32]  # (k,)
     first: Indices  # (k,) identities
-    second: Indices | None  # (k,); None where it is the first one again: a genuine comparison
+    second: Indices | None  # (k,); None for genuine comparisons, where it equals `first`
 
     def drawn(self, times: Floats) -> ScoreHistogram:
-        """Count them when each identity was drawn so many times (n_identities,)."""
+        """Count the comparisons if each identity was drawn `times` times: (n_identities,)."""
         weights = times[self.first] * self.weights
         if self.second is not None:
             weights *= times[self.second]

@@ -1,8 +1,8 @@
-"""Embeddings kept from one run to the next, by the digest of the image's bytes, in part files that are never changed.
+"""A cache of embeddings on disk, by the digest of the image's bytes, in files that are never changed.
 
-Whatever could change an embedding, or which face is taken, names the files: the model, the way it is run, the face
-choice, and the code, weights and libraries that find faces and run networks. They hold biometric data: only their
-owner may read them.
+The file names contain a digest of everything that can change an embedding or the choice of the face: the model, its
+runtime, the face choice, and the code, weights and libraries for finding faces and running networks. The files contain
+biometric data and are readable only by their owner.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError, replacing
 
-# Folders of the embedder whose code decides no embedding; a new file anywhere else voids the cache.
+# Parts of the embedder whose code cannot change an embedding; a new file anywhere else invalidates the cache.
 NOT_DECIDING = ("bulk", "explain", "photo_files.py", "progress.py")
 LIBRARIES = ("facenet-pytorch", "numpy", "openvino", "pillow", "torch", "torchvision")
 
@@ -41,28 +41,28 @@ RECORD = np.dtype(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CachedFace:
-    """A face: its embedding, and what was measured of its photo."""
+    """A face: its embedding and the quality measures of its photo."""
 
     vector: NDArray[np.float32]  # (128,)
     measures: NDArray[np.float32]  # (8,) in the order of MEASURES
 
 
-Outcome = CachedFace | str  # a face, or the code of what is wrong with the image
+Outcome = CachedFace | str  # a face, or the code of the image's error
 Outcomes = dict[str, Outcome]  # by the digest of the image: "sha256:..."
 
 
 class CacheError(VisavisError):
-    """A cache folder that cannot be used; the message says why."""
+    """A cache folder cannot be used; the message says why."""
 
     code = "cache_error"
 
 
 class _Damaged(Exception):
-    """A cache file that is not as it was written."""
+    """A cache file is damaged."""
 
 
 class EmbeddingCache:
-    """The files of a cache folder that one key names. `warn` is told of a damaged file, which is then removed."""
+    """The files of a cache folder with one key. A damaged file is removed and reported to `warn`."""
 
     def __init__(self, folder: Path, settings_key: str, warn: Callable[[str], None]) -> None:
         self._folder, self._key = folder, settings_key
@@ -71,7 +71,7 @@ class EmbeddingCache:
             folder.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> Outcomes:
-        """Read what is known; nothing where there is no file yet. Raises CacheError."""
+        """Read all cached outcomes; empty if there is no file yet. Raises CacheError."""
         known: Outcomes = {}
         with _trouble_told(self._folder):
             parts = sorted(self._folder.glob(f"{self._key}-*.npz"))
@@ -80,8 +80,10 @@ class EmbeddingCache:
         return known
 
     def save(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Keep these too, in a file of their own that others see when it is whole. Raises CacheError."""
-        part = self._folder / f"{self._key}-{token_hex(8)}.npz"  # of several processes, each writes its own
+        """Add outcomes in a new file, which is written atomically. Raises CacheError."""
+        part = (
+            self._folder / f"{self._key}-{token_hex(8)}.npz"
+        )  # unique, so that several processes can write at the same time
         with _trouble_told(part), replacing(part) as file:
             np.savez(file, records=_records(outcomes))
 
@@ -104,20 +106,20 @@ class EmbeddingCache:
 
 
 def open_cache(folder: Path, embedder: FaceEmbedder, face: FaceChoice) -> EmbeddingCache:
-    """Open the cache for what an embedder makes of the faces chosen so; warnings go to stderr. Raises CacheError."""
+    """Open the cache for an embedder and a face choice; warnings go to stderr. Raises CacheError."""
     key = settings_key(embedder.identity.digest, embedder.runtime_description, face)
     return EmbeddingCache(folder, key, partial(click.echo, err=True))
 
 
 def settings_key(model_digest: str, runtime: str, face: FaceChoice) -> str:
-    """Digest all that decides what becomes of an image, `way` being how the model is run: 64 hexadecimal digits."""
+    """Digest everything that determines the outcome of an image: 64 hexadecimal digits."""
     libraries = {name: version(name) for name in LIBRARIES}
     facts = [model_digest, runtime, face, code_digest(Path(str(files("embedder")))), libraries]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def code_digest(embedder: Path) -> str:
-    """Digest the code in the embedder's folder that may decide an embedding, and the graphs of its detector."""
+    """Digest the embedder's code that can change an embedding, and the graphs of its detector."""
     digests = {
         path.relative_to(embedder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in embedder.rglob("*")
@@ -127,7 +129,7 @@ def code_digest(embedder: Path) -> str:
 
 
 def _decides(path: Path) -> bool:
-    """Tell whether a file may decide an embedding; a model's own graphs are named by its digest."""
+    """Check whether a file can change an embedding; a model's own graphs are part of its digest already."""
     folder = path.parts[0]
     return folder not in NOT_DECIDING and (path.suffix == ".py" or (path.suffix == ".onnx" and folder == "detection"))
 
@@ -135,8 +137,8 @@ def _decides(path: Path) -> bool:
 def _parse(data: bytes) -> Outcomes:
     try:
         with np.load(BytesIO(data), allow_pickle=False) as archive:
-            return _outcomes(archive["records"])  # its checksum is verified here
-    except Exception as fault:  # broken bytes may raise anything in there
+            return _outcomes(archive["records"])  # verifies the checksum
+    except Exception as fault:  # a damaged file may raise any exception
         raise _Damaged from fault
 
 

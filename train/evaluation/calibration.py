@@ -1,4 +1,4 @@
-"""From all-against-alls to a card: operating points by error rate, and what a distance says as evidence."""
+"""Calibration of a model: operating points by error rate, and the log-likelihood ratio of a distance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ from .protocols.protocol import ProtocolError, data_digest
 from .scores import ScoreSet
 from .scoring import Penalties, Scoring
 
-MIN_PEOPLE = 20  # with two photos or more, for an FNMR: it is people that its interval redraws
-EDGE = 10  # comparisons that the strongest evidence either way must rest on
+MIN_PEOPLE = 20  # with two photos or more, for an FNMR, whose interval resamples people
+EDGE = 10  # comparisons that must support the strongest evidence in either direction
 
 
 @dataclass(frozen=True, slots=True)
 class PopulationFacts:
-    """What the user says of the photos: no program can see it in them."""
+    """The user's description of the photos, which cannot be derived from them."""
 
     name: str
     population: str
@@ -34,7 +34,7 @@ class PopulationFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
-    """Photos of some population, compared all against all by plain distances."""
+    """Photos of one population, compared all against all by plain distances."""
 
     compared: ComparedPhotos
     described: PopulationFacts
@@ -47,11 +47,12 @@ def calibrate(
     rule: tuple[QualityPenalty, ...] = (),
     further: Sequence[Population] = (),
 ) -> ModelCard:
-    """Return the model's card with points and evidence from an all-against-all by plain distances.
+    """Return the model's card with operating points and evidence from all-against-all comparisons.
 
-    With a rule for poor photos, both are of distances with its penalties. With further populations each point keeps its
-    FMR on all of them that carry it; FNMR and evidence are of the first photos alone. Images that lie under two people
-    are left out. Raises ProtocolError where the comparisons are too few.
+    `compared` has plain distances. With a `rule` for poor photos, points and evidence refer to distances with its
+    penalties. With further populations, each point keeps its FMR on every population with enough comparisons; FNMR and
+    evidence refer to the first photos only. Images stored under two people are left out. Raises ProtocolError if there
+    are too few comparisons.
     """
     card, resampling = setting.embedder.card, setting.resampling
     populations = [_usable(each, rule, resampling) for each in (Population(compared, described), *further)]
@@ -74,16 +75,16 @@ def calibrate(
 
 
 def _usable(population: Population, rule: tuple[QualityPenalty, ...], resampling: Resampling) -> Population:
-    """Leave out the images that lie under two people, and add the penalties of the rule.
+    """Leave out images that are stored under two people, and add the penalties of the rule.
 
-    Raises ProtocolError where too little is left for any point.
+    Raises ProtocolError if too few comparisons are left for any operating point.
     """
     compared = without_doubles(_with_penalties(population.compared, rule, resampling), seed=resampling.seed)
     impostor, loosest = compared.scores.impostor.tally, max(FMRS.values())
     if not metrics.carries(impostor, loosest):
         raise ProtocolError(
-            f"{population.described.name}: {round(impostor.n):,} impostor comparisons do not carry an FMR of "
-            f"{loosest:g}, which takes {metrics.MIN_FALSE_MATCHES / loosest:,.0f}; add photos of more people"
+            f"{population.described.name}: {round(impostor.n):,} impostor comparisons are too few for an FMR of "
+            f"{loosest:g}, which needs {metrics.MIN_FALSE_MATCHES / loosest:,.0f}; add photos of more people"
         )
     return replace(population, compared=compared)
 
@@ -92,7 +93,7 @@ def _check_people(scores: ScoreSet) -> None:
     n_people = scores.genuine.n_pairs
     if n_people < MIN_PEOPLE:
         raise ProtocolError(
-            f"{n_people} people with two photos or more are too few to measure an FNMR, which takes {MIN_PEOPLE}; "
+            f"{n_people} people with two photos or more are too few to measure an FNMR, which needs {MIN_PEOPLE}; "
             "add more such people"
         )
 
@@ -107,17 +108,19 @@ def _with_penalties(
 
 
 def evidence_from(genuine: ScoreHistogram, impostor: ScoreHistogram) -> LogLikelihoodRatio:
-    """Fit the log-likelihood ratio as a straight line, by logistic regression with both kinds weighing the same.
+    """Fit the log-likelihood ratio as a line, by logistic regression with equal weight for both kinds.
 
-    It is held level where it would say more than the data bear: more than being nearer than all but 10 impostor
-    comparisons says, or farther than all but 10 genuine ones.
+    Beyond the distance that only 10 impostor comparisons are below, and the one that only 10 genuine comparisons are
+    above, the ratio is constant, because the data do not support stronger evidence.
     """
     intercept, slope = _line(genuine, impostor)
     near, far = float(impostor.loosest(EDGE / impostor.n)), float(genuine.loosest(1 - EDGE / genuine.n))
     most = log(max(float(genuine.share_below(near)), 1 / genuine.n) * impostor.n / EDGE)
     least = -log(max(1 - float(impostor.share_below(far)), 1 / impostor.n) * genuine.n / EDGE)
     if not most > 0 > least:
-        raise ProtocolError("the distances hardly tell one person from two, so they bear no probability")
+        raise ProtocolError(
+            "the distances hardly separate genuine from impostor comparisons, so probabilities cannot be fitted"
+        )
     return LogLikelihoodRatio(
         intercept=rounded(intercept),
         slope=rounded(slope),
@@ -127,23 +130,25 @@ def evidence_from(genuine: ScoreHistogram, impostor: ScoreHistogram) -> LogLikel
 
 
 def _line(genuine: ScoreHistogram, impostor: ScoreHistogram) -> tuple[float, float]:
-    """Fit intercept and slope."""
+    """Fit intercept and slope by logistic regression."""
     kinds = (_with_one_more(genuine, float(impostor.values[0])), _with_one_more(impostor, float(genuine.values[-1])))
     distances, weights = (np.concatenate(columns) for columns in zip(*kinds, strict=True))
     is_genuine = np.arange(len(distances)) < len(kinds[0][0])
-    middle = float(weights @ distances) / 2  # near it, the two numbers of the line hardly depend on each other
+    middle = float(weights @ distances) / 2  # centring makes intercept and slope nearly independent
     fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000, solver="newton-cholesky")
     fit.fit((distances - middle)[:, None], is_genuine, sample_weight=weights * len(distances))
     slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
     if not slope < 0:
-        raise ProtocolError("photos of one person are no nearer to each other than photos of two; check the identities")
+        raise ProtocolError(
+            "photos of one person are no closer to each other than photos of two people; check the identities"
+        )
     return intercept - slope * middle, slope
 
 
 def _with_one_more(tally: ScoreHistogram, distance: float) -> tuple[Floats, Floats]:
-    """Distances with weights that sum to 1, and one more comparison where the other kind begins.
+    """Return distances with weights that sum to 1, plus one comparison at the other kind's extreme distance.
 
-    Without it, data whose kinds do not overlap at all would make the line infinitely steep.
+    Without it, the slope would be infinite for data whose kinds do not overlap.
     """
     counts = np.append(np.diff(tally.cumulative), 1.0)
     return np.append(tally.values, distance), counts / counts.sum()

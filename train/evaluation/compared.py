@@ -1,4 +1,4 @@
-"""A protocol whose comparisons were made with one model, and scored one way: all pairs, or those that it lists."""
+"""The comparisons of a protocol, made with one model and one kind of score: all pairs, or a list of pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ class ListedScores:
     """A protocol's comparisons with their scores, in the protocol's order."""
 
     pairs: PairList
-    values: Floats  # (n,) scores; NaN where a photo had no usable face
+    values: Floats  # (n,) scores; NaN if a photo had no usable face
 
 
 def compare_listed(
     vectors: NDArray[np.float32], pairs: PairList, *, penalties: Penalties | None = None
 ) -> ListedScores:
-    """Measure the scores of listed comparisons of embeddings (n, 128); NaN rows are faces that were not found.
+    """Compute the scores of listed comparisons of embeddings (n, 128); rows of NaN have no face.
 
-    A score is a distance, with the pair's penalty where there are penalties.
+    A score is the distance, plus the pair's penalty if there are penalties.
     """
     starts = range(0, len(pairs.same), CHUNK)
     parts = [_distances(vectors, pairs, slice(start, start + CHUNK)) for start in starts]
@@ -41,13 +41,13 @@ def compare_listed(
 
 
 def scores_of(listed: ListedScores, identities: Indices) -> ScoreSet:
-    """Sort listed comparisons by kind."""
+    """Split listed comparisons into genuine and impostor ones."""
     genuine, impostor = (_kind(listed, chosen, identities) for chosen in (listed.pairs.same, ~listed.pairs.same))
     return ScoreSet(genuine, impostor, identities)
 
 
 def tallies(listed: ListedScores, chosen: NDArray[np.bool_]) -> tuple[ScoreHistogram, ScoreHistogram]:
-    """Genuine and impostor scores of some of the comparisons; failures are left out."""
+    """Return the genuine and impostor scores of some comparisons, without failures."""
     made = chosen & ~np.isnan(listed.values)
     genuine, impostor = (
         ScoreHistogram.of(listed.values[made & kind]) for kind in (listed.pairs.same, ~listed.pairs.same)
@@ -82,26 +82,26 @@ class ComparedPhotos:
     scoring: Scoring
 
     def failures(self) -> Failures:
-        """Return the photos without a usable face, and what could not be compared for them."""
+        """Return the photos without a usable face, and the numbers of comparisons not made for this reason."""
         faults = zip(self.protocol.photos, self.embedded.faults, strict=True)
         photos = tuple((photo, fault) for photo, fault in faults if fault is not None)
         return Failures(photos, self.scores.genuine.n_failed, self.scores.impostor.n_failed)
 
     def refusals(self) -> Refusals | None:
-        """Return the photos too poor to take part, and what was not compared for them; None where all took part."""
+        """Return the photos refused for low quality, and their comparisons; None if quality is ignored."""
         if self.scoring.refused is None:
             return None
         photos = tuple(self.protocol.photos[k] for k in np.flatnonzero(self.scoring.refused))
         return Refusals(photos, self.scores.genuine.n_refused, self.scores.impostor.n_refused)
 
     def worst_false_matches(self, decided: ScoreSet, threshold: float) -> tuple[WorstPair, ...]:
-        """Return the impostor comparisons farthest below the threshold that decided them, worst first."""
+        """Return the impostor comparisons farthest below their threshold, worst first."""
         sample = decided.impostor.sample
         n = min(int(np.searchsorted(sample.values, threshold)), N_WORST)
         return self._pairs(sample, range(n))
 
     def worst_false_non_matches(self, decided: ScoreSet, threshold: float) -> tuple[WorstPair, ...]:
-        """Return the genuine comparisons farthest above the threshold that decided them, worst first."""
+        """Return the genuine comparisons farthest above their threshold, worst first."""
         sample = decided.genuine.sample
         last = len(sample.values) - 1
         n = min(last + 1 - int(np.searchsorted(sample.values, threshold)), N_WORST)
@@ -117,9 +117,9 @@ class ComparedPhotos:
 
 
 def compare_photos(protocol: Protocol, embedded: EmbeddedSet, *, seed: int, scoring: Scoring = PLAIN) -> ComparedPhotos:
-    """Make the comparisons of a protocol, by plain distances of all photos where `scoring` says nothing else.
+    """Make the comparisons of a protocol; by default with plain distances of all photos.
 
-    The seed draws which of very many are kept by name.
+    `seed` decides which comparisons are sampled if there are too many to keep.
     """
     if protocol.pairs is None:
         return ComparedPhotos(protocol, embedded, _all_pairs(protocol, embedded, scoring, seed), None, scoring)
@@ -140,7 +140,7 @@ def _all_pairs(protocol: Protocol, embedded: EmbeddedSet, scoring: Scoring, seed
 
 
 def _taking_part(pairs: PairList, scoring: Scoring) -> tuple[PairList, tuple[int, int]]:
-    """Return the comparisons no photo of which is refused, and how many genuine and impostor ones are left out."""
+    """Return the comparisons without refused photos, and the numbers of genuine and impostor ones left out."""
     if scoring.refused is None:
         return pairs, (0, 0)
     refused = scoring.refused[pairs.probe] | scoring.refused[pairs.reference]

@@ -1,4 +1,4 @@
-"""What a reader of an evaluation must know of its photos: the same image twice, and photos seen before."""
+"""Checks of the data behind an evaluation: duplicate images, and photos that the card was calibrated on."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from .compared import ComparedPhotos, compare_photos
 from .protocols.folders import people_of
 from .protocols.protocol import LabeledPhoto, data_digest
 
-Doubles = list[list[LabeledPhoto]]  # each image that there is more than once, as the photos that are it
+Doubles = list[list[LabeledPhoto]]  # for each image that occurs more than once, its photos
 
 
 def doubles_of(compared: ComparedPhotos) -> tuple[Doubles, Doubles]:
-    """Return the images that lie under two people or more, and those that lie under one person more than once."""
+    """Return the images stored under two people or more, and those stored several times under one person."""
     photos_of: dict[str, list[LabeledPhoto]] = defaultdict(list)
     for photo, digest in zip(compared.protocol.photos, compared.embedded.image_digests, strict=True):
         photos_of[digest].append(photo)
@@ -26,9 +26,9 @@ def doubles_of(compared: ComparedPhotos) -> tuple[Doubles, Doubles]:
 
 
 def without_doubles(compared: ComparedPhotos, *, seed: int) -> ComparedPhotos:
-    """Compare photos anew without those under two people; the same comparisons if there are none.
+    """Repeat the comparisons without images stored under two people; unchanged if there are none.
 
-    A comparison of one image with itself says nothing of two people, and whom the image shows nobody knows.
+    Such an image compared with itself is not an impostor comparison, and its true identity is unknown.
     """
     across, _ = doubles_of(compared)
     if not across:
@@ -40,12 +40,12 @@ def without_doubles(compared: ComparedPhotos, *, seed: int) -> ComparedPhotos:
 
 
 def evaluation_cautions(compared: ComparedPhotos, card: ModelCard) -> tuple[str, ...]:
-    """Return them as sentences."""
+    """Describe, in sentences, properties of the data that distort an evaluation's figures."""
     return (*_seen_before(compared, card), *_across_and_within(compared))
 
 
 def calibration_cautions(compared: ComparedPhotos) -> Iterator[str]:
-    """Say what must be known of photos that a model is calibrated on: which are left out, and which are too easy."""
+    """Describe the photos that a calibration leaves out, and genuine comparisons that are too easy."""
     across, within = doubles_of(compared)
     if across:
         left_out = f"these {sum(map(len, across)):,} photos are left out"
@@ -54,10 +54,10 @@ def calibration_cautions(compared: ComparedPhotos) -> Iterator[str]:
 
 
 def _across_and_within(compared: ComparedPhotos) -> Iterator[str]:
-    """Say of files that are the same to the byte what they do to the figures."""
+    """Describe the effect of byte-identical files on the figures."""
     across, within = doubles_of(compared)
     if across:
-        yield f"{_counted(across)} under two people or more{_for_instance(across)}: false matches that are none"
+        yield f"{_counted(across)} under two people or more{_for_instance(across)}: counted as false matches"
     yield from _too_easy(within)
 
 
@@ -71,11 +71,11 @@ def _seen_before(compared: ComparedPhotos, card: ModelCard) -> Iterator[str]:
         return
     digest = data_digest(people_of(compared.protocol), compared.embedded.image_digests)
     if digest in {data.digest for data in card.calibration.measured_on}:
-        yield "these are the photos that the card was calibrated on: that its claims hold here says nothing"
+        yield "these are the photos that the card was calibrated on, so they cannot confirm its claims"
 
 
 def _counted(groups: Doubles) -> str:
-    return "one image lies" if len(groups) == 1 else f"{len(groups):,} images lie"
+    return "one image is stored" if len(groups) == 1 else f"{len(groups):,} images are stored"
 
 
 def _for_instance(groups: Doubles) -> str:

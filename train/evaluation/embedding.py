@@ -1,9 +1,9 @@
-"""From the photos of a protocol to their embeddings: every core at work, memory bounded; photos degraded if asked.
+"""Embed the photos of a protocol on all cores with bounded memory; optionally degrade them first.
 
-Such copies show what a poor photo does to distances: the person is known, and nothing else differs.
+Degraded copies show how poor photos change distances, with all else equal.
 
-Measured on two cores: threads that each carry a few photos from file to embedding, with torch on one core in each, take
-about 19 ms a photo; all chips first and then the network on both cores take about 23 ms.
+Measured on two cores: threads that each process a few photos from file to embedding, with torch on one core each, need
+about 19 ms per photo; cutting all chips first and then running the network on both cores needs about 23 ms.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from .parallel import one_core_threads
 from .protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 
 BLUR_PX = {"blur1": 1.0, "blur2": 2.0, "blur3": 3.0, "blur4": 4.0}  # sigma, for a picture of 250 px
-WIDTH_PX = {"px64": 64, "px48": 48, "px32": 32}  # of the whole picture, before it is enlarged again
+WIDTH_PX = {"px64": 64, "px48": 48, "px32": 32}  # to which the whole picture is downsampled, before upsampling
 JPEG_QUALITY = {"jpeg20": 20, "jpeg10": 10}
-BLURRED_SIDE_PX = 250  # of the longer side, that the sigmas are for
+BLURRED_SIDE_PX = 250  # the longer side of a picture for which the sigmas are given
 
 DEGRADATIONS = (*BLUR_PX, *WIDTH_PX, *JPEG_QUALITY)
 
 
 def degraded(picture: Image.Image, name: str) -> bytes:
-    """Return an RGB picture degraded as one of DEGRADATIONS says, as an image file. Raises ValueError for another."""
+    """Degrade an RGB picture and return it as an image file; `name` is one of DEGRADATIONS, else raises ValueError."""
     if name in JPEG_QUALITY:
         return _file(picture, "JPEG", quality=JPEG_QUALITY[name])
     if name in BLUR_PX:
@@ -48,13 +48,13 @@ def _shrunk_and_enlarged(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _file(picture: Image.Image, kind: str, **options: int) -> bytes:
-    """Encode it; BMP is lossless and quick."""
+    """Encode a picture; BMP is lossless and fast."""
     file = BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
 
 
-BATCH = 16  # photos that a thread takes at a time, and chips in every pass: of equal shape, so equal to the last bit
+BATCH = 16  # photos per task of a thread, and chips per forward pass: a fixed shape gives bit-identical results
 SAVE_EVERY = 4096  # photos
 
 T = TypeVar("T")
@@ -62,11 +62,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedSet:
-    """What became of the photos of a protocol, in their order."""
+    """Embeddings, errors and quality measures of the photos of a protocol, in their order."""
 
-    vectors: NDArray[np.float32]  # (n, 128); NaN where there is no usable face
-    faults: tuple[str | None, ...]  # (n,) the error's code where there is none, as in no_face
-    image_digests: tuple[str, ...]  # (n,) of the file's bytes, and how they were degraded: "sha256:..."
+    vectors: NDArray[np.float32]  # (n, 128); NaN without a usable face
+    faults: tuple[str | None, ...]  # (n,) the error's code if there is none, as in no_face
+    image_digests: tuple[str, ...]  # (n,) of the file's bytes and the degradation: "sha256:..."
     measures: NDArray[np.float32]  # (n, 8) of the photos' quality, in the order of MEASURES; NaN as vectors
 
 
@@ -77,9 +77,9 @@ def embed_photos(
     cache: EmbeddingCache | None = None,
     progress: Progress = no_progress,
 ) -> EmbeddedSet:
-    """Embed the face of each photo that `face` means; what the cache knows is taken from there, the rest added to it.
+    """Embed the face of each photo selected by `face`; known photos come from the cache, new ones are added to it.
 
-    Raises ProtocolError where a file cannot be read, CacheError. Interrupted, it still saves what is done.
+    If interrupted, it still saves finished photos. Raises CacheError, and ProtocolError if a file cannot be read.
     """
     known = {} if cache is None else cache.load()
     with one_core_threads() as pool:
@@ -113,7 +113,7 @@ def _collect(done: Iterable[Outcomes], known: Outcomes, save: Callable[[Outcomes
 
 
 def _keep_nothing(_outcomes: Outcomes) -> None:
-    """Without a cache nothing is written anywhere."""
+    """Replace `EmbeddingCache.save` if there is no cache."""
 
 
 def _embedded_set(digests: Sequence[str], known: Outcomes) -> EmbeddedSet:
@@ -131,7 +131,7 @@ def _embedded_set(digests: Sequence[str], known: Outcomes) -> EmbeddedSet:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a thread does with some photos: read, find the face, cut its chip; then all their chips in one pass."""
+    """The task of a thread: read some photos, find faces, cut chips, then embed all chips in one forward pass."""
 
     embedder: FaceEmbedder
     face: FaceChoice
@@ -161,17 +161,17 @@ def _digests(photos: Sequence[LabeledPhoto]) -> list[str]:
 
 
 def _to_embed(photo: LabeledPhoto, digest: str) -> bytes:
-    """Read a photo again, and degrade it where that is asked for."""
+    """Read a photo again and apply its degradation, if any."""
     data = _read(photo)
     if _digest(data, photo.degradation) != digest:
-        raise ProtocolError(f"{photo.name}: has changed since the start; begin again when the photos are all in place")
+        raise ProtocolError(f"{photo.name}: has changed since the start; run again when the photos no longer change")
     return data if photo.degradation is None else _degraded(data, photo.degradation)
 
 
 def _degraded(data: bytes, degradation: str) -> bytes:
     try:
         picture = ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
-    except Exception:  # noqa: BLE001 - a codec may raise anything; the embedder will say what is wrong with the image
+    except Exception:  # noqa: BLE001 - a codec may raise anything; the embedder will report the error
         return data
     return degraded(picture, degradation)
 

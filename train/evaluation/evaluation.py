@@ -1,4 +1,4 @@
-"""One evaluation, from photos and a model to an `Evaluation`: embed, compare, decide, measure."""
+"""Evaluate a model on photos: embed, compare, decide and measure."""
 
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,7 +21,7 @@ COMPUTED_WITH = ("visavis", "torch", "numpy", "pillow", "facenet-pytorch", "scik
 
 @dataclass(frozen=True, slots=True)
 class EvaluationConfig:
-    """How photos become embeddings and these become scores, and how the intervals are drawn."""
+    """Settings of an evaluation: how to embed photos, score comparisons and draw intervals."""
 
     embedder: FaceEmbedder
     face: FaceChoice
@@ -33,7 +33,7 @@ class EvaluationConfig:
 
 
 def embed_and_compare(protocol: Protocol, setting: EvaluationConfig) -> ComparedPhotos:
-    """Embed the photos of a protocol and make its comparisons; raises QualityPenaltyMissing, and as `embed_photos`."""
+    """Embed the photos of a protocol and compare them. Raises QualityPenaltyMissing, and as `embed_photos`."""
     embedded = embed_photos(protocol, setting.embedder, setting.face, setting.cache, setting.progress)
     scoring = scoring_of(setting.embedder, embedded, setting.scores, setting.quality)
     return compare_photos(protocol, embedded, seed=setting.resampling.seed, scoring=scoring)
@@ -41,7 +41,7 @@ def embed_and_compare(protocol: Protocol, setting: EvaluationConfig) -> Compared
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationResult:
-    """What was found, with all that it was found from."""
+    """An evaluation with the data that it was computed from."""
 
     found: Evaluation
     compared: ComparedPhotos
@@ -52,7 +52,7 @@ class EvaluationResult:
 def evaluate_compared(
     compared: ComparedPhotos, setting: EvaluationConfig, threshold: ThresholdChoice | DecisionThreshold = None
 ) -> EvaluationResult:
-    """Decide and measure. Raises ProtocolError where a kind of comparison is missing, and as `decide`."""
+    """Decide and measure. Raises ProtocolError if a kind of comparison is missing, and as `decide`."""
     require_both_kinds(compared.scores)
     card, scores, resampling = setting.embedder.card, compared.scores, setting.resampling
     if isinstance(threshold, DecisionThreshold):

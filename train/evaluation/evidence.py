@@ -1,6 +1,6 @@
-"""Does a probability mean what it says? Cllr, expected calibration error, and the reliability diagram.
+"""Calibration of probabilities: Cllr, expected calibration error and the reliability diagram.
 
-Genuine and impostor comparisons weigh the same here, as with a prior of one half, however many there are of each.
+Genuine and impostor comparisons have equal total weight, as with a prior of one half.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from embedder import LogLikelihoodRatio
 
 from .metrics import Floats, ScoreHistogram
 
-N_COSTS = 2000  # steps of the quick way
+N_COSTS = 2000  # steps of the grid in `mean_cost`
 
 
 N_BINS = 15  # of probability, equally wide: Guo et al., "On Calibration of Modern Neural Networks", 2017
@@ -19,20 +19,20 @@ N_BINS = 15  # of probability, equally wide: Guo et al., "On Calibration of Mode
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reliability:
-    """Stated probability against what came true, bin by bin; bins without a comparison are left out."""
+    """Stated probability against observed frequency, by bin; empty bins are left out."""
 
-    stated: Floats  # (b,) mean probability of one person that was stated
+    stated: Floats  # (b,) mean stated probability of one person
     observed: Floats  # (b,) share of genuine comparisons
     share: Floats  # (b,) of all comparisons; they sum to 1
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: the mean gap between the stated and the observed, 0 to 1."""
+        """Expected calibration error: the mean gap between stated and observed, 0 to 1."""
         return float((self.share * np.abs(self.stated - self.observed)).sum())
 
 
 def cllr(genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihoodRatio) -> float:
-    """Cost of the log-likelihood ratios, in bits: 0 is perfect knowledge, 1 says nothing at all.
+    """Return the cost of the log-likelihood ratios, in bits: 0 is perfect, 1 is uninformative.
 
     Brummer and du Preez, "Application-independent evaluation of speaker detection", 2006.
     """
@@ -41,7 +41,7 @@ def cllr(genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihood
 
 
 def mean_cost(tally: ScoreHistogram, ratio: LogLikelihoodRatio, sign: int) -> float:
-    """One kind's mean cost from its counts on a grid of the ratio's range: quick, and near enough for intervals."""
+    """Return one kind's mean cost from counts on a grid over the ratio's range; accurate enough for intervals."""
     edges = np.linspace(ratio.nearest, ratio.farthest, N_COSTS + 1)
     places = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
     counts = np.diff(np.concatenate([[0.0], tally.below(edges), [tally.n]]))
@@ -51,7 +51,7 @@ def mean_cost(tally: ScoreHistogram, ratio: LogLikelihoodRatio, sign: int) -> fl
 def reliability(
     genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihoodRatio, n_bins: int = N_BINS
 ) -> Reliability:
-    """Sort both kinds by the probability that the ratio gives them at a prior of one half."""
+    """Compute the reliability diagram of the probabilities at a prior of one half."""
     kinds = [(_probabilities(tally, ratio), _counts(tally) / (2 * tally.n)) for tally in (genuine, impostor)]
     stated, shares = (np.concatenate(parts) for parts in zip(*kinds, strict=True))
     is_genuine = np.arange(len(stated)) < len(genuine.values)
@@ -67,7 +67,7 @@ def _counts(tally: ScoreHistogram) -> Floats:
 
 
 def _costs(scores: Floats, ratio: LogLikelihoodRatio, sign: int) -> Floats:
-    """In bits, of genuine comparisons (sign -1) or impostor ones (sign 1)."""
+    """Return the costs in bits, of genuine comparisons (sign -1) or impostor ones (sign 1)."""
     costs: Floats = np.logaddexp(0, sign * ratio.of_each(scores)) / np.log(2)
     return costs
 

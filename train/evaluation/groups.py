@@ -1,4 +1,4 @@
-"""Error rates by group, as the user's file names them: within each group, and across every two, at one threshold."""
+"""Error rates by group, from the user's labels: within each group and across every two, at one threshold."""
 
 import csv
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ from .record import Estimate
 from .scores import ScoreSample, ScoreSet, whole
 
 KEYS = ("image", "identity")
-MAX_GROUPS = 20  # every two of them fill a matrix, and a larger one cannot be read
+MAX_GROUPS = 20  # a larger matrix of all pairs would be unreadable
 NO_GROUP = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoGroups:
-    """Which group each photo is in."""
+    """The group of each photo."""
 
     names: tuple[str, ...]  # (g,) in alphabetical order
-    of_photos: Indices  # (n,) positions among the names; NO_GROUP where the file does not speak of the photo
+    of_photos: Indices  # (n,) positions among the names; NO_GROUP if the file has no label for the photo
 
 
 def read_photo_groups(file: Path, protocol: Protocol) -> PhotoGroups:
@@ -36,7 +36,7 @@ def read_photo_groups(file: Path, protocol: Protocol) -> PhotoGroups:
     try:
         rows = list(_rows(file))
     except csv.Error as error:
-        raise ProtocolError(f"{file}: is no CSV file: {error}") from error
+        raise ProtocolError(f"{file}: is not a CSV file: {error}") from error
     key = _key(rows[0][1] if rows else [], file)
     called = [photo.name if key == "image" else photo.identity for photo in protocol.photos]
     labels = _labels(rows[1:], file, set(called))
@@ -49,7 +49,7 @@ def read_photo_groups(file: Path, protocol: Protocol) -> PhotoGroups:
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields; the name first, in whichever order the columns stand."""
+    """Yield line numbers and fields, the name first, whatever the order of the columns."""
     reader = csv.reader(StringIO(read_text(file), newline=""))
     is_turned = False
     for fields in reader:
@@ -60,7 +60,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _key(header: list[str], file: Path) -> str:
-    """Return what the file goes by."""
+    """Return the name of the key column."""
     if len(header) != 2 or header[0] not in KEYS or header[1] != "group":  # noqa: PLR2004 - a name and a group
         raise ProtocolError(f"{file}, line 1: should be image,group or identity,group, not {','.join(header)[:80]!r}")
     return header[0]
@@ -73,30 +73,30 @@ def _labels(rows: list[tuple[int, list[str]]], file: Path, known: set[str]) -> d
             raise ProtocolError(f"{file}, line {line}: should be a name and a group, separated by a comma")
         name, group = fields
         if name not in known:
-            like = f"a name here is, for instance, {min(known)!r}"
+            like = f"names look like {min(known)!r}"
             raise ProtocolError(f"{file}, line {line}: {name[:80]!r} is not in this evaluation; {like}")
         if labels.setdefault(name, group) != group:
             raise ProtocolError(f"{file}, line {line}: puts {name!r} into a second group; keep one of the two lines")
     return labels
 
 
-MIN_IDENTITIES = 50  # of each group, behind a verdict: with fewer, equal groups are called different too often
-VERDICT_CONFIDENCE = 0.99  # of the interval that decides it: there are many verdicts on one page
+MIN_IDENTITIES = 50  # of each group, for a verdict: with fewer, equal groups are called different too often
+VERDICT_CONFIDENCE = 0.99  # of the interval that decides it; higher than 95% because a report has many verdicts
 DIFFERS = {True: "differs", False: "no difference seen", None: "too few comparisons to say"}
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRate:
-    """FMR or FNMR of some comparisons, and how many times that of all labelled ones it is."""
+    """FMR or FNMR of some comparisons, and its ratio to that of all labelled comparisons."""
 
     rate: Estimate
-    times: Estimate  # with its 99% interval; nothing where there are too few comparisons or people to say
-    n: int  # comparisons; a close estimate where there are so many that not all are kept by name
-    n_identities: int  # that take part in them
+    times: Estimate  # ratio with its 99% interval; None for too few comparisons or people
+    n: int  # comparisons; a close estimate if they were sampled
+    n_identities: int  # in these comparisons
 
     @property
     def differs(self) -> bool | None:
-        """Does it differ from that of all by more than chance? None where there is too little to say."""
+        """Whether it differs from that of all by more than chance; None for too little data."""
         if self.times.interval is None:
             return None
         low, high = self.times.interval
@@ -108,9 +108,9 @@ class GroupCell:
     """The comparisons within one group, or across two."""
 
     first: str
-    second: str  # within a group, the same one
+    second: str  # equal to `first` within a group
     fmr: GroupRate
-    fnmr: GroupRate  # across two groups, only of people who have photos in both
+    fnmr: GroupRate  # across two groups, only of people with photos in both
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ class GroupReport:
     threshold: float
     names: tuple[str, ...]
     n_photos: tuple[int, ...]  # of each group
-    n_unlabelled: int  # photos; none of their comparisons takes part
-    overall: GroupCell  # all labelled photos, as if they were one group without a name
+    n_unlabelled: int  # photos; their comparisons are left out
+    overall: GroupCell  # all labelled photos, as one unnamed group
     cells: tuple[GroupCell, ...]  # each group with itself and every two groups once, in the order of the names
 
     @property
@@ -131,7 +131,7 @@ class GroupReport:
 
 
 def compare_groups(scores: ScoreSet, groups: PhotoGroups, threshold: float, resampling: Resampling) -> GroupReport:
-    """Measure FMR and FNMR within and across groups, all from the same draws of people."""
+    """Measure FMR and FNMR within and across groups, all with the same resamples of people."""
     n_groups = len(groups.names)
     pairs = list(combinations_with_replacement(range(n_groups), 2))
     codes = _codes(scores.genuine.sample, groups), _codes(scores.impostor.sample, groups)
@@ -150,15 +150,15 @@ def compare_groups(scores: ScoreSet, groups: PhotoGroups, threshold: float, resa
 
 
 def in_words(figure: str, found: GroupRate) -> str:
-    """Say whether a group's figure, called so, differs from that of all."""
+    """Describe whether a group's rate differs from that of all; `figure` is FMR or FNMR."""
     if found.times.value is None or found.times.interval is None:
         return f"{figure}: {DIFFERS[None]}"
     low, high = found.times.interval
-    return f"{figure} {found.times.value:.2g} times that of all [{low:.2g} to {high:.2g}]: {DIFFERS[found.differs]}"
+    return f"{figure} is {found.times.value:.2g} times that of all [{low:.2g} to {high:.2g}]: {DIFFERS[found.differs]}"
 
 
 def _codes(sample: ScoreSample, groups: PhotoGroups) -> Indices:
-    """Number the two groups of each comparison, whichever is the probe's: (k,), NO_GROUP where a photo has none."""
+    """Encode the unordered pair of groups of each comparison: (k,), NO_GROUP if a photo has none."""
     sides = groups.of_photos[sample.probe], groups.of_photos[sample.reference]
     lower, upper = np.minimum(*sides), np.maximum(*sides)
     return np.where(lower == NO_GROUP, NO_GROUP, lower * len(groups.names) + upper).astype(np.int32)
@@ -177,7 +177,7 @@ def _chosen(sample: ScoreSample, chosen: NDArray[np.bool_]) -> ScoreSample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Count:
-    """Comparisons of some groups: impostor ones that match, impostor ones, genuine that do not, genuine."""
+    """Counts of comparisons: impostors that match, impostors, genuine ones that do not match, genuine ones."""
 
     values: Floats  # (4,)
     draws: Floats  # (n_resamples, 4)
@@ -186,7 +186,7 @@ class _Count:
 
     @classmethod
     def of(cls, scores: ScoreSet, threshold: float, groups: PhotoGroups, resampling: Resampling) -> Self:
-        """Count them, and again in every resample."""
+        """Count the comparisons, overall and in every resample."""
 
         def counts(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
             matching, missed = float(impostor.below(threshold)), genuine.n - float(genuine.below(threshold))
@@ -204,7 +204,7 @@ def _people(sample: ScoreSample, of_photos: Indices) -> Indices:
 
 
 def _together(counts: list[_Count]) -> _Count:
-    """Add them up: each comparison is in one of them."""
+    """Add counts; each comparison is in exactly one of them."""
     values, draws = sum(c.values for c in counts), sum(c.draws for c in counts)
     impostor, genuine = (np.unique(np.hstack([c.people[kind] for c in counts]), axis=1) for kind in (0, 1))
     n_pairs = sum(c.n_pairs[0] for c in counts), sum(c.n_pairs[1] for c in counts)
@@ -226,7 +226,7 @@ def _rate(count: _Count, everyone: _Count, kind: int) -> GroupRate:
 
 
 def _share(count: _Count, kind: int) -> Measurement:
-    """An error rate with its draws; NaN where there is no comparison."""
+    """Return an error rate with its draws; NaN without comparisons."""
     wrong, n = [2 * kind], [2 * kind + 1]
     return Measurement(
         _divided(count.values[wrong], count.values[n]), _divided(count.draws[:, wrong], count.draws[:, n])
@@ -234,7 +234,7 @@ def _share(count: _Count, kind: int) -> Measurement:
 
 
 def _times(found: Estimate, share: Measurement, of_all: Measurement) -> Estimate:
-    """How many times that of all; where no error was seen, what the rate's own interval says."""
+    """Return the ratio to the rate of all; without errors, its interval follows from the rate's own interval."""
     if found.value == 0 and found.interval is not None:
         return Estimate(0.0, (0.0, found.interval[1] / float(of_all.values[0])))
     quotient, draws = _divided(share.values, of_all.values), _divided(share.draws, of_all.draws)

@@ -1,4 +1,4 @@
-"""Which figures are read off genuine and impostor comparisons, once and for every bootstrap resample."""
+"""The figures of an evaluation, computed on all comparisons and on every bootstrap resample."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from .metrics import Floats, ScoreHistogram
 from .record import Estimate
 from .scores import ScoreSet
 
-MIN_PAIRS = 10  # of people; an interval from redrawing fewer would say little and look sure
+MIN_PAIRS = 10  # of people; with fewer, a bootstrap interval would be misleadingly narrow
 
 
 class Statistic(Shape):
-    """One or several numbers read off the comparisons of both kinds."""
+    """One or several figures of genuine and impostor comparisons."""
 
     def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
-        """Read them: (s,), NaN where there is none."""
+        """Compute the figures: (s,), NaN if undefined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class FmrAt:
     thresholds: tuple[float, ...]
 
     def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:  # noqa: ARG002 - as every figure
-        """Read them: (t,)."""
+        """Compute the rates: (t,)."""
         return impostor.share_below(self.thresholds)
 
 
@@ -43,66 +43,66 @@ class FnmrAt:
     thresholds: tuple[float, ...]
 
     def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:  # noqa: ARG002 - as every figure
-        """Read them: (t,)."""
+        """Compute the rates: (t,)."""
         return 1 - genuine.share_below(self.thresholds)
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyAt:
-    """Share of right decisions at one threshold."""
+    """Share of correct decisions at one threshold."""
 
     threshold: float
 
     def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
-        """Read it: (1,)."""
+        """Compute the accuracy: (1,)."""
         return np.array([metrics.accuracy(genuine, impostor, self.threshold)])
 
 
 @dataclass(frozen=True, slots=True)
 class TarAt:
-    """1 - FNMR at the loosest thresholds whose FMR is at most given ones."""
+    """1 - FNMR at the loosest thresholds whose FMR is at most each of `fmrs`."""
 
     fmrs: tuple[float, ...]
 
     def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
-        """Read them: (f,)."""
+        """Compute TAR: (f,)."""
         return genuine.share_below(impostor.loosest(self.fmrs))
 
 
 @dataclass(frozen=True, slots=True)
 class Cllr:
-    """Cost of the log-likelihood ratios, on a grid that is fine enough for its interval."""
+    """Cost of the log-likelihood ratios, on a grid fine enough for its interval."""
 
     ratio: LogLikelihoodRatio
 
     def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
-        """Read it: (1,), in bits."""
+        """Compute Cllr: (1,), in bits."""
         return np.array([(mean_cost(genuine, self.ratio, -1) + mean_cost(impostor, self.ratio, 1)) / 2])
 
 
 def eer(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
-    """Read the equal error rate: (1,)."""
+    """Compute the equal error rate: (1,)."""
     return np.array([metrics.eer(genuine, impostor)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """Figures of all comparisons, and of every resample."""
+    """Figures of all comparisons and of every resample."""
 
     values: Floats  # (s,)
     draws: Floats  # (n_resamples, s)
 
     def estimate(self, k: int = 0, *, is_stated: bool = True) -> Estimate:
-        """Return one of them with its interval, or nothing where there is too little to state it."""
+        """Return one figure with its interval; None if it is undefined or must not be stated."""
         value = float(self.values[k])
         if not is_stated or np.isnan(value):
             return Estimate(None, None)
         return Estimate(value, interval(self.draws[:, k]))
 
     def rate(self, k: int, n_pairs: int) -> Estimate:
-        """Return a share of comparisons that are between so many pairs of people, with its interval.
+        """Return a share of comparisons between `n_pairs` pairs of people, with its interval.
 
-        Where none or all of them did, no resample differs; then each pair of people counts as one trial.
+        For a share of 0 or 1 all resamples are equal, so the interval is binomial, with one trial per pair of people.
         """
         found = self.estimate(k)
         if found.value == 0:
@@ -113,12 +113,12 @@ class Measurement:
 
 
 def _bound(n: int) -> float:
-    """Upper end of the exact binomial 95% interval of none in n (Clopper and Pearson, 1934)."""
+    """Return the upper end of the exact binomial 95% interval of 0 in n (Clopper and Pearson, 1934)."""
     return 1 - float(((1 - CONFIDENCE) / 2) ** (1 / n))
 
 
 def measure(scores: ScoreSet, figures: Mapping[str, Statistic], resampling: Resampling) -> dict[str, Measurement]:
-    """Read figures off all comparisons and off resamples of their identities, all from the same draws."""
+    """Compute figures on all comparisons and on resamples of their identities, all with the same draws."""
 
     def together(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
         return np.concatenate([figure(genuine, impostor) for figure in figures.values()])

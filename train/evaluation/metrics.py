@@ -1,7 +1,7 @@
-"""Error rates of counted scores: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC.
+"""Error rates of score histograms: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC.
 
-Every function takes the genuine and the impostor comparisons as a `ScoreHistogram` each; a comparison matches where its
-score is below the threshold. Terms as in ISO/IEC 19795-1.
+Genuine and impostor comparisons are a `ScoreHistogram` each; a comparison matches if its score is below the threshold.
+Terms as in ISO/IEC 19795-1.
 """
 
 from bisect import bisect_left
@@ -13,28 +13,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-ROUNDING = 1e-12  # what `rate * n` may be off by, so that one in a thousand of a thousand is one
+ROUNDING = 1e-12  # tolerance of `rate * n`, so that 0.001 of 1,000 is 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreHistogram:
-    """Scores in ascending order, and how many comparisons had a smaller one.
+    """Scores in ascending order, with cumulative counts of comparisons.
 
     A score of infinity is a comparison that matches at no threshold.
     """
 
-    values: Floats  # (k,) ascending; one may occur several times
-    cumulative: Floats  # (k + 1,) comparisons before each value; the last is all of them
+    values: Floats  # (k,) ascending; may repeat
+    cumulative: Floats  # (k + 1,) comparisons before each value; the last is the total
 
     @classmethod
     def of(cls, scores: ArrayLike) -> Self:
-        """Count each of some scores once: (n,), in any order."""
+        """Count each score once: (n,), in any order."""
         values = np.sort(np.asarray(scores, np.float64))
         return cls.weighted(values, np.ones(len(values)))
 
     @classmethod
     def weighted(cls, values: Floats, weights: ArrayLike) -> Self:
-        """Count ascending scores (k,) as often as their weights (k,) say."""
+        """Count ascending scores (k,) with weights (k,)."""
         cumulative = np.empty(len(values) + 1)
         cumulative[0] = 0
         np.cumsum(weights, out=cumulative[1:])
@@ -42,20 +42,20 @@ class ScoreHistogram:
 
     @property
     def n(self) -> float:
-        """How many comparisons there are; with weights not always a whole number."""
+        """The number of comparisons; may be fractional because of weights."""
         return float(self.cumulative[-1])
 
     def below(self, threshold: ArrayLike) -> Floats:
-        """How many comparisons are below each threshold: the shape of `threshold`."""
+        """Return the number of comparisons below each threshold: the shape of `threshold`."""
         return self.cumulative[np.searchsorted(self.values, threshold, side="left")]
 
     def share_below(self, threshold: ArrayLike) -> Floats:
-        """Which share of the comparisons is below each threshold; NaN where there are none at all."""
+        """Return the share of comparisons below each threshold; NaN if there are none."""
         n = self.n
         return self.below(threshold) / n if n else np.full(np.shape(threshold), np.nan)
 
     def loosest(self, share: ArrayLike) -> Floats:
-        """Return the largest of the scores, or infinity, that at most such a share of the comparisons is below."""
+        """Return the largest score, or infinity, such that at most this share of the comparisons is below it."""
         most = np.asarray(share) * self.n * (1 + ROUNDING)
         last = np.searchsorted(self.cumulative, most, side="right") - 1
         inside = np.minimum(last, len(self.values) - 1)
@@ -64,43 +64,43 @@ class ScoreHistogram:
         )
 
     def and_never(self, n: float) -> "ScoreHistogram":
-        """Return the same with `n` more comparisons that match at no threshold."""
+        """Return a copy with `n` more comparisons that match at no threshold."""
         values = np.append(self.values, np.inf)
         return ScoreHistogram(values, np.append(self.cumulative, self.n + n))
 
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-MIN_FALSE_MATCHES = 10  # expected at an FMR, for a rate there to be worth stating
+MIN_FALSE_MATCHES = 10  # expected at an FMR, for a rate there to be stated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roc:
-    """Every pair of rates that some threshold gives, from the strictest threshold on."""
+    """The rates at every threshold, strictest first."""
 
-    thresholds: Floats  # (k,) ascending; the last, infinity, accepts all that has a finite score
+    thresholds: Floats  # (k,) ascending; the last is infinity, which accepts every finite score
     fmr: Floats  # (k,)
     tar: Floats  # (k,) 1 - FNMR
 
 
 def fmr(impostor: ScoreHistogram, threshold: float) -> float:
-    """Share of the impostor comparisons that match."""
+    """Return the share of impostor comparisons that match."""
     return float(impostor.share_below(threshold))
 
 
 def fnmr(genuine: ScoreHistogram, threshold: float) -> float:
-    """Share of the genuine comparisons that do not match."""
+    """Return the share of genuine comparisons that do not match."""
     return 1 - float(genuine.share_below(threshold))
 
 
 def accuracy(genuine: ScoreHistogram, impostor: ScoreHistogram, threshold: float) -> float:
-    """Share of all comparisons that are decided rightly; NaN where there are none."""
+    """Return the share of correct decisions; NaN without comparisons."""
     right = float(genuine.below(threshold)) + impostor.n - float(impostor.below(threshold))
     n = genuine.n + impostor.n
     return right / n if n else float("nan")
 
 
 def best_threshold(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
-    """Return the threshold of the highest accuracy, midway between two scores; of several, the middle one."""
+    """Return the threshold of the highest accuracy, midway between two scores; of equally good ones, the middle one."""
     values = np.unique(np.concatenate([genuine.values, impostor.values]))
     finite = values[np.isfinite(values)]
     cuts = np.concatenate([finite, [np.inf]])  # everything below a cut matches
@@ -110,7 +110,7 @@ def best_threshold(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
 
 
 def _midway(values: Floats, cut: int) -> float:
-    """Between the value at `cut` and the one before it; just outside, at either end."""
+    """Return the midpoint of the values at `cut` and before it; at either end, a value just outside."""
     if cut == 0:
         return float(values[0])
     if cut == len(values):
@@ -119,10 +119,9 @@ def _midway(values: Floats, cut: int) -> float:
 
 
 def eer(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
-    """Return the rate at which FMR = FNMR, on the straight line between the two thresholds around it.
+    """Return the rate at which FMR = FNMR, by linear interpolation between the two nearest thresholds.
 
-    NaN where they never meet: a kind has no comparison, or more genuine ones fail whatever the threshold than impostor
-    ones match.
+    NaN if they are never equal: a kind has no comparisons, or FNMR exceeds FMR at every threshold.
     """
     if not (genuine.n and impostor.n):
         return float("nan")
@@ -140,7 +139,7 @@ def eer(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
 
 
 def _around_zero(values: Floats, gap: Callable[[float], float]) -> tuple[float, float]:
-    """Return the last value where a rising function is below zero and the first where it is not; infinite if none."""
+    """Return the last value where an increasing function is negative, and the next one; infinite if there is none."""
     first = bisect_left(range(len(values)), True, key=lambda k: gap(float(values[k])) >= 0)  # noqa: FBT003 - sought: the first True
     low = float(values[first - 1]) if first > 0 else -np.inf
     return low, float(values[first]) if first < len(values) else np.inf
@@ -152,7 +151,7 @@ def threshold_at_fmr(impostor: ScoreHistogram, target: float) -> float:
 
 
 def carries(impostor: ScoreHistogram, target: float) -> bool:
-    """Are there enough impostor comparisons to speak of this FMR: at least 10 false matches expected?"""
+    """Check for enough impostor comparisons to state this FMR: at least 10 expected false matches."""
     return impostor.n * target * (1 + 1e-9) >= MIN_FALSE_MATCHES
 
 

@@ -1,4 +1,4 @@
-"""Operating points by error rate: each threshold keeps its FMR on every population that carries one so low."""
+"""Operating points by error rate: each threshold keeps its FMR on every population with enough comparisons for it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from .record import Estimate
 
 FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
 DEFAULT_POINT = "fmr-1e-3"
-DIGITS = 6  # significant ones of what a card states; the data carry no more
+DIGITS = 6  # significant digits in a card; the data do not support more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PopulationScores:
-    """The comparisons within one population, by the scores that the thresholds are of."""
+    """The comparisons within one population, with the scores that thresholds refer to."""
 
     name: str
     compared: ComparedPhotos
@@ -35,27 +35,27 @@ class PopulationScores:
 
 @dataclass(frozen=True, slots=True)
 class ChosenPoint:
-    """The threshold of one point, and how it came about."""
+    """The threshold of one operating point, and how it was chosen."""
 
     name: str
     threshold: float
-    setter: int  # position of the population whose own threshold at this FMR is the smallest
+    setter: int  # position of the population with the smallest threshold at this FMR
     carried_by: tuple[int, ...]  # positions of the populations with enough impostor comparisons
-    is_held: bool  # is it the looser point's, because the setter's own would be looser still?
+    is_held: bool  # capped at the looser point's threshold, because the setter's would be looser still
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredRates:
-    """Both error rates of one population at the thresholds of all points."""
+    """FMR and FNMR of one population at the thresholds of all points."""
 
     n_identities: int
-    n_pairs: tuple[int, int]  # of people, behind FMR and FNMR
+    n_pairs: tuple[int, int]  # of people, for FMR and FNMR
     fmr: Measurement
     fnmr: Measurement
 
     @classmethod
     def of(cls, compared: ComparedPhotos, thresholds: tuple[float, ...], resampling: Resampling) -> Self:
-        """Measure them."""
+        """Measure both rates."""
         scores = compared.scores
         measured = measure(scores, {"fmr": FmrAt(thresholds), "fnmr": FnmrAt(thresholds)}, resampling)
         n_pairs = scores.impostor.n_pairs, scores.genuine.n_pairs
@@ -63,9 +63,9 @@ class MeasuredRates:
 
 
 def points_of(populations: Sequence[PopulationScores], resampling: Resampling) -> tuple[OperatingPoint, ...]:
-    """Return the points that the impostor comparisons of at least one population carry, the loosest first.
+    """Return the points for which at least one population has enough impostor comparisons, loosest first.
 
-    A point's FMR is that of the population that set its threshold, its FNMR that of the first population.
+    A point's FMR is measured on the population that set its threshold, its FNMR on the first population.
     """
     chosen = choose_threshold([population.impostor for population in populations])
     thresholds = tuple(each.threshold for each in chosen)
@@ -90,22 +90,22 @@ def points_of(populations: Sequence[PopulationScores], resampling: Resampling) -
 def choose_threshold(impostors: Sequence[ScoreHistogram]) -> tuple[ChosenPoint, ...]:
     """Choose the threshold of every point from the impostor scores of all populations.
 
-    It is the smallest of the thresholds of the populations that carry the point's FMR, and never above the looser
-    point's: that one may be set by a population with too few comparisons for this one.
+    It is the smallest threshold of the populations with enough comparisons for the point's FMR, but at most the looser
+    point's threshold, which a population with too few comparisons for this point may have set.
     """
     chosen: list[ChosenPoint] = []
     for name, fmr in FMRS.items():
         carried_by = tuple(k for k, impostor in enumerate(impostors) if metrics.carries(impostor, fmr))
         if carried_by:
             own = {k: metrics.threshold_at_fmr(impostors[k], fmr) for k in carried_by}
-            setter = min(own, key=own.__getitem__)  # the first of equal ones
+            setter = min(own, key=own.__getitem__)  # ties: the first one
             most = chosen[-1].threshold if chosen else float("inf")
             chosen.append(ChosenPoint(name, min(own[setter], most), setter, carried_by, own[setter] > most))
     return tuple(chosen)
 
 
 def n_people(compared: ComparedPhotos) -> int:
-    """How many people take part: with a usable face, in a photo that is not left out."""
+    """Return the number of people with a usable face in a photo that is not left out."""
     refused = compared.scoring.refused
     people = compared.protocol.identities
     has_face = np.array([fault is None for fault in compared.embedded.faults], bool)
@@ -113,7 +113,7 @@ def n_people(compared: ComparedPhotos) -> int:
 
 
 def rounded(value: float) -> float:
-    """Return a number with as many digits as a card states."""
+    """Round a number to the significant digits of a card."""
     return float(f"{value:.{DIGITS}g}")
 
 
@@ -123,7 +123,7 @@ def _stated(name: str, found: Estimate) -> dict[str, Any]:
 
 
 def _note(chosen: Sequence[ChosenPoint], k: int, populations: Sequence[PopulationScores]) -> Iterator[str]:
-    """Say how the threshold was chosen, and of the strictest point how far the comparisons carry."""
+    """Describe how the threshold was chosen, and for the strictest point why there is no stricter one."""
     point, names = chosen[k], [population.name for population in populations]
     where = "" if len(names) == 1 else " in every population that has enough of them"
     if point.is_held:

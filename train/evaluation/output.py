@@ -1,4 +1,4 @@
-"""All that one `visavis evaluate` has to say, as text or as JSON with the keys that programs read."""
+"""The output of `visavis evaluate`, as text or as JSON."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from .text import evaluation_text, groups_text, versus_text
 
 
 def evaluation_record(found: Evaluation) -> dict[str, Any]:
-    """Return the whole of it; a rate is null where there are too few comparisons to state it."""
+    """Return an evaluation as JSON; a rate is null if there are too few comparisons to state it."""
     of_tar = {_key(each.fmr): each for each in found.figures.tar_at_fmr}
     return {
         **_figures(found.figures),
@@ -78,7 +78,7 @@ def _refusals(refusals: Refusals) -> dict[str, Any]:
 
 
 def _left_out(photos: Failures | Refusals) -> dict[str, Any]:
-    """Count photos that take no part, and the comparisons that were not made for them."""
+    """Count the photos left out, and the comparisons not made for this reason."""
     return {
         "images": len(photos.photos),
         "comparisons": photos.n_comparisons,
@@ -131,12 +131,12 @@ def _evidence(found: Evidence) -> dict[str, Any]:
 
 
 def _key(fmr: float) -> str:
-    """Return a power of ten as it is written in points' names: 1e-3."""
+    """Return a power of ten as in the names of operating points: 1e-3."""
     return f"1e{round(log10(fmr))}"
 
 
 def versus_record(versus: ModelComparison) -> dict[str, Any]:
-    """Return two models side by side: the second one whole, and every figure's difference, first less second."""
+    """Return a comparison of two models: the second evaluation, and every figure's difference (first minus second)."""
     return {
         "second": evaluation_record(versus.second),
         "differences": [_difference(each) for each in versus.differences],
@@ -156,7 +156,7 @@ def _difference(found: FigureDifference) -> dict[str, Any]:
 
 
 def groups_record(report: GroupReport) -> dict[str, Any]:
-    """Return error rates within and across groups, at one threshold."""
+    """Return error rates within and across groups at one threshold."""
     n_photos = dict(zip(report.names, report.n_photos, strict=True))
     return {
         "threshold": report.threshold,
@@ -182,14 +182,14 @@ def _group_rate(found: GroupRate) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationOutput:
-    """An evaluation, and what was asked for beside it."""
+    """An evaluation with its optional parts."""
 
     found: Evaluation
     versus: ModelComparison | None  # a second model
     groups: GroupReport | None  # error rates by group
 
     def text(self) -> str:
-        """Return it for a terminal."""
+        """Return the output for a terminal."""
         parts = [evaluation_text(self.found)]
         if self.versus is not None:
             parts += [evaluation_text(self.versus.second), versus_text(self.versus)]
@@ -198,7 +198,7 @@ class EvaluationOutput:
         return "\n\n".join(parts)
 
     def record(self) -> dict[str, Any]:
-        """Return it for a program."""
+        """Return the output for JSON."""
         return evaluation_record(self.found) | {
             "against": None if self.versus is None else versus_record(self.versus),
             "groups": None if self.groups is None else groups_record(self.groups),

@@ -1,4 +1,4 @@
-"""Work on every core, its results in the order in which it was given."""
+"""Parallel map over all cores, with results in order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from embedder import Advance, n_cores
 
 @contextmanager
 def one_core_threads() -> Iterator[ThreadPoolExecutor]:
-    """A thread for each core, with torch on one core in each; work that is not begun is given up on the way out."""
+    """Provide a thread pool with one thread per core and torch on one core in each; on exit, cancel pending work."""
     n_before = torch.get_num_threads()
     pool = ThreadPoolExecutor(n_cores(), initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -22,7 +22,7 @@ def one_core_threads() -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(n_before)
 
 
-BATCH = 16  # photos that a thread takes at a time
+BATCH = 16  # items per task of a thread
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,7 +31,7 @@ R = TypeVar("R")
 def on_every_core(
     work: Callable[[T], R], items: Sequence[T], pool: ThreadPoolExecutor, advance: Advance
 ) -> Iterator[R]:
-    """Give the results in the order of the items."""
+    """Yield the results in the order of the items."""
 
     def batch_of(batch: Sequence[T]) -> list[R]:
         return [work(item) for item in batch]

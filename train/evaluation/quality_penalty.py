@@ -1,7 +1,7 @@
-"""What a poor photo costs, fitted: how far the threshold must fall for pairs of poor photos to keep the claimed FMR.
+"""Fit the penalty for poor photos: how far the threshold must fall for pairs of poor photos to keep the claimed FMR.
 
-Photos are copied in every kind of degradation and compared within a kind, all against all. The impostor comparisons of
-all kinds, the photos as they are among them, are pooled into bins by the sharpness of the better photo of each pair.
+Photos are copied with every kind of degradation and compared within a kind, all against all. The impostor comparisons
+of all kinds, including undegraded photos, are pooled into bins by the sharpness of the better photo of each pair.
 """
 
 from collections import defaultdict
@@ -26,23 +26,23 @@ from .protocols.protocol import Indices, LabeledPhoto, Protocol, ProtocolError, 
 
 MEASURE: Literal["sharpness"] = "sharpness"
 N_BINS = 8  # of equally many impostor comparisons
-MOST_PHOTOS = 2000  # of each kind: 2 million comparisons
-MOST_OF_ONE = 4  # photos of one person, so that they are many people's
-MIN_PEOPLE = 100  # fewer do not tell what a poor photo costs
-MIN_FACES = 100  # still found in copies of a kind, for its false match rate to say something
-POOREST = 0.01  # share of the poorest kind that may be poorer than `min_value`
+MOST_PHOTOS = 2000  # per kind: 2 million comparisons
+MOST_OF_ONE = 4  # photos per person, so that many people are included
+MIN_PEOPLE = 100  # too few people cannot determine the penalty
+MIN_FACES = 100  # detected in the copies of a kind, for a meaningful false match rate
+POOREST = 0.01  # share of the poorest kind that is below `min_value`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DegradedFaces:
-    """The faces of photos that were degraded alike, or not at all."""
+    """The faces of photos with the same degradation, or none."""
 
     vectors: NDArray[np.float32]  # (n, 128)
     identities: Indices  # (n,)
     sharpness: NDArray[np.float32]  # (n,)
 
     def impostor_pairs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Compare every two of different people: distances (k,), and the sharpness of the better photo (k,)."""
+        """Compare all pairs of different people: distances (k,), and the sharpness of the better photo (k,)."""
         vectors = self.vectors.astype(np.float64)
         squares = (vectors**2).sum(axis=1)
         first, second = np.nonzero(np.triu(self.identities[:, None] != self.identities))
@@ -53,10 +53,10 @@ class DegradedFaces:
 def fit_quality_penalties(
     compared: ComparedPhotos, setting: EvaluationConfig, further: Sequence[ComparedPhotos] = ()
 ) -> tuple[QualityPenalty, ...]:
-    """Fit what poor photos cost to degraded copies of photos, for the points that hold on all populations.
+    """Fit the penalty to degraded copies of photos, for the thresholds that hold on all populations.
 
-    The comparisons are by plain distances. The result is empty where poor photos need no penalty. Raises ProtocolError
-    where the photos are of too few people, CacheError.
+    The comparisons have plain distances. The result is empty if poor photos need no penalty. Raises CacheError, and
+    ProtocolError if the photos show too few people.
     """
     usable = [without_doubles(each, seed=setting.resampling.seed) for each in (compared, *further)]
     drawn = drawn_photos(usable[0], setting.resampling.seed)
@@ -69,7 +69,7 @@ def fit_quality_penalties(
 
 
 def drawn_photos(compared: ComparedPhotos, seed: int) -> tuple[LabeledPhoto, ...]:
-    """Draw people, and take a few photos of each that show a face. Raises ProtocolError for too few people."""
+    """Draw people, and a few photos with a usable face of each. Raises ProtocolError for too few people."""
     refused = compared.scoring.refused
     faults = compared.embedded.faults
     is_usable = [fault is None and (refused is None or not refused[k]) for k, fault in enumerate(faults)]
@@ -79,20 +79,20 @@ def drawn_photos(compared: ComparedPhotos, seed: int) -> tuple[LabeledPhoto, ...
         of_person[photo.identity].append(photo)
     if len(of_person) < MIN_PEOPLE:
         raise ProtocolError(
-            f"photos of {len(of_person):,} people with a usable face are too few to fit what a poor photo costs, which "
-            f"takes {MIN_PEOPLE}; add some, or leave out --degrade"
+            f"photos of {len(of_person):,} people with a usable face are too few to fit a penalty for poor photos, "
+            f"which needs {MIN_PEOPLE}; add photos of more people, or leave out --degrade"
         )
     drawn = [photo for of_one in of_person.values() for photo in of_one[:MOST_OF_ONE]]
     return tuple(sorted(drawn[:MOST_PHOTOS], key=lambda photo: photo.name))
 
 
 def copies_of(photos: Sequence[LabeledPhoto]) -> tuple[LabeledPhoto, ...]:
-    """Return the photos as they are, and then copies in every kind of degradation."""
+    """Return the photos, followed by copies with every kind of degradation."""
     return tuple(replace(photo, degradation=kind) for kind in (None, *DEGRADATIONS) for photo in photos)
 
 
 def _kinds(protocol: Protocol, photos: Sequence[LabeledPhoto], setting: EvaluationConfig) -> Iterator[DegradedFaces]:
-    """Embed the photos and their copies: first the photos as they are, then each kind."""
+    """Embed the photos and their copies: first the undegraded photos, then each kind."""
     every = replace(protocol, photos=copies_of(photos), pairs=None)
     embedded = embed_photos(every, setting.embedder, setting.face, setting.cache, setting.progress)
     identities = identity_numbers([photo.identity for photo in photos])
@@ -104,9 +104,9 @@ def _kinds(protocol: Protocol, photos: Sequence[LabeledPhoto], setting: Evaluati
 
 
 def penalty_of(kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]) -> QualityPenalty | None:
-    """Fit a curve to kinds of photos, the first of which are not degraded; None where no bin needs a penalty.
+    """Fit a curve to kinds of photos, the first of which is undegraded; None if no bin needs a penalty.
 
-    `thresholds` are those of the points, by FMR. The poorer a bin, the higher its penalty: a running maximum.
+    `thresholds` are those of the operating points, by FMR. A running maximum makes penalties rise for poorer bins.
     """
     distances, better = (np.concatenate(columns) for columns in zip(*(k.impostor_pairs() for k in kinds), strict=True))
     bins = np.array_split(np.argsort(better, kind="stable"), N_BINS)
@@ -126,7 +126,7 @@ def penalty_of(kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]
 
 
 def needed_shift(impostor: ScoreHistogram, thresholds: Mapping[float, float]) -> float:
-    """By how much all thresholds must fall for each to keep its FMR on these comparisons, if they carry it."""
+    """Return how far the thresholds must fall to keep every FMR for which there are enough comparisons."""
     shifts = [
         threshold - metrics.threshold_at_fmr(impostor, fmr)
         for fmr, threshold in thresholds.items()
@@ -136,7 +136,7 @@ def needed_shift(impostor: ScoreHistogram, thresholds: Mapping[float, float]) ->
 
 
 def monotone(shifts: Sequence[float]) -> list[float]:
-    """Make shifts, from the poorest bin to the best, never rise; 0 from the first that needs none, or in the last."""
+    """Make shifts non-increasing from the poorest bin to the best; 0 from the first that needs none and in the last."""
     first_free = next((k for k, shift in enumerate(shifts) if shift == 0), len(shifts) - 1)
     kept: Floats = np.append(shifts[:first_free], np.zeros(len(shifts) - first_free))
     penalties: list[float] = np.maximum.accumulate(kept[::-1])[::-1].tolist()

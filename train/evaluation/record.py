@@ -1,4 +1,4 @@
-"""What an evaluation found, as frozen records: the one source of the printed text, the JSON and the report."""
+"""The results of an evaluation as frozen records, from which text, JSON and report are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from .metrics import Floats
 from .protocols.protocol import LabeledPhoto
 
 Interval = tuple[float, float]  # 95%: lower, upper end
-MOST_TIMES = 1.5  # the claimed FMR, that a claim which holds may be measured at
+MOST_TIMES = 1.5  # a claim holds up to this multiple of the claimed FMR
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measured rate or figure with its 95% interval; None = there is not enough to state it."""
+    """A measured figure with its 95% interval; None if there is too little data."""
 
     value: float | None
     interval: Interval | None
@@ -25,28 +25,28 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Share of the comparisons that were decided rightly."""
+    """Share of correct decisions."""
 
-    mean: float  # over the folds, where there are folds
-    se: float  # standard error: over the folds, or else of a share of so many comparisons
+    mean: float  # over the folds, if any
+    se: float  # standard error: over the folds, or else of a share of n comparisons
     interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
 class TarAtFmr:
-    """1 - FNMR at the loosest threshold whose FMR is at most `fmr`; nothing is stated on too few comparisons."""
+    """1 - FNMR at the loosest threshold whose FMR is at most `fmr`; None for too few comparisons."""
 
     fmr: float
     tar: Estimate
     threshold: float | None
-    n_false_matches: int | None  # comparisons that the FMR rests on
+    n_false_matches: int | None  # comparisons that the FMR is based on
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionThreshold:
-    """The threshold that decided, and where it comes from."""
+    """The threshold of an evaluation and its source."""
 
-    value: float  # of folds: their mean
+    value: float  # with folds: their mean
     source: Literal["card", "best", "folds", "number", "pairs"]
     of_folds: tuple[float, ...] = ()
 
@@ -55,7 +55,7 @@ class DecisionThreshold:
 class Figures:
     """Error rates in one way of counting failures to acquire."""
 
-    accuracy: Accuracy | None  # None for an all-against-all: it would be that of the impostors alone
+    accuracy: Accuracy | None  # None for an all-against-all, where impostors would dominate it
     eer: Estimate
     fmr: Estimate  # at the threshold
     fnmr: Estimate
@@ -66,7 +66,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Failures to acquire: photos without a usable face, and the comparisons that could not be made for it."""
+    """Failures to acquire: photos without a usable face, and the comparisons not made for this reason."""
 
     photos: tuple[tuple[LabeledPhoto, str], ...]  # with the error's code
     n_genuine: int
@@ -80,7 +80,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Photos that were refused for low quality, and the comparisons that were not made for it."""
+    """Photos refused for low quality, and the comparisons not made for this reason."""
 
     photos: tuple[LabeledPhoto, ...]
     n_genuine: int
@@ -94,20 +94,20 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class ClaimCheck:
-    """An operating point of the card against what was measured here at its threshold."""
+    """An operating point of the card, with the rates measured here at its threshold."""
 
     point: OperatingPoint
     fmr: Estimate
     fnmr: Estimate
-    scores: ScoreKind  # that the rates were measured by
-    is_carried: bool  # are there enough impostor comparisons here to check an FMR as low as the claimed one?
+    scores: ScoreKind  # with which the rates were measured
+    is_carried: bool  # whether there are enough impostor comparisons to check the claimed FMR
 
     @property
     def holds(self) -> bool | None:
-        """Is the FMR no higher than claimed? None where there is too little to say.
+        """Whether the FMR is at most as high as claimed; None for too little data.
 
-        It is higher where its interval begins above the end of the claimed one. Where the two overlap, but half as much
-        again as claimed was measured, that is no proof of either.
+        It is higher if its interval is entirely above the claimed one. If the two overlap but the measured FMR is more
+        than 1.5 times the claimed one, neither is shown.
         """
         claimed, measured = self.point.fmr_interval, self.fmr.interval
         if claimed is None or measured is None or self.fmr.value is None or self.point.fmr is None:
@@ -119,7 +119,7 @@ class ClaimCheck:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """How good the card's probabilities are here."""
+    """The calibration of the card's probabilities on this data."""
 
     cllr: Estimate  # bits
     ece: float
@@ -128,16 +128,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class WorstPair:
-    """Two photos whose comparison came out as wrong as any."""
+    """Two photos with one of the most wrong decisions."""
 
     probe: LabeledPhoto
     reference: LabeledPhoto
-    distance: float  # plain, also where penalties decide with it
+    distance: float  # plain, also if the decision includes penalties
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetCurve:
-    """The DET curve at some FMRs, with the 95% band of FNMR; NaN where there are too few comparisons."""
+    """The DET curve at some FMRs, with the 95% band of FNMR; NaN for too few comparisons."""
 
     fmr: Floats  # (k,) ascending
     fnmr: Floats  # (k,)
@@ -147,7 +147,7 @@ class DetCurve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DistanceHistogram:
-    """How many comparisons of each kind lie in each stretch of scores."""
+    """The number of comparisons of each kind in each bin of scores."""
 
     edges: Floats  # (b + 1,)
     genuine: Floats  # (b,)
@@ -156,37 +156,37 @@ class DistanceHistogram:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationData:
-    """What was evaluated on."""
+    """The data of an evaluation."""
 
     protocol: str
     digest: str
     n_photos: int
     n_identities: int
-    face: str  # which face of a photo was taken
+    face: str  # the face choice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """All that one evaluation found."""
+    """All results of one evaluation."""
 
     data: EvaluationData
     model: ModelIdentity
     mirror: bool
-    scores: ScoreKind  # what decided: distances with penalties for poor photos, or plain ones
+    scores: ScoreKind  # used for decisions: distances with penalties for poor photos, or plain ones
     threshold: DecisionThreshold
     figures: Figures  # of the comparisons that could be made
     with_failures: Figures  # failures to acquire counted as non-matches
     failures: Failures
     refusals: Refusals | None  # None: the quality of photos is ignored
-    claims: tuple[ClaimCheck, ...]  # one for each of the card's operating points
-    evidence: Evidence | None  # None where the card has no calibration
+    claims: tuple[ClaimCheck, ...]  # one per operating point of the card
+    evidence: Evidence | None  # None if the card has no calibration
     curve: DetCurve
     histogram: DistanceHistogram
     worst_false_matches: tuple[WorstPair, ...]  # lowest score first
     worst_false_non_matches: tuple[WorstPair, ...]  # highest score first
     resampling: Resampling
-    versions: Mapping[str, str]  # of visavis and what it computes with
-    cautions: tuple[str, ...] = ()  # what must be known of the photos before a figure is trusted
+    versions: Mapping[str, str]  # of visavis and the libraries it computes with
+    cautions: tuple[str, ...] = ()  # limits of the data that a reader must know
 
 
 SCORE: dict[ScoreKind, str] = {"normalized": "normalised distance", "plain": "distance"}

@@ -1,4 +1,4 @@
-"""What comparisons are decided by: distances with penalties or without, and which photos are too poor to take part."""
+"""Scores for decisions: distances with or without penalties, and the refusal of photos of too low quality."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from .protocols.protocol import Indices
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Penalties:
-    """Of n faces. The score of a pair is its distance plus, for each measure, the smaller of both faces' penalties."""
+    """Penalties of n faces. A pair's score is its distance plus, per measure, the smaller penalty of its two faces."""
 
-    of_faces: Floats  # (measures, n) in units of distance; NaN where there is no face
+    of_faces: Floats  # (measures, n) in units of distance; NaN without a face
 
     @classmethod
     def by(cls, rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> Self:
-        """Grade photos whose measures are (n, 8), in the order of MEASURES."""
+        """Compute the penalties of photos with measures (n, 8), in the order of MEASURES."""
         found = [each.of(measures[:, MEASURES.index(each.measure)]) for each in rule]
         return cls(np.array(found, np.float64).reshape(len(found), len(measures)))
 
@@ -32,7 +32,7 @@ class Penalties:
 
     @property
     def most(self) -> float:
-        """The largest penalty that a pair of them may have."""
+        """An upper bound of the penalty of a pair."""
         return float(self.of_faces.max(axis=1, initial=0).sum())
 
     def scores(self, distances: Floats, first: Indices, second: Indices) -> Floats:
@@ -41,13 +41,13 @@ class Penalties:
         return scores
 
     def add_to(self, distances: Floats, rows: slice, columns: slice) -> None:
-        """Turn the distances of every two of some faces, (rows, columns), into scores in their place."""
+        """Add penalties to a block of distances (rows, columns), in place."""
         for penalties in self.of_faces:
             distances += np.minimum.outer(penalties[rows], penalties[columns])
 
 
 def too_poor(rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which photos `verify` refuses, by their measures (n, 8): (n,). One without a face is not among them."""
+    """Return which photos `verify` refuses, by their measures (n, 8): (n,); False for photos without a face."""
     refused = np.zeros(len(measures), bool)
     for each in rule:
         refused |= measures[:, MEASURES.index(each.measure)] < each.min_value
@@ -55,30 +55,30 @@ def too_poor(rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> N
 
 
 class QualityPenaltyMissing(VisavisError):
-    """The card has no penalty for poor photos, and what was asked for takes it; the message says what to do."""
+    """The options need a penalty for poor photos, but the card has none; the message says what to do."""
 
     code = "quality_penalty_missing"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scoring:
-    """By what the comparisons of some photos are decided."""
+    """The kind of score and the refused photos of an evaluation."""
 
     scores: ScoreKind = "plain"
     penalties: Penalties | None = None  # of the photos' faces; None: scores are plain distances
     quality: QualityChoice = "ignore"
-    refused: NDArray[np.bool_] | None = None  # (n,) photos that take no part; None: all take part
+    refused: NDArray[np.bool_] | None = None  # (n,) photos left out; None: none
 
 
 PLAIN = Scoring()
 
 
 def require_quality_penalty(card: ModelCard, scores: ScoreKind, quality: QualityChoice) -> None:
-    """Raise QualityPenaltyMissing where these take a penalty for poor photos and the card has none."""
+    """Raise QualityPenaltyMissing if these options need a penalty for poor photos and the card has none."""
     wanted = [*["--scores normalized"] * (scores == "normalized"), *["--quality refuse"] * (quality == "refuse")]
     if wanted and not card.quality_penalties:
         raise QualityPenaltyMissing(
-            f"{' and '.join(wanted)} cannot be: the card of {card.name} has no penalty for poor photos; "
+            f"{' and '.join(wanted)} cannot be used: the card of {card.name} has no penalty for poor photos; "
             "run visavis calibrate --degrade to fit one"
         )
 
@@ -86,7 +86,7 @@ def require_quality_penalty(card: ModelCard, scores: ScoreKind, quality: Quality
 def scoring_of(
     embedder: FaceEmbedder, embedded: EmbeddedSet, scores: ScoreKind, quality: QualityChoice = "ignore"
 ) -> Scoring:
-    """Grade the photos of embedded faces by the card's rule; raises QualityPenaltyMissing where it has none."""
+    """Apply the card's penalties to embedded photos. Raises QualityPenaltyMissing if it needs them and has none."""
     require_quality_penalty(embedder.card, scores, quality)
     rule, measures = embedder.card.quality_penalties, embedded.measures
     penalties = Penalties.by(rule, measures) if scores == "normalized" else None

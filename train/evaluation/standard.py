@@ -1,4 +1,4 @@
-"""Does the model meet NIST SP 800-63A on these photos? The standard asks for an FMR and an FNMR at one threshold."""
+"""Check a model against NIST SP 800-63A, which requires an FMR and an FNMR at one threshold."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from .record import ClaimCheck, Estimate, Evaluation, TarAtFmr, estimated, rate_
 
 NAME = "NIST SP 800-63A"
 MAX_FMR, MAX_FNMR = 1e-4, 1e-2  # 1 in 10,000 and 1 in 100
-POINT = "fmr-1e-4"  # of a card: the one that claims the standard's FMR
+POINT = "fmr-1e-4"  # the card's operating point at the standard's FMR
 
 Verdict = Literal["meets", "does not meet", "cannot be told", "too few comparisons to say"]
 
 
 @dataclass(frozen=True, slots=True)
 class StandardFigures:
-    """Both error rates at one threshold, and whether they are what the standard asks for."""
+    """Both error rates at one threshold, and whether they meet the standard."""
 
     threshold: float | None  # None: too few impostor comparisons to choose one
     fmr: Estimate
@@ -25,14 +25,14 @@ class StandardFigures:
 
 @dataclass(frozen=True, slots=True)
 class StandardReport:
-    """A model on these photos beside the standard. A failure to acquire counts as no error."""
+    """A model on these photos compared with the standard. Failures to acquire do not count as errors."""
 
     here: StandardFigures  # at the loosest threshold whose FMR here is low enough
-    of_card: StandardFigures | None  # at the card's own point for that FMR; None where it has none
+    of_card: StandardFigures | None  # at the card's point for that FMR; None if it has none
 
 
 def beside_standard(found: Evaluation) -> StandardReport:
-    """Return what an evaluation says of the standard, by the scores that decided."""
+    """Compare an evaluation with the standard, using the scores of its decisions."""
     (at_fmr,) = (each for each in found.figures.tar_at_fmr if each.fmr == MAX_FMR)
     claims = [claim for claim in found.claims if claim.point.name == POINT]
     of_card = _of_card(claims[0], is_enough=at_fmr.threshold is not None) if claims else None
@@ -40,13 +40,13 @@ def beside_standard(found: Evaluation) -> StandardReport:
 
 
 def standard_in_words(found: StandardReport) -> Iterator[str]:
-    """Say what the standard asks for, and then a line for each threshold."""
-    yield f"{NAME} asks for FMR at most {rate_text(MAX_FMR)} with FNMR at most {rate_text(MAX_FNMR)}"
+    """Yield the requirement of the standard, then a line per threshold."""
+    yield f"{NAME} requires FMR at most {rate_text(MAX_FMR)} with FNMR at most {rate_text(MAX_FNMR)}"
     here, of_card = found.here, found.of_card
     if here.threshold is None:
-        yield f"at the loosest threshold with such an FMR here: {here.verdict}"
+        yield f"at the loosest threshold with this FMR here: {here.verdict}"
     else:
-        at = f"at {here.threshold:.5g}, the loosest threshold with such an FMR here"
+        at = f"at {here.threshold:.5g}, the loosest threshold with this FMR here"
         yield f"{at}: FNMR {estimated(here.fnmr)}: {here.verdict}"
     if of_card is not None:
         rates = f"FMR {estimated(of_card.fmr)}, FNMR {estimated(of_card.fnmr)}"
@@ -54,9 +54,9 @@ def standard_in_words(found: StandardReport) -> Iterator[str]:
 
 
 def verdict_of(allowed: Sequence[tuple[Estimate, float]], *, is_enough: bool) -> Verdict:
-    """Judge rates by their intervals, each beside what is allowed; `is_enough`: so low an FMR can be measured here.
+    """Compare the intervals of rates with their limits; `is_enough`: enough comparisons for the standard's FMR.
 
-    A rate whose interval lies wholly above what is allowed decides, however few comparisons there are for another.
+    A rate whose interval is entirely above its limit decides, even if another has too few comparisons.
     """
     intervals = [(found.interval, most) for found, most in allowed]
     if any(interval is not None and interval[0] > most for interval, most in intervals):
@@ -68,7 +68,7 @@ def verdict_of(allowed: Sequence[tuple[Estimate, float]], *, is_enough: bool) ->
 
 
 def _here(found: TarAtFmr, n_impostor: int) -> StandardFigures:
-    """Read FNMR off TAR; it alone is judged, as the threshold was chosen for the FMR."""
+    """Derive FNMR from TAR. Only FNMR is checked, because the threshold was chosen for the FMR."""
     if found.threshold is None or found.tar.value is None:
         return StandardFigures(None, Estimate(None, None), Estimate(None, None), "too few comparisons to say")
     between = found.tar.interval

@@ -1,4 +1,4 @@
-"""From measured figures to the records that are shown: each rate with its interval, or nothing on too little data."""
+"""Build the records of an evaluation from measured figures: rates with intervals, or None for too little data."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ Measurements = dict[str, Measurement]
 
 
 def measurements(compared: ComparedPhotos, decision: Decision, card: ModelCard, resampling: Resampling) -> Measurements:
-    """Measure all that an evaluation shows, from as few draws as can be."""
+    """Measure all figures of an evaluation, with as few bootstraps as possible."""
     scores = compared.scores
     of_scores: dict[str, Statistic] = {"eer": eer, "tar": TarAt(metrics.FMR_TARGETS), "curve": TarAt(CURVE_FMRS)}
     of_scores |= _claimed(card.operating_points)
@@ -59,7 +59,7 @@ def figures(compared: ComparedPhotos, decision: Decision, measured: Measurements
 
 
 def figures_with_failures(compared: ComparedPhotos, decision: Decision) -> Figures:
-    """Return the same where a failure to acquire is a non-match; without intervals."""
+    """Return the error rates with failures to acquire counted as non-matches; without intervals."""
     kinds = compared.scores.genuine, compared.scores.impostor
     genuine, impostor = (kind.tally.and_never(kind.n_failed) for kind in kinds)
     decided = decision.scores.genuine, decision.scores.impostor
@@ -78,7 +78,7 @@ def figures_with_failures(compared: ComparedPhotos, decision: Decision) -> Figur
 
 
 def claims(compared: ComparedPhotos, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
-    """Return each operating point of the card beside what was measured at its threshold."""
+    """Return each operating point of the card with the rates measured at its threshold."""
     kind = compared.scoring.scores
     fmr, fnmr = measured["claimed_fmr"], measured["claimed_fnmr"]
     genuine, impostor = compared.scores.genuine.n_pairs, compared.scores.impostor.n_pairs
@@ -93,7 +93,7 @@ def _is_carried(compared: ComparedPhotos, point: OperatingPoint) -> bool:
 
 
 def evidence_of(compared: ComparedPhotos, card: ModelCard, measured: Measurements) -> Evidence | None:
-    """Return how good the card's probabilities are here."""
+    """Measure the calibration of the card's probabilities; None if it has none."""
     ratio = card.ratio
     if ratio is None:
         return None
@@ -104,7 +104,7 @@ def evidence_of(compared: ComparedPhotos, card: ModelCard, measured: Measurement
 
 
 def curve(compared: ComparedPhotos, measured: Measurements) -> DetCurve:
-    """Return the DET curve where there are enough impostor comparisons."""
+    """Return the DET curve at FMRs with enough impostor comparisons."""
     genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
     stated = [k for k, fmr in enumerate(CURVE_FMRS) if metrics.carries(impostor, fmr)]
     fmrs = np.array(CURVE_FMRS)[stated]
@@ -116,7 +116,7 @@ def curve(compared: ComparedPhotos, measured: Measurements) -> DetCurve:
 
 
 def histogram(scores: ScoreSet) -> DistanceHistogram:
-    """Count both kinds of comparisons over the whole stretch of scores, from 0 on."""
+    """Count both kinds of comparisons over the whole range of scores, from 0."""
     tallies = scores.genuine.tally, scores.impostor.tally
     highest = max(float(tally.values[-1]) for tally in tallies)
     edges = np.linspace(0.0, np.nextafter(highest, np.inf), N_HISTOGRAM_BINS + 1)
@@ -141,7 +141,7 @@ def _accuracy(
 
 
 def _standard_error(of_folds: Floats, n: int) -> float:
-    """Of the mean over folds; without folds, of a share of n comparisons."""
+    """Return the standard error of the mean over folds; without folds, of a share of n comparisons."""
     if len(of_folds) > 1:
         return float(of_folds.std(ddof=1) / np.sqrt(len(of_folds)))
     share = float(of_folds[0])

@@ -23,26 +23,26 @@ from .standard import beside_standard, standard_in_words
 
 SOURCES = {
     "card": "the card's default point",
-    "best": "the best on these very comparisons: a little too good",
-    "folds": "each fold's chosen on the others; their mean",
+    "best": "the best on these comparisons, so slightly optimistic",
+    "folds": "the mean over folds, each chosen on the other folds",
     "number": "given",
     "pairs": "the best on the pairs of --threshold-pairs",
 }
-HOLDS = {True: "holds", False: "does not hold here", None: "too little to say"}
+HOLDS = {True: "holds", False: "does not hold here", None: "too little data"}
 
 
 def evaluation_text(found: Evaluation) -> str:
-    """Return what a person wants to know, most important first; brackets are 95% intervals."""
+    """Format an evaluation for a terminal, most important first; brackets are 95% intervals."""
     return "\n".join(_lines(found))
 
 
 def _lines(found: Evaluation) -> Iterator[str]:
     data, figures = found.data, found.figures
-    mirror = ", chips mirrored and averaged" if found.mirror else ""
+    mirror = ", averaged over a chip and its mirror image" if found.mirror else ""
     yield click.style(data.protocol, bold=True) + f": {data.n_photos:,} photos of {data.n_identities:,} people"
     yield f"  model        {found.model.name}  {found.model.digest[:19]}{mirror}"
     yield f"  comparisons  {figures.n_genuine:,} genuine, {figures.n_impostor:,} impostor"
-    yield from (f"  beware       {caution}" for caution in found.cautions)
+    yield from (f"  caution      {caution}" for caution in found.cautions)
     yield from _failures(found)
     yield from _refusals(found)
     yield f"  scores       {SCORE[found.scores]}: {DECIDES[found.scores]}"
@@ -117,7 +117,7 @@ def _evidence(found: Evidence) -> str:
 
 
 def versus_text(versus: ModelComparison) -> str:
-    """Return two models side by side, and which differences are more than chance."""
+    """Format the differences between two models, with intervals and p-values."""
     first, second = versus.first.model, versus.second.model
     scores = versus.first.scores, versus.second.scores
     by = [f", {DECIDES[each]}" if len(set(scores)) > 1 else "" for each in scores]
@@ -142,7 +142,7 @@ def _p_value(value: float | None) -> str:
 
 
 def groups_text(report: GroupReport) -> str:
-    """Return error rates within and across the groups, with a verdict where there is enough for one."""
+    """Format error rates within and across groups, with a verdict if there is enough data."""
     counted = ", ".join(f"{name} {n:,}" for name, n in zip(report.names, report.n_photos, strict=True))
     head = click.style("Groups", bold=True) + f" below {report.threshold:.5g}; photos: {counted}"
     left_out = [f"  {report.n_unlabelled:,} photos without a group are left out"] if report.n_unlabelled else []

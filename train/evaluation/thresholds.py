@@ -1,4 +1,4 @@
-"""Where the threshold of an evaluation comes from: a card, the best one, or other folds (LFW's View 2)."""
+"""Choose the threshold of an evaluation: from the card, the best one, or on other folds (LFW's View 2)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,21 +18,21 @@ from .scores import ScoreSet
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoldDecisions:
-    """What each fold was decided by, and how well."""
+    """The threshold of each fold."""
 
-    thresholds: Floats  # (f,) each chosen on all folds but its own, by accuracy
+    thresholds: Floats  # (f,) each chosen by accuracy on all other folds
     of_comparison: Floats  # (n,) the threshold of each comparison's fold
 
 
 def choose_on_other_folds(listed: ListedScores, fold: NDArray[np.int32]) -> FoldDecisions:
-    """Choose a threshold for each fold by the accuracy on the others; failures to acquire take no part in it."""
+    """Choose a threshold for each fold by the accuracy on the others, without failures to acquire."""
     numbers, position = np.unique(fold, return_inverse=True)
     thresholds = np.array([_best(listed, fold != number) for number in numbers])
     return FoldDecisions(thresholds, thresholds[position])
 
 
 def accuracies(listed: ListedScores, fold: NDArray[np.int32], thresholds: Floats, *, failures_count: bool) -> Floats:
-    """Accuracy of each fold: (f,); comparisons (n,) are decided by thresholds (n,)."""
+    """Return the accuracy of each fold, (f,), at thresholds per comparison, (n,)."""
     failed = np.isnan(listed.values)
     right = ~failed & ((listed.values < thresholds) == listed.pairs.same)
     right |= failed & ~listed.pairs.same  # a face that was not found matches nobody
@@ -43,28 +43,28 @@ def accuracies(listed: ListedScores, fold: NDArray[np.int32], thresholds: Floats
 def _best(listed: ListedScores, chosen: NDArray[np.bool_]) -> float:
     genuine, impostor = tallies(listed, chosen)
     if not (genuine.n and impostor.n):
-        raise ProtocolError("a fold's threshold is chosen on the other ones, which lack a kind of comparison")
+        raise ProtocolError("a fold's threshold is chosen on the other folds, which lack a kind of comparison")
     return best_threshold(genuine, impostor)
 
 
 NO_FOLDS = "this protocol has no folds; give --threshold card, best or a number"
 
 NamedThreshold = Literal["card", "best", "folds"]
-ThresholdChoice = NamedThreshold | float | None  # None: folds where there are any, else the card's default
+ThresholdChoice = NamedThreshold | float | None  # None: folds if there are any, else the card's default
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """Comparisons, and the threshold that decides them all."""
+    """Comparisons and their threshold."""
 
     threshold: DecisionThreshold
-    scores: ScoreSet  # where folds have thresholds of their own: with scores less those, so that `at` is 0
+    scores: ScoreSet  # with folds: scores minus their fold's threshold, so that `at` is 0
     at: float
-    of_comparison: Floats | None = None  # (n,) the threshold of each listed comparison, where there are folds
+    of_comparison: Floats | None = None  # (n,) the threshold of each listed comparison; None without folds
 
 
 def decide(scores: ScoreSet, listed: ListedScores | None, card: ModelCard, choice: ThresholdChoice) -> Decision:
-    """Choose the threshold that the user asked for.
+    """Choose the threshold by the user's choice.
 
     Raises ProtocolError or OperatingPointUnavailable.
     """
@@ -80,7 +80,7 @@ def decide(scores: ScoreSet, listed: ListedScores | None, card: ModelCard, choic
 
 
 def require_choice(choice: ThresholdChoice, *, has_folds: bool, card: ModelCard) -> None:
-    """Raise what `decide` would for a choice that cannot be had, before anything is embedded."""
+    """Raise the error of `decide` for an impossible choice, before anything is embedded."""
     if choice == "folds" and not has_folds:
         raise ProtocolError(NO_FOLDS)
     if choice == "card" or (choice is None and not has_folds):
@@ -88,18 +88,18 @@ def require_choice(choice: ThresholdChoice, *, has_folds: bool, card: ModelCard)
 
 
 def decide_at(scores: ScoreSet, threshold: DecisionThreshold) -> Decision:
-    """Decide all comparisons by one threshold."""
+    """Decide all comparisons at one threshold."""
     return Decision(threshold, scores, threshold.value)
 
 
 def best_of(scores: ScoreSet) -> float:
-    """Return the threshold of the highest accuracy on these comparisons; ProtocolError where a kind is missing."""
+    """Return the threshold of the highest accuracy on these comparisons. Raises ProtocolError if a kind is missing."""
     require_both_kinds(scores)
     return metrics.best_threshold(scores.genuine.tally, scores.impostor.tally)
 
 
 def most_balanced_of(scores: ScoreSet) -> float:
-    """Return the threshold of the smallest FMR + FNMR: accuracy over all against all would be the impostors' alone."""
+    """Return the threshold of the smallest FMR + FNMR; in an all-against-all, impostors would dominate accuracy."""
     genuine, impostor = (
         ScoreHistogram(t.values, t.cumulative / t.n) for t in (scores.genuine.tally, scores.impostor.tally)
     )
@@ -107,7 +107,7 @@ def most_balanced_of(scores: ScoreSet) -> float:
 
 
 def require_both_kinds(scores: ScoreSet) -> None:
-    """Raise ProtocolError where there is no genuine or no impostor comparison to measure."""
+    """Raise ProtocolError if there is no genuine or no impostor comparison to measure."""
     for name, kind in (("genuine", scores.genuine), ("impostor", scores.impostor)):
         if not kind.tally.n:
             lost = [f"{kind.n_failed:,} lack a usable face"] * (kind.n_failed > 0)

@@ -1,1 +1,1 @@
-"""The loop: batches in, weights out. Knows nothing of where chips come from or what becomes of the weights."""
+"""The training loop: batches in, weights out. It does not depend on where chips come from or where weights go."""

@@ -1,6 +1,6 @@
-"""All that a run needs to go on as if it had never stopped, in one safetensors file. Nothing reads a pickle.
+"""Checkpoints: the complete state of a run in one safetensors file, without pickle.
 
-The sampler's and the augmentation's positions are the step: their draws depend on nothing else.
+The sampler and the augmentation have no state of their own: their draws depend only on the seed and the step.
 """
 
 from collections.abc import Mapping
@@ -24,59 +24,60 @@ FACTS = "facts"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredTensors:
-    """What a file holds."""
+    """The content of a tensors file."""
 
     tensors: dict[str, Tensor]
     facts: str  # JSON
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: str) -> None:
-    """Write a file that takes the place of an older one when it is whole. Raises TrainingError."""
+    """Write a file atomically: it replaces an older one only when complete. Raises TrainingError."""
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     content = save(whole, {FACTS: facts})
     try:
         replace_file(path, content)
     except OSError as error:
         raise TrainingError(
-            f"{path}: cannot be written: {error.strerror}; make room, then go on by --resume from what was saved before"
+            f"{path}: cannot be written: {error.strerror}; free disk space, then resume from the last checkpoint with "
+            "--resume"
         ) from error
 
 
 def read_tensors(path: Path) -> StoredTensors:
-    """Read it back. Raises TrainingError where it is not there or damaged."""
+    """Read a tensors file. Raises TrainingError if it is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             facts = (file.metadata() or {})[FACTS]
             return StoredTensors({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118 - no mapping
     except FileNotFoundError as error:
-        raise TrainingError(f"{path}: is not there; begin the run anew, without --resume") from error
+        raise TrainingError(f"{path}: does not exist; start a new run, without --resume") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise TrainingError(
-            f"{path}: is damaged ({type(error).__name__}); begin the run anew in another folder"
+            f"{path}: is damaged ({type(error).__name__}); start a new run in another folder"
         ) from error
 
 
 def within(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return those whose names begin so, under the rest of their names."""
+    """Return the tensors whose names have this prefix, without the prefix."""
     start = f"{prefix}."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return all under longer names."""
+    """Add a prefix to all names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """The parts of a run that change."""
+    """The parts of a run that change during training."""
 
     learner: Learner
     optimizer: Optimizer
     average: WeightAverage
 
     def save(self, path: Path, facts: str) -> None:
-        """Write them with the run's counters, as JSON. Raises TrainingError."""
+        """Write a checkpoint; `facts` is JSON with the run's counters. Raises TrainingError."""
         tensors = (
             under("learner", self.learner.state_dict())
             | under("average", self.average.state())
@@ -86,7 +87,7 @@ class TrainingState:
         write_tensors(path, tensors, facts)
 
     def load(self, path: Path) -> None:
-        """Set them as they were. Raises TrainingError."""
+        """Restore the state from a checkpoint. Raises TrainingError."""
         stored = read_tensors(path)
         self.learner.load_state_dict(within("learner", stored.tensors))
         self.average.load(within("average", stored.tensors))
@@ -95,7 +96,7 @@ class TrainingState:
 
 
 def _of_optimizer(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Each number that it keeps of each parameter, by the parameter's position."""
+    """Return the optimizer's state tensors, named by the parameter's position."""
     state = optimizer.state_dict()["state"]
     return {
         f"{position}.{name}": torch.as_tensor(value) for position, kept in state.items() for name, value in kept.items()

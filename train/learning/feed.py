@@ -1,7 +1,7 @@
-"""What a step learns from. A batch depends on the seed and the step alone, so a run can go on anywhere.
+"""Batches for the training loop. A batch depends only on the seed and the step, so a run can resume at any step.
 
-A feed of chips augments them anew each time; a feed of features, for a head that learns alone, draws from what the
-backbone made of them once.
+A chip feed augments chips again each time. A feature feed, for training the head only, draws from features that the
+frozen backbone computed once.
 """
 
 from collections.abc import Iterator
@@ -21,33 +21,33 @@ from ..data.prepared import KeptChips, PreparedData
 from ..evaluation.protocols.protocol import Indices
 from .sampler import PeopleSampler
 
-_AUGMENTATION = 2  # a stream of draws of its own beside the sampler's
+_AUGMENTATION = 2  # random stream, separate from the sampler's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """n faces, and what is known of them."""
+    """n faces with their labels and teachers' embeddings."""
 
     inputs: Tensor  # uint8 (n, 3, side, side), or float32 (n, channels, side, side) of features
     labels: Tensor  # int64 (n,)
     teachers: dict[str, Tensor]  # by the teacher's name: (n, 128)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same there."""
+        """Move the batch to a device."""
         teachers = {name: vectors.to(device) for name, vectors in self.teachers.items()}
         return Batch(self.inputs.to(device), self.labels.to(device), teachers)
 
 
 class Feed(Protocol):
-    """Batches by step."""
+    """A source of batches, by step."""
 
     def batch(self, step: int) -> Batch:
-        """Make the batch of a step, counted from 0."""
+        """Return the batch of a step, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceBatches:
-    """Which faces are learnt from."""
+    """The faces to train on."""
 
     data: PreparedData
     positions: Indices  # (n,) among the data's chips
@@ -55,13 +55,13 @@ class FaceBatches:
     teachers: dict[str, np.ndarray]  # by the teacher's name: float32 (n, 128)
 
     def batch(self, chosen: Indices, inputs: Tensor) -> Batch:
-        """Join inputs with what is known of the chosen faces, (k,) of the n."""
+        """Join inputs with the labels and teachers' embeddings of the chosen faces, (k,) positions among the n."""
         teachers = {name: torch.from_numpy(vectors[chosen]) for name, vectors in self.teachers.items()}
         return Batch(inputs, torch.from_numpy(self.labels[chosen].astype(np.int64)), teachers)
 
 
 class ChipFeed:
-    """Augmented chips."""
+    """A feed of augmented chips."""
 
     def __init__(self, faces: FaceBatches, sampler: PeopleSampler, augmenter: Augmenter, seed: int) -> None:
         self._faces, self._sampler, self._augmenter = faces, sampler, augmenter
@@ -69,7 +69,7 @@ class ChipFeed:
         self._seed = seed
 
     def batch(self, step: int) -> Batch:
-        """Make the batch of a step, counted from 0."""
+        """Return the batch of a step, counted from 0."""
         chosen = self._sampler.batch(step)
         chips = self._chips(chosen)
         generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
@@ -78,22 +78,22 @@ class ChipFeed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureBatches:
-    """What a trunk that does not learn makes of each face."""
+    """The features of each face, from a frozen backbone."""
 
-    upright: Tensor  # float32 (n, channels, side, side), mostly of one pixel
-    mirrored: Tensor  # the same of the mirror images; the same as `upright` where these are never drawn
-    probability: float  # with which the mirror image is drawn
+    upright: Tensor  # float32 (n, channels, side, side), usually of side 1
+    mirrored: Tensor  # features of flipped chips, same shape; equal to `upright` if these are never drawn
+    probability: float  # of drawing the flipped chip
 
 
 class FeatureFeed:
-    """Features in place of chips, for a head that learns alone."""
+    """A feed of features, for training the head only."""
 
     def __init__(self, faces: FaceBatches, sampler: PeopleSampler, features: FeatureBatches, seed: int) -> None:
         self._faces, self._sampler, self._features = faces, sampler, features
         self._seed = seed
 
     def batch(self, step: int) -> Batch:
-        """Make the batch of a step, counted from 0."""
+        """Return the batch of a step, counted from 0."""
         chosen = self._sampler.batch(step)
         generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
         is_mirrored = torch.from_numpy(generator.random(len(chosen)) < self._features.probability)
@@ -104,14 +104,14 @@ class FeatureFeed:
 
 
 class Prefetcher:
-    """Another feed whose next batch is made while this one is learnt from."""
+    """Wraps a feed and prepares its next batch in a thread during the current step."""
 
     def __init__(self, feed: Feed, pool: ThreadPoolExecutor) -> None:
         self._feed, self._pool = feed, pool
         self._next: tuple[int, Future[Batch]] | None = None
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step, and begin with the next one's."""
+        """Return the batch of a step, and start to make the next one."""
         ready = self._next if self._next is not None and self._next[0] == step else None
         batch = self._feed.batch(step) if ready is None else ready[1].result()
         self._next = step + 1, self._pool.submit(self._feed.batch, step + 1)
@@ -120,10 +120,10 @@ class Prefetcher:
 
 @contextmanager
 def prefetch(feed: Feed, device: torch.device) -> Iterator[Feed]:
-    """Make batches ahead, in a thread that ends with the block, while the device learns.
+    """Make batches ahead in a thread, which ends with the block.
 
-    Not where that is the CPU: the threads of a step wait for each other hundreds of times, and so for the one whose
-    core makes batches. Those are made between steps then.
+    On the CPU, batches are made between steps instead: the threads of a step synchronise hundreds of times, so all
+    would wait for the thread whose core also makes batches.
     """
     if device.type == "cpu":
         yield feed
@@ -136,5 +136,5 @@ def prefetch(feed: Feed, device: torch.device) -> Iterator[Feed]:
 
 
 def flipped(chips: Pixels) -> Pixels:
-    """Left and right exchanged, of chips (n, height, width, 3)."""
+    """Flip chips (n, height, width, 3) horizontally."""
     return np.ascontiguousarray(chips[:, :, ::-1])

@@ -1,4 +1,4 @@
-"""What is trained: the network with its losses in one module, and what it is computed in."""
+"""The trained module: the network with its losses; also the choice of precision and device."""
 
 import ctypes
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ _LARGEST_KEPT, _MOST_KEPT, _AHEAD = 32 * 2**20, 2**31 - 1, 256 * 2**20  # bytes
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed, where it is one that can be told so (glibc).
+    """Make the C library keep freed memory, if it has such a setting (glibc).
 
-    Otherwise it hands large arrays back to the system, which clears them before it gives them out again.
+    Otherwise it returns large arrays to the system, which clears them before they are allocated again.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -34,39 +34,39 @@ Precision = Literal["f32", "bf16", "fp16"]
 _ACCELERATES_NAMES = {"f32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
-def chosen_precision(asked: Literal["auto", "f32", "bf16", "fp16"]) -> Precision:
-    """Say what to compute in; auto is bf16 where the processor has instructions for it. Raises TrainingError."""
-    if asked == "auto":
+def chosen_precision(requested: Literal["auto", "f32", "bf16", "fp16"]) -> Precision:
+    """Return the precision; auto is bf16 if the processor has instructions for it. Raises TrainingError."""
+    if requested == "auto":
         return "bf16" if computes_in_bf16("cuda" if torch.cuda.is_available() else "cpu") else "f32"
-    if asked == "fp16" and not torch.cuda.is_available():
-        raise TrainingError("loop.precision fp16 needs a GPU; say auto, f32 or bf16")
-    return asked
+    if requested == "fp16" and not torch.cuda.is_available():
+        raise TrainingError("loop.precision fp16 needs a GPU; set auto, f32 or bf16")
+    return requested
 
 
 def build_accelerator(loop: LoopConfig) -> Accelerator:
-    """Build what knows the device and the other processes."""
+    """Build the Accelerator, which manages the device and the other processes."""
     name = _ACCELERATES_NAMES[chosen_precision(loop.precision)]
     return Accelerator(mixed_precision=name, cpu=not torch.accelerator.is_available())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepOutput:
-    """What one pass gives."""
+    """The result of one forward pass."""
 
     embeddings: Tensor  # float32 (n, 128)
     loss: LossValue
 
 
 class Learner(nn.Module):
-    """A batch in, its loss out."""
+    """Computes the loss of a batch: the network and its losses as one module."""
 
     def __init__(self, network: EmbeddingNet, losses: TotalLoss, *, head_alone: bool) -> None:
-        """With `head_alone` a batch holds features, which the head alone sees."""
+        """With `head_alone` a batch holds features, the input of the head."""
         super().__init__()
         self.network, self.losses, self.head_alone = network, losses, head_alone
 
     def forward(self, batch: Batch, step: int) -> StepOutput:
-        """Embed and judge; the losses are computed in float32 or better whatever the network is computed in."""
+        """Embed a batch and compute its loss, the latter in float32 or better whatever the network's precision."""
         embed = self.network.head if self.head_alone else self.network.embed_pictures
         embeddings: Tensor = embed(batch.inputs).float()
         with torch.autocast(embeddings.device.type, enabled=False):

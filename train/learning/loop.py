@@ -1,4 +1,4 @@
-"""The loop: one step after the other until the run's length is done, nothing is gained, or it has collapsed."""
+"""The training loop: steps, validation and checkpoints, until the run is complete, stops early or collapses."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -26,17 +26,17 @@ T = TypeVar("T")
 
 NOT_LOOKED = ValidationResult(
     eer=1.0, fnmr=None, n_genuine=0, n_impostor=0
-)  # of a process that hears it from the first
+)  # placeholder in other processes, which receive the first one's result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSetup:
-    """All that a loop works with."""
+    """Everything that the loop needs."""
 
     run: RunFile
     state: TrainingState
     feed: Feed
-    look: Callable[[EmbeddingNet], ValidationResult]  # at people held out
+    look: Callable[[EmbeddingNet], ValidationResult]  # validation on people held out
     pull: L2SP
     guard: CollapseGuard
     frozen: frozenset[str]
@@ -44,40 +44,40 @@ class TrainingSetup:
     checkpoint: Path
     best: Path
     clock: Callable[[], float]  # seconds, from any start
-    made_of: Mapping[str, str]  # what must be the same where the run goes on, by a name that a person understands
+    made_of: Mapping[str, str]  # digests of all inputs, by a readable name; must not change before a resume
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingCounters:
-    """How far the run is, and the best that was seen."""
+    """The progress of a run and its best result."""
 
-    step: int = 0  # steps that are done
+    step: int = 0  # completed steps
     seconds: float = 0.0
     best_eer: float | None = None
     best_step: int = 0
     looks_since_best: int = 0
-    looked_at: int | None = None  # the step after which people held out were looked at last
+    looked_at: int | None = None  # the step of the last validation
 
     def after(self, found: ValidationResult, *, is_best: bool) -> "TrainingCounters":
-        """Count one look more."""
+        """Count one more validation."""
         if is_best:
             return replace(self, best_eer=found.eer, best_step=self.step, looks_since_best=0, looked_at=self.step)
         return replace(self, looks_since_best=self.looks_since_best + 1, looked_at=self.step)
 
 
 class TrainingLoop:
-    """Runs a course to its end; what changes meanwhile is in here, and in the course's state and guard."""
+    """Runs a training to its end. All mutable state is here, and in the setup's state and guard."""
 
-    def __init__(self, course: TrainingSetup, told: RunLogger, counters: TrainingCounters) -> None:
-        self._course, self._told, self.counters = course, told, counters
+    def __init__(self, course: TrainingSetup, logger: RunLogger, counters: TrainingCounters) -> None:
+        self._course, self._logger, self.counters = course, logger, counters
         self._length = RunLength.of(course.run.loop)
-        self._since = 0.0  # by the clock; set when the first step begins
+        self._since = 0.0  # clock time at 0 s of the run; set before the first step
         self._rated = counters
         self._module, self._optimizer = course.accelerator.prepare(course.state.learner, course.state.optimizer)
 
     def run(self) -> TrainingCounters:
-        """Go on until it is over. Raises Collapsed, and TrainingError where a checkpoint cannot be written."""
-        if self.counters.looked_at is None:  # a checkpoint is written after the first look
+        """Train to the end. Raises Collapsed, and TrainingError if a checkpoint cannot be written."""
+        if self.counters.looked_at is None:  # not resumed: the first checkpoint follows the first validation
             self._begin()
         self._since = self._course.clock() - self.counters.seconds
         set_training(self._course.state.learner.network, self._course.frozen)
@@ -91,7 +91,7 @@ class TrainingLoop:
         return self.counters
 
     def _begin(self) -> None:
-        """Look at what the run starts from, and see that a checkpoint can be written."""
+        """Validate the initial network, and write a first checkpoint, which shows that writing works."""
         self._look()
         self._save()
 
@@ -100,7 +100,7 @@ class TrainingLoop:
         return patience is not None and self.counters.looks_since_best >= patience
 
     def _share(self) -> float:
-        """How much of the run lies behind; where it is timed, by the first process's clock, so that all agree."""
+        """Return the completed share of the run; in a timed run all processes use the first one's clock."""
         share = self._length.share(self.counters.step, self._seconds())
         return share if self._length.seconds is None else self._agreed(share)
 
@@ -121,9 +121,9 @@ class TrainingLoop:
             self._check(batch, learnt, rate, float(norm))
 
     def _check(self, batch: Batch, learnt: StepOutput, rate: float, norm: float) -> None:
-        """Measure how the embeddings are, tell it, and stop where they have collapsed."""
+        """Measure and log the health of the embeddings. Raises Collapsed."""
         health = health_of(learnt.embeddings.detach().cpu(), batch.labels.cpu())
-        self._told.step(
+        self._logger.step(
             StepRecord(
                 step=self.counters.step,
                 seconds=self.counters.seconds,
@@ -147,16 +147,16 @@ class TrainingLoop:
             self._look()
             set_training(self._course.state.learner.network, self._course.frozen)
         if step % run.loop.checkpoint_every == 0 and not self._course.guard.is_worried:
-            self._save()  # a collapse must not take the place of the last weights before it
+            self._save()  # a collapsed state must not replace the last healthy checkpoint
 
     def _look(self) -> None:
-        """Look at people held out, in the first process; the others hear of it, so that all stop together."""
+        """Validate in the first process and broadcast the result, so that all processes stop together."""
         course = self._course
         is_first = course.accelerator.is_main_process
         found = self._agreed(course.look(course.state.average.network) if is_first else NOT_LOOKED)
         is_best = self.counters.best_eer is None or found.eer < self.counters.best_eer
         self.counters = self.counters.after(found, is_best=is_best)
-        self._told.validation(
+        self._logger.validation(
             ValidationRecord(
                 step=self.counters.step,
                 seconds=self.counters.seconds,
@@ -181,7 +181,7 @@ class TrainingLoop:
             course.state.save(course.checkpoint, json.dumps(facts))
 
     def _rate(self, n_faces: int) -> float:
-        """Faces a second of all processes, since this was last asked."""
+        """Return the faces per second of all processes since the last call."""
         before, self._rated = self._rated, self.counters
         n_steps, seconds = self.counters.step - before.step, self.counters.seconds - before.seconds
         n_processes: int = self._course.accelerator.num_processes
@@ -191,7 +191,7 @@ class TrainingLoop:
         return self._course.clock() - self._since
 
     def _agreed(self, value: T) -> T:
-        """What the first process found, in all of them."""
+        """Broadcast the first process's value to all processes."""
         if self._course.accelerator.num_processes == 1:
             return value
         shared = [value]

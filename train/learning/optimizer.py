@@ -1,4 +1,4 @@
-"""Which stages of a network learn, and how fast each, by how far the run is."""
+"""Optimizer, learning rate schedule and frozen stages."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ from ..errors import TrainingError
 from ..run_file import NetworkConfig, OptimizerConfig as OptimizerSettings, ScheduleConfig
 from .learner import Learner
 
-FIRST = 1e-3  # of the full rate, at the very first step: with none at all it would be wasted
+FIRST = 1e-3  # share of the full rate at the first step, which would have no effect with 0
 
 
 def factor(schedule: ScheduleConfig, share: float) -> float:
-    """What the learning rate is multiplied by where a share of the run, 0..1, lies behind."""
+    """Return the factor on the learning rate after a share of the run, 0..1."""
     if share < schedule.warm_up:
         return max(share / schedule.warm_up, FIRST)
     rest = (share - schedule.warm_up) / (1 - schedule.warm_up)
@@ -23,7 +23,7 @@ def factor(schedule: ScheduleConfig, share: float) -> float:
 
 
 def _shape(schedule: ScheduleConfig, rest: float) -> float:
-    """Fall from 1 to 0."""
+    """Return the factor after warm-up; it falls from 1 to 0."""
     if schedule.kind == "constant":
         return 1.0
     if schedule.kind == "poly":
@@ -36,37 +36,37 @@ HEAD = "head"
 
 
 def frozen_stages(network: EmbeddingNet, settings: NetworkConfig) -> frozenset[str]:
-    """Names of the stages that do not learn. Raises TrainingError for a name that the network does not have."""
+    """Return the names of the frozen stages. Raises TrainingError for a stage that the network does not have."""
     stages = list(network.stages())
     named = {*settings.frozen, *settings.rates}
     unknown = sorted(named - {*stages, BACKBONE})
     if unknown:
         raise TrainingError(
-            f"network.frozen and network.rates: there is no stage {unknown[0]}; there are {_told(stages)}"
+            f"network.frozen and network.rates: there is no stage {unknown[0]}; there are {_listed(stages)}"
         )
     frozen = {name for name in stages if name in settings.frozen or _is_in_backbone(name, settings.frozen)}
     if frozen == set(stages):
-        raise TrainingError("network.frozen names every stage, so nothing is left to learn; leave head out")
+        raise TrainingError("network.frozen names every stage, so nothing is left to train; leave out head")
     return frozenset(frozen)
 
 
 def freeze(network: EmbeddingNet, frozen: frozenset[str]) -> None:
-    """Let stages neither learn nor move their statistics."""
+    """Turn off gradients for the frozen stages; `set_training` also freezes their batch norm statistics."""
     for name, stage in network.stages().items():
         stage.requires_grad_(name not in frozen)
 
 
 def set_training(network: EmbeddingNet, frozen: frozenset[str]) -> None:
-    """Switch to training, but for the stages that are frozen."""
+    """Switch to train mode, with frozen stages in eval mode."""
     network.train()
     for name, stage in network.stages().items():
         stage.train(name not in frozen)
 
 
 def build_optimizer(learner: Learner, network: NetworkConfig, settings: OptimizerSettings) -> Optimizer:
-    """Build it, with a group for every stage, `factor` in it; weights alone decay, not shifts and scales.
+    """Build the optimizer, with `factor` in the parameter groups of every stage; biases and scales do not decay.
 
-    Weights that are drawn back to where they began do not decay towards 0 as well.
+    With L2-SP the network's weights do not also decay towards 0.
     """
     groups = list(_groups(learner, network.rates, settings))
     if settings.kind == "sgd":
@@ -94,5 +94,5 @@ def _is_in_backbone(name: str, frozen: tuple[str, ...]) -> bool:
     return name != HEAD and BACKBONE in frozen
 
 
-def _told(stages: list[str]) -> str:
+def _listed(stages: list[str]) -> str:
     return ", ".join([*stages, f"and {BACKBONE} for all but the head"])

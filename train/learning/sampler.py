@@ -1,7 +1,7 @@
-"""PK batches: P people with K images each. A batch depends on the seed, the step and the process alone.
+"""PK batches: P people with K images each. A batch depends only on the seed, the step and the process.
 
-`EpochPermutation` passes over all n things in a random order, then in another one, and so on: at any time each has come
-up equally often, give or take one.
+`EpochPermutation` passes over all n items in a random order, then in another one, and so on: at any time the items'
+counts differ by at most one.
 
 Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017.
 """
@@ -14,28 +14,28 @@ import numpy as np
 from ..errors import SamplingError
 from ..evaluation.protocols.protocol import Indices
 
-KEPT = 1024  # orders; those of a step's people, and the one of all people, which is asked for in every step
+KEPT = 1024  # cached orders: those of a step's people, and that of all people, which every step uses
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnBefore:
-    """What the first window of a pass has from passes before it."""
+    """The part of a pass's first window that earlier passes fill."""
 
     n: int  # places
-    n_whole: int  # passes that lie in it whole
-    n_odd: int  # things, from the end of the pass before those
+    n_whole: int  # complete passes within it
+    n_odd: int  # items from the end of the pass before those
 
 
 @dataclass(frozen=True, slots=True)
 class EpochPermutation:
-    """Windows of `width` of n things each. No window holds a thing twice; or as few as possible where width > n."""
+    """Windows of `width` of n items. No window repeats an item if width <= n, else as few as possible."""
 
     n: int
     width: int
     seed: tuple[int, ...]
 
     def window(self, number: int) -> Indices:
-        """Return (width,) of 0..n-1; windows are counted from 0."""
+        """Return a window, (width,) of 0..n-1; windows are counted from 0."""
         first = number * self.width
         last = first + self.width
         orders = [_order(self, each) for each in range(first // self.n, -(-last // self.n))]
@@ -43,9 +43,9 @@ class EpochPermutation:
         return np.concatenate(orders)[start : start + self.width]
 
     def order(self, number: int) -> Indices:
-        """Return the n things in the order of a pass, which begins with what its first window has less often so far.
+        """Return the n items in the order of a pass; those that are rarer in its first window come first.
 
-        It depends on an earlier pass only where that window has a part of it, so the way back is at most `width` long.
+        The order depends on earlier passes only within that window, so the recursion is at most `width` deep.
         """
         way = [number]
         while self._taken(way[-1]).n_odd:
@@ -56,7 +56,7 @@ class EpochPermutation:
         return order
 
     def _after(self, before: Indices, number: int) -> Indices:
-        """Draw an order of which the window's first things come before those that it has already."""
+        """Draw an order in which items that are new to the window come before those that it already has."""
         drawn, taken = self._drawn(number), self._taken(number)
         odd = before[self.n - taken.n_odd :]
         fresh = np.flatnonzero(~np.isin(drawn, odd))[: self.width - taken.n]
@@ -77,15 +77,14 @@ def _order(passes: EpochPermutation, number: int) -> Indices:
     return order
 
 
-PEOPLE, IMAGES = 0, 1  # streams of draws
+PEOPLE, IMAGES = 0, 1  # random streams
 
 
 class PeopleSampler:
-    """A batch is a function of the seed, the step and the process alone, so that a run goes on at any step.
+    """Draws batches as a function of the seed, the step and the process, so that a run can resume at any step.
 
-    Over the steps of all processes everybody comes up equally often, give or take one, and so do the images of one
-    person. A person with fewer images than asked for shows some of them more than once. Processes never share a person
-    within a step.
+    Over the steps of all processes, the counts of people differ by at most one, and so do those of one person's images.
+    For a person with fewer than `images` images, some are repeated. Processes never share a person within a step.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class PeopleSampler:
         process: int = 0,
         n_processes: int = 1,
     ) -> None:
-        """Take the identity of each of n images, (n,). Raises SamplingError if there are too few people."""
+        """Group n images by `identities`, (n,). Raises SamplingError if there are too few people."""
         labels, counts = np.unique(identities, return_counts=True)
         _require(len(labels), people, n_processes)
         grouped = np.argsort(identities, kind="stable").astype(np.int32)
@@ -108,13 +107,13 @@ class PeopleSampler:
         self._n_images, self._seed = images, seed
 
     def batch(self, step: int) -> Indices:
-        """Return (people * images,) positions among the identities given, person by person; steps count from 0."""
+        """Return (people * images,) positions in `identities`, person by person; steps are counted from 0."""
         first = step * self._people.width + self._own.start
         chosen = self._people.window(step)[self._own].tolist()
         return np.concatenate([self._of(who, (first + k) // self._people.n) for k, who in enumerate(chosen)])
 
     def _of(self, who: int, visit: int) -> Indices:
-        """Return (images,) of one person, who comes up once in each pass over all people."""
+        """Return (images,) positions of one person; `visit` is the number of the pass over all people."""
         own = self._images_of[who]
         return own[EpochPermutation(len(own), self._n_images, (self._seed, IMAGES, who)).window(visit)]
 
@@ -122,7 +121,7 @@ class PeopleSampler:
 def _require(n_people: int, people: int, n_processes: int) -> None:
     if people * n_processes <= n_people:
         return
-    asked = f"{people:,} people in a batch" + (f" of each of {n_processes} processes" if n_processes > 1 else "")
+    needed = f"{people:,} people in a batch" + (f" of each of {n_processes} processes" if n_processes > 1 else "")
     most = n_people // n_processes
     advice = f"lower sampling.people to {most:,} or less" if most > 1 else "use fewer processes or more data"
-    raise SamplingError(f"the data has {n_people:,} people to learn from, fewer than {asked}; {advice}")
+    raise SamplingError(f"the data has {n_people:,} people to train on, fewer than {needed}; {advice}")

@@ -1,4 +1,4 @@
-"""How well a network tells apart people whom it does not learn from: its equal error rate, all against all."""
+"""Validation on people held out: the equal error rate of comparing all chips with each other."""
 
 from dataclasses import dataclass
 
@@ -15,30 +15,30 @@ from ..evaluation.all_pairs import compare_all
 from ..evaluation.protocols.protocol import Indices
 
 BATCH = 64
-FMR = 1e-2  # of the second figure; strict enough to tell, loose enough for few people
+FMR = 1e-2  # at which FNMR is measured; a compromise between a strict rate and one that few people support
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """What was found at one look."""
+    """Error rates of one validation."""
 
     eer: float
-    fnmr: float | None  # where FMR is 1%; None on too few comparisons
+    fnmr: float | None  # at FMR 1%; None for too few comparisons
     n_genuine: int
     n_impostor: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChipValidation:
-    """Embeds people whom the network does not learn from, and compares them all with each other."""
+    """Embeds the chips of people held out, and compares all with each other."""
 
     data: PreparedData
     positions: Indices  # (n,) among the data's chips
     labels: Indices  # (n,)
-    mirror: bool  # is an embedding the mean over a chip and its mirror image?
+    mirror: bool  # average the embedding over a chip and its horizontal flip?
 
     def __call__(self, network: EmbeddingNet) -> ValidationResult:
-        """Look at them. The network is left in eval mode."""
+        """Compute the error rates. Leaves the network in eval mode."""
         parts = [self.positions[start : start + BATCH] for start in range(0, len(self.positions), BATCH)]
         found = [embedded(network, self.data.chips(part), mirror=self.mirror) for part in parts]
         return judged(np.concatenate(found), self.labels)
@@ -46,14 +46,14 @@ class ChipValidation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureValidation:
-    """The same where the head alone learns: what the trunk makes of them is known."""
+    """The same if only the head is trained, with precomputed features."""
 
-    # float32 (n, channels, side, side) each: of the chips, and of their mirror images where these count
+    # float32 (n, channels, side, side) each: of the chips, and of the flipped chips if the embedding averages both
     features: tuple[Tensor, ...]
     labels: Indices  # (n,)
 
     def __call__(self, network: EmbeddingNet) -> ValidationResult:
-        """Look at them. The network is left in eval mode."""
+        """Compute the error rates. Leaves the network in eval mode."""
         network.eval()
         device = next(network.parameters()).device
         with torch.inference_mode():
@@ -62,7 +62,7 @@ class FeatureValidation:
 
 
 def judged(vectors: NDArray[np.float32], labels: Indices) -> ValidationResult:
-    """Compare all embeddings (n, 128) with each other. Where one is no number, the network is of no use: EER 100%."""
+    """Compare all embeddings (n, 128) with each other. If one is not finite, the EER is 100%."""
     is_broken = not np.isfinite(vectors).all()
     scores = compare_all(np.zeros_like(vectors) if is_broken else vectors, labels, seed=0)
     genuine, impostor = scores.genuine.tally, scores.impostor.tally
@@ -76,7 +76,7 @@ def judged(vectors: NDArray[np.float32], labels: Indices) -> ValidationResult:
 
 
 def embedded(network: EmbeddingNet, chips: Chips, *, mirror: bool) -> NDArray[np.float32]:
-    """Embed chips (n, side, side, 3) as a bundle of this network would: (n, 128). The network is left in eval mode."""
+    """Embed chips (n, side, side, 3) as a bundle of this network does: (n, 128). Leaves the network in eval mode."""
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Weights averaged over steps (EMA), drawn back to those at the start (L2-SP), or interpolated with them.
+"""Weights averaged over steps (EMA), decayed towards the initial ones (L2-SP), or interpolated with them (WiSE-FT).
 
 Sources: Li et al., "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", 2018; Wortsman et al.,
 "Robust fine-tuning of zero-shot models", 2022.
@@ -17,9 +17,9 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class WeightAverage:
-    """An exponential moving average, or the network itself where `decay` is 0.
+    """An exponential moving average of the weights, or the network itself if `decay` is 0.
 
-    While few steps lie behind, it reaches back less far: else the untrained network would weigh for long.
+    The decay is lower in the first steps, so that the untrained weights lose their influence quickly.
     """
 
     def __init__(self, network: EmbeddingNet, decay: float) -> None:
@@ -28,20 +28,20 @@ class WeightAverage:
 
     @property
     def network(self) -> EmbeddingNet:
-        """The network to judge and to keep."""
+        """The network to validate and to keep."""
         return self._network if self._averaged is None else cast("EmbeddingNet", self._averaged.module)
 
     def update(self) -> None:
-        """Take the network's weights of this step in."""
+        """Update the average with the weights of this step."""
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
 
     def state(self) -> dict[str, Tensor]:
-        """All that it keeps."""
+        """Return the state; empty without averaging."""
         return {} if self._averaged is None else self._averaged.state_dict()
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Set it as it was."""
+        """Restore the state."""
         if self._averaged is not None:
             self._averaged.load_state_dict(state)
 
@@ -65,7 +65,7 @@ def weights_of(network: nn.Module) -> Weights:
 
 
 class L2SP:
-    """Draws learning weights towards where they were, by a share of the rate at which each learns."""
+    """Decays trained weights towards their initial values (L2-SP), in proportion to their learning rates."""
 
     def __init__(self, network: nn.Module, start: Weights, strength: float) -> None:
         self._start_of = {parameter: start[name] for name, parameter in network.named_parameters()}
@@ -73,7 +73,7 @@ class L2SP:
 
     @torch.no_grad()
     def step(self, groups: Sequence[Mapping[str, Any]]) -> None:
-        """Draw them, after a step of an optimizer with such groups of parameters, each with its rate as `lr`."""
+        """Decay the weights after an optimizer step; `groups` are its parameter groups, with their rate as `lr`."""
         for group in groups if self._strength > 0 else ():
             share = min(self._strength * group["lr"], 1.0)
             for parameter in group["params"]:
@@ -82,7 +82,7 @@ class L2SP:
 
 
 def interpolate_weights(network: nn.Module, start: Weights, share: float) -> None:
-    """Set weights to a share of their own and the rest of those at the start; 1 leaves them as they are."""
+    """Set weights to start + share * (weights - start); 1 leaves them unchanged."""
     if share < 1:
         mixed = {name: _between(start[name], tensor, share) for name, tensor in network.state_dict().items()}
         network.load_state_dict(mixed)

@@ -1,1 +1,1 @@
-"""What a run shows while it goes on, and what it leaves to be read: lines, tables, curves."""
+"""Logging of a run: progress on stderr, CSV logs and training curves."""

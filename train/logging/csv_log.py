@@ -1,6 +1,6 @@
-"""What a run writes down as it goes on: steps.csv and validation.csv, which survive an end at any moment.
+"""The logs of a run, steps.csv and validation.csv; every row is written at once, so a crash loses no rows.
 
-Steps and seconds count from the run's start, over all its parts if it was interrupted.
+Steps and seconds count from the run's start, including the parts before a resume.
 """
 
 import csv
@@ -18,16 +18,16 @@ from ..errors import TrainingError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepRecord:
-    """A run after so many steps. What a loss has no notion of, or what was not measured, is None."""
+    """Measures of a run after a step; None if not applicable to the loss, or not measured."""
 
-    step: int  # steps done
+    step: int  # completed steps
     seconds: float
     rate_faces_s: float
     loss: float
-    parts: Mapping[str, float]  # the loss's terms by name; those of weight 0 may be absent
+    parts: Mapping[str, float]  # the loss's terms by name; may lack terms of weight 0
     learning_rate: float
-    gradient_norm: float | None = None  # before it is clipped
-    active_share: float | None = None  # of triplets or pairs that still cost something
+    gradient_norm: float | None = None  # before clipping
+    active_share: float | None = None  # of triplets or pairs
     positive_distance: float | None = None  # mean, of two images of one person
     negative_distance: float | None = None  # mean, of two people
     effective_rank: float | None = None  # of the embeddings' channels
@@ -36,22 +36,22 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class ValidationRecord:
-    """How well people held out are told apart after so many steps."""
+    """Error rates on people held out after a step."""
 
     step: int
     seconds: float
     eer: float
-    fnmr_at_1_percent: float | None  # FNMR where FMR is 1e-2; None: too few comparisons to say
+    fnmr_at_1_percent: float | None  # FNMR at FMR 1e-2; None: too few comparisons
     n_genuine: int
     n_impostor: int
     is_best: bool  # the lowest EER so far
 
 
 class CsvTable:
-    """Rows of numbers below a header, each written through to the file at once.
+    """A CSV file of numbers with a header; each row is written unbuffered.
 
-    With `resumed_from` the rows up to that step are kept, and those beyond it, or written by half, are dropped. Raises
-    TrainingError where the file cannot be written, or has other columns.
+    With `resumed_from`, rows up to that step are kept; later and incomplete rows are dropped. Raises TrainingError if
+    the file cannot be written or has other columns.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], resumed_from: int | None = None) -> None:
@@ -59,7 +59,7 @@ class CsvTable:
         kept = [] if resumed_from is None else self._rows_until(resumed_from)
         try:
             replace_file(path, "".join([self._header, *kept]).encode())
-            self._file = path.open("ab", buffering=0)  # nothing is kept back that could fail when it is closed
+            self._file = path.open("ab", buffering=0)  # no buffer whose flush could fail on close
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -79,27 +79,29 @@ class CsvTable:
         self.close()
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._file.close()
 
     def _rows_until(self, step: int) -> list[str]:
         lines = _whole_lines(self._path)
         if lines and lines[0] != self._header:
-            raise TrainingError(f"{self._path.name} has other columns than this run writes; begin the run anew")
+            raise TrainingError(
+                f"{self._path.name} has other columns than this run writes; start a new run in another --out"
+            )
         return [line for line in lines[1:] if line.count(",") == self._n_columns - 1 and _step(line) <= step]
 
     def _unwritable(self, error: OSError) -> TrainingError:
         why = error.strerror or os.strerror(error.errno or 0)
-        return TrainingError(f"{self._path}: cannot be written: {why}; make room, then go on with --resume")
+        return TrainingError(f"{self._path}: cannot be written: {why}; free disk space, then resume with --resume")
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Read the rows, by the names of the columns; none where there is no file."""
+    """Read the rows as dictionaries by column; empty if there is no file."""
     return list(csv.DictReader(_whole_lines(path)))
 
 
 def cell(value: float | None) -> str:
-    """Write a number to six digits; nothing where there is none."""
+    """Format a number with six significant digits; None is an empty cell."""
     if value is None:
         return ""
     return str(int(value)) if isinstance(value, int) else f"{value:.6g}"
@@ -112,7 +114,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    """Return the lines that end as they should; the last may have been cut short when the run was."""
+    """Return the complete lines; the last one may be incomplete after a crash."""
     if not path.exists():
         return []
     lines = path.read_bytes().decode("utf-8", "replace").splitlines(keepends=True)
@@ -125,15 +127,15 @@ def _step(row: str) -> float:
 
 
 STEPS, VALIDATION = "steps.csv", "validation.csv"
-PART = "loss."  # before the name of a term
+PART = "loss."  # prefix of a term's name
 STEP_COLUMNS = tuple(field.name for field in fields(StepRecord) if field.name != "parts")
 VALIDATION_COLUMNS = tuple(field.name for field in fields(ValidationRecord))
 
 
 class RunLog:
-    """Both tables, opened. `parts` are the names of the loss's terms; `resumed_from` the step that a run goes on from.
+    """Both tables, opened. `parts` are the names of the loss's terms; `resumed_from` is the step to resume from.
 
-    Raises TrainingError where they cannot be written.
+    Raises TrainingError if they cannot be written.
     """
 
     def __init__(self, folder: Path, parts: Sequence[str], resumed_from: int | None = None) -> None:
@@ -143,14 +145,14 @@ class RunLog:
         self._validations = CsvTable(folder / VALIDATION, VALIDATION_COLUMNS, resumed_from)
 
     def step(self, record: StepRecord) -> None:
-        """Write a step down. Raises ValueError for a term that was not named at the start."""
+        """Log a step. Raises ValueError for a term that is not in `parts`."""
         if unknown := set(record.parts) - set(self._parts):
             raise ValueError(f"the log has no column for {', '.join(sorted(unknown))}, only for {self._parts}")
         known = [getattr(record, name) for name in STEP_COLUMNS]
         self._steps.add([cell(value) for value in (*known, *map(record.parts.get, self._parts))])
 
     def validation(self, record: ValidationRecord) -> None:
-        """Write a look at people held out down."""
+        """Log a validation."""
         self._validations.add([cell(getattr(record, name)) for name in VALIDATION_COLUMNS])
 
     def __enter__(self) -> Self:
@@ -162,12 +164,12 @@ class RunLog:
 
 
 def read_steps(folder: Path) -> tuple[StepRecord, ...]:
-    """Read what is written of a run's steps, in their order."""
+    """Read the logged steps, in their order."""
     return tuple(_as_step(row) for row in read_table(folder / STEPS))
 
 
 def read_validations(folder: Path) -> tuple[ValidationRecord, ...]:
-    """Read what is written of people held out, in the order of the steps."""
+    """Read the logged validations, in the order of the steps."""
     return tuple(_as_validation(row) for row in read_table(folder / VALIDATION))
 
 

@@ -1,4 +1,4 @@
-"""How a run went, as a picture: loss, error rate, distances, active share, channels in use, learning rate."""
+"""Training curves: loss, error rate, distances, active share, effective rank and learning rate."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,22 +26,22 @@ from ..evaluation.report.plot import (
 from .csv_log import StepRecord, ValidationRecord
 
 ROW = 1.9  # inches of height
-SMOOTHED_FROM, SMOOTHED_OVER = 60, 30  # so many points are too many to be read singly: a mean over a share of them
-LOGARITHMIC_FROM = 5  # times the least value
+SMOOTHED_FROM, SMOOTHED_OVER = 60, 30  # lines of n >= 60 points get a running mean over n // 30 to each side
+LOGARITHMIC_FROM = 5  # ratio of the largest to the smallest value
 PARTS = (ORANGE, GREEN, PURPLE)
-ROOM, ROOM_WITH_KEY = 1.08, 1.4  # how high a panel is, in its greatest values
-FEW = 30  # points that are marked each
+ROOM, ROOM_WITH_KEY = 1.08, 1.4  # height of a panel, relative to its largest value
+FEW = 30  # lines of at most this many points have markers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CurveLine:
-    """Values over steps; those that were not measured are NaN."""
+    """Values over steps; NaN if not measured."""
 
     steps: Floats
     values: Floats
     colour: str
     label: str = ""
-    is_noisy: bool = True  # drawn with its running mean where it is long
+    is_noisy: bool = True  # a long line is drawn with its running mean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,16 +51,16 @@ class Panel:
     title: str
     lines: tuple[CurveLine, ...]
     is_share: bool = False
-    is_relative: bool = False  # half of it is as much of a step anywhere: logarithmic, where it reaches far
+    is_relative: bool = False  # logarithmic if the range is large
 
     @property
     def has_key(self) -> bool:
-        """Whether its lines are told apart by labels."""
+        """Whether the lines have labels."""
         return any(line.label for line in self.lines)
 
 
 def curves(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]) -> Plot | None:
-    """Draw all that was measured over the steps; None where nothing was."""
+    """Draw everything measured over the steps; None if nothing was."""
     panels = [panel for panel in _panels(steps, validations) if any(_is_drawable(line) for line in panel.lines)]
     if not panels:
         return None
@@ -72,7 +72,7 @@ def curves(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord])
         _draw(axes, panel, reach, "steps" if k >= len(panels) - 2 else "")
     for axes in places[len(panels) :]:
         axes.remove()
-    return as_picture(figure, "curves", "How the run went: " + ", ".join(panel.title for panel in panels))
+    return as_picture(figure, "curves", "Training curves: " + ", ".join(panel.title for panel in panels))
 
 
 def _panels(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]) -> Iterator[Panel]:
@@ -86,19 +86,19 @@ def _panels(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]
     apart = line(lambda record: record.negative_distance, ORANGE, "of two people")
     together = line(lambda record: record.positive_distance, BLUE, "of one person")
     yield Panel("mean distance", (together, apart))
-    yield Panel("share that still costs", (line(lambda record: record.active_share),), is_share=True)
+    yield Panel("active share", (line(lambda record: record.active_share),), is_share=True)
     yield Panel("effective rank (of 128)", (line(lambda record: record.effective_rank),))
     rates = line(lambda record: record.learning_rate)
     yield Panel("learning rate", (replace(rates, is_noisy=False),))
 
 
 def _losses(steps: Sequence[StepRecord], line: Callable[..., CurveLine]) -> Iterator[CurveLine]:
-    """The whole, and its terms where there are a few."""
+    """Yield the total loss, and its terms if there are few."""
     names = list(dict.fromkeys(name for record in steps for name in record.parts))
     several = 1 < len(names) <= len(PARTS)
     for name, colour in zip(names, PARTS, strict=False) if several else ():
         yield line(lambda record, name=name: record.parts.get(name), colour, name)
-    yield line(lambda record: record.loss, BLUE, "whole" if several else "")
+    yield line(lambda record: record.loss, BLUE, "total" if several else "")
 
 
 def _errors(validations: Sequence[ValidationRecord]) -> CurveLine:
@@ -107,7 +107,7 @@ def _errors(validations: Sequence[ValidationRecord]) -> CurveLine:
 
 
 def _measured(values: Sequence[float | None]) -> Floats:
-    """Return them with NaN for what is missing or infinite: a run that breaks ends in such losses."""
+    """Replace missing and infinite values by NaN; the losses of a failed run may be infinite."""
     found = np.array([np.nan if value is None else value for value in values], np.float64)
     found[~np.isfinite(found)] = np.nan
     return found
@@ -131,7 +131,7 @@ def _draw(axes: Axes, panel: Panel, reach: float, name: str) -> None:
 
 
 def _key(axes: Axes) -> None:
-    """In the room left for it above all lines, so that it hides none."""
+    """Place the legend above all lines, so that it hides none."""
     axes.legend(
         loc="upper right",
         ncols=2,
@@ -145,7 +145,7 @@ def _key(axes: Axes) -> None:
 
 
 def _line(axes: Axes, line: CurveLine) -> None:
-    """Many points are drawn faintly, with their running mean over them."""
+    """Draw a line; many points are drawn faintly, under their running mean."""
     is_known = np.isfinite(line.values)
     steps, values = line.steps[is_known], line.values[is_known]
     is_long = line.is_noisy and len(values) >= SMOOTHED_FROM
@@ -157,7 +157,7 @@ def _line(axes: Axes, line: CurveLine) -> None:
 
 
 def smoothed(values: Floats, reach: int) -> Floats:
-    """Return the mean of each value with so many before and after it, fewer at the ends: (n,)."""
+    """Return the running mean over `reach` values to each side, fewer at the ends: (n,)."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))
     first, last = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))

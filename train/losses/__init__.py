@@ -1,1 +1,1 @@
-"""What a network is trained by: terms of distance x miner x reducer, classifications, and a teacher's embeddings."""
+"""Losses: metric losses (distance, miner and reducer), classification losses and distillation."""

@@ -1,4 +1,4 @@
-"""A batch as the losses see it, what a term gives for it, and the distance that losses and miners measure by."""
+"""Input and output of loss terms, and the distance used by losses and miners."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class Euclidean(LpDistance):  # type: ignore[misc] # the library carries no types
-    """The Euclidean distance, not squared; of embeddings made unit length first, or as they are.
+    """The Euclidean distance, not squared, with or without normalising embeddings to unit length.
 
-    For more than 25 embeddings `cdist` goes by way of inner products, which cancel where two are nearly alike: a
-    thousandth of their length is lost. Here the differences themselves are squared. The gradient at distance 0 is 0.
+    For more than 25 embeddings `cdist` uses inner products by default. These cancel for nearly equal embeddings, with
+    an error of a thousandth of their length. Here the differences are squared. The gradient at distance 0 is 0.
     """
 
     def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
@@ -21,13 +21,13 @@ class Euclidean(LpDistance):  # type: ignore[misc] # the library carries no type
 
 
 def euclidean(*, unit_length: bool) -> Euclidean:
-    """Make the distance for embeddings that serving makes unit length, or does not."""
+    """Build the distance; `unit_length` as in the model's architecture."""
     return Euclidean(normalize_embeddings=unit_length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LossBatch:
-    """n embeddings, and what is known of them."""
+    """n embeddings with their labels and teachers' embeddings."""
 
     embeddings: Tensor  # float32 or float64 (n, 128)
     labels: Tensor  # int64 (n,)
@@ -36,7 +36,7 @@ class LossBatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceBatch:
-    """Each face of a batch against references, the first n of which are the batch itself."""
+    """n faces, and m references to compare each with; the first n references are the batch itself."""
 
     embeddings: Tensor  # (n, 128)
     labels: Tensor  # (n,)
@@ -45,15 +45,15 @@ class ReferenceBatch:
 
     @classmethod
     def within(cls, faces: LossBatch) -> "ReferenceBatch":
-        """Compare a batch with itself alone."""
+        """Compare a batch with itself only."""
         return cls(faces.embeddings, faces.labels, faces.embeddings, faces.labels)
 
     def positives(self) -> Tensor:
-        """Tell which references are of the same identity; a face is no positive of itself: bool (n, m)."""
+        """Return bool (n, m): same identity, except a face and itself."""
         return self._same().fill_diagonal_(fill_value=False)
 
     def negatives(self) -> Tensor:
-        """Tell which references are of another identity: bool (n, m)."""
+        """Return bool (n, m): different identity."""
         return ~self._same()
 
     def _same(self) -> Tensor:
@@ -62,8 +62,8 @@ class ReferenceBatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermValue:
-    """What one term gives for a batch, before it is weighted."""
+    """The loss of one term for a batch, before weighting."""
 
     loss: Tensor  # scalar
-    active_share: float | None = None  # of what it compares; None: it compares nothing
-    share_of_plateau: float | None = None  # loss over what it is when all embeddings are one point; None: no such value
+    active_share: float | None = None  # share of active comparisons; None: no comparisons
+    share_of_plateau: float | None = None  # loss divided by the loss of equal embeddings; None: unknown

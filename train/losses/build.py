@@ -1,4 +1,4 @@
-"""From the terms of a run file to the loss: a weighted sum of terms, for each branch of a network if it has some."""
+"""Build the total loss from a run file's terms: their weighted sum, computed per branch if the network has several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +15,14 @@ from .metric import contrastive, multi_similarity, triplet
 
 
 class BranchLosses(nn.Module):
-    """As many terms as branches; each judges the channels of its own branch. Their losses are added."""
+    """One term per branch, computed on the channels of that branch. The losses are added."""
 
     def __init__(self, terms: Sequence[nn.Module]) -> None:
         super().__init__()
         self.terms = nn.ModuleList(terms)
 
     def forward(self, faces: LossBatch, step: int) -> TermValue:
-        """Judge a batch; shares are means over the branches."""
+        """Compute the loss of a batch; shares are means over the branches."""
         parts = faces.embeddings.chunk(len(self.terms), dim=1)
         values: list[TermValue] = [
             term(replace(faces, embeddings=part), step) for term, part in zip(self.terms, parts, strict=True)
@@ -41,35 +41,35 @@ def _mean(shares: Sequence[float | None]) -> float | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LossValue:
-    """What a batch costs."""
+    """The loss of a batch."""
 
     total: Tensor  # scalar; the weighted sum
-    parts: dict[str, float]  # by the term's name, not weighted; a term whose weight is still 0 is absent
-    active_share: float | None  # 0..1; of the first term that compares faces, as its miner defines it; None: none does
-    share_of_plateau: (
+    parts: dict[str, float]  # by the term's name, not weighted; without terms whose weight is still 0
+    active_share: (
         float | None
-    )  # likewise: its loss over what it is when all embeddings are one point; None: unknown
+    )  # 0..1; of the first term that compares faces, as its miner defines it; None: no such term
+    share_of_plateau: float | None  # likewise: its loss divided by the loss of equal embeddings; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class LossWeight:
-    """A term's weight, step by step."""
+    """A term's weight as a function of the step."""
 
     full: float
     warm_up_steps: int
 
     @classmethod
     def of(cls, term: Term) -> "LossWeight":
-        """Take it from a run file."""
+        """Return the weight of a run file's term."""
         return cls(term.weight, term.warm_up_steps)
 
     def at(self, step: int) -> float:
-        """Return the weight at a step, counted from 0: it rises in a straight line from 0."""
+        """Return the weight at a step, counted from 0; it rises linearly from 0 during warm-up."""
         return self.full * (min(step / self.warm_up_steps, 1) if self.warm_up_steps else 1)
 
 
 class TotalLoss(nn.Module):
-    """A weighted sum of terms. Its state: class weights, and memories with their positions."""
+    """A weighted sum of terms. Its state: class weights and cross-batch memories."""
 
     def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, LossWeight]) -> None:
         super().__init__()
@@ -83,11 +83,10 @@ class TotalLoss(nn.Module):
     def forward(
         self, embeddings: Tensor, labels: Tensor, step: int, teacher: Mapping[str, Tensor] | None = None
     ) -> LossValue:
-        """Judge embeddings (n, 128) with labels int64 (n,) at a step, counted from 0; lower precision becomes float32.
+        """Compute the loss of embeddings (n, 128) with labels int64 (n,), in float32 or better; steps count from 0.
 
-        `teacher` holds the (n, 128) embeddings that each teacher, by its name, gives to the same faces. Raises
-        LossError where a memory is smaller than the batch; ValueError where a teacher is missing or a label is out of
-        range.
+        `teacher` holds each teacher's embeddings (n, 128) of the same faces, by the teacher's name. Raises LossError if
+        a memory is smaller than the batch, and ValueError if a teacher is missing or a label is out of range.
         """
         exact = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
         faces = LossBatch(exact, labels, teacher or {})
@@ -105,7 +104,7 @@ class TotalLoss(nn.Module):
         )
 
     def _nothing(self, faces: LossBatch, weights: Mapping[str, float]) -> Tensor:
-        """0, with a gradient of 0 for all that no term reaches: processes that share gradients wait for every one."""
+        """Return 0 with zero gradients for parameters of idle terms: distributed training waits for all gradients."""
         idle = [term for name, term in self.terms.items() if name not in weights]
         reached = [faces.embeddings, *(parameter for term in idle for parameter in term.parameters())] if idle else []
         return sum((0 * each.sum() for each in reached), start=faces.embeddings.new_zeros(()))
@@ -126,9 +125,9 @@ def build_losses(
 ) -> TotalLoss:
     """Build the loss of a run.
 
-    With `unit_length` contrastive and triplet terms measure the distance of embeddings made unit length, else of them
-    as they are; multi-similarity and classification go by angles in either case. `generator` draws class weights. Of a
-    network with several branches each is judged by itself; a teacher's embeddings are for all of them together.
+    With `unit_length`, contrastive and triplet terms normalise embeddings to unit length before measuring distances;
+    multi-similarity and classification always use angles. `generator` draws class weights. With several branches, each
+    branch has its own terms, except distillation, which uses the whole embedding.
     """
     names = names_of(terms)
     built = [_built(term, n_identities, generator, unit_length=unit_length, n_branches=n_branches) for term in terms]
@@ -137,7 +136,7 @@ def build_losses(
 
 
 def names_of(terms: Sequence[LossTerm]) -> list[str]:
-    """Name each term by its kind; from the second of a kind on with its number, as in triplet-2."""
+    """Name each term by its kind; repeated kinds get a number, as in triplet-2."""
     kinds = [term.kind for term in terms]
     numbers = [kinds[: k + 1].count(kind) for k, kind in enumerate(kinds)]
     return [kind if number == 1 else f"{kind}-{number}" for kind, number in zip(kinds, numbers, strict=True)]
@@ -155,7 +154,7 @@ def _built(
 def _judge(
     term: LabelTerm, n_channels: int, n_identities: int, generator: torch.Generator, *, unit_length: bool
 ) -> nn.Module:
-    """A term that goes by who is who, for embeddings of so many channels."""
+    """Build a term that uses identity labels, for embeddings of `n_channels` channels."""
     match term:
         case Contrastive():
             return contrastive(term, n_channels, unit_length=unit_length)

@@ -1,4 +1,4 @@
-"""Classification terms: ArcFace and CosFace. Their class weights learn with the network and are thrown away after."""
+"""Classification terms: ArcFace and CosFace. Their class weights are used only in training."""
 
 from functools import partial
 
@@ -11,14 +11,14 @@ from .batch import LossBatch, TermValue
 
 
 class ClassificationTerm(nn.Module):
-    """A loss by the angle between an embedding and the weights of each identity, both made unit length."""
+    """A loss of the angles between an embedding and the class weights, both normalised to unit length."""
 
     def __init__(self, loss: nn.Module, n_identities: int) -> None:
         super().__init__()
         self.loss, self._n_identities = loss, n_identities
 
     def forward(self, faces: LossBatch, _step: int) -> TermValue:
-        """Classify a batch; raises ValueError for a label outside 0 ... n_identities - 1."""
+        """Compute the loss of a batch. Raises ValueError for a label outside 0 ... n_identities - 1."""
         low, high = int(faces.labels.min()), int(faces.labels.max())
         if low < 0 or high >= self._n_identities:
             raise ValueError(
@@ -28,10 +28,10 @@ class ClassificationTerm(nn.Module):
 
 
 class SafeArcFace(ArcFaceLoss):  # type: ignore[misc] # the library carries no types
-    """The library's; but an embedding that lies on its class weights has a gradient, not NaN."""
+    """ArcFaceLoss with a finite gradient for an embedding equal to its class weights, instead of NaN."""
 
     def get_angles(self, cosine_of_target_classes: Tensor) -> Tensor:
-        """Take the arc cosine, whose slope at 1 is infinite, just inside of 1."""
+        """Clamp cosines just inside -1 ... 1, where the arc cosine has an infinite slope."""
         limit = 1 - torch.finfo(cosine_of_target_classes.dtype).eps
         return torch.acos(cosine_of_target_classes.clamp(-limit, limit))
 
@@ -39,9 +39,9 @@ class SafeArcFace(ArcFaceLoss):  # type: ignore[misc] # the library carries no t
 def arcface(
     term: runfile.ArcFace, n_identities: int, n_channels: int, generator: torch.Generator
 ) -> ClassificationTerm:
-    """Make an ArcFace term. Deng et al., "ArcFace: additive angular margin loss", CVPR 2019.
+    """Build an ArcFace term. Deng et al., "ArcFace: additive angular margin loss", CVPR 2019.
 
-    Beyond the angle where angle and margin add up to 180 degrees it goes on with another, falling function, as there.
+    Where angle and margin exceed 180 degrees, the loss continues with another decreasing function, as in the paper.
     """
     loss = SafeArcFace(
         num_classes=n_identities,
@@ -56,7 +56,7 @@ def arcface(
 def cosface(
     term: runfile.CosFace, n_identities: int, n_channels: int, generator: torch.Generator
 ) -> ClassificationTerm:
-    """Make a CosFace term. Wang et al., "CosFace: large margin cosine loss", CVPR 2018."""
+    """Build a CosFace term. Wang et al., "CosFace: large margin cosine loss", CVPR 2018."""
     loss = CosFaceLoss(
         num_classes=n_identities,
         embedding_size=n_channels,
@@ -68,5 +68,5 @@ def cosface(
 
 
 def _start(n_channels: int, generator: torch.Generator) -> partial[Tensor]:
-    """Start class weights about 1 long, so that a learning rate turns them as fast as it turns other weights."""
+    """Return an initialiser of class weights of length about 1, which fits the learning rate of the other weights."""
     return partial(nn.init.normal_, std=n_channels**-0.5, generator=generator)

@@ -1,7 +1,7 @@
-"""Metric terms: a loss of pytorch-metric-learning over mined pairs or triplets, with or without memory.
+"""Metric terms: a loss of pytorch-metric-learning over mined pairs or triplets, with or without a cross-batch memory.
 
-Wang et al., "Cross-batch memory for embedding learning", CVPR 2020. A network moves slowly, so what it gave a few
-batches ago is nearly what it would give now.
+Wang et al., "Cross-batch memory for embedding learning", CVPR 2020. A network changes slowly, so embeddings from a few
+batches ago are nearly equal to current ones.
 """
 
 import math
@@ -19,14 +19,14 @@ from .miners import AllPairsMiner, AllTripletsMiner, BatchHardMiner, Indices, Mi
 
 
 class CrossBatchMemory(nn.Module):
-    """The last `size` embeddings that it was shown, in a ring; they and the position in it are part of its state.
+    """A ring buffer of the last `size` embeddings; its content and position are part of the module's state.
 
-    Nothing is remembered before step `from_step`: early embeddings are soon wrong.
+    Embeddings before step `from_step` are not stored, because early ones change quickly.
     """
 
     embeddings: Tensor  # (size, channels)
     labels: Tensor  # (size,)
-    n_seen: Tensor  # () how many were ever put in
+    n_seen: Tensor  # () number of embeddings stored so far
 
     def __init__(self, size: int, n_channels: int, from_step: int) -> None:
         super().__init__()
@@ -36,9 +36,9 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("n_seen", torch.zeros((), dtype=torch.int64))
 
     def forward(self, faces: LossBatch, step: int) -> ReferenceBatch:
-        """Compare a batch with itself and the memory, then remember it. Gradients reach the batch alone.
+        """Pair a batch with itself and the memory, then store it. Only the batch receives gradients.
 
-        Raises LossError for a batch that is larger than the memory.
+        Raises LossError if the batch is larger than the memory.
         """
         self._require_room(len(faces.labels))
         n_kept = min(int(self.n_seen), self._size)
@@ -69,7 +69,7 @@ class CrossBatchMemory(nn.Module):
 
 
 class MetricTerm(nn.Module):
-    """A loss over mined pairs or triplets; `plateau` is what it costs when all embeddings are one point, if known."""
+    """A loss over mined pairs or triplets; `plateau` is the loss of equal embeddings, if known."""
 
     def __init__(
         self, loss: nn.Module, miner: Miner, memory: CrossBatchMemory | None, *, plateau: float | None = None
@@ -79,7 +79,7 @@ class MetricTerm(nn.Module):
         self._miner, self._plateau = miner, plateau
 
     def forward(self, faces: LossBatch, step: int) -> TermValue:
-        """Compare a batch with itself, and with the memory where there is one. Raises LossError."""
+        """Compute the loss of a batch against itself and the memory, if any. Raises LossError."""
         comparisons = ReferenceBatch.within(faces) if self.memory is None else self.memory(faces, step)
         chosen = self._miner(comparisons)
         loss = self.loss(
@@ -93,20 +93,20 @@ class MetricTerm(nn.Module):
 
 
 class FullMultiSimilarity(MultiSimilarityLoss):  # type: ignore[misc] # the library carries no types
-    """The library's, which gives 0 where the miner kept a single pair; the paper's formula counts it."""
+    """MultiSimilarityLoss that counts a single mined pair, as in the paper; the library returns 0 for it."""
 
     def compute_loss(
         self, embeddings: Tensor, _labels: Tensor, indices_tuple: Indices, ref_emb: Tensor, _ref_labels: Tensor
     ) -> object:
-        """Weight the pairs."""
+        """Compute the loss of the mined pairs."""
         return self.loss_method(self.distance(embeddings, ref_emb), indices_tuple)
 
 
 def contrastive(term: runfile.Contrastive, n_channels: int, *, unit_length: bool) -> MetricTerm:
-    """Make a contrastive term: the means over positive and over negative pairs that cost something, added.
+    """Build a contrastive term: the mean over positive pairs plus that over negative pairs with a loss above 0.
 
-    A pair costs its distance beyond the margin as it is, not squared as in Hadsell et al., 2006: a square would let the
-    farthest pairs decide, and among those are the ones with a wrong label.
+    The loss of a pair is its distance beyond the margin, not squared as in Hadsell et al., 2006: with squares the
+    farthest pairs would dominate, and these include mislabelled ones.
     """
     distance = euclidean(unit_length=unit_length)
     loss = ContrastiveLoss(
@@ -120,10 +120,10 @@ def contrastive(term: runfile.Contrastive, n_channels: int, *, unit_length: bool
 
 
 def triplet(term: runfile.Triplet, n_channels: int, *, unit_length: bool) -> MetricTerm:
-    """Make a triplet term. Margins are of Euclidean distances, not of squared ones.
+    """Build a triplet term. Margins refer to Euclidean distances, not to squared ones.
 
-    Batch-hard is the mean over anchors; the others over the triplets that cost something. The soft loss is the mean of
-    log(1 + exp(d_ap - d_an)) over what is mined, without a margin; semi-hard mining keeps to the margin even then.
+    Batch-hard averages over anchors, the other miners over triplets with a loss above 0. The soft loss is the mean of
+    log(1 + exp(d_ap - d_an)) over mined triplets, without a margin; semi-hard mining still uses the margin.
     """
     distance = euclidean(unit_length=unit_length)
     margin = 0.0 if term.soft else term.margin
@@ -139,12 +139,12 @@ def triplet(term: runfile.Triplet, n_channels: int, *, unit_length: bool) -> Met
         reducer=MeanReducer() if term.miner == "hard" else AvgNonZeroReducer(),
     )
     cost = math.log(2) if term.soft else term.margin
-    has_plateau = cost > 0 and term.miner != "semi-hard"  # in one point no negative is farther: none is mined
+    has_plateau = cost > 0 and term.miner != "semi-hard"  # equal embeddings have no semi-hard negatives
     return MetricTerm(loss, miners[term.miner], memory_of(term, n_channels), plateau=cost if has_plateau else None)
 
 
 def multi_similarity(term: runfile.MultiSimilarity, n_channels: int) -> MetricTerm:
-    """Make a multi-similarity term, of cosines whatever the length of embeddings; the mean over anchors."""
+    """Build a multi-similarity term: the mean over anchors; always of cosines, whatever the embeddings' length."""
     similarity = CosineSimilarity()
     loss = FullMultiSimilarity(
         alpha=term.alpha, beta=term.beta, base=term.base, distance=similarity, reducer=MeanReducer()
@@ -153,5 +153,5 @@ def multi_similarity(term: runfile.MultiSimilarity, n_channels: int) -> MetricTe
 
 
 def memory_of(term: runfile.Mined, n_channels: int) -> CrossBatchMemory | None:
-    """Make the memory that a term asks for."""
+    """Build the memory of a term, if it has one."""
     return CrossBatchMemory(term.memory, n_channels, term.memory_after_steps) if term.memory else None

@@ -1,7 +1,7 @@
-"""Miners: which pairs or triplets of a batch a metric loss is made of.
+"""Miners: select the pairs or triplets of a batch that a metric loss uses.
 
-They give indices as the losses of pytorch-metric-learning take them. Its own miners count a face that lies in the
-memory as its own positive; these never do, and are equal to them otherwise.
+They return indices as the losses of pytorch-metric-learning expect them. The library's own miners treat a face in the
+memory as its own positive; these do not, and are equivalent otherwise.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ Indices = tuple[Tensor, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MinedIndices:
-    """What a miner found."""
+    """The indices that a miner selected."""
 
     indices: Indices  # of triplets: anchors, positives, negatives; of pairs: anchors, positives, anchors, negatives
-    active_share: float | None  # None where there is nothing to choose from
+    active_share: float | None  # None if there are no candidates
 
 
 Miner = Callable[[ReferenceBatch], MinedIndices]
@@ -29,7 +29,7 @@ Miner = Callable[[ReferenceBatch], MinedIndices]
 
 @dataclass(frozen=True, slots=True)
 class AllPairsMiner:
-    """All pairs. Active is a positive one beyond the one margin, a negative one within the other."""
+    """All pairs. Active: positives beyond `positive_margin` and negatives within `negative_margin`."""
 
     distance: BaseDistance
     positive_margin: float
@@ -37,7 +37,7 @@ class AllPairsMiner:
 
     @torch.no_grad()
     def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
-        """Take them all."""
+        """Select all."""
         distances = _distances(self.distance, comparisons)
         positives, negatives = comparisons.positives(), comparisons.negatives()
         active = positives & (distances > self.positive_margin) | negatives & (distances < self.negative_margin)
@@ -46,24 +46,24 @@ class AllPairsMiner:
 
 @dataclass(frozen=True, slots=True)
 class AllTripletsMiner:
-    """All triplets (batch-all). Active are those that violate the margin."""
+    """All triplets (batch-all). Active: those that violate the margin."""
 
     distance: BaseDistance
     margin: float
 
     @torch.no_grad()
     def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
-        """Take them all."""
+        """Select all."""
         triplets = _Triplets.of(self.distance, comparisons)
         return triplets.chosen(triplets.exist, self.margin)
 
 
 @dataclass(frozen=True, slots=True)
 class SemiHardMiner:
-    """Triplets whose negative is farther than the positive, but not by the margin.
+    """Triplets whose negative is farther than the positive, but by less than the margin.
 
-    Active are all that violate the margin, also those that are not taken because the negative is nearer: so the share
-    is high in a batch that is one point, although nothing is taken there. Schroff et al., "FaceNet", CVPR 2015.
+    Active: all that violate the margin, including those that are not selected because the negative is nearer. So the
+    share is high if all embeddings are equal, although nothing is selected. Schroff et al., "FaceNet", CVPR 2015.
     """
 
     distance: BaseDistance
@@ -71,7 +71,7 @@ class SemiHardMiner:
 
     @torch.no_grad()
     def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
-        """Choose them."""
+        """Select them."""
         triplets = _Triplets.of(self.distance, comparisons)
         is_semi_hard = triplets.exist & (triplets.gaps > 0) & (triplets.gaps < self.margin)
         return triplets.chosen(is_semi_hard, self.margin)
@@ -79,9 +79,9 @@ class SemiHardMiner:
 
 @dataclass(frozen=True, slots=True)
 class BatchHardMiner:
-    """For each anchor its farthest positive and its nearest negative (batch-hard).
+    """The farthest positive and the nearest negative of each anchor (batch-hard).
 
-    Active are the anchors whose triplet violates the margin. Hermans et al., "In defense of the triplet loss", 2017.
+    Active: anchors whose triplet violates the margin. Hermans et al., "In defense of the triplet loss", 2017.
     """
 
     distance: BaseDistance
@@ -89,7 +89,7 @@ class BatchHardMiner:
 
     @torch.no_grad()
     def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
-        """Choose one triplet for each anchor that has a positive and a negative."""
+        """Select one triplet for each anchor that has a positive and a negative."""
         distances = _distances(self.distance, comparisons)
         positives, negatives = comparisons.positives(), comparisons.negatives()
         farthest = distances.masked_fill(~positives, -torch.inf).max(dim=1)
@@ -103,9 +103,9 @@ class BatchHardMiner:
 
 @dataclass(frozen=True, slots=True)
 class MultiSimilarityMiner:
-    """Positive pairs less alike than the nearest negative of the anchor, negative ones more than its farthest positive.
+    """Positives less similar than the anchor's nearest negative; negatives more similar than its farthest positive.
 
-    A pair that misses that by less than epsilon is taken too. The pairs taken are the active ones.
+    Pairs that fall short of this by less than epsilon are selected too. The selected pairs are the active ones.
     Wang et al., "Multi-similarity loss with general pair weighting", CVPR 2019, section 3.3.
     """
 
@@ -114,7 +114,7 @@ class MultiSimilarityMiner:
 
     @torch.no_grad()
     def __call__(self, comparisons: ReferenceBatch) -> MinedIndices:
-        """Choose them."""
+        """Select them."""
         similarities = _distances(self.similarity, comparisons)
         positives, negatives = comparisons.positives(), comparisons.negatives()
         least = similarities.masked_fill(~positives, torch.inf).amin(dim=1, keepdim=True)
@@ -127,12 +127,12 @@ class MultiSimilarityMiner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Triplets:
-    """All triplets of p positive pairs with m references."""
+    """All triplets of p positive pairs and m references."""
 
     anchors: Tensor  # (p,)
     positives: Tensor  # (p,)
-    exist: Tensor  # bool (p, m) is the reference a negative?
-    gaps: Tensor  # (p, m) how much farther than the positive it is
+    exist: Tensor  # bool (p, m): whether the reference is a negative
+    gaps: Tensor  # (p, m) distance to the reference minus distance to the positive
 
     @classmethod
     def of(cls, distance: BaseDistance, comparisons: ReferenceBatch) -> "_Triplets":
@@ -142,14 +142,14 @@ class _Triplets:
         return cls(anchors, positives, comparisons.negatives()[anchors], gaps)
 
     def chosen(self, taken: Tensor, margin: float) -> MinedIndices:
-        """Take those of a mask (p, m)."""
+        """Select the triplets of a mask (p, m)."""
         pair, negatives = torch.nonzero(taken, as_tuple=True)
         share = _share(self.exist & _violates(self.gaps, margin), self.exist)
         return MinedIndices((self.anchors[pair], self.positives[pair], negatives), share)
 
 
 def _violates(gaps: Tensor, margin: float) -> Tensor:
-    """Is the negative not farther than the positive, or not by the margin? In a soft loss the margin is 0."""
+    """Check whether the negative is not farther than the positive by the margin; a soft loss has margin 0."""
     return (gaps < margin) | (gaps <= 0)
 
 

@@ -1,1 +1,1 @@
-"""One run from its file to its bundle: the folder, what is put together for the loop, and what comes after it."""
+"""A training run, from its run file to its bundle: folder, setup, training loop and final evaluation."""

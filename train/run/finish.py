@@ -1,4 +1,4 @@
-"""What becomes of the weights: a bundle, its points measured on held-out people, and the report of an evaluation."""
+"""The end of a run: write the bundle, calibrate it on people held out, and evaluate it."""
 
 import shlex
 import shutil
@@ -26,18 +26,18 @@ from .people import TrainingPeople, embedded_chips, protocol_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibratedCard:
-    """A card with its points."""
+    """A model card with operating points."""
 
     card: ModelCard
-    notes: tuple[str, ...]  # what could not be measured, and why
+    notes: tuple[str, ...]  # reasons for missing measurements
 
 
 def calibrate_held_out(
     compared: ComparedPhotos, setting: EvaluationConfig, described: PopulationFacts, *, degrade: bool
 ) -> CalibratedCard:
-    """Measure points on compared photos of people held out; `degrade`: fit what a poor photo costs, if that can be.
+    """Measure operating points on people held out; with `degrade`, fit the penalty for poor photos if possible.
 
-    For the latter their photos must still lie where they were prepared from. Raises CacheError.
+    The penalty needs the original photos at the paths that they were prepared from. Raises CacheError.
     """
     notes: list[str] = []
     rule: tuple[QualityPenalty, ...] = ()
@@ -55,27 +55,28 @@ def calibrate_held_out(
 
 
 def require_photos(photos: tuple[LabeledPhoto, ...]) -> None:
-    """Raise ProtocolError where photos are no longer where they were prepared from."""
+    """Raise ProtocolError if photos no longer exist at the paths that they were prepared from."""
     missing = sum(not photo.path.is_file() for photo in photos)
     if missing:
         raise ProtocolError(
-            f"{missing:,} of {len(photos):,} photos no longer lie where they were prepared from, and what a poor photo "
-            "costs is measured on degraded copies of them; run visavis calibrate --degrade when they are back"
+            f"{missing:,} of {len(photos):,} photos no longer exist at the paths that they were prepared from; the "
+            "penalty is measured on degraded copies of them. Restore them and run visavis calibrate --degrade"
         )
 
 
 SAME_PEOPLE = (
-    "the points, and the figures above, are of the people held out, on whom the run may have chosen its weights too; "
-    "measure the model on others by visavis evaluate"
+    "the operating points and the figures above were measured on the people held out, who may also have decided which "
+    "weights were kept; "
+    "evaluate the model on other people with visavis evaluate"
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedWeights:
-    """What was learnt, as it goes into a bundle."""
+    """Trained weights, card and graph, ready for a bundle."""
 
     card: ModelCard  # not calibrated yet
-    content: bytes  # of the weights' file
+    content: bytes  # of the weights file
     graph: bytes  # of the exported network
 
 
@@ -85,13 +86,13 @@ class RunResult:
 
     bundle: Path
     text: str  # of the evaluation
-    notes: tuple[str, ...]  # what could not be measured, and why
+    notes: tuple[str, ...]  # people and images left out, missing measurements, cautions
 
 
 def finish_run(folder: RunFolder, run: RunFile, weights: TrainedWeights, people: TrainingPeople) -> RunResult:
-    """Write RUN/bundle, its points measured on people held out, and RUN/report. Raises BundleError, ReportError."""
+    """Write RUN/bundle, calibrated on people held out, and RUN/report. Raises BundleError and ReportError."""
     uncalibrated = folder.path / "uncalibrated"
-    shutil.rmtree(uncalibrated, ignore_errors=True)  # of a run that was stopped here
+    shutil.rmtree(uncalibrated, ignore_errors=True)  # left by a run that was interrupted here
     write_bundle(uncalibrated, weights.card, weights.content, graph=weights.graph)
     compared, setting = _compared(uncalibrated, run, people)
     described = PopulationFacts(compared.protocol.name, run.bundle.trained_on)
@@ -100,7 +101,7 @@ def finish_run(folder: RunFolder, run: RunFile, weights: TrainedWeights, people:
     shutil.rmtree(unfinished, ignore_errors=True)
     copy_bundle(uncalibrated, unfinished, found.card)
     text = _report(folder, unfinished, compared, run, people)
-    unfinished.rename(folder.bundle)  # last of all: a run whose bundle is there is finished
+    unfinished.rename(folder.bundle)  # last: a run counts as finished once its bundle exists
     shutil.rmtree(uncalibrated, ignore_errors=True)
     return RunResult(folder.bundle, text, (*people.left_out, *found.notes, SAME_PEOPLE))
 
@@ -118,7 +119,7 @@ def _setting(bundle: Path, run: RunFile, face: FaceChoice) -> EvaluationConfig:
 
 
 def _report(folder: RunFolder, bundle: Path, compared: ComparedPhotos, run: RunFile, people: TrainingPeople) -> str:
-    """Evaluate the bundle as `visavis evaluate` does, by the thresholds that its card has."""
+    """Evaluate the bundle as `visavis evaluate` does, at the thresholds of its card."""
     setting = _setting(bundle, run, compared.protocol.face)
     card = setting.embedder.card
     scoring = scoring_of(setting.embedder, compared.embedded, card.score_kind)
@@ -131,7 +132,7 @@ def _report(folder: RunFolder, bundle: Path, compared: ComparedPhotos, run: RunF
 
 
 def _places(protocol: Protocol, people: TrainingPeople) -> dict[str, int]:
-    """Where each photo's chip lies."""
+    """Map each photo's name to the position of its chip."""
     return {photo.name: int(k) for photo, k in zip(protocol.photos, people.held_out.positions, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: what lies where in it, and when it may be used."""
+"""A run's folder: its layout, and checks before a run starts or resumes in it."""
 
 import json
 import shutil
@@ -13,30 +13,30 @@ from ..logging.csv_log import STEPS, VALIDATION
 from ..run_file import RunFile
 from ..run_file_reading import read_json, to_json
 
-# How many times the weights: a checkpoint holds four (two numbers of the optimizer's for each, and the average), and is
-# there twice while it is replaced; then the best, the bundle twice, and pictures.
+# Disk space, as a multiple of the weights' size: a checkpoint has four times that (weights, moving average and two
+# optimizer values per weight) and exists twice while it is replaced; plus the best weights, two bundles and images.
 ROOM = 12
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Paths in a run's folder."""
+    """The paths in a run's folder."""
 
     path: Path
 
     @property
     def run_file(self) -> Path:
-        """The run file in full, every default written out."""
+        """The complete run file, with all defaults."""
         return self.path / "run.json"
 
     @property
     def environment(self) -> Path:
-        """What it runs on: versions, processor, threads."""
+        """Versions, processor and threads of the run."""
         return self.path / "environment.json"
 
     @property
     def checkpoint(self) -> Path:
-        """All that it takes to go on."""
+        """The state needed to resume the run."""
         return self.path / "checkpoint.safetensors"
 
     @property
@@ -46,7 +46,7 @@ class RunFolder:
 
     @property
     def chips(self) -> Path:
-        """64 augmented chips: what the network sees."""
+        """64 augmented chips, as the network sees them."""
         return self.path / "chips.png"
 
     @property
@@ -56,64 +56,66 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The evaluation's page and pictures."""
+        """The report of the evaluation: a page and its images."""
         return self.path / "report"
 
     @property
     def bundle(self) -> Path:
-        """The model that was learnt."""
+        """The trained model."""
         return self.path / "bundle"
 
     def begin(self, run: RunFile) -> None:
-        """Make it for a new run. Raises TrainingError where there is something in it already."""
+        """Create the folder for a new run. Raises TrainingError if it is not empty."""
         try:
             self.path.mkdir(0o700, parents=True, exist_ok=True)  # chips and the report show faces
             if self._holds_something():
-                raise TrainingError(
-                    f"{self.path}: holds something already; go on with that run by --resume, or give another --out"
-                )
+                raise TrainingError(f"{self.path}: is not empty; resume that run with --resume, or give another --out")
             replace_file(self.run_file, to_json(run).encode())
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be written: {error.strerror}; give another --out") from error
 
     def _holds_something(self) -> bool:
-        """Is there more than what a run leaves that was stopped before its first checkpoint?"""
+        """Check for files other than those of a run that stopped before its first checkpoint."""
         early = {self.run_file, self.environment, self.chips, self.path / STEPS, self.path / VALIDATION, self.curves}
         return bool(set(self.path.iterdir()) - early - set(map(unfinished, early)))
 
     def resume(self, run: RunFile) -> None:
-        """Check that it holds that very run. Raises TrainingError."""
+        """Check that the folder holds this run, unfinished. Raises TrainingError."""
         if not self.run_file.exists():
-            raise TrainingError(f"{self.path}: holds no run to go on with; leave out --resume")
+            raise TrainingError(f"{self.path}: contains no run to resume; leave out --resume")
         differences = list(_differences(read_json(self.run_file).model_dump(mode="json"), run.model_dump(mode="json")))
         if differences:
             raise TrainingError(
-                f"{self.path}: was begun with other settings ({'; '.join(differences[:3])}); "
-                "give these again, or another --out"
+                f"{self.path}: was started with other settings ({'; '.join(differences[:3])}); "
+                "use the same settings, or give another --out"
             )
         if self.bundle.exists():
-            raise TrainingError(f"{self.path}: is a finished run, its model is in {self.bundle}; give another --out")
+            raise TrainingError(
+                f"{self.path}: this run is finished and its model is in {self.bundle}; give another --out"
+            )
 
     def write(self, path: Path, content: bytes) -> None:
-        """Write a file in it. Raises TrainingError."""
+        """Write a file of the run. Raises TrainingError."""
         try:
             replace_file(path, content)
         except OSError as error:
-            raise TrainingError(f"{path}: cannot be written: {error.strerror}; make room and begin again") from error
+            raise TrainingError(
+                f"{path}: cannot be written: {error.strerror}; free disk space and start the run again"
+            ) from error
 
     def require_room(self, n_bytes: int) -> None:
-        """Raise TrainingError where the disk has no room for what a run of a network of that size writes."""
+        """Raise TrainingError if the disk has too little space for a run with `n_bytes` of weights."""
         free = shutil.disk_usage(self.path).free
         if free < ROOM * n_bytes:
             raise TrainingError(
-                f"{self.path}: the disk has {free / 2**20:,.0f} MiB free, and the run takes about "
-                f"{ROOM * n_bytes / 2**20:,.0f}; "
-                "make room, or give another --out"
+                f"{self.path}: the disk has {free / 2**20:,.0f} MiB free, and the run needs about "
+                f"{ROOM * n_bytes / 2**20:,.0f} MiB; "
+                "free disk space, or give another --out"
             )
 
 
 def _differences(before: object, now: object, key: str = "") -> Iterator[str]:
-    """Keys whose values differ, in words."""
+    """Describe each key whose values differ."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in sorted({*before, *now}):
             yield from _differences(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))

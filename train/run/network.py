@@ -1,4 +1,4 @@
-"""The network that a run file asks for: built anew, from a bundle, or from a backbone's own file."""
+"""Build the network of a run file: from scratch, from a bundle, or from a file of facenet-pytorch."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,19 +24,19 @@ from ..run_file_reading import BUILT_IN as BUILT_IN_NAME
 
 
 def load_foreign_weights(network: EmbeddingNet, settings: NetworkConfig) -> str:
-    """Load them into the backbone, the head stays as it is; return the file's digest. Raises TrainingError."""
+    """Load facenet-pytorch's weights into the backbone; return the file's digest. Raises TrainingError."""
     path = settings.weights
     if path is None or settings.backbone != "inception_resnet_v1":
         raise TrainingError(
-            "network.weights is for backbone inception_resnet_v1 alone; name a bundle in network.start instead"
+            "network.weights works only with backbone inception_resnet_v1; name a bundle in network.start instead"
         )
-    rename = getattr(network.backbone, "own_name")  # noqa: B009 - facenet-pytorch is imported with the backbone alone
+    rename = getattr(network.backbone, "own_name")  # noqa: B009 - only the backbone imports facenet-pytorch
     renamed = {own: tensor for name, tensor in _read(path).items() if (own := rename(name)) is not None}
     try:
         network.backbone.load_state_dict(renamed, strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[0]
-        raise TrainingError(f"{path}: holds other weights than facenet-pytorch's: {first}") from error
+        raise TrainingError(f"{path}: is not a weights file of facenet-pytorch: {first}") from error
     return sha256_of(path.read_bytes())
 
 
@@ -47,35 +47,35 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise TrainingError(
             f"{path}: cannot be read: {error.strerror}; give the path of facenet-pytorch's .pt file"
         ) from error
-    except Exception as error:  # broken bytes may raise anything in there
-        raise TrainingError(f"{path}: holds no weights of facenet-pytorch ({type(error).__name__})") from error
+    except Exception as error:  # a damaged file may raise any exception
+        raise TrainingError(f"{path}: is not a weights file of facenet-pytorch ({type(error).__name__})") from error
     if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
-        raise TrainingError(f"{path}: holds no weights of facenet-pytorch")
+        raise TrainingError(f"{path}: is not a weights file of facenet-pytorch")
     return found
 
 
-# What a network that begins from scratch gets: channels of mean about 0 and spread about 1.
+# Preprocessing for a network from scratch: channels with a mean near 0 and a standard deviation near 1.
 MEAN, SCALE = (127.5, 127.5, 127.5), 64.0
-SCALE_OF_FOREIGN_WEIGHTS = 128.0  # facenet-pytorch's
+SCALE_OF_FOREIGN_WEIGHTS = 128.0  # as in facenet-pytorch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BuiltNetwork:
-    """A network with what its card says of it."""
+    """A network with the fields of its card."""
 
     network: EmbeddingNet
     architecture: Architecture
     preprocessing: Preprocessing
-    started_from: str | None  # digest of a bundle, or of a file of another project
+    started_from: str | None  # digest of a bundle, or of a weights file
 
 
 def bundle_named(name: str) -> Bundle:
-    """Read a bundle that a run file names. Raises BundleError."""
+    """Read the bundle with this name in a run file. Raises BundleError."""
     return read_bundle(None if name == BUILT_IN_NAME else name)
 
 
 def build_run_network(settings: NetworkConfig, alignment: Alignment, generator: torch.Generator) -> BuiltNetwork:
-    """Build it for chips that were cut so. Raises TrainingError and BundleError."""
+    """Build the network for chips with this alignment. Raises TrainingError and BundleError."""
     if settings.start is None:
         built = _from_scratch(settings, alignment, generator)
     else:
@@ -109,12 +109,13 @@ def _from_bundle(settings: NetworkConfig, alignment: Alignment) -> BuiltNetwork:
     card = bundle.card
     if settings.backbone not in (None, card.architecture.backbone):
         raise TrainingError(
-            f"network.backbone is {settings.backbone}, and the bundle to start from has {card.architecture.backbone}; "
-            "leave it out"
+            f"network.backbone is {settings.backbone}, but the bundle in network.start has "
+            f"{card.architecture.backbone}; "
+            "remove network.backbone"
         )
     if card.alignment != alignment:
         raise TrainingError(
-            "the chips were cut for another model than the one to start from; prepare them with --model"
+            "the chips were prepared for another model than network.start; run visavis prepare with --model"
         )
     architecture = card.architecture.model_copy(update=_given(unit_length=settings.unit_length, mirror=settings.mirror))
     preprocessing = card.preprocessing.model_copy(
@@ -128,15 +129,15 @@ def _from_bundle(settings: NetworkConfig, alignment: Alignment) -> BuiltNetwork:
 
 
 def _crop(settings: NetworkConfig, alignment: Alignment, of_start: int | None = None) -> int | None:
-    """The side of the chip's middle, as a card has it: None where it is the whole chip. Raises TrainingError."""
+    """Return the side of the centre crop as a card has it; None for the whole chip. Raises TrainingError."""
     crop_px, chip_px = settings.crop_px, alignment.chip_size_px
     if crop_px is None:
         return of_start
     if crop_px > chip_px:
-        raise TrainingError(f"network.crop_px is {crop_px}, and the chips are of {chip_px} px: say {chip_px} or less")
+        raise TrainingError(f"network.crop_px is {crop_px}, but the chips have {chip_px} px: set {chip_px} or less")
     return None if crop_px == chip_px else crop_px
 
 
-def _given(**asked: bool | int | None) -> dict[str, bool | int]:
-    """What the run file says; the rest stays as the bundle has it."""
-    return {name: value for name, value in asked.items() if value is not None}
+def _given(**settings: bool | int | None) -> dict[str, bool | int]:
+    """Keep the settings that the run file has; the bundle decides the others."""
+    return {name: value for name, value in settings.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Who learns and who is held out, as positions among prepared chips; held-out chips as an evaluation needs them."""
+"""Divide the people into those for training and those held out, and prepare the latter for an evaluation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ..run_file import RunFile
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutPeople:
-    """People whom a network does not learn from."""
+    """Chips of people held out, who are not used for training."""
 
     data: PreparedData
     positions: Indices  # (n,) among the data's chips
@@ -27,17 +27,17 @@ class HeldOutPeople:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingPeople:
-    """Those who are learnt from, and those held out."""
+    """Chips of the people to train on, and of those held out."""
 
     data: PreparedData
-    positions: Indices  # (n,) of the chips that are learnt from
+    positions: Indices  # (n,) of the chips to train on
     labels: Indices  # (n,) their identities, counted from 0
     held_out: HeldOutPeople
-    left_out: tuple[str, ...]  # who and what takes no part, in words
+    left_out: tuple[str, ...]  # descriptions of people and images that are not used
 
     @property
     def n_identities(self) -> int:
-        """How many people are learnt from."""
+        """Number of people to train on."""
         return int(self.labels.max()) + 1
 
 
@@ -60,18 +60,18 @@ def people_of(run: RunFile) -> TrainingPeople:
 def _require_genuine_pairs(held_out: HeldOutPeople, min_images: int) -> None:
     if not (np.bincount(held_out.labels) > 1).any():
         raise DataError(
-            f"{held_out.data.folder}: of those held out nobody has two images, so no error rate can be measured on "
+            f"{held_out.data.folder}: nobody held out has two images, so error rates cannot be measured on "
             f"them; raise data.min_images (now {min_images}) to 2 or more, or hold out more people"
         )
 
 
 def _left_out(split: PeopleSplit, min_images: int) -> Iterator[str]:
-    """Say who and what takes no part."""
+    """Describe the people and images that are not used."""
     if split.left_out:
         names = ", ".join(map(shown, split.left_out[:EXAMPLES])) + ", ..." * (len(split.left_out) > EXAMPLES)
-        yield f"left out: {len(split.left_out):,} with fewer than {min_images} images of them ({names})"
+        yield f"left out: {len(split.left_out):,} people with fewer than {min_images} images ({names})"
     if len(split.contradictory):
-        yield f"left out: {len(split.contradictory):,} images that lie with people on both sides"
+        yield f"left out: {len(split.contradictory):,} images found among both the training and the held-out people"
 
 
 def _held_out(data: PreparedData, positions: Indices) -> HeldOutPeople:
@@ -86,12 +86,12 @@ BATCH = 64
 
 
 def protocol_of(data: PreparedData, positions: Indices, name: str) -> Protocol:
-    """Return the photos behind some chips, to be compared all against all."""
+    """Return the protocol that compares the photos of these chips all against all."""
     return Protocol(name, tuple(data.photo(int(k)) for k in positions), None, data.face)
 
 
 def embedded_chips(data: PreparedData, positions: Indices, embedder: FaceEmbedder) -> EmbeddedSet:
-    """Embed chips as serving embeds the faces of their photos, which are these very chips."""
+    """Embed chips exactly as serving embeds the faces of their photos."""
     parts = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
     vectors = np.concatenate([embedder.embed_faces(data.chips(part)) for part in parts])
     digests = tuple(data.image_digests[k] for k in positions)

@@ -1,4 +1,4 @@
-"""Every face once through a network that does not learn: a teacher's embeddings, or a frozen backbone's features."""
+"""Outputs of frozen networks, computed once per face: a teacher's embeddings or a frozen backbone's features."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -22,16 +22,16 @@ Floats = NDArray[np.float32]
 
 
 def teachers_of(terms: tuple[LossTerm, ...]) -> tuple[str, ...]:
-    """Names of the bundles that are learnt from."""
+    """Return the names of all teachers, each once."""
     return tuple(dict.fromkeys(term.teacher for term in terms if isinstance(term, Distillation)))
 
 
 def taught(name: str, data: PreparedData, positions: Indices, progress: Progress) -> Floats:
-    """Embed chips by a teacher: (n, 128). Raises BundleError, TrainingError."""
+    """Embed chips with a teacher: (n, 128). Raises BundleError and TrainingError."""
     teacher = load(None if name == BUILT_IN else name)
     if teacher.card.alignment != data.alignment:
         raise TrainingError(
-            f"the chips were cut for another model than the teacher {name}; prepare them with --model "
+            f"the chips were prepared for another model than the teacher {name}; run visavis prepare with --model "
             f"{teacher.card.name if name == BUILT_IN else name}"
         )
     return _each(teacher.embed_faces, data, positions, progress)
@@ -40,7 +40,7 @@ def taught(name: str, data: PreparedData, positions: Indices, progress: Progress
 def features_of(
     network: EmbeddingNet, data: PreparedData, positions: Indices, mirror: Flip, progress: Progress
 ) -> FeatureBatches:
-    """What the backbone makes of chips, and of their mirror images if these may be drawn."""
+    """Compute the backbone's features of chips, and of flipped chips if `mirror` may draw these."""
     trunk = fold(deepcopy(network).eval())
     turns = (np.asarray, flipped) if mirror.probability > 0 else (np.asarray,)
     found = [torch.from_numpy(_each(_features(trunk, turn), data, positions, progress)) for turn in turns]

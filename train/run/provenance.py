@@ -1,4 +1,4 @@
-"""A run's weights with their card: where they come from, how they were learnt, and what with."""
+"""The provenance of a run's weights: software environment, training record and model card."""
 
 import json
 import os
@@ -39,12 +39,12 @@ LIBRARIES = (
 
 
 def versions() -> dict[str, str]:
-    """Version of each library that decides what is learnt."""
+    """Return the version of each library that affects the training result."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def environment(precision: str, n_processes: int) -> str:
-    """Describe it as JSON."""
+    """Describe the hardware and software as JSON."""
     capabilities = torch.cpu.get_capabilities()
     facts = {
         "python": platform.python_version(),
@@ -72,7 +72,7 @@ LIMITS = (
 def weights_with_card(
     run: RunFile, assembled: AssembledRun, network: EmbeddingNet, counters: TrainingCounters
 ) -> TrainedWeights:
-    """Return the bytes of weights and graph, and an uncalibrated card that says all that is known of them."""
+    """Serialize weights and graph, and build their card without operating points."""
     content = serialize_tensors(tensors_of(network))
     graph = embedding_graph(network, content)
     card = new_card(
@@ -122,7 +122,7 @@ def _losses(run: RunFile) -> str:
 
 
 def _in_words(term: LossTerm) -> str:
-    """Name a term with all its numbers."""
+    """Describe a term with all its settings."""
     facts = ", ".join(f"{key} {value}" for key, value in term.model_dump(exclude={"kind", "teacher"}).items())
     teacher = f", teacher {bundle_named(term.teacher).card.digest}" if isinstance(term, Distillation) else ""
     return f"{term.kind}: {facts}{teacher}"

@@ -1,4 +1,4 @@
-"""One run, from its file to its end."""
+"""Run a training from its run file: set it up, train, and write the bundle."""
 
 import json
 from contextlib import AbstractContextManager, nullcontext
@@ -27,7 +27,7 @@ N_PICTURES = 64  # on the sheet of augmented chips
 
 
 def run_training(run: RunFile, out: Path, *, resume: bool) -> RunResult | None:
-    """Run it in a folder, or go on with what is in there; None in all processes but the first.
+    """Start or resume a run in the folder `out`; returns None in all processes but the first.
 
     Raises DataError, BundleError, LossError, SamplingError, TrainingError, Collapsed and ReportError.
     """
@@ -45,8 +45,8 @@ def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bo
     if accelerator.is_main_process and not resume:
         _note(run, folder, assembled, accelerator)
     counters = _counters(assembled.course) if resume else TrainingCounters()
-    with _told(run, folder, assembled, counters.step if resume else None) as told:
-        counters = TrainingLoop(assembled.course, told, counters).run()
+    with _logger(run, folder, assembled, counters.step if resume else None) as logger:
+        counters = TrainingLoop(assembled.course, logger, counters).run()
     accelerator.end_training()
     if not accelerator.is_main_process:
         return None
@@ -54,7 +54,7 @@ def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bo
     return finish_run(folder, run, weights_with_card(run, assembled, network, counters), assembled.people)
 
 
-def _told(
+def _logger(
     run: RunFile, folder: RunFolder, assembled: AssembledRun, resumed_from: int | None
 ) -> AbstractContextManager[RunLogger]:
     if not assembled.course.accelerator.is_main_process:
@@ -63,7 +63,7 @@ def _told(
 
 
 def _note(run: RunFile, folder: RunFolder, assembled: AssembledRun, accelerator: Accelerator) -> None:
-    """Write what the run is computed with, and what the network will see."""
+    """Write the environment and a sheet of augmented chips into the run's folder."""
     precision = chosen_precision(run.loop.precision)
     folder.write(folder.environment, environment(precision, accelerator.num_processes).encode())
     people = assembled.people
@@ -73,13 +73,13 @@ def _note(run: RunFile, folder: RunFolder, assembled: AssembledRun, accelerator:
 
 
 def _counters(course: TrainingSetup) -> TrainingCounters:
-    """Set the course to where it was stopped."""
+    """Restore the state of an interrupted run. Raises TrainingError if its inputs have changed."""
     facts = json.loads(read_tensors(course.checkpoint).facts)
     changed = [name for name, digest in course.made_of.items() if facts["made_of"].get(name) != digest]
     if changed:
         raise TrainingError(
-            f"{course.checkpoint.parent}: {' and '.join(changed)} changed since the run began; bring back what was "
-            "there, or begin anew in another --out"
+            f"{course.checkpoint.parent}: {' and '.join(changed)} changed since the run started; restore the original, "
+            "or start a new run in another --out"
         )
     course.state.load(course.checkpoint)
     course.guard.load(facts["guard"])
@@ -87,7 +87,7 @@ def _counters(course: TrainingSetup) -> TrainingCounters:
 
 
 def _learnt(run: RunFile, folder: RunFolder, assembled: AssembledRun) -> EmbeddingNet:
-    """The network to keep: the best, or the last; part of the way back to its start, if so asked."""
+    """Return the network to keep: the best or the last, blended with its initial weights if `loop.blend` < 1."""
     network = assembled.course.state.average.network
     if run.validation.keep == "best":
         network.load_state_dict(read_tensors(folder.best).tensors)

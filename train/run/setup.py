@@ -1,4 +1,4 @@
-"""All that a training loop works with, put together from a run file; what cannot work is refused here."""
+"""Build everything that the training loop needs from a run file, and refuse settings that cannot work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,17 +30,17 @@ from .precomputed import features_of, taught, teachers_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AssembledRun:
-    """A course, and what its end will need."""
+    """A training setup, and the parts needed after training."""
 
     course: TrainingSetup
     built: BuiltNetwork
     people: TrainingPeople
-    start: Weights  # of the network, before it learns
-    augmenter: Augmenter  # what the network is shown; a head alone sees chips as they are, or mirrored
+    start: Weights  # of the network, before training
+    augmenter: Augmenter  # of the network's input; if only the head is trained, chips are at most flipped
 
 
 def assemble_run(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> AssembledRun:
-    """Put it together. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
+    """Assemble a run. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
     _require_room_for_memories(run, accelerator.num_processes)
     people = people_of(run)
     _require_smaller_pictures(run, people.data.alignment.chip_size_px)
@@ -88,34 +88,34 @@ def _made_of(run: RunFile, built: BuiltNetwork, people: TrainingPeople, n_proces
 
 
 def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
-    """Refuse at once what the losses would refuse at their first step."""
+    """Refuse a memory before training that its loss would refuse at the first step."""
     n_faces = run.sampling.people * run.sampling.images
     sizes = [term.memory for term in run.losses if isinstance(term, Mined) and term.memory]
     if sizes and min(sizes) < n_faces:
-        raise LossError(f"a batch of {n_faces} faces does not fit into a memory of {min(sizes)}: raise losses.memory")
-    if sizes and n_processes > 1:
         raise LossError(
-            "a memory remembers the batches of one process alone: leave losses.memory out, or use one process"
+            f"a batch of {n_faces} faces does not fit into a memory of {min(sizes)} embeddings: raise losses.memory"
         )
+    if sizes and n_processes > 1:
+        raise LossError("a memory holds the batches of one process only: remove losses.memory, or use one process")
 
 
 def _require_smaller_pictures(run: RunFile, chip_px: int) -> None:
-    """Refuse to shrink chips to pictures that are larger than they are."""
+    """Refuse a low-resolution augmentation with a size above the chips' size."""
     largest = run.augmentation.low_resolution.size_px[1]
     if largest > chip_px and run.augmentation.low_resolution.probability > 0:
         raise TrainingError(
-            f"augmentation.low_resolution.size_px goes up to {largest}, and the chips are of {chip_px} px: "
-            f"say {chip_px} or less"
+            f"augmentation.low_resolution.size_px goes up to {largest}, but the chips have {chip_px} px: "
+            f"set {chip_px} or less"
         )
 
 
 def _require_teachers_within_reach(run: RunFile, built: BuiltNetwork) -> None:
-    """Refuse a student of unit length whose teacher's embeddings, of any length, it is to meet exactly."""
+    """Refuse the `mse` measure for a student with, and a teacher without, unit-length embeddings."""
     exact = [term.teacher for term in run.losses if isinstance(term, Distillation) and term.measure == "mse"]
     for name in exact if built.architecture.unit_length else ():
         if not bundle_named(name).card.architecture.unit_length:
             raise LossError(
-                f"embeddings of unit length cannot equal those of the teacher {name}, which are of any length: "
+                f"unit-length embeddings cannot equal those of the teacher {name}, which can have any length: "
                 'set network.unit_length to false, or losses.distillation.measure to "cosine"'
             )
 

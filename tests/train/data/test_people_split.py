@@ -97,9 +97,9 @@ def test_an_image_that_lies_with_people_of_either_side_is_on_neither(made_data: 
             0.1,
             r"of 10 people, data\.held_out=0\.1 holds out 1 and leaves 9 .*set data\.held_out between 0\.2 and 0\.8",
         ),
-        (10, 0.9, r"holds out 9 and leaves 1 .*two are needed on either side"),
+        (10, 0.9, r"holds out 9 and leaves 1 .*two are needed on each side"),
         (3, 0.5, r"of 3 people, .*prepare photos of more people, or lower data\.min_images"),
-        (1, 0.5, r"1 people have 2 chips or more, and two are needed"),
+        (1, 0.5, r"1 people have 2 chips or more, but two are needed"),
     ],
 )
 def test_fewer_than_two_people_on_a_side_are_refused(
@@ -134,13 +134,13 @@ def test_people_in_both_folders_are_named(made_data: MadeUp) -> None:
 def test_images_in_both_folders_are_named(made_data: MadeUp) -> None:
     train = made_data(["ann", "bo"], ["image 1", "image 2"], name="a")
     validation = made_data(["cy", "dee"], ["image 3", "image 2"], name="b")
-    with pytest.raises(DataError, match=r"b: dee/1\.jpg are images of a too, under other names"):
+    with pytest.raises(DataError, match=r"b: dee/1\.jpg are images of a too, under other people.s names"):
         other_people(train, validation, 1)
 
 
 def test_folders_that_were_cut_differently_are_refused(made_data: MadeUp) -> None:
     train, validation = made_data(["ann", "bo"], name="a"), made_data(["cy", "dee"], name="b")
-    with pytest.raises(DataError, match="was prepared with another --model or --face than a; prepare both alike"):
+    with pytest.raises(DataError, match="was prepared with another --model or --face than a; use the same for both"):
         other_people(train, replace(validation, face="only"), 1)
 
 

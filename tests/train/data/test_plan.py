@@ -58,7 +58,7 @@ def test_fewer_than_two_people_are_refused_with_the_reason() -> None:
     gone = SkippedPhoto("bo/1", "file_unreadable", "the file cannot be read: No such file or directory")
     with pytest.raises(
         DataError,
-        match=r"two persons are needed, and 1 of 3 remain: left out were file_unreadable 1, excluded_identity 1 "
+        match=r"two persons are needed, but 1 of 3 remain: left out were file_unreadable 1, excluded_identity 1 "
         r"photos, such as bo/1: the file cannot be read: No such file or directory; give more photos, or fewer --ex",
     ):
         plan_of([known("x/1", "image 1"), gone, known("Ann_Lee/1", "image 2")], LFW)

@@ -98,7 +98,7 @@ def test_other_options_or_photos_are_refused_with_what_differs(
     out = tmp_path / "data"
     prepared_of(people, out, cutter)
     before = contents(out)
-    with pytest.raises(DataError, match=r"begun with something else: --face was largest, is dominant\. Give another"):
+    with pytest.raises(DataError, match=r"started with other settings: --face was largest, is dominant\. Give another"):
         prepared_of(people, out, ChipCutter(embedder, "dominant"))
     with pytest.raises(DataError, match=r"the photos' folder was .*people, is .*moved"):
         prepared_of(Path(copytree(people, tmp_path / "moved")), out, cutter)
@@ -111,7 +111,7 @@ def test_other_options_or_photos_are_refused_with_what_differs(
 def test_a_folder_with_other_things_is_left_alone(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/letter.txt").write_text("dear")
-    with pytest.raises(DataError, match="holds other things than prepared chips; give a new folder"):
+    with pytest.raises(DataError, match="contains other files than prepared chips; give a new folder"):
         prepared_of(people, tmp_path / "data", cutter)
     assert contents(tmp_path / "data") == {"letter.txt": b"dear"}
 

@@ -137,7 +137,7 @@ def test_the_report_is_told_in_words(people: Path, tmp_path: Path) -> None:
     assert first.exit_code == 0, first.output
     assert first.stdout.splitlines() == [
         f"{tmp_path}/data: 8 chips of 4 people, from 9 photos",
-        "  chips of a person: 2 to 2, median 2",
+        "  chips per person: 2 to 2, median 2",
         "  people by chips: 1: 0, 2-4: 4, 5-9: 0, 10+: 0",
         "  skipped: 1 (not_an_image 1); see skipped.csv",
         f"  digest: {open_prepared(tmp_path / 'data').digest}",
@@ -160,8 +160,8 @@ def test_leaks_and_doubles_are_told_in_words(people: Path, tmp_path: Path) -> No
     photo = f"{first}/{first}_0001.jpg"
     assert told.stdout.splitlines()[3:-1] == [
         "  skipped: 5 (excluded_identity 2, excluded_image 2, duplicate 1); see skipped.csv",
-        f"  the same image twice with one person, left out: 1 ({first}/again.jpg = {photo})",
-        f"  the same image with several people, kept, though a name must be wrong: 1 ({photo} = {second}/other.jpg)",
+        f"  the same image twice under one person, left out: 1 ({first}/again.jpg = {photo})",
+        f"  the same image under several people, kept; a label must be wrong: 1 ({photo} = {second}/other.jpg)",
         f"  people in evaluation too, left out: 1 ({third} (2 photos))",
         f"  images in evaluation too, left out: 2 ({first}/{first}_0002.jpg, {second}/{second}_0001.jpg)",
     ]
@@ -173,7 +173,7 @@ def test_an_evaluation_set_with_nothing_in_common_is_told(people: Path, tmp_path
         (evaluation / color).mkdir(parents=True)
         Image.new("RGB", (9, 9), color).save(evaluation / color / "1.png")
     told = visavis(people, "--out", tmp_path / "data", "--exclude", evaluation)
-    assert "  in common with evaluation: nobody and no image" in told.stdout.splitlines()
+    assert "  in common with evaluation: no people and no images" in told.stdout.splitlines()
 
 
 def test_names_that_are_no_utf_8_can_be_told(people: Path, tmp_path: Path) -> None:

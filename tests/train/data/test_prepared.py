@@ -66,14 +66,14 @@ def test_a_folder_that_was_not_prepared_is_told(tmp_path: Path) -> None:
 def test_an_unfinished_folder_is_told(folder: Path) -> None:
     facts = json.loads((folder / "data.json").read_text())
     (folder / "data.json").write_text(json.dumps(facts | {"state": "begun", "totals": None}))
-    with pytest.raises(DataError, match="is not finished; run visavis prepare again as before"):
+    with pytest.raises(DataError, match="is not finished; run visavis prepare again with the same options"):
         open_prepared(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "\udcff"])
 def test_a_description_that_was_not_written_here_is_told(folder: Path, text: str) -> None:
     (folder / "data.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(DataError, match=r"data\.json: is not as visavis prepare of this version writes it"):
+    with pytest.raises(DataError, match=r"data\.json: was not written by this version of visavis prepare"):
         open_prepared(folder)
 
 
@@ -84,9 +84,7 @@ def test_a_damaged_shard_is_told_by_its_name(folder: Path) -> None:
     with pytest.raises(DataError, match=r"shard-00000\.safetensors: is missing or damaged"):
         open_prepared(folder)
     path.write_bytes(packed([]))
-    with pytest.raises(
-        DataError, match=r"shard-00000\.safetensors: is missing or damaged \(it is not as it was written"
-    ):
+    with pytest.raises(DataError, match=r"shard-00000\.safetensors: is missing or damaged \(its content has changed"):
         open_prepared(folder)
     flipped = bytearray(whole)
     flipped[whole.index(b"WEBP") + 1000] ^= 1

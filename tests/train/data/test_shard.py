@@ -92,7 +92,9 @@ def test_no_flipped_bit_passes_unseen(path: Path, place: float, before: int | No
 def test_a_file_that_ends_too_early_is_told_by_its_name(path: Path, share: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(DataError, match=r"shard: is missing or damaged .*; run visavis prepare again as before"):
+    with pytest.raises(
+        DataError, match=r"shard: is missing or damaged .*; run visavis prepare again with the same options"
+    ):
         Shard(path)
 
 

@@ -29,14 +29,14 @@ def test_a_folder_for_each_person_is_read_and_hidden_files_are_passed_over(peopl
 
 def test_photos_that_lie_in_no_person_s_folder_are_told(people: Path) -> None:
     (people / "stray.jpg").touch()
-    with pytest.raises(ProtocolError, match=r"stray\.jpg: belongs to no person; .*DIR/<person>/<photo>"):
+    with pytest.raises(ProtocolError, match=r"stray\.jpg: is not in a person.s folder; .*DIR/<person>/<photo>"):
         read_source(people)
 
 
 def test_one_person_alone_is_told(people: Path) -> None:
     for person in sorted(people.iterdir())[1:]:
         person.rename(people.parent / person.name)
-    with pytest.raises(ProtocolError, match="two persons are needed, and photos of 1 were found"):
+    with pytest.raises(ProtocolError, match="two persons are needed, but photos of 1 were found"):
         read_source(people)
 
 
@@ -66,8 +66,8 @@ def test_an_image_that_is_named_twice_in_a_csv_counts_once(tmp_path: Path) -> No
         ("image,identity\na.jpg\n", "line 2: should name one image and one identity"),
         ("image,identity\na.jpg,ann\nb.jpg, \n", "line 3: should name one image"),
         ("image,identity\na.jpg,ann,x\n", "line 2: should name one image"),
-        ("image,identity\na.jpg,ann\na.jpg,bo\n", r"line 3: gives a\.jpg to bo, an earlier line to ann; correct"),
-        ("image,identity\na.jpg,ann\n", "two persons are needed, and it names 1"),
+        ("image,identity\na.jpg,ann\na.jpg,bo\n", r"line 3: assigns a\.jpg to bo, an earlier line to ann; correct"),
+        ("image,identity\na.jpg,ann\n", "two persons are needed, but it names 1"),
     ],
 )
 def test_a_csv_that_leaves_it_open_who_a_person_is_is_refused(tmp_path: Path, text: str, told: str) -> None:
@@ -79,7 +79,7 @@ def test_a_csv_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"image,identity\n\xff\xfe,ann\n")
     with pytest.raises(ProtocolError, match="save it as UTF-8"):
         read_source(tmp_path / "list.csv")
-    with pytest.raises(DataError, match="is no CSV file"):
+    with pytest.raises(DataError, match="is not a CSV file"):
         read_source(write(tmp_path, f"image,identity\n{'x' * 200_000},ann\n"))
 
 

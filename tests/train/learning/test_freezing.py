@@ -35,7 +35,7 @@ def test_a_stage_that_is_none_is_refused_with_the_names_of_those_there_are(
 
 
 def test_something_must_learn(network: EmbeddingNet) -> None:
-    with pytest.raises(TrainingError, match="nothing is left to learn"):
+    with pytest.raises(TrainingError, match="nothing is left to train"):
         frozen_stages(network, settings(frozen=["backbone", "head"]))
 
 

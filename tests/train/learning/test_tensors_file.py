@@ -67,7 +67,7 @@ def test_where_there_is_no_room_the_older_file_stays_whole(tmp_path: Path) -> No
     )
     told = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True).stdout
     assert told.startswith("TrainingError")
-    assert "make room" in told
+    assert "free disk space" in told
     assert read_tensors(path).facts == "older"
     assert [each.name for each in tmp_path.iterdir()] == ["some.safetensors"]
 

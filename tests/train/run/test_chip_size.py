@@ -109,10 +109,10 @@ def test_a_bundle_learns_on_and_may_look_at_the_whole_chip_again(run_file: Path,
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("network.crop_px=150", "network.crop_px is 150, and the chips are of 112 px: say 112 or less"),
+        ("network.crop_px=150", "network.crop_px is 150, but the chips have 112 px: set 112 or less"),
         (
             "augmentation.low_resolution.size_px=[24,113]",
-            "augmentation.low_resolution.size_px goes up to 113, and the chips are of 112 px: say 112 or less",
+            "augmentation.low_resolution.size_px goes up to 113, but the chips have 112 px: set 112 or less",
         ),
         ("network.crop_px=514", "network.crop_px"),
     ],
@@ -144,7 +144,7 @@ def test_chips_of_another_size_than_the_teachers_are_refused_with_the_model_to_p
     losses = f"losses=[{{kind = 'distillation', teacher = '{teacher}'}}]"
     refused = train(run_file, losses, "network.unit_length=false", f"data.train={large_chips}")
     assert refused.exit_code == 2
-    assert f"than the teacher {teacher}; prepare them with --model {model}" in " ".join(refused.stderr.split())
+    assert f"than the teacher {teacher}; run visavis prepare with --model {model}" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.parametrize("model", ["built-in", "sface-128", "dlib-resnet29-128"])
@@ -154,4 +154,4 @@ def test_chips_of_another_size_than_the_bundle_to_start_from_are_refused(
     settings = () if model == "dlib-resnet29-128" else (f"data.train={large_chips}",)
     refused = started_from(run_file, model, *settings)
     assert refused.exit_code == 2
-    assert "cut for another model than the one to start from; prepare them with --model" in refused.stderr
+    assert "prepared for another model than network.start; run visavis prepare with --model" in refused.stderr

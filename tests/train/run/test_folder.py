@@ -48,7 +48,7 @@ def test_where_something_else_lies_nothing_is_begun(tmp_path: Path) -> None:
 def test_a_disk_with_too_little_room_is_told_before_anything_is_learnt(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.require_room(1000)
-    with pytest.raises(TrainingError, match=r"MiB free, and the run takes about .*make room"):
+    with pytest.raises(TrainingError, match=r"MiB free, and the run needs about .*free disk space"):
         folder.require_room(2**60)
 
 

@@ -135,7 +135,7 @@ def test_a_run_leaves_its_file_its_environment_its_course_and_its_pictures(finis
 
 
 def test_a_finished_run_is_not_resumed_nor_written_over(finished: Finished) -> None:
-    for resume, told in ((True, "is a finished run"), (False, "go on with that run by --resume")):
+    for resume, told in ((True, "this run is finished"), (False, "resume that run with --resume")):
         refused = train(finished.file, finished.folder, resume=resume)
         assert refused.exit_code == 2
         assert told in refused.stderr
@@ -144,7 +144,7 @@ def test_a_finished_run_is_not_resumed_nor_written_over(finished: Finished) -> N
 def test_a_run_is_not_resumed_with_other_settings_or_where_there_is_none(finished: Finished, tmp_path: Path) -> None:
     other = train(finished.file, finished.folder, "loop.steps=20", resume=True)
     assert "loop.steps was 12, is 20" in other.stderr
-    assert "holds no run" in train(finished.file, tmp_path / "none", resume=True).stderr
+    assert "contains no run to resume" in train(finished.file, tmp_path / "none", resume=True).stderr
 
 
 def test_a_run_killed_and_resumed_ends_in_the_very_weights_of_an_unbroken_one(run_file: Path, tmp_path: Path) -> None:
@@ -244,13 +244,13 @@ def test_a_student_learns_from_the_built_in_network(run_file: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ("loop.stepz=3", "loop.stepz is no key"),
+        ("loop.stepz=3", "loop.stepz is not a key"),
         ("data.train=nowhere", "was not made by visavis prepare"),
         ("sampling.people=30", "lower sampling.people"),
         ("network.frozen=['stage9']", "there is no stage stage9"),
         ("network.backbone=large", "'large' is not known"),
         ("network.start=nowhere", "no model bundle at that path"),
-        ("network.weights=some.pt", "inception_resnet_v1 alone"),
+        ("network.weights=some.pt", "only with backbone inception_resnet_v1"),
         ("data.held_out=0.01", "data.held_out"),
         ("loop.precision=fp16", "needs a GPU"),
         ("losses=[{kind='distillation', teacher='dlib-resnet29-128'}]", "set network.unit_length to false"),
@@ -290,7 +290,7 @@ def test_a_run_does_not_go_on_with_other_chips_than_it_began_with(
     refused = train(run_file, tmp_path / "run", setting, resume=True)
     assert refused.exit_code == 2
     assert "the chips to learn from" in refused.stderr
-    assert "bring back what was there" in refused.stderr
+    assert "restore the original" in refused.stderr
 
 
 def test_a_run_stopped_before_its_first_checkpoint_may_be_begun_again(finished: Finished, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_a_run_stopped_before_its_first_checkpoint_may_be_begun_again(finished: 
     out.mkdir()
     for name in ("run.json", "environment.json", "chips.png", "steps.csv", "validation.csv"):
         shutil.copy(finished.folder / name, out / name)
-    assert "begin the run anew, without --resume" in train(finished.file, out, resume=True).stderr
+    assert "start a new run, without --resume" in train(finished.file, out, resume=True).stderr
     assert train(finished.file, out).exit_code == 0
 
 

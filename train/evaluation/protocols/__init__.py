@@ -1,1 +1,1 @@
-"""The rules by which photos are compared, one kind a file. Every reader ends in a `Protocol`."""
+"""Readers of evaluation protocols, one format per file. Every reader returns a `Protocol`."""

@@ -1,7 +1,7 @@
-"""Celebrities in Frontal-Profile: frontal photos against frontal ones (cfp-ff), or against profiles (cfp-fp).
+"""Celebrities in Frontal-Profile: frontal against frontal photos (cfp-ff), or against profile photos (cfp-fp).
 
 Source: Sengupta et al., "Frontal to Profile Face Verification in the Wild", 2016. `Protocol/Pair_list_F.txt` and
-`Pair_list_P.txt` number the photos, `Protocol/Split/FF/01/same.txt` and their like pair the numbers.
+`Pair_list_P.txt` number the photos; `Protocol/Split/FF/01/same.txt` and similar files list pairs of numbers.
 """
 
 import os
@@ -13,16 +13,18 @@ from .protocol import LabeledPair, LabeledPhoto, Protocol, ProtocolError, is_num
 
 CfpKind = Literal["cfp-ff", "cfp-fp"]
 N_FOLDS = 10
-N_PARTS = 3  # of a photo's path that are read: identity/frontal/01.jpg
+N_PARTS = 3  # parts of a photo's path that are used: identity/frontal/01.jpg
 
 Numbered = Mapping[int, LabeledPhoto]
 
 
 def read_cfp(kind: CfpKind, folder: Path) -> Protocol:
-    """Read the protocol from the folder that holds CFP's `Data` and `Protocol`. Raises ProtocolError."""
+    """Read the protocol from the folder that contains CFP's `Data` and `Protocol`. Raises ProtocolError."""
     for part in ("Data", "Protocol"):
         if not (folder / part).is_dir():
-            raise ProtocolError(f"there is no {part} in {folder}; give the folder that holds CFP's Data and Protocol")
+            raise ProtocolError(
+                f"there is no {part} in {folder}; give the folder that contains CFP's Data and Protocol"
+            )
     probes = _numbered(folder, "Pair_list_F.txt")
     references = probes if kind == "cfp-ff" else _numbered(folder, "Pair_list_P.txt")
     split = folder / "Protocol" / "Split" / ("FF" if kind == "cfp-ff" else "FP")
@@ -50,7 +52,7 @@ def _numbered(folder: Path, file: str) -> Numbered:
 
 
 def _photo(folder: Path, name: str) -> LabeledPhoto:
-    """`name` starts from the folder of the list."""
+    """Build the photo of a `name` relative to the folder of the list."""
     path = Path(os.path.normpath(folder / "Protocol" / name))
     return LabeledPhoto(path, os.path.relpath(path, os.path.normpath(folder)), path.parts[-N_PARTS])
 

@@ -1,7 +1,6 @@
-"""Comparisons as a CSV file of the user's own: probe, reference, and whether they show the same person.
+"""Comparisons from a user's CSV file: probe, reference, and whether they show the same person.
 
-Who a photo shows is not written there. Photos that genuine comparisons join are one person's; every other photo is
-taken for a person of its own.
+The file has no identities. Photos connected by genuine comparisons get one identity; every other photo gets its own.
 """
 
 import csv
@@ -19,7 +18,7 @@ SAME = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One comparison, between photos by name."""
+    """One comparison, with the names of its photos."""
 
     line: int
     probe: str
@@ -28,18 +27,18 @@ class _Row:
 
 
 def read_csv(csv_file: Path, images_dir: Path | None) -> Protocol:
-    """Read comparisons; paths start from `images_dir`, or else from the file's own folder. Raises ProtocolError."""
+    """Read comparisons; paths are relative to `images_dir`, or else to the file's folder. Raises ProtocolError."""
     folder = csv_file.parent if images_dir is None else images_dir
     try:
         rows = list(_rows(csv_file, os.path.normpath(folder)))
     except csv.Error as error:
-        raise ProtocolError(f"{csv_file}: is no CSV file: {error}") from error
+        raise ProtocolError(f"{csv_file}: is not a CSV file: {error}") from error
     people = _people(rows)
     for row in rows:
         if not row.same and people[row.probe] == people[row.reference]:
             raise ProtocolError(
-                f"{csv_file}, line {row.line}: says that {row.probe} and {row.reference} show two persons, "
-                "but other lines make them one; correct the one that is wrong"
+                f"{csv_file}, line {row.line}: {row.probe} and {row.reference} are labelled as two persons, "
+                "but as one by other lines; correct the wrong line"
             )
     photos = {name: LabeledPhoto(folder / name, name, person) for name, person in people.items()}
     return pair_protocol(
@@ -73,13 +72,13 @@ def _rows(csv_file: Path, folder: str) -> Iterator[_Row]:
 
 
 def _name(path: str, folder: str) -> str:
-    """One name for each file, however it is written: as seen from the folder, where it lies in there."""
+    """Normalise a path, so that each file has one name: relative to the folder if it is inside."""
     full = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118 - of a name, not yet a path
     return os.path.relpath(full, folder) if full.startswith(os.path.join(folder, "")) else full  # noqa: PTH118
 
 
 def _people(rows: Iterable[_Row]) -> dict[str, str]:
-    """Name each photo's person by the first of their photos: union-find over genuine comparisons."""
+    """Map each photo to its person, named after their first photo, by union-find over genuine comparisons."""
     above: dict[str, str] = {}
 
     def root(name: str) -> str:

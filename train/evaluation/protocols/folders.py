@@ -1,4 +1,4 @@
-"""A folder with one folder per person, `DIR/<identity>/<image>`: all photos against all."""
+"""A folder with one folder per person, `DIR/<identity>/<image>`, compared all against all."""
 
 import os
 from collections.abc import Iterator
@@ -9,24 +9,24 @@ from embedder import is_named_as_photo
 
 from .protocol import LabeledPhoto, Protocol, ProtocolError
 
-SHAPE = "the photos of each person must lie in a folder of their own, DIR/<person>/<photo>"
+SHAPE = "the photos of each person must be in a separate folder, DIR/<person>/<photo>"
 
 
 def read_identities(folder: Path) -> Protocol:
-    """Find the photos of every identity, by their suffix; other files, hidden ones and empty folders are passed over.
+    """Find the photos of every identity, by suffix; other files, hidden files and empty folders are ignored.
 
-    A photo outside of a person's folder, or a folder inside of it, is refused: it leaves open who a person is. Raises
-    ProtocolError.
+    Raises ProtocolError for a photo outside of a person's folder, or a folder inside of one, because the person would
+    be ambiguous.
     """
     photos = sorted(_photos(folder), key=lambda photo: photo.name)
     n_identities = len({photo.identity for photo in photos})
-    if n_identities < 2:  # noqa: PLR2004 - a comparison takes two
-        raise ProtocolError(f"{folder}: two persons are needed, and photos of {n_identities} were found; {SHAPE}")
+    if n_identities < 2:  # noqa: PLR2004 - a comparison needs two
+        raise ProtocolError(f"{folder}: two persons are needed, but photos of {n_identities} were found; {SHAPE}")
     return Protocol(folder.resolve().name, tuple(photos), None, "largest")
 
 
 def people_of(protocol: Protocol) -> Protocol:
-    """Return the same photos, all against all."""
+    """Return a protocol with the same photos, compared all against all."""
     return replace(protocol, pairs=None)
 
 
@@ -35,7 +35,7 @@ def _photos(folder: Path) -> Iterator[LabeledPhoto]:
         if entry.is_dir():
             yield from _photos_of(entry)
         elif is_named_as_photo(entry.name):
-            raise ProtocolError(f"{entry.path}: belongs to no person; {SHAPE}")
+            raise ProtocolError(f"{entry.path}: is not in a person's folder; {SHAPE}")
 
 
 def _photos_of(identity: os.DirEntry[str]) -> Iterator[LabeledPhoto]:

@@ -1,7 +1,7 @@
 """Comparisons in the format of Labeled Faces in the Wild: View 1 (one list) and View 2 (folds).
 
-Source: Huang et al., "Labeled Faces in the Wild", 2007. The first line says how many comparisons of each kind there
-are, after the number of folds where there are any; then, for each fold, come the genuine ones as `name i j`, then the
+Source: Huang et al., "Labeled Faces in the Wild", 2007. The first line has the number of comparisons of each kind,
+preceded by the number of folds if there are any. For each fold follow the genuine comparisons as `name i j`, then the
 impostor ones as `name i name j`.
 """
 
@@ -18,31 +18,31 @@ HEADER = "the number of comparisons of each kind, as in '500', or of folds and o
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What the first line says."""
+    """The numbers in the first line."""
 
     n_folds: int | None
     n_of_kind: int  # comparisons of each kind, in each fold
 
     @property
     def n_lines(self) -> int:
-        """How many lines must follow."""
+        """The number of lines that must follow."""
         return 2 * self.n_of_kind * (self.n_folds or 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line of the list, with what it takes to tell that it is wrong."""
+    """One line of the list, with its place for error messages."""
 
     number: int  # from 1
     text: str
     file: Path
 
     def fields(self) -> list[str]:
-        """Names may hold spaces where tabs stand between the fields, as they do in the official files."""
+        """Split a line at tabs, as in the official files, so that names may contain spaces; else at whitespace."""
         return [field.strip() for field in self.text.split("\t")] if "\t" in self.text else self.text.split()
 
     def refusal(self, expected: str) -> ProtocolError:
-        """Say what should stand there."""
+        """Return an error with the expected content."""
         return ProtocolError(f"{self.file}, line {self.number}: should be {expected}, not {self.text[:80]!r}")
 
 

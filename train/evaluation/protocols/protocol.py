@@ -1,6 +1,6 @@
-"""What every kind of evaluation data becomes: photos with their identities, and the comparisons to make of them.
+"""The common form of evaluation data: photos with their identities, and the comparisons to make.
 
-The digest of a protocol's data does not depend on where the files lie or in which order they were read.
+The digest of a protocol's data does not depend on the location of the files or on their order.
 """
 
 import hashlib
@@ -20,53 +20,53 @@ Indices = NDArray[np.int32]  # positions among a protocol's photos
 
 
 class ProtocolError(VisavisError):
-    """Evaluation data that cannot be used as they are; the message says which line or folder, and what it should be."""
+    """Evaluation data cannot be used; the message names the line or folder, and what is expected."""
 
     code = "protocol_error"
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledPhoto:
-    """One image file, and whom it shows."""
+    """One image file and its identity."""
 
     path: Path
-    name: str  # the path as the protocol gives it, to be shown to the user whose photo it is
+    name: str  # the path as in the protocol; may be shown to the user, who owns the photo
     identity: str
-    degradation: str | None = None  # what is done to it before it is embedded, as train.evaluation.embedding names it
+    degradation: str | None = None  # applied before embedding; one of train.evaluation.embedding.DEGRADATIONS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairList:
-    """Comparisons that a protocol lists, as positions among its photos."""
+    """The listed comparisons of a protocol, as positions among its photos."""
 
     probe: Indices  # (n,)
     reference: Indices  # (n,)
-    same: NDArray[np.bool_]  # (n,) does it show one person?
-    fold: NDArray[np.int32] | None  # (n,) which part each is in, where there are folds
+    same: NDArray[np.bool_]  # (n,) whether both photos show one person
+    fold: NDArray[np.int32] | None  # (n,) the fold of each; None without folds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Protocol:
-    """Photos, and what to compare."""
+    """Photos and the comparisons to make."""
 
     name: str
-    photos: tuple[LabeledPhoto, ...]  # each file once, in the order of its name
+    photos: tuple[LabeledPhoto, ...]  # each file once, ordered by name
     pairs: PairList | None  # None: all against all
-    face: FaceChoice  # which face of a photo is meant, unless the user says otherwise
+    face: FaceChoice  # face choice, unless the user sets another one
 
     @property
     def n_identities(self) -> int:
-        """How many people the photos show."""
+        """The number of people in the photos."""
         return len({photo.identity for photo in self.photos})
 
     @property
     def identities(self) -> NDArray[np.int32]:
-        """The identity of each photo, as a number: (n,), counted from 0 in the order of the identities' names."""
+        """The identity of each photo as a number: (n,), counted from 0 in the order of the identities' names."""
         return identity_numbers([photo.identity for photo in self.photos])
 
 
 def identity_numbers(names: Sequence[str]) -> NDArray[np.int32]:
-    """Names as numbers from 0 in the names' order: (n,)."""
+    """Number names from 0, in the order of the names: (n,)."""
     if not names:
         return np.empty(0, np.int32)
     return np.unique(np.array(names), return_inverse=True)[1].astype(np.int32)
@@ -78,12 +78,12 @@ class LabeledPair:
 
     probe: LabeledPhoto
     reference: LabeledPhoto
-    same: bool  # does it show one person?
+    same: bool  # whether both photos show one person
     fold: int | None = None
 
 
 def pair_protocol(name: str, folder: Path, pairs: Sequence[LabeledPair], face: FaceChoice) -> Protocol:
-    """Number the photos of listed comparisons in the order of their names; all must be there, below `folder`."""
+    """Build a protocol of listed comparisons. Raises ProtocolError if there are none or a photo is missing."""
     if not pairs:
         raise ProtocolError(f"{name}: lists no comparison")
     photos = sorted({photo for pair in pairs for photo in (pair.probe, pair.reference)}, key=lambda photo: photo.name)
@@ -113,38 +113,38 @@ def data_digest(protocol: Protocol, image_digests: Sequence[str]) -> str:
 
 
 def _pairs(pairs: PairList, photos: Sequence[_DatedPhoto]) -> list[tuple[int, bool, list[_DatedPhoto]]]:
-    """List them; which of two photos is the probe makes no difference to their distance."""
+    """List the comparisons without the order of probe and reference, which does not affect the distance."""
     folds = [-1] * len(pairs.same) if pairs.fold is None else pairs.fold.tolist()
     columns = (folds, pairs.same.tolist(), pairs.probe.tolist(), pairs.reference.tolist())
     return [(fold, same, sorted((photos[i], photos[j]))) for fold, same, i, j in zip(*columns, strict=True)]
 
 
 def read_text(path: Path) -> str:
-    """Read a list, with its line ends as they are. Raises ProtocolError."""
+    """Read a text file without changing its line ends. Raises ProtocolError."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ProtocolError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ProtocolError(f"{path}: is no text in UTF-8 (byte {error.start:,}); save it as UTF-8") from error
+        raise ProtocolError(f"{path}: is not UTF-8 text (byte {error.start:,}); save it as UTF-8") from error
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read a list, line by line, without blanks at the ends of lines and of the file. Raises ProtocolError."""
+    """Read the lines of a text file without trailing whitespace and blank lines at its end. Raises ProtocolError."""
     text = read_text(path).rstrip()
     return [line.rstrip() for line in text.split("\n")] if text else []
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a field is a plain whole number."""
+    """Check whether a field is a non-negative integer of at most nine digits."""
     return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
 def require_present(photos: Sequence[LabeledPhoto], folder: Path) -> None:
-    """Raise ProtocolError where a photo's file is not there; it names the first and says how many are missing."""
+    """Raise ProtocolError if photos are missing; the message names the first and gives their number."""
     missing = [photo for photo in photos if not os.path.isfile(photo.path)]  # noqa: PTH113 - Path's raises at bad names
     if missing:
         raise ProtocolError(
             f"there is no {missing[0].name} in {folder} (missing: {len(missing):,} of {len(photos):,} photos); "
-            "give the folder that the list was made for"
+            "give the folder that belongs to the list"
         )

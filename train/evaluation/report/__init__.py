@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page with its pictures, written to a folder. Draws and tells; measures nothing."""
+"""The report of an evaluation: an HTML page and its pictures, from records; nothing is measured here."""
 
 from .page import ChipSource
 from .write import ReportError, require_folder, write_report

@@ -1,4 +1,4 @@
-"""The DET curve: FNMR over FMR, both on normal-deviate axes, where two normal distributions give a straight line.
+"""The DET curve: FNMR over FMR on normal-deviate axes, where normally distributed scores give a straight line.
 
 Martin et al., "The DET curve in assessment of detection task performance", 1997.
 """
@@ -18,26 +18,26 @@ from .plot import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, lege
 
 FMR_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
 FNMR_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
-MARGIN, ROOM = 0.15, 0.6  # around what is drawn, and to its left for names: in standard deviations
-LEAST = 1e-12  # stands for a rate of 0, far outside of every axis
+MARGIN, ROOM = 0.15, 0.6  # around the content, and to its left for names; in standard deviations
+LEAST = 1e-12  # replaces a rate of 0; outside of every axis
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place to be marked beside the curve."""
+    """A marker in the plot."""
 
     fmr: float
     fnmr: float
-    shape: str  # in matplotlib's letters
+    shape: str  # marker code of matplotlib
     colour: str
     label: str  # in the legend
-    name: str = ""  # written beside it
+    name: str = ""  # text beside the marker
     is_hollow: bool = False
     size: float = 7.0  # points
 
 
 def det(found: Evaluation) -> Plot | None:
-    """Draw the curve with its band, the card's points and the threshold that decided; None on too few comparisons."""
+    """Draw the curve with its band, the card's points and the threshold; None for too few comparisons."""
     if not _is_drawable(found.curve):
         return None
     figure = paper(5.0)
@@ -52,7 +52,7 @@ def det(found: Evaluation) -> Plot | None:
 
 
 def det_against(versus: ModelComparison) -> Plot | None:
-    """Draw two models' curves over each other."""
+    """Draw the curves of two models in one plot; None if one has none."""
     both = [versus.first.curve, versus.second.curve]
     if not all(map(_is_drawable, both)):
         return None
@@ -72,12 +72,12 @@ def probit(rates: ArrayLike) -> Floats:
 
 
 def _is_drawable(curve: DetCurve) -> bool:
-    """A curve that is 0 everywhere lies outside of its axes."""
+    """Check for values above 0; a curve of zeros is outside of the axes."""
     return len(curve.fmr) > 1 and bool((curve.fnmr > 0).any())
 
 
 def _marks(found: Evaluation) -> Iterator[Mark]:
-    """All that the axes have room for: they know no rate of 0."""
+    """Yield the markers with rates above 0, which the axes can show."""
     figures, threshold = found.figures, found.threshold.value
     for claim in found.claims:
         if claim.is_carried and claim.fmr.value and claim.fnmr.value:
@@ -93,7 +93,7 @@ def _marks(found: Evaluation) -> Iterator[Mark]:
 
 
 def _axes(axes: Axes, curves: Sequence[DetCurve], marks: Iterable[Mark]) -> None:
-    """Reach over all that is drawn."""
+    """Set axes that include all curves and markers."""
     plain(axes, "FMR: impostor comparisons accepted", "FNMR: genuine comparisons rejected")
     places = [(mark.fmr, mark.fnmr) for mark in marks]
     x = _reach([FMR_TICKS[-1], *(fmr for fmr, _ in places), *(curve.fmr[0] for curve in curves)], ROOM)

@@ -13,7 +13,7 @@ from ..record import rate_text
 from .plot import BLUE, FAINT, GRID, INK, ORANGE, SMALL, TEXT, WIDTH, Plot, as_picture, logarithmic, paper, plain
 
 ROW = 0.42  # inches
-NAME = 18  # characters to a line
+NAME = 18  # characters per line
 
 
 def forest(found: GroupReport) -> Plot:
@@ -47,7 +47,7 @@ def _ends(found: GroupRate) -> Iterable[float]:
 
 
 def _row(axes: Axes, row: int, found: GroupRate, least: float) -> None:
-    """Filled where there is enough for a verdict, orange where it is that the group differs."""
+    """Draw a group's rate: filled if there is a verdict, orange if the group differs."""
     if found.rate.value is None or found.rate.interval is None:
         return
     low, high = found.rate.interval
@@ -61,20 +61,20 @@ def _row(axes: Axes, row: int, found: GroupRate, least: float) -> None:
 
 
 def short(name: str) -> str:
-    """Return a name on at most two lines, to be written beside a row."""
+    """Wrap a name to at most two lines."""
     return "\n".join(wrap(name, NAME, max_lines=2, placeholder="…"))
 
 
-REACH = 3.0  # doublings of the FMR of all, either way, to the end of the colours
+REACH = 3.0  # range of the colours, in doublings of the FMR of all
 
 
 def matrix(found: GroupReport) -> Plot:
-    """Draw the FMR of each cell; its colour is how many times that of all it is, where there is enough to say."""
+    """Draw the FMR of each cell, coloured by its ratio to the FMR of all; without colour for too little data."""
     n = len(found.names)
     figure = paper(min(1.6 + 0.62 * n, WIDTH))
     axes = figure.subplots()
     image = axes.imshow(_doublings(found), cmap="PuOr_r", norm=TwoSlopeNorm(0, -REACH, REACH), aspect="auto")
-    axes.patch.set(facecolor="white", hatch="////", edgecolor=GRID)  # seen where a cell has no colour
+    axes.patch.set(facecolor="white", hatch="////", edgecolor=GRID)  # visible in cells without colour
     names = [short(name) for name in found.names]
     axes.set_xticks(range(n), names, fontsize=SMALL, rotation=40 if n > 3 else 0, color=INK)  # noqa: PLR2004 - room
     axes.set_yticks(range(n), names, fontsize=SMALL, color=INK)
@@ -88,7 +88,7 @@ def matrix(found: GroupReport) -> Plot:
     bar.ax.tick_params(length=0)
     bar.set_label("times the FMR of all", fontsize=SMALL, color=INK)
     bar.outline.set_edgecolor(GRID)
-    return as_picture(figure, "groups_across", "FMR across every two groups, and how many times that of all it is")
+    return as_picture(figure, "groups_across", "FMR across every two groups, and its ratio to the FMR of all")
 
 
 def _fold(doublings: float) -> str:
@@ -96,7 +96,7 @@ def _fold(doublings: float) -> str:
 
 
 def _doublings(found: GroupReport) -> Floats:
-    """How often the FMR of all is to be doubled for each cell's: (g, g), NaN where there is too little to say."""
+    """Return log2 of each cell's ratio to the FMR of all: (g, g), NaN for too little data."""
     cells = np.full((len(found.names), len(found.names)), np.nan)
     for cell in found.cells:
         if cell.fmr.times.value is not None:
@@ -121,10 +121,10 @@ def _write(axes: Axes, cell: GroupCell, found: GroupReport) -> None:
 
 
 def _brief(share: float) -> str:
-    """Return a percentage of two digits; the table beside the picture has the third."""
+    """Return a percentage with two digits; the table of the report has three."""
     return np.format_float_positional(100 * share, precision=2, fractional=False, trim="-") + "%"
 
 
 def _size(n_groups: int) -> float:
-    """Return a size in points at which such a percentage fits into its cell."""
+    """Return a font size in points at which the text fits into a cell."""
     return min(SMALL + 1, 75 / n_groups)

@@ -1,4 +1,4 @@
-"""From an evaluation to the text of its page: the template with words, pictures and chips put in."""
+"""Render the HTML page of a report from its template."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ..text import HOLDS, SOURCES
 from .plot import Plot
 
 FACES = {
-    "dominant": "the one face that stands out in each photo",
+    "dominant": "the one dominant face in each photo",
     "only": "the only face of each photo",
     "largest": "the largest face of each photo",
     "center": "the face nearest the centre of each photo",
@@ -26,7 +26,7 @@ FACES = {
 
 
 def opening(found: Evaluation) -> tuple[str, str]:
-    """Return what was compared, and the verdict."""
+    """Return two paragraphs: the comparisons, and the result."""
     return " ".join(_compared(found)), " ".join(_verdict(found))
 
 
@@ -34,7 +34,7 @@ def _compared(found: Evaluation) -> Iterator[str]:
     data, figures = found.data, found.figures
     yield (
         f"{found.model.name} made {figures.n_genuine:,} genuine comparisons (of one person) and {figures.n_impostor:,} "
-        f"impostor ones (of two) between {data.n_photos:,} photos of {data.n_identities:,} people, taking "
+        f"impostor ones (of two) between {data.n_photos:,} photos of {data.n_identities:,} people, using "
         f"{FACES[data.face]}."
     )
     yield _failures(found)
@@ -53,23 +53,23 @@ def _verdict(found: Evaluation) -> Iterator[str]:
         f"rejects {rate_text(figures.fnmr.value)} of the genuine ones (FNMR{_one_in(figures.fnmr.value)})."
     )
     if figures.eer.value is not None:
-        yield f"Where both errors are equally frequent, each is {rate_text(figures.eer.value)} (EER)."
-    yield f"What decides is {DECIDES[found.scores]}."
+        yield f"At the threshold where both errors are equally frequent, each is {rate_text(figures.eer.value)} (EER)."
+    yield f"Decisions use {DECIDES[found.scores]}."
     yield claims_in_words(found.claims)
 
 
 def claims_in_words(claims: Sequence[ClaimCheck]) -> str:
-    """Say whether what the card claims holds here."""
+    """Summarise whether the FMRs that the card claims hold here."""
     if not claims:
         return "The model's card claims no error rates."
     phrases = {
         True: "it holds at {}",
         False: "it does not hold at {}",
-        None: "there is too little to say at {}",
+        None: "there is too little data at {}",
     }
     names = {kind: [each.point.name for each in claims if each.holds is kind] for kind in phrases}
     said = [phrases[kind].format(_listed(names[kind])) for kind in phrases if names[kind]]
-    return f"As for the FMR that the model's card claims: {'; '.join(said)}."
+    return f"Check of the FMR that the model's card claims: {'; '.join(said)}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -85,28 +85,28 @@ def _failures(found: Evaluation) -> str:
 
 
 def _one_in(share: float | None) -> str:
-    """Return a small share as one in so many."""
+    """Return a small share in the form "1 in n"."""
     return f"; 1 in {1 / share:,.0f}" if share and share < 0.1 else ""  # noqa: PLR2004 - above, a percentage is plainer
 
 
 ChipSource = Callable[[LabeledPhoto], Pixels]  # (side, side, 3) of the face that was compared
 
-N_FAILURES = 200  # that are listed by name
-QUALITY = 92  # of chips as JPEG
+N_FAILURES = 200  # listed by name at most
+QUALITY = 92  # JPEG quality of chips
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPair:
-    """Two chips, ready to be shown."""
+    """Two chips as data URIs."""
 
     pair: WorstPair
-    probe: str  # as an address
+    probe: str  # data URI
     reference: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """All that the page shows."""
+    """The content of the page."""
 
     found: Evaluation
     command: str
@@ -125,7 +125,7 @@ class Content:
 
 
 def page(content: Content) -> str:
-    """Fill in the template. A name that it misspells is an error, and every text is escaped."""
+    """Render the template. Undefined names raise an error, and all text is escaped."""
     found = content.found
     return (
         _environment()

@@ -1,4 +1,4 @@
-"""How far apart faces were, and what the card's probabilities say against what came true, as pictures."""
+"""Plots of the score distributions and of the reliability of probabilities."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,19 +8,19 @@ from ..metrics import Floats
 from ..record import SCORE, Evaluation, Evidence
 from .plot import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, legend, logarithmic, paper, plain
 
-ROOM = 1.3  # above the highest bar, for the points' names
-FEW, MERGED = 5000, 3  # comparisons of which so many bars become one, lest they be ragged
+ROOM = 1.3  # height relative to the highest bar, for the points' names
+FEW, MERGED = 5000, 3  # below 5,000 comparisons, three bars are merged into one to reduce noise
 
 
 def distances(found: Evaluation) -> Plot:
-    """Draw both densities, and the tails that decide error rates once more on a logarithmic scale."""
+    """Draw both densities, on a linear and on a logarithmic scale; the latter shows the tails."""
     figure = paper(5.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for axes in (upper, lower):
         _densities(axes, found)
         _thresholds(axes, found)
     plain(upper, "", "density")
-    plain(lower, f"{SCORE[found.scores]}: smaller is more alike", "density, logarithmic")
+    plain(lower, f"{SCORE[found.scores]}: smaller means more similar", "density, logarithmic")
     upper.set_ylim(0, upper.get_ylim()[1] * ROOM)
     lower.set_yscale("log")
     logarithmic(lower.yaxis, lower.get_ylim(), "{:g}".format)
@@ -41,7 +41,7 @@ def _densities(axes: Axes, found: Evaluation) -> None:
 
 
 def density_of(counts: Floats, edges: Floats) -> tuple[Floats, Floats]:
-    """Return shares for each unit of score, the area below which is 1, and their edges: few comparisons merge."""
+    """Return densities with an area of 1, and their edges; bins are merged if there are few comparisons."""
     if counts.sum() < FEW:
         counts = np.add.reduceat(counts, np.arange(0, len(counts), MERGED))
         edges = np.append(edges[:-1:MERGED], edges[-1])
@@ -64,14 +64,14 @@ def _names(axes: Axes, found: Evaluation) -> None:
         )  # fmt: skip
 
 
-MOST, LEAST = 200.0, 0.01  # area of a point that is all there is, in points squared; share that the smallest stands for
+MOST, LEAST = 200.0, 0.01  # area of a point with share 1, in points squared; smallest share that is drawn to scale
 
 
 def reliability(found: Evidence) -> Plot:
-    """Draw stated and observed probability, and below how often each was stated."""
+    """Draw observed over stated probability, and below how often each was stated."""
     figure = paper(5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    upper.plot([0, 1], [0, 1], ":", color=FAINT, label="what is said comes true")
+    upper.plot([0, 1], [0, 1], ":", color=FAINT, label="perfect calibration")
     upper.plot(found.reliability.stated, found.reliability.observed, color=BLUE, alpha=0.25)
     sizes = MOST * np.maximum(found.reliability.share, LEAST) ** 0.5
     upper.scatter(found.reliability.stated, found.reliability.observed, sizes, color=BLUE, label="measured", zorder=3)
@@ -90,5 +90,5 @@ def reliability(found: Evidence) -> Plot:
 
 
 def _middles(found: Reliability) -> list[float]:
-    """Return the middle of each bin."""
+    """Return the centre of each bin."""
     return [(min(int(stated * N_BINS), N_BINS - 1) + 0.5) / N_BINS for stated in found.stated.tolist()]

@@ -1,4 +1,4 @@
-"""Writing the report to a folder."""
+"""Write the report to a folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from .score_plots import distances, reliability
 
 
 class ReportError(VisavisError):
-    """A folder that the report cannot be written to; the message says why."""
+    """The report cannot be written to a folder; the message says why."""
 
     code = "report_error"
 
@@ -31,10 +31,10 @@ def write_report(
     versus: ModelComparison | None = None,
     groups: GroupReport | None = None,
 ) -> Path:
-    """Write `report.html`, which needs no other file, and its pictures beside it; return the page's path.
+    """Write the self-contained `report.html` and its pictures as PNG files; return the page's path.
 
-    The page holds faces, and only its owner may read it. The same evaluation gives the same bytes. Raises ReportError,
-    and what `chips` raises.
+    The page contains face images and is readable only by its owner. The same evaluation gives the same bytes. Raises
+    ReportError, and the errors of `chips`.
     """
     pictures = tuple(_pictures(found, versus, groups))
     text = page(Content(found, command, versus, groups, pictures, chips))
@@ -43,14 +43,14 @@ def write_report(
     try:
         for picture in pictures:
             replace_file(folder / f"{picture.name}.png", picture.png)
-        replace_file(target, text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
+        replace_file(target, text.encode("utf-8", "backslashreplace"))  # a file name may not be valid UTF-8
     except OSError as error:
         raise _refusal(folder, error) from error
     return target
 
 
 def require_folder(folder: Path) -> None:
-    """Make the folder; raises ReportError where that cannot be, or nothing can be written there."""
+    """Create the folder. Raises ReportError if it cannot be created or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
