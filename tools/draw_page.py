@@ -1,4 +1,4 @@
-"""Draw the README's picture of the page: two example photos compared, in Chromium, by the service as it is.
+"""Draw the README's picture of the page: two example photos compared by the running service, in Chromium.
 
 Usage: python tools/draw_page.py. Writes docs/pictures/page.png; it needs the system's Chromium, as tests/browser does.
 """
