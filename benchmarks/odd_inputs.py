@@ -1,6 +1,6 @@
-"""The table of bad and odd inputs: what is sent, and the answer it must get. Used by the tests and by bad_inputs.py.
+"""The table of bad and odd inputs with their expected answers, for the tests and bad_inputs.py.
 
-Every case speaks to a real service over a real socket.
+Every case talks to a real service over a real socket.
 """
 
 import base64
@@ -25,7 +25,7 @@ HTTP_OK = 200
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """The response."""
 
     status: int
     headers: dict[str, str]  # names in lower case
@@ -60,7 +60,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Case:
-    """One input and the answer it must get; `code` None = a plain good answer."""
+    """One input and its expected answer; `code` None = success."""
 
     name: str
     ask: Callable[[Site], Reply]

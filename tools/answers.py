@@ -125,7 +125,7 @@ def arguments() -> argparse.Namespace:
     actions = parser.add_subparsers(dest="action", required=True)
     recording = actions.add_parser("record", help="record all answers")
     recording.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file for the answers, as JSON")
-    recording.add_argument("--main", metavar="MODULE:FUNCTION", help="the function of `visavis` (default: the entry point)")
+    recording.add_argument("--main", metavar="MODULE:FUNCTION", help="function of `visavis` (default: the entry point)")
     comparing = actions.add_parser("compare", help="print the differences; exit status 1 if there are any")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)

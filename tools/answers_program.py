@@ -76,7 +76,7 @@ class Program:
             raise ProgramError(f"{located.stderr}{self.module}:{self.function} cannot be used; give another --main")
         command, package = (Path(line) for line in located.stdout.splitlines())
         if command.parent != package.parent:
-            raise ProgramError(f"{command} and {package} belong to different checkouts; set PYTHONPATH, or give another --main")
+            raise ProgramError(f"{command} and {package} are from different checkouts; set PYTHONPATH or --main")
         return package
 
     def run(self, words: list[str]) -> Ended:
