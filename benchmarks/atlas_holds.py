@@ -1,9 +1,9 @@
-"""Does an atlas hold for people it was not made of? Its sure correlations, looked for again on LFW View 1.
+"""Check the correlations of an atlas on other people: LFW View 1.
 
-Usage: python benchmarks/atlas_holds.py --data DIR [--atlas atlas.json] [--every N]. Without --atlas it is that of the
-built-in model, which was made of photos without anyone of LFW by name; see that yours was too. DIR holds lfw-view1/, of
-which every N-th photo (1) is taken. Told is for how many channels one correlation at least is sure in both and of the
-same sign.
+Usage: python benchmarks/atlas_holds.py --data DIR [--atlas atlas.json] [--every N]. The default atlas is that of the
+built-in model, whose photos include no person with a name in LFW; check this for your own atlas. DIR contains
+lfw-view1/, of which every N-th photo (1) is used. Prints for how many channels at least one correlation is significant
+in both, with the same sign.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Send every bad and odd input to a real service and print, in Markdown, the answer each gets.
+"""Send all bad and odd inputs to a real service and print its answers as Markdown.
 
     python benchmarks/bad_inputs.py
 
-Exit status 1 if an answer is not that of the table, or the service does not answer afterwards.
+Exit status 1 if an answer differs from the table, or if the service does not answer afterwards.
 """
 
 import logging
@@ -17,7 +17,7 @@ def main() -> int:
     print("| input | status | code | detail |\n|---|---|---|---|")
     with small_site() as site:
         are_right = [answer_is_right(case, site) for case in cases()]
-    print(f"\n{sum(are_right)} of {len(are_right)} inputs got the answer they must get.")
+    print(f"\n{sum(are_right)} of {len(are_right)} inputs got the expected answer.")
     return 0 if all(are_right) else 1
 
 

@@ -1,10 +1,9 @@
-"""`visavis embed --out` over LFW View 1: how quick, on how much of the cores, in what memory; is a kill harmless?
+"""`visavis embed --out` over LFW View 1: speed, use of the cores, memory, and resuming after SIGKILL.
 
-Usage: python benchmarks/bulk.py --data DIR [--photos N]. DIR holds lfw-view1/lfw. One run that nothing disturbs, and
-one that gets SIGKILL midway and is then started again. Prints photos a second, the CPU seconds of the stages as a share
-of the cores' time, what all processes of the command used, what other work the machine did meanwhile (which takes its
-time from the command), the largest memory of all its processes together, and whether both runs have the same rows. What
-docs/bulk.md states of it is printed here.
+Usage: python benchmarks/bulk.py --data DIR [--photos N]. DIR contains lfw-view1/lfw. One run is undisturbed, another
+one is stopped by SIGKILL midway and then started again. Prints photos per second, the CPU seconds of the stages as a
+share of the cores' time, the CPU time of all processes of the command and of other work on the machine, the peak memory
+of all its processes together, and whether both runs have the same rows. The figures in docs/bulk.md are printed here.
 """
 
 import argparse
@@ -42,7 +41,7 @@ class Memory:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photos", type=int, help="only the first so many")
+    parser.add_argument("--photos", type=int, help="only the first N photos")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         photos = chosen(asked.data / "lfw-view1" / "lfw", Path(folder) / "photos", asked.photos)

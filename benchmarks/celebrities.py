@@ -1,4 +1,4 @@
-"""The celebrities' people in two halves: one that the built-in operating points are measured on, and one held out."""
+"""The celebrities in two halves: one for measuring the built-in operating points, and one held out."""
 
 import hashlib
 from dataclasses import replace

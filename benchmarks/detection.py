@@ -1,9 +1,9 @@
-"""Finding faces: the time beside facenet-pytorch's MTCNN, the faces that are missed, early ends against whole searches.
+"""Face detection: time against facenet-pytorch's MTCNN, missed faces, and early stops against full searches.
 
-Usage: python benchmarks/detection.py --data DIR [--every N]. DIR holds lfw-view1/, groups/, celebrities/, london/,
-london-full/ and orl/; of each but the groups every N-th photo is taken (1). Times are of one photo after the other, the
-ways in turns, files read and decoded before; photos are dealt into rounds, and a figure is the median round's with the
-least and the most. Both run on as many threads as they take of themselves: ours on one, torch's on all cores.
+Usage: python benchmarks/detection.py --data DIR [--every N]. DIR contains lfw-view1/, groups/, celebrities/, london/,
+london-full/ and orl/; every N-th photo (1) of each except the groups is used. Photos are processed one by one and were
+read and decoded before; the methods take turns. Photos are divided into rounds; a figure is the median of the rounds,
+with minimum and maximum. Both use their default number of threads: visavis one, torch all cores.
 """
 
 import argparse

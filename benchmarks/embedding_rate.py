@@ -1,8 +1,8 @@
-"""How many chips a second do models embed, beside the built-in one?
+"""Embedding rate of models in chips per second, against the built-in model.
 
-Usage: python benchmarks/embedding_rate.py [--rounds N] [MODEL ...]. Each model is a bundle; all embed chips of random
-pixels, as large as their cards say (twice, where a card takes the mirror image too), in batches of 32 on every core,
-and take turns. Prints the median rate of each, and how many times that of the built-in model, with its spread.
+Usage: python benchmarks/embedding_rate.py [--rounds N] [MODEL ...]. Each model is a bundle. The models take turns to
+embed chips of random pixels, of the size in their cards (twice if the card also embeds the mirror image), in batches
+of 32 on all cores. Prints the median rate of each and its ratio to the built-in model's, with minimum and maximum.
 """
 
 import argparse

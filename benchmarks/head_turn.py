@@ -1,10 +1,10 @@
-"""Do the two faces of a pair look the same way? What models miss where one head is turned most against the other.
+"""FNMR of models for pairs whose heads differ most in yaw.
 
-Usage: python benchmarks/head_turn.py --data DIR [--mirror] [MODEL ...] (DIR holds lfw-view1/). Over all comparisons of
-LFW View 1, by plain distances; with --mirror all models, the built-in one too, embed a chip as the mean over it and its
-mirror image. Each model's threshold is that of FMR 1e-3 over all impostor comparisons; FNMR is given over all genuine
-ones and over the quarter of them with the greatest difference of head turn. Beside it the difference to the built-in
-model, with a 95% interval: people are redrawn, the same for both, and thresholds stay.
+Usage: python benchmarks/head_turn.py --data DIR [--mirror] [MODEL ...] (DIR contains lfw-view1/). Over all comparisons
+of LFW View 1, by plain distances; with --mirror all models, also the built-in one, average the embeddings of a chip and
+its mirror image. Each model's threshold is that of FMR 1e-3 over all impostor comparisons; FNMR is measured over all
+genuine ones and over the quarter with the largest difference in yaw. Also prints the difference to the built-in model,
+with a 95% bootstrap interval: people are resampled, the same for both, with fixed thresholds.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def genuine_pairs(identities: NDArray[np.int32]) -> Pairs:
 
 
 def drawn_people(identities: NDArray[np.int32]) -> Rows:
-    """How often each person is drawn, in so many draws: (draws, people)."""
+    """The counts of each person in the bootstrap resamples: (draws, people)."""
     n_people = int(identities.max()) + 1
     shares = np.full(n_people, 1 / n_people)
     return np.random.default_rng(0).multinomial(n_people, shares, N_DRAWS).astype(np.float64)

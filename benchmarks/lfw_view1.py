@@ -1,8 +1,8 @@
 """LFW View 1, end to end: with and without mirrored chips, whole photos and tight crops.
 
-Usage: python benchmarks/lfw_view1.py --data DIR (DIR holds lfw-view1/). DevTest, at the threshold that is best on
-DevTrain; and all against all over both, mirrored against not, with the significance of each difference. Then the same
-DevTest photos once more, each cut to its detected face box, and to 0.9 of it: the tight crops that many users send.
+Usage: python benchmarks/lfw_view1.py --data DIR (DIR contains lfw-view1/). DevTest at the best threshold on DevTrain;
+all against all over both, mirrored against not mirrored, with the significance of each difference; then DevTest with
+each photo cropped to its detected face box and to 0.9 of it: the tight crops that many users send.
 """
 
 import argparse

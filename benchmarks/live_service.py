@@ -1,4 +1,4 @@
-"""A real service on a free port of this machine, in a thread: for the tests and for the scripts beside this file."""
+"""A real service on a free port of this machine, in a thread: for the tests and the scripts in this folder."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -44,5 +44,5 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = monotonic() + PATIENCE_S
     while not condition():
         if monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE_S} s in vain")
+            raise TimeoutError(f"waited {PATIENCE_S} s without success")
         sleep(0.01)

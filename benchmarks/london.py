@@ -1,6 +1,6 @@
-"""The London people, end to end: each one neutral against smiling, and neutral against the next person's neutral.
+"""The London set, end to end: each person's neutral photo against the smiling one, and against the next person's.
 
-Usage: python benchmarks/london.py --data DIR (DIR holds london/). Every wrong verdict is listed by number.
+Usage: python benchmarks/london.py --data DIR (DIR contains london/). Lists every wrong verdict by number.
 """
 
 import argparse

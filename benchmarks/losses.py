@@ -1,10 +1,10 @@
-"""Which loss learns what on the same budget of CPU time: the six recipes of examples/recipes/losses, one by one.
+"""Compare losses on the same budget of CPU time: the six recipes of examples/recipes/losses, one by one.
 
 Usage: python benchmarks/losses.py --chips DATA [--minutes N] [--people P] [--out DIR]. DATA is a folder made by
-`visavis prepare`. Each run begins with the same weights (one seed), has the same people held out, and keeps to one
-core, so that N minutes are N CPU-minutes. Prints a table of the equal error rate of people held out, before and after,
-and draws the course of each to DIR/losses.png; a run that collapsed is told, and ends where it did. What
-docs/training.md states of them is printed here.
+`visavis prepare`. All runs start with the same weights (one seed), hold out the same people and use one core, so that
+N minutes are N CPU-minutes. Prints a table of the equal error rate on the held-out people, before and after, and draws
+the curves to DIR/losses.png; a collapsed run is reported and stops there. The figures in docs/training.md are printed
+here.
 """
 
 import argparse
@@ -26,8 +26,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chips", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=4)
-    parser.add_argument("--people", type=int, default=22, help="in a batch")
-    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE over each recipe")
+    parser.add_argument("--people", type=int, default=22, help="per batch")
+    parser.add_argument("--set", action="append", default=[], help="override KEY=VALUE in each recipe")
     parser.add_argument("--out", type=Path, default=Path("losses"))
     asked = parser.parse_args()
     torch.set_num_threads(1)

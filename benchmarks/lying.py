@@ -1,10 +1,10 @@
-"""Pictures that lie or are tilted: View 1's DevTest with every probe turned, and what that costs the upright ones.
+"""Rotated and tilted images: View 1's DevTest with every probe rotated, and the cost for upright images.
 
-Usage: python benchmarks/lying.py --data DIR (DIR holds lfw-view1/). Accuracy is at the threshold that is best on
-DevTrain, upright; its bars are how far below that of upright probes it may be. A face is false where its embedding is
-as far from that of the same photo upright as those of two people. Accuracy is of the face in the middle, as LFW means
-it; of all probes it is also counted how often the largest face is not the upright photo's, by its area. The cost is
-that of embedding upright photos with and without the search at other angles, in turns.
+Usage: python benchmarks/lying.py --data DIR (DIR contains lfw-view1/). Accuracy is measured at the best threshold on
+upright DevTrain; its limits are how far it may be below that of upright probes. A face is false if its embedding is as
+far from that of the upright photo as those of two people. Accuracy uses the face in the middle, as in LFW; also counted
+is how often the largest face, by its area, is not that of the upright photo. The cost is the time to embed upright
+photos with and without the search at other angles, in turns.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""The built-in network alone: milliseconds a face by torch and by OpenVINO, and its share of the machine's GEMM rate.
+"""The built-in network alone: milliseconds per face with torch and OpenVINO, and its share of the machine's GEMM rate.
 
-Usage: python benchmarks/network_rate.py [--rounds N]. On random pixels (what a chip shows makes no difference to the
-time). The ways take turns, and each figure is a median with its least and most. The machine's rate is the better one of
-numpy's and OpenVINO's products of two f32 matrices of 2,048 by 2,048.
+Usage: python benchmarks/network_rate.py [--rounds N]. On random pixels, because the time does not depend on the
+content. The runtimes take turns, and each figure is a median with minimum and maximum. The machine's rate is the higher
+of numpy's and OpenVINO's for the product of two f32 matrices of 2,048 by 2,048.
 """
 
 import argparse

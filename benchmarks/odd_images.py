@@ -1,4 +1,4 @@
-"""Image files that a service meets sooner or later: odd, broken or hostile. Each function returns the bytes of one."""
+"""Odd, broken or hostile image files, as a service receives them. Each function returns the bytes of one."""
 
 import struct
 import zlib

@@ -1,6 +1,6 @@
-"""The table of bad and odd inputs: what is sent, and the answer it must get. Used by the tests and by bad_inputs.py.
+"""The table of bad and odd inputs with their expected answers, for the tests and bad_inputs.py.
 
-Every case speaks to a real service over a real socket.
+Every case talks to a real service over a real socket.
 """
 
 import base64
@@ -25,7 +25,7 @@ HTTP_OK = 200
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """The response."""
 
     status: int
     headers: dict[str, str]  # names in lower case
@@ -60,7 +60,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Case:
-    """One input and the answer it must get; `code` None = a plain good answer."""
+    """One input and its expected answer; `code` None = success."""
 
     name: str
     ask: Callable[[Site], Reply]
@@ -205,14 +205,14 @@ JSON_BODIES = (
     Case("bad base64", _json(probe="*** no base64 ***", reference=REFERENCE_64), *BAD, "not base64"),
     Case("base64 cut short", _json(probe=PROBE_64[:-3], reference=REFERENCE_64), *BAD, "not base64"),
     Case("base64 of text", _json(probe="aGVsbG8=", reference=REFERENCE_64), 415, "not_an_image"),
-    Case("a path in JSON", _json(probe="/etc/passwd.jpg", reference=REFERENCE_64), *BAD, "paths are not read"),
-    Case("a URL in JSON", _json(probe="http://127.0.0.1:1/a.jpg", reference=REFERENCE_64), *BAD, "not fetched"),
-    Case("bad JSON", _body('{"probe": ', "application/json"), *BAD, "no JSON"),
+    Case("a path in JSON", _json(probe="/etc/passwd.jpg", reference=REFERENCE_64), *BAD, "the service reads no paths"),
+    Case("a URL in JSON", _json(probe="http://127.0.0.1:1/a.jpg", reference=REFERENCE_64), *BAD, "fetches no"),
+    Case("bad JSON", _body('{"probe": ', "application/json"), *BAD, "not JSON"),
     Case("JSON list", _body("[1, 2]", "application/json"), *BAD, "object"),
     Case("JSON null", _body("null", "application/json"), *BAD, "object"),
-    Case("JSON nested 100,000 deep", _body("[" * 100_000, "application/json"), *BAD, "no JSON"),
+    Case("JSON nested 100,000 deep", _body("[" * 100_000, "application/json"), *BAD, "not JSON"),
     Case("JSON with a lone surrogate", _body('{"probe": "\\ud800", "reference": "x"}', "application/json"), *BAD),
-    Case("JSON in UTF-16", _body('{"probe": "x"}'.encode("utf-16"), "application/json"), *BAD, "no JSON"),
+    Case("JSON in UTF-16", _body('{"probe": "x"}'.encode("utf-16"), "application/json"), *BAD, "not JSON"),
     Case("JSON with img1", _json(img1=PROBE_64, img2=REFERENCE_64), *BAD, "did you mean 'probe'"),
     Case("JSON with a number as image", _json(probe=1, reference=REFERENCE_64), *BAD, "probe"),
     Case(
@@ -258,7 +258,7 @@ def _chunked_json(n_bytes: int) -> Callable[[Site], Reply]:
 TRANSPORT = (
     Case("empty body", _body(b"", None), 415, "unsupported_media_type", "Content-Type"),
     Case("empty form", _body(b"", FORM_TYPE), *BAD, "closing boundary"),
-    Case("empty JSON", _body(b"", "application/json"), *BAD, "no JSON"),
+    Case("empty JSON", _body(b"", "application/json"), *BAD, "not JSON"),
     Case("urlencoded form", _body("probe=1", "application/x-www-form-urlencoded"), 415, "unsupported_media_type"),
     Case("an image as the whole body", _body(PROBE, "image/jpeg"), 415, "unsupported_media_type", "multipart"),
     Case("gzip", _body(b"\x1f\x8b", "application/json", **{"Content-Encoding": "gzip"}), 415, "unsupported_media_type"),

@@ -1,10 +1,10 @@
-"""The operating points of the built-in cards, against people that they were not measured on; both models in one run.
+"""Check the operating points of both built-in cards on people that they were not measured on.
 
-Usage: python benchmarks/operating_points.py --data DIR [--cache DIR] [--model NAME]. DIR holds lfw-view1, celebrities,
-london and orl as CONTRIBUTING.md says. Every population is compared all against all: LFW View 1 DevTest, no person of
-which is in DevTrain, and the half of the celebrities' people that the points have not seen; London and ORL, which
-helped to set the points, are shown beside them. FMR where a rate is claimed, with its interval and how many times the
-claim it is; then error rates at FMRs measured here, and whether they meet NIST SP 800-63A.
+Usage: python benchmarks/operating_points.py --data DIR [--cache DIR] [--model NAME]. DIR contains lfw-view1,
+celebrities, london and orl as described in CONTRIBUTING.md. In every population all photos are compared with all: LFW
+View 1 DevTest, which has no person of DevTrain, and the held-out half of the celebrities; London and ORL, which were
+used to set the points, are shown for comparison. Prints the measured FMR of each claimed rate, with its interval and
+its ratio to the claim, then error rates at FMRs measured here, and whether they meet NIST SP 800-63A.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--model", choices=list(BUILT_IN_MODELS), help="This one alone.")
+    parser.add_argument("--model", choices=list(BUILT_IN_MODELS), help="Only this model.")
     given = parser.parse_args()
     embedders = [load(name) for name in ([given.model] if given.model else BUILT_IN_MODELS)]
     for name, protocol in populations(given.data):
@@ -59,7 +59,7 @@ def populations(data: Path) -> Iterator[tuple[str, Protocol]]:
 
 
 def evaluated(protocol: Protocol, embedder: FaceEmbedder, cache: Path | None) -> EvaluationResult:
-    """Images that lie under two people are left out, as calibration leaves them out."""
+    """Leave out images that are in the folders of two people, as calibration does."""
     setting = EvaluationConfig(embedder, protocol.face)
     seed = setting.resampling.seed
     store = None if cache is None else open_cache(cache, embedder, protocol.face)

@@ -1,10 +1,10 @@
-"""What poor pictures do to the error rates at the built-in card's points, and how many of them are refused.
+"""Error rates of poor photos at the built-in card's points, and how many of them are refused.
 
 Usage: python benchmarks/poor_pictures.py --data DIR [--cache DIR] [--model MODEL] [--without-penalty] [--picture FILE].
-The people of LFW View 1 DevTest, all against all, whom the built-in points have not seen; their photos as they are,
-degraded in nine ways, and blurred on one side only. Photos that `verify` refuses are counted and take no part, and the
-penalty for poor photos is in, as the card says; with --without-penalty neither is so. `docs/thresholds.md` shows what
-is printed and, with --picture, drawn here.
+LFW View 1 DevTest, all photos against all; the built-in points were not measured on these people. Photos are used
+unchanged, degraded in nine ways, and blurred on one side only. Photos that `verify` refuses are counted and excluded,
+and distances include the penalty for poor photos; with --without-penalty neither applies. `docs/thresholds.md` shows
+the printed figures and the plot of --picture.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--model", default=next(iter(BUILT_IN_MODELS)))
     parser.add_argument("--without-penalty", action="store_true")
-    parser.add_argument("--picture", type=Path, help="Draw FMR by degradation here (.png).")
+    parser.add_argument("--picture", type=Path, help="Draw FMR by degradation into this file (.png).")
     given = parser.parse_args()
     lfw = given.data / "lfw-view1"
     embedder, people = load(given.model), people_of(read_lfw(lfw / "pairsDevTest.txt", lfw / "lfw"))

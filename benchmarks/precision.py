@@ -1,9 +1,9 @@
-"""What runtime and precision change: distances of the same pairs, and error rates of all photos against all.
+"""The effect of runtime and precision on distances of the same pairs, and on error rates of all photos against all.
 
-Usage: python benchmarks/precision.py --data DIR [--people N]. DIR holds lfw-view1/; the photos are those of DevTest, or
-of its first N people. Each face is found and cut once, so that every way embeds the same chips. FNMR is told at the
-threshold that gives each way the same FMR, where the bar of int8 is 0.2 points above f32; at f32's own threshold, which
-is what an operating point of the card is; and at the card's points, where it has any.
+Usage: python benchmarks/precision.py --data DIR [--people N]. DIR contains lfw-view1/; the photos are those of DevTest,
+or of its first N people. Each face is found and cropped once, so that all precisions embed the same chips. FNMR is
+measured at the threshold with the same FMR for each, where the limit for int8 is 0.2 percentage points above f32; at
+f32's threshold, as in an operating point of the card; and at the card's points, if it has any.
 """
 
 import argparse

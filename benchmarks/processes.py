@@ -1,9 +1,9 @@
-"""Do two processes learn what one learns? One recipe, the same people held out and the same batch in all.
+"""Compare training with one and with two processes: one recipe, with the same held-out people and batch.
 
 Usage: python benchmarks/processes.py --chips DATA [--people P] [--steps N] [--out DIR]. DATA is a folder made by
-`visavis prepare`. The batch-all triplet recipe of examples/recipes/losses in one process for three seeds of the weights
-and batches, then for the first seed by torchrun in two processes, each with half of the people. Prints the equal error
-rate of people held out after each. What docs/training.md states of it is printed here.
+`visavis prepare`. The batch-all triplet recipe of examples/recipes/losses runs in one process with three seeds for
+weights and batches, then with the first seed and torchrun in two processes, each with half of the people. Prints the
+equal error rate on the held-out people after each. The figures in docs/training.md are printed here.
 """
 
 import argparse
@@ -22,7 +22,7 @@ HELD_OUT = 0.25
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chips", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=8, help="in a batch, over all processes")
+    parser.add_argument("--people", type=int, default=8, help="per batch, over all processes")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--out", type=Path, default=Path("processes"))
     asked = parser.parse_args()

@@ -1,11 +1,12 @@
-"""Do saliency maps find the places that matter? Deletion and insertion against random maps, over pairs of faces.
+"""Evaluate saliency maps by deletion and insertion, against random maps, over pairs of faces.
 
-Usage: python benchmarks/saliency.py --data DIR [--pairs N]. DIR holds lfw-view1/ and london/. Of N pairs (200) half are
-from each, and half of one person. Places are covered, those the map names first, until all are (deletion), or shown
-again (insertion): of one person's pair those that bring the faces together, of two people's those that drive them
-apart. What is reported is the mean distance along the way, less that of random maps as smooth as ours, so signed that
-more is better: covering what brings one person's faces together makes the distance grow sooner, and so on. Intervals
-are of 95%, pairs redrawn. Each map is judged on both faces of a pair, and by two covers: a blur and the mean colour.
+Usage: python benchmarks/saliency.py --data DIR [--pairs N]. DIR contains lfw-view1/ and london/. Of N pairs (200) half
+are from each set, and half are genuine. Places are covered in the order of the map until all are covered (deletion), or
+uncovered (insertion): for a genuine pair those that decrease the distance first, for an impostor pair those that
+increase it. Prints the mean distance over all steps minus that of random maps of the same smoothness, with the sign
+chosen so that larger is better: covering places that decrease a genuine distance makes it grow sooner, and so on.
+Intervals are 95% bootstrap intervals over pairs. Each map is evaluated on both faces of a pair and with two covers: a
+blur and the mean colour.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """visavis against the pipelines of dlib and OpenCV, on the same photographs in one run: a table, and JSON.
 
 Usage: python benchmarks/speed.py --data DIR [--rounds N] [--seconds S] [--verifies N] [--precision P] [--accuracy]
-[--json FILE]. DIR holds lfw-view1/ and london-full/. `make rivals` makes the environments of the rivals; one that has
-none is left out, and that is said. Each is a process of its own with the threads it takes by default, and they take
-turns. A figure is the median of its rounds, with their least and most; a "times" or a "share" is formed within each
-round. Linux only. About 15 minutes, 20 with --accuracy; for a look: --rounds 5 --seconds 2 --verifies 500.
+[--json FILE]. DIR contains lfw-view1/ and london-full/. `make rivals` creates the environments of the rivals; a rival
+without one is left out with a message. Each runs in its own process with its default threads, and they take turns. A
+figure is the median of its rounds, with minimum and maximum; a "times" or a "share" is computed within each round.
+Linux only. About 15 minutes, 20 with --accuracy; for a quick run: --rounds 5 --seconds 2 --verifies 500.
 """
 
 import argparse
@@ -58,12 +58,12 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=20, help="of each size; a fifth of them at 12 megapixels (20)")
-    parser.add_argument("--seconds", type=float, default=8, help="of load at a time (8)")
-    parser.add_argument("--verifies", type=int, default=10_000, help="before memory is looked at last (10000)")
-    parser.add_argument("--precision", choices=get_args(Precision), help="measure visavis in this precision as well")
-    parser.add_argument("--accuracy", action="store_true", help="that of visavis and OpenCV on LFW View 1 as well")
-    parser.add_argument("--json", type=Path, help="a file for the lines of JSON; else they are printed below the table")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds per size; a fifth of them at 12 megapixels (20)")
+    parser.add_argument("--seconds", type=float, default=8, help="duration of each load (8)")
+    parser.add_argument("--verifies", type=int, default=10_000, help="verifications before memory is last measured")
+    parser.add_argument("--precision", choices=get_args(Precision), help="also measure visavis in this precision")
+    parser.add_argument("--accuracy", action="store_true", help="also measure visavis and OpenCV on LFW View 1")
+    parser.add_argument("--json", type=Path, help="a file for the JSON lines (default: printed below the table)")
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
-"""`visavis --help`: how long it takes; the service by OpenVINO and by torch: the same until it is ready, memory, disk.
+"""The time of `visavis --help`, and of the service's start with OpenVINO and torch, with its memory and disk space.
 
-Usage: python benchmarks/start.py [--rounds N]. Each start is a process of its own, and they take turns. Memory is what
-the process holds (its resident set) after 20 verifications of two example photos. Linux only.
+Usage: python benchmarks/start.py [--rounds N]. Each start is a new process, and the runtimes take turns. Memory is the
+resident set of the process after 20 verifications of two example photos. Linux only.
 """
 
 import argparse

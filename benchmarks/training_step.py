@@ -1,10 +1,10 @@
-"""A step of training against a plain f32 loop over the same network and batch: how many times as fast.
+"""The speed of a training step against a plain f32 loop with the same network and batch.
 
-Usage: python benchmarks/training_step.py [--rounds N]. Each is a process of its own, and they take turns, on random
-pixels (what a chip shows makes no difference to the time). Ours is the loop's own step, with what `visavis train` sets
-for its process: channels last, bf16 where the processor computes in it, freed memory kept, threads that wait asleep;
-gradients clipped, the average of the weights kept. The plain one is a network in torch's own memory format, in f32,
-with the same loss and optimizer, and nothing else set. Prints the median ratio and its spread.
+Usage: python benchmarks/training_step.py [--rounds N]. Each runs in its own process, and they take turns, on random
+pixels, because the time does not depend on the content. The first is the loop's step with the process settings of
+`visavis train`: channels last, bf16 if the processor supports it, freed memory kept, sleeping threads, gradient
+clipping, averaged weights. The plain loop uses torch's default memory format and f32, with the same loss and optimizer
+and no other settings. Prints the median ratio with minimum and maximum.
 """
 
 import argparse

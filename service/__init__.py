@@ -1,6 +1,6 @@
-"""HTTP around a FaceEmbedder, and the client for it. Importing this package imports nothing: name the room you mean.
+"""The HTTP service around a FaceEmbedder, and its Python client in `service.client`.
 
-Importing it imports nothing else: `__init__.pyi` lists the names, and each is imported when it is first used.
+`__init__.pyi` lists the names of this package; each is imported on first use.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The one place where the service's parts are joined."""
+"""The application factory: builds the FastAPI app from its routes, handlers and middleware."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,13 +20,13 @@ from .settings import Settings
 
 DESCRIPTION = """Are these two photos of one person?
 
-Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. Nothing that is sent is kept.
-visavis compares faces; it does **not** tell a live face from a photo of a photo.
+Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. The service stores nothing.
+visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
 
 
 def _do_nothing() -> None:
-    """Nobody waits for the service to be ready."""
+    """Ignore that the service is ready."""
 
 
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
@@ -42,11 +42,11 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
-        docs_url=None,  # FastAPI's page loads its script from a CDN; /docs is our own
+        docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
         lifespan=_lifespan(readiness),
-        # Spans and metrics hold paths and errors, and these may name a person.
+        # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
             "metrics": False,
@@ -55,8 +55,8 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
             "auto_configure": False,
         },
     )
-    for room in (verify, faces, explain):
-        app.include_router(room.router(runner))
+    for resource in (verify, faces, explain):
+        app.include_router(resource.router(runner))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
     problems.install_exception_handlers(app)
@@ -68,7 +68,7 @@ def _lifespan(readiness: Readiness) -> Callable[[FastAPI], AbstractAsyncContextM
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with create_task_group() as group:
-            group.start_soon(readiness.find_out)  # beside the serving: /healthz and /readyz answer meanwhile
+            group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
             yield
 
     return lifespan

@@ -1,16 +1,16 @@
-"""Why the service itself says no, before or beside the embedder.
+"""Errors of the service itself; those about images, faces and models are the embedder's.
 
 RequestRefused
-├── MalformedRequest      the request is not what its route takes
-├── NotFound              no such route
-├── MethodNotAllowed      a route, but not with this method
+├── MalformedRequest      the request does not match what its route accepts
+├── NotFound              the route does not exist
+├── MethodNotAllowed      the route does not support this method
 ├── BodyTooSlow           the body did not arrive in time
-├── BodyTooLarge          the body is longer than the route can need
-├── UnsupportedMediaType  the body is of a kind that is not read
-├── Unavailable           the service cannot take the request now
-│   ├── Busy              every place is taken
-│   └── NotReady          the model has not answered yet
-└── InternalError         the service failed, through no fault of the request
+├── BodyTooLarge          the body is larger than the route's limit
+├── UnsupportedMediaType  the body's media type is not supported
+├── Unavailable           the service cannot accept the request now
+│   ├── Busy              the maximum number of requests is reached
+│   └── NotReady          the model has not completed its first inference
+└── InternalError         the service failed to process a valid request
 """
 
 from typing import ClassVar
@@ -19,7 +19,7 @@ RETRY_AFTER_S = 1
 
 
 class RequestRefused(Exception):
-    """The root; `code` is stable and machine-readable, `headers` go with the answer."""
+    """The base class; `code` is stable and machine-readable, `headers` are sent with the answer."""
 
     code: ClassVar[str] = "request_refused"
 
@@ -29,7 +29,7 @@ class RequestRefused(Exception):
 
 
 class MalformedRequest(RequestRefused):
-    """The request is not what its route takes; `image` is "probe" or "reference" where one of them is at fault."""
+    """The request does not match what its route accepts; `image` is "probe" or "reference" if one is at fault."""
 
     code = "malformed_request"
 
@@ -39,18 +39,18 @@ class MalformedRequest(RequestRefused):
 
 
 class NotFound(RequestRefused):
-    """There is no such route."""
+    """The route does not exist."""
 
     code = "not_found"
 
 
 class MethodNotAllowed(RequestRefused):
-    """The route does not take this method."""
+    """The route does not support this method."""
 
     code = "method_not_allowed"
 
     def __init__(self, allowed: str) -> None:
-        super().__init__(f"this address does not take that method; it takes {allowed}")
+        super().__init__(f"this address does not support that method; it supports {allowed}")
         self.headers = {"Allow": allowed}
 
 
@@ -60,27 +60,29 @@ class BodyTooSlow(RequestRefused):
     code = "body_too_slow"
 
     def __init__(self, limit_s: float) -> None:
-        super().__init__(f"the body did not arrive within {limit_s:g} s; send it again, smaller or over a faster line")
+        super().__init__(
+            f"the body did not arrive within {limit_s:g} s; send a smaller body or use a faster connection"
+        )
 
 
 class BodyTooLarge(RequestRefused):
-    """The body is longer than this route can need."""
+    """The body is larger than this route's limit."""
 
     code = "body_too_large"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the body is longer than the {limit:,} bytes that this request may have; send smaller images")
+        super().__init__(f"the body is larger than the limit of {limit:,} bytes for this request; send smaller images")
         self.limit = limit
 
 
 class UnsupportedMediaType(RequestRefused):
-    """The body is of a kind that this route does not read."""
+    """The route does not support the body's media type."""
 
     code = "unsupported_media_type"
 
 
 class Unavailable(RequestRefused):
-    """The service cannot take the request now; the answer says when to ask again."""
+    """The service cannot accept the request now; the answer has a Retry-After header."""
 
     code = "unavailable"
 
@@ -90,24 +92,24 @@ class Unavailable(RequestRefused):
 
 
 class Busy(Unavailable):
-    """Every place is taken."""
+    """The service has reached its maximum number of requests."""
 
     code = "busy"
 
     def __init__(self) -> None:
-        super().__init__(f"every place is taken; send the request again in {RETRY_AFTER_S} s")
+        super().__init__(f"the maximum number of requests is reached; send the request again in {RETRY_AFTER_S} s")
 
 
 class NotReady(Unavailable):
-    """The model has not answered its first inference yet."""
+    """The model has not completed its first inference, or it failed."""
 
     code = "not_ready"
 
 
 class InternalError(RequestRefused):
-    """The service failed; what happened stands in its log under the request id, never in the answer."""
+    """The service failed; its log has the cause under the request id, the answer never has it."""
 
     code = "internal_error"
 
     def __init__(self) -> None:
-        super().__init__("the service failed at this request")
+        super().__init__("the service failed to process this request")

@@ -1,4 +1,4 @@
-"""How a request is computed: a slot, its body, a thread, an answer. More than there are slots is refused at once."""
+"""Run a request: hold a slot, read the body, compute in a thread. Requests beyond the slots are refused at once."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class ConcurrencyLimiter:
-    """Lets in `max_concurrent` + `max_waiting` requests, of which `max_concurrent` are worked on at a time."""
+    """Admits `max_concurrent` + `max_waiting` requests and computes `max_concurrent` of them at a time."""
 
     def __init__(self, *, max_concurrent: int, max_waiting: int) -> None:
         self._n_slots = max_concurrent + max_waiting
@@ -31,14 +31,14 @@ class ConcurrencyLimiter:
 
     @property
     def n_taken(self) -> int:
-        """How many slots are taken now."""
+        """The number of slots in use."""
         return self._n_taken
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold a slot, from before the body is read: so the bodies held in memory are limited too.
+        """Hold a slot, starting before the body is read, which also limits the bodies in memory.
 
-        Raises Busy when every slot is taken. Left by an exception or a cancellation, the slot is free again.
+        Raises Busy if no slot is free. An exception or a cancellation releases the slot.
         """
         if self._n_taken >= self._n_slots:
             raise Busy
@@ -49,16 +49,16 @@ class ConcurrencyLimiter:
             self._n_taken -= 1
 
     async def work(self, task: Callable[[], T]) -> T:
-        """Run `task` in a thread, when one is free. Cancelled while it waits, it never runs; once it runs, it ends."""
+        """Run `task` in a thread as soon as one is free; cancellation works only until the task starts."""
         return await to_thread.run_sync(task, limiter=self._workers)
 
 
-AskedT = TypeVar("AskedT")
+BodyT = TypeVar("BodyT")
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceRunner:
-    """What every route that computes needs."""
+    """The objects that every route with inference uses."""
 
     embedder: FaceEmbedder
     explainer: Explainer
@@ -67,19 +67,19 @@ class InferenceRunner:
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
     async def run(self, request: Request, spec: RequestSpec, work: Callable[[ParsedRequest], T]) -> T:
-        """Read images and options, and return what `work` makes of them in a thread."""
+        """Read images and options, run `work` on them in a thread and return its result."""
         return await self.run_reading(request, lambda: self.body_reader.read(request, spec), work)
 
     async def run_reading(
-        self, request: Request, read: Callable[[], Awaitable[AskedT]], work: Callable[[AskedT], T]
+        self, request: Request, read: Callable[[], Awaitable[BodyT]], work: Callable[[BodyT], T]
     ) -> T:
-        """Hold a slot while `read` takes in the body and `work` runs in a thread.
+        """Hold a slot while `read` receives the body and `work` runs in a thread.
 
-        Raises Busy, ClientDisconnect, and what the two raise.
+        Raises Busy, ClientDisconnect and the errors of both functions.
         """
         with self.limiter.slot():
-            asked = await read()
-            return await while_connected(request, lambda: self.limiter.work(partial(work, asked)))
+            body = await read()
+            return await while_connected(request, lambda: self.limiter.work(partial(work, body)))
 
     def elapsed_ms(self, request: Request) -> float:
         """Milliseconds since the request arrived."""
@@ -87,9 +87,9 @@ class InferenceRunner:
 
 
 async def while_connected(request: Request, task: Callable[[], Awaitable[T]]) -> T:
-    """Await `task`, unless the client leaves first: then it is cancelled and ClientDisconnect is raised.
+    """Await `task`; if the client disconnects first, cancel it and raise ClientDisconnect.
 
-    The body must have been read; nothing else tells a client that waits from one that left.
+    The body must have been read before, because the next message after it is the disconnect.
     """
     outcome: list[T | Exception] = []
     async with create_task_group() as group:

@@ -1,6 +1,6 @@
-"""What the API's description says beyond what FastAPI finds out itself: bodies, problems, and real example answers.
+"""OpenAPI parts that FastAPI does not derive itself: request bodies, problems and real example answers.
 
-The dicts here are OpenAPI's own; they go to FastAPI and nowhere else.
+The dicts have OpenAPI's own structure; only FastAPI uses them.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ from .request_body import FORM, JSON
 from .request_parsing import RequestOptions, RequestSpec
 from .wire import Message
 
-# What changes with the model and its card stands first; a test holds it against what they answer.
+# Values that depend on the model and its card come first; a test compares them with real answers.
 _MODEL: dict[str, object] = {
     "name": "sface-128",
     "digest": "sha256:c78e9e9b41dc691bd3a4bc271d7dcab2acd31505c8eb17ae25cd79da0c9a539e",
@@ -262,7 +262,7 @@ EXAMPLE_IMAGE = "/9j/4AAQSkZJRgABAQ..."
 
 
 def responses(*errors: KnownError, example: object = None) -> dict[int | str, dict[str, Any]]:
-    """Describe the answer 200, and by status every problem that the errors become."""
+    """Describe the 200 response and, by status, the problem of each error."""
     by_status: dict[int | str, list[KnownError]] = defaultdict(list)
     for error in errors:
         by_status[problem_type_of(error).status].append(error)
@@ -271,7 +271,7 @@ def responses(*errors: KnownError, example: object = None) -> dict[int | str, di
 
 
 def image_body(spec: RequestSpec) -> dict[str, Any]:
-    """Describe a body with images, in its two forms."""
+    """Describe a body with images, as multipart form and as JSON."""
     options = RequestOptions.model_json_schema()["properties"]
     properties = {name: _file_part(most) for name, most in spec.images.items()}
     properties |= {name: _form_field(options[name]) for name in spec.options}
@@ -282,7 +282,7 @@ def image_body(spec: RequestSpec) -> dict[str, Any]:
 
 
 def json_body(model: type[Message], example: object) -> dict[str, Any]:
-    """Describe a body that is JSON only."""
+    """Describe a body that must be JSON."""
     content = {JSON: {"schema": model.model_json_schema(), "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -293,7 +293,7 @@ def _file_part(most: int) -> dict[str, Any]:
 
 
 def _form_field(option: dict[str, Any]) -> dict[str, Any]:
-    """Drop null from what an option may be: a form leaves the field out instead."""
+    """Remove null from an option's types: a form omits the field instead."""
     first, *_ = option.get("anyOf", [{}])
     return {
         key: value for key, value in {**option, **first}.items() if key not in ("anyOf", "title") and value is not None

@@ -53,7 +53,7 @@ KnownError: TypeAlias = type[VisavisError] | type[RequestRefused]
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """What is the same for every problem of one class."""
+    """The fields that all problems of one error class share."""
 
     status: int
     title: str
@@ -61,65 +61,71 @@ class ProblemType:
     remedy: str
 
 
-_FAILED = "The service failed at a request that it should have answered."
-_REPORT = "Send it once more; if it fails again, look up the request_id in the service's log."
-_IMAGE = "Save the picture again as JPEG or PNG with an image program, and send that."
+_FAILED = "The service failed to process a valid request."
+_REPORT = "Retry once; if it fails again, look up the request_id in the service's log."
+_IMAGE = "Save the image again as JPEG or PNG with an image program, and send that file."
 
 TABLE: Mapping[KnownError, ProblemType] = {
-    RequestRefused: ProblemType(400, "Request refused", "The request cannot be taken.", "The detail says why."),
+    RequestRefused: ProblemType(
+        400, "Request refused", "The service cannot accept the request.", "The detail says why."
+    ),
     MalformedRequest: ProblemType(
         400,
         "Malformed request",
-        "A part or field is missing, unknown, sent twice or of a wrong value, or the body is not what its type says.",
-        "The detail names the part or field and says what it takes.",
+        "A part or field is missing, unknown, duplicated or has an invalid value, or the body does not match its "
+        "Content-Type.",
+        "The detail names the part or field and the values it accepts.",
     ),
-    NotFound: ProblemType(404, "No such address", "There is no such route.", "See /docs for the routes there are."),
+    NotFound: ProblemType(404, "No such address", "The route does not exist.", "See /docs for the list of routes."),
     MethodNotAllowed: ProblemType(
-        405, "Method not allowed", "The route does not take this method.", "Use one that the Allow header names."
+        405, "Method not allowed", "The route does not support this method.", "Use a method from the Allow header."
     ),
     BodyTooSlow: ProblemType(
         408,
         "Body too slow",
         "The body did not arrive in time, or is shorter than its Content-Length.",
-        "Send it again, smaller or over a faster line. The operator sets the time: VISAVIS_BODY_TIMEOUT_S.",
+        "Send a smaller body or use a faster connection. The operator sets the time limit: VISAVIS_BODY_TIMEOUT_S.",
     ),
     DigestMismatch: ProblemType(
         409,
         "Embeddings of another model",
-        "The embeddings were made by another model, or in another precision, so their distance means nothing.",
-        "Embed the photos again with the model that is served now, in the precision that GET /v1/model tells.",
+        "The embeddings come from another model or another precision, so they cannot be compared.",
+        "Embed the photos again with the model and precision that GET /v1/model returns.",
     ),
     BodyTooLarge: ProblemType(
         413,
         "Body too large",
-        "The body is longer than this route's images may be together.",
-        "Send smaller images. The operator sets the size of one: VISAVIS_MAX_IMAGE_BYTES.",
+        "The body is larger than this route's images may be in total.",
+        "Send smaller images. The operator sets the maximum size of an image: VISAVIS_MAX_IMAGE_BYTES.",
     ),
     ImageTooLarge: ProblemType(
         413,
         "Image too large",
-        "An image has more bytes, or its header claims more pixels, than is allowed.",
+        "An image has more bytes than allowed, or its header states more pixels.",
         "Scale it down. The operator sets the limits: VISAVIS_MAX_IMAGE_BYTES and VISAVIS_MAX_PIXELS.",
     ),
     UnsupportedMediaType: ProblemType(
         415,
         "Unsupported kind of body",
-        "Content-Type is missing or names a kind that this route does not read, or the body is compressed.",
+        "Content-Type is missing or not supported by this route, or the body is compressed.",
         "Send multipart/form-data or application/json, uncompressed.",
     ),
     NotAnImage: ProblemType(
         415,
         "Not an image",
-        "The bytes are in no image format that is read here.",
+        "The bytes are not in a supported image format.",
         "Send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file.",
     ),
     SampleError: ProblemType(422, "Image cannot be used", "An image cannot be used.", "Send another one."),
     ImageError: ProblemType(422, "Image cannot be read", "The bytes of an image cannot be used.", _IMAGE),
     ImageUnreadable: ProblemType(
-        422, "Image unreadable", "The format is known, but the file is broken, cut short or of an odd kind.", _IMAGE
+        422,
+        "Image unreadable",
+        "The format is supported, but the file is broken, truncated or of an unusual kind.",
+        _IMAGE,
     ),
     FaceError: ProblemType(
-        422, "Faces do not fit", "The faces in an image do not fit what was asked.", "Send another one."
+        422, "Faces do not fit", "The faces in an image do not match the request.", "Send another one."
     ),
     NoFace: ProblemType(
         422,
@@ -130,68 +136,71 @@ TABLE: Mapping[KnownError, ProblemType] = {
     SeveralFaces: ProblemType(
         422,
         "Several faces found",
-        "An image shows more faces than the face rule allows; n_faces says how many.",
+        "An image shows more faces than the face rule allows; n_faces is their number.",
         "Send a crop with one face, or choose face=largest or face=center.",
     ),
     LowQuality: ProblemType(
         422,
         "Photo too poor",
-        "The photo of a face is poorer than all that the model's penalty for poor photos was measured on; measure says "
-        "in what, value what was measured, limit what it takes at least.",
-        "Send a better photo, as the detail says, or quality=ignore to compare it all the same and expect errors.",
+        "The photo of a face is poorer than all photos that the model's penalty for poor photos was measured on; "
+        "measure, value and limit give the measure, its value and the minimum.",
+        "Send a better photo, as the detail says. With quality=ignore it is compared anyway, with more errors.",
     ),
     OperatingPointUnavailable: ProblemType(
         422,
         "Operating point unavailable",
-        "The model card has no such operating point, or none as strict as that.",
-        "Ask for one of those that available lists, or give a threshold.",
+        "The model card has no such operating point, or none that strict.",
+        "Use a point from available, or set a threshold.",
     ),
     UnknownLayer: ProblemType(
         422,
         "Unknown layer",
-        "The served network has no layer of that name.",
-        "Ask for one of those that available lists; GET /v1/layers describes them.",
+        "The network has no layer of that name.",
+        "Use a layer from available; GET /v1/layers describes them.",
     ),
     VisavisError: ProblemType(500, "Service failed", _FAILED, _REPORT),
-    ModelError: ProblemType(500, "Model failed", "The model cannot be used as asked.", _REPORT),
+    ModelError: ProblemType(500, "Model failed", "The model cannot be used with these settings.", _REPORT),
     BundleError: ProblemType(500, "Model bundle unusable", "The model bundle is missing, broken or altered.", _REPORT),
-    DlibFileError: ProblemType(500, "Model file unusable", "A dlib file is not the one that is known.", _REPORT),
-    SFaceFileError: ProblemType(500, "Model file unusable", "An SFace file is not the one that is known.", _REPORT),
+    DlibFileError: ProblemType(500, "Model file unusable", "The file is not a known dlib file.", _REPORT),
+    SFaceFileError: ProblemType(500, "Model file unusable", "The file is not a known SFace file.", _REPORT),
     RuntimeUnavailable: ProblemType(
-        500, "Runtime unavailable", "What is to run the model is not to be had on this machine.", _REPORT
+        500, "Runtime unavailable", "The runtime of the model is not available on this machine.", _REPORT
     ),
     InternalError: ProblemType(500, "Service failed", _FAILED, _REPORT),
-    Unavailable: ProblemType(503, "Unavailable", "The service cannot take requests now.", "Wait as Retry-After says."),
+    Unavailable: ProblemType(
+        503, "Unavailable", "The service cannot accept requests now.", "Wait as long as Retry-After says."
+    ),
     Busy: ProblemType(
         503,
         "Busy",
-        "As many requests as the service takes are being worked on or waiting.",
-        "Wait as Retry-After says. The operator sets how many: VISAVIS_MAX_CONCURRENT and VISAVIS_MAX_WAITING.",
+        "The service has reached its maximum number of requests.",
+        "Wait as long as Retry-After says. The operator sets the limits: VISAVIS_MAX_CONCURRENT and "
+        "VISAVIS_MAX_WAITING.",
     ),
     NotReady: ProblemType(
         503,
         "Not ready",
-        "The model has not answered its first inference yet, or failed at it.",
-        "Wait as Retry-After says; if it lasts, see the service's log.",
+        "The model has not completed its first inference, or it failed.",
+        "Wait as long as Retry-After says; if it lasts, see the service's log.",
     ),
 }
 
 
 def problem_type_of(error_type: KnownError) -> ProblemType:
-    """Return the kind of the class itself, or of the nearest class above it."""
+    """Return the problem type of an error class, or of its nearest base class in the table."""
     return next(TABLE[above] for above in error_type.__mro__ if above in TABLE)
 
 
 def type_uri(code: str) -> str:
-    """Return where the service explains a code."""
+    """Return the URI of the service's description of a code."""
     return f"{ERRORS_PAGE}#{code}"
 
 
 def problem_of(error: Exception, request_id: str | None = None) -> Problem:
-    """Describe any error; one that is not foreseen is described as an internal error, without its message."""
+    """Convert any error to a problem; an unexpected one becomes an internal error, without its message."""
     known = error if isinstance(error, VisavisError | RequestRefused) else InternalError()
     kind = problem_type_of(type(known))
-    said = {
+    fields = {
         "type": type_uri(known.code),
         "title": kind.title,
         "status": kind.status,
@@ -203,13 +212,13 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
         "available": getattr(known, "available", None),
     }
     if isinstance(known, LowQuality):
-        said |= {"measure": known.measure, "value": known.value, "limit": known.limit}
-    # A key that says nothing stays unset, and what is unset is not sent.
-    return Problem.model_validate({key: value for key, value in said.items() if value is not None})
+        fields |= {"measure": known.measure, "value": known.value, "limit": known.limit}
+    # Keys without a value stay unset, and unset keys are not sent.
+    return Problem.model_validate({key: value for key, value in fields.items() if value is not None})
 
 
 def problem_response(error: Exception, request_id: str) -> Response:
-    """Answer a request with the problem of an error."""
+    """Build the response for an error."""
     problem = problem_of(error, request_id)
     headers = error.headers if isinstance(error, RequestRefused) else None
     content = problem.model_dump_json(exclude_unset=True)
@@ -217,21 +226,21 @@ def problem_response(error: Exception, request_id: str) -> Response:
 
 
 def _detail(error: VisavisError | RequestRefused, kind: ProblemType) -> str:
-    is_ours_to_hide = kind.status == 500  # noqa: PLR2004 - a failure's message is for the log, it may name what it failed at
-    return f"{kind.cause} {kind.remedy}" if is_ours_to_hide else str(error)
+    is_hidden = kind.status == 500  # noqa: PLR2004 - the message of a failure may name a file, so only the log has it
+    return f"{kind.cause} {kind.remedy}" if is_hidden else str(error)
 
 
-NEAR = 0.8  # how alike two addresses are, 0 to 1, for one to be taken for a slip of the other
+NEAR = 0.8  # similarity of two addresses, 0 to 1, from which one is suggested for the other
 LONGEST_PATH = 100
 METHOD_NOT_ALLOWED, NOT_FOUND, FAILED = 405, 404, 500
 
 
 def install_exception_handlers(app: FastAPI) -> None:
-    """Let the app answer every foreseen error with a problem; the unforeseen are the envelope's."""
+    """Let the app answer every expected error with a problem; RequestContextMiddleware answers all others."""
 
     async def known(request: Request, error: Exception) -> Response:
         if problem_of(error).status == FAILED:
-            raise error  # a failure of ours, foreseen or not: the envelope logs it and answers
+            raise error  # a failure of the service: the middleware logs and answers it
         return problem_response(error, request.state.request_id)
 
     async def framework(request: Request, error: Exception) -> Response:
@@ -245,19 +254,19 @@ def install_exception_handlers(app: FastAPI) -> None:
 
 def _refusal(app: FastAPI, request: Request, error: Exception) -> RequestRefused:
     if not isinstance(error, HTTPException):
-        return MalformedRequest("the address holds a value that this route does not take; see /docs")
+        return MalformedRequest("the address has a value that this route does not accept; see /docs")
     if error.status_code == NOT_FOUND:
         return NotFound(_no_such_address(app, request.url.path))
     if error.status_code == METHOD_NOT_ALLOWED:
         return MethodNotAllowed((error.headers or {}).get("Allow", ""))
     if error.status_code >= FAILED:
         return InternalError()
-    return MalformedRequest("the request cannot be taken as it is; see /docs for what can be asked")
+    return MalformedRequest("the service cannot accept this request; see /docs for the list of routes")
 
 
 def _no_such_address(app: FastAPI, path: str) -> str:
     known = list(app.openapi()["paths"])
-    asked = path[:LONGEST_PATH].rstrip("/")
-    near = [match for form in (asked, f"/v1{asked}") for match in get_close_matches(form, known, n=1, cutoff=NEAR)]
+    short = path[:LONGEST_PATH].rstrip("/")
+    near = [match for form in (short, f"/v1{short}") for match in get_close_matches(form, known, n=1, cutoff=NEAR)]
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"there is no such address here; {hint}see /docs for those there are"
+    return f"this address does not exist; {hint}see /docs for the list of routes"

@@ -1,4 +1,4 @@
-"""A request's body -> memory, never disk: refused by its headers first, then counted as it comes, and in time."""
+"""Read request bodies into memory, never to disk: check the headers, then the size and time while receiving."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
@@ -31,12 +31,12 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
-OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and blanks
+OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
 
 
 @dataclass(frozen=True, slots=True)
 class BodyReader:
-    """Reads bodies within limits; keeps none of them."""
+    """Reads bodies within size and time limits; stores none."""
 
     max_image_bytes: int
     timeout_s: float
@@ -51,10 +51,10 @@ class BodyReader:
                 if media_type == FORM:
                     return from_form(await _read_form(request.headers["content-type"], stream, spec), spec)
                 body = await _whole(stream)
-        return await to_thread.run_sync(from_json, body, spec)  # decoding many megabytes takes a while
+        return await to_thread.run_sync(from_json, body, spec)  # decoding megabytes would block the event loop
 
     async def read_json(self, request: Request, model: type[ModelT], *, max_bytes: int) -> ModelT:
-        """Read a JSON body that holds no image."""
+        """Read a JSON body without images."""
         _media_type(request, (JSON,))
         _check_length(request, max_bytes)
         with _in_time(self.timeout_s):
@@ -68,7 +68,7 @@ class BodyReader:
 
 def _media_type(request: Request, accepted: tuple[str, ...]) -> str:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("the body has a Content-Encoding; send it as it is, images are compressed already")
+        raise UnsupportedMediaType("the body has a Content-Encoding; send it without, images are compressed already")
     name, _ = parse_options_header(request.headers.get("content-type"))
     media_type = name.decode("latin-1").lower()
     if media_type not in accepted:
@@ -110,7 +110,7 @@ def _in_time(limit_s: float) -> Iterator[None]:
 
 
 def _base64_bytes(n: int) -> int:
-    # 4 characters for 3 bytes, and line breaks ("\r\n" as JSON escapes them) after every 76 as MIME writes base64.
+    # 4 characters for 3 bytes, and a line break ("\r\n", escaped in JSON) after every 76, as in MIME's base64.
     return (n + 2) // 3 * 4 * 80 // 76
 
 
@@ -126,7 +126,7 @@ async def _read_form(content_type: str, stream: AsyncGenerator[bytes, None], spe
     except FormParserError:
         raise _unreadable("Invalid multipart data") from None
     if not reader.has_ended:
-        raise MalformedRequest("the multipart body stops before its closing boundary; send it again, whole")
+        raise MalformedRequest("the multipart body ends before its closing boundary; send the complete body")
     return reader.form()
 
 
@@ -137,11 +137,11 @@ def _boundary(parameters: dict[bytes, bytes]) -> bytes:
 
 
 def _unreadable(reason: str) -> MalformedRequest:
-    return MalformedRequest(f"the multipart body cannot be read ({reason}); let an HTTP library build it")
+    return MalformedRequest(f"the multipart body cannot be read ({reason}); build it with an HTTP library")
 
 
 class _PartReader:
-    """Collects the parts of a form as `python_multipart` finds them; each is checked when its headers are read."""
+    """Collects a form's parts from `python_multipart`'s callbacks; checks each part after its headers."""
 
     def __init__(self, spec: RequestSpec, charset: str) -> None:
         self.has_ended = False
@@ -151,7 +151,7 @@ class _PartReader:
         self._seen: Counter[str] = Counter()
 
     def callbacks(self) -> "MultipartCallbacks":
-        """What is to be called for each part of the grammar."""
+        """Return the parser's callbacks."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
@@ -164,7 +164,7 @@ class _PartReader:
         }
 
     def form(self) -> MultipartForm:
-        """All parts, by name."""
+        """Return all parts, by name."""
         return MultipartForm({name: tuple(files) for name, files in self._files.items()}, self._fields)
 
     def _begin(self) -> None:
@@ -178,7 +178,7 @@ class _PartReader:
         self._header_name, self._header_value = bytearray(), bytearray()
 
     def _check(self) -> None:
-        """Refuse a part that does not belong, before its content is taken in."""
+        """Refuse an unknown or duplicated part before its content is read."""
         if b"name" not in self._disposition:
             raise _unreadable('The Content-Disposition header field "name" must be provided')
         self._name = self._text(self._disposition[b"name"])
@@ -192,7 +192,7 @@ class _PartReader:
             raise MalformedRequest(f"{self._name} was sent more than {_times(most)}; send it at most {_times(most)}")
 
     def _add(self, data: bytes, start: int, end: int) -> None:
-        """Take some of a part in; refuse a text field longer than any option."""
+        """Add a chunk of a part; refuse a text field longer than MAX_FIELD_BYTES."""
         if not self._is_file and len(self._content) + end - start > MAX_FIELD_BYTES:
             raise MalformedRequest(f"the field {shown(self._name)} is longer than {MAX_FIELD_BYTES} bytes")
         self._content.extend(data[start:end])
@@ -201,7 +201,7 @@ class _PartReader:
         content = bytes(self._content)
         if not self._is_file:
             self._fields[self._name] = self._text(content)
-        # A browser sends a file input that was left empty as a part without file name and content.
+        # A browser sends an empty file input as a part without file name and content.
         elif content or self._disposition[b"filename"]:
             self._files[self._name].append(content)
         self._content = bytearray()

@@ -1,7 +1,7 @@
-"""What surrounds every answer: a request id, security headers, one line in the log, and a problem where code failed.
+"""ASGI middleware for every answer: a request id, security headers, an access log line, and a problem on failure.
 
-Plain ASGI. Logs no query, no path that is not a route's own, no body and no message of an unforeseen error: any of
-these may name or show a person.
+It logs no query, no path except the route's pattern, no body and no message of an unexpected error, because these
+could name or show a person.
 """
 
 import logging
@@ -21,7 +21,7 @@ from .problems import problem_response
 access_log = logging.getLogger("visavis.access")
 failure_log = logging.getLogger("visavis.failure")
 
-CLIENT_LEFT = 499  # in the log only: nobody is there to answer
+CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -35,20 +35,20 @@ UNLESS_SET = {
 
 
 def new_request_id() -> str:
-    """Return an id that no other request has."""
+    """Return a random id, 16 hexadecimal digits."""
     return secrets.token_hex(8)
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request on its way to an answer."""
+    """The id and the state of one request."""
 
     request_id: str
     send: Send
-    status: int | None = field(default=None)  # None = no answer was begun
+    status: int | None = field(default=None)  # None = the answer has not started
 
     async def answer(self, message: Message) -> None:
-        """Send on what the app answers, with the headers that every answer has."""
+        """Forward the app's message, with the common headers added."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -60,14 +60,14 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class RequestContextMiddleware:
-    """ASGI middleware around the whole app."""
+    """ASGI middleware around the app."""
 
     app: ASGIApp
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -84,7 +84,7 @@ class RequestContextMiddleware:
             await self.app(scope, receive, exchange.answer)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
-        except Exception as error:  # noqa: BLE001 - the last place where a failure can still become an answer
+        except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:
                 await problem_response(error, exchange.request_id)(scope, receive, exchange.answer)
@@ -103,5 +103,5 @@ def _log_access(scope: Scope, exchange: RequestContext, took_ms: float) -> None:
 def _log_failure(error: BaseException, request_id: str) -> None:
     where = "".join(traceback.format_tb(error.__traceback__))
     failure_log.error(
-        "%s id=%s, its message left out as it may hold a person's data\n%s", type(error).__name__, request_id, where
+        "%s id=%s, message omitted because it may contain personal data\n%s", type(error).__name__, request_id, where
     )

@@ -1,4 +1,4 @@
-"""What each route takes, and what was sent for it: images under names, and options; the same as a form or as JSON."""
+"""The images and options that each route accepts, and their validation; the same for form and JSON bodies."""
 
 import binascii
 from base64 import b64decode
@@ -30,59 +30,59 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ImageRequest: TypeAlias = (
     VerifyRequest | ExplainRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest | MapsRequest
 )
-MAX_FAULTS_TOLD = 3
+MAX_FAULTS_SHOWN = 3
 VERIFY_OPTIONS = tuple(wire.VerifyOptions.model_fields)
 
 
 class RequestOptions(wire.VerifyOptions):
-    """What may be asked for beside the images."""
+    """All options that a request may have besides its images."""
 
-    saliency: Annotated[bool, Field(description="Whether the places of both faces that matter are found too.")] = True
-    layer: Annotated[LayerName, Field(description="Whose maps are asked for, by its name in GET /v1/layers.")] = (
+    saliency: Annotated[bool, Field(description="Whether to compute the saliency maps of both faces.")] = True
+    layer: Annotated[LayerName, Field(description="The layer whose maps to return, by its name in GET /v1/layers.")] = (
         FIRST_LAYER
     )
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSpec:
-    """The parts of a request; every image named must be there at least once."""
+    """The parts of a request; each image name is required at least once."""
 
-    images: Mapping[str, int]  # name -> how many of it at most
+    images: Mapping[str, int]  # name -> maximum number
     options: tuple[str, ...]  # fields of Options
     json_form: type[ImageRequest]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that may be sent."""
+        """All allowed names."""
         return (*self.images, *self.options)
 
     @property
     def n_images(self) -> int:
-        """How many images it has at most."""
+        """The maximum number of images."""
         return sum(self.images.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request as it was meant: images as files' bytes, options checked. Its repr shows no image."""
+    """A valid request: image files as bytes, validated options. Its repr shows no image."""
 
     images: Mapping[str, tuple[bytes, ...]] = field(repr=False)
     options: RequestOptions
 
     @property
     def verify_options(self) -> VerifyOptions:
-        """How two photos are to be compared."""
+        """The options of a comparison."""
         return VerifyOptions(**self.options.model_dump(include=set(VERIFY_OPTIONS)))
 
     def one(self, name: str) -> bytes:
-        """Return the image of a name that has exactly one."""
+        """Return the only image of that name."""
         (image,) = self.images[name]
         return image
 
 
 @dataclass(frozen=True, slots=True)
 class MultipartForm:
-    """What was sent, by name; checked for names and counts, not for values."""
+    """The parts of a form, by name; names and counts are validated, values are not."""
 
     files: Mapping[str, tuple[bytes, ...]] = field(repr=False)
     fields: Mapping[str, str]
@@ -97,7 +97,7 @@ EMBEDDING = RequestSpec({"image": 1}, ("face",), EmbeddingRequest)
 
 
 def from_form(form: MultipartForm, spec: RequestSpec) -> ParsedRequest:
-    """Check what a form holds."""
+    """Validate a form's content."""
     for name in spec.images:
         if not form.files[name]:
             raise MalformedRequest(f"{name} is missing; send it as a file part, as curl -F {name}=@photo.jpg")
@@ -109,7 +109,7 @@ def from_form(form: MultipartForm, spec: RequestSpec) -> ParsedRequest:
 
 
 def from_json(body: bytes, spec: RequestSpec) -> ParsedRequest:
-    """Check what a JSON body holds, and decode its images."""
+    """Validate a JSON body and decode its images."""
     request = validated(body, spec.json_form)
     images = {name: _images(request, name) for name in spec.images}
     options = RequestOptions.model_validate({name: getattr(request, name) for name in spec.options})
@@ -117,7 +117,7 @@ def from_json(body: bytes, spec: RequestSpec) -> ParsedRequest:
 
 
 def validated(body: bytes, model: type[ModelT]) -> ModelT:
-    """Read a JSON body; what is told about a faulty one never holds the values that were sent."""
+    """Validate a JSON body; the error never contains values of the body."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -125,20 +125,20 @@ def validated(body: bytes, model: type[ModelT]) -> ModelT:
 
 
 def validation_detail(error: ValidationError, names: tuple[str, ...]) -> str:
-    """Say what is wrong with a body, naming its first few faults."""
+    """Describe the first faults of a body."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    told = "; ".join(_fault_in_words(fault, names) for fault in faults[:MAX_FAULTS_TOLD])
-    n_more = len(faults) - MAX_FAULTS_TOLD
-    return f"{told}; and {n_more} more faults" if n_more > 0 else told
+    text = "; ".join(_fault_in_words(fault, names) for fault in faults[:MAX_FAULTS_SHOWN])
+    n_more = len(faults) - MAX_FAULTS_SHOWN
+    return f"{text}; and {n_more} more faults" if n_more > 0 else text
 
 
 def _fault_in_words(fault: ErrorDetails, names: tuple[str, ...]) -> str:
     place = ".".join(shown(step)[1:-1] if isinstance(step, str) else str(step) for step in fault["loc"])
     match fault["type"]:
         case "json_invalid":
-            return f"the body is no JSON ({fault['msg'].removeprefix('Invalid JSON: ')})"
+            return f"the body is not JSON ({fault['msg'].removeprefix('Invalid JSON: ')})"
         case "model_type":
-            return f"the body must be a JSON object with the names: {', '.join(names)}"
+            return f"the body must be a JSON object with the keys: {', '.join(names)}"
         case "missing":
             return f"{place} is missing"
         case "extra_forbidden":
@@ -150,7 +150,7 @@ def _fault_in_words(fault: ErrorDetails, names: tuple[str, ...]) -> str:
 
 
 def _names(model: type[BaseModel]) -> tuple[str, ...]:
-    """Name what a body may hold, what it must hold first."""
+    """Return the names of a body's keys, required ones first."""
     return tuple(sorted(model.model_fields, key=lambda name: not model.model_fields[name].is_required()))
 
 
@@ -160,7 +160,7 @@ def _images(request: ImageRequest, name: str) -> tuple[bytes, ...]:
 
 
 def _image(text: str, name: str) -> bytes:
-    """Decode base64, with or without a data: URI around it and line breaks within."""
+    """Decode base64, which may be a data: URI and may contain line breaks."""
     payload = text
     if text.startswith("data:"):
         header, _, payload = text.partition(",")
@@ -177,9 +177,9 @@ def _image(text: str, name: str) -> bytes:
 def _not_base64(text: str, name: str) -> str:
     start = text[:12].lower()
     if start.startswith(("http://", "https://", "ftp://", "file:", "s3://")):
-        return f"{name} is an address; addresses are not fetched here: send the image file itself, as base64"
-    if len(text) < 300 and "." in text[-6:]:  # noqa: PLR2004 - as a path would be; no image is that short
-        return f"{name} looks like a path; paths are not read here: send the image file itself, as base64"
+        return f"{name} is an address; the service fetches no addresses: send the image file itself, as base64"
+    if len(text) < 300 and "." in text[-6:]:  # noqa: PLR2004 - typical of a path; no image is that short
+        return f"{name} looks like a path; the service reads no paths: send the image file itself, as base64"
     return f"{name} is not base64 (the standard alphabet, with padding); send the image file as base64"
 
 
@@ -207,7 +207,7 @@ _ALSO_CALLED: dict[str, tuple[str, ...]] = {
 
 
 def meant_by(name: str, known: Sequence[str]) -> str | None:
-    """Return the known name that `name` probably stands for, or None."""
+    """Return the known name that was probably meant by `name`, or None."""
     lowered = name.strip().lower()
     for candidate in _ALSO_CALLED.get(lowered, ()):
         if candidate in known:
@@ -216,12 +216,12 @@ def meant_by(name: str, known: Sequence[str]) -> str | None:
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
-    """Say that a part or field is unknown, what was probably meant, and what there is."""
+    """Describe an unknown part or field, with a suggestion and the known names."""
     meant = meant_by(name, known)
     hint = f"did you mean {meant!r}? " if meant else ""
-    return f"there is no {kind} {shown(name)} here; {hint}the names are: {', '.join(known)}"
+    return f"unknown {kind} {shown(name)}; {hint}the known names are: {', '.join(known)}"
 
 
 def shown(text: str, longest: int = 40) -> str:
-    """Quote what a caller sent, cut short and with every odd character escaped."""
+    """Quote text from a request, truncated and with all non-ASCII characters escaped."""
     return ascii(text if len(text) <= longest else text[:longest] + "...")

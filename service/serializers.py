@@ -1,4 +1,4 @@
-"""The embedder's records -> what travels over HTTP. Decides nothing."""
+"""Convert the embedder's records to the models of the HTTP answers. Decides nothing."""
 
 from dataclasses import asdict, fields
 
@@ -36,17 +36,17 @@ from .problems import problem_of
 
 
 def request_id(request: Request) -> str:
-    """Return the id under which this request is logged and answered."""
+    """Return the request's id, which its log line and its answer have."""
     return str(request.state.request_id)
 
 
 def face(found: Face) -> wire.Face:
-    """Translate a detected face."""
+    """Convert a detected face."""
     return wire.Face(box=_box(found.box), landmarks=list(found.landmarks), score=found.score, rotation=found.rotation)
 
 
 def sample(chosen: Sample) -> wire.Sample:
-    """Translate the face that was compared."""
+    """Convert the selected face."""
     return wire.Sample(
         **dict(face(chosen.face)),
         choice=chosen.choice,
@@ -56,14 +56,14 @@ def sample(chosen: Sample) -> wire.Sample:
 
 
 def quality(chosen: Sample) -> wire.Quality:
-    """Translate how good a photo is; what the card's rule says of it is null where it has none."""
+    """Convert a photo's quality; the fields of the card's penalty are null if it has none."""
     rule = dict.fromkeys(field.name for field in fields(Grade)) if chosen.grade is None else asdict(chosen.grade)
     no_longer_known = {"embedding_length": None}  # the key stays for one release
     return wire.Quality.model_validate(asdict(chosen.quality) | no_longer_known | rule)
 
 
 def verdict(comparison: Comparison, asked: QualityChoice) -> wire.Verdict:
-    """Translate a comparison, without what is the same for a whole answer; `asked` says what poor photos get."""
+    """Convert a comparison, without the fields of the whole answer; `asked` is the request's `quality`."""
     return wire.Verdict(
         **dict(judgement(comparison)),
         operating_point=operating_point(comparison.operating_point),
@@ -75,29 +75,29 @@ def verdict(comparison: Comparison, asked: QualityChoice) -> wire.Verdict:
 
 
 def many_result(result: Comparison | SampleError, asked: QualityChoice) -> wire.ManyResult:
-    """Translate one reference's result; the key that does not apply stays unset and is not sent."""
+    """Convert the result of one reference; the key that does not apply stays unset and is not sent."""
     if isinstance(result, SampleError):
         return wire.ManyResult(problem=problem_of(result))
     return wire.ManyResult(verdict=verdict(result, asked))
 
 
 def operating_point(point: OperatingPoint | None) -> wire.OperatingPoint | None:
-    """Translate the point that gave the threshold; none where the caller gave it."""
+    """Convert the operating point; None if the request set the threshold itself."""
     return None if point is None else wire.OperatingPoint.model_validate(point.model_dump())
 
 
 def judgement(judged: Judgement) -> wire.Judgement:
-    """Translate what one distance of two embeddings says."""
+    """Convert the judgement of one distance."""
     return wire.Judgement.model_validate(judged, from_attributes=True)
 
 
 def model(identity: ModelIdentity) -> wire.ModelIdentity:
-    """Translate the identity of the model that answered."""
+    """Convert the identity of the model."""
     return wire.ModelIdentity(name=identity.name, digest=identity.digest, card_digest=identity.card_digest)
 
 
 def layers(description: NetworkDescription, identity: ModelIdentity) -> wire.LayersResponse:
-    """Translate a network's layers."""
+    """Convert a network's layers."""
     return wire.LayersResponse(
         layers=[layer(each) for each in description.layers],
         total_macs=description.total_macs,
@@ -108,12 +108,12 @@ def layers(description: NetworkDescription, identity: ModelIdentity) -> wire.Lay
 
 
 def layer(described: Layer) -> wire.Layer:
-    """Translate one layer."""
+    """Convert one layer."""
     return wire.Layer.model_validate(described, from_attributes=True)
 
 
 def maps(made: FeatureMaps, drawing: Drawing, asked_as: str) -> wire.MapsResponse:
-    """Translate feature maps and their picture."""
+    """Convert feature maps and their picture."""
     return wire.MapsResponse(
         layer=layer(made.layer),
         maps=[wire.Response(channel=each.channel, peak=each.peak, mean=each.mean) for each in made.responses],
@@ -129,7 +129,7 @@ def maps(made: FeatureMaps, drawing: Drawing, asked_as: str) -> wire.MapsRespons
 
 
 def explanation(found: Explanation, asked: QualityChoice, *, total_ms: float, asked_as: str) -> wire.ExplainResponse:
-    """Translate a comparison and the reasons for it."""
+    """Convert a comparison and its explanation."""
     comparison = found.comparison
     return wire.ExplainResponse(
         **dict(verdict(comparison, asked)),
@@ -156,7 +156,7 @@ def _saliency(found: Saliency) -> wire.Saliency:
 
 
 def timings(spent: Timings, total_ms: float) -> wire.Timings:
-    """Translate where the time went, to the hundredth of a millisecond."""
+    """Convert the timings, rounded to 0.01 ms."""
     return wire.Timings(
         decode=round(spent.decode, 2),
         detect=round(spent.detect, 2),

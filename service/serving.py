@@ -1,4 +1,4 @@
-"""From settings to a listening server, and its end: on Ctrl-C or SIGTERM it finishes what it has begun."""
+"""Start the server from its settings; on Ctrl-C or SIGTERM it finishes the requests in progress and stops."""
 
 import errno
 import logging
@@ -16,16 +16,16 @@ from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
 from .app import create_app
 from .settings import Settings, SettingsError, load_settings
 
-GRACE_S = 30  # for requests under way when the server is told to stop
+GRACE_S = 30  # for requests in progress when the server is stopped
 BACKLOG = 2048
 
 
 class ServingError(Exception):
-    """The service cannot be started; the message says why and what to do."""
+    """The service cannot start; the message says why and what to do."""
 
 
 def run(**given: object) -> None:
-    """Serve until told to stop; what is given goes before the environment. Raises ServingError."""
+    """Serve until Ctrl-C or SIGTERM; arguments override the environment. Raises ServingError."""
     settings = _settings(given)
     _start_logs(settings.log_level)
     with _listening(settings.host, settings.port) as listener:
@@ -48,7 +48,7 @@ def _settings(given: Mapping[str, object]) -> Settings:
 
 def _start_logs(level: str) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper())
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))  # it tells the start; so do we
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))  # visavis prints its own start
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
@@ -62,11 +62,11 @@ def _embedder(settings: Settings) -> FaceEmbedder:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen before the model is loaded, so that a taken port is told at once."""
+    """Listen before the model is loaded, so that a port in use is reported at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        # An answer is two small writes: without this the second waits 40 ms for the client to acknowledge the first.
+        # An answer is two small writes; with Nagle's algorithm the second waits 40 ms for the first one's ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise ServingError(f"cannot listen on {host} port {port} ({_reason(error)}); {_hint(error)}") from None
@@ -75,24 +75,24 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _reason(error: OSError) -> str:
-    is_of_a_name = isinstance(error, socket.gaierror)  # whose numbers are not the system's
-    return os.strerror(error.errno) if error.errno and not is_of_a_name else str(error.strerror)
+    is_name_error = isinstance(error, socket.gaierror)  # its numbers are not those of errno
+    return os.strerror(error.errno) if error.errno and not is_name_error else str(error.strerror)
 
 
 def _hint(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "another program listens there: stop it, or choose another port with --port"
+        return "another program uses this port: stop it, or choose another port with --port"
     return "check --host and --port"
 
 
 def _announce(listener: socket.socket, host: str) -> None:
     port = listener.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
-    click.echo(f"visavis is ready on http://{name}:{port} (what can be asked: http://{name}:{port}/docs)", err=True)
+    click.echo(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", err=True)
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    # uvicorn stops in order, then raises the signal again for whoever was there before: that is this function, content.
+    # After a graceful stop uvicorn raises the signal again for the previous handler; this one ignores it.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         server.run(sockets=[listener])

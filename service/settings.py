@@ -1,4 +1,4 @@
-"""What an operator may set: where to listen, how much to take on. Facts about a model stand in its card, not here."""
+"""The operator's settings: address, model, limits, log level. Facts about a model are in its card, not here."""
 
 import os
 from collections.abc import Iterable
@@ -16,33 +16,33 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used; the message names it and says what is allowed."""
+    """A setting is invalid; the message names it and the allowed values."""
 
 
 class Settings(BaseSettings):
-    """The service's settings; each is also an environment variable, as VISAVIS_PORT is `port`."""
+    """The service's settings; each is also an environment variable: VISAVIS_PORT sets `port`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0 = any free one
     model: str | None = None  # a model bundle, or the name of a built-in model; None = the default one
-    runtime: RuntimeName | None = None  # None = openvino on a CPU, torch for all else
+    runtime: RuntimeName | None = None  # None = openvino on a CPU, torch on other devices
     device: Annotated[str, Field(min_length=1)] = "cpu"  # of torch
     precision: Precision = "f32"  # of embeddings
     max_image_bytes: Annotated[int, Field(gt=0)] = 20 * 2**20  # of one image file
-    # Of one image, as its header says; Pillow itself opens none of more than 178,956,970.
+    # Of one image, according to its header; Pillow itself opens no image of more than 178,956,970 pixels.
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
-    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # requests being received or waiting, beyond those
+    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
     log_level: LogLevel = "info"
 
 
 def load_settings(**given: object) -> Settings:
-    """Read the environment, of which every VISAVIS_ variable must be known; what is given goes before its variable.
+    """Read the settings from the environment; arguments override their variables.
 
-    Raises SettingsError.
+    Raises SettingsError for an unknown VISAVIS_ variable or an invalid value.
     """
     _refuse_unknown(os.environ)
     try:

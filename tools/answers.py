@@ -1,11 +1,11 @@
-"""Record what visavis answers, over HTTP and on the command line, and compare two records: a check of a refactoring.
+"""Record visavis's answers over HTTP and on the command line, and compare two records, to check a refactoring.
 
     python tools/answers.py record --out before.json     # in the checkout before
     python tools/answers.py record --out after.json      # in the checkout after
     python tools/answers.py compare before.json after.json
 
 It records the packages of PYTHONPATH, else those of the working directory, so that one copy of this script can record
-any checkout. It takes the example photos and the table of bad inputs from its own.
+any checkout. The example photos and the table of bad inputs are those of its own checkout.
 """
 
 import argparse
@@ -34,14 +34,14 @@ Answers = dict[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All answers of one checkout by their names, and where its package `embedder` was."""
+    """All answers of one checkout by name, and the location of its package `embedder`."""
 
     package: str
     answers: Answers
 
     @classmethod
     def read(cls, path: Path) -> "Record":
-        """Read what `write` wrote."""
+        """Read a record from a file of `write`."""
         return cls(**json.loads(path.read_text("utf-8")))
 
     def write(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class Record:
 
 
 def record(program: Program) -> Record:
-    """Ask everything. Raises ProgramError where the command cannot be found or the service does not start."""
+    """Record all answers. Raises ProgramError if the command cannot be found or the service does not start."""
     package = program.package()
     print(f"recording {package}, by {program.module}:{program.function}", flush=True)
     answers: Answers = {}
@@ -64,7 +64,7 @@ def record(program: Program) -> Record:
 
 
 def all_answers(program: Program, package: Path, folder: Path) -> Iterator[tuple[str, Json]]:
-    """Give every answer with its name, the slowest last."""
+    """Yield every answer with its name, the slowest last."""
     yield from bundle_digests(package)
     log = folder / "service.log"
     with program.serving(log, DEFAULT_MODEL, **SETTINGS) as url:
@@ -76,7 +76,7 @@ def all_answers(program: Program, package: Path, folder: Path) -> Iterator[tuple
 
 
 def bundle_digests(package: Path) -> Iterator[tuple[str, Json]]:
-    """Give the digests of the files of each built-in model, wherever in the package its card is."""
+    """Return the digests of the files of each built-in model, wherever in the package its card is."""
     for card in sorted(package.rglob("card.json")):
         yield f"bundle {card.parent.name}", file_digests(card.parent)
 
@@ -108,7 +108,7 @@ def in_lines(answer: Json) -> list[str]:
 
 
 def settled(before: Json, after: Json) -> Json:
-    """Return `after`, with those numbers of `before` that are equal to its own within the tolerance."""
+    """Return `after`, with the numbers of `before` where both are equal within the tolerance."""
     if isinstance(before, float) and isinstance(after, float):
         return before if abs(before - after) <= TOLERANCE else after
     if isinstance(before, dict) and isinstance(after, dict):
@@ -121,12 +121,12 @@ def settled(before: Json, after: Json) -> Json:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Record what visavis answers, and compare two records.")
+    parser = argparse.ArgumentParser(description="Record the answers of visavis, and compare two records.")
     actions = parser.add_subparsers(dest="action", required=True)
-    recording = actions.add_parser("record", help="ask everything and write the answers")
-    recording.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write them, as JSON")
-    recording.add_argument("--main", metavar="MODULE:FUNCTION", help="what `visavis` starts (the entry point)")
-    comparing = actions.add_parser("compare", help="tell what differs; exit status 1 where anything does")
+    recording = actions.add_parser("record", help="record all answers")
+    recording.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file for the answers, as JSON")
+    recording.add_argument("--main", metavar="MODULE:FUNCTION", help="function of `visavis` (default: the entry point)")
+    comparing = actions.add_parser("compare", help="print the differences; exit status 1 if there are any")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)
     return parser.parse_args()

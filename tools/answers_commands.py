@@ -86,7 +86,7 @@ REFUSED = (
 
 
 def command_answers(program: Program, folder: Path) -> Iterator[tuple[str, Json]]:
-    """Run each command line, with its files in `folder`; gives its name and what came of it."""
+    """Run each command line, with its files in `folder`, and yield its name and its result."""
     write_inputs(emptied(folder / "IN"))
     for line in (*HELP, *ANSWERED, *REFUSED):
         yield f"visavis {line}".rstrip(), command_answer(program, folder, line)
@@ -109,7 +109,7 @@ def _placed(word: str, folder: Path) -> str:
 
 
 def write_inputs(folder: Path) -> None:
-    """Write the photographs: the examples, once more in a folder for each person, and some that are refused."""
+    """Write the photographs: the examples, the examples again in one folder per person, and some that are refused."""
     for photo in sorted(FACES.glob("*.jpg")):
         person = folder / "people" / photo.name.partition("-")[0]
         person.mkdir(parents=True, exist_ok=True)

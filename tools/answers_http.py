@@ -1,4 +1,4 @@
-"""The requests that answers.py sends: good ones and some bad ones from here, and all of benchmarks/odd_inputs.py."""
+"""The requests that answers.py sends: valid and some invalid ones, and all of benchmarks/odd_inputs.py."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ LINK = re.compile(r"""["'](?:\./|/page/|/docs/)([\w-]+\.\w+)["']""")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request, by a name that tells it from all others."""
+    """One request, with a unique name."""
 
     name: str
     ask: Callable[[Site], Reply]

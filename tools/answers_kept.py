@@ -1,6 +1,6 @@
-"""How an answer is kept so that two records can be compared.
+"""Normalise answers so that two records can be compared.
 
-What differs from run to run (ids, times, durations, ports, temporary folders) is replaced by fixed words.
+Parts that differ from run to run (ids, times, durations, ports, temporary folders) are replaced by fixed words.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ HEADERS_THAT_VARY = ("content-length", "date", "etag", "last-modified")
 
 
 def digest(content: bytes) -> str:
-    """Return SHA-256 and length of something that is too long to be kept."""
+    """Return SHA-256 and length of content that is too long to be stored."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}, {len(content)} bytes"
 
 
@@ -59,7 +59,7 @@ def kept_output(output: str, folder: Path) -> Json:
 
 
 def kept_log(log: str, folder: Path) -> Json:
-    """Return the service's log, without our asking whether it was ready: how often, depends on the machine."""
+    """Return the service's log without the requests for readiness, whose number depends on the machine."""
     return kept_output("".join(line for line in log.splitlines(keepends=True) if NOT_READY not in line), folder)
 
 

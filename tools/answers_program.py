@@ -1,4 +1,4 @@
-"""The `visavis` that answers.py records: the command as a process, and the service as another."""
+"""Run the `visavis` that answers.py records: the command and the service, each in its own process."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ import httpx2
 
 START_S, STOP_S, COMMAND_S = 120.0, 60.0, 300.0
 
-# As the installed script starts it: by the name `visavis`, which usage and errors tell.
+# As the installed script does: with the name `visavis`, which usage and errors show.
 LAUNCH = """\
 import sys
 from importlib import import_module
@@ -24,7 +24,7 @@ _, module, function, *words = sys.argv
 sys.argv = ["visavis", *words]
 sys.exit(getattr(import_module(module), function)())
 """
-# Where the package of the command is, and where `embedder`.
+# The locations of the command's package and of `embedder`.
 LOCATE = """\
 import sys
 from importlib import import_module
@@ -76,7 +76,7 @@ class Program:
             raise ProgramError(f"{located.stderr}{self.module}:{self.function} cannot be used; give another --main")
         command, package = (Path(line) for line in located.stdout.splitlines())
         if command.parent != package.parent:
-            raise ProgramError(f"{command} and {package} are of two checkouts; set PYTHONPATH, or give another --main")
+            raise ProgramError(f"{command} and {package} are from different checkouts; set PYTHONPATH or --main")
         return package
 
     def run(self, words: list[str]) -> Ended:
@@ -122,18 +122,18 @@ def environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def when_ready(url: str, server: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Return the address once the service there is ready. Raises ProgramError where it ends first or takes too long."""
+    """Return the address once the service is ready. Raises ProgramError if it ends before or needs too long."""
     deadline = time.monotonic() + START_S
     while not is_ready(url):
         if server.poll() is not None or time.monotonic() > deadline:
-            raise ProgramError(f"the service did not get ready:\n{log.read_text()}")
+            raise ProgramError(f"the service did not become ready:\n{log.read_text()}")
         time.sleep(0.1)
     return url
 
@@ -147,7 +147,7 @@ def is_ready(url: str) -> bool:
 
 
 def stop(server: "subprocess.Popen[bytes]") -> None:
-    """Let the service finish in order; kill it if it does not."""
+    """Stop the service gracefully; kill it if it does not stop."""
     server.terminate()
     try:
         server.wait(STOP_S)
@@ -157,7 +157,7 @@ def stop(server: "subprocess.Popen[bytes]") -> None:
 
 
 def emptied(folder: Path) -> Path:
-    """Make a folder anew."""
+    """Create a folder, deleting an old one."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -1,10 +1,10 @@
-"""Measure what poor photos cost and the operating points of the built-in models, and write their cards.
+"""Measure the penalties for poor photos and the operating points of the built-in models, and write their cards.
 
-Usage: python tools/calibrate_built_in.py --data DIR [--cache DIR] [--model NAME]. DIR holds lfw-view1, celebrities,
-london and orl as CONTRIBUTING.md says. The first photos are those of View 1's DevTrain; what poor photos cost is fitted
+Usage: python tools/calibrate_built_in.py --data DIR [--cache DIR] [--model NAME]. DIR contains lfw-view1, celebrities,
+london and orl as described in CONTRIBUTING.md. The first photos are those of View 1's DevTrain; the penalty is fitted
 to degraded copies of them. Further populations are half of the celebrities' people, London and ORL: each point keeps
-its FMR on the worst of them. `benchmarks/operating_points.py` checks the points on people who are not among these:
-DevTest and the other half of the celebrities.
+its FMR on the worst of them. `benchmarks/operating_points.py` checks the points on other people: DevTest and the other
+half of the celebrities.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--model", choices=list(BUILT_IN_MODELS), help="This one alone.")
+    parser.add_argument("--model", choices=list(BUILT_IN_MODELS), help="Only this model.")
     given = parser.parse_args()
     for name in [given.model] if given.model else BUILT_IN_MODELS:
         card = calibrated(load(name), given.data, given.cache)

@@ -1,8 +1,8 @@
-"""Turn an ONNX file with weights quantised in blocks into one with f32 weights, which more readers take.
+"""Convert an ONNX file with block-quantised weights to f32 weights, which more runtimes support.
 
 Usage: python tools/dequantise_onnx.py IN OUT. A node that depends on constants alone (`DequantizeLinear`, and the
-`Reshape` after it) becomes the constant that onnx's own reference implementation computes. Inputs that no node takes
-go too: such files still declare the weights of before as inputs, and OpenCV 5 then refuses to run them.
+`Reshape` after it) becomes the constant that onnx's reference implementation computes. Unused inputs are removed:
+such files still declare the quantised weights as inputs, and OpenCV 5 then refuses to run them.
 """
 
 import sys
@@ -17,7 +17,7 @@ Constants = dict[str, np.ndarray]
 
 
 def dequantised(model: ModelProto) -> ModelProto:
-    """The same function with its constants computed; `model` stays as it is."""
+    """Return the model with its constants computed; `model` is not changed."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:  # each after those that it depends on, as ONNX demands
@@ -34,7 +34,7 @@ def computed(node: NodeProto, constants: Constants) -> Constants:
 
 
 def with_constants(model: ModelProto, nodes: list[NodeProto], constants: Constants) -> ModelProto:
-    """A copy of the model with these nodes, and of the inputs and constants those that they take."""
+    """Return a copy of the model with these nodes, and with the inputs and constants that they use."""
     made = ModelProto()
     made.CopyFrom(model)
     taken = {name for node in nodes for name in node.input}

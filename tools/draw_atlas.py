@@ -1,7 +1,6 @@
-"""Draw docs/pictures/atlas.png from the default model's atlas, which shows nobody's face.
+"""Draw docs/pictures/atlas.png from the default model's atlas, which shows no face.
 
-Usage: python tools/draw_atlas.py [FILE]. The channels drawn are those that go most with
-some trait, one for each trait.
+Usage: python tools/draw_atlas.py [FILE]. For each trait it draws the channel with the strongest correlation.
 """
 
 import io
@@ -36,7 +35,7 @@ def main() -> None:
 
 
 def strongest(channels: list[dict]) -> list[dict]:
-    """One for each trait, the strongest traits first."""
+    """Return one channel for each trait, the strongest traits first."""
     found: dict[str, tuple[float, dict]] = {}
     for channel in channels:
         sure = [each for each in channel["correlations"] if each["low"] > 0 or each["high"] < 0]

@@ -1,6 +1,6 @@
-"""Draw the picture of why two pairs of faces matched and did not.
+"""Draw the explanations of a pair that matches and of one that does not.
 
-Usage: python tools/draw_explanation.py. Writes docs/pictures/explain.png, of three example photos.
+Usage: python tools/draw_explanation.py. Writes docs/pictures/explain.png from three example photos.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw the README's picture of the page: two example photos compared, in Chromium, by the service as it is.
+"""Draw the README's picture of the page: two example photos compared by the running service, in Chromium.
 
 Usage: python tools/draw_page.py. Writes docs/pictures/page.png; it needs the system's Chromium, as tests/browser does.
 """
@@ -16,7 +16,7 @@ from service.settings import Settings
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
-from live_service import served  # noqa: E402 - it lies beside this folder
+from live_service import served  # noqa: E402 - it is in benchmarks
 
 FACES = ROOT / "examples" / "faces"
 PHOTOS = {"probe": "001-neutral.jpg", "reference": "001-smiling.jpg"}

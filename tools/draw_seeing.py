@@ -1,6 +1,6 @@
-"""Draw the pictures of what the built-in network sees.
+"""Draw the pictures of the built-in network's layers and feature maps.
 
-Usage: python tools/draw_seeing.py. Writes docs/pictures/describe.svg and maps.png, of an example photo.
+Usage: python tools/draw_seeing.py. Writes docs/pictures/describe.svg and maps.png from an example photo.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
 def strip(maps: FeatureMaps) -> Image.Image:
-    """The maps of a layer that respond most, under the layer's name."""
+    """Draw the most responsive maps of a layer, below the layer's name."""
     plan = GridLayout(N_MAPS, SIDE_PX + LABEL_PX, SIDE_PX // maps.layer.shape[1])
     channels = [response.channel for response in maps.responses[:N_MAPS]]
     drawn = grid([painted(maps.maps[channel], maps.scale) for channel in channels], channels, plan)

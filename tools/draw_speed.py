@@ -1,7 +1,7 @@
-"""Draw the table of speeds for the README, from the lines of JSON that the benchmark wrote.
+"""Draw the README's table of speeds from the JSON lines of the benchmark.
 
-Usage: python tools/draw_speed.py FILE, where FILE is of `python benchmarks/speed.py --json FILE`. Writes
-docs/pictures/speed.png; every number in it comes from that one run.
+Usage: python tools/draw_speed.py FILE, where FILE is written by `python benchmarks/speed.py --json FILE`. Writes
+docs/pictures/speed.png; all its numbers come from that run.
 """
 
 import json

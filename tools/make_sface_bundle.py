@@ -1,8 +1,8 @@
-"""Make the bundle sface-128 from nothing: from the OpenCV Zoo's file, with a card that has no operating points yet.
+"""Make the bundle sface-128 from the OpenCV Zoo's file, with a card without operating points.
 
-Usage: python tools/make_sface_bundle.py FILE FOLDER. FILE is face_recognition_sface_2021dec_int8bq.onnx. FOLDER holds
-no card yet; for the bundle that comes with visavis it is embedder/weights/sface-128, where the license lies. The same
-file gives the same bytes. Its int8 network is added afterwards, by tools/quantise_network.py.
+Usage: python tools/make_sface_bundle.py FILE FOLDER. FILE is face_recognition_sface_2021dec_int8bq.onnx. FOLDER must
+have no card; for the built-in bundle it is embedder/weights/sface-128, which contains the licence. The same file gives
+the same bytes. tools/quantise_network.py then adds its int8 network.
 """
 
 import sys

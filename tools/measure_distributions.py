@@ -1,8 +1,8 @@
-"""Measure the distances of pairs of one person and of two, for the scale on the page.
+"""Measure the distances of genuine and impostor pairs, for the scale on the page.
 
-Usage: python tools/measure_distributions.py --data DIR, where DIR holds lfw-view1 as CONTRIBUTING.md says. Compares the
-photos of View 1's DevTest, all against all: people that the built-in model's thresholds were not measured on. Writes
-service/web/page/distributions.json, which the page shows only beside answers of this very model and card.
+Usage: python tools/measure_distributions.py --data DIR, where DIR contains lfw-view1 as described in CONTRIBUTING.md.
+Compares all photos of View 1's DevTest with each other; the built-in model's thresholds were not measured on these
+people. Writes service/web/page/distributions.json, which the page shows only with answers of this model and card.
 """
 
 import argparse

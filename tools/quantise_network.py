@@ -1,16 +1,16 @@
-"""Quantise a bundle's network to int8, into network-int8.onnx beside its weights; its card then names that file.
+"""Quantise a bundle's network to int8: writes network-int8.onnx next to its weights and names the file in its card.
 
-Usage: python tools/quantise_network.py BUNDLE --photos DIR. 300 chips, which visavis cuts from photos drawn by a seed
-out of DIR and its folders, go through the network to find the range of every activation (post-training quantisation by
-nncf). No number of the file is a pixel's or an embedding's: no face can be had back from it. The same photos give the
-same bytes on the same kind of processor with the same versions of the libraries.
+Usage: python tools/quantise_network.py BUNDLE --photos DIR. Post-training quantisation with nncf: 300 chips from photos
+of DIR and its subfolders, sampled with a seed, run through the network to find the range of every activation. The file
+contains no pixel and no embedding, so no face can be recovered from it. The same photos give the same bytes on the
+same kind of processor with the same library versions.
 
-Weights are int8, with a scale for each output channel. Activations are int8 with one scale and no zero point: with one,
-OpenVINO 2026.4 takes three times as long on x86. What comes before the first convolution and after the last one stays
-in f32: a quantised division by the embedding's length costs most of the accuracy. Correcting the biases changed
-nothing that could be measured, so it is left out.
+Weights are int8, with a scale for each output channel. Activations are int8 with one scale and no zero point: with a
+zero point OpenVINO 2026.4 is three times slower on x86. Nodes before the first convolution and after the last one stay
+in f32, because a quantised division by the embedding's length costs most of the accuracy. Bias correction is off,
+because it made no measurable difference.
 
-embedder/weights/sface-128 was quantised with 300 of 14,968 photos of 1,696 celebrities, no one of LFW among them.
+embedder/weights/sface-128 was quantised with 300 of 14,968 photos of 1,696 celebrities, none of them in LFW.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def calibration_chips(folder: Path, embedder: FaceEmbedder) -> Chips:
     Random(SEED).shuffle(photos)  # noqa: S311 - no secret
     chips = list(islice(_chips(photos, embedder), N_CHIPS))
     if not chips:
-        raise SystemExit(f"no photo in {folder} shows a face")
+        raise SystemExit(f"no face was found in the photos of {folder}")
     return np.stack(chips)
 
 

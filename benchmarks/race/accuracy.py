@@ -1,8 +1,8 @@
-"""LFW View 1 by those who embed: the threshold that is best on DevTrain, and how often it is right on DevTest.
+"""LFW View 1 with each library that embeds: the best threshold on DevTrain, and its accuracy on DevTest.
 
-The face meant is the one nearest the centre, and a pair is decided by the distance of its embeddings alone. A photo
-without a face takes no part in choosing the threshold; on DevTest it matches nobody, and so is counted. The accuracy
-over the other pairs, which leaves out the hard photos that a detector does not find, stands beside it.
+The face nearest the centre is used, and a pair is decided by the distance of its embeddings alone. A photo without a
+face is not used for choosing the threshold; on DevTest it counts as matching nobody. The accuracy over the other pairs,
+without the hard photos in which a detector finds no face, is printed too.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The load on a service, as a process of its own: so many clients, each sending its next pair when it has its answer.
+"""The load on a service, in its own process: N clients, each sends its next pair when it has received its answer.
 
 Usage: python clients.py URL --clients N (--seconds S | --requests R) PHOTO PHOTO ... The photos are pairs. Prints one
 line of JSON: answers by status, latencies, seconds, and the CPU seconds that this process took itself. Needs nothing

@@ -1,4 +1,4 @@
-"""What a race finds, as records: each is one line of JSON and one line of the table."""
+"""The results of a race as records: each is one line of JSON and one line of the table."""
 
 import json
 import statistics

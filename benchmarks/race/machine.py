@@ -1,4 +1,4 @@
-"""The facts of the machine and of the libraries, without which a figure says nothing."""
+"""The machine and the versions of the libraries, for interpreting the figures."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The service under load: its rate beside that of two threads in process, its latencies, its refusals, its memory."""
+"""The service under load: its rate against two threads in process, latencies, refused requests and memory."""
 
 import os
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""The photographs of a race: LFW's own, and larger ones made for the run from the London set's originals.
+"""The photographs of a race: those of LFW, and larger ones made from the London set's originals.
 
-Nothing that is made here outlives the run.
+The larger ones are deleted after the run.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Size:
     name: str
     pairs: list[tuple[Path, Path]]
     bars: tuple[float, float, float]  # dlib with OpenBLAS, dlib-bin, OpenCV
-    is_slow: bool = False  # fewer rounds, for a verification takes seconds
+    is_slow: bool = False  # fewer rounds, because a verification takes seconds
 
     @property
     def mean_kb(self) -> float:

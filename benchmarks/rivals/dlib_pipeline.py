@@ -1,7 +1,7 @@
-"""dlib's pipeline, step by step what `face_recognition` runs: HOG on a picture twice the size, five points, network.
+"""dlib's pipeline, the same steps as `face_recognition`: HOG on an image of twice the size, five points, network.
 
-Run by a rival's own interpreter: python dlib_pipeline.py FOLDER, where dlib's two .dat files lie. Of a photo's faces
-only the first goes through the network, where face_recognition would take them all.
+Run by the rival's interpreter: python dlib_pipeline.py FOLDER, which contains dlib's two .dat files. Only the first
+face of a photo is embedded, while face_recognition would embed all.
 """
 
 import io

@@ -1,7 +1,7 @@
-"""OpenCV's own pair, step by step what its sample runs: YuNet (FaceDetectorYN), then SFace (FaceRecognizerSF).
+"""OpenCV's pipeline, the same steps as its sample: YuNet (FaceDetectorYN), then SFace (FaceRecognizerSF).
 
-Run by a rival's own interpreter: python opencv_pipeline.py FOLDER, where both networks lie. A large photo is made
-smaller first, as users of YuNet do: it was trained on faces of 10 to 300 px, and its time grows with the area.
+Run by the rival's interpreter: python opencv_pipeline.py FOLDER, which contains both networks. A large photo is scaled
+down first, as users of YuNet do: it was trained on faces of 10 to 300 px, and its time grows with the area.
 """
 
 import sys

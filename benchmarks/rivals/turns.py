@@ -1,6 +1,6 @@
-"""The worker's side of a race: a pipeline answers, a line of JSON each, what the race asks by lines of JSON.
+"""The worker's side of a race: it reads requests as lines of JSON and answers each with a line of JSON.
 
-It is read by the rivals' interpreters too, so it needs nothing but Python.
+The rivals' interpreters run it too, so it needs only Python.
 """
 
 import json
@@ -52,7 +52,7 @@ class Turns:
         start = time.perf_counter()
         try:
             told: object = self._pipeline.verify(probe, reference)
-        except Exception as error:  # noqa: BLE001 - each pipeline has errors of its own
+        except Exception as error:  # noqa: BLE001 - each pipeline has its own errors
             told = type(error).__name__
         return {"ms": 1e3 * (time.perf_counter() - start), "told": told}
 
@@ -62,7 +62,7 @@ class Turns:
             raise TypeError(f"{type(self._pipeline).__name__} gives no embeddings")
         try:
             return self._pipeline.embedding(Path(photo).read_bytes())
-        except Exception as error:  # noqa: BLE001 - each pipeline has errors of its own
+        except Exception as error:  # noqa: BLE001 - each pipeline has its own errors
             return type(error).__name__
 
     def network(self) -> float:
@@ -71,7 +71,7 @@ class Turns:
         return 1e3 * (time.perf_counter() - start)
 
     def rate(self, n_threads: int, seconds: float) -> float:
-        """Pairs a second that so many threads verify, each beginning the next when one is done."""
+        """Pairs per second of N threads, each starting the next pair when one is done."""
         counts = [0] * n_threads
         start = time.perf_counter()
 

@@ -1,4 +1,4 @@
-"""This project's pipeline, as anyone calls it in a process of his own: `load().verify(probe, reference)`.
+"""visavis's pipeline, called in process: `load().verify(probe, reference)`.
 
 Usage: python visavis_pipeline.py [PRECISION].
 """

@@ -1,4 +1,4 @@
-"""The door of the Python client: ask the service, get typed answers and errors. No torch, no server, no embedder."""
+"""The Python client of the service, with typed answers and errors. Imports no torch, no server and no embedder."""
 
 from ..wire import (
     CompareResponse,

@@ -1,4 +1,4 @@
-"""What the client can ask, as values: one function per question, each makes an `ApiCall`. Nothing is sent here."""
+"""The client's calls as values: one function per route, each returns an `ApiCall`. Nothing is sent here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from ..wire import (
 )
 from .inputs import EmbeddingInput, ImageInput, comparison_of, read_image
 
-ONE_IMAGE = (str, bytes, bytearray, memoryview)  # sequences too, but of no images
+ONE_IMAGE = (str, bytes, bytearray, memoryview)  # sequences, but not of images
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 OptionsT = TypeVar("OptionsT", bound=Message)
@@ -35,7 +35,7 @@ OptionsT = TypeVar("OptionsT", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class ApiCall(Generic[AnswerT]):
-    """One question to the service, and the shape of its answer. Its repr shows no image and no embedding."""
+    """One request to the service and the type of its answer. Its repr shows no image and no embedding."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -46,7 +46,7 @@ class ApiCall(Generic[AnswerT]):
 
 
 def verify(probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> ApiCall[VerifyResponse]:
-    """Ask whether two images show one person."""
+    """Build the call that compares two images."""
     fields = _fields(checked(VerifyOptions, options))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return ApiCall("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
@@ -55,10 +55,10 @@ def verify(probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKey
 def verify_many(
     probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
 ) -> ApiCall[VerifyManyResponse]:
-    """Ask of each reference whether it shows the probe's person."""
+    """Build the call that compares a probe with several references."""
     fields = _fields(checked(VerifyOptions, options))
     if isinstance(references, ONE_IMAGE) or not isinstance(references, Sequence):
-        raise TypeError(f"references is a sequence of images, such as a list, not {type(references).__name__}")
+        raise TypeError(f"references must be a sequence of images, such as a list, not {type(references).__name__}")
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
@@ -68,19 +68,19 @@ def verify_many(
 def explain(
     probe: ImageInput, reference: ImageInput, *, saliency: bool, **options: Unpack[VerifyKeywords]
 ) -> ApiCall[ExplainResponse]:
-    """Ask why two images show one person or not."""
+    """Build the call that compares two images and explains the result."""
     fields = (*_fields(checked(VerifyOptions, options)), ("saliency", str(saliency).lower()))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return ApiCall("POST", "/v1/explain", ExplainResponse, images=images, fields=fields)
 
 
 def detect(image: ImageInput) -> ApiCall[FacesResponse]:
-    """Ask for every face in an image."""
+    """Build the call that finds all faces in an image."""
     return ApiCall("POST", "/v1/faces", FacesResponse, images=(("image", read_image(image)),))
 
 
 def embed(image: ImageInput, *, face: FaceChoice) -> ApiCall[EmbeddingResponse]:
-    """Ask for the embedding of one face."""
+    """Build the call that embeds one face."""
     fields = _fields(checked(FaceOption, {"face": face}))
     return ApiCall("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
 
@@ -92,25 +92,25 @@ def compare(
     model_digest: str | None,
     **options: Unpack[DecisionKeywords],
 ) -> ApiCall[CompareResponse]:
-    """Ask for the distances of embeddings."""
+    """Build the call that compares embeddings."""
     request = comparison_of(probe, references, model_digest=model_digest, options=checked(DecisionOptions, options))
     return ApiCall("POST", "/v1/embeddings/compare", CompareResponse, json=request.model_dump_json().encode())
 
 
 def model() -> ApiCall[ModelResponse]:
-    """Ask which model answers."""
+    """Build the call for the model card."""
     return ApiCall("GET", "/v1/model", ModelResponse)
 
 
 def ready() -> ApiCall[Health]:
-    """Ask whether the service can answer."""
+    """Build the call that checks whether the service is ready."""
     return ApiCall("GET", "/readyz", Health)
 
 
 def checked(kind: type[OptionsT], given: Mapping[str, object]) -> OptionsT:
-    """Return the options if the service would take them; refused here, before a photo travels.
+    """Validate options as the service does, before a photo is sent.
 
-    Raises TypeError for a name that is no option, ValueError for a value that is none.
+    Raises TypeError for an unknown name, ValueError for an invalid value.
     """
     for name in given:
         if name not in kind.model_fields:

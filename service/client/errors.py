@@ -1,15 +1,15 @@
-"""What can go wrong between asking the service and having its answer.
+"""The errors of a call to the service.
 
 ClientError                     carries status, code, request_id, image, n_faces, available, measure, value, limit,
                                 retry_after_s, or None
-├── Unreachable                 no answer came
-│   └── TimedOut                none came in time
-├── UnexpectedAnswer            an answer that is not this service's: a proxy's page, another program on the port
-├── DigestMismatchError         embeddings that different models made; seen here before sending, or by the service
-└── ServerError                 the service says no
-    ├── RequestRejected         the request as a whole; also any 4xx whose code is not known here
-    │   └── OperatingPointUnavailableError  the model has no such point; `available` names those it has
-    ├── SampleRejected          one image of the request; `image` says which, where there are two
+├── Unreachable                 no answer arrived
+│   └── TimedOut                no answer arrived in time
+├── UnexpectedAnswer            an answer that is not the service's: a proxy's page, another program on the port
+├── DigestMismatchError         embeddings of different models; found here before sending, or by the service
+└── ServerError                 the service refused the request or failed
+    ├── RequestRejected         the request as a whole; also any 4xx whose code is unknown here
+    │   └── OperatingPointUnavailableError  the model has no such point; `available` lists those it has
+    ├── SampleRejected          one image of the request; `image` says which, if there are two
     │   ├── ImageRejected       its bytes
     │   │   ├── ImageTooLargeError
     │   │   ├── NotAnImageError
@@ -17,13 +17,13 @@ ClientError                     carries status, code, request_id, image, n_faces
     │   ├── FaceRejected        its faces
     │   │   ├── NoFaceError
     │   │   └── SeveralFacesError
-    │   └── LowQualityError     its face is too poor to be told from others; `measure`, `value` and `limit` say in what
-    ├── BusyError               503: no free place, or not ready yet; `retry_after_s` if the service named a time
-    └── ServiceFailed           the service failed; also any other status whose code is not known here
+    │   └── LowQualityError     the photo is too poor; see `measure`, `value` and `limit`
+    ├── BusyError               503: busy, or not ready yet; `retry_after_s` if the service gave a time
+    └── ServiceFailed           the service failed; also any other status whose code is unknown here
 
-Not in the tree, as no service is involved: ValueError and TypeError for mistakes of the calling programmer, and the
-OSError of a file on this machine that cannot be read, which is the system's own and names the path.
-No error of the tree holds an image, an embedding or the name of a file.
+Not in the tree, because no service is involved: ValueError and TypeError for wrong arguments, and the system's OSError
+for a file that cannot be read, which contains the path.
+No error of the tree contains an image, an embedding or a file name.
 """
 
 from dataclasses import dataclass
@@ -34,25 +34,25 @@ from ..wire import Problem
 
 @dataclass(frozen=True, slots=True)
 class ErrorFacts:
-    """What is known about a failed call."""
+    """The attributes of a failed call; None = unknown."""
 
     status: int | None = None  # HTTP status
     code: str | None = None  # the problem's stable, machine-readable name
     request_id: str | None = None  # as in the service's log
     image: str | None = None  # "probe" or "reference"
-    n_faces: int | None = None  # found in that image
-    available: tuple[str, ...] | None = None  # names of the operating points that there are
-    measure: str | None = None  # which measure of quality makes that image too poor
-    value: float | None = None  # what was measured
-    limit: float | None = None  # what it takes
-    retry_after_s: float | None = None  # how long the service asked to be left alone
+    n_faces: int | None = None  # number of faces found in that image
+    available: tuple[str, ...] | None = None  # names of the available operating points
+    measure: str | None = None  # the quality measure that is too low
+    value: float | None = None  # the measured value
+    limit: float | None = None  # the minimum
+    retry_after_s: float | None = None  # the service's Retry-After
 
 
 NOTHING_KNOWN = ErrorFacts()
 
 
 class ClientError(Exception):
-    """The root of everything that a call of the service can raise."""
+    """The base class of all errors of a call."""
 
     def __init__(self, message: str, facts: ErrorFacts = NOTHING_KNOWN) -> None:
         super().__init__(message)
@@ -74,19 +74,19 @@ class ClientError(Exception):
 
 
 class Unreachable(ClientError):
-    """No answer came: nothing listens there, or the connection was lost, at every attempt."""
+    """No answer arrived: nothing listens at the address, or the connection was lost, at every attempt."""
 
 
 class TimedOut(Unreachable):
-    """No answer came in time; not tried again, since the service may still be at work on the first."""
+    """No answer arrived in time. It is not retried, because the service may still compute the first request."""
 
 
 class UnexpectedAnswer(ClientError):
-    """An answer came that this client cannot read as the service's."""
+    """The answer is not one of this service."""
 
 
 class DigestMismatchError(ClientError):
-    """Embeddings were made by different models, so their distance means nothing; embed the photos again."""
+    """The embeddings come from different models, so they cannot be compared; embed the photos again."""
 
 
 class ServerError(ClientError):
@@ -94,11 +94,11 @@ class ServerError(ClientError):
 
 
 class RequestRejected(ServerError):
-    """The request as a whole was refused."""
+    """The service refused the request as a whole."""
 
 
 class OperatingPointUnavailableError(RequestRejected):
-    """The model card has no such operating point, or none as strict; `available` names those it has."""
+    """The model card has no such operating point, or none that strict; `available` lists those it has."""
 
 
 class SampleRejected(ServerError):
@@ -114,15 +114,15 @@ class ImageTooLargeError(ImageRejected):
 
 
 class NotAnImageError(ImageRejected):
-    """The bytes are in no format that the service reads."""
+    """The bytes are not in a supported image format."""
 
 
 class ImageUnreadableError(ImageRejected):
-    """The format is known, but the pixels cannot be had from it."""
+    """The format is supported, but the file cannot be decoded."""
 
 
 class FaceRejected(SampleRejected):
-    """The faces in an image do not fit what was asked."""
+    """The faces in an image do not match the request."""
 
 
 class NoFaceError(FaceRejected):
@@ -130,19 +130,19 @@ class NoFaceError(FaceRejected):
 
 
 class SeveralFacesError(FaceRejected):
-    """More faces than the choice allows; `n_faces` were found."""
+    """More faces were found than the face rule allows; `n_faces` is their number."""
 
 
 class LowQualityError(SampleRejected):
-    """The photo of a face is too poor: `measure` is `value`, `limit` is what it takes. `quality` overrules it."""
+    """The photo of a face is too poor: `measure` is `value`, the minimum is `limit`. See the option `quality`."""
 
 
 class BusyError(ServerError):
-    """The service is there but cannot take the request now, at any of the attempts."""
+    """The service runs but could not accept the request at any of the attempts."""
 
 
 class ServiceFailed(ServerError):
-    """The service failed at a request that it should have answered."""
+    """The service failed to process a valid request."""
 
 
 KINDS: dict[str, type[ClientError]] = {
@@ -161,7 +161,7 @@ KINDS: dict[str, type[ClientError]] = {
 
 
 def from_problem(problem: Problem, *, retry_after_s: float | None = None) -> ClientError:
-    """Turn a problem into the error of its kind, to be raised; also one found in a result of `verify_many`."""
+    """Return the error for a problem, to be raised; also for the problem of a result of `verify_many`."""
     kind = KINDS.get(problem.code) or _kind_of_status(problem.status)
     facts = ErrorFacts(
         status=problem.status,

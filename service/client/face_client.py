@@ -1,4 +1,4 @@
-"""FaceClient and AsyncFaceClient, method by method alike. Thin: `calls` and `transport` do the work that both share."""
+"""FaceClient and AsyncFaceClient, with the same methods; `calls` and `transport` do the work that both share."""
 
 import asyncio
 import time
@@ -31,12 +31,12 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 class FaceClient:
     """A connection to a visavis service.
 
-    Made from the service's address, or from an `httpx2.Client` of the caller's own (`http=`), which stays the caller's
-    to close. One made from an address asks no proxy and reads no `.netrc`: photos of faces go where the address says
-    and nowhere else, so redirects are not followed either. `timeout_s` bounds each wait for the network (connecting,
-    sending, the next bytes of an answer), not their sum; default 30, or what `http` says. Threads may share it.
+    Pass the service's address, or an `httpx2.Client` (`http=`), which the caller must close. With an address it uses no
+    proxy and no `.netrc`, and never follows redirects, so that photos of faces are sent to this address only.
+    `timeout_s` limits each wait for the network (connecting, sending, the next bytes of an answer), not their sum;
+    default 30 s, or the timeout of `http`. Threads may share a client.
 
-    Every method raises a `ClientError` of `service.client` when the service does not answer as asked.
+    Every method raises a `ClientError` of `service.client` if the service refuses, fails or cannot be reached.
     """
 
     def __init__(
@@ -54,37 +54,37 @@ class FaceClient:
         self._sleep = sleep
 
     def verify(self, probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> VerifyResponse:
-        """Say whether two images show one person.
+        """Decide whether two images show one person.
 
-        Keywords, all optional: `face` says which face is meant where an image shows several. The threshold is your own
-        `threshold`, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that
-        is at least that strict; by default the card's choice. `prior` is the probability of one person before the
-        photos are seen; the answer's probability rests on it. A photo that is too poor for the card is refused
-        (LowQualityError), unless `quality` is "ignore".
+        All keywords are optional. `face` selects a face if an image shows several. The threshold is `threshold`, or
+        that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that is at least that
+        strict; the default is the card's choice. `prior` is the prior probability that the photos show one person; the
+        answer's probability depends on it. A photo that is too poor for the card is refused (LowQualityError), unless
+        `quality` is "ignore".
         """
         return self._ask(calls.verify(probe, reference, **options))
 
     def verify_many(
         self, probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
     ) -> VerifyManyResponse:
-        """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
+        """Compare one image with 1 to 16 others; the answer has a verdict or a problem for each, in order."""
         return self._ask(calls.verify_many(probe, references, **options))
 
     def explain(
         self, probe: ImageInput, reference: ImageInput, *, saliency: bool = True, **options: Unpack[VerifyKeywords]
     ) -> ExplainResponse:
-        """Say what `verify` says and why: both aligned faces, the share of each channel, and the places that matter.
+        """Verify and explain: both aligned faces, the share of each channel, and the influence of each place.
 
-        `saliency`: whether those places are found, which takes most of the time.
+        `saliency`: whether to compute the influence of the places, which takes most of the time.
         """
         return self._ask(calls.explain(probe, reference, saliency=saliency, **options))
 
     def detect(self, image: ImageInput) -> FacesResponse:
-        """Find every face, largest first; none is an empty list."""
+        """Find all faces, largest first; the list may be empty."""
         return self._ask(calls.detect(image))
 
     def embed(self, image: ImageInput, *, face: FaceChoice = "dominant") -> EmbeddingResponse:
-        """Turn one face into its embedding, 128 numbers; biometric data, to be kept as carefully as the photo."""
+        """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
         return self._ask(calls.embed(image, face=face))
 
     def compare(
@@ -99,16 +99,16 @@ class FaceClient:
         return self._ask(calls.compare(probe, references, model_digest=model_digest, **options))
 
     def model(self) -> ModelResponse:
-        """Return which model answers, and its card."""
+        """Return the model card."""
         return self._ask(calls.model())
 
     def ready(self) -> bool:
-        """Ask once whether the service can answer; False while it cannot yet, Unreachable if nothing is there."""
+        """Check once whether the service is ready; raises Unreachable if nothing answers."""
         call = calls.ready()
         return transport.readiness_of(call, self._attempt(call), self._retry)
 
     def close(self) -> None:
-        """Close the connections, unless they are those of a caller's `http`."""
+        """Close the connections, except those of a caller's `http`."""
         if self._is_own:
             self._http.close()
 
@@ -144,8 +144,8 @@ P = ParamSpec("P")
 class AsyncFaceClient:
     """A connection to a visavis service, for asyncio.
 
-    All that FaceClient says holds here too; `http=` takes an `httpx2.AsyncClient`. Files are read and pictures
-    packed in a worker thread, so that the event loop goes on meanwhile. Belongs to one event loop.
+    It has the parameters and methods of FaceClient; `http=` is an `httpx2.AsyncClient`. A worker thread reads files
+    and encodes images, so that the event loop is not blocked. A client belongs to one event loop.
     """
 
     def __init__(
@@ -165,37 +165,37 @@ class AsyncFaceClient:
     async def verify(
         self, probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]
     ) -> VerifyResponse:
-        """Say whether two images show one person.
+        """Decide whether two images show one person.
 
-        Keywords, all optional: `face` says which face is meant where an image shows several. The threshold is your own
-        `threshold`, or that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that
-        is at least that strict; by default the card's choice. `prior` is the probability of one person before the
-        photos are seen; the answer's probability rests on it. A photo that is too poor for the card is refused
-        (LowQualityError), unless `quality` is "ignore".
+        All keywords are optional. `face` selects a face if an image shows several. The threshold is `threshold`, or
+        that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that is at least that
+        strict; the default is the card's choice. `prior` is the prior probability that the photos show one person; the
+        answer's probability depends on it. A photo that is too poor for the card is refused (LowQualityError), unless
+        `quality` is "ignore".
         """
         return await self._ask(calls.verify, probe, reference, **options)
 
     async def verify_many(
         self, probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
     ) -> VerifyManyResponse:
-        """Compare one image with 1 to 16; one result each, in order: a verdict, or the problem with that reference."""
+        """Compare one image with 1 to 16 others; the answer has a verdict or a problem for each, in order."""
         return await self._ask(calls.verify_many, probe, references, **options)
 
     async def explain(
         self, probe: ImageInput, reference: ImageInput, *, saliency: bool = True, **options: Unpack[VerifyKeywords]
     ) -> ExplainResponse:
-        """Say what `verify` says and why: both aligned faces, the share of each channel, and the places that matter.
+        """Verify and explain: both aligned faces, the share of each channel, and the influence of each place.
 
-        `saliency`: whether those places are found, which takes most of the time.
+        `saliency`: whether to compute the influence of the places, which takes most of the time.
         """
         return await self._ask(calls.explain, probe, reference, saliency=saliency, **options)
 
     async def detect(self, image: ImageInput) -> FacesResponse:
-        """Find every face, largest first; none is an empty list."""
+        """Find all faces, largest first; the list may be empty."""
         return await self._ask(calls.detect, image)
 
     async def embed(self, image: ImageInput, *, face: FaceChoice = "dominant") -> EmbeddingResponse:
-        """Turn one face into its embedding, 128 numbers; biometric data, to be kept as carefully as the photo."""
+        """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
         return await self._ask(calls.embed, image, face=face)
 
     async def compare(
@@ -210,16 +210,16 @@ class AsyncFaceClient:
         return await self._ask(calls.compare, probe, references, model_digest=model_digest, **options)
 
     async def model(self) -> ModelResponse:
-        """Return which model answers, and its card."""
+        """Return the model card."""
         return await self._ask(calls.model)
 
     async def ready(self) -> bool:
-        """Ask once whether the service can answer; False while it cannot yet, Unreachable if nothing is there."""
+        """Check once whether the service is ready; raises Unreachable if nothing answers."""
         call = calls.ready()
         return transport.readiness_of(call, await self._attempt(call), self._retry)
 
     async def aclose(self) -> None:
-        """Close the connections, unless they are those of a caller's `http`."""
+        """Close the connections, except those of a caller's `http`."""
         if self._is_own:
             await self._http.aclose()
 

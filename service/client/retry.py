@@ -1,6 +1,6 @@
-"""When to ask again, and after how long. Decides only; the clients do the waiting.
+"""The retry policy: whether to repeat a call, and after which pause. The clients do the waiting.
 
-Every call may be repeated: the service keeps nothing, so asking twice changes nothing.
+Every call may be repeated, because the service stores nothing.
 """
 
 import random
@@ -12,38 +12,38 @@ from http import HTTPStatus
 
 import httpx2
 
-Outcome = httpx2.Response | httpx2.RequestError  # what one attempt ends in
+Outcome = httpx2.Response | httpx2.RequestError  # of one attempt
 
-# The request did not arrive, or its answer was lost on the way. A read that timed out is neither: the service may still
-# be at work on it, and asking again would double that work.
+# The request did not arrive, or its answer was lost. Read timeouts are not among them: the service may still compute
+# the request, and a retry would double the work.
 LOST = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How patient a client is with a busy service (503) and with lost connections.
+    """The retry policy for a busy service (503) and for lost connections.
 
-    The pause after attempt n is drawn evenly from half to all of min(longest_pause_s, first_pause_s * 2**(n-1)).
-    A `Retry-After` is waited for, never cut short: one beyond `longest_pause_s` ends the attempts at once.
-    `attempts=1` never asks again.
+    The pause after attempt n is uniform between half and all of min(longest_pause_s, first_pause_s * 2**(n-1)).
+    A `Retry-After` is always waited for in full; one longer than `longest_pause_s` ends the attempts at once.
+    `attempts=1` disables retries.
     """
 
-    attempts: int = 4  # in all, the first included
+    attempts: int = 4  # including the first
     first_pause_s: float = 0.25
     longest_pause_s: float = 8.0
     rng: random.Random = field(
         default_factory=random.SystemRandom, repr=False
-    )  # forked processes must not wait in step
+    )  # forked processes must not share its state
     now_s: Callable[[], float] = field(
         default=time.time, repr=False
     )  # seconds since 1970, for a Retry-After that is a date
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or not 0 <= self.first_pause_s <= self.longest_pause_s:
-            raise ValueError("a Retry has attempts >= 1 and 0 <= first_pause_s <= longest_pause_s")
+            raise ValueError("a Retry needs attempts >= 1 and 0 <= first_pause_s <= longest_pause_s")
 
     def pause_s(self, n_made: int, outcome: Outcome) -> float | None:
-        """Seconds to wait before the next attempt, after `n_made` of them; None = this outcome is final."""
+        """Return the seconds to wait after attempt `n_made`; None = this outcome is final."""
         if n_made >= self.attempts or not _is_passing(outcome):
             return None
         asked_s = self.retry_after_s(outcome) if isinstance(outcome, httpx2.Response) else None
@@ -51,10 +51,10 @@ class Retry:
             return self._spread(self.first_pause_s * 2.0 ** min(n_made - 1, 60))
         if asked_s > self.longest_pause_s:
             return None
-        return asked_s + self._spread(self.first_pause_s)  # all who were sent away must not come back at one moment
+        return asked_s + self._spread(self.first_pause_s)  # refused clients must not all return at the same moment
 
     def retry_after_s(self, response: httpx2.Response) -> float | None:
-        """Seconds that the answer asks to wait, 0 or more; None if it does not say, or says what nobody can read."""
+        """Return the answer's `Retry-After` in seconds, 0 or more; None if it is missing or invalid."""
         value = response.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
             return float(value)

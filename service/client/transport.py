@@ -1,6 +1,6 @@
-"""A call -> an HTTP request over a connection; what came back -> its answer or its error. Shared by both clients.
+"""Convert a call to an HTTP request, and a response to an answer or an error. Shared by both clients.
 
-Nothing here sends or waits: the two clients do.
+The two clients do the sending and waiting.
 """
 
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 def request_of(
     call: ApiCall[AnswerT], http: httpx2.Client | httpx2.AsyncClient, timeout_s: float | None
 ) -> httpx2.Request:
-    """Build the request of one attempt; `timeout_s` None leaves the waiting to `http`'s own settings."""
-    # A part's file name is its part's name: what a person's file is called stays on this machine.
+    """Build the request of one attempt; with `timeout_s` None the timeouts of `http` apply."""
+    # The file name of a part is the part's name, because the name of a file could name a person.
     files = [(part, (part, content, "application/octet-stream")) for part, content in call.images]
     return http.build_request(
         call.method,
@@ -36,19 +36,19 @@ def request_of(
 
 
 def answer_of(call: ApiCall[AnswerT], outcome: Outcome, retry: Retry) -> AnswerT:
-    """Read the last attempt's outcome; raises a ClientError unless it is the answer."""
+    """Return the answer in the last attempt's outcome. Raises a ClientError if there is none."""
     if isinstance(outcome, httpx2.RequestError):
         _raise_lost(outcome)
     if outcome.status_code != HTTPStatus.OK:
         raise _refusal(outcome, retry)
     try:
         return call.answer.model_validate_json(outcome.content)
-    except ValidationError as error:  # its own text would show the answer, an embedding perhaps
+    except ValidationError as error:  # its text would show the answer, for example an embedding
         raise _unexpected(outcome, _reason(error)) from None
 
 
 def readiness_of(call: ApiCall[Health], outcome: Outcome, retry: Retry) -> bool:
-    """Read the outcome of asking for readiness: True, or False if the service is there but not ready."""
+    """Return whether the service is ready. Raises a ClientError if it cannot be reached."""
     try:
         answer_of(call, outcome, retry)
     except BusyError:
@@ -57,7 +57,7 @@ def readiness_of(call: ApiCall[Health], outcome: Outcome, retry: Retry) -> bool:
 
 
 def origin_of(url: httpx2.URL) -> str:
-    """Return scheme, host and port only; passwords and tokens live in the other parts of an address."""
+    """Return scheme, host and port only; the other parts of an address can contain passwords and tokens."""
     return str(httpx2.URL(scheme=url.scheme, host=url.host, port=url.port))
 
 
@@ -66,7 +66,7 @@ def _raise_lost(error: httpx2.RequestError) -> NoReturn:
     if isinstance(error, httpx2.DecodingError):
         raise UnexpectedAnswer(f"the answer from {origin} cannot be decoded: {error}") from error
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
-        raise TimedOut(f"no answer from {origin} in time ({type(error).__name__}); give a longer timeout_s") from error
+        raise TimedOut(f"no answer from {origin} in time ({type(error).__name__}); set a longer timeout_s") from error
     reason = f"{type(error).__name__}: {error}".rstrip(": ")
     raise Unreachable(f"no answer from {origin} ({reason}); is the service running there?") from error
 
@@ -97,21 +97,21 @@ def _reason(error: ValidationError) -> str:
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 
-TIMEOUT_S = 30.0  # large photos on a slow and busy machine take seconds, not half a minute
+TIMEOUT_S = 30.0  # even large photos on a slow and busy machine need only seconds
 
 HttpT = TypeVar("HttpT", httpx2.Client, httpx2.AsyncClient)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A service's address; name and password stand apart, since the HTTP library logs every address it asks."""
+    """A service's address; name and password are separate, because the HTTP library logs every address."""
 
     base_url: str
     auth: tuple[str, str] | None = field(repr=False)
 
 
 def address_of(base_url: str | None) -> Address:
-    """Check an address like http://127.0.0.1:8000; no error repeats it, since it may hold a password."""
+    """Validate an address like http://127.0.0.1:8000; no error repeats it, because it may contain a password."""
     try:
         url = httpx2.URL(base_url or "")
     except httpx2.InvalidURL:
@@ -119,7 +119,7 @@ def address_of(base_url: str | None) -> Address:
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError("base_url is not an http address; it looks like http://127.0.0.1:8000")
     if url.query or url.fragment:
-        raise ValueError("base_url ends before any ? or #")
+        raise ValueError("base_url must not contain ? or #")
     return Address(origin_of(url) + url.path, (url.username, url.password) if url.userinfo else None)
 
 
@@ -143,14 +143,14 @@ def open_async(base_url: str | None, http: httpx2.AsyncClient | None, timeout_s:
 
 def _callers_own(http: HttpT, kind: type[HttpT]) -> HttpT:
     if not isinstance(http, kind):
-        raise TypeError(f"http is an httpx2.{kind.__name__} here, not {type(http).__name__}")
+        raise TypeError(f"http must be an httpx2.{kind.__name__}, not {type(http).__name__}")
     if not http.base_url.host:
-        raise ValueError("http does not know the service's address; make it with base_url=")
+        raise ValueError("http does not have the service's address; create it with base_url=")
     return http
 
 
 def _check(base_url: str | None, http: object, timeout_s: float | None) -> None:
     if (base_url is None) == (http is None):
-        raise TypeError("give base_url or http=, one of the two")
+        raise TypeError("pass exactly one of base_url and http=")
     if timeout_s is not None and not timeout_s > 0:
-        raise ValueError(f"timeout_s is above 0, not {timeout_s}")
+        raise ValueError(f"timeout_s must be greater than 0, not {timeout_s}")

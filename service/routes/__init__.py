@@ -1,1 +1,1 @@
-"""One resource a file; each has `router(...)`, which `create_app` joins to the app."""
+"""The routes, one file per resource; each defines `router(...)`, which `create_app` includes."""

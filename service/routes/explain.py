@@ -1,4 +1,4 @@
-"""Why two images show one person or not, and what the network sees. Shows faces; nothing of them is kept."""
+"""Explanations of a comparison, the network's layers and feature maps. The answers show faces; none is stored."""
 
 from dataclasses import asdict, dataclass
 
@@ -24,16 +24,16 @@ class _Drawn:
 
 
 def router(runner: InferenceRunner) -> APIRouter:
-    """Join POST /v1/explain, GET /v1/layers and POST /v1/maps."""
+    """Return the router of POST /v1/explain, GET /v1/layers and POST /v1/maps."""
     routes = APIRouter(tags=["inside"])
 
     @routes.post(
         "/v1/explain", responses=responses(*PAIR_PROBLEMS, example=EXPLAIN_ANSWER), openapi_extra=image_body(EXPLAIN)
     )
     async def explain(request: Request) -> ExplainResponse:
-        """Say whether two images show one person, and which places and channels speak for it. Treat it as the photos.
+        """Compare two images and return the places and channels that influenced the distance most.
 
-        The reasons are of the plain distance, before any threshold.
+        They explain the plain distance, before any threshold. The answer shows the faces: treat it like the photos.
         """
         found, asked = await runner.run(request, EXPLAIN, lambda parsed: _explained(runner, parsed))
         return serializers.explanation(
@@ -43,7 +43,7 @@ def router(runner: InferenceRunner) -> APIRouter:
     @routes.get("/v1/layers", responses=responses(InternalError, Busy))
     async def layers() -> LayersResponse:
         """Return the network layer by layer, as it runs."""
-        with runner.limiter.slot():  # what it takes is made when it is first asked for, in part of a second
+        with runner.limiter.slot():  # the first request builds the description, which takes part of a second
             description = await runner.limiter.work(runner.explainer.describe)
         return serializers.layers(description, runner.embedder.identity)
 
@@ -53,7 +53,7 @@ def router(runner: InferenceRunner) -> APIRouter:
         openapi_extra=image_body(MAPS),
     )
     async def maps(request: Request) -> MapsResponse:
-        """Return what each channel of a layer makes of one face, as a picture. Treat it like the photo."""
+        """Return the feature maps of a layer for one face, as a picture. Treat it like the photo."""
         made = await runner.run(request, MAPS, lambda parsed: _draw(runner, parsed))
         return serializers.maps(made.maps, made.drawing, serializers.request_id(request))
 

@@ -1,4 +1,4 @@
-"""The faces in an image, their embeddings, and distances between embeddings. Biometric data; nothing of it is kept."""
+"""The faces in an image, their embeddings, and distances between embeddings. Biometric data; none is stored."""
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -21,12 +21,12 @@ from ..openapi import (
 from ..request_parsing import EMBEDDING, FACES, ParsedRequest
 from ..wire import MAX_EMBEDDINGS, CompareRequest, CompareResponse, DecisionOptions, EmbeddingResponse, FacesResponse
 
-LONGEST_CHANNEL = 64  # bytes that one number may take in JSON, line breaks and indentation included
-MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many are told as such
+LONGEST_CHANNEL = 64  # bytes of one number in JSON, with line break and indentation
+MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many get their own error
 
 
 def router(runner: InferenceRunner) -> APIRouter:
-    """Join POST /v1/faces, POST /v1/embeddings and POST /v1/embeddings/compare."""
+    """Return the router of POST /v1/faces, POST /v1/embeddings and POST /v1/embeddings/compare."""
     routes = APIRouter()
 
     @routes.post(
@@ -36,7 +36,7 @@ def router(runner: InferenceRunner) -> APIRouter:
         openapi_extra=image_body(FACES),
     )
     async def faces(request: Request) -> FacesResponse:
-        """Find every face, largest first; an image without a face is answered with an empty list."""
+        """Find every face, largest first; for an image without a face the list is empty."""
         found = await runner.run(request, FACES, lambda parsed: runner.embedder.detect(parsed.one("image")))
         return FacesResponse(
             faces=[serializers.face(each) for each in found], request_id=serializers.request_id(request)
@@ -49,7 +49,7 @@ def router(runner: InferenceRunner) -> APIRouter:
         openapi_extra=image_body(EMBEDDING),
     )
     async def embed(request: Request) -> EmbeddingResponse:
-        """Return the embedding of one face. Biometric data: store and send it with the care due to the photo."""
+        """Return the embedding of one face. It is biometric data: protect it like the photo."""
         embedding = await runner.run(request, EMBEDDING, lambda parsed: _embed(runner, parsed))
         return EmbeddingResponse(
             embedding=embedding.vector.tolist(),
@@ -71,7 +71,7 @@ def _join_compare(routes: APIRouter, runner: InferenceRunner) -> None:
         openapi_extra=json_body(CompareRequest, COMPARE_QUESTION),
     )
     async def compare(request: Request) -> CompareResponse:
-        """Compare one embedding with up to 1,000 made by the same model."""
+        """Compare one embedding with up to 1,000 others from the same model."""
         distances = await runner.run_reading(
             request,
             lambda: runner.body_reader.read_json(request, CompareRequest, max_bytes=MAX_COMPARE_BYTES),

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it answer? For load balancers; whether a real inference has succeeded."""
+"""Liveness and readiness of the process, for load balancers; it is ready after a successful inference."""
 
 import logging
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Readiness:
         """Run the first inference in a thread; a failure is logged and remembered, not raised."""
         try:
             await to_thread.run_sync(first_inference, self._embedder)
-        except Exception:  # the service must live to say that it is not ready; the picture is nobody's, so log it all
+        except Exception:  # the service goes on, to report that it is not ready; the image shows no face, so log it all
             self.state = ReadinessState.FAILED
             log.exception("the first inference failed; the service stays not ready")
             return
@@ -52,18 +52,20 @@ class Readiness:
     def check(self) -> None:
         """Raise NotReady unless the first inference succeeded."""
         if self.state is ReadinessState.UNDER_WAY:
-            raise NotReady("the model is getting ready; ask again in a moment")
+            raise NotReady("the model is loading; try again in a moment")
         if self.state is ReadinessState.FAILED:
-            raise NotReady("the model failed at its first inference; see the service's log, and start it again")
+            raise NotReady("the model's first inference failed; see the service's log and restart the service")
 
 
 def first_inference(embedder: FaceEmbedder) -> None:
-    """Send a plain grey picture through every network, and check that numbers come out."""
+    """Run every network on a plain grey image and check that the results are finite numbers."""
     embedder.detect(_grey_picture())
     side_px = embedder.card.alignment.chip_size_px
     vectors = embedder.embed_chips(np.full((1, side_px, side_px, 3), GREY, np.uint8))
     if vectors.shape != (1, 128) or not np.isfinite(vectors).all():
-        raise ValueError(f"the network gave {vectors.shape} with values that are not finite, or not (1, 128)")
+        raise ValueError(
+            f"the network returned shape {vectors.shape} instead of (1, 128), or values that are not finite"
+        )
 
 
 def _grey_picture() -> bytes:
@@ -73,7 +75,7 @@ def _grey_picture() -> bytes:
 
 
 def router(readiness: Readiness) -> APIRouter:
-    """Join GET /healthz and GET /readyz."""
+    """Return the router of GET /healthz and GET /readyz."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/healthz")
@@ -83,7 +85,7 @@ def router(readiness: Readiness) -> APIRouter:
 
     @routes.get("/readyz", responses=responses(NotReady))
     async def ready() -> Health:
-        """Answer with 200 once the model has answered a real inference."""
+        """Answer with 200 once the model has completed a real inference."""
         readiness.check()
         return Health(status="ready")
 

@@ -1,4 +1,4 @@
-"""The model that is served: its card, and the digests by which its embeddings are known."""
+"""The served model: its card, and the digests that identify its embeddings."""
 
 from typing import Any
 
@@ -12,30 +12,30 @@ from ..wire import ModelResponse, OperatingPoint
 
 
 def router(embedder: FaceEmbedder) -> APIRouter:
-    """Join GET /v1/model."""
+    """Return the router of GET /v1/model."""
     routes = APIRouter(tags=["model"])
-    # The card, with what the `model` of other answers has: a card cannot hold the digest of itself, and its `digest` is
+    # The card, with the `model` fields of other answers: a card cannot contain its own digest, and its `digest` is
     # that of embeddings in f32.
     identity, precision = embedder.identity, embedder.precision
     served = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
-    told = embedder.card.model_dump(mode="json") | served
+    content = embedder.card.model_dump(mode="json") | served
     answer_type = _answer_type()
-    answer = answer_type.model_validate(told)
+    answer = answer_type.model_validate(content)
 
-    @routes.get("/v1/model", response_model=answer_type, responses=responses(example=told))
+    @routes.get("/v1/model", response_model=answer_type, responses=responses(example=content))
     async def model() -> ModelResponse:
-        """Return the model card: what the model is, its operating points, its limits and its licence."""
+        """Return the model card: description, operating points, limits and licence."""
         return answer
 
     return routes
 
 
 def _answer_type() -> type[ModelResponse]:
-    points: Any = (tuple[OperatingPoint, ...], ...)  # as in other answers: described once
+    points: Any = (tuple[OperatingPoint, ...], ...)  # the same schema as in other answers
     card_fields = _fields_of(ModelCard) | {"operating_points": points}
     return create_model(
         "ModelResponse",
-        __base__=ModelResponse,  # what the client reads, so nothing that it needs can be missing here
+        __base__=ModelResponse,  # the client reads this class, so no field that it needs can be missing
         __doc__="The model card, its digest, and the precision it is served in.",
         card_digest=(str, ...),
         precision=(Precision, ...),

@@ -1,4 +1,4 @@
-"""Pages for people: the start, the API's documentation and the list of errors; all from our own files."""
+"""HTML pages: the start page, the API documentation and the list of errors, all from local files."""
 
 from html import escape
 from pathlib import Path
@@ -24,19 +24,19 @@ HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-cache",  # may be kept, but asked about: after an update the page fits the API
+    "Cache-Control": "no-cache",  # cached but revalidated, so that after an update the page matches the API
 }
 
 
 def router() -> APIRouter:
-    """Join / and /docs, each with its files, and /errors."""
+    """Return the router of / and /docs, each with its files, and /errors."""
     routes = APIRouter(include_in_schema=False)
     errors_page = _errors_page()
     names = {folder: frozenset(files_of(folder)) for folder in (START, DOCS)}
 
     def named(folder: Path, name: str, *, page: str) -> FileResponse:
         if name not in names[folder]:
-            raise NotFound(f"there is no such file; {page}")
+            raise NotFound(f"this file does not exist; {page}")
         return _file(folder, name)
 
     @routes.get("/")
@@ -63,7 +63,7 @@ def router() -> APIRouter:
 
 
 def files_of(folder: Path) -> list[str]:
-    """The names of a page's files, beside the page itself."""
+    """Return the names of a page's files, without index.html."""
     return sorted(path.name for path in folder.iterdir() if path.suffix in MEDIA_TYPES and path.name != "index.html")
 
 
@@ -79,4 +79,4 @@ def _errors_page() -> str:
         for error, kind in TABLE.items()
     )
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>visavis: errors</title><h1>Errors</h1>'
-    return f"{head}<p>The <code>code</code> of a problem, why it is given, and what helps.</p><dl>{entries}</dl></html>"
+    return f"{head}<p>The <code>code</code> of a problem, its cause and the remedy.</p><dl>{entries}</dl></html>"

@@ -1,4 +1,4 @@
-"""Verification: does the reference show the person of the probe?"""
+"""Verification: whether a reference shows the same person as the probe."""
 
 from dataclasses import asdict
 
@@ -14,14 +14,14 @@ from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
 
 
 def router(runner: InferenceRunner) -> APIRouter:
-    """Join POST /v1/verify and POST /v1/verify/many."""
+    """Return the router of POST /v1/verify and POST /v1/verify/many."""
     routes = APIRouter(tags=["verification"])
 
     @routes.post(
         "/v1/verify", responses=responses(*PAIR_PROBLEMS, example=VERIFY_ANSWER), openapi_extra=image_body(VERIFY)
     )
     async def verify(request: Request) -> VerifyResponse:
-        """Say whether two images show one person. It does not tell a live face from a photo of a photo."""
+        """Decide whether two images show one person. No liveness detection: it cannot tell a live face from a photo."""
         comparison, asked = await runner.run(request, VERIFY, lambda parsed: _compare(runner, parsed))
         return VerifyResponse(
             **dict(serializers.verdict(comparison, asked)),
@@ -37,7 +37,7 @@ def router(runner: InferenceRunner) -> APIRouter:
         response_model_exclude_unset=True,
     )
     async def verify_many(request: Request) -> VerifyManyResponse:
-        """Say of up to 16 references whether each shows the probe's person: a verdict or a problem each, in order."""
+        """Compare a probe with up to 16 references and return a verdict or a problem for each, in order."""
         batch, asked = await runner.run(request, VERIFY_MANY, lambda parsed: _compare_many(runner, parsed))
         return VerifyManyResponse(
             results=[serializers.many_result(result, asked) for result in batch.results],

@@ -1,8 +1,8 @@
-"""What travels over HTTP, as pydantic models: the one vocabulary of server and client, request by request.
+"""The requests and answers of the HTTP API as pydantic models, shared by server and client.
 
-Knows no torch, no FastAPI and no embedder, so that a client can import it alone.
+It imports no torch, no FastAPI and no embedder, so that a client can import it alone.
 """
 
-from .answers import *  # noqa: F403 - every public name of these files is part of the vocabulary
+from .answers import *  # noqa: F403 - every public name of these files is part of the API
 from .explanations import *  # noqa: F403 - the same
 from .requests import *  # noqa: F403 - the same

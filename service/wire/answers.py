@@ -1,4 +1,4 @@
-"""What is answered. A newer server may say more than an older client knows."""
+"""The answers of the API. A newer server may send keys that an older client does not know; they are ignored."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from .requests import FaceChoice, QualityChoice, Vector
 
 
 class Answer(BaseModel):
-    """What the server says. Frozen; a newer server may say more than an older client knows."""
+    """The base class of all answers. Frozen; unknown keys are ignored, since a newer server may send more."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -18,7 +18,7 @@ def _is_missing(part: object) -> bool:
 
 
 class Box(Answer):
-    """A rectangle in px of the upright picture; it may reach beyond its edge."""
+    """A rectangle in px of the upright image; it may extend beyond the image's edge."""
 
     x: float
     y: float
@@ -36,27 +36,27 @@ class Face(Answer):
     ]
     score: Annotated[float, Field(description="The detector's own confidence, 0 to 1.")]
     rotation: Annotated[
-        int, Field(description="By how many degrees it lies turned clockwise in the picture: 0, 90, 180 or 270.")
+        int, Field(description="Clockwise rotation of the face in the image, in degrees: 0, 90, 180 or 270.")
     ]
 
 
 class Quality(Answer):
-    """How good the photo of a face is. The last two are null where the model's card has no penalty for poor photos."""
+    """Quality of the photo of a face. The last two are null if the model's card has no penalty for poor photos."""
 
-    eye_distance_px: Annotated[float, Field(description="Between the eyes, in px of the picture; 1 or more.")]
+    eye_distance_px: Annotated[float, Field(description="Distance of the eyes, in px of the image; 1 or more.")]
     sharpness: Annotated[
-        float, Field(description="Strength of edges over contrast, 0 or more; about 0.7 is usual, 0.2 is blurred.")
+        float, Field(description="Strength of edges over contrast, 0 or more; about 0.7 is typical, 0.2 is blurred.")
     ]
     blockiness: Annotated[
         float,
-        Field(description="Steps that JPEG leaves every 8 px, in grey levels, 0 or more; below 1.5 is usual."),
+        Field(description="JPEG's steps every 8 px, in grey levels, 0 or more; below 1.5 is typical."),
     ]
     brightness: Annotated[float, Field(description="Mean grey level of the face, 0 to 255.")]
     contrast: Annotated[float, Field(description="Standard deviation of the face's grey levels, 0 to 127.5.")]
     clipped: Annotated[float, Field(description="Share of the face that is nearly black or nearly white, 0 to 1.")]
     turn: Annotated[
         float,
-        Field(description="How far the nose is off the face's middle, in distances between the eyes; 0 = frontal."),
+        Field(description="Yaw: offset of the nose from the face's middle, in eye distances; 0 = frontal."),
     ]
     detector_score: Annotated[float, Field(description="The detector's own confidence, 0 to 1.")]
     embedding_length: Annotated[
@@ -64,26 +64,26 @@ class Quality(Answer):
     ] = None
     penalty: Annotated[
         float | None,
-        Field(description="What this costs, in units of distance; 0 = nothing. A pair has that of its better photo."),
+        Field(description="Penalty for this photo, in units of distance. A pair has that of its better photo."),
     ]
     is_too_poor: Annotated[
-        bool | None, Field(description="Is it poorer than any that was measured? Then verify refuses it.")
+        bool | None, Field(description="Whether it is poorer than all measured photos; verify then refuses it.")
     ]
 
 
 class Sample(Face):
-    """The face that was compared, how it was chosen among those found, and how good its photo is."""
+    """The face that was compared, the rule that selected it, and the quality of its photo."""
 
     choice: FaceChoice
     n_faces: Annotated[
         int | None,
-        Field(description="Faces in the picture; null where no smaller one could change the choice: not looked for."),
+        Field(description="Faces in the image; null if smaller ones, which could not change the choice, were skipped."),
     ]
     quality: Quality
 
 
 class ModelIdentity(Answer):
-    """Which weights answered, under which card."""
+    """The identity of a model: its name and the digests of its weights and card."""
 
     name: str
     digest: str
@@ -91,7 +91,7 @@ class ModelIdentity(Answer):
 
 
 class Timings(Answer):
-    """Milliseconds inside the service; `total` includes reading the request and waiting for a free place."""
+    """Milliseconds inside the service; `total` includes reading the request and waiting for a free worker."""
 
     decode: float
     detect: float
@@ -100,15 +100,15 @@ class Timings(Answer):
 
 
 class OperatingPoint(Answer):
-    """A threshold with its name and its measured error rates; null = not measured. Intervals are of 95%."""
+    """A threshold with its name and its measured error rates; null = not measured. Intervals are 95% intervals."""
 
     name: str
     threshold: Annotated[
         float,
-        Field(description="A distance; for pairs of poor photos their penalty is taken off."),
+        Field(description="A distance; for pairs of poor photos their penalty is subtracted."),
     ]
-    fmr: Annotated[float | None, Field(description="Share of pairs of two people that pass as one.")]
-    fnmr: Annotated[float | None, Field(description="Share of pairs of one person that are taken for two.")]
+    fmr: Annotated[float | None, Field(description="False match rate: share of impostor pairs that match.")]
+    fnmr: Annotated[float | None, Field(description="False non-match rate: share of genuine pairs that do not match.")]
     fmr_interval: tuple[float, float] | None = None
     fnmr_interval: tuple[float, float] | None = None
     n_identities: int | None = None
@@ -117,8 +117,8 @@ class OperatingPoint(Answer):
     population: Annotated[
         str | None,
         Field(
-            description="Name of the photos that set the threshold, whose are fmr, n_identities and n_impostor. Left "
-            "out where all was measured on the same photos.",
+            description="Name of the population that set the threshold; fmr, n_identities and n_impostor are measured "
+            "on it. Absent if there is only one population.",
             exclude_if=_is_missing,
         ),
     ] = None
@@ -126,47 +126,49 @@ class OperatingPoint(Answer):
 
 
 class Judgement(Answer):
-    """What the distance of one pair says. The last two are null where the model was not calibrated."""
+    """The decision for the distance of one pair. The last two are null if the model is not calibrated."""
 
     same: Annotated[bool, Field(description="Exactly `distance < threshold`.")]
     distance: Annotated[float, Field(description="Euclidean distance of the embeddings; 0 = identical.")]
     threshold: Annotated[
         float,
         Field(
-            description="The one that the request gave, or that of the operating point less the pair's penalty for "
-            "poor photos."
+            description="The request's threshold, or the operating point's minus the pair's penalty for poor photos."
         ),
     ]
     threshold_reason: Annotated[
-        str, Field(description="Why the threshold is what it is, in words for people: do not parse it.")
+        str, Field(description="Where the threshold comes from, written for people: do not parse it.")
     ]
     normalized_distance: Annotated[
         float | None,
         Field(
             description="The distance plus the pair's penalty for poor photos; the point's threshold, error rates and "
-            "evidence are of it. Null where the card has no such penalty."
+            "log-likelihood ratio refer to it. Null if the card has no such penalty."
         ),
     ]
-    probability: Annotated[float | None, Field(description="Of one person, given the distance and `prior`.")]
+    probability: Annotated[
+        float | None, Field(description="Probability that it is one person, given the distance and `prior`.")
+    ]
     log_likelihood_ratio: Annotated[
-        float | None, Field(description="Natural logarithm; positive speaks for one person. Rests on no prior.")
+        float | None,
+        Field(description="Natural logarithm; positive = evidence for one person. Independent of `prior`."),
     ]
 
 
 class Judged(Answer):
-    """The standard that a request was judged by."""
+    """The operating point and the prior of a request."""
 
     operating_point: Annotated[
         OperatingPoint | None,
-        Field(description="The card's point that gave every threshold; null when the request gave its own."),
+        Field(description="The card's point that sets every threshold; null if the request set a threshold."),
     ]
-    prior: Annotated[float, Field(description="Probability of one person before the photos are seen.")]
+    prior: Annotated[float, Field(description="Prior probability that the photos show one person.")]
 
 
 class Verdict(Judged, Judgement):
     """Whether two images show one person."""
 
-    quality: Annotated[QualityChoice, Field(description="What was to be done about a photo that is too poor.")]
+    quality: Annotated[QualityChoice, Field(description="The request's option for photos that are too poor.")]
     probe: Sample
     reference: Sample
 
@@ -189,17 +191,15 @@ class Problem(Answer):
     code: str
     request_id: str | None = None
     image: Annotated[str | None, Field(description="Which image is at fault: probe or reference.")] = None
-    n_faces: Annotated[int | None, Field(description="How many faces were found in it.")] = None
-    available: Annotated[
-        list[str] | None, Field(description="The operating points, or the layers, that there are.")
-    ] = None
-    measure: Annotated[str | None, Field(description="Which measure of quality makes its photo too poor.")] = None
-    value: Annotated[float | None, Field(description="What was measured.")] = None
-    limit: Annotated[float | None, Field(description="What it takes at least.")] = None
+    n_faces: Annotated[int | None, Field(description="The number of faces found in it.")] = None
+    available: Annotated[list[str] | None, Field(description="The available operating points or layers.")] = None
+    measure: Annotated[str | None, Field(description="The quality measure that is too low.")] = None
+    value: Annotated[float | None, Field(description="The measured value.")] = None
+    limit: Annotated[float | None, Field(description="The minimum.")] = None
 
 
 class ManyResult(Answer):
-    """One reference of POST /v1/verify/many: a verdict, or the problem that kept it from one."""
+    """The result of one reference of POST /v1/verify/many: a verdict or a problem."""
 
     verdict: Verdict | None = None
     problem: Problem | None = None
@@ -215,14 +215,14 @@ class VerifyManyResponse(Answer):
 
 
 class FacesResponse(Answer):
-    """The answer of POST /v1/faces: every face found, largest first; none is an empty list."""
+    """The answer of POST /v1/faces: all faces found, largest first; the list may be empty."""
 
     faces: list[Face]
     request_id: str
 
 
 class EmbeddingResponse(Answer):
-    """The answer of POST /v1/embeddings. Biometric data: store and send it with the care due to the photo."""
+    """The answer of POST /v1/embeddings. It is biometric data: protect it like the photo."""
 
     embedding: Vector = Field(repr=False)
     sample: Sample
@@ -249,30 +249,30 @@ class CalibrationData(Answer):
     """The photos that the error rates were measured on."""
 
     name: str
-    population: str  # whom they show and how they were taken, in words
+    population: str  # a description of the people and of how the photos were taken
     n_identities: int
     n_images: int
 
 
 class LogLikelihoodRatio(Answer):
-    """How a distance becomes a log-likelihood ratio: a falling straight line, held level beyond the two ends."""
+    """The log-likelihood ratio as a function of distance: a falling straight line, constant beyond its two ends."""
 
     intercept: float
     slope: float  # per unit of distance
-    nearest: float  # smaller distances say no more than this one
-    farthest: float  # larger ones neither
+    nearest: float  # smaller distances have the ratio of this one
+    farthest: float  # larger distances have the ratio of this one
 
 
 class Calibration(Answer):
-    """What the operating points and the probability rest on."""
+    """The measurements behind the operating points and the probability."""
 
-    data: CalibrationData  # FNMR and evidence are of these photos
-    populations: tuple[CalibrationData, ...] = ()  # further ones: each point keeps its FMR on them too
+    data: CalibrationData  # the photos that FNMR and the log-likelihood ratio are measured on
+    populations: tuple[CalibrationData, ...] = ()  # further populations, on which each point also keeps its FMR
     log_likelihood_ratio: LogLikelihoodRatio
 
 
 class QualityPenalty(Answer):
-    """What one measure of a photo's quality costs: straight lines between the values, level beyond them."""
+    """The penalty as a function of one quality measure: linear between the values, constant beyond them."""
 
     measure: str  # as in a sample's quality; a lower value means a poorer photo
     values: list[float]
@@ -282,7 +282,7 @@ class QualityPenalty(Answer):
 
 
 class Provenance(Answer):
-    """On what terms the weights may be used, and what they were trained on."""
+    """Licence, source and training data of the weights."""
 
     license: str
     source: str
@@ -290,17 +290,17 @@ class Provenance(Answer):
 
 
 class ModelResponse(Answer):
-    """The answer of GET /v1/model as the client reads it. The service's answer extends it by the rest of the card."""
+    """The answer of GET /v1/model as the client reads it. The service's answer adds the rest of the card."""
 
     name: str
-    digest: str  # of all that decides an embedding, the precision included
+    digest: str  # of everything that determines an embedding, including the precision
     card_digest: str  # of the whole card
     precision: str = "f32"  # of embeddings: f32, bf16 or int8
     summary: str
     limits: Annotated[list[str], Field(description="What the model does not do.")]
     metric: str
     operating_points: list[OperatingPoint]  # thresholds are distances
-    default_point: str | None  # None where there is no point: give a threshold
-    calibration: Calibration | None = None  # None: thresholds without a probability
-    quality_penalties: tuple[QualityPenalty, ...] = ()  # what poor photos cost; empty: nothing
+    default_point: str | None  # None if the card has no point: requests need a threshold
+    calibration: Calibration | None = None  # None: no probability
+    quality_penalties: tuple[QualityPenalty, ...] = ()  # empty: no penalty for poor photos
     provenance: Provenance

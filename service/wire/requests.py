@@ -1,4 +1,4 @@
-"""What may be asked. An unknown key is an error, never ignored."""
+"""The requests of the API. An unknown key is an error, never ignored."""
 
 from typing import Annotated, Literal, Self, TypedDict
 
@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 FaceChoice = Literal["dominant", "only", "largest", "center"]
 QualityChoice = Literal["refuse", "ignore"]
 Base64Image = Annotated[str, Field(min_length=1, description="An image file, base64 (a data: URI is accepted too).")]
-# No network's channel comes near the bound; it keeps a distance from overflowing.
+# The bound prevents overflow of distances; no network's channel is nearly that large.
 Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
 Vector = Annotated[list[Channel], FailFast(), Field(min_length=128, max_length=128)]
 Threshold = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
@@ -24,19 +24,19 @@ MAX_EMBEDDINGS = 1000
 
 
 class Message(BaseModel):
-    """Frozen, and strict about names: an unknown key is an error, never ignored."""
+    """The base class of all requests. Frozen; an unknown key is an error, never ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class FaceOption(Message):
-    """Which face is meant."""
+    """The rule that selects a face."""
 
-    face: Annotated[FaceChoice, Field(description="Which face is meant where an image shows several.")] = "dominant"
+    face: Annotated[FaceChoice, Field(description="Which face to use if an image shows several.")] = "dominant"
 
 
 class DecisionOptions(Message):
-    """How a distance becomes a decision."""
+    """The options that turn a distance into a decision."""
 
     threshold: Annotated[
         Threshold | None,
@@ -44,9 +44,9 @@ class DecisionOptions(Message):
     ] = None
     operating_point: Annotated[
         PointName | None,
-        Field(description="A point of the card by its name, or `fmr=X`: the nearest whose FMR is at most X."),
+        Field(description="An operating point of the card by name, or `fmr=X`: the nearest with an FMR of at most X."),
     ] = None
-    prior: Annotated[Prior, Field(description="Probability of one person before the photos are seen.")] = EVEN_PRIOR
+    prior: Annotated[Prior, Field(description="Prior probability that the photos show one person.")] = EVEN_PRIOR
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
@@ -56,10 +56,10 @@ class DecisionOptions(Message):
 
 
 class VerifyOptions(DecisionOptions, FaceOption):
-    """How photos are compared. An option that is added here is taken by every route and client method that compares."""
+    """The options of a comparison. Every route and client method that compares photos accepts all of them."""
 
     quality: Annotated[
-        QualityChoice, Field(description="Whether a photo that is too poor is refused, or compared all the same.")
+        QualityChoice, Field(description="Whether to refuse a photo that is too poor, or to compare it anyway.")
     ] = "refuse"
 
 
@@ -118,8 +118,8 @@ class MapsRequest(FaceOption):
 
 
 class CompareRequest(DecisionOptions):
-    """POST /v1/embeddings/compare: one embedding against up to 1,000 made by the same model."""
+    """The body of POST /v1/embeddings/compare: one embedding and up to 1,000 others from the same model."""
 
     probe: Vector = Field(repr=False)
     references: Annotated[list[Vector], FailFast(), Field(min_length=1, max_length=MAX_EMBEDDINGS)] = Field(repr=False)
-    model_digest: Annotated[str, Field(description="`model.digest` of the answer that the embeddings came in.")]
+    model_digest: Annotated[str, Field(description="`model.digest` of the answer that contained the embeddings.")]

@@ -94,7 +94,7 @@ def test_references_are_any_sequence_of_images(sequence: Callable[[list[bytes]],
     "references", [b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), "path.jpg", {b"a", b"b"}, iter([b"a"])]
 )
 def test_one_image_in_place_of_a_list_is_refused(references: object) -> None:
-    with pytest.raises(TypeError, match="references is a sequence of images, such as a list, not"):
+    with pytest.raises(TypeError, match="references must be a sequence of images, such as a list, not"):
         calls.verify_many(b"p", references)
 
 

@@ -81,7 +81,7 @@ def test_a_mirrored_view_of_an_array_is_read_as_it_looks() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint16, np.int64, np.bool_])
 def test_an_array_of_other_numbers_is_refused(dtype: type) -> None:
-    with pytest.raises(TypeError, match="holds uint8"):
+    with pytest.raises(TypeError, match="must have dtype uint8"):
         read_image(np.zeros((4, 4, 3), dtype))
 
 

@@ -46,7 +46,7 @@ async def test_a_failed_first_inference_is_never_ready(caplog: pytest.LogCapture
     readiness = Readiness(Broken(), on_ready=lambda: told.append(True))
     await readiness.find_out()
     assert readiness.state is ReadinessState.FAILED
-    with pytest.raises(NotReady, match="failed at its first inference"):
+    with pytest.raises(NotReady, match="first inference failed"):
         readiness.check()
     assert told == []
     assert "first inference failed" in caplog.text

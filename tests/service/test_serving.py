@@ -30,7 +30,7 @@ def _serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.P
         assert process.stderr is not None
         assert "loading" in process.stderr.readline()
         ready = process.stderr.readline()
-        found = re.search(r"visavis is ready on (http://\S+) \(what can be asked: (\S+)\)", ready)
+        found = re.search(r"visavis is ready on (http://\S+) \(API: (\S+)\)", ready)
         assert found, ready
         assert found[2] == f"{found[1]}/docs"
         yield process, found[1]
@@ -81,7 +81,7 @@ def test_it_stops_in_order_on_ctrl_c() -> None:
 def test_a_taken_port_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = _refused("--port", str(taken.getsockname()[1]))
-    assert "another program listens there" in said
+    assert "another program uses this port" in said
     assert "--port" in said
 
 
