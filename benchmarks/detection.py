@@ -19,10 +19,18 @@ from PIL import Image
 from race.figures import figure
 
 from embedder import Face, FaceChoice, Limits, NoFace, SeveralFaces
-from embedder.detection.detector import ONET, SHAPES, YUNET, Detections, FaceFinder, choose, least_share
-from embedder.detection.yunet import overlapping
-from embedder.image import Photo, read
-from embedder.runtime.choice import small_network
+from embedder.detection.detector import (
+    ONET,
+    SHAPES,
+    YUNET,
+    CoarseToFineDetector,
+    Detections,
+    min_area_share,
+    select_face,
+)
+from embedder.detection.yunet import iou_above
+from embedder.image import Photo, decode_image
+from embedder.runtime.choice import load_small_network
 
 AT_LEAST = {"every face": 5, "the largest face": 10}  # times as fast as facenet-pytorch
 THEIRS = "facenet-pytorch"
@@ -39,7 +47,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1)
     asked = parser.parse_args()
-    finder, mtcnn = FaceFinder(small_network(YUNET, SHAPES), small_network(ONET)), MTCNN(keep_all=True)
+    finder, mtcnn = (
+        CoarseToFineDetector(load_small_network(YUNET, SHAPES), load_small_network(ONET)),
+        MTCNN(keep_all=True),
+    )
     view_1 = lfw(asked.data)[:: asked.every]
     for name, paths in (("View 1", view_1), ("groups", groups(asked.data))):
         tell_times(name, timed(paths, finder, mtcnn), len(paths))
@@ -56,7 +67,7 @@ def lfw(data: Path) -> list[Path]:
     return sorted((data / "lfw-view1" / "lfw").glob("*/*.jpg"))
 
 
-def timed(paths: list[Path], finder: FaceFinder, mtcnn: MTCNN) -> Seconds:
+def timed(paths: list[Path], finder: CoarseToFineDetector, mtcnn: MTCNN) -> Seconds:
     """Seconds of each way over the photos of each round; the first photo is looked at once before, to warm up."""
     of_one_photo(paths[0], finder, mtcnn)
     seconds: Seconds = {}
@@ -70,13 +81,13 @@ def timed(paths: list[Path], finder: FaceFinder, mtcnn: MTCNN) -> Seconds:
     return seconds
 
 
-def of_one_photo(path: Path, finder: FaceFinder, mtcnn: MTCNN) -> dict[str, float]:
+def of_one_photo(path: Path, finder: CoarseToFineDetector, mtcnn: MTCNN) -> dict[str, float]:
     data, picture = path.read_bytes(), Image.open(path).convert("RGB")
-    photos = [read(data, Limits()) for _ in AT_LEAST]  # each way makes the smaller sizes that it needs itself
+    photos = [decode_image(data, Limits()) for _ in AT_LEAST]  # each way makes the smaller sizes that it needs itself
     ways: dict[str, Callable[[], object]] = {
         THEIRS: partial(mtcnn.detect, picture, landmarks=True),
         "every face": partial(finder, photos[0]),
-        "the largest face": partial(finder, photos[1], least_share=least_share("largest")),
+        "the largest face": partial(finder, photos[1], least_share=min_area_share("largest")),
     }
     return {way: clocked(work) for way, work in ways.items()}
 
@@ -98,12 +109,12 @@ def tell_times(name: str, seconds: Seconds, n_photos: int) -> None:
         print(figure((name, "detection"), f"{way}, as fast as {THEIRS}", "times", ratios, at_least=bar).as_text())
 
 
-def missed_in_groups(paths: list[Path], finder: FaceFinder, mtcnn: MTCNN) -> None:
+def missed_in_groups(paths: list[Path], finder: CoarseToFineDetector, mtcnn: MTCNN) -> None:
     """Faces that MTCNN is sure of and that are not found."""
     n_sure = n_found = n_missed = 0
     for path in paths:
         sure, found = of_mtcnn(path, mtcnn), edges(finder(photo_at(path)).faces)
-        missed = ~overlapping(sure, found, SAME_PLACE).any(axis=1)
+        missed = ~iou_above(sure, found, SAME_PLACE).any(axis=1)
         n_sure, n_found, n_missed = n_sure + len(sure), n_found + len(found), n_missed + int(missed.sum())
         if missed.any():
             print(f"  {path.name}: missed {missed.sum()} of {len(sure)}, at {sure[missed].round().tolist()}")
@@ -121,7 +132,7 @@ def of_mtcnn(path: Path, mtcnn: MTCNN) -> np.ndarray:
 
 
 def photo_at(path: Path) -> Photo:
-    return read(path.read_bytes(), Limits())
+    return decode_image(path.read_bytes(), Limits())
 
 
 def edges(faces: tuple[Face, ...]) -> np.ndarray:
@@ -129,19 +140,19 @@ def edges(faces: tuple[Face, ...]) -> np.ndarray:
     return np.array([(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]).reshape(-1, 4)
 
 
-def without_a_face(paths: list[Path], finder: FaceFinder) -> None:
+def without_a_face(paths: list[Path], finder: CoarseToFineDetector) -> None:
     missing = [path.name for path in paths if not finder(photo_at(path)).faces]
     print(f"View 1: {len(missing)} of {len(paths)} photos without a face", *missing, flush=True)
 
 
-def early_ends(data: Path, every: int, finder: FaceFinder) -> None:
+def early_ends(data: Path, every: int, finder: CoarseToFineDetector) -> None:
     """Whether the face chosen, or the refusal, is that of the whole search."""
     for name, paths in shared(data, every):
         n_early, differing = 0, dict.fromkeys(ENDING_EARLY, 0)
         for path in paths:
             whole = finder(photo_at(path))
             for choice in differing:
-                early = finder(photo_at(path), least_share=least_share(choice))
+                early = finder(photo_at(path), least_share=min_area_share(choice))
                 differing[choice] += not is_same(verdict(whole, choice), verdict(early, choice))
             n_early += not early.is_whole
         told = ", ".join(f"{choice} differs in {n}" for choice, n in differing.items())
@@ -159,7 +170,7 @@ def shared(data: Path, every: int) -> Iterator[tuple[str, list[Path]]]:
 
 def verdict(found: Detections, choice: FaceChoice) -> Face | str:
     try:
-        return choose(found, choice, (0, 0))
+        return select_face(found, choice, (0, 0))
     except (NoFace, SeveralFaces) as refusal:
         return refusal.code
 

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from embedder import FaceEmbedder, NoFace, load
-from train.evaluation.against import compare_models
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, embed_and_compare, evaluate_compared
+from train.evaluation.model_comparison import compare_models
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
-from train.evaluation.record import DecisionThreshold
+from train.evaluation.results import DecisionThreshold
 from train.evaluation.text import versus_text
 from train.evaluation.thresholds import best_of
 

@@ -14,16 +14,16 @@ from pathlib import Path
 from celebrities import half_of
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, load
-from train.evaluation.against import compare_models
 from train.evaluation.cache import open_cache
 from train.evaluation.compared import compare_photos
 from train.evaluation.data_checks import without_doubles
 from train.evaluation.embedding import embed_photos
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
+from train.evaluation.model_comparison import compare_models
 from train.evaluation.protocols.folders import people_of, read_identities
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
-from train.evaluation.record import ClaimCheck, interval_text, rate_text
+from train.evaluation.results import ClaimCheck, interval_text, rate_text
 from train.evaluation.scoring import scoring_of
 from train.evaluation.text import evaluation_text, versus_text
 

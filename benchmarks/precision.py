@@ -18,7 +18,7 @@ from scipy.spatial.distance import pdist
 from embedder import Chips, FaceEmbedder, RuntimeOptions, RuntimeUnavailable, SampleError, load
 from train.evaluation.compared import compare_photos
 from train.evaluation.embedding import EmbeddedSet
-from train.evaluation.metrics import carries, fmr, fnmr, threshold_at_fmr
+from train.evaluation.metrics import fmr, fnmr, has_enough_impostors, threshold_at_fmr
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
@@ -117,7 +117,7 @@ def show_changes(name: str, before: Way, after: Way, photos: Protocol) -> None:
 def show_rates(name: str, before: Way, after: Way) -> None:
     old, new = before.plain, after.plain
     for target in FMRS:
-        if not carries(old.impostor.tally, target):
+        if not has_enough_impostors(old.impostor.tally, target):
             continue
         at, own = (threshold_at_fmr(scores.impostor.tally, target) for scores in (old, new))
         was, now = fnmr(old.genuine.tally, at), fnmr(new.genuine.tally, own)

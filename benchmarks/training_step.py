@@ -21,7 +21,7 @@ import torch
 from torch.optim import AdamW
 
 from embedder import BUILT_IN, Architecture, EmbeddingNet, Preprocessing, build_network, new_network, read_bundle
-from train.learning.feed import Batch
+from train.learning.batches import Batch
 from train.learning.learner import Learner, build_accelerator, chosen_precision, keep_freed_memory
 from train.learning.weight_averaging import WeightAverage
 from train.losses.build import build_losses

@@ -43,7 +43,7 @@ from .loading import load as load
 from .network import (
     EmbeddingNet as EmbeddingNet,
     build_network as build_network,
-    fold as fold,
+    fuse_batch_norm as fuse_batch_norm,
     new_network as new_network,
     tensors_of as tensors_of,
 )

@@ -307,7 +307,7 @@ class Verifier:
         A reference that is too poor for the card becomes a LowQuality error, unless `options.quality` is "ignore".
         Raises LowQuality if the probe is too poor.
         """
-        with blaming("probe"):
+        with attributing_errors_to("probe"):
             self._require(probe, options)
         references = [self._admitted(each, options) if isinstance(each, EmbeddedFace) else each for each in references]
         faces = [each for each in references if isinstance(each, EmbeddedFace)]
@@ -327,7 +327,7 @@ class Verifier:
 
     def _admitted(self, face: EmbeddedFace, options: VerifyOptions) -> EmbeddedFace | SampleError:
         try:
-            with blaming("reference"):
+            with attributing_errors_to("reference"):
                 self._require(face, options)
         except SampleError as error:
             return error
@@ -353,7 +353,7 @@ def _compared(face: EmbeddedFace) -> ComparedFace:
 
 
 @contextmanager
-def blaming(image: str) -> Iterator[None]:
+def attributing_errors_to(image: str) -> Iterator[None]:
     """Set `image` on every SampleError raised inside: "probe" or "reference"."""
     try:
         yield

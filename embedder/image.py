@@ -91,7 +91,7 @@ class Limits:
     max_pixels: int = 50_000_000
 
 
-def read(data: bytes, limits: Limits) -> Photo:
+def decode_image(data: bytes, limits: Limits) -> Photo:
     """Read an image file and decode it at the size that face detection needs first.
 
     Raises ImageTooLarge, NotAnImage or ImageUnreadable. The photo's methods raise ImageUnreadable.

@@ -3,11 +3,11 @@
 import os
 from dataclasses import replace
 
-from .detection.detector import ONET, SHAPES, YUNET, FaceFinder, built_in_detector
+from .detection.detector import ONET, SHAPES, YUNET, CoarseToFineDetector, built_in_detector
 from .errors import BundleError
 from .image import Limits
 from .pipeline import FaceEmbedder
-from .runtime.choice import RuntimeOptions, runtime_for, small_network
+from .runtime.choice import RuntimeOptions, load_small_network, runtime_for
 from .weights.bundle import read_bundle
 from .weights.card import ModelCard
 
@@ -36,7 +36,7 @@ def load(
     return FaceEmbedder(
         bundle.without_spare_tensors(),
         runtime.embedding(bundle),
-        FaceFinder(small_network(YUNET, SHAPES), small_network(ONET)),
+        CoarseToFineDetector(load_small_network(YUNET, SHAPES), load_small_network(ONET)),
         limits or Limits(),
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from .backbones.backbone import Backbone, WholeMap
+from .backbones.backbone import Backbone, FullMapConv
 from .backbones.dlib_resnet import ConvAffine
 from .backbones.registry import build_backbone, default_input_size_px
 from .errors import BundleError
@@ -39,7 +39,7 @@ class Head(nn.Module):
         self.projection = (
             nn.Conv2d(below, EMBEDDING_SIZE, 1, groups=n_branches, bias=False)
             if side_px == 1
-            else WholeMap(below, EMBEDDING_SIZE, side_px)
+            else FullMapConv(below, EMBEDDING_SIZE, side_px)
         )
         self.norm = None if norm_eps is None else nn.BatchNorm2d(EMBEDDING_SIZE, norm_eps)
         if not unit_length:
@@ -154,7 +154,7 @@ def tensors_of(network: EmbeddingNet) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.detach().cpu().float().numpy().copy() for name, tensor in state.items()}
 
 
-def fold(network: M) -> M:
+def fuse_batch_norm(network: M) -> M:
     """Fold affine layers and normalisations into their convolutions, in place; the function stays the same.
 
     The network must be in eval mode.
@@ -164,7 +164,7 @@ def fold(network: M) -> M:
         if isinstance(child, ConvAffine):
             setattr(network, name, child.folded())
         else:
-            fold(child)
+            fuse_batch_norm(child)
     return network
 
 

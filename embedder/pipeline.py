@@ -20,14 +20,14 @@ from .decision import (
     Verifier,
     VerifyKeywords,
     VerifyOptions,
-    blaming,
+    attributing_errors_to,
     decision_rule,
 )
-from .detection.detector import RULES, Detector, choose, least_share
+from .detection.detector import RULES, Detector, min_area_share, select_face
 from .errors import DigestMismatch, SampleError, SeveralFaces
-from .image import Limits, Photo, read
+from .image import Limits, Photo, decode_image
 from .quality import quality_of
-from .runtime.runtime import EmbeddingNetwork, n_cores
+from .runtime.runtime import EmbeddingSession, n_cores
 from .types import (
     EMBEDDING_SIZE,
     Chip,
@@ -69,7 +69,7 @@ class FacePreprocessor:
         if choice not in RULES:
             raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
         start = perf_counter()
-        photo = read(image, self._limits)
+        photo = decode_image(image, self._limits)
         decoded = perf_counter()
         face, n_faces = self._chosen(photo, choice)
         chip = cut_chip(photo, face.landmarks, self._alignment)
@@ -84,7 +84,7 @@ class FacePreprocessor:
         self.require_open()
         others = [self._workers.submit(self._reference, image, choice) for image in references]
         try:
-            with blaming("probe"):
+            with attributing_errors_to("probe"):
                 first = self(probe, choice)
             return first, self._shared(references, others, choice)
         finally:  # if the probe is unusable, the references are not needed
@@ -105,7 +105,7 @@ class FacePreprocessor:
     def faces(self, image: bytes) -> list[Face]:
         """Detect all faces, largest first. Raises ImageError."""
         self.require_open()
-        return list(self.detector(read(image, self._limits)).faces)
+        return list(self.detector(decode_image(image, self._limits)).faces)
 
     def require_open(self) -> None:
         """Raise ValueError if this preprocessor is closed."""
@@ -119,7 +119,7 @@ class FacePreprocessor:
 
     def _reference(self, image: bytes, choice: FaceChoice) -> PreparedFace | SampleError:
         try:
-            with blaming("reference"):
+            with attributing_errors_to("reference"):
                 return self(image, choice)
         except SampleError as error:
             return error
@@ -130,14 +130,14 @@ class FacePreprocessor:
         SeveralFaces states the number of faces, so it is raised only after a complete search.
         """
         center = photo.size[0] / 2, photo.size[1] / 2
-        detections = self.detector(photo, least_share=least_share(choice))
+        detections = self.detector(photo, least_share=min_area_share(choice))
         try:
-            return choose(detections, choice, center), detections.n_faces
+            return select_face(detections, choice, center), detections.n_faces
         except SeveralFaces:
             if detections.is_whole:
                 raise
         detections = self.detector(photo)
-        return choose(detections, choice, center), detections.n_faces
+        return select_face(detections, choice, center), detections.n_faces
 
 
 class FaceEmbedder:
@@ -149,7 +149,7 @@ class FaceEmbedder:
     def __init__(
         self,
         bundle: Bundle,
-        network: EmbeddingNetwork,
+        network: EmbeddingSession,
         detector: Detector,
         limits: Limits,
     ) -> None:

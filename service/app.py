@@ -11,9 +11,9 @@ from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
 from . import problems
-from .inference import ConcurrencyLimiter, InferenceRunner
 from .request_body import BodyReader
 from .request_context import RequestContextMiddleware
+from .request_execution import ConcurrencyLimiter, RequestExecutor
 from .routes import atlas, explain, faces, health, model, pages, verify
 from .routes.health import Readiness
 from .settings import Settings
@@ -32,7 +32,7 @@ def _do_nothing() -> None:
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference."""
     readiness = Readiness(embedder, on_ready=on_ready)
-    runner = InferenceRunner(
+    runner = RequestExecutor(
         embedder,
         Explainer(embedder),
         BodyReader(settings.max_image_bytes, settings.body_timeout_s),

@@ -18,7 +18,7 @@ from typing import ClassVar
 RETRY_AFTER_S = 1
 
 
-class RequestRefused(Exception):
+class ServiceError(Exception):
     """The base class; `code` is stable and machine-readable, `headers` are sent with the answer."""
 
     code: ClassVar[str] = "request_refused"
@@ -28,7 +28,7 @@ class RequestRefused(Exception):
         self.headers: dict[str, str] = {}
 
 
-class MalformedRequest(RequestRefused):
+class MalformedRequest(ServiceError):
     """The request does not match what its route accepts; `image` is "probe" or "reference" if one is at fault."""
 
     code = "malformed_request"
@@ -38,13 +38,13 @@ class MalformedRequest(RequestRefused):
         self.image = image
 
 
-class NotFound(RequestRefused):
+class NotFound(ServiceError):
     """The route does not exist."""
 
     code = "not_found"
 
 
-class MethodNotAllowed(RequestRefused):
+class MethodNotAllowed(ServiceError):
     """The route does not support this method."""
 
     code = "method_not_allowed"
@@ -54,7 +54,7 @@ class MethodNotAllowed(RequestRefused):
         self.headers = {"Allow": allowed}
 
 
-class BodyTooSlow(RequestRefused):
+class BodyTooSlow(ServiceError):
     """The body did not arrive in time."""
 
     code = "body_too_slow"
@@ -65,7 +65,7 @@ class BodyTooSlow(RequestRefused):
         )
 
 
-class BodyTooLarge(RequestRefused):
+class BodyTooLarge(ServiceError):
     """The body is larger than this route's limit."""
 
     code = "body_too_large"
@@ -75,13 +75,13 @@ class BodyTooLarge(RequestRefused):
         self.limit = limit
 
 
-class UnsupportedMediaType(RequestRefused):
+class UnsupportedMediaType(ServiceError):
     """The route does not support the body's media type."""
 
     code = "unsupported_media_type"
 
 
-class Unavailable(RequestRefused):
+class Unavailable(ServiceError):
     """The service cannot accept the request now; the answer has a Retry-After header."""
 
     code = "unavailable"
@@ -106,7 +106,7 @@ class NotReady(Unavailable):
     code = "not_ready"
 
 
-class InternalError(RequestRefused):
+class InternalError(ServiceError):
     """The service failed; its log has the cause under the request id, the answer never has it."""
 
     code = "internal_error"

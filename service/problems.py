@@ -39,7 +39,7 @@ from .errors import (
     MethodNotAllowed,
     NotFound,
     NotReady,
-    RequestRefused,
+    ServiceError,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -48,7 +48,7 @@ from .wire import Problem
 MEDIA_TYPE = "application/problem+json"
 ERRORS_PAGE = "/errors"
 
-KnownError: TypeAlias = type[VisavisError] | type[RequestRefused]
+KnownError: TypeAlias = type[VisavisError] | type[ServiceError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,7 @@ _REPORT = "Retry once; if it fails again, look up the request_id in the service'
 _IMAGE = "Save the image again as JPEG or PNG with an image program, and send that file."
 
 TABLE: Mapping[KnownError, ProblemType] = {
-    RequestRefused: ProblemType(
-        400, "Request refused", "The service cannot accept the request.", "The detail says why."
-    ),
+    ServiceError: ProblemType(400, "Request refused", "The service cannot accept the request.", "The detail says why."),
     MalformedRequest: ProblemType(
         400,
         "Malformed request",
@@ -198,7 +196,7 @@ def type_uri(code: str) -> str:
 
 def problem_of(error: Exception, request_id: str | None = None) -> Problem:
     """Convert any error to a problem; an unexpected one becomes an internal error, without its message."""
-    known = error if isinstance(error, VisavisError | RequestRefused) else InternalError()
+    known = error if isinstance(error, VisavisError | ServiceError) else InternalError()
     kind = problem_type_of(type(known))
     fields = {
         "type": type_uri(known.code),
@@ -220,12 +218,12 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
 def problem_response(error: Exception, request_id: str) -> Response:
     """Build the response for an error."""
     problem = problem_of(error, request_id)
-    headers = error.headers if isinstance(error, RequestRefused) else None
+    headers = error.headers if isinstance(error, ServiceError) else None
     content = problem.model_dump_json(exclude_unset=True)
     return Response(content, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _detail(error: VisavisError | RequestRefused, kind: ProblemType) -> str:
+def _detail(error: VisavisError | ServiceError, kind: ProblemType) -> str:
     is_hidden = kind.status == 500  # noqa: PLR2004 - the message of a failure may name a file, so only the log has it
     return f"{kind.cause} {kind.remedy}" if is_hidden else str(error)
 
@@ -247,12 +245,12 @@ def install_exception_handlers(app: FastAPI) -> None:
         return await known(request, _refusal(app, request, error))
 
     app.add_exception_handler(VisavisError, known)
-    app.add_exception_handler(RequestRefused, known)
+    app.add_exception_handler(ServiceError, known)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, framework)
 
 
-def _refusal(app: FastAPI, request: Request, error: Exception) -> RequestRefused:
+def _refusal(app: FastAPI, request: Request, error: Exception) -> ServiceError:
     if not isinstance(error, HTTPException):
         return MalformedRequest("the address has a value that this route does not accept; see /docs")
     if error.status_code == NOT_FOUND:

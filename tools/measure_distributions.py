@@ -15,7 +15,7 @@ import numpy as np
 from embedder import load, show_progress
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.evaluation import EvaluationConfig, embed_and_compare
-from train.evaluation.metrics import ScoreHistogram
+from train.evaluation.metrics import ScoreDistribution
 from train.evaluation.protocols.lfw import read_lfw
 
 OUT = Path(__file__).parent.parent / "service" / "web" / "page" / "distributions.json"
@@ -53,7 +53,7 @@ def main() -> None:
     )
 
 
-def edges_of(tallies: tuple[ScoreHistogram, ScoreHistogram]) -> np.ndarray:
+def edges_of(tallies: tuple[ScoreDistribution, ScoreDistribution]) -> np.ndarray:
     """The bounds of the bins, over the whole stretch of scores."""
     lowest = min(float(tally.values[0]) for tally in tallies)
     highest = max(float(tally.values[-1]) for tally in tallies)

@@ -26,7 +26,17 @@ from dequantise_onnx import dequantised
 from onnx import ModelProto
 
 import embedder.runtime.openvino  # noqa: F401 - before nncf: it keeps openvino_telemetry from reporting
-from embedder import Bundle, Chips, FaceEmbedder, RuntimeOptions, SampleError, build_network, fold, load, read_bundle
+from embedder import (
+    Bundle,
+    Chips,
+    FaceEmbedder,
+    RuntimeOptions,
+    SampleError,
+    build_network,
+    fuse_batch_norm,
+    load,
+    read_bundle,
+)
 from embedder.runtime.export import self_standing_graph
 from embedder.weights.bundle import CARD_FILE, INT8_GRAPH_FILE, sha256_of
 
@@ -70,7 +80,7 @@ def _chips(photos: Sequence[Path], embedder: FaceEmbedder) -> Iterator[Chips]:
 def quantised(bundle: Bundle, chips: Chips) -> bytes:
     """The graph of a bundle's network with int8 weights inside."""
     nncf.set_log_level(logging.WARNING)
-    graph = self_standing_graph(fold(build_network(bundle).eval()))
+    graph = self_standing_graph(fuse_batch_norm(build_network(bundle).eval()))
     model = dequantised(onnx.load_model_from_string(graph))  # nncf takes no weight that a Reshape stands before
     (pixels,) = model.graph.input
     made: ModelProto = nncf.quantize(

@@ -7,7 +7,6 @@ from .data.preparing import (
     require_free_or_ours as require_free_or_ours,
 )
 from .data.report import report_json as report_json, report_text as report_text
-from .evaluation.against import compare_models as compare_models
 from .evaluation.bootstrap import Resampling as Resampling
 from .evaluation.cache import open_cache as open_cache
 from .evaluation.calibration import Population as Population, PopulationFacts as PopulationFacts, calibrate as calibrate
@@ -25,6 +24,7 @@ from .evaluation.groups import (
     compare_groups as compare_groups,
     read_photo_groups as read_photo_groups,
 )
+from .evaluation.model_comparison import compare_models as compare_models
 from .evaluation.output import EvaluationOutput as EvaluationOutput
 from .evaluation.protocols.cfp import CfpKind as CfpKind, read_cfp as read_cfp
 from .evaluation.protocols.csv_pairs import read_csv as read_csv
@@ -32,12 +32,12 @@ from .evaluation.protocols.folders import people_of as people_of, read_identitie
 from .evaluation.protocols.lfw import read_lfw as read_lfw
 from .evaluation.protocols.protocol import LabeledPhoto as LabeledPhoto, Protocol as Protocol
 from .evaluation.quality_penalty import fit_quality_penalties as fit_quality_penalties
-from .evaluation.record import (
+from .evaluation.report import require_folder as require_folder, write_report as write_report
+from .evaluation.results import (
     DecisionThreshold as DecisionThreshold,
     interval_text as interval_text,
     rate_text as rate_text,
 )
-from .evaluation.report import require_folder as require_folder, write_report as write_report
 from .evaluation.scoring import require_quality_penalty as require_quality_penalty
 from .evaluation.thresholds import (
     NamedThreshold as NamedThreshold,

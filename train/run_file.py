@@ -139,14 +139,14 @@ class Term(RunConfig):
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
 
 
-class Mined(Term):
+class MetricLossTerm(Term):
     """A metric loss, optionally with a memory of the embeddings of earlier batches (cross-batch memory)."""
 
     memory: Annotated[int, Field(ge=0)] = 0  # embeddings kept; 0: none
     memory_after_steps: Annotated[int, Field(ge=0)] = 0  # steps before the memory is used
 
 
-class Contrastive(Mined):
+class Contrastive(MetricLossTerm):
     """Contrastive loss: positive pairs within one margin, negative pairs beyond another."""
 
     kind: Literal["contrastive"]
@@ -154,7 +154,7 @@ class Contrastive(Mined):
     negative_margin: Positive = 1.0
 
 
-class Triplet(Mined):
+class Triplet(MetricLossTerm):
     """Triplet loss, with a margin of the Euclidean distance (not squared).
 
     With `soft`, log(1 + exp) replaces the hinge, without a margin.
@@ -166,7 +166,7 @@ class Triplet(Mined):
     soft: bool = False
 
 
-class MultiSimilarity(Mined):
+class MultiSimilarity(MetricLossTerm):
     """Multi-similarity loss with the miner of the same paper; `base` is the similarity that weights refer to."""
 
     kind: Literal["multi-similarity"]

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 
-class WholeMap(nn.Conv2d):
+class FullMapConv(nn.Conv2d):
     """A convolution whose kernel is as large as the map, and which therefore equals a matrix product.
 
     In training it is computed as a matrix product, because oneDNN's gradient of the convolution is many times slower.

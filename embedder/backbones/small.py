@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
-from .backbone import Backbone, WholeMap
+from .backbone import Backbone, FullMapConv
 
 DIRECTIONS = 8
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue
@@ -111,7 +111,7 @@ class RegionPool(nn.Sequential):
     def __init__(self, below: int, channels: int) -> None:
         super().__init__(
             Regions(),
-            WholeMap(below, channels, REGIONS, bias=False),
+            FullMapConv(below, channels, REGIONS, bias=False),
             nn.BatchNorm2d(channels, affine=False),
         )
 

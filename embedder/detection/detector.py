@@ -26,10 +26,10 @@ from .yunet import (
     Floats,
     areas,
     candidates,
+    containment_above,
+    iou_above,
     landmarks_of,
-    nested,
-    overlapping,
-    suppressed,
+    non_maximum_suppression,
 )
 
 
@@ -50,7 +50,7 @@ class Detector(Protocol):
     """Finds faces. Thread-safe."""
 
     def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Detections:
-        """Find all faces of at least `least_share` of the largest face's area; 0 finds all.
+        """Find all faces of at least `min_area_share` of the largest face's area; 0 finds all.
 
         The result may or may not contain smaller faces.
         """
@@ -71,14 +71,14 @@ RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's a
 Rule = Callable[[Detections, Point], Face]
 
 
-def choose(found: Detections, choice: FaceChoice, picture_center: Point) -> Face:
+def select_face(found: Detections, choice: FaceChoice, picture_center: Point) -> Face:
     """Return the face that `choice` selects. Raises NoFace or SeveralFaces if it selects none."""
     if not found.faces:
         raise NoFace
     return RULES[choice](found, picture_center)
 
 
-def least_share(choice: FaceChoice) -> float:
+def min_area_share(choice: FaceChoice) -> float:
     """The least area of a face that can affect `choice`, as a share of the largest face's area; 0 = every face can.
 
     "largest" searches as long as "dominant" does, because finer scales may locate the face more exactly.
@@ -132,7 +132,7 @@ OTHER_ANGLES = tuple(range(45, 360, 45))  # degrees clockwise
 QUARTERS: tuple[Rotation, ...] = (0, 90, 180, 270)
 
 
-class FaceFinder:
+class CoarseToFineDetector:
     """The built-in Detector. Thread-safe."""
 
     def __init__(self, yunet: Pass, onet: Pass) -> None:
@@ -165,7 +165,7 @@ class FaceFinder:
         return canvas.back(candidates(self._yunet, canvas.pixels()))
 
     def _faces(self, photo: Picture, found: Candidates, least_share: float) -> tuple[Face, ...]:
-        """The faces of at least `least_share` of the largest one's area, with landmarks, largest first."""
+        """The faces of at least `min_area_share` of the largest one's area, with landmarks, largest first."""
         area = areas(found.boxes)
         order = np.argsort(-area, kind="stable")
         chosen = found.at(order[area[order] >= least_share * area.max(initial=0)])
@@ -191,13 +191,17 @@ def _with_smaller(found: Candidates, more: Candidates, largest: float) -> Candid
     """Add the faces found in a larger picture; after earlier detections, only new and smaller ones."""
     if not len(found) or not len(more):
         return found if len(found) else more
-    is_new = ~overlapping(found.boxes, more.boxes, MAX_OVERLAP).any(axis=0)
+    is_new = ~iou_above(found.boxes, more.boxes, MAX_OVERLAP).any(axis=0)
     return found.and_also(more.at(is_new & (areas(more.boxes) < largest)))
 
 
 def _without_shells(found: Candidates) -> Candidates:
     """Remove boxes around or inside better ones: a rotated face often has a large false detection around it."""
-    return found.at(suppressed(found.boxes, found.scores, MAX_NESTED, nested)) if len(found) else found
+    return (
+        found.at(non_maximum_suppression(found.boxes, found.scores, MAX_NESTED, containment_above))
+        if len(found)
+        else found
+    )
 
 
 def _face(box: Floats, score: float, landmarks: tuple[Point, ...]) -> Face:

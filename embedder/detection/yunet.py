@@ -24,7 +24,7 @@ from ..types import Pass, Picture, Pixels, Point
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.intp]
-Clash = Callable[[Floats, Floats, float], Flags]  # as `overlapping`
+Clash = Callable[[Floats, Floats, float], Flags]  # as `iou_above`
 
 _AT_A_TIME = 512  # boxes compared pairwise; bounds memory
 
@@ -34,12 +34,12 @@ def areas(boxes: Floats) -> Floats:
     return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
 
-def suppressed(boxes: Floats, scores: Floats, limit: float, clash: Clash | None = None) -> Indices:
+def non_maximum_suppression(boxes: Floats, scores: Floats, limit: float, clash: Clash | None = None) -> Indices:
     """Indices of the boxes kept by non-maximum suppression, best score first.
 
-    A box is removed if it clashes with a better one. The default `clash` is `overlapping`.
+    A box is removed if it clashes with a better one. The default `clash` is `iou_above`.
     """
-    clash = clash or overlapping
+    clash = clash or iou_above
     order = np.argsort(-scores, kind="stable")
     kept = order[:0]
     for start in range(0, len(order), _AT_A_TIME):
@@ -50,14 +50,14 @@ def suppressed(boxes: Floats, scores: Floats, limit: float, clash: Clash | None 
     return kept
 
 
-def overlapping(ones: Floats, others: Floats, limit: float) -> Flags:
+def iou_above(ones: Floats, others: Floats, limit: float) -> Flags:
     """Whether the intersection of each of n boxes with each of m exceeds `limit` of their union: (n, m)."""
     intersection = _intersections(ones, others)
     union = areas(ones)[:, None] + areas(others)[None] - intersection
     return np.asarray(intersection > limit * union)
 
 
-def nested(ones: Floats, others: Floats, limit: float) -> Flags:
+def containment_above(ones: Floats, others: Floats, limit: float) -> Flags:
     """Whether the intersection of each of n boxes with each of m exceeds `limit` of the smaller one: (n, m)."""
     smaller = np.minimum(areas(ones)[:, None], areas(others)[None])
     return np.asarray(_intersections(ones, others) > limit * smaller)
@@ -109,7 +109,7 @@ class Candidates:
 
     def without_doubles(self) -> "Candidates":
         """Return each face once, with its highest score; best first."""
-        return self.at(suppressed(self.boxes, self.scores, MAX_OVERLAP)) if len(self) else self
+        return self.at(non_maximum_suppression(self.boxes, self.scores, MAX_OVERLAP)) if len(self) else self
 
 
 def candidates(network: Pass, picture: Pixels, *, angle: float = 0.0) -> Candidates:

@@ -55,11 +55,11 @@ def inspect_backbone(name: str) -> "NetworkInspector":
 def gradient_method(bundle: Bundle) -> "SaliencyMethod":
     """Return a saliency method by the gradients of a bundle's network. Raises RuntimeUnavailable without torch."""
     try:
-        from ..network import build_network, fold  # noqa: PLC0415 - they need torch
+        from ..network import build_network, fuse_batch_norm  # noqa: PLC0415 - they need torch
         from .gradients import gradient_map  # noqa: PLC0415 - the same
     except ModuleNotFoundError as error:
         raise _needs(error.name, "train") from error
-    return partial(gradient_map, network=fold(build_network(bundle).eval()))
+    return partial(gradient_map, network=fuse_batch_norm(build_network(bundle).eval()))
 
 
 def _opener(bundle: Bundle) -> Callable[[], "NetworkInspector"]:

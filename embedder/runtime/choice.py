@@ -51,13 +51,13 @@ def _openvino(running: RuntimeOptions) -> Runtime:
     return OpenVinoRuntime(running.precision, running.threads)
 
 
-def small_network(graph: Path, shapes: Collection[tuple[int, ...]] = ()) -> Pass:
+def load_small_network(graph: Path, shapes: Collection[tuple[int, ...]] = ()) -> Pass:
     """Return a small network from an ONNX file, run on the CPU; faster on inputs of these shapes.
 
     Raises RuntimeUnavailable if OpenVINO is not installed.
     """
     try:
-        from .openvino import small_network as compiled  # noqa: PLC0415 - importing this module must load no runtime
+        from .openvino import compile_small_network as compiled  # noqa: PLC0415 - importing this module must load no runtime
     except ModuleNotFoundError as error:
         raise RuntimeUnavailable(f"{error.name} is not installed; run: pip install 'visavis[service]'") from error
     return compiled(graph, shapes)

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from ..errors import BundleError, ModelError
-from ..network import EmbeddingNet, build_network, fold
+from ..network import EmbeddingNet, build_network, fuse_batch_norm
 from ..types import EMBEDDING_SIZE, Chips
 from ..weights.bundle import CARD_FILE, WEIGHTS_FILE, Bundle, require_new_folder
 from ..weights.card import ModelCard
 from .openvino import OpenVinoRuntime, convert
-from .runtime import EmbeddingNetwork
+from .runtime import EmbeddingSession
 from .torch import TorchRuntime
 
 OPSET = 18
@@ -150,7 +150,7 @@ def sample_chips(side_px: int) -> Chips:
     return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in noise])
 
 
-def largest_difference(one: EmbeddingNetwork, other: EmbeddingNetwork, chips: Chips) -> float:
+def largest_difference(one: EmbeddingSession, other: EmbeddingSession, chips: Chips) -> float:
     """The largest distance between two networks' embeddings of a chip, (n, side, side, 3), alone and among others."""
     return max(
         float(np.linalg.norm(one(part) - other(part), axis=1).max())  # NaN propagates
@@ -192,7 +192,7 @@ def _written(bundle: Bundle, folder: Path, file_format: ExportFormat) -> Exporte
 
 
 def _write_network(bundle: Bundle, file: Path, file_format: ExportFormat) -> None:
-    graph = self_standing_graph(fold(build_network(bundle).eval()))
+    graph = self_standing_graph(fuse_batch_norm(build_network(bundle).eval()))
     if file_format == "onnx":
         file.write_bytes(graph)
     else:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError, RuntimeUnavailable
 from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle, int8_graph_of
-from .runtime import DynamicBatcher, EmbeddingNetwork
+from .runtime import DynamicBatcher, EmbeddingSession
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # its import then fails, which openvino tolerates
 import openvino  # noqa: E402 - telemetry must be blocked first
@@ -44,7 +44,7 @@ class OpenVinoRuntime:
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeUnavailable("this processor does not support bf16; use f32")
 
-    def embedding(self, bundle: Bundle) -> EmbeddingNetwork:
+    def embedding(self, bundle: Bundle) -> EmbeddingSession:
         """Load the network of a bundle. Raises BundleError if it has no graph, RuntimeUnavailable if none in int8."""
         if self._precision == "int8":
             return self.embedding_of_file(int8_graph_of(bundle))
@@ -52,9 +52,9 @@ class OpenVinoRuntime:
             raise BundleError("the bundle has no exported network (network.onnx), which openvino needs; use torch")
         return self.embedding_of_file(bundle.graph)
 
-    def embedding_of_file(self, network: Path) -> EmbeddingNetwork:
+    def embedding_of_file(self, network: Path) -> EmbeddingSession:
         """Load an embedding network from a file: .onnx, or .xml with its .bin."""
-        return EmbeddingNetwork(
+        return EmbeddingSession(
             DynamicBatcher(self._pass(network, self._precision, _threads_of_a_pass(self._threads))),
             self._precision,
             f"openvino {self._precision}",
@@ -64,7 +64,7 @@ class OpenVinoRuntime:
         return _compiled(self._core, self._core.read_model(graph), precision, threading)
 
 
-def small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:
+def compile_small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:
     """Return a small network that runs in the calling thread, because its own threads would mostly wait for each other.
 
     It accepts pixels of any shape. It is faster on `shapes`, and is compiled for each of them on first use.

@@ -28,12 +28,12 @@ MAX_BATCH = 64  # chips per pass; bounds memory, and larger batches are no faste
 class Runtime(Protocol):
     """Loads networks. The loaded networks are thread-safe."""
 
-    def embedding(self, bundle: Bundle) -> "EmbeddingNetwork":
+    def embedding(self, bundle: Bundle) -> "EmbeddingSession":
         """Load the network of a bundle. Raises BundleError or RuntimeUnavailable if this runtime cannot run it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EmbeddingNetwork:
+class EmbeddingSession:
     """A bundle's network, run in passes of at most MAX_BATCH chips."""
 
     one: Pass

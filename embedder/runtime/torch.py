@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import RuntimeUnavailable
-from ..network import build_network, fold
+from ..network import build_network, fuse_batch_norm
 from ..types import Inputs, Pass, Precision
 from ..weights.bundle import Bundle
-from .runtime import EmbeddingNetwork
+from .runtime import EmbeddingSession
 
 CPU = torch.device("cpu")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # as torch names them; the last is ARM's
@@ -38,10 +38,10 @@ class TorchRuntime:
         if precision == "bf16" and not computes_in_bf16(self._device.type):
             raise RuntimeUnavailable(f"{self._device} does not support bf16; use f32")
 
-    def embedding(self, bundle: Bundle) -> EmbeddingNetwork:
+    def embedding(self, bundle: Bundle) -> EmbeddingSession:
         """Build the network of a bundle, folded. Raises BundleError if its weights do not fit."""
-        one = self._pass(fold(build_network(bundle).eval()), self._precision)
-        return EmbeddingNetwork(one, self._precision, f"torch {self._precision} {self._device}")
+        one = self._pass(fuse_batch_norm(build_network(bundle).eval()), self._precision)
+        return EmbeddingSession(one, self._precision, f"torch {self._precision} {self._device}")
 
     def _pass(self, network: nn.Module, precision: Precision) -> Pass:
         network = network.requires_grad_(requires_grad=False).to(self._device)

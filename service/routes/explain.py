@@ -9,8 +9,8 @@ from embedder.explain import Drawing, Explanation, FeatureMaps, draw_maps
 
 from .. import serializers
 from ..errors import Busy, InternalError
-from ..inference import InferenceRunner
 from ..openapi import BODY_PROBLEMS, EXPLAIN_ANSWER, FACE_PROBLEMS, IMAGE_PROBLEMS, PAIR_PROBLEMS, image_body, responses
+from ..request_execution import RequestExecutor
 from ..request_parsing import EXPLAIN, MAPS, ParsedRequest
 from ..wire import ExplainResponse, LayersResponse, MapsResponse
 
@@ -23,7 +23,7 @@ class _Drawn:
     drawing: Drawing
 
 
-def router(runner: InferenceRunner) -> APIRouter:
+def router(runner: RequestExecutor) -> APIRouter:
     """Return the router of POST /v1/explain, GET /v1/layers and POST /v1/maps."""
     routes = APIRouter(tags=["inside"])
 
@@ -60,14 +60,14 @@ def router(runner: InferenceRunner) -> APIRouter:
     return routes
 
 
-def _explained(runner: InferenceRunner, parsed: ParsedRequest) -> tuple[Explanation, QualityChoice]:
+def _explained(runner: RequestExecutor, parsed: ParsedRequest) -> tuple[Explanation, QualityChoice]:
     options = parsed.verify_options
     images = parsed.one("probe"), parsed.one("reference")
     found = runner.explainer.explain(*images, saliency=parsed.options.saliency, **asdict(options))
     return found, options.quality
 
 
-def _draw(runner: InferenceRunner, parsed: ParsedRequest) -> _Drawn:
+def _draw(runner: RequestExecutor, parsed: ParsedRequest) -> _Drawn:
     options = parsed.options
     maps = runner.explainer.maps(parsed.one("image"), layer=options.layer, face=options.face)
     return _Drawn(maps, draw_maps(maps))

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
 
 from .. import serializers
-from ..inference import InferenceRunner
 from ..openapi import (
     BODY_PROBLEMS,
     COMPARE_ANSWER,
@@ -18,6 +17,7 @@ from ..openapi import (
     json_body,
     responses,
 )
+from ..request_execution import RequestExecutor
 from ..request_parsing import EMBEDDING, FACES, ParsedRequest
 from ..wire import MAX_EMBEDDINGS, CompareRequest, CompareResponse, DecisionOptions, EmbeddingResponse, FacesResponse
 
@@ -25,7 +25,7 @@ LONGEST_CHANNEL = 64  # bytes of one number in JSON, with line break and indenta
 MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many get their own error
 
 
-def router(runner: InferenceRunner) -> APIRouter:
+def router(runner: RequestExecutor) -> APIRouter:
     """Return the router of POST /v1/faces, POST /v1/embeddings and POST /v1/embeddings/compare."""
     routes = APIRouter()
 
@@ -63,7 +63,7 @@ def router(runner: InferenceRunner) -> APIRouter:
     return routes
 
 
-def _join_compare(routes: APIRouter, runner: InferenceRunner) -> None:
+def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.post(
         "/v1/embeddings/compare",
         tags=["embeddings"],
@@ -80,7 +80,7 @@ def _join_compare(routes: APIRouter, runner: InferenceRunner) -> None:
         return _answer(distances, runner, request)
 
 
-def _answer(distances: Distances, runner: InferenceRunner, request: Request) -> CompareResponse:
+def _answer(distances: Distances, runner: RequestExecutor, request: Request) -> CompareResponse:
     return CompareResponse(
         results=[serializers.judgement(each) for each in distances.results],
         operating_point=serializers.operating_point(distances.operating_point),
@@ -90,11 +90,11 @@ def _answer(distances: Distances, runner: InferenceRunner, request: Request) -> 
     )
 
 
-def _embed(runner: InferenceRunner, parsed: ParsedRequest) -> Embedding:
+def _embed(runner: RequestExecutor, parsed: ParsedRequest) -> Embedding:
     return runner.embedder.embed(parsed.one("image"), face=parsed.options.face)
 
 
-def _compare(runner: InferenceRunner, asked: CompareRequest) -> Distances:
+def _compare(runner: RequestExecutor, asked: CompareRequest) -> Distances:
     return runner.embedder.compare(
         np.asarray(asked.probe, np.float32),
         np.asarray(asked.references, np.float32),

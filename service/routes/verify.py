@@ -7,13 +7,13 @@ from fastapi import APIRouter, Request
 from embedder import Comparison, ComparisonBatch
 
 from .. import serializers
-from ..inference import InferenceRunner
 from ..openapi import PAIR_PROBLEMS, VERIFY_ANSWER, VERIFY_MANY_ANSWER, image_body, responses
+from ..request_execution import RequestExecutor
 from ..request_parsing import VERIFY, VERIFY_MANY, ParsedRequest
 from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
 
 
-def router(runner: InferenceRunner) -> APIRouter:
+def router(runner: RequestExecutor) -> APIRouter:
     """Return the router of POST /v1/verify and POST /v1/verify/many."""
     routes = APIRouter(tags=["verification"])
 
@@ -49,13 +49,13 @@ def router(runner: InferenceRunner) -> APIRouter:
     return routes
 
 
-def _compare(runner: InferenceRunner, parsed: ParsedRequest) -> tuple[Comparison, QualityChoice]:
+def _compare(runner: RequestExecutor, parsed: ParsedRequest) -> tuple[Comparison, QualityChoice]:
     options = parsed.verify_options
     images = parsed.one("probe"), parsed.one("reference")
     return runner.embedder.verify(*images, **asdict(options)), options.quality
 
 
-def _compare_many(runner: InferenceRunner, parsed: ParsedRequest) -> tuple[ComparisonBatch, QualityChoice]:
+def _compare_many(runner: RequestExecutor, parsed: ParsedRequest) -> tuple[ComparisonBatch, QualityChoice]:
     options = parsed.verify_options
     images = parsed.one("probe"), parsed.images["reference"]
     return runner.embedder.verify_many(*images, **asdict(options)), options.quality

@@ -19,12 +19,12 @@ from embedder import (
     default_input_size_px,
     new_network,
 )
-from embedder.backbones.backbone import Backbone, WholeMap
+from embedder.backbones.backbone import Backbone, FullMapConv
 from embedder.backbones.dlib_resnet import ConvAffine
 from embedder.backbones.patches import BRANCHES, Patch
 from embedder.backbones.registry import backbone_class, build_backbone
 from embedder.backbones.small import REGIONS, Regions
-from embedder.network import fold
+from embedder.network import fuse_batch_norm
 
 TOLERANCE = 1e-5
 LONGEST_MIDDLE = 0.3  # of embeddings 1 long; where the pool leaves features as they are it is 0.46 to 0.92
@@ -143,7 +143,7 @@ def test_regions_are_windows_of_one_size_from_edge_to_edge(side: int, *, as_torc
 
 def test_while_it_learns_the_mixing_of_regions_is_the_same_function_as_a_product_of_matrices() -> None:
     generator = torch.Generator().manual_seed(0)
-    mixing = WholeMap(8, 8, REGIONS)
+    mixing = FullMapConv(8, 8, REGIONS)
     found = []
     for is_training in (True, False):
         maps = torch.randn(4, 8, REGIONS, REGIONS, generator=generator.manual_seed(1)).requires_grad_()
@@ -253,7 +253,7 @@ def test_bytes_and_floats_of_the_same_pictures_are_embedded_alike(network: Embed
 
 
 def test_folding_takes_the_normalisations_away_but_not_the_answer(network: EmbeddingNet) -> None:
-    folded = fold(deepcopy(network))
+    folded = fuse_batch_norm(deepcopy(network))
     with torch.inference_mode():
         before, after = (each.embed_pictures(pictures(network, 2)) for each in (network, folded))
     kept = [name for name, module in folded.named_modules() if isinstance(module, (nn.BatchNorm2d, ConvAffine))]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder import Box, Face, NoFace, SeveralFaces
-from embedder.detection.detector import RIVAL_SHARE, RULES, Detections, choose as choose_of
+from embedder.detection.detector import RIVAL_SHARE, RULES, Detections, select_face as choose_of
 from embedder.types import FaceChoice, Point
 
 CENTER = (50.0, 50.0)

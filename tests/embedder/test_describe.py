@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.utils.flop_counter import FlopCounterMode
 
-from embedder import BACKBONES, BUILT_IN_MODELS, EmbeddingNet, fold, read_bundle
+from embedder import BACKBONES, BUILT_IN_MODELS, EmbeddingNet, fuse_batch_norm, read_bundle
 from embedder.backbones.backbone import Mean, Pool
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.small import DIRECTIONS, Kernels, Regions
@@ -127,7 +127,7 @@ def test_every_convolution_has_the_shapes_that_torch_measures(backbone: str) -> 
     told = [
         (layer.given, (layer.shape[0], layer.window.depth, *layer.window.size), layer.shape) for layer in convolutions
     ]
-    assert told == shapes_by_hooks(fold(untrained_network(backbone)), (nn.Conv2d,))
+    assert told == shapes_by_hooks(fuse_batch_norm(untrained_network(backbone)), (nn.Conv2d,))
 
 
 def test_every_pool_that_is_a_module_has_the_shapes_that_torch_measures(backbone: str) -> None:
@@ -145,7 +145,7 @@ def test_multiplications_are_as_many_as_torch_counts(backbone: str) -> None:
 
 
 def test_parameters_are_those_of_the_network_that_torch_folds(backbone: str) -> None:
-    folded = fold(untrained_network(backbone))
+    folded = fuse_batch_norm(untrained_network(backbone))
     n_of_convolutions = sum(tensor.numel() for name, tensor in folded.named_parameters())
     scaled = [2 * folded.backbone.out_channels for module in folded.modules() if isinstance(module, Pool)]
     fixed = [module.weight.numel() for module in folded.modules() if isinstance(module, Kernels)]
@@ -169,7 +169,7 @@ def reach_by_poking(place: Callable[[Tensor], Tensor], side_px: int) -> int:
 
 @pytest.mark.parametrize(("n_blocks", "layer"), [(0, "pool1"), (1, "conv3"), (3, "conv7"), (4, "conv9"), (5, "conv11")])
 def test_a_value_sees_as_far_as_pixels_move_it(dlib: NetworkDescription, n_blocks: int, layer: str) -> None:
-    trunk = fold(DlibResNet().eval()).double()
+    trunk = fuse_batch_norm(DlibResNet().eval()).double()
     for parameter in trunk.parameters():
         nn.init.constant_(parameter, 0.01)
 

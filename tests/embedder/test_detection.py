@@ -26,13 +26,13 @@ from embedder.detection.yunet import (
     _places,
     areas,
     candidates,
+    containment_above,
+    iou_above,
     landmarks_of,
-    nested,
-    overlapping,
-    suppressed,
+    non_maximum_suppression,
 )
 from embedder.image import Photo
-from embedder.runtime.choice import small_network
+from embedder.runtime.choice import load_small_network
 from embedder.types import Pass
 
 ROOT = Path(__file__).parent.parent.parent
@@ -76,8 +76,10 @@ def kept_by_a_loop(
 @given(st.integers(1, 30), st.integers(0, 2**32), st.sampled_from([0.3, 0.5]))
 def test_suppression_equals_a_plain_loop(n: int, seed: int, limit: float) -> None:
     boxes, scores = random_boxes(n, seed), np.random.default_rng(seed).integers(0, 9, n) / 8  # some scores are equal
-    assert suppressed(boxes, scores, limit).tolist() == kept_by_a_loop(boxes, scores, limit)
-    assert suppressed(boxes, scores, limit, nested).tolist() == kept_by_a_loop(boxes, scores, limit, is_nested)
+    assert non_maximum_suppression(boxes, scores, limit).tolist() == kept_by_a_loop(boxes, scores, limit)
+    assert non_maximum_suppression(boxes, scores, limit, containment_above).tolist() == kept_by_a_loop(
+        boxes, scores, limit, is_nested
+    )
 
 
 def test_suppression_equals_a_plain_loop_also_of_more_boxes_than_are_compared_at_a_time() -> None:
@@ -86,16 +88,16 @@ def test_suppression_equals_a_plain_loop_also_of_more_boxes_than_are_compared_at
     boxes[:, 2:] = boxes[:, :2] + (boxes[:, 2:] - boxes[:, :2]) / 8
     kept = kept_by_a_loop(boxes, scores, 0.3)
     assert _AT_A_TIME < len(kept) < n
-    assert suppressed(boxes, scores, 0.3).tolist() == kept
+    assert non_maximum_suppression(boxes, scores, 0.3).tolist() == kept
 
 
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2**32))
 def test_overlaps_and_areas_equal_a_plain_loop(n: int, m: int, seed: int) -> None:
     ones, others = random_boxes(n, seed), random_boxes(m, seed + 1)
     expected = [[is_overlapping(one, other, 0.3) for other in others] for one in ones]
-    assert overlapping(ones, others, 0.3).tolist() == expected
+    assert iou_above(ones, others, 0.3).tolist() == expected
     inside = [[is_nested(one, other, 0.7) for other in others] for one in ones]
-    assert nested(ones, others, 0.7).tolist() == inside
+    assert containment_above(ones, others, 0.7).tolist() == inside
     assert areas(ones).tolist() == [(box[2] - box[0]) * (box[3] - box[1]) for box in ones]
 
 
@@ -114,12 +116,12 @@ def test_cells_are_numbered_stride_by_stride_and_row_by_row(columns: int, rows: 
 
 @pytest.fixture(scope="module")
 def yunet() -> Pass:
-    return small_network(detector.YUNET)
+    return load_small_network(detector.YUNET)
 
 
 @pytest.fixture(scope="module")
 def onet() -> Pass:
-    return small_network(detector.ONET)
+    return load_small_network(detector.ONET)
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +266,7 @@ def test_every_face_of_a_group_that_mtcnn_is_sure_of_is_found(embedder: FaceEmbe
         boxes, scores = mtcnn.detect(Image.open(path).convert("RGB"))
         sure = np.array(boxes, float)[np.array(scores, float) >= 0.95]
         found = np.stack([edges(face) for face in embedder.detect(path.read_bytes())])
-        assert overlapping(sure, found, 0.3).any(axis=1).all(), path.name
+        assert iou_above(sure, found, 0.3).any(axis=1).all(), path.name
         n_sure += len(sure)
     assert n_sure > 60
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from embedder import FaceEmbedder, Limits
-from embedder.detection.detector import OTHER_ANGLES, SIDES_PX, FaceFinder
+from embedder.detection.detector import OTHER_ANGLES, SIDES_PX, CoarseToFineDetector
 from embedder.detection.yunet import _AT_A_TIME
-from embedder.image import read
+from embedder.image import decode_image
 from embedder.types import Inputs, Pass
 
 MOST_LOOKS = len(SIDES_PX) + len(OTHER_ANGLES)
@@ -63,7 +63,7 @@ def test_a_picture_of_the_largest_size_without_faces_is_looked_at_ten_times(
     yunet: Counted, onet: Counted, picture: Image.Image
 ) -> None:
     assert picture.width * picture.height == Limits().max_pixels
-    found = FaceFinder(yunet, onet)(read(jpeg(picture, quality=10), Limits()))
+    found = CoarseToFineDetector(yunet, onet)(decode_image(jpeg(picture, quality=10), Limits()))
     assert (found.faces, found.is_whole) == ((), True)
     assert (len(yunet.shapes), len(onet.shapes)) == (MOST_LOOKS, 0)
     assert max(shape[1] * shape[2] for shape in yunet.shapes) <= MOST_PIXELS
@@ -73,7 +73,9 @@ def test_a_picture_of_the_largest_size_without_faces_is_looked_at_ten_times(
 def test_of_a_thousand_faces_each_goes_through_the_second_network_once(
     yunet: Counted, onet: Counted, examples: Path, n: int, side: int
 ) -> None:
-    found = FaceFinder(yunet, onet)(read(jpeg(mosaic(examples / "005-neutral.jpg", n, side)), Limits()))
+    found = CoarseToFineDetector(yunet, onet)(
+        decode_image(jpeg(mosaic(examples / "005-neutral.jpg", n, side)), Limits())
+    )
     assert len(yunet.shapes) <= MOST_LOOKS
     assert len(found.faces) == sum(shape[0] for shape in onet.shapes)
     assert len(onet.shapes) == -(-len(found.faces) // _AT_A_TIME)
@@ -90,6 +92,6 @@ def test_an_upright_portrait_is_looked_at_once_and_a_lying_one_eight_times(
     picture = Image.open(examples / "001-neutral.jpg")
     for angle, n_looks in ((0, 1), (90, 1 + len(OTHER_ANGLES))):
         yunet.shapes.clear()
-        FaceFinder(yunet, onet)(read(jpeg(picture.rotate(angle)), Limits()), least_share=0.5)
+        CoarseToFineDetector(yunet, onet)(decode_image(jpeg(picture.rotate(angle)), Limits()), least_share=0.5)
         assert len(yunet.shapes) == n_looks
     assert [shape[0] for shape in onet.shapes] == [1, 1]

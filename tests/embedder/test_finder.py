@@ -11,24 +11,24 @@ from PIL import Image
 
 from embedder import Face, FaceEmbedder, Limits, NoFace, SeveralFaces
 from embedder.detection.detector import (
-    FaceFinder,
+    CoarseToFineDetector,
     _are_settled,
     _largest_to_come,
     _rotation,
     _sides,
     _with_smaller,
-    choose,
-    least_share,
+    min_area_share,
+    select_face,
 )
-from embedder.detection.yunet import Candidates, areas, overlapping
-from embedder.image import Photo, read
+from embedder.detection.yunet import Candidates, areas, iou_above
+from embedder.image import Photo, decode_image
 
 EVERY = 40  # LFW photos, of which a test looks at one; the benchmark looks at all
 PEOPLE = ("001", "005", "021", "041")
 
 
 @pytest.fixture(scope="module")
-def finder(embedder: FaceEmbedder) -> FaceFinder:
+def finder(embedder: FaceEmbedder) -> CoarseToFineDetector:
     return embedder._prepare.detector
 
 
@@ -54,16 +54,16 @@ def photos(data: Path) -> list[Path]:
 
 @pytest.mark.parametrize("choice", ["dominant", "largest"])
 def test_a_search_that_ends_early_chooses_what_the_whole_one_chooses(
-    finder: FaceFinder, data: Path, choice: str
+    finder: CoarseToFineDetector, data: Path, choice: str
 ) -> None:
     n_early = largest_side = 0
     for path in photos(data):
-        photo = read(path.read_bytes(), Limits())
-        early, whole = finder(photo, least_share=least_share(choice)), finder(photo)
+        photo = decode_image(path.read_bytes(), Limits())
+        early, whole = finder(photo, least_share=min_area_share(choice)), finder(photo)
         verdicts = []
         for found in (early, whole):
             try:
-                verdicts.append(choose(found, choice, (0, 0)))
+                verdicts.append(select_face(found, choice, (0, 0)))
             except (NoFace, SeveralFaces) as refusal:
                 verdicts.append(refusal.code)
         assert are_equal(*verdicts), path.name
@@ -89,7 +89,7 @@ def test_a_settled_search_finds_no_rival_in_a_larger_picture(first: list, more: 
     added = areas(both.boxes)[len(found) :] if first else np.empty(0)
     if _are_settled(found, 0.5, to_come):
         assert (added < 0.5 * areas(found.boxes).max()).all()
-    assert not first or not overlapping(found.boxes, both.boxes[len(found) :], 0.3).any()
+    assert not first or not iou_above(found.boxes, both.boxes[len(found) :], 0.3).any()
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_no_larger_picture_is_looked_at_than_the_photo_can_fill(size: tuple[int,
     assert _sides(size) == sides
 
 
-def test_only_a_whole_search_says_how_many_faces_there_are(finder: FaceFinder, examples: Path) -> None:
-    photo = read((examples / "001-neutral.jpg").read_bytes(), Limits())
+def test_only_a_whole_search_says_how_many_faces_there_are(finder: CoarseToFineDetector, examples: Path) -> None:
+    photo = decode_image((examples / "001-neutral.jpg").read_bytes(), Limits())
     assert finder(photo, least_share=0.5).n_faces is None
     assert finder(photo).n_faces == 1
 
@@ -128,7 +128,7 @@ def test_a_photo_that_lies_or_is_tilted_gives_nearly_the_embedding_of_the_uprigh
 
 @pytest.mark.parametrize("angle", [90, 180, 270])
 def test_in_nearly_all_photos_that_lie_the_largest_face_is_that_of_the_upright_photo(
-    finder: FaceFinder, data: Path, angle: int
+    finder: CoarseToFineDetector, data: Path, angle: int
 ) -> None:
     """Around a face that lies YuNet often finds a larger one, with a lower score."""
     paths = sorted((data / "lfw-view1" / "lfw").glob("*/*.jpg"))[::EVERY]

@@ -11,7 +11,7 @@ import pytest
 
 from embedder import BUILT_IN, FaceEmbedder, read_bundle
 from embedder.runtime.openvino import OpenVinoRuntime
-from embedder.runtime.runtime import MAX_BATCH, DynamicBatcher, EmbeddingNetwork, Pass
+from embedder.runtime.runtime import MAX_BATCH, DynamicBatcher, EmbeddingSession, Pass
 
 PATIENCE_S = 30
 
@@ -35,18 +35,18 @@ def chips(embedder: FaceEmbedder, examples: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def network() -> EmbeddingNetwork:
+def network() -> EmbeddingSession:
     return OpenVinoRuntime().embedding(read_bundle(BUILT_IN))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 16, 33, 64, 70])
-def test_no_size_of_a_batch_changes_an_embedding(network: EmbeddingNetwork, chips: np.ndarray, n: int) -> None:
+def test_no_size_of_a_batch_changes_an_embedding(network: EmbeddingSession, chips: np.ndarray, n: int) -> None:
     alone = np.concatenate([network(chip[None]) for chip in chips])
     together = network(np.resize(chips, (n, *chips.shape[1:])))
     assert np.abs(together - np.resize(alone, (n, 128))).max() <= 1e-5
 
 
-def test_who_waits_together_goes_together_and_gets_the_own_answer(network: EmbeddingNetwork, chips: np.ndarray) -> None:
+def test_who_waits_together_goes_together_and_gets_the_own_answer(network: EmbeddingSession, chips: np.ndarray) -> None:
     alone = network(chips)
     started, go_on, sizes = Event(), Event(), []
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from embedder import ImageTooLarge, ImageUnreadable, Limits, NotAnImage
-from embedder.image import read as read_photo
+from embedder.image import decode_image as read_photo
 
 LIMITS = Limits()
 

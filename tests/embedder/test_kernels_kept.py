@@ -8,13 +8,13 @@ import pytest
 MEMORY_AFTER_SIZES = """
 import numpy as np
 from embedder.detection.detector import YUNET
-from embedder.runtime.openvino import small_network
+from embedder.runtime.openvino import compile_small_network
 
 def resident_mib():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
 
-search = small_network(YUNET)
+search = compile_small_network(YUNET)
 search(np.zeros((1, 640, 640, 3), np.uint8))
 print(resident_mib())
 for number in range(400):

@@ -15,7 +15,16 @@ from opened_backbones import opened
 from PIL import Image
 from torch import Tensor, nn
 
-from embedder import BUILT_IN_MODELS, EmbeddingNet, FaceEmbedder, NoFace, UnknownLayer, build_network, fold, read_bundle
+from embedder import (
+    BUILT_IN_MODELS,
+    EmbeddingNet,
+    FaceEmbedder,
+    NoFace,
+    UnknownLayer,
+    build_network,
+    fuse_batch_norm,
+    read_bundle,
+)
 from embedder.backbones.dlib_resnet import DlibResNet
 from embedder.backbones.sface import Separable, SFace
 from embedder.explain import Explainer
@@ -43,7 +52,7 @@ def inside(name: str) -> NetworkInspector:
 
 @pytest.fixture(scope="module")
 def network(name: str) -> EmbeddingNet:
-    return fold(build_network(read_bundle(name)).eval())
+    return fuse_batch_norm(build_network(read_bundle(name)).eval())
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +143,7 @@ def test_the_heads_maps_are_the_embedding_before_it_is_made_1_long(each_model: F
 
 
 def test_activations_other_than_relu_are_part_of_the_maps(chip: NDArray[np.uint8]) -> None:
-    network, seen = fold(untrained_network("mobilenet_v3_small")), []
+    network, seen = fuse_batch_norm(untrained_network("mobilenet_v3_small")), []
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Hardswish | nn.Hardsigmoid):
             module.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))

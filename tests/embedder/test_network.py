@@ -12,7 +12,7 @@ from torch import nn
 from embedder import BundleError, FaceEmbedder, load
 from embedder.backbones.dlib_resnet import ConvAffine, add_padded
 from embedder.backbones.registry import build_backbone
-from embedder.network import EmbeddingNet, Head, build_network, fold
+from embedder.network import EmbeddingNet, Head, build_network, fuse_batch_norm
 from embedder.runtime.torch import run
 from embedder.weights.bundle import Bundle, read_bundle
 from embedder.weights.dlib import DLIB
@@ -90,7 +90,7 @@ def test_folding_changes_the_parameters_but_not_the_answer() -> None:
     network = build_network(read_bundle(DLIB)).eval()
     stored = sum(parameter.numel() for parameter in network.parameters())
     (before,) = run(network, pattern()[None])
-    (after,) = run(fold(network), pattern()[None])
+    (after,) = run(fuse_batch_norm(network), pattern()[None])
     assert (stored, sum(parameter.numel() for parameter in network.parameters())) == (5_614_592, 5_607_488)
     assert not any(isinstance(module, ConvAffine) for module in network.modules())
     assert np.abs(before - after).max() < TOLERANCE

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from embedder import FaceEmbedder, ImageUnreadable, Limits
-from embedder.image import FACTORS, Photo, factor_for, read
+from embedder.image import FACTORS, Photo, decode_image, factor_for
 
 
 def jpeg(picture: Image.Image, **options: object) -> bytes:
@@ -52,7 +52,7 @@ def test_smaller_pictures_are_made_of_what_is_decoded_and_larger_ones_decoded_on
 
 @pytest.mark.parametrize("size", [(20_000, 1), (5, 20_000), (20_000, 13)])
 def test_a_very_long_jpeg_is_read_as_any_other(size: tuple[int, int]) -> None:
-    photo = read(jpeg(Image.new("RGB", size, "grey")), Limits())
+    photo = decode_image(jpeg(Image.new("RGB", size, "grey")), Limits())
     assert photo.size == size
     assert all(photo.at(factor).size == tuple(-(-side // factor) for side in size) for factor in FACTORS)
 
@@ -72,7 +72,7 @@ def test_at_any_size_a_jpeg_stands_upright(orientation: int, factor: int) -> Non
     lying.paste("red", (0, 0, 800, 600))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    photo = read(jpeg(lying, exif=exif), Limits())
+    photo = decode_image(jpeg(lying, exif=exif), Limits())
     assert photo.size == ((1601, 1200) if orientation in (1, 3) else (1200, 1601))
     picture = photo.at(factor)
     assert picture.size == tuple(-(-side // factor) for side in photo.size)
@@ -84,7 +84,7 @@ def test_at_any_size_a_jpeg_stands_upright(orientation: int, factor: int) -> Non
 def test_a_jpeg_that_breaks_off_is_refused_at_any_size(examples: Path) -> None:
     whole = jpeg(enlarged(examples / "001-neutral.jpg", 3))
     with pytest.raises(ImageUnreadable, match="broken"):
-        read(whole[: len(whole) // 2], Limits())
+        decode_image(whole[: len(whole) // 2], Limits())
 
 
 @pytest.mark.parametrize("times", [2, 4, 6])

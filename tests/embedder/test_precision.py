@@ -21,7 +21,7 @@ from embedder import (
     RuntimeUnavailable,
     build_network,
     copy_bundle,
-    fold,
+    fuse_batch_norm,
     load,
     read_bundle,
     write_bundle,
@@ -162,7 +162,7 @@ def test_every_int8_weight_is_the_networks_own_rounded_to_its_scale(graph: Model
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
     weights = [
         parameter.detach().numpy()
-        for name, parameter in fold(build_network(read_bundle()).eval()).named_parameters()
+        for name, parameter in fuse_batch_norm(build_network(read_bundle()).eval()).named_parameters()
         if name.endswith("weight") and parameter.ndim == 4
     ]
     quantised = [node for node in graph.graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants]

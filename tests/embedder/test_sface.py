@@ -14,7 +14,7 @@ from sface_file import sface_network
 from torch import Tensor, nn
 from torch.export import Dim
 
-from embedder import fold
+from embedder import fuse_batch_norm
 from embedder.explain import Layer
 from embedder.explain.inspector import NetworkInspector
 from embedder.runtime.export import graph
@@ -74,7 +74,7 @@ def by_torch(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def by_torch_folded(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return run(fold(OfPixels().eval()), pixels)[0]
+    return run(fuse_batch_norm(OfPixels().eval()), pixels)[0]
 
 
 def by_openvino(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -117,7 +117,9 @@ def test_it_has_as_many_parameters_as_its_layers_say() -> None:
 
 
 def test_folding_leaves_one_normalisation_which_stands_before_a_convolution_and_not_after() -> None:
-    norms = [name for name, module in fold(sface_network()).named_modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [
+        name for name, module in fuse_batch_norm(sface_network()).named_modules() if isinstance(module, nn.BatchNorm2d)
+    ]
     assert norms == ["backbone.bn1"]
 
 
@@ -165,7 +167,7 @@ def test_the_head_is_told_as_kernels_that_cover_the_last_map(layers: tuple[Layer
 def test_every_layer_but_the_head_ends_in_a_prelu_whose_slopes_are_counted(layers: tuple[Layer, ...]) -> None:
     assert {layer.activation for layer in layers[:-1]} == {"PReLU"}
     assert layers[0].parameters == 32 * 3 * 9 + 32 + 32
-    folded_network = fold(sface_network())
+    folded_network = fuse_batch_norm(sface_network())
     assert sum(layer.parameters for layer in layers) == sum(each.numel() for each in folded_network.parameters())
     assert sum(layer.macs for layer in layers) == 574_138_880
 

@@ -16,7 +16,7 @@ from starlette.types import Message
 from embedder import FaceEmbedder
 from service.app import create_app
 from service.errors import Busy
-from service.inference import ConcurrencyLimiter, while_connected
+from service.request_execution import ConcurrencyLimiter, while_connected
 from service.settings import Settings
 
 SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": []}

@@ -18,7 +18,7 @@ from embedder import (
 )
 from service import problems
 from service.app import create_app
-from service.errors import Busy, RequestRefused
+from service.errors import Busy, ServiceError
 from service.problems import TABLE, KnownError, problem_of, problem_type_of
 from service.settings import Settings
 
@@ -34,7 +34,7 @@ def _tree(root: KnownError) -> Iterator[KnownError]:
 
 ALL = [
     error
-    for root in (VisavisError, RequestRefused)
+    for root in (VisavisError, ServiceError)
     for error in _tree(root)
     if error.__module__.split(".")[0] in ("embedder", "service")
     and not error.__module__.startswith(("embedder.bulk", "embedder.explain.atlas"))  # of commands, never over HTTP

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from embedder import FaceEmbedder
-from train.evaluation.against import compare_models
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
+from train.evaluation.model_comparison import compare_models
 
 from .conftest import MadeUp
 

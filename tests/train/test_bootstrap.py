@@ -5,7 +5,7 @@ import pytest
 
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling, bootstrap, interval
-from train.evaluation.metrics import Floats, ScoreHistogram
+from train.evaluation.metrics import Floats, ScoreDistribution
 from train.evaluation.scores import ScoreSample, ScoreSet, whole
 
 
@@ -17,7 +17,7 @@ def faces(n_identities: int, n_each: int, seed: int) -> tuple[np.ndarray, np.nda
     return photos.reshape(-1, 128).astype(np.float32), identities
 
 
-def rates(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+def rates(genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
     return np.array([float(genuine.share_below(13.0)), float(impostor.share_below(18.0)), genuine.n, impostor.n])
 
 

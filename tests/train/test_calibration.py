@@ -10,7 +10,7 @@ from train.evaluation.bootstrap import Resampling
 from train.evaluation.calibration import PopulationFacts, calibrate, evidence_from
 from train.evaluation.compared import ComparedPhotos
 from train.evaluation.evaluation import EvaluationConfig, evaluate_compared
-from train.evaluation.metrics import ScoreHistogram
+from train.evaluation.metrics import ScoreDistribution
 from train.evaluation.protocols.protocol import ProtocolError
 
 from .conftest import MadeUp
@@ -99,8 +99,8 @@ def test_too_few_photos_are_refused_with_what_it_takes(
 
 
 def test_identities_that_mean_nothing_are_refused() -> None:
-    tally = ScoreHistogram.of(np.random.default_rng(0).normal(0.8, 0.1, 1000))
-    nearer = ScoreHistogram.of(np.random.default_rng(1).normal(0.7, 0.1, 1000))
+    tally = ScoreDistribution.of(np.random.default_rng(0).normal(0.8, 0.1, 1000))
+    nearer = ScoreDistribution.of(np.random.default_rng(1).normal(0.7, 0.1, 1000))
     with pytest.raises(ProtocolError, match="check the identities"):
         evidence_from(tally, nearer)
 
@@ -127,8 +127,8 @@ def test_a_rate_of_one_person_has_no_interval(embedder: FaceEmbedder, made_up: M
         card_of(embedder, compared)
 
 
-def normal(mean: float, spread: float, n: int, seed: int) -> ScoreHistogram:
-    return ScoreHistogram.of(np.random.default_rng(seed).normal(mean, spread, n))
+def normal(mean: float, spread: float, n: int, seed: int) -> ScoreDistribution:
+    return ScoreDistribution.of(np.random.default_rng(seed).normal(mean, spread, n))
 
 
 def test_the_evidence_is_the_true_log_likelihood_ratio_where_that_is_a_straight_line() -> None:
@@ -154,7 +154,9 @@ def test_a_larger_distance_never_speaks_more_for_one_person(seed: int, mean: flo
 
 
 def test_kinds_that_do_not_overlap_give_a_finite_line() -> None:
-    found = evidence_from(ScoreHistogram.of(np.linspace(0.1, 0.3, 50)), ScoreHistogram.of(np.linspace(0.6, 1.0, 2_000)))
+    found = evidence_from(
+        ScoreDistribution.of(np.linspace(0.1, 0.3, 50)), ScoreDistribution.of(np.linspace(0.6, 1.0, 2_000))
+    )
     assert -1000 < found.slope < 0
 
 

@@ -9,7 +9,7 @@ from embedder import FaceEmbedder
 from train.evaluation.evaluation import EvaluationConfig, embed_and_compare, evaluate_compared
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
-from train.evaluation.record import ClaimCheck, Evaluation
+from train.evaluation.results import ClaimCheck, Evaluation
 
 POINTS = ["fmr-1e-2", "fmr-1e-3", "fmr-1e-4"]  # fewer false matches than the others have carry no rate here
 

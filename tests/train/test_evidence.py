@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from embedder import LogLikelihoodRatio
 from train.evaluation import evidence
-from train.evaluation.metrics import ScoreHistogram
+from train.evaluation.metrics import ScoreDistribution
 
 RATIO = LogLikelihoodRatio(intercept=12.0, slope=-20.0, nearest=0.2, farthest=0.9)
 DISTANCES = st.lists(st.floats(0, 2), min_size=1, max_size=40)
@@ -38,7 +38,7 @@ def loop_ece(genuine: list[float], impostor: list[float], n_bins: int) -> float:
 
 @given(DISTANCES, DISTANCES)
 def test_cllr_is_that_of_a_plain_loop(genuine: list[float], impostor: list[float]) -> None:
-    found = evidence.cllr(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor), RATIO)
+    found = evidence.cllr(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor), RATIO)
     assert found == pytest.approx(loop_cllr(genuine, impostor), rel=1e-9)
 
 
@@ -50,14 +50,14 @@ def test_cllr_is_the_log_loss_of_scikit_learn_in_bits_with_both_kinds_weighing_t
     weights = [0.5 / len(genuine)] * len(genuine) + [0.5 / len(impostor)] * len(impostor)
     stated = [probability(distance) for distance in genuine + impostor]
     expected = log_loss(labels, stated, sample_weight=weights) / math.log(2)
-    assert evidence.cllr(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor), RATIO) == pytest.approx(
+    assert evidence.cllr(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor), RATIO) == pytest.approx(
         expected, rel=1e-9
     )
 
 
 @given(DISTANCES, DISTANCES)
 def test_the_quick_way_to_cllr_is_within_half_a_step_of_its_grid(genuine: list[float], impostor: list[float]) -> None:
-    tallies = ScoreHistogram.of(genuine), ScoreHistogram.of(impostor)
+    tallies = ScoreDistribution.of(genuine), ScoreDistribution.of(impostor)
     quick = (evidence.mean_cost(tallies[0], RATIO, -1) + evidence.mean_cost(tallies[1], RATIO, 1)) / 2
     steepest = 20.0 / math.log(2) * (0.9 - 0.2) / evidence.N_COSTS / 2  # bits over half a step of the grid
     assert quick == pytest.approx(evidence.cllr(*tallies, RATIO), abs=steepest)
@@ -65,7 +65,7 @@ def test_the_quick_way_to_cllr_is_within_half_a_step_of_its_grid(genuine: list[f
 
 @given(DISTANCES, DISTANCES)
 def test_the_calibration_error_is_that_of_a_plain_loop(genuine: list[float], impostor: list[float]) -> None:
-    found = evidence.reliability(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor), RATIO)
+    found = evidence.reliability(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor), RATIO)
     assert found.ece == pytest.approx(loop_ece(genuine, impostor, evidence.N_BINS), abs=1e-9)
     assert found.share.sum() == pytest.approx(1)
 
@@ -76,7 +76,7 @@ def test_the_reliability_diagram_is_that_of_scikit_learn(n: int, data: st.DataOb
     genuine, impostor = data.draw(of_kind), data.draw(of_kind)
     stated = [probability(distance) for distance in genuine + impostor]
     observed, mean = calibration_curve([1] * n + [0] * n, stated, n_bins=evidence.N_BINS)
-    found = evidence.reliability(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor), RATIO)
+    found = evidence.reliability(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor), RATIO)
     assert np.allclose(found.observed, observed)
     assert np.allclose(found.stated, mean)
 
@@ -84,6 +84,6 @@ def test_the_reliability_diagram_is_that_of_scikit_learn(n: int, data: st.DataOb
 def test_right_and_sure_costs_nothing_and_saying_nothing_costs_one_bit() -> None:
     sure = LogLikelihoodRatio(intercept=500.0, slope=-1000.0, nearest=0.0, farthest=1.0)
     unsure = LogLikelihoodRatio(intercept=0.0, slope=-1e-9, nearest=0.0, farthest=1.0)
-    tallies = ScoreHistogram.of([0.1, 0.2]), ScoreHistogram.of([0.8, 0.9])
+    tallies = ScoreDistribution.of([0.1, 0.2]), ScoreDistribution.of([0.8, 0.9])
     assert evidence.cllr(*tallies, sure) == pytest.approx(0, abs=1e-12)
     assert evidence.cllr(*tallies, unsure) == pytest.approx(1)

@@ -20,7 +20,7 @@ from train.evaluation.groups import (
     read_photo_groups,
 )
 from train.evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
-from train.evaluation.record import Estimate
+from train.evaluation.results import Estimate
 from train.evaluation.scores import ScoreSet
 
 PHOTOS = [LabeledPhoto(Path(f"{name}.jpg"), f"{name}.jpg", name[0]) for name in ("a1", "a2", "b1", "c1", "c2")]

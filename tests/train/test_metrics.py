@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from train.evaluation import metrics
-from train.evaluation.metrics import ScoreHistogram
+from train.evaluation.metrics import ScoreDistribution
 
 # Few distinct distances, so that ties and touching kinds are common.
 DISTANCES = st.lists(st.integers(0, 30).map(lambda step: step / 20), min_size=1, max_size=40)
@@ -42,7 +42,7 @@ def loop_eer(genuine: list[float], impostor: list[float]) -> float:
 def test_fmr_fnmr_and_accuracy_are_those_of_a_plain_loop(
     genuine: list[float], impostor: list[float], threshold: float
 ) -> None:
-    tallies = ScoreHistogram.of(genuine), ScoreHistogram.of(impostor)
+    tallies = ScoreDistribution.of(genuine), ScoreDistribution.of(impostor)
     right = sum(d < threshold for d in genuine) + sum(not d < threshold for d in impostor)
     assert metrics.fmr(tallies[1], threshold) == loop_fmr(impostor, threshold)
     assert metrics.fnmr(tallies[0], threshold) == pytest.approx(loop_fnmr(genuine, threshold), abs=1e-15)
@@ -54,7 +54,7 @@ def test_accuracy_is_that_of_scikit_learn(genuine: list[float], impostor: list[f
     labels = [1] * len(genuine) + [0] * len(impostor)
     verdicts = [int(distance < threshold) for distance in genuine + impostor]
     expected = sklearn_metrics.accuracy_score(labels, verdicts)
-    assert metrics.accuracy(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor), threshold) == pytest.approx(
+    assert metrics.accuracy(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor), threshold) == pytest.approx(
         expected, abs=1e-15
     )
 
@@ -62,7 +62,9 @@ def test_accuracy_is_that_of_scikit_learn(genuine: list[float], impostor: list[f
 @given(DISTANCES, DISTANCES)
 def test_the_eer_is_that_of_a_plain_loop(genuine: list[float], impostor: list[float]) -> None:
     expected = loop_eer(genuine, impostor)
-    assert metrics.eer(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor)) == pytest.approx(expected, abs=1e-12)
+    assert metrics.eer(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor)) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 @given(DISTANCES, DISTANCES, FMRS)
@@ -71,21 +73,21 @@ def test_tar_at_an_fmr_is_that_of_the_loosest_threshold_that_a_plain_loop_finds(
 ) -> None:
     allowed = [t for t in all_thresholds(genuine, impostor) if loop_fmr(impostor, t) <= fmr]
     expected = 1 - loop_fnmr(genuine, max(allowed))
-    assert metrics.tar_at_fmr(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor), fmr) == pytest.approx(
+    assert metrics.tar_at_fmr(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor), fmr) == pytest.approx(
         expected, abs=1e-12
     )
 
 
 @given(DISTANCES, DISTANCES)
 def test_no_threshold_is_more_accurate_than_the_best_one(genuine: list[float], impostor: list[float]) -> None:
-    tallies = ScoreHistogram.of(genuine), ScoreHistogram.of(impostor)
+    tallies = ScoreDistribution.of(genuine), ScoreDistribution.of(impostor)
     best = metrics.accuracy(*tallies, metrics.best_threshold(*tallies))
     assert best == max(metrics.accuracy(*tallies, t) for t in all_thresholds(genuine, impostor))
 
 
 @given(DISTANCES, DISTANCES)
 def test_roc_and_det_are_those_of_scikit_learn(genuine: list[float], impostor: list[float]) -> None:
-    found = metrics.roc(ScoreHistogram.of(genuine), ScoreHistogram.of(impostor))
+    found = metrics.roc(ScoreDistribution.of(genuine), ScoreDistribution.of(impostor))
     labels, scores = [1] * len(genuine) + [0] * len(impostor), [-d for d in genuine + impostor]
     fmr, tar, _ = sklearn_metrics.roc_curve(labels, scores, drop_intermediate=False)
     assert np.allclose(found.fmr, fmr)
@@ -97,7 +99,7 @@ def test_roc_and_det_are_those_of_scikit_learn(genuine: list[float], impostor: l
 
 @given(DISTANCES, THRESHOLDS, THRESHOLDS)
 def test_fmr_never_rises_with_a_stricter_threshold(impostor: list[float], one: float, other: float) -> None:
-    tally = ScoreHistogram.of(impostor)
+    tally = ScoreDistribution.of(impostor)
     assert metrics.fmr(tally, min(one, other)) <= metrics.fmr(tally, max(one, other))
 
 
@@ -105,24 +107,24 @@ def test_fmr_never_rises_with_a_stricter_threshold(impostor: list[float], one: f
 def test_comparisons_that_never_match_are_counted_as_non_matches_at_every_threshold(
     genuine: list[float], impostor: list[float], n_failed: int, threshold: float
 ) -> None:
-    counted = ScoreHistogram.of(genuine).and_never(n_failed)
+    counted = ScoreDistribution.of(genuine).and_never(n_failed)
     matching = sum(d < threshold for d in genuine)
     assert metrics.fnmr(counted, threshold) == pytest.approx(1 - matching / (len(genuine) + n_failed))
-    listed = ScoreHistogram.of([*genuine, *[math.inf] * n_failed])
+    listed = ScoreDistribution.of([*genuine, *[math.inf] * n_failed])
     assert metrics.fnmr(counted, math.inf) == metrics.fnmr(listed, math.inf)
-    assert metrics.best_threshold(counted, ScoreHistogram.of(impostor)) < math.inf
+    assert metrics.best_threshold(counted, ScoreDistribution.of(impostor)) < math.inf
 
 
 def test_there_is_no_eer_where_more_faces_are_missing_than_impostors_could_match() -> None:
-    genuine, impostor = ScoreHistogram.of([0.1]).and_never(9), ScoreHistogram.of([0.5]).and_never(9)
+    genuine, impostor = ScoreDistribution.of([0.1]).and_never(9), ScoreDistribution.of([0.5]).and_never(9)
     assert math.isnan(metrics.eer(genuine, impostor))
 
 
 @pytest.mark.parametrize(("n", "is_carried"), [(9_999, False), (10_000, True)])
 def test_an_fmr_is_carried_by_ten_expected_false_matches(n: int, is_carried: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    assert metrics.carries(ScoreHistogram.of(np.ones(n)), 1e-3) is is_carried
+    assert metrics.has_enough_impostors(ScoreDistribution.of(np.ones(n)), 1e-3) is is_carried
 
 
 def test_one_in_a_thousand_of_a_thousand_comparisons_is_one() -> None:
-    impostor = ScoreHistogram.of(np.arange(1000) / 1000)
+    impostor = ScoreDistribution.of(np.arange(1000) / 1000)
     assert impostor.below(metrics.threshold_at_fmr(impostor, 1e-3)) == 1

@@ -12,7 +12,7 @@ from train.evaluation.bootstrap import Resampling
 from train.evaluation.calibration import Population, PopulationFacts, calibrate
 from train.evaluation.compared import ComparedPhotos, compare_photos
 from train.evaluation.evaluation import EvaluationConfig
-from train.evaluation.metrics import ScoreHistogram
+from train.evaluation.metrics import ScoreDistribution
 from train.evaluation.operating_points import FMRS, choose_threshold
 from train.evaluation.protocols.protocol import ProtocolError
 
@@ -192,10 +192,10 @@ def test_with_a_penalty_points_and_evidence_are_of_distances_with_it(embedder: F
 SCORES = st.lists(st.integers(0, 400).map(lambda k: 0.2 + k / 1000), min_size=1, max_size=30)
 
 
-def many_of(scores: list[float], n: int) -> ScoreHistogram:
+def many_of(scores: list[float], n: int) -> ScoreDistribution:
     """So many comparisons, as often of each score."""
     values = np.unique(scores)
-    return ScoreHistogram.weighted(values, np.full(len(values), n / len(values)))
+    return ScoreDistribution.weighted(values, np.full(len(values), n / len(values)))
 
 
 @settings(max_examples=100, deadline=None)

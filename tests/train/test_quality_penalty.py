@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from embedder import FaceEmbedder, QualityPenalty
 from train.evaluation.embedding import DEGRADATIONS
 from train.evaluation.evaluation import EvaluationConfig
-from train.evaluation.metrics import ScoreHistogram
+from train.evaluation.metrics import ScoreDistribution
 from train.evaluation.protocols.protocol import ProtocolError
 from train.evaluation.quality_penalty import (
     MOST_OF_ONE,
@@ -80,7 +80,7 @@ def test_impostor_pairs_are_those_of_plain_loops() -> None:
 def test_after_the_needed_shift_each_point_keeps_its_rate_and_one_has_no_room(values: list[float], times: int) -> None:
     distances = np.sort(np.repeat(values, 25 * times))
     thresholds = {fmr: threshold for fmr, threshold in ((1e-1, 1.1), (1e-2, 0.9)) if len(distances) * fmr >= 10}
-    shift = needed_shift(ScoreHistogram.of(distances), {1e-1: 1.1, 1e-2: 0.9})
+    shift = needed_shift(ScoreDistribution.of(distances), {1e-1: 1.1, 1e-2: 0.9})
     for fmr, threshold in thresholds.items():
         assert (distances < threshold - shift - 1e-9).mean() <= fmr
     if shift > 0:

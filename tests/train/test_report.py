@@ -17,19 +17,19 @@ from PIL import Image
 from scipy.special import ndtri
 
 from embedder import FaceEmbedder, Pixels, load
-from train.evaluation.against import compare_models
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.compared import compare_photos
 from train.evaluation.embedding import EmbeddedSet
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
 from train.evaluation.groups import GroupReport, PhotoGroups, compare_groups
+from train.evaluation.model_comparison import compare_models
 from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol
-from train.evaluation.record import ClaimCheck, DetCurve, Evaluation, interval_text, rate_text
 from train.evaluation.report import ChipSource, ReportError, write_report
 from train.evaluation.report.det import det, probit
 from train.evaluation.report.group_plots import short
 from train.evaluation.report.page import claims_in_words, opening
 from train.evaluation.report.score_plots import FEW, density_of
+from train.evaluation.results import ClaimCheck, DetCurve, Evaluation, interval_text, rate_text
 from train.evaluation.scoring import scoring_of
 from train.evaluation.thresholds import ThresholdChoice
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from train.errors import SamplingError
-from train.learning.sampler import EpochPermutation, PeopleSampler
+from train.learning.sampler import EpochPermutation, PKSampler
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -24,8 +24,8 @@ def datasets(draw: st.DrawFn) -> tuple[np.ndarray, int, int, int]:
     return identities, people, n_processes, draw(st.integers(2, 5))
 
 
-def samplers(identities: np.ndarray, people: int, n_processes: int, images: int, seed: int) -> list[PeopleSampler]:
-    return [PeopleSampler(identities, people, images, seed, each, n_processes) for each in range(n_processes)]
+def samplers(identities: np.ndarray, people: int, n_processes: int, images: int, seed: int) -> list[PKSampler]:
+    return [PKSampler(identities, people, images, seed, each, n_processes) for each in range(n_processes)]
 
 
 @settings(deadline=None)
@@ -129,13 +129,13 @@ def test_a_batch_depends_on_seed_and_step_alone(made: tuple[np.ndarray, int, int
 
 def test_another_seed_gives_other_batches() -> None:
     identities = np.repeat(np.arange(40, dtype=np.int32), 10)
-    one, other = (PeopleSampler(identities, 8, 4, seed).batch(0) for seed in (0, 1))
+    one, other = (PKSampler(identities, 8, 4, seed).batch(0) for seed in (0, 1))
     assert set(one.tolist()) != set(other.tolist())
 
 
 def test_a_batch_of_all_people_works() -> None:
     identities = np.repeat(np.arange(5, dtype=np.int32), 3)
-    sampler = PeopleSampler(identities, 5, 3, seed=0)
+    sampler = PKSampler(identities, 5, 3, seed=0)
     for step in range(10):
         assert sorted(sampler.batch(step).tolist()) == list(range(15))
 
@@ -151,4 +151,4 @@ def test_a_batch_of_all_people_works() -> None:
 def test_too_few_people_are_told_with_what_to_lower(people: int, n_processes: int, advice: str) -> None:
     identities = np.repeat(np.arange(5, dtype=np.int32), 3)
     with pytest.raises(SamplingError, match=advice):
-        PeopleSampler(identities, people, 2, 0, 0, n_processes)
+        PKSampler(identities, people, 2, 0, 0, n_processes)

@@ -9,10 +9,10 @@ import pytest
 from penalty_bundle import RULE
 
 from embedder import MEASURES, FaceEmbedder, QualityChoice, ScoreKind
-from train.evaluation.against import compare_models
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.compared import ComparedPhotos, compare_photos
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
+from train.evaluation.model_comparison import compare_models
 from train.evaluation.output import evaluation_record
 from train.evaluation.protocols.protocol import PairList, ProtocolError
 from train.evaluation.scoring import QualityPenaltyMissing, require_quality_penalty, scoring_of

@@ -11,10 +11,10 @@ from embedder import FaceEmbedder
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.compared import ComparedPhotos
 from train.evaluation.evaluation import EvaluationConfig, evaluate_compared
+from train.evaluation.nist_800_63a import MAX_FMR, MAX_FNMR, beside_standard, verdict_of
 from train.evaluation.output import evaluation_record
-from train.evaluation.record import Estimate, Evaluation
 from train.evaluation.report import write_report
-from train.evaluation.standard import MAX_FMR, MAX_FNMR, beside_standard, verdict_of
+from train.evaluation.results import Estimate, Evaluation
 from train.evaluation.text import evaluation_text
 
 from .conftest import made_up_people

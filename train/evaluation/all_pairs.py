@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .metrics import Floats, ScoreHistogram
+from .metrics import Floats, ScoreDistribution
 from .protocols.protocol import Indices
 from .scores import ComparisonKind, Counts, ScoreSample, ScoreSet, ScoreStratum, strata_of
 from .scoring import Penalties
@@ -172,10 +172,10 @@ def _sum(first: Counts, second: Counts) -> Counts:
     return longer
 
 
-def _tally(counts: Counts, grid: ScoreGrid) -> ScoreHistogram:
+def _tally(counts: Counts, grid: ScoreGrid) -> ScoreDistribution:
     """Return the histogram of scores rounded down to the grid; thresholds are exact to one step of it."""
     used = np.flatnonzero(counts)
-    return ScoreHistogram.weighted(grid.values(used), counts[used])
+    return ScoreDistribution.weighted(grid.values(used), counts[used])
 
 
 def _sample(

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from embedder import n_cores
 
-from .metrics import Floats, ScoreHistogram
+from .metrics import Floats, ScoreDistribution
 from .protocols.protocol import Indices
 from .scores import ScoreSample, ScoreSet
 
 CONFIDENCE = 0.95
 MAX_THREADS = 8  # each holds the weights of all sampled comparisons
 
-Statistics = Callable[[ScoreHistogram, ScoreHistogram], Floats]  # genuine, impostor -> (s,) figures, NaN if undefined
+Statistics = Callable[
+    [ScoreDistribution, ScoreDistribution], Floats
+]  # genuine, impostor -> (s,) figures, NaN if undefined
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,12 @@ class _People:
     first: Indices  # (k,) identities
     second: Indices | None  # (k,); None for genuine comparisons, where it equals `first`
 
-    def drawn(self, times: Floats) -> ScoreHistogram:
+    def drawn(self, times: Floats) -> ScoreDistribution:
         """Count the comparisons if each identity was drawn `times` times: (n_identities,)."""
         weights = times[self.first] * self.weights
         if self.second is not None:
             weights *= times[self.second]
-        return ScoreHistogram.weighted(self.values, weights)
+        return ScoreDistribution.weighted(self.values, weights)
 
 
 def _people(sample: ScoreSample, identities: Indices, *, is_genuine: bool) -> _People:

@@ -14,7 +14,7 @@ from .bootstrap import Resampling
 from .compared import ComparedPhotos, compare_photos
 from .data_checks import without_doubles
 from .evaluation import EvaluationConfig
-from .metrics import Floats, ScoreHistogram
+from .metrics import Floats, ScoreDistribution
 from .operating_points import DEFAULT_POINT, FMRS, PopulationScores, points_of, rounded
 from .protocols.protocol import ProtocolError, data_digest
 from .scores import ScoreSet
@@ -81,7 +81,7 @@ def _usable(population: Population, rule: tuple[QualityPenalty, ...], resampling
     """
     compared = without_doubles(_with_penalties(population.compared, rule, resampling), seed=resampling.seed)
     impostor, loosest = compared.scores.impostor.tally, max(FMRS.values())
-    if not metrics.carries(impostor, loosest):
+    if not metrics.has_enough_impostors(impostor, loosest):
         raise ProtocolError(
             f"{population.described.name}: {round(impostor.n):,} impostor comparisons are too few for an FMR of "
             f"{loosest:g}, which needs {metrics.MIN_FALSE_MATCHES / loosest:,.0f}; add photos of more people"
@@ -107,7 +107,7 @@ def _with_penalties(
     return compare_photos(compared.protocol, compared.embedded, seed=resampling.seed, scoring=scoring)
 
 
-def evidence_from(genuine: ScoreHistogram, impostor: ScoreHistogram) -> LogLikelihoodRatio:
+def evidence_from(genuine: ScoreDistribution, impostor: ScoreDistribution) -> LogLikelihoodRatio:
     """Fit the log-likelihood ratio as a line, by logistic regression with equal weight for both kinds.
 
     Beyond the distance that only 10 impostor comparisons are below, and the one that only 10 genuine comparisons are
@@ -129,7 +129,7 @@ def evidence_from(genuine: ScoreHistogram, impostor: ScoreHistogram) -> LogLikel
     )
 
 
-def _line(genuine: ScoreHistogram, impostor: ScoreHistogram) -> tuple[float, float]:
+def _line(genuine: ScoreDistribution, impostor: ScoreDistribution) -> tuple[float, float]:
     """Fit intercept and slope by logistic regression."""
     kinds = (_with_one_more(genuine, float(impostor.values[0])), _with_one_more(impostor, float(genuine.values[-1])))
     distances, weights = (np.concatenate(columns) for columns in zip(*kinds, strict=True))
@@ -145,7 +145,7 @@ def _line(genuine: ScoreHistogram, impostor: ScoreHistogram) -> tuple[float, flo
     return intercept - slope * middle, slope
 
 
-def _with_one_more(tally: ScoreHistogram, distance: float) -> tuple[Floats, Floats]:
+def _with_one_more(tally: ScoreDistribution, distance: float) -> tuple[Floats, Floats]:
     """Return distances with weights that sum to 1, plus one comparison at the other kind's extreme distance.
 
     Without it, the slope would be infinite for data whose kinds do not overlap.

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from .all_pairs import compare_all, n_comparisons
 from .embedding import EmbeddedSet
-from .metrics import Floats, ScoreHistogram
+from .metrics import Floats, ScoreDistribution
 from .protocols.protocol import Indices, PairList, Protocol
-from .record import Failures, Refusals, WorstPair
+from .results import Failures, Refusals, WorstPair
 from .scores import ComparisonKind, ScoreSample, ScoreSet, whole
 from .scoring import PLAIN, Penalties, Scoring
 
@@ -46,11 +46,11 @@ def scores_of(listed: ListedScores, identities: Indices) -> ScoreSet:
     return ScoreSet(genuine, impostor, identities)
 
 
-def tallies(listed: ListedScores, chosen: NDArray[np.bool_]) -> tuple[ScoreHistogram, ScoreHistogram]:
+def tallies(listed: ListedScores, chosen: NDArray[np.bool_]) -> tuple[ScoreDistribution, ScoreDistribution]:
     """Return the genuine and impostor scores of some comparisons, without failures."""
     made = chosen & ~np.isnan(listed.values)
     genuine, impostor = (
-        ScoreHistogram.of(listed.values[made & kind]) for kind in (listed.pairs.same, ~listed.pairs.same)
+        ScoreDistribution.of(listed.values[made & kind]) for kind in (listed.pairs.same, ~listed.pairs.same)
     )
     return genuine, impostor
 

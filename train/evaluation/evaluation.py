@@ -12,7 +12,7 @@ from .compared import ComparedPhotos, compare_photos
 from .data_checks import evaluation_cautions
 from .embedding import embed_photos
 from .protocols.protocol import Protocol, data_digest
-from .record import DecisionThreshold, Evaluation, EvaluationData
+from .results import DecisionThreshold, Evaluation, EvaluationData
 from .scoring import scoring_of
 from .thresholds import Decision, ThresholdChoice, decide, decide_at, require_both_kinds
 

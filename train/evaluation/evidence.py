@@ -9,7 +9,7 @@ import numpy as np
 
 from embedder import LogLikelihoodRatio
 
-from .metrics import Floats, ScoreHistogram
+from .metrics import Floats, ScoreDistribution
 
 N_COSTS = 2000  # steps of the grid in `mean_cost`
 
@@ -31,7 +31,7 @@ class Reliability:
         return float((self.share * np.abs(self.stated - self.observed)).sum())
 
 
-def cllr(genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihoodRatio) -> float:
+def cllr(genuine: ScoreDistribution, impostor: ScoreDistribution, ratio: LogLikelihoodRatio) -> float:
     """Return the cost of the log-likelihood ratios, in bits: 0 is perfect, 1 is uninformative.
 
     Brummer and du Preez, "Application-independent evaluation of speaker detection", 2006.
@@ -40,7 +40,7 @@ def cllr(genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihood
     return sum(float(_counts(tally) @ _costs(tally.values, ratio, sign)) / tally.n for tally, sign in kinds) / 2
 
 
-def mean_cost(tally: ScoreHistogram, ratio: LogLikelihoodRatio, sign: int) -> float:
+def mean_cost(tally: ScoreDistribution, ratio: LogLikelihoodRatio, sign: int) -> float:
     """Return one kind's mean cost from counts on a grid over the ratio's range; accurate enough for intervals."""
     edges = np.linspace(ratio.nearest, ratio.farthest, N_COSTS + 1)
     places = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]])
@@ -49,7 +49,7 @@ def mean_cost(tally: ScoreHistogram, ratio: LogLikelihoodRatio, sign: int) -> fl
 
 
 def reliability(
-    genuine: ScoreHistogram, impostor: ScoreHistogram, ratio: LogLikelihoodRatio, n_bins: int = N_BINS
+    genuine: ScoreDistribution, impostor: ScoreDistribution, ratio: LogLikelihoodRatio, n_bins: int = N_BINS
 ) -> Reliability:
     """Compute the reliability diagram of the probabilities at a prior of one half."""
     kinds = [(_probabilities(tally, ratio), _counts(tally) / (2 * tally.n)) for tally in (genuine, impostor)]
@@ -62,7 +62,7 @@ def reliability(
     return Reliability(of_stated[used] / share[used], of_genuine[used] / share[used], share[used])
 
 
-def _counts(tally: ScoreHistogram) -> Floats:
+def _counts(tally: ScoreDistribution) -> Floats:
     return np.diff(tally.cumulative)
 
 
@@ -72,5 +72,5 @@ def _costs(scores: Floats, ratio: LogLikelihoodRatio, sign: int) -> Floats:
     return costs
 
 
-def _probabilities(tally: ScoreHistogram, ratio: LogLikelihoodRatio) -> Floats:
+def _probabilities(tally: ScoreDistribution, ratio: LogLikelihoodRatio) -> Floats:
     return 1 / (1 + np.exp(-ratio.of_each(tally.values)))

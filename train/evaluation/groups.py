@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .bootstrap import Resampling, bootstrap, interval
 from .measure import Measurement
-from .metrics import MIN_FALSE_MATCHES as MIN_ERRORS, Floats, ScoreHistogram
+from .metrics import MIN_FALSE_MATCHES as MIN_ERRORS, Floats, ScoreDistribution
 from .protocols.protocol import Indices, Protocol, ProtocolError, read_text
-from .record import Estimate
+from .results import Estimate
 from .scores import ScoreSample, ScoreSet, whole
 
 KEYS = ("image", "identity")
@@ -188,7 +188,7 @@ class _Count:
     def of(cls, scores: ScoreSet, threshold: float, groups: PhotoGroups, resampling: Resampling) -> Self:
         """Count the comparisons, overall and in every resample."""
 
-        def counts(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+        def counts(genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
             matching, missed = float(impostor.below(threshold)), genuine.n - float(genuine.below(threshold))
             return np.array([matching, impostor.n, missed, genuine.n])
 

@@ -11,8 +11,8 @@ from embedder import LogLikelihoodRatio
 from . import metrics
 from .bootstrap import CONFIDENCE, Resampling, bootstrap, interval
 from .evidence import mean_cost
-from .metrics import Floats, ScoreHistogram
-from .record import Estimate
+from .metrics import Floats, ScoreDistribution
+from .results import Estimate
 from .scores import ScoreSet
 
 MIN_PAIRS = 10  # of people; with fewer, a bootstrap interval would be misleadingly narrow
@@ -21,7 +21,7 @@ MIN_PAIRS = 10  # of people; with fewer, a bootstrap interval would be misleadin
 class Statistic(Shape):
     """One or several figures of genuine and impostor comparisons."""
 
-    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+    def __call__(self, genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
         """Compute the figures: (s,), NaN if undefined."""
 
 
@@ -31,7 +31,7 @@ class FmrAt:
 
     thresholds: tuple[float, ...]
 
-    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:  # noqa: ARG002 - as every figure
+    def __call__(self, genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:  # noqa: ARG002 - as every figure
         """Compute the rates: (t,)."""
         return impostor.share_below(self.thresholds)
 
@@ -42,7 +42,7 @@ class FnmrAt:
 
     thresholds: tuple[float, ...]
 
-    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:  # noqa: ARG002 - as every figure
+    def __call__(self, genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:  # noqa: ARG002 - as every figure
         """Compute the rates: (t,)."""
         return 1 - genuine.share_below(self.thresholds)
 
@@ -53,7 +53,7 @@ class AccuracyAt:
 
     threshold: float
 
-    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+    def __call__(self, genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
         """Compute the accuracy: (1,)."""
         return np.array([metrics.accuracy(genuine, impostor, self.threshold)])
 
@@ -64,7 +64,7 @@ class TarAt:
 
     fmrs: tuple[float, ...]
 
-    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+    def __call__(self, genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
         """Compute TAR: (f,)."""
         return genuine.share_below(impostor.loosest(self.fmrs))
 
@@ -75,12 +75,12 @@ class Cllr:
 
     ratio: LogLikelihoodRatio
 
-    def __call__(self, genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+    def __call__(self, genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
         """Compute Cllr: (1,), in bits."""
         return np.array([(mean_cost(genuine, self.ratio, -1) + mean_cost(impostor, self.ratio, 1)) / 2])
 
 
-def eer(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+def eer(genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
     """Compute the equal error rate: (1,)."""
     return np.array([metrics.eer(genuine, impostor)])
 
@@ -120,7 +120,7 @@ def _bound(n: int) -> float:
 def measure(scores: ScoreSet, figures: Mapping[str, Statistic], resampling: Resampling) -> dict[str, Measurement]:
     """Compute figures on all comparisons and on resamples of their identities, all with the same draws."""
 
-    def together(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Floats:
+    def together(genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:
         return np.concatenate([figure(genuine, impostor) for figure in figures.values()])
 
     values = {name: figure(scores.genuine.tally, scores.impostor.tally) for name, figure in figures.items()}

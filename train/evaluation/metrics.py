@@ -1,7 +1,7 @@
 """Error rates of score histograms: FMR, FNMR, accuracy, EER, TAR at an FMR, ROC.
 
-Genuine and impostor comparisons are a `ScoreHistogram` each; a comparison matches if its score is below the threshold.
-Terms as in ISO/IEC 19795-1.
+Genuine and impostor comparisons are a `ScoreDistribution` each; a comparison matches if its score is below the
+threshold. Terms as in ISO/IEC 19795-1.
 """
 
 from bisect import bisect_left
@@ -17,7 +17,7 @@ ROUNDING = 1e-12  # tolerance of `rate * n`, so that 0.001 of 1,000 is 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoreHistogram:
+class ScoreDistribution:
     """Scores in ascending order, with cumulative counts of comparisons.
 
     A score of infinity is a comparison that matches at no threshold.
@@ -63,10 +63,10 @@ class ScoreHistogram:
             np.where(last == inside, self.values[inside], np.inf) if len(self.values) else np.full(last.shape, np.inf)
         )
 
-    def and_never(self, n: float) -> "ScoreHistogram":
+    def and_never(self, n: float) -> "ScoreDistribution":
         """Return a copy with `n` more comparisons that match at no threshold."""
         values = np.append(self.values, np.inf)
-        return ScoreHistogram(values, np.append(self.cumulative, self.n + n))
+        return ScoreDistribution(values, np.append(self.cumulative, self.n + n))
 
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -82,24 +82,24 @@ class Roc:
     tar: Floats  # (k,) 1 - FNMR
 
 
-def fmr(impostor: ScoreHistogram, threshold: float) -> float:
+def fmr(impostor: ScoreDistribution, threshold: float) -> float:
     """Return the share of impostor comparisons that match."""
     return float(impostor.share_below(threshold))
 
 
-def fnmr(genuine: ScoreHistogram, threshold: float) -> float:
+def fnmr(genuine: ScoreDistribution, threshold: float) -> float:
     """Return the share of genuine comparisons that do not match."""
     return 1 - float(genuine.share_below(threshold))
 
 
-def accuracy(genuine: ScoreHistogram, impostor: ScoreHistogram, threshold: float) -> float:
+def accuracy(genuine: ScoreDistribution, impostor: ScoreDistribution, threshold: float) -> float:
     """Return the share of correct decisions; NaN without comparisons."""
     right = float(genuine.below(threshold)) + impostor.n - float(impostor.below(threshold))
     n = genuine.n + impostor.n
     return right / n if n else float("nan")
 
 
-def best_threshold(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
+def best_threshold(genuine: ScoreDistribution, impostor: ScoreDistribution) -> float:
     """Return the threshold of the highest accuracy, midway between two scores; of equally good ones, the middle one."""
     values = np.unique(np.concatenate([genuine.values, impostor.values]))
     finite = values[np.isfinite(values)]
@@ -118,7 +118,7 @@ def _midway(values: Floats, cut: int) -> float:
     return float((values[cut - 1] + values[cut]) / 2)
 
 
-def eer(genuine: ScoreHistogram, impostor: ScoreHistogram) -> float:
+def eer(genuine: ScoreDistribution, impostor: ScoreDistribution) -> float:
     """Return the rate at which FMR = FNMR, by linear interpolation between the two nearest thresholds.
 
     NaN if they are never equal: a kind has no comparisons, or FNMR exceeds FMR at every threshold.
@@ -145,22 +145,22 @@ def _around_zero(values: Floats, gap: Callable[[float], float]) -> tuple[float, 
     return low, float(values[first]) if first < len(values) else np.inf
 
 
-def threshold_at_fmr(impostor: ScoreHistogram, target: float) -> float:
+def threshold_at_fmr(impostor: ScoreDistribution, target: float) -> float:
     """Return the loosest threshold whose FMR is at most the target."""
     return float(impostor.loosest(target))
 
 
-def carries(impostor: ScoreHistogram, target: float) -> bool:
+def has_enough_impostors(impostor: ScoreDistribution, target: float) -> bool:
     """Check for enough impostor comparisons to state this FMR: at least 10 expected false matches."""
     return impostor.n * target * (1 + 1e-9) >= MIN_FALSE_MATCHES
 
 
-def tar_at_fmr(genuine: ScoreHistogram, impostor: ScoreHistogram, target: float) -> float:
+def tar_at_fmr(genuine: ScoreDistribution, impostor: ScoreDistribution, target: float) -> float:
     """Return 1 - FNMR at the loosest threshold whose FMR is at most the target."""
     return 1 - fnmr(genuine, threshold_at_fmr(impostor, target))
 
 
-def roc(genuine: ScoreHistogram, impostor: ScoreHistogram) -> Roc:
+def roc(genuine: ScoreDistribution, impostor: ScoreDistribution) -> Roc:
     """Return the receiver operating characteristic; with FNMR = 1 - TAR it is the DET curve."""
     values = np.unique(np.concatenate([genuine.values, impostor.values]))
     thresholds = np.append(values[np.isfinite(values)], np.inf)

@@ -12,8 +12,8 @@ from . import metrics
 from .bootstrap import Resampling
 from .compared import ComparedPhotos
 from .measure import FmrAt, FnmrAt, Measurement, measure
-from .metrics import ScoreHistogram
-from .record import Estimate
+from .metrics import ScoreDistribution
+from .results import Estimate
 
 FMRS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4, "fmr-1e-5": 1e-5, "fmr-1e-6": 1e-6}
 DEFAULT_POINT = "fmr-1e-3"
@@ -28,7 +28,7 @@ class PopulationScores:
     compared: ComparedPhotos
 
     @property
-    def impostor(self) -> ScoreHistogram:
+    def impostor(self) -> ScoreDistribution:
         """Scores of the impostor comparisons."""
         return self.compared.scores.impostor.tally
 
@@ -87,7 +87,7 @@ def points_of(populations: Sequence[PopulationScores], resampling: Resampling) -
     )
 
 
-def choose_threshold(impostors: Sequence[ScoreHistogram]) -> tuple[ChosenPoint, ...]:
+def choose_threshold(impostors: Sequence[ScoreDistribution]) -> tuple[ChosenPoint, ...]:
     """Choose the threshold of every point from the impostor scores of all populations.
 
     It is the smallest threshold of the populations with enough comparisons for the point's FMR, but at most the looser
@@ -95,7 +95,7 @@ def choose_threshold(impostors: Sequence[ScoreHistogram]) -> tuple[ChosenPoint, 
     """
     chosen: list[ChosenPoint] = []
     for name, fmr in FMRS.items():
-        carried_by = tuple(k for k, impostor in enumerate(impostors) if metrics.carries(impostor, fmr))
+        carried_by = tuple(k for k, impostor in enumerate(impostors) if metrics.has_enough_impostors(impostor, fmr))
         if carried_by:
             own = {k: metrics.threshold_at_fmr(impostors[k], fmr) for k in carried_by}
             setter = min(own, key=own.__getitem__)  # ties: the first one

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from math import log10
 from typing import Any
 
-from .against import FigureDifference, ModelComparison
 from .groups import GroupCell, GroupRate, GroupReport
-from .record import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, Refusals
-from .standard import MAX_FMR, MAX_FNMR, NAME, POINT, StandardFigures, StandardReport, beside_standard
+from .model_comparison import FigureDifference, ModelComparison
+from .nist_800_63a import MAX_FMR, MAX_FNMR, NAME, POINT, StandardFigures, StandardReport, beside_standard
+from .results import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, Refusals
 from .text import evaluation_text, groups_text, versus_text
 
 

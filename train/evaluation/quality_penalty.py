@@ -20,7 +20,7 @@ from .compared import ComparedPhotos
 from .data_checks import without_doubles
 from .embedding import DEGRADATIONS, embed_photos
 from .evaluation import EvaluationConfig
-from .metrics import Floats, ScoreHistogram
+from .metrics import Floats, ScoreDistribution
 from .operating_points import FMRS, choose_threshold, rounded
 from .protocols.protocol import Indices, LabeledPhoto, Protocol, ProtocolError, identity_numbers
 
@@ -111,7 +111,7 @@ def penalty_of(kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]
     distances, better = (np.concatenate(columns) for columns in zip(*(k.impostor_pairs() for k in kinds), strict=True))
     bins = np.array_split(np.argsort(better, kind="stable"), N_BINS)
     values = [rounded(float(np.median(better[part]))) for part in bins]
-    penalties = monotone([needed_shift(ScoreHistogram.of(distances[part]), thresholds) for part in bins])
+    penalties = monotone([needed_shift(ScoreDistribution.of(distances[part]), thresholds) for part in bins])
     if not penalties[0]:
         return None
     n_knots = penalties.index(0) + 1
@@ -125,12 +125,12 @@ def penalty_of(kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]
     )
 
 
-def needed_shift(impostor: ScoreHistogram, thresholds: Mapping[float, float]) -> float:
+def needed_shift(impostor: ScoreDistribution, thresholds: Mapping[float, float]) -> float:
     """Return how far the thresholds must fall to keep every FMR for which there are enough comparisons."""
     shifts = [
         threshold - metrics.threshold_at_fmr(impostor, fmr)
         for fmr, threshold in thresholds.items()
-        if metrics.carries(impostor, fmr)
+        if metrics.has_enough_impostors(impostor, fmr)
     ]
     return max(0.0, *shifts) if shifts else 0.0
 

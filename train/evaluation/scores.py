@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .metrics import Floats, ScoreHistogram
+from .metrics import Floats, ScoreDistribution
 from .protocols.protocol import Indices
 
 
@@ -37,7 +37,7 @@ class ScoreSample:
 class ComparisonKind:
     """All comparisons of one kind, genuine or impostor."""
 
-    tally: ScoreHistogram  # of all comparisons; an all-against-all rounds scores down to a grid
+    tally: ScoreDistribution  # of all comparisons; an all-against-all rounds scores down to a grid
     sample: ScoreSample
     n_failed: int  # comparisons not made because a photo had no usable face
     n_pairs: int  # pairs of people with comparisons; for genuine ones, people
@@ -62,7 +62,7 @@ class ScoreSet:
 def whole(sample: ScoreSample, identities: Indices, *, n_failed: int = 0) -> ComparisonKind:
     """Build a kind whose histogram follows from its sample."""
     return ComparisonKind(
-        ScoreHistogram.weighted(sample.values, sample.weights), sample, n_failed, n_pairs_of(sample, identities)
+        ScoreDistribution.weighted(sample.values, sample.weights), sample, n_failed, n_pairs_of(sample, identities)
     )
 
 

@@ -11,8 +11,8 @@ from .bootstrap import Resampling, interval
 from .compared import ComparedPhotos
 from .evidence import cllr, reliability
 from .measure import AccuracyAt, Cllr, FmrAt, FnmrAt, Measurement, Statistic, TarAt, eer, measure
-from .metrics import ROUNDING, Floats, ScoreHistogram
-from .record import Accuracy, ClaimCheck, DetCurve, DistanceHistogram, Estimate, Evidence, Figures, TarAtFmr
+from .metrics import ROUNDING, Floats, ScoreDistribution
+from .results import Accuracy, ClaimCheck, DetCurve, Estimate, Evidence, Figures, ScoreHistogram, TarAtFmr
 from .scores import ScoreSet
 from .thresholds import Decision, accuracies
 
@@ -89,7 +89,7 @@ def claims(compared: ComparedPhotos, card: ModelCard, measured: Measurements) ->
 
 
 def _is_carried(compared: ComparedPhotos, point: OperatingPoint) -> bool:
-    return point.fmr is not None and metrics.carries(compared.scores.impostor.tally, point.fmr)
+    return point.fmr is not None and metrics.has_enough_impostors(compared.scores.impostor.tally, point.fmr)
 
 
 def evidence_of(compared: ComparedPhotos, card: ModelCard, measured: Measurements) -> Evidence | None:
@@ -106,7 +106,7 @@ def evidence_of(compared: ComparedPhotos, card: ModelCard, measured: Measurement
 def curve(compared: ComparedPhotos, measured: Measurements) -> DetCurve:
     """Return the DET curve at FMRs with enough impostor comparisons."""
     genuine, impostor = compared.scores.genuine.tally, compared.scores.impostor.tally
-    stated = [k for k, fmr in enumerate(CURVE_FMRS) if metrics.carries(impostor, fmr)]
+    stated = [k for k, fmr in enumerate(CURVE_FMRS) if metrics.has_enough_impostors(impostor, fmr)]
     fmrs = np.array(CURVE_FMRS)[stated]
     roc = metrics.roc(genuine, impostor)
     tars = roc.tar[np.searchsorted(roc.fmr, fmrs * (1 + ROUNDING), side="right") - 1]
@@ -115,12 +115,12 @@ def curve(compared: ComparedPhotos, measured: Measurements) -> DetCurve:
     return DetCurve(fmrs, 1 - tars, low, high)
 
 
-def histogram(scores: ScoreSet) -> DistanceHistogram:
+def histogram(scores: ScoreSet) -> ScoreHistogram:
     """Count both kinds of comparisons over the whole range of scores, from 0."""
     tallies = scores.genuine.tally, scores.impostor.tally
     highest = max(float(tally.values[-1]) for tally in tallies)
     edges = np.linspace(0.0, np.nextafter(highest, np.inf), N_HISTOGRAM_BINS + 1)
-    return DistanceHistogram(edges, *(np.diff(tally.below(edges)) for tally in tallies))
+    return ScoreHistogram(edges, *(np.diff(tally.below(edges)) for tally in tallies))
 
 
 def _accuracy(
@@ -148,8 +148,8 @@ def _standard_error(of_folds: Floats, n: int) -> float:
     return float(np.sqrt(share * (1 - share) / n))
 
 
-def _tar(impostor: ScoreHistogram, fmr: float, found: Estimate) -> TarAtFmr:
-    if not metrics.carries(impostor, fmr):
+def _tar(impostor: ScoreDistribution, fmr: float, found: Estimate) -> TarAtFmr:
+    if not metrics.has_enough_impostors(impostor, fmr):
         return TarAtFmr(fmr, Estimate(None, None), None, None)
     threshold = metrics.threshold_at_fmr(impostor, fmr)
     return TarAtFmr(fmr, found, threshold, round(float(impostor.below(threshold))))

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import click
 
-from .against import FigureDifference, ModelComparison
 from .groups import GroupCell, GroupReport, in_words
-from .record import (
+from .model_comparison import FigureDifference, ModelComparison
+from .nist_800_63a import beside_standard, standard_in_words
+from .results import (
     DECIDES,
     SCORE,
     ClaimCheck,
@@ -19,7 +20,6 @@ from .record import (
     interval_text,
     rate_text,
 )
-from .standard import beside_standard, standard_in_words
 
 SOURCES = {
     "card": "the card's default point",

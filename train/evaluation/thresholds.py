@@ -10,9 +10,9 @@ from embedder import ModelCard, chosen_point
 
 from . import metrics
 from .compared import ListedScores, scores_of, tallies
-from .metrics import Floats, ScoreHistogram, best_threshold
+from .metrics import Floats, ScoreDistribution, best_threshold
 from .protocols.protocol import ProtocolError
-from .record import DecisionThreshold
+from .results import DecisionThreshold
 from .scores import ScoreSet
 
 
@@ -101,7 +101,7 @@ def best_of(scores: ScoreSet) -> float:
 def most_balanced_of(scores: ScoreSet) -> float:
     """Return the threshold of the smallest FMR + FNMR; in an all-against-all, impostors would dominate accuracy."""
     genuine, impostor = (
-        ScoreHistogram(t.values, t.cumulative / t.n) for t in (scores.genuine.tally, scores.impostor.tally)
+        ScoreDistribution(t.values, t.cumulative / t.n) for t in (scores.genuine.tally, scores.impostor.tally)
     )
     return metrics.best_threshold(genuine, impostor)
 

@@ -13,7 +13,7 @@ from embedder import EmbeddingNet, computes_in_bf16
 from ..errors import TrainingError
 from ..losses.build import LossValue, TotalLoss
 from ..run_file import LoopConfig
-from .feed import Batch
+from .batches import Batch
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # as malloc.h of glibc numbers them
 _LARGEST_KEPT, _MOST_KEPT, _AHEAD = 32 * 2**20, 2**31 - 1, 256 * 2**20  # bytes

@@ -14,8 +14,8 @@ from embedder import EmbeddingNet
 from ..logging.csv_log import StepRecord, ValidationRecord
 from ..logging.progress import RunLength, RunLogger
 from ..run_file import RunFile
+from .batches import Batch, BatchSource, prefetch
 from .checkpoint import TrainingState, write_tensors
-from .feed import Batch, Feed, prefetch
 from .guard import CollapseGuard, health_of
 from .learner import StepOutput
 from .optimizer import factor, set_training
@@ -35,7 +35,7 @@ class TrainingSetup:
 
     run: RunFile
     state: TrainingState
-    feed: Feed
+    feed: BatchSource
     look: Callable[[EmbeddingNet], ValidationResult]  # validation on people held out
     pull: L2SP
     guard: CollapseGuard

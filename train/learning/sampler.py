@@ -80,7 +80,7 @@ def _order(passes: EpochPermutation, number: int) -> Indices:
 PEOPLE, IMAGES = 0, 1  # random streams
 
 
-class PeopleSampler:
+class PKSampler:
     """Draws batches as a function of the seed, the step and the process, so that a run can resume at any step.
 
     Over the steps of all processes, the counts of people differ by at most one, and so do those of one person's images.

@@ -41,7 +41,7 @@ class ChipValidation:
         """Compute the error rates. Leaves the network in eval mode."""
         parts = [self.positions[start : start + BATCH] for start in range(0, len(self.positions), BATCH)]
         found = [embedded(network, self.data.chips(part), mirror=self.mirror) for part in parts]
-        return judged(np.concatenate(found), self.labels)
+        return evaluate_embeddings(np.concatenate(found), self.labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,15 +58,15 @@ class FeatureValidation:
         device = next(network.parameters()).device
         with torch.inference_mode():
             vectors = sum(network.head(each.to(device)).cpu() for each in self.features)
-        return judged((vectors / len(self.features)).numpy(), self.labels)
+        return evaluate_embeddings((vectors / len(self.features)).numpy(), self.labels)
 
 
-def judged(vectors: NDArray[np.float32], labels: Indices) -> ValidationResult:
+def evaluate_embeddings(vectors: NDArray[np.float32], labels: Indices) -> ValidationResult:
     """Compare all embeddings (n, 128) with each other. If one is not finite, the EER is 100%."""
     is_broken = not np.isfinite(vectors).all()
     scores = compare_all(np.zeros_like(vectors) if is_broken else vectors, labels, seed=0)
     genuine, impostor = scores.genuine.tally, scores.impostor.tally
-    is_carried = metrics.carries(impostor, FMR)
+    is_carried = metrics.has_enough_impostors(impostor, FMR)
     return ValidationResult(
         eer=1.0 if is_broken else metrics.eer(genuine, impostor),
         fnmr=1 - metrics.tar_at_fmr(genuine, impostor, FMR) if is_carried and not is_broken else None,

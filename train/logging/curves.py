@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..evaluation.metrics import Floats
-from ..evaluation.record import rate_text
 from ..evaluation.report.plot import (
     BLUE,
     GREEN,
@@ -23,6 +22,7 @@ from ..evaluation.report.plot import (
     paper,
     plain,
 )
+from ..evaluation.results import rate_text
 from .csv_log import StepRecord, ValidationRecord
 
 ROW = 1.9  # inches of height

@@ -14,7 +14,7 @@ import click
 
 from embedder import LINE_EVERY_S, ProgressBar, TimeLeft, duration, progress_bar, replace_file
 
-from ..evaluation.record import rate_text
+from ..evaluation.results import rate_text
 from ..run_file import LoopConfig
 from .csv_log import RunLog, StepRecord, ValidationRecord, read_steps, read_validations
 from .curves import curves

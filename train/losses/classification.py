@@ -27,7 +27,7 @@ class ClassificationTerm(nn.Module):
         return TermValue(self.loss(faces.embeddings, faces.labels))
 
 
-class SafeArcFace(ArcFaceLoss):  # type: ignore[misc] # the library carries no types
+class StableArcFaceLoss(ArcFaceLoss):  # type: ignore[misc] # the library carries no types
     """ArcFaceLoss with a finite gradient for an embedding equal to its class weights, instead of NaN."""
 
     def get_angles(self, cosine_of_target_classes: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def arcface(
 
     Where angle and margin exceed 180 degrees, the loss continues with another decreasing function, as in the paper.
     """
-    loss = SafeArcFace(
+    loss = StableArcFaceLoss(
         num_classes=n_identities,
         embedding_size=n_channels,
         margin=term.margin_degrees,

@@ -92,7 +92,7 @@ class MetricTerm(nn.Module):
         return TermValue(loss, chosen.active_share, self._plateau and float(loss.detach()) / self._plateau)
 
 
-class FullMultiSimilarity(MultiSimilarityLoss):  # type: ignore[misc] # the library carries no types
+class PaperMultiSimilarityLoss(MultiSimilarityLoss):  # type: ignore[misc] # the library carries no types
     """MultiSimilarityLoss that counts a single mined pair, as in the paper; the library returns 0 for it."""
 
     def compute_loss(
@@ -146,12 +146,12 @@ def triplet(term: runfile.Triplet, n_channels: int, *, unit_length: bool) -> Met
 def multi_similarity(term: runfile.MultiSimilarity, n_channels: int) -> MetricTerm:
     """Build a multi-similarity term: the mean over anchors; always of cosines, whatever the embeddings' length."""
     similarity = CosineSimilarity()
-    loss = FullMultiSimilarity(
+    loss = PaperMultiSimilarityLoss(
         alpha=term.alpha, beta=term.beta, base=term.base, distance=similarity, reducer=MeanReducer()
     )
     return MetricTerm(loss, MultiSimilarityMiner(similarity, term.epsilon), memory_of(term, n_channels))
 
 
-def memory_of(term: runfile.Mined, n_channels: int) -> CrossBatchMemory | None:
+def memory_of(term: runfile.MetricLossTerm, n_channels: int) -> CrossBatchMemory | None:
     """Build the memory of a term, if it has one."""
     return CrossBatchMemory(term.memory, n_channels, term.memory_after_steps) if term.memory else None

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from embedder import Chips, EmbeddingNet, Job, Progress, fold, load
+from embedder import Chips, EmbeddingNet, Job, Progress, fuse_batch_norm, load
 
 from ..data.prepared import PreparedData
 from ..errors import TrainingError
 from ..evaluation.protocols.protocol import Indices
-from ..learning.feed import FeatureBatches, flipped
+from ..learning.batches import LabeledFeatures, flipped
 from ..run_file import Distillation, Flip, LossTerm
 from ..run_file_reading import BUILT_IN
 
@@ -26,7 +26,7 @@ def teachers_of(terms: tuple[LossTerm, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(term.teacher for term in terms if isinstance(term, Distillation)))
 
 
-def taught(name: str, data: PreparedData, positions: Indices, progress: Progress) -> Floats:
+def teacher_embeddings(name: str, data: PreparedData, positions: Indices, progress: Progress) -> Floats:
     """Embed chips with a teacher: (n, 128). Raises BundleError and TrainingError."""
     teacher = load(None if name == BUILT_IN else name)
     if teacher.card.alignment != data.alignment:
@@ -39,12 +39,12 @@ def taught(name: str, data: PreparedData, positions: Indices, progress: Progress
 
 def features_of(
     network: EmbeddingNet, data: PreparedData, positions: Indices, mirror: Flip, progress: Progress
-) -> FeatureBatches:
+) -> LabeledFeatures:
     """Compute the backbone's features of chips, and of flipped chips if `mirror` may draw these."""
-    trunk = fold(deepcopy(network).eval())
+    trunk = fuse_batch_norm(deepcopy(network).eval())
     turns = (np.asarray, flipped) if mirror.probability > 0 else (np.asarray,)
     found = [torch.from_numpy(_each(_features(trunk, turn), data, positions, progress)) for turn in turns]
-    return FeatureBatches(found[0], found[-1], mirror.probability)
+    return LabeledFeatures(found[0], found[-1], mirror.probability)
 
 
 def _features(network: EmbeddingNet, turn: Callable[[Chips], Chips]) -> Callable[[Chips], Floats]:

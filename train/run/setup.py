@@ -11,21 +11,21 @@ from embedder import EmbeddingNet, Progress, no_progress, show_progress
 
 from ..augmentation import Augmenter
 from ..errors import LossError, TrainingError
+from ..learning.batches import BatchSource, ChipBatchSource, FeatureBatchSource, LabeledChips
 from ..learning.checkpoint import TrainingState
-from ..learning.feed import ChipFeed, FaceBatches, FeatureFeed, Feed
 from ..learning.guard import CollapseGuard
 from ..learning.learner import Learner
 from ..learning.loop import TrainingSetup
 from ..learning.optimizer import HEAD, build_optimizer, freeze, frozen_stages
-from ..learning.sampler import PeopleSampler
+from ..learning.sampler import PKSampler
 from ..learning.validation import ChipValidation, FeatureValidation, ValidationResult
 from ..learning.weight_averaging import L2SP, WeightAverage, Weights, weights_of
 from ..losses.build import build_losses
-from ..run_file import Distillation, Flip, Mined, RunFile, only_flip
+from ..run_file import Distillation, Flip, MetricLossTerm, RunFile, only_flip
 from .folder import RunFolder
 from .network import BuiltNetwork, build_run_network, bundle_named
 from .people import TrainingPeople, people_of
-from .precomputed import features_of, taught, teachers_of
+from .precomputed import features_of, teacher_embeddings, teachers_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +90,7 @@ def _made_of(run: RunFile, built: BuiltNetwork, people: TrainingPeople, n_proces
 def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
     """Refuse a memory before training that its loss would refuse at the first step."""
     n_faces = run.sampling.people * run.sampling.images
-    sizes = [term.memory for term in run.losses if isinstance(term, Mined) and term.memory]
+    sizes = [term.memory for term in run.losses if isinstance(term, MetricLossTerm) and term.memory]
     if sizes and min(sizes) < n_faces:
         raise LossError(
             f"a batch of {n_faces} faces does not fit into a memory of {min(sizes)} embeddings: raise losses.memory"
@@ -120,8 +120,8 @@ def _require_teachers_within_reach(run: RunFile, built: BuiltNetwork) -> None:
             )
 
 
-def _sampler(run: RunFile, people: TrainingPeople, accelerator: Accelerator) -> PeopleSampler:
-    return PeopleSampler(
+def _sampler(run: RunFile, people: TrainingPeople, accelerator: Accelerator) -> PKSampler:
+    return PKSampler(
         people.labels,
         run.sampling.people,
         run.sampling.images,
@@ -153,17 +153,19 @@ def _feed(
     run: RunFile,
     built: BuiltNetwork,
     people: TrainingPeople,
-    sampler: PeopleSampler,
+    sampler: PKSampler,
     progress: Progress,
     *,
     head_alone: bool,
-) -> Feed:
-    teachers = {name: taught(name, people.data, people.positions, progress) for name in teachers_of(run.losses)}
-    faces = FaceBatches(people.data, people.positions, people.labels, teachers)
+) -> BatchSource:
+    teachers = {
+        name: teacher_embeddings(name, people.data, people.positions, progress) for name in teachers_of(run.losses)
+    }
+    faces = LabeledChips(people.data, people.positions, people.labels, teachers)
     if head_alone:
         features = features_of(built.network, people.data, people.positions, run.augmentation.mirror, progress)
-        return FeatureFeed(faces, sampler, features, run.seed)
-    return ChipFeed(faces, sampler, _augmenter(run, built, head_alone=False), run.seed)
+        return FeatureBatchSource(faces, sampler, features, run.seed)
+    return ChipBatchSource(faces, sampler, _augmenter(run, built, head_alone=False), run.seed)
 
 
 def _look(

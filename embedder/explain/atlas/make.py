@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...image import data_uri, png
-from ...network import build_network, fold
+from ...network import build_network, fuse_batch_norm
 from ...pipeline import FaceEmbedder
 from ...progress import Job, Progress
 from ...types import EMBEDDING_SIZE
@@ -52,7 +52,7 @@ def make_atlas(
         faces = replace(faces, traits=np.concatenate([faces.traits, values], axis=1))
     with progress(Job("covering places of", len(faces.kept), "faces")) as advance:
         looks_at = channel_attention(faces.kept, embedder.embed_chips, advance)
-    network, spread = fold(build_network(bundle).eval()), torch.from_numpy(faces.vectors.std(axis=0))
+    network, spread = fuse_batch_norm(build_network(bundle).eval()), torch.from_numpy(faces.vectors.std(axis=0))
     with progress(Job("drawing pictures of", EMBEDDING_SIZE, "channels")) as advance:
         pictures = maximise_channels(network, faces.mean, spread, advance)
     return atlas_of(faces, traits, looks_at, pictures, embedder.identity), faces

@@ -9,9 +9,18 @@ import torch
 from train.augmentation import Augmenter
 from train.data.prepared import PreparedData, open_prepared
 from train.evaluation.protocols.protocol import identity_numbers
-from train.learning.feed import Batch, ChipFeed, FaceBatches, FeatureBatches, FeatureFeed, Feed, flipped, prefetch
-from train.learning.sampler import PeopleSampler
-from train.learning.validation import ChipValidation, FeatureValidation, judged
+from train.learning.batches import (
+    Batch,
+    BatchSource,
+    ChipBatchSource,
+    FeatureBatchSource,
+    LabeledChips,
+    LabeledFeatures,
+    flipped,
+    prefetch,
+)
+from train.learning.sampler import PKSampler
+from train.learning.validation import ChipValidation, FeatureValidation, evaluate_embeddings
 from train.run.network import build_run_network
 from train.run_file import Augmentation, NetworkConfig
 
@@ -24,14 +33,16 @@ def people(prepared_people: Path) -> PreparedData:
 
 
 @pytest.fixture
-def faces(people: PreparedData) -> FaceBatches:
+def faces(people: PreparedData) -> LabeledChips:
     teacher = np.arange(60 * 128, dtype=np.float32).reshape(60, 128)
-    return FaceBatches(people, np.arange(60, dtype=np.int32), identity_numbers(people.identities), {"teacher": teacher})
+    return LabeledChips(
+        people, np.arange(60, dtype=np.int32), identity_numbers(people.identities), {"teacher": teacher}
+    )
 
 
 @pytest.fixture
-def chip_feed(faces: FaceBatches) -> ChipFeed:
-    return ChipFeed(faces, PeopleSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64, 150), seed=5)
+def chip_feed(faces: LabeledChips) -> ChipBatchSource:
+    return ChipBatchSource(faces, PKSampler(faces.labels, 4, 3, seed=5), Augmenter(Augmentation(), 64, 150), seed=5)
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -43,20 +54,20 @@ def same(one: Batch, other: Batch) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_batch_depends_on_the_step_alone(chip_feed: Feed) -> None:
+def test_a_batch_depends_on_the_step_alone(chip_feed: BatchSource) -> None:
     later = chip_feed.batch(7)
     chip_feed.batch(3)
     assert same(chip_feed.batch(7), later)
     assert not torch.equal(chip_feed.batch(8).inputs, later.inputs)
 
 
-def test_batches_made_ahead_are_those_made_in_time_also_out_of_turn(chip_feed: Feed) -> None:
+def test_batches_made_ahead_are_those_made_in_time_also_out_of_turn(chip_feed: BatchSource) -> None:
     with prefetch(chip_feed, ANOTHER) as prefetched:
         for step in (0, 1, 2, 9, 10, 4):
             assert same(prefetched.batch(step), chip_feed.batch(step))
 
 
-def test_where_the_cpu_learns_nothing_is_made_beside_it(chip_feed: Feed) -> None:
+def test_where_the_cpu_learns_nothing_is_made_beside_it(chip_feed: BatchSource) -> None:
     with prefetch(chip_feed, torch.device("cpu")) as feed:
         assert feed is chip_feed
 
@@ -75,7 +86,7 @@ def test_what_goes_wrong_ahead_is_raised_where_the_batch_is_asked_for() -> None:
 
 
 def test_a_batch_holds_so_many_of_each_person_with_the_teachers_embeddings_of_those_very_faces(
-    chip_feed: ChipFeed, faces: FaceBatches
+    chip_feed: ChipBatchSource, faces: LabeledChips
 ) -> None:
     batch = chip_feed.batch(0)
     assert batch.inputs.shape == (12, 3, 64, 64)
@@ -86,10 +97,10 @@ def test_a_batch_holds_so_many_of_each_person_with_the_teachers_embeddings_of_th
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
 def test_features_of_mirror_images_are_drawn_as_often_as_asked(
-    faces: FaceBatches, probability: float, share: float
+    faces: LabeledChips, probability: float, share: float
 ) -> None:
-    features = FeatureBatches(torch.zeros(60, 8, 1, 1), torch.ones(60, 8, 1, 1), probability)
-    feed = FeatureFeed(faces, PeopleSampler(faces.labels, 10, 4, seed=1), features, seed=1)
+    features = LabeledFeatures(torch.zeros(60, 8, 1, 1), torch.ones(60, 8, 1, 1), probability)
+    feed = FeatureBatchSource(faces, PKSampler(faces.labels, 10, 4, seed=1), features, seed=1)
     drawn = torch.stack([feed.batch(step).inputs.mean() for step in range(20)])
     assert feed.batch(0).inputs.shape == (40, 8, 1, 1)
     assert drawn.mean().item() == pytest.approx(share, abs=0.08)
@@ -126,7 +137,7 @@ def test_people_held_out_are_judged_alike_by_chips_and_by_features(
 
 def test_people_told_apart_perfectly_have_no_error_and_too_few_comparisons_give_no_second_figure() -> None:
     labels = np.repeat(np.arange(3, dtype=np.int32), 2)
-    look = judged(np.eye(128, dtype=np.float32)[labels], labels)
+    look = evaluate_embeddings(np.eye(128, dtype=np.float32)[labels], labels)
     assert (look.eer, look.fnmr, look.n_genuine, look.n_impostor) == (0.0, None, 3, 12)
 
 
@@ -134,5 +145,5 @@ def test_a_network_that_gives_what_is_no_number_is_never_the_best() -> None:
     labels = np.repeat(np.arange(3, dtype=np.int32), 2)
     vectors = np.eye(128, dtype=np.float32)[labels]
     vectors[0] = np.nan
-    assert judged(vectors, labels).eer == 1.0
-    assert judged(np.full_like(vectors, np.inf), labels).eer == 1.0
+    assert evaluate_embeddings(vectors, labels).eer == 1.0
+    assert evaluate_embeddings(np.full_like(vectors, np.inf), labels).eer == 1.0

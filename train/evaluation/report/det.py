@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from ..against import ModelComparison
 from ..metrics import Floats
-from ..record import DetCurve, Evaluation, rate_text
+from ..model_comparison import ModelComparison
+from ..results import DetCurve, Evaluation, rate_text
 from .plot import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, legend, paper, plain
 
 FMR_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)

@@ -9,7 +9,7 @@ from matplotlib.colors import TwoSlopeNorm
 
 from ..groups import GroupCell, GroupRate, GroupReport
 from ..metrics import Floats
-from ..record import rate_text
+from ..results import rate_text
 from .plot import BLUE, FAINT, GRID, INK, ORANGE, SMALL, TEXT, WIDTH, Plot, as_picture, logarithmic, paper, plain
 
 ROW = 0.42  # inches

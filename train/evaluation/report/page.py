@@ -9,11 +9,11 @@ from PIL import Image
 
 from embedder import Pixels, data_uri, jpeg
 
-from ..against import ModelComparison
 from ..groups import DIFFERS, GroupReport
+from ..model_comparison import ModelComparison
+from ..nist_800_63a import beside_standard, standard_in_words
 from ..protocols.protocol import LabeledPhoto
-from ..record import DECIDES, SCORE, ClaimCheck, Evaluation, WorstPair, rate_text
-from ..standard import beside_standard, standard_in_words
+from ..results import DECIDES, SCORE, ClaimCheck, Evaluation, WorstPair, rate_text
 from ..text import HOLDS, SOURCES
 from .plot import Plot
 

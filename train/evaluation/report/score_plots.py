@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from ..evidence import N_BINS, Reliability
 from ..metrics import Floats
-from ..record import SCORE, Evaluation, Evidence
+from ..results import SCORE, Evaluation, Evidence
 from .plot import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, legend, logarithmic, paper, plain
 
 ROOM = 1.3  # height relative to the highest bar, for the points' names

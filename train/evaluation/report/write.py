@@ -6,9 +6,9 @@ from tempfile import TemporaryFile
 
 from embedder import VisavisError, replace_file
 
-from ..against import ModelComparison
 from ..groups import GroupReport
-from ..record import Evaluation
+from ..model_comparison import ModelComparison
+from ..results import Evaluation
 from .det import det, det_against
 from .group_plots import forest, matrix
 from .page import ChipSource, Content, page

@@ -19,7 +19,7 @@ from embedder import Pixels
 from ..augmentation import Augmenter
 from ..data.prepared import KeptChips, PreparedData
 from ..evaluation.protocols.protocol import Indices
-from .sampler import PeopleSampler
+from .sampler import PKSampler
 
 _AUGMENTATION = 2  # random stream, separate from the sampler's
 
@@ -38,7 +38,7 @@ class Batch:
         return Batch(self.inputs.to(device), self.labels.to(device), teachers)
 
 
-class Feed(Protocol):
+class BatchSource(Protocol):
     """A source of batches, by step."""
 
     def batch(self, step: int) -> Batch:
@@ -46,7 +46,7 @@ class Feed(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceBatches:
+class LabeledChips:
     """The faces to train on."""
 
     data: PreparedData
@@ -60,10 +60,10 @@ class FaceBatches:
         return Batch(inputs, torch.from_numpy(self.labels[chosen].astype(np.int64)), teachers)
 
 
-class ChipFeed:
+class ChipBatchSource:
     """A feed of augmented chips."""
 
-    def __init__(self, faces: FaceBatches, sampler: PeopleSampler, augmenter: Augmenter, seed: int) -> None:
+    def __init__(self, faces: LabeledChips, sampler: PKSampler, augmenter: Augmenter, seed: int) -> None:
         self._faces, self._sampler, self._augmenter = faces, sampler, augmenter
         self._chips = KeptChips(faces.data, faces.positions)
         self._seed = seed
@@ -77,7 +77,7 @@ class ChipFeed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FeatureBatches:
+class LabeledFeatures:
     """The features of each face, from a frozen backbone."""
 
     upright: Tensor  # float32 (n, channels, side, side), usually of side 1
@@ -85,10 +85,10 @@ class FeatureBatches:
     probability: float  # of drawing the flipped chip
 
 
-class FeatureFeed:
+class FeatureBatchSource:
     """A feed of features, for training the head only."""
 
-    def __init__(self, faces: FaceBatches, sampler: PeopleSampler, features: FeatureBatches, seed: int) -> None:
+    def __init__(self, faces: LabeledChips, sampler: PKSampler, features: LabeledFeatures, seed: int) -> None:
         self._faces, self._sampler, self._features = faces, sampler, features
         self._seed = seed
 
@@ -106,7 +106,7 @@ class FeatureFeed:
 class Prefetcher:
     """Wraps a feed and prepares its next batch in a thread during the current step."""
 
-    def __init__(self, feed: Feed, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, feed: BatchSource, pool: ThreadPoolExecutor) -> None:
         self._feed, self._pool = feed, pool
         self._next: tuple[int, Future[Batch]] | None = None
 
@@ -119,7 +119,7 @@ class Prefetcher:
 
 
 @contextmanager
-def prefetch(feed: Feed, device: torch.device) -> Iterator[Feed]:
+def prefetch(feed: BatchSource, device: torch.device) -> Iterator[BatchSource]:
     """Make batches ahead in a thread, which ends with the block.
 
     On the CPU, batches are made between steps instead: the threads of a step synchronise hundreds of times, so all

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .record import ClaimCheck, Estimate, Evaluation, TarAtFmr, estimated, rate_text
+from .results import ClaimCheck, Estimate, Evaluation, TarAtFmr, estimated, rate_text
 
 NAME = "NIST SP 800-63A"
 MAX_FMR, MAX_FNMR = 1e-4, 1e-2  # 1 in 10,000 and 1 in 100

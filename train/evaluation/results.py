@@ -146,7 +146,7 @@ class DetCurve:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DistanceHistogram:
+class ScoreHistogram:
     """The number of comparisons of each kind in each bin of scores."""
 
     edges: Floats  # (b + 1,)
@@ -181,7 +181,7 @@ class Evaluation:
     claims: tuple[ClaimCheck, ...]  # one per operating point of the card
     evidence: Evidence | None  # None if the card has no calibration
     curve: DetCurve
-    histogram: DistanceHistogram
+    histogram: ScoreHistogram
     worst_false_matches: tuple[WorstPair, ...]  # lowest score first
     worst_false_non_matches: tuple[WorstPair, ...]  # highest score first
     resampling: Resampling

@@ -11,7 +11,7 @@ import numpy as np
 from .bootstrap import interval
 from .evaluation import EvaluationResult
 from .metrics import Floats
-from .record import Accuracy, Estimate, Evaluation
+from .results import Accuracy, Estimate, Evaluation
 from .thresholds import accuracies
 
 

@@ -57,7 +57,7 @@ BodyT = TypeVar("BodyT")
 
 
 @dataclass(frozen=True, slots=True)
-class InferenceRunner:
+class RequestExecutor:
     """The objects that every route with inference uses."""
 
     embedder: FaceEmbedder
