@@ -189,10 +189,10 @@ class ComparedFace:
 class DecisionRule:
     """The rule by which the distance of a pair becomes a decision and a probability."""
 
-    level: float  # the caller's threshold, or that of the point
+    base_threshold: float  # the caller's threshold, or that of the point
     operating_point: OperatingPoint | None  # None = the level is the caller's
-    rule: QualityPenalties  # the penalties for poor photos
-    ratio: LogLikelihoodRatio | None  # None = the card has no calibration
+    quality_penalties: QualityPenalties  # the penalties for poor photos
+    likelihood_ratio: LogLikelihoodRatio | None  # None = the card has no calibration
     prior: float  # 0..1, probability of one person before seeing the photos
 
     def judge(self, probe: ComparedFace, references: Sequence[ComparedFace]) -> Iterator[Judgement]:
@@ -205,15 +205,18 @@ class DecisionRule:
         """The penalties of this pair; None if a photo is unknown."""
         if probe is None or reference is None:
             return None
-        return pair_penalties(self.rule, probe, reference)
+        return pair_penalties(self.quality_penalties, probe, reference)
 
     def _judgement(self, distance: float, penalties: tuple[PairPenalty, ...] | None) -> Judgement:
         penalty = sum(each.penalty for each in penalties or ())
-        threshold, reason = self.level, GIVEN_BY_CALLER
+        threshold, reason = self.base_threshold, GIVEN_BY_CALLER
         if self.operating_point is not None:
-            threshold, reason = self.level - penalty, threshold_reason(self.rule, self.operating_point, penalties)
-        normalized = distance + penalty if self.rule else None
-        ratio = None if self.ratio is None else self.ratio.at(distance + penalty)
+            threshold, reason = (
+                self.base_threshold - penalty,
+                threshold_reason(self.quality_penalties, self.operating_point, penalties),
+            )
+        normalized = distance + penalty if self.quality_penalties else None
+        ratio = None if self.likelihood_ratio is None else self.likelihood_ratio.at(distance + penalty)
         probability = None if ratio is None else posterior(ratio, self.prior)
         return Judgement(distance < threshold, distance, threshold, reason, normalized, probability, ratio)
 

@@ -30,7 +30,7 @@ def main() -> None:
     embedder = load()
     scores = embedder.card.score_kind
     setting = EvaluationConfig(
-        embedder, listed.face, resampling=Resampling(seed=0), progress=show_progress, scores=scores
+        embedder, listed.face, resampling=Resampling(seed=0), progress=show_progress, score_kind=scores
     )
     compared = embed_and_compare(replace(listed, pairs=None), setting).scores
     tallies = compared.genuine.tally, compared.impostor.tally

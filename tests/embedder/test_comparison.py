@@ -89,14 +89,14 @@ def test_without_a_calibration_there_is_a_decision_and_no_probability() -> None:
 
 def test_a_threshold_of_the_callers_own_is_still_given_a_probability() -> None:
     asked = standard(threshold=0.5, prior=0.1)
-    assert (asked.level, asked.operating_point, asked.prior) == (0.5, None, 0.1)
-    assert asked.ratio == CARD.calibration.log_likelihood_ratio
+    assert (asked.base_threshold, asked.operating_point, asked.prior) == (0.5, None, 0.1)
+    assert asked.likelihood_ratio == CARD.calibration.log_likelihood_ratio
 
 
 def test_the_threshold_of_a_point_is_the_points_own() -> None:
     point = CARD.operating_points[-1]
     asked = standard(operating_point=point.name)
-    assert (asked.level, asked.operating_point) == (point.threshold, point)
+    assert (asked.base_threshold, asked.operating_point) == (point.threshold, point)
 
 
 def test_a_card_without_points_needs_a_threshold() -> None:

@@ -68,8 +68,8 @@ def test_both_kinds_of_scores_have_the_threshold_of_the_cards_point(
 ) -> None:
     normalised, plain = (evaluated(scored(kind), penalty_embedder).found for kind in ("normalized", "plain"))
     (default,) = (each for each in penalty_embedder.card.operating_points if each.name == "fmr-1e-3")
-    assert (normalised.scores, normalised.threshold.value) == ("normalized", default.threshold)
-    assert (plain.scores, plain.threshold.value) == ("plain", default.threshold)
+    assert (normalised.score_kind, normalised.threshold.value) == ("normalized", default.threshold)
+    assert (plain.score_kind, plain.threshold.value) == ("plain", default.threshold)
     assert normalised.histogram.edges[0] == 0
 
 

@@ -28,14 +28,14 @@ class EvaluationConfig:
     cache: EmbeddingCache | None = None
     resampling: Resampling = field(default_factory=Resampling)
     progress: Progress = no_progress
-    scores: ScoreKind = "plain"
+    score_kind: ScoreKind = "plain"
     quality: QualityChoice = "ignore"
 
 
 def embed_and_compare(protocol: Protocol, setting: EvaluationConfig) -> ComparedPhotos:
     """Embed the photos of a protocol and compare them. Raises QualityPenaltyMissing, and as `embed_photos`."""
     embedded = embed_photos(protocol, setting.embedder, setting.face, setting.cache, setting.progress)
-    scoring = scoring_of(setting.embedder, embedded, setting.scores, setting.quality)
+    scoring = scoring_of(setting.embedder, embedded, setting.score_kind, setting.quality)
     return compare_photos(protocol, embedded, seed=setting.resampling.seed, scoring=scoring)
 
 
@@ -64,7 +64,7 @@ def evaluate_compared(
         data=_data(compared, setting),
         model=setting.embedder.identity,
         mirror=card.architecture.mirror,
-        scores=compared.scoring.scores,
+        score_kind=compared.scoring.kind,
         threshold=decision.threshold,
         figures=summary.figures(compared, decision, measured),
         with_failures=summary.figures_with_failures(compared, decision),

@@ -17,7 +17,7 @@ def evaluation_record(found: Evaluation) -> dict[str, Any]:
     of_tar = {_key(each.fmr): each for each in found.figures.tar_at_fmr}
     return {
         **_figures(found.figures),
-        "scores": found.scores,
+        "scores": found.score_kind,
         "threshold": found.threshold.value,
         "threshold_source": found.threshold.source,
         "fold_thresholds": list(found.threshold.of_folds),
@@ -91,7 +91,7 @@ def _claim(claim: ClaimCheck) -> dict[str, Any]:
     point = claim.point
     return {
         "operating_point": point.name,
-        "scores": claim.scores,
+        "scores": claim.score_kind,
         "threshold": point.threshold,
         "claimed_fmr": _estimate(Estimate(point.fmr, point.fmr_interval)),
         "claimed_fnmr": _estimate(Estimate(point.fnmr, point.fnmr_interval)),

@@ -99,7 +99,7 @@ class ClaimCheck:
     point: OperatingPoint
     fmr: Estimate
     fnmr: Estimate
-    scores: ScoreKind  # with which the rates were measured
+    score_kind: ScoreKind  # with which the rates were measured
     is_carried: bool  # whether there are enough impostor comparisons to check the claimed FMR
 
     @property
@@ -172,7 +172,7 @@ class Evaluation:
     data: EvaluationData
     model: ModelIdentity
     mirror: bool
-    scores: ScoreKind  # used for decisions: distances with penalties for poor photos, or plain ones
+    score_kind: ScoreKind  # used for decisions: distances with penalties for poor photos, or plain ones
     threshold: DecisionThreshold
     figures: Figures  # of the comparisons that could be made
     with_failures: Figures  # failures to acquire counted as non-matches

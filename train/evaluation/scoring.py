@@ -64,7 +64,7 @@ class QualityPenaltyMissing(VisavisError):
 class Scoring:
     """The kind of score and the refused photos of an evaluation."""
 
-    scores: ScoreKind = "plain"
+    kind: ScoreKind = "plain"
     penalties: Penalties | None = None  # of the photos' faces; None: scores are plain distances
     quality: QualityChoice = "ignore"
     refused: NDArray[np.bool_] | None = None  # (n,) photos left out; None: none
@@ -73,9 +73,9 @@ class Scoring:
 PLAIN = Scoring()
 
 
-def require_quality_penalty(card: ModelCard, scores: ScoreKind, quality: QualityChoice) -> None:
+def require_quality_penalty(card: ModelCard, kind: ScoreKind, quality: QualityChoice) -> None:
     """Raise QualityPenaltyMissing if these options need a penalty for poor photos and the card has none."""
-    wanted = [*["--scores normalized"] * (scores == "normalized"), *["--quality refuse"] * (quality == "refuse")]
+    wanted = [*["--scores normalized"] * (kind == "normalized"), *["--quality refuse"] * (quality == "refuse")]
     if wanted and not card.quality_penalties:
         raise QualityPenaltyMissing(
             f"{' and '.join(wanted)} cannot be used: the card of {card.name} has no penalty for poor photos; "
@@ -84,10 +84,10 @@ def require_quality_penalty(card: ModelCard, scores: ScoreKind, quality: Quality
 
 
 def scoring_of(
-    embedder: FaceEmbedder, embedded: EmbeddedSet, scores: ScoreKind, quality: QualityChoice = "ignore"
+    embedder: FaceEmbedder, embedded: EmbeddedSet, kind: ScoreKind, quality: QualityChoice = "ignore"
 ) -> Scoring:
     """Apply the card's penalties to embedded photos. Raises QualityPenaltyMissing if it needs them and has none."""
-    require_quality_penalty(embedder.card, scores, quality)
+    require_quality_penalty(embedder.card, kind, quality)
     rule, measures = embedder.card.quality_penalties, embedded.measures
-    penalties = Penalties.by(rule, measures) if scores == "normalized" else None
-    return Scoring(scores, penalties, quality, too_poor(rule, measures) if quality == "refuse" else None)
+    penalties = Penalties.by(rule, measures) if kind == "normalized" else None
+    return Scoring(kind, penalties, quality, too_poor(rule, measures) if quality == "refuse" else None)

@@ -79,7 +79,7 @@ def figures_with_failures(compared: ComparedPhotos, decision: Decision) -> Figur
 
 def claims(compared: ComparedPhotos, card: ModelCard, measured: Measurements) -> tuple[ClaimCheck, ...]:
     """Return each operating point of the card with the rates measured at its threshold."""
-    kind = compared.scoring.scores
+    kind = compared.scoring.kind
     fmr, fnmr = measured["claimed_fmr"], measured["claimed_fnmr"]
     genuine, impostor = compared.scores.genuine.n_pairs, compared.scores.impostor.n_pairs
     return tuple(

@@ -45,7 +45,7 @@ def _lines(found: Evaluation) -> Iterator[str]:
     yield from (f"  caution      {caution}" for caution in found.cautions)
     yield from _failures(found)
     yield from _refusals(found)
-    yield f"  scores       {SCORE[found.scores]}: {DECIDES[found.scores]}"
+    yield f"  scores       {SCORE[found.score_kind]}: {DECIDES[found.score_kind]}"
     yield f"  threshold    {found.threshold.value:.5g} ({SOURCES[found.threshold.source]})"
     yield from _rates(figures)
     yield from map(_tar, figures.tar_at_fmr)
@@ -119,7 +119,7 @@ def _evidence(found: Evidence) -> str:
 def versus_text(versus: ModelComparison) -> str:
     """Format the differences between two models, with intervals and p-values."""
     first, second = versus.first.model, versus.second.model
-    scores = versus.first.scores, versus.second.scores
+    scores = versus.first.score_kind, versus.second.score_kind
     by = [f", {DECIDES[each]}" if len(set(scores)) > 1 else "" for each in scores]
     head = f"{first.name} {first.digest[:19]}{by[0]} against {second.name} {second.digest[:19]}{by[1]}"
     lines = [click.style(head, bold=True), *(_difference(each) for each in versus.differences)]

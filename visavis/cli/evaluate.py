@@ -188,7 +188,7 @@ def _refuse_early(
     has_folds = protocol.pairs is not None and protocol.pairs.fold is not None
     for setting in settings:
         card = setting.embedder.card
-        require_quality_penalty(card, setting.scores, setting.quality)
+        require_quality_penalty(card, setting.score_kind, setting.quality)
         if tuning is None:
             require_choice(asked.threshold, has_folds=has_folds, card=card)
     if asked.report is not None:
@@ -216,7 +216,7 @@ def _setting(model: str | None, protocol: Protocol, asked: EvaluateOptions) -> E
     cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
     scores = _scores(asked, embedder.card)
     return EvaluationConfig(
-        embedder, face, cache, Resampling(seed=asked.seed), show_progress, scores=scores, quality=asked.quality
+        embedder, face, cache, Resampling(seed=asked.seed), show_progress, score_kind=scores, quality=asked.quality
     )
 
 

@@ -54,7 +54,7 @@ def _verdict(found: Evaluation) -> Iterator[str]:
     )
     if figures.eer.value is not None:
         yield f"At the threshold where both errors are equally frequent, each is {rate_text(figures.eer.value)} (EER)."
-    yield f"Decisions use {DECIDES[found.scores]}."
+    yield f"Decisions use {DECIDES[found.score_kind]}."
     yield claims_in_words(found.claims)
 
 

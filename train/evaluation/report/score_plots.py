@@ -20,14 +20,14 @@ def distances(found: Evaluation) -> Plot:
         _densities(axes, found)
         _thresholds(axes, found)
     plain(upper, "", "density")
-    plain(lower, f"{SCORE[found.scores]}: smaller means more similar", "density, logarithmic")
+    plain(lower, f"{SCORE[found.score_kind]}: smaller means more similar", "density, logarithmic")
     upper.set_ylim(0, upper.get_ylim()[1] * ROOM)
     lower.set_yscale("log")
     logarithmic(lower.yaxis, lower.get_ylim(), "{:g}".format)
     _names(upper, found)
     legend(upper, "upper right")
     return as_picture(
-        figure, "scores", f"Histograms of the {SCORE[found.scores]}s of genuine and of impostor comparisons"
+        figure, "scores", f"Histograms of the {SCORE[found.score_kind]}s of genuine and of impostor comparisons"
     )
 
 
