@@ -190,7 +190,7 @@ class DecisionRule:
     """The rule by which the distance of a pair becomes a decision and a probability."""
 
     base_threshold: float  # the caller's threshold, or that of the point
-    operating_point: OperatingPoint | None  # None = the level is the caller's
+    operating_point: OperatingPoint | None  # None = the threshold is the caller's
     quality_penalties: QualityPenalties  # the penalties for poor photos
     likelihood_ratio: LogLikelihoodRatio | None  # None = the card has no calibration
     prior: float  # 0..1, probability of one person before seeing the photos
@@ -211,10 +211,8 @@ class DecisionRule:
         penalty = sum(each.penalty for each in penalties or ())
         threshold, reason = self.base_threshold, GIVEN_BY_CALLER
         if self.operating_point is not None:
-            threshold, reason = (
-                self.base_threshold - penalty,
-                threshold_reason(self.quality_penalties, self.operating_point, penalties),
-            )
+            threshold = self.base_threshold - penalty
+            reason = threshold_reason(self.quality_penalties, self.operating_point, penalties)
         normalized = distance + penalty if self.quality_penalties else None
         ratio = None if self.likelihood_ratio is None else self.likelihood_ratio.at(distance + penalty)
         probability = None if ratio is None else posterior(ratio, self.prior)
