@@ -137,7 +137,7 @@ def test_a_list_that_cannot_be_read_is_told(images: Path) -> None:
     with pytest.raises(ProtocolError, match="No such file"):
         read_lfw(images / "absent.txt", images)
     (images / "latin.txt").write_bytes("1\nJos\u00e9 1 2".encode("latin-1"))
-    with pytest.raises(ProtocolError, match="no text in UTF-8"):
+    with pytest.raises(ProtocolError, match="not UTF-8 text"):
         read_lfw(images / "latin.txt", images)
 
 

@@ -350,7 +350,7 @@ def test_the_first_paragraphs_say_what_was_compared_and_how_it_came_out(found: E
     compared, verdict = opening(found)
     assert compared.startswith(
         f"{found.model.name} made 210 genuine comparisons (of one person) and 21,735 impostor ones (of two) between "
-        "210 photos of 70 people, taking the largest face of each photo."
+        "210 photos of 70 people, using the largest face of each photo."
     )
     assert f"wrongly accepts {rate_text(found.figures.fmr.value)} of the impostor comparisons (FMR" in verdict
     assert f"each is {rate_text(found.figures.eer.value)} (EER)" in verdict

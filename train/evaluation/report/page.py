@@ -53,7 +53,7 @@ def _verdict(found: Evaluation) -> Iterator[str]:
         f"rejects {rate_text(figures.fnmr.value)} of the genuine ones (FNMR{_one_in(figures.fnmr.value)})."
     )
     if figures.eer.value is not None:
-        yield f"At the threshold where both errors are equally frequent, each is {rate_text(figures.eer.value)} (EER)."
+        yield f"Where FMR and FNMR are equal, each is {rate_text(figures.eer.value)} (EER)."
     yield f"Decisions use {DECIDES[found.score_kind]}."
     yield claims_in_words(found.claims)
 
