@@ -218,7 +218,7 @@ def test_a_number_is_a_plain_distance_so_plain_ones_are_compared_with_it(
     assert answer(*given)["scores"] == "plain"
     refused = visavis("evaluate", *given, "--scores", "normalized")
     assert refused.exit_code == 2
-    assert "--threshold 0.6 is a plain distance, so it goes with --scores plain" in refused.stderr
+    assert "--threshold 0.6 is a plain distance, so it needs --scores plain" in refused.stderr
 
 
 @pytest.mark.parametrize("choice", [("--scores", "normalized"), ("--quality", "refuse")])
