@@ -194,7 +194,7 @@ def test_the_command_says_who_set_a_point_and_how_many_photos_are_left_out(on_tw
     told = on_two[1].stdout
     assert ", set by grey" in told
     assert ", set by London (default)" in told
-    assert "warning: grey: one image lies under two people or more (for instance s1/1.pgm and s2/copy.pgm)" in told
+    assert "caution: grey: one image lies under two people or more (for instance s1/1.pgm and s2/copy.pgm)" in told
     assert "these 2 photos are left out" in told
 
 

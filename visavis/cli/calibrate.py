@@ -117,7 +117,7 @@ def calibrate_command(**given: Any) -> None:
     require_new_folder(options.out)  # before hours are spent on the embeddings
     card, warnings = _calibrated(people_of(source.read()), source, options)
     copy_bundle(options.model, options.out, card)
-    click.echo("\n".join([*_as_text(card, options.out), *(f"  warning: {each}" for each in warnings)]))
+    click.echo("\n".join([*_as_text(card, options.out), *(f"  caution: {each}" for each in warnings)]))
 
 
 def _refuse_contradictions(options: CalibrateOptions) -> None:

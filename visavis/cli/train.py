@@ -43,5 +43,5 @@ def train_command(run_file: Path, settings: tuple[str, ...], out: Path | None, *
         return
     click.echo(ended.text)
     for note in ended.notes:
-        click.echo(f"  warning      {note}")
+        click.echo(f"  caution      {note}")
     click.echo(f"The model is in {ended.bundle}; serve it with: visavis serve --model {shlex.quote(str(ended.bundle))}")
