@@ -231,12 +231,12 @@ def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--out", "x"], "say where the photos are"),
+        (["--out", "x"], "there is no source of photos"),
         (["--identities", "no/such/folder", "--out", "x"], "no/such/folder"),
         (["--identities", "a"], "--out"),
-        (["--identities", "a", "--out", "x", "--population", " "], "must say something"),
-        (["--identities", "a", "--out", "x", "--also", "b", "--also-population", " "], "must say something"),
-        (["--identities", "a", "--out", "x", "--also", "b", "--also", "c", "--also-population", "d"], "describe each"),
+        (["--identities", "a", "--out", "x", "--population", " "], "must not be empty"),
+        (["--identities", "a", "--out", "x", "--also", "b", "--also-population", " "], "must not be empty"),
+        (["--identities", "a", "--out", "x", "--also", "b", "--also", "c", "--also-population", "d"], "describe all"),
         (["--identities", "a", "--out", "x", "--also-population", "d"], "--also was given 0 times"),
         (["--identities", "a", "--out", "tests"], "choose a new folder"),
     ],

@@ -281,7 +281,7 @@ def test_photos_that_verify_would_refuse_are_left_out_if_asked(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "say where the photos are"),
+        ([], "there is no source of photos"),
         (["--identities", "a", "--csv", "b"], "give one source of photos"),
         (["--pairs", "a"], "needs --images"),
         (["--identities", "a", "--images", "b"], "leave --images out"),
