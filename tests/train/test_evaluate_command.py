@@ -284,7 +284,7 @@ def test_photos_that_verify_would_refuse_are_left_out_if_asked(
         ([], "there is no source of photos"),
         (["--identities", "a", "--csv", "b"], "give one source of photos"),
         (["--pairs", "a"], "needs --images"),
-        (["--identities", "a", "--images", "b"], "leave --images out"),
+        (["--identities", "a", "--images", "b"], "omit --images"),
         (["--identities", "a", "--threshold", "0"], "a number greater than 0"),
         (["--identities", "a", "--threshold", "nan"], "a number greater than 0"),
         (["--identities", "a", "--threshold", "best", "--threshold-pairs", "b"], "not both"),
