@@ -47,7 +47,7 @@ class Faces:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """What one way makes of the faces."""
+    """The embeddings and distances with one runtime and precision."""
 
     embedder: FaceEmbedder
     embedded: EmbeddedSet

@@ -140,7 +140,7 @@ def along(
 
 
 def gain(found: Floats, chance: Floats, *, same: bool) -> Floats:
-    """How much better than chance, in distance: (deletion and insertion, covers)."""
+    """The gain over random maps, in distance: (deletion and insertion, covers)."""
     return (found - chance) * np.array([[1], [-1]]) * (1 if same else -1)
 
 

@@ -1,6 +1,6 @@
-"""visavis: are two photos of one person? What people import; the work is done in `embedder` and `service.client`.
+"""visavis: face verification. The public names of `embedder` and `service.client`.
 
-Importing it loads neither torch nor the model: each name is imported when it is first used.
+Importing it loads neither torch nor the model: each name is imported on first use.
 """
 
 from importlib import import_module

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured thing: the median, the least and the most of its rounds."""
+    """One measured figure: the median, minimum and maximum of its rounds."""
 
     part: str  # of the race
     case: str  # which photographs, how many clients
@@ -24,7 +24,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """How it stands to its bar, in words."""
+        """Return the comparison with its bar as text."""
         bars = []
         if self.at_least is not None:
             bars.append(f"at least {self.at_least:g}: {'held' if self.median >= self.at_least else 'MISSED'}")
@@ -51,14 +51,14 @@ def short(value: float) -> str:
 
 
 class Telling:
-    """Prints every figure when it is found, and keeps all for the lines of JSON."""
+    """Prints every figure when it is measured, and stores all for the JSON lines."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._part = ""
 
     def head(self, facts: dict[str, object]) -> None:
-        """The machine, and who takes part."""
+        """Print and store the facts of the machine and the pipelines."""
         self._lines.append(json.dumps({"part": "facts", **facts}))
         for name, value in facts.items():
             print(f"{name}: {value}", flush=True)

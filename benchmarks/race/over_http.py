@@ -58,19 +58,19 @@ def left_over(load: Loaded) -> float:
 
 
 def overload(service: Service, size: Size, seconds: float, tell: Telling) -> None:
-    """More clients than there are places: refused in order, and nothing lost."""
+    """Measure refused and lost requests with more clients than places."""
     before = service.memory_mib()
     load = service.under(size, N_TOO_MANY, "--seconds", str(seconds))
     where = ("overload", f"{N_TOO_MANY} clients")
     tell(figure(where, "answered (200)", "answers", [load.statuses.get(HTTP_OK, 0)]))
-    tell(figure(where, "told to come later (503)", "answers", [load.statuses.get(HTTP_BUSY, 0)]))
+    tell(figure(where, "refused (503)", "answers", [load.statuses.get(HTTP_BUSY, 0)]))
     others = sum(times for status, times in load.statuses.items() if status not in {HTTP_OK, HTTP_BUSY})
     tell(figure(where, "lost, or any other answer", "answers", [others], at_most=0))
     tell(figure(where, "memory: growth meanwhile", "MiB", [service.memory_mib() - before], at_most=GROWTH_MIB))
 
 
 def memory(service: Service, size: Size, n: int, tell: Telling) -> None:
-    """What the service holds after n verifications, looked at after every fifth of them."""
+    """The memory of the service during n verifications, measured after every fifth of them."""
     where, held = ("memory of the service", f"8 clients, {size.name}"), []
     for step in range(1, N_STEPS + 1):
         load = service.under(size, MEASURED, "--requests", str(n // N_STEPS))

@@ -20,7 +20,7 @@ CLIENTS = Path(__file__).parent / "clients.py"
 
 @dataclass(frozen=True)
 class Loaded:
-    """What clients saw of a service under their load."""
+    """The clients' results for a service under load."""
 
     statuses: dict[int, int]  # 0 = no answer
     p50_ms: float

@@ -14,7 +14,7 @@ Taken = dict[str, list[float]]
 
 
 def race(workers: Sequence[Worker], size: Size, rounds: int, tell: Telling) -> None:
-    """Tell milliseconds, times, and memory, for one size of photographs."""
+    """Print milliseconds, speed ratios and memory for one size of photographs."""
     for worker in workers:
         worker.ask("read", [[str(probe), str(reference)] for probe, reference in size.pairs])
     place = ("one verification", f"two photos of {size.name}, {size.mean_kb:,.0f} kB each")
@@ -28,7 +28,7 @@ def race(workers: Sequence[Worker], size: Size, rounds: int, tell: Telling) -> N
 
 
 def tell_times(place: tuple[str, str], taken: Taken, bars: dict[str, float], tell: Telling) -> None:
-    """How many times as fast visavis is, formed within each round; in every precision against every rival."""
+    """The speed ratios of visavis in every precision to every rival, computed within each round."""
     for (ours, our_ms), (theirs, their_ms) in product(taken.items(), taken.items()):
         if is_ours(ours) and not is_ours(theirs):
             times = [they / we for they, we in zip(their_ms, our_ms, strict=True)]
@@ -37,7 +37,7 @@ def tell_times(place: tuple[str, str], taken: Taken, bars: dict[str, float], tel
 
 
 def in_turns(workers: Sequence[Worker], decided: Sequence[int], rounds: int) -> Taken:
-    """Milliseconds of each in every round; who begins changes from round to round."""
+    """Return the milliseconds of each in every round; the order rotates from round to round."""
     taken: Taken = {worker.name: [] for worker in workers}
     for number in range(rounds):
         first = number % len(workers)
@@ -47,17 +47,17 @@ def in_turns(workers: Sequence[Worker], decided: Sequence[int], rounds: int) -> 
 
 
 def decided_by_all(workers: Sequence[Worker], numbers: Sequence[int], tell: Telling) -> list[int]:
-    """Those pairs of which everyone says one or two persons; trying it warms them up."""
+    """Return the pairs that all pipelines can decide; this also warms them up."""
     found = []
     for number in numbers:
         told = {worker.name: worker.ask("verify", number)["told"] for worker in workers}
         undecided = [f"{name} ({what})" for name, what in told.items() if not isinstance(what, bool)]
         if undecided:
-            tell.note(f"pair {number + 1} is left out: no decision by {', '.join(undecided)}")
+            tell.note(f"pair {number + 1} is skipped: no decision by {', '.join(undecided)}")
         else:
             found.append(number)
     if not found:
-        sys.exit("there is no pair of these photographs of which all come to a decision")
+        sys.exit("no pair of these photographs can be decided by all pipelines")
     return found
 
 

@@ -24,7 +24,7 @@ FOLDERS = {**DLIBS, OPENCV: "opencv"}
 
 @dataclass(frozen=True)
 class Worker:
-    """A pipeline that waits for questions; see benchmarks/rivals/turns.py for what can be asked."""
+    """A pipeline that waits for requests; benchmarks/rivals/turns.py defines them."""
 
     name: str
     process: "subprocess.Popen[str]"
@@ -32,7 +32,7 @@ class Worker:
 
     def ask(self, what: str, *arguments: object) -> Any:
         if self.process.stdin is None or self.process.stdout is None:
-            raise ValueError("a worker is asked through pipes")
+            raise ValueError("a worker needs pipes for stdin and stdout")
         try:
             self.process.stdin.write(json.dumps([what, arguments]) + "\n")
             self.process.stdin.flush()
@@ -44,13 +44,13 @@ class Worker:
             )
 
     def memory_mib(self) -> float:
-        """The most that it held at any time."""
+        """The peak resident memory."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
 
 
 def commands(precision: Precision | None = None) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """How each is started; and those who are left out, with the reason. visavis also runs in `precision`, if given."""
+    """Return the command of each pipeline, and the ones left out, with the reason. visavis also runs in `precision`."""
     ours = [sys.executable, str(PIPELINES / "visavis_pipeline.py")]
     other = {f"{VISAVIS}, {precision}": [*ours, precision]} if precision else {}
     made = {name: folder for name, folder in FOLDERS.items() if (RIVALS / folder / ".installed").exists()}
@@ -66,7 +66,7 @@ def rival(name: str, folder: Path) -> list[str]:
 
 
 def is_ours(name: str) -> bool:
-    """Is this visavis, in whatever precision?"""
+    """Return whether this is visavis, in any precision."""
     return name.partition(",")[0] == VISAVIS
 
 
@@ -80,7 +80,7 @@ def dlib_models() -> Path:
 
 @contextmanager
 def started(logs: Path, found: dict[str, list[str]]) -> Iterator[list[Worker]]:
-    """All of them, until the block ends; what they print goes into files in `logs`."""
+    """Run all workers until the block ends, with their output in files in `logs`."""
     with ExitStack() as stack:
         yield [stack.enter_context(one(name, command, logs / f"{name}.log")) for name, command in found.items()]
 

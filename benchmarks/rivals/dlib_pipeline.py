@@ -48,7 +48,7 @@ class DlibPipeline:
 
 
 def blas() -> str:
-    """What dlib says of itself, and the libraries that are loaded; numpy's own (scipy_openblas) is none of dlib's."""
+    """Return whether dlib was built with BLAS, and the loaded BLAS libraries without numpy's own (scipy_openblas)."""
     files = {Path(line.split()[-1]).name for line in Path("/proc/self/maps").read_text().splitlines()}
     loaded = sorted(name for name in files if ("blas" in name or "mkl" in name) and "scipy" not in name)
     return f"{'yes' if dlib.DLIB_USE_BLAS else 'no'} ({', '.join(loaded) or 'none loaded'})"

@@ -12,13 +12,13 @@ from typing import Protocol, runtime_checkable
 
 
 class Pipeline(Protocol):
-    """What takes part in a race."""
+    """A pipeline in a race."""
 
     def facts(self) -> dict[str, object]:
         """Versions, and by what it computes."""
 
     def verify(self, probe: bytes, reference: bytes) -> bool:
-        """Image files in, decision out; raises whatever it raises where it cannot decide."""
+        """Decide for two image files; raises the pipeline's own error if it cannot."""
 
     def network(self) -> object:
         """One pass of its network over one face, cut and aligned already."""
@@ -29,7 +29,7 @@ class Embedding(Protocol):
     """A pipeline whose accuracy can be measured."""
 
     def embedding(self, photo: bytes) -> list[float]:
-        """That of the face nearest the centre; raises whatever it raises where there is none."""
+        """Embed the face nearest the centre; raises the pipeline's own error if there is none."""
 
 
 class Turns:
@@ -47,7 +47,7 @@ class Turns:
         return len(self._pairs)
 
     def verify(self, number: int) -> dict[str, object]:
-        """Milliseconds from bytes to decision, and the decision, or the name of what kept it from one."""
+        """Return milliseconds from bytes to decision, and the decision, or the name of the error."""
         probe, reference = self._pairs[number % len(self._pairs)]
         start = time.perf_counter()
         try:
@@ -57,7 +57,7 @@ class Turns:
         return {"ms": 1e3 * (time.perf_counter() - start), "told": told}
 
     def embedding(self, photo: str) -> list[float] | str:
-        """The embedding, or the name of what kept it from one."""
+        """Return the embedding, or the name of the error."""
         if not isinstance(self._pipeline, Embedding):
             raise TypeError(f"{type(self._pipeline).__name__} gives no embeddings")
         try:

@@ -23,7 +23,7 @@ PICTURE_SIZE_PX = 160
 
 
 class ReadinessState(Enum):
-    """How the first inference went."""
+    """The state of the first inference."""
 
     UNDER_WAY = auto()
     SUCCEEDED = auto()
@@ -31,7 +31,7 @@ class ReadinessState(Enum):
 
 
 class Readiness:
-    """Runs the first inference and remembers how it went."""
+    """Runs the first inference and stores its outcome."""
 
     def __init__(self, embedder: FaceEmbedder, *, on_ready: Callable[[], None]) -> None:
         self._embedder = embedder
@@ -39,7 +39,7 @@ class Readiness:
         self.state = ReadinessState.UNDER_WAY
 
     async def find_out(self) -> None:
-        """Run the first inference in a thread; a failure is logged and remembered, not raised."""
+        """Run the first inference in a thread; a failure is logged and stored, not raised."""
         try:
             await to_thread.run_sync(first_inference, self._embedder)
         except Exception:  # the service goes on, to report that it is not ready; the image shows no face, so log it all

@@ -204,7 +204,7 @@ def test_a_finished_run_is_left_as_it_is(whole: tuple[Path, Told], photos: Path)
     told = run(photos, "--out", out)
     assert (told.returncode, told.stderr) == (0, "")
     assert "16 embeddings of 18 photos" in told.stdout
-    assert "It was finished already." in told.stdout
+    assert "All photos were embedded already." in told.stdout
     assert {path: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
 
 

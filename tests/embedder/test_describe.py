@@ -281,7 +281,7 @@ def test_the_command_tells_the_table_and_what_is_stored(tmp_path: Path) -> None:
     assert re.search(
         r"\nhead +1024@7x7 -> 128 kernels 1024@7x7, stride 1 -> 128@1x1 +255  both +6,422,656", done.stdout
     )
-    assert "574,138,880 MACs, 9,631,680 parameters (9,642,880 are stored" in done.stdout
+    assert "574,138,880 MACs, 9,631,680 parameters (9,642,880 stored" in done.stdout
     assert (tmp_path / "net.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 

@@ -390,7 +390,7 @@ def test_the_command_tells_the_verdict_the_places_and_the_channels(examples: Pat
     assert one_person.saliency is not None
     first = one_person.saliency.probe.regions[0]
     assert f"{one_person.comparison.distance:.3f}" in done.stdout
-    assert re.search(rf"{first.region.replace('_', ' ')} +{first.share:.0%} +brings together", done.stdout)
+    assert re.search(rf"{first.region.replace('_', ' ')} +{first.share:.0%} +decreases the distance", done.stdout)
     assert re.search(
         rf"^ +{one_person.channels[0].channel} +{one_person.channels[0].share:.1%}", done.stdout, re.MULTILINE
     )
@@ -399,7 +399,7 @@ def test_the_command_tells_the_verdict_the_places_and_the_channels(examples: Pat
 def test_two_people_are_explained_with_exit_status_0_too(examples: Path) -> None:
     done = visavis(examples / "001-neutral.jpg", examples / "005-neutral.jpg")
     assert done.returncode == 0
-    assert "drives apart" in done.stdout
+    assert "increases the distance" in done.stdout
 
 
 def test_json_has_the_keys_that_programs_rely_on(examples: Path, one_person: Explanation) -> None:

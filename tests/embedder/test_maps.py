@@ -335,7 +335,7 @@ def test_the_command_draws_kernels_with_or_without_a_face(examples: Path, tmp_pa
     [
         (("PHOTO", "--layer", "conv99"), "no layer 'conv99'; it has conv1, conv2"),
         (("--layer", "conv1"), "give an IMAGE"),
-        (("--layer", "pool1", "--kernels", "--model", "dlib-resnet29-128"), "pool1 is a pool, which has no kernels"),
+        (("--layer", "pool1", "--kernels", "--model", "dlib-resnet29-128"), "pool1 is a pooling layer without kernels"),
         (("--layer", "conv99", "--kernels"), "no layer 'conv99'"),
         (("nowhere.jpg", "--layer", "conv1"), "nowhere.jpg: No such file"),
         (("GREY", "--layer", "conv1"), "no face was found"),

@@ -209,4 +209,4 @@ def test_the_command_tells_the_digest_of_a_precision(in_int8: FaceEmbedder) -> N
 def test_points_are_calibrated_in_f32_alone(tmp_path: Path, examples: Path) -> None:
     refused = visavis("calibrate", "--identities", examples, "--out", tmp_path / "bundle", "--precision", "int8")
     assert refused.exit_code == 2
-    assert "leave out --precision int8" in refused.output.replace("\n", " ")
+    assert "omit --precision int8" in refused.output.replace("\n", " ")

@@ -106,7 +106,7 @@ def test_a_request_to_verify_passes_through_at_most_twenty_files() -> None:
     told = subprocess.run(
         [sys.executable, PROJECT / "tools" / "house.py", "--walk"], capture_output=True, text=True, check=True
     ).stdout
-    _, walk = told.split("POST /v1/verify passes through ")
+    _, walk = told.split("POST /v1/verify runs through ")
     n_files, *named = walk.split()[:1] + re.findall(r"^  (\S+\.py)$", walk, re.MULTILINE)
     assert int(n_files) == len(named) <= MAX_FILES_OF_A_REQUEST
     assert {"service/routes/verify.py", "embedder/pipeline.py", "embedder/decision.py"} <= set(named)

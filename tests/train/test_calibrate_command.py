@@ -39,7 +39,7 @@ def kept(calibrated: Path, penalty_bundle: Path, data: Path) -> Path:
     folder = calibrated.parent
     result = london_with(penalty_bundle, folder / "kept", data)
     assert result.exit_code == 0, result.output
-    assert "poor photos cost up to 0.120: from sharpness 0.45 down to 0.2 (usually 0.7)" in result.stdout
+    assert "penalty for poor photos up to 0.120: from sharpness 0.45 down to 0.2 (median 0.7)" in result.stdout
     return folder / "kept"
 
 
@@ -49,7 +49,7 @@ def fitted(calibrated: Path, data: Path) -> Path:
     folder = calibrated.parent
     result = london_with(calibrated, folder / "fitted", data, "--degrade")
     assert result.exit_code == 0, result.output
-    assert "poor photos cost up to 0." in result.stdout
+    assert "penalty for poor photos up to 0." in result.stdout
     return folder / "fitted"
 
 
@@ -194,7 +194,7 @@ def test_the_command_says_who_set_a_point_and_how_many_photos_are_left_out(on_tw
     told = on_two[1].stdout
     assert ", set by grey" in told
     assert ", set by London (default)" in told
-    assert "beware: grey: one image is stored under two people or more (for instance s1/1.pgm and s2/copy.pgm)" in told
+    assert "caution: grey: one image is stored under two people or more (for instance s1/1.pgm and s2/copy.pgm)" in told
     assert "these 2 photos are left out" in told
 
 
@@ -218,7 +218,7 @@ def test_two_populations_of_one_name_are_refused(data: Path, tmp_path: Path) -> 
     london = data / "london"
     result = visavis("calibrate", "--identities", london, "--also", london, "--out", tmp_path / "bundle")
     assert result.exit_code == 2
-    assert "two populations are called 'london'" in result.stderr
+    assert "two populations have the name 'london'" in result.stderr
 
 
 def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
@@ -231,12 +231,12 @@ def test_nothing_is_overwritten(calibrated: Path, data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--out", "x"], "say where the photos are"),
+        (["--out", "x"], "there is no source of photos"),
         (["--identities", "no/such/folder", "--out", "x"], "no/such/folder"),
         (["--identities", "a"], "--out"),
-        (["--identities", "a", "--out", "x", "--population", " "], "must say something"),
-        (["--identities", "a", "--out", "x", "--also", "b", "--also-population", " "], "must say something"),
-        (["--identities", "a", "--out", "x", "--also", "b", "--also", "c", "--also-population", "d"], "describe each"),
+        (["--identities", "a", "--out", "x", "--population", " "], "must not be empty"),
+        (["--identities", "a", "--out", "x", "--also", "b", "--also-population", " "], "must not be empty"),
+        (["--identities", "a", "--out", "x", "--also", "b", "--also", "c", "--also-population", "d"], "describe all"),
         (["--identities", "a", "--out", "x", "--also-population", "d"], "--also was given 0 times"),
         (["--identities", "a", "--out", "tests"], "choose a new folder"),
     ],

@@ -218,7 +218,7 @@ def test_a_number_is_a_plain_distance_so_plain_ones_are_compared_with_it(
     assert answer(*given)["scores"] == "plain"
     refused = visavis("evaluate", *given, "--scores", "normalized")
     assert refused.exit_code == 2
-    assert "--threshold 0.6 is a plain distance, so it goes with --scores plain" in refused.stderr
+    assert "--threshold 0.6 is a plain distance, so it needs --scores plain" in refused.stderr
 
 
 @pytest.mark.parametrize("choice", [("--scores", "normalized"), ("--quality", "refuse")])
@@ -281,10 +281,10 @@ def test_photos_that_verify_would_refuse_are_left_out_if_asked(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "say where the photos are"),
+        ([], "there is no source of photos"),
         (["--identities", "a", "--csv", "b"], "give one source of photos"),
         (["--pairs", "a"], "needs --images"),
-        (["--identities", "a", "--images", "b"], "leave --images out"),
+        (["--identities", "a", "--images", "b"], "omit --images"),
         (["--identities", "a", "--threshold", "0"], "a number greater than 0"),
         (["--identities", "a", "--threshold", "nan"], "a number greater than 0"),
         (["--identities", "a", "--threshold", "best", "--threshold-pairs", "b"], "not both"),

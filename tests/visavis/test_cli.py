@@ -192,7 +192,7 @@ def test_the_card_is_shown_with_its_points_and_the_photos_behind_them(embedder: 
         assert f"{point.n_impostor:,} comparisons; set by {point.population}" in told
     for further in embedder.card.calibration.populations:
         assert f"FMR also on  {further.name}: {further.n_identities:,} people" in told
-    assert "poor photos  sharpness of the better one costs" in told
+    assert "poor photos  penalty by sharpness of the better photo" in told
 
 
 def test_the_card_is_shown_without_loading_a_runtime() -> None:
@@ -220,10 +220,10 @@ def test_the_card_is_the_same_whatever_would_run_the_network() -> None:
 
 def test_what_poor_photos_cost_is_shown_with_the_card(penalty_bundle: Path, bare_bundle: Path) -> None:
     told = visavis("model", "--model", penalty_bundle).stdout
-    assert "sharpness of the better one costs 0.120 at 0.2, 0.080 at 0.3, 0.000 at 0.45 (usually 0.7)" in told
-    assert "; below 0.17 refused\n" in told
-    assert "eye_distance_px of the better one costs 0.050 at 20" in told
-    assert "cost nothing: this model has no penalty for them" in visavis("model", "--model", bare_bundle).stdout
+    assert "penalty by sharpness of the better photo: 0.120 at 0.2, 0.080 at 0.3, 0.000 at 0.45 (median 0.7)" in told
+    assert "; refused below 0.17\n" in told
+    assert "penalty by eye_distance_px of the better photo: 0.050 at 20" in told
+    assert "poor photos  no penalty in this model's card" in visavis("model", "--model", bare_bundle).stdout
 
 
 def uncalibrated(folder: Path, *points: dict[str, object]) -> Path:
@@ -269,7 +269,7 @@ def test_a_poor_photo_is_refused_unless_its_quality_is_to_be_ignored(
     assert re.search(r"reference .*too poor: sharpness is 0\.\d+ and must be at least 0\.\d+", done.stderr)
     ignored = visavis("verify", *pair, "--quality", "ignore")
     assert ignored.returncode in {0, 1}
-    assert "too poor for this model's claims" in ignored.stdout
+    assert "too poor for this model's error rates" in ignored.stdout
 
 
 @pytest.mark.parametrize(

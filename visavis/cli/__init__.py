@@ -1,1 +1,1 @@
-"""The `visavis` command, one subcommand a file."""
+"""The `visavis` command, one file per subcommand."""

@@ -1,4 +1,4 @@
-"""`visavis calibrate`: operating points and probabilities for a model, measured on photos of one's own."""
+"""`visavis calibrate`: measure a model's operating points and probabilities on the user's photos."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,12 +41,12 @@ from .data_options import ProtocolOptions
 from .options import running_options
 
 NOT_DESCRIBED = "Not described."
-MOST_LOST = 0.5  # of the genuine comparisons, for a default point to be of use
+MOST_LOST = 0.5  # FNMR above which the default point is reported as useless
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrateOptions:
-    """What the command line asks for beside the photos."""
+    """The command's options, without those that locate the photos."""
 
     out: Path
     model: str | None
@@ -69,110 +69,112 @@ class CalibrateOptions:
 @running_options
 @click.option("--out", type=data_options.PATH, required=True, metavar="BUNDLE", help="A new folder for the bundle.")
 @data_options.face_option
-@click.option("--name", help="What to call the photos in the card (the file's or folder's name).")
+@click.option("--name", help="The name of the photos in the card (default: the file's or folder's name).")
 @click.option(
     "--population",
     default=NOT_DESCRIBED,
     show_default=True,
-    help="Whom the photos show and how they were taken, in a sentence: error rates hold for such people and photos.",
+    help="Description of the people and of how the photos were taken: the error rates apply to such photos.",
 )
 @click.option(
     "--also",
     type=data_options.PATH,
     multiple=True,
     metavar="DIR",
-    help="Another population, one folder per person: each point keeps its FMR on these photos too. Repeat it for more.",
+    help="Another population, one folder per person: each point keeps its FMR on these photos too. Repeatable.",
 )
 @click.option(
     "--also-population",
     multiple=True,
     metavar="TEXT",
-    help="The same of each --also, in their order: whom it shows and how the photos were taken.",
+    help="Description of each --also, in the same order, as for --population.",
 )
 @click.option(
-    "--degrade", is_flag=True, help="Also embed degraded copies of the photos, and fit what a poor photo costs."
+    "--degrade", is_flag=True, help="Also embed degraded copies of the photos, and fit a penalty for poor photos."
 )
 @data_options.cache_option
 @data_options.seed_option
 def calibrate_command(**given: Any) -> None:
     """Measure a model on photos and write a bundle whose card has the operating points fmr-1e-2 to fmr-1e-6.
 
-    Give --identities DIR, or --pairs FILE --images DIR: every photo is compared with every other. As many points are
-    written as the comparisons carry: a point takes 10 false matches, so fmr-1e-4 takes 100,000 impostor comparisons,
-    of some 450 photos; and at least 20 people need two photos or more. The weights stay as they are.
+    Give --identities DIR, or --pairs FILE --images DIR: every photo is compared with every other. A point is written if
+    there are enough comparisons: it needs 10 false matches, so fmr-1e-4 needs 100,000 impostor comparisons (about 450
+    photos). At least 20 people must have two or more photos. The weights do not change.
 
-    With --also DIR, which can be repeated, each point has the smallest of the thresholds that the populations give it.
-    Each is compared within itself. One with too few comparisons for a point is left out there; FNMR and probability are
-    of the first photos alone.
+    With --also DIR, which can be repeated, the threshold of each point is the smallest over all populations. Photos are
+    compared only within a population. A population with too few comparisons for a point does not count for that point.
+    FNMR and probability are measured on the first photos only.
 
     With --degrade, copies of up to 2,000 of the first photos are blurred, shrunk or compressed in nine ways, and the
-    card gets the penalty by which pairs of poor photos keep the FMR of each point. It takes photos of at least 100
-    people. Without it a model whose card has such a penalty keeps it; another has none.
+    card gets a penalty with which pairs of poor photos keep the FMR of each point. This needs photos of at least 100
+    people. Without --degrade, a penalty in the model's card is kept.
 
-    Exit status: 0, or 2 where the photos or the model cannot be used.
+    Exit status: 0, or 2 if the photos or the model cannot be used.
     """
     source = ProtocolOptions(**{name: given.pop(name) for name in ("pairs", "images", "identities")})
-    asked = CalibrateOptions(**given)
-    _refuse_contradictions(asked)
-    require_new_folder(asked.out)  # before hours go into the embeddings
-    card, warnings = _calibrated(people_of(source.read()), source, asked)
-    copy_bundle(asked.model, asked.out, card)
-    click.echo("\n".join([*_as_text(card, asked.out), *(f"  beware: {each}" for each in warnings)]))
+    options = CalibrateOptions(**given)
+    _refuse_contradictions(options)
+    require_new_folder(options.out)  # before hours are spent on the embeddings
+    card, warnings = _calibrated(people_of(source.read()), source, options)
+    copy_bundle(options.model, options.out, card)
+    click.echo("\n".join([*_as_text(card, options.out), *(f"  caution: {each}" for each in warnings)]))
 
 
-def _refuse_contradictions(asked: CalibrateOptions) -> None:
-    """Raise click.UsageError where options say nothing or contradict each other."""
-    if asked.running.precision != "f32":
+def _refuse_contradictions(options: CalibrateOptions) -> None:
+    """Raise click.UsageError if options are empty or contradict each other."""
+    if options.running.precision != "f32":
         raise click.UsageError(
-            f"a card's points are measured in f32, for every precision: leave out --precision {asked.running.precision}"
+            f"the points are measured in f32 and apply to every precision: omit --precision {options.running.precision}"
         )
-    if asked.name == "" or not all(text.strip() for text in (asked.population, *asked.also_population)):
-        raise click.UsageError("--name, --population and --also-population must say something, or be left out")
-    if asked.also_population and len(asked.also_population) != len(asked.also):
+    if options.name == "" or not all(text.strip() for text in (options.population, *options.also_population)):
+        raise click.UsageError("--name, --population and --also-population must not be empty; set or omit them")
+    if options.also_population and len(options.also_population) != len(options.also):
         raise click.UsageError(
-            f"--also was given {len(asked.also)} times and --also-population {len(asked.also_population)} times; "
-            "describe each, in their order, or none"
+            f"--also was given {len(options.also)} times and --also-population {len(options.also_population)} times; "
+            "describe all, in the same order, or none"
         )
 
 
-def _calibrated(protocol: Protocol, source: ProtocolOptions, asked: CalibrateOptions) -> tuple[ModelCard, list[str]]:
-    """Return the new card, and what is to be known of the photos."""
-    described = PopulationFacts(asked.name or source.name, asked.population)
-    also = _also(described, asked)
-    setting = _setting(protocol, asked)
+def _calibrated(protocol: Protocol, source: ProtocolOptions, options: CalibrateOptions) -> tuple[ModelCard, list[str]]:
+    """Return the new card and the warnings."""
+    described = PopulationFacts(options.name or source.name, options.population)
+    also = _also(described, options)
+    setting = _setting(protocol, options)
     compared = embed_and_compare(protocol, setting)
-    further = [_population(photos, of_photos, setting, asked) for photos, of_photos in also]
-    rule = _rule(compared, further, setting, asked)
+    further = [_population(photos, of_photos, setting, options) for photos, of_photos in also]
+    rule = _rule(compared, further, setting, options)
     card = calibrate(compared, setting, described, rule, further)
     return card, [*_cautions(compared, further), *_useless(card)]
 
 
 def _rule(
-    compared: ComparedPhotos, further: Sequence[Population], setting: EvaluationConfig, asked: CalibrateOptions
+    compared: ComparedPhotos, further: Sequence[Population], setting: EvaluationConfig, options: CalibrateOptions
 ) -> tuple[QualityPenalty, ...]:
-    """Fit what poor photos cost, or take it from the model's card."""
-    if not asked.degrade:
+    """Fit the penalty for poor photos, or return that of the model's card."""
+    if not options.degrade:
         return setting.embedder.card.quality_penalties
     return fit_quality_penalties(compared, setting, [each.compared for each in further])
 
 
-def _also(described: PopulationFacts, asked: CalibrateOptions) -> list[tuple[Protocol, PopulationFacts]]:
-    """Read the folders of further populations; raises click.UsageError where two populations have one name."""
-    protocols = [read_identities(folder) for folder in asked.also]
+def _also(described: PopulationFacts, options: CalibrateOptions) -> list[tuple[Protocol, PopulationFacts]]:
+    """Read the folders of further populations. Raises click.UsageError if two populations have the same name."""
+    protocols = [read_identities(folder) for folder in options.also]
     names = [described.name, *(protocol.name for protocol in protocols)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise click.UsageError(f"two populations are called {twice[0]!r}; rename a folder, or give --name to the first")
-    texts = asked.also_population or [NOT_DESCRIBED] * len(protocols)
+        raise click.UsageError(
+            f"two populations have the name {twice[0]!r}; rename a folder, or set --name for the first"
+        )
+    texts = options.also_population or [NOT_DESCRIBED] * len(protocols)
     return [(each, PopulationFacts(each.name, text)) for each, text in zip(protocols, texts, strict=True)]
 
 
 def _population(
-    protocol: Protocol, described: PopulationFacts, setting: EvaluationConfig, asked: CalibrateOptions
+    protocol: Protocol, described: PopulationFacts, setting: EvaluationConfig, options: CalibrateOptions
 ) -> Population:
-    """Embed and compare further photos: which face is meant may differ, and so the file in the cache."""
-    face = asked.face or protocol.face
-    cache = None if asked.cache is None else open_cache(asked.cache, setting.embedder, face)
+    """Embed and compare a further population, whose face rule and hence cache file may differ."""
+    face = options.face or protocol.face
+    cache = None if options.cache is None else open_cache(options.cache, setting.embedder, face)
     return Population(embed_and_compare(protocol, replace(setting, face=face, cache=cache)), described)
 
 
@@ -182,17 +184,17 @@ def _cautions(compared: ComparedPhotos, further: Sequence[Population]) -> Iterat
         yield from (f"{each.described.name}: {caution}" for caution in calibration_cautions(each.compared))
 
 
-def _setting(protocol: Protocol, asked: CalibrateOptions) -> EvaluationConfig:
-    embedder, face = load(asked.model, running=asked.running), asked.face or protocol.face
-    cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
-    return EvaluationConfig(embedder, face, cache, Resampling(seed=asked.seed), show_progress)
+def _setting(protocol: Protocol, options: CalibrateOptions) -> EvaluationConfig:
+    embedder, face = load(options.model, running=options.running), options.face or protocol.face
+    cache = None if options.cache is None else open_cache(options.cache, embedder, face)
+    return EvaluationConfig(embedder, face, cache, Resampling(seed=options.seed), show_progress)
 
 
 def _useless(card: ModelCard) -> Iterator[str]:
     for point in card.operating_points:
         if point.name == card.default_point and (point.fnmr or 0) > MOST_LOST:
             lost = rate_text(point.fnmr)
-            yield f"the default point turns away {lost} of the genuine comparisons; check the identities"
+            yield f"the default point rejects {lost} of the genuine comparisons; check the identities"
 
 
 def _as_text(card: ModelCard, out: Path) -> Iterator[str]:
@@ -202,13 +204,13 @@ def _as_text(card: ModelCard, out: Path) -> Iterator[str]:
         yield "  no penalty for poor photos"
     yield from (_point_as_text(point, card) for point in card.operating_points)
     strictest = card.operating_points[-1]
-    yield f"  {strictest.name}: {strictest.note}"  # how far the photos carry
+    yield f"  {strictest.name}: {strictest.note}"  # the limit of these photos
 
 
 def _penalty_as_text(penalty: QualityPenalty) -> str:
     most, first, last = penalty.penalties[0], penalty.values[0], penalty.values[-1]
     return (
-        f"  poor photos cost up to {most:.3f}: from {penalty.measure} {last:.2g} down to {first:.2g} (usually "
+        f"  penalty for poor photos up to {most:.3f}: from {penalty.measure} {last:.2g} down to {first:.2g} (median "
         f"{penalty.usual:.2g}); below {penalty.min_value:.2g} they are refused"
     )
 

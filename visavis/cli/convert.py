@@ -1,4 +1,4 @@
-"""`visavis export`, `import-dlib` and `import-sface`: networks to and from other programs' files."""
+"""`visavis export`, `import-dlib` and `import-sface`: convert networks to and from other programs' files."""
 
 from pathlib import Path
 
@@ -15,19 +15,19 @@ from .options import model_option
     "file_format",
     type=click.Choice(["onnx", "openvino"]),
     required=True,
-    help="onnx: one file, weights inside; openvino: .xml and .bin, weights in f32.",
+    help="onnx: one file with the weights; openvino: .xml and .bin, weights in f32.",
 )
 @click.option("--out", "folder", required=True, metavar="FOLDER", help="A new folder for the files.")
 @model_option
 def export_command(file_format: ExportFormat, folder: str, model_path: str | None) -> None:
-    """Write the model's network for other programs, with its card and README.txt, which says what goes in and out.
+    """Export the model's network for other programs, with its card and a README.txt that describes input and output.
 
-    In go aligned chips, uint8 RGB (n, side, side, 3), out come float32 (n, 128). Finding and aligning faces is not
-    inside, nor is the mean over a chip and its mirror image, where the card says that an embedding is one.
+    The input is aligned chips, uint8 RGB (n, side, side, 3); the output is float32 (n, 128). The network does not
+    include face detection and alignment, nor the mean over a chip and its mirror image that some cards ask for.
 
-    What was written is read again by OpenVINO and compared with torch; beyond a distance of 1e-4 nothing is kept.
+    The written files are read with OpenVINO and compared with torch; above a distance of 1e-4 no files are kept.
 
-    Exit status: 0, or 2 where the model cannot be exported.
+    Exit status: 0, or 2 if the model cannot be exported.
     """
     bundle = read_bundle(model_path)
     exported = export(bundle, Path(folder), file_format)
@@ -41,7 +41,7 @@ def export_command(file_format: ExportFormat, folder: str, model_path: str | Non
 @click.argument("file")
 @click.option("--out", "folder", required=True, metavar="BUNDLE", help="A new folder for the bundle.")
 def import_dlib_command(file: str, folder: str) -> None:
-    """Turn FILE, dlib_face_recognition_resnet_model_v1.dat, into a model bundle."""
+    """Convert FILE, dlib_face_recognition_resnet_model_v1.dat, to a model bundle."""
     card = import_dlib(Path(file), Path(folder))
     click.echo(f"{folder}: {card.name}, {card.digest}")
 
@@ -50,6 +50,6 @@ def import_dlib_command(file: str, folder: str) -> None:
 @click.argument("file")
 @click.option("--out", "folder", required=True, metavar="BUNDLE", help="A new folder for the bundle.")
 def import_sface_command(file: str, folder: str) -> None:
-    """Turn FILE, face_recognition_sface_2021dec_int8bq.onnx of the OpenCV Zoo, into a model bundle."""
+    """Convert FILE, face_recognition_sface_2021dec_int8bq.onnx of the OpenCV Zoo, to a model bundle."""
     card = import_sface(Path(file), Path(folder))
     click.echo(f"{folder}: {card.name}, {card.digest}")

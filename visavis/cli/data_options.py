@@ -1,4 +1,4 @@
-"""Options of the commands that read many photos: where they lie, and which comparisons to make of them."""
+"""Options of the commands that read many photos: where the photos are, and which comparisons to make."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ class PathType(click.Path):
     """A path that is not empty: an unset shell variable must not mean the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it as a Path."""
+        """Convert the value to a Path; an empty one is a usage error."""
         if value == "":
             self.fail("an empty path; is a variable unset?", param, ctx)
         return super().convert(value, param, ctx)
@@ -22,17 +22,17 @@ class PathType(click.Path):
 PATH = PathType(path_type=Path)
 
 pairs_option = click.option("--pairs", type=PATH, metavar="FILE", help="Pairs in LFW's format.")
-images_option = click.option("--images", type=PATH, metavar="DIR", help="The folder that the photos' names start from.")
+images_option = click.option("--images", type=PATH, metavar="DIR", help="The folder of the photos named in the file.")
 identities_option = click.option(
     "--identities",
     type=PATH,
     metavar="DIR",
-    help="A folder with one folder per person: all photos against all.",
+    help="A folder with one folder per person: all photos are compared with all.",
 )
 face_option = click.option(
     "--face",
     type=click.Choice(["dominant", "only", "largest", "center"]),
-    help="Which face is meant, where there are several (center for --pairs, largest else).",
+    help="Which face to use if there are several (center for --pairs, else largest).",
 )
 model_option = click.option(
     "--model", metavar="MODEL", help="A model bundle, or the name of a built-in model (sface-128)."
@@ -41,20 +41,20 @@ cache_option = click.option(
     "--cache",
     type=PATH,
     metavar="DIR",
-    help="Keep the embeddings here, for the next time. They are biometric data: keep them like the photos.",
+    help="Store the embeddings here and reuse them. They are biometric data: protect them like the photos.",
 )
 seed_option = click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the 1,000 draws of identities behind each interval.",
+    help="Seed of the 1,000 bootstrap resamples of the people behind each interval.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ProtocolOptions:
-    """Where the user says the photos and their comparisons are; what does not apply is None."""
+    """The options that locate the photos and their comparisons; unused ones are None."""
 
     pairs: Path | None = None
     images: Path | None = None
@@ -63,7 +63,7 @@ class ProtocolOptions:
     protocol: CfpKind | None = None
 
     def read(self) -> Protocol:
-        """Read it. Raises click.UsageError where it is not one source, ProtocolError where the files do not hold it."""
+        """Read the protocol. Raises click.UsageError unless there is one source, ProtocolError for invalid files."""
         given = [name for name in ("pairs", "protocol", "csv", "identities") if getattr(self, name) is not None]
         if len(given) > 1:
             raise click.UsageError(f"give one source of photos, not {' and '.join(f'--{name}' for name in given)}")
@@ -75,24 +75,24 @@ class ProtocolOptions:
             return read_csv(self.csv, self.images)
         if self.identities is not None:
             return read_identities(self._alone(self.identities))
-        raise click.UsageError("say where the photos are: --identities DIR, or --pairs FILE --images DIR")
+        raise click.UsageError("there is no source of photos; give --identities DIR, or --pairs FILE --images DIR")
 
     @property
     def name(self) -> str:
-        """What the photos are called, where the user does not say."""
+        """The default name of the photos."""
         given = self.identities or self.csv or self.pairs
         return given.stem if given is not None else str(self.protocol)
 
     def tuning(self, pairs: Path) -> Protocol:
-        """Read other pairs of the same photos, to choose the threshold on."""
+        """Read other pairs of the same photos, for choosing the threshold."""
         return read_lfw(pairs, self.identities or self._images("threshold-pairs"))
 
     def _images(self, name: str) -> Path:
         if self.images is None:
-            raise click.UsageError(f"--{name} needs --images DIR, the folder that holds its photos")
+            raise click.UsageError(f"--{name} needs --images DIR, the folder with its photos")
         return self.images
 
     def _alone(self, identities: Path) -> Path:
         if self.images is not None:
-            raise click.UsageError("--identities names the folder of photos itself; leave --images out")
+            raise click.UsageError("--identities is the folder of photos itself; omit --images")
         return identities

@@ -1,4 +1,4 @@
-"""`visavis describe`: a network layer by layer."""
+"""`visavis describe`: show a network layer by layer."""
 
 import json
 
@@ -11,24 +11,24 @@ from .options import json_option, model_option, stop, write_file
 from .output import layer_record
 
 HEADS = ("layer", "maps -> kernels -> maps", "sees", "mixes", "parameters", "MACs", "takes")
-NUMBERS = ("sees", "parameters", "MACs")  # to the right
+NUMBERS = ("sees", "parameters", "MACs")  # right-aligned
 ABOUT = """\
-sees: px of the network's input, in each direction, that one value depends on. mixes: what a value is made from.
-takes: whose maps it is given, where they are not those of the layer before; x multiplies, & puts side by side."""
+sees: receptive field in px of the network's input. mixes: whether a value depends on several channels or places.
+takes: the source of the input maps, if it is not the layer before; x multiplies, & concatenates."""
 
 
 @click.command()
 @model_option
-@click.option("--backbone", type=click.Choice(list(BACKBONES)), help="Instead: a backbone that has learnt nothing.")
+@click.option("--backbone", type=click.Choice(list(BACKBONES)), help="Describe an untrained backbone instead.")
 @json_option
 @click.option("--svg", metavar="FILE", help="Also draw the network into this file.")
 def describe(model_path: str | None, backbone: str | None, svg: str | None, *, as_json: bool) -> None:
-    """Show the network layer by layer: maps, kernels, what a value sees and is made from, parameters, MACs.
+    """Show the network layer by layer: maps, kernels, receptive fields, parameters, MACs.
 
-    `3@112x112 -> 32 kernels 3@3x3, stride 2 -> 32@56x56` says: 3 maps of 112x112 go in, each of 32 kernels sees all
-    3 of them at 3x3 places at a time, and makes one of 32 maps of 56x56. Measured by running the network once.
+    `3@112x112 -> 32 kernels 3@3x3, stride 2 -> 32@56x56` means: the input is 3 maps of 112x112; each of 32 kernels
+    covers all 3 maps at 3x3 places and produces one of 32 maps of 56x56. Measured by running the network once.
 
-    Exit status: 0, or 2 where the model cannot be described.
+    Exit status: 0, or 2 if the model cannot be described.
     """
     if model_path is not None and backbone is not None:
         stop("give --model or --backbone, not both")
@@ -83,5 +83,5 @@ def _aligned(head: str, word: str, width: int) -> str:
 
 def _totals(description: NetworkDescription) -> str:
     stored = description.stored_parameters
-    folded = f" ({stored:,} are stored, before normalisations are folded in)" * (stored != description.total_parameters)
+    folded = f" ({stored:,} stored, before folding the normalisations)" * (stored != description.total_parameters)
     return f"{description.total_macs:,} MACs, {description.total_parameters:,} parameters{folded}"

@@ -1,4 +1,4 @@
-"""`visavis detect`: the faces in photos."""
+"""`visavis detect`: find the faces in photos."""
 
 import click
 
@@ -16,7 +16,7 @@ from .output import OutputFormat, answer_each, face_record
 def detect(images: tuple[str, ...], model_path: str | None, running: RuntimeOptions, *, as_json: bool) -> None:
     """Find every face in IMAGES, largest first.
 
-    Exit status: 0, or 2 where an image could not be read; the others are answered all the same.
+    Exit status: 0, or 2 if an image cannot be read; the other images are processed anyway.
     """
     answer_each(images, load(model_path, running=running).detect, OutputFormat(_as_text, _as_record), as_json=as_json)
 

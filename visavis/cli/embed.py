@@ -1,4 +1,4 @@
-"""`visavis embed`: faces as embeddings of 128 channels, printed, or in bulk into Parquet files."""
+"""`visavis embed`: print the embeddings of faces, or write those of many photos to Parquet files."""
 
 import json
 import sys
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from embedder.bulk import BulkSummary
 
 
-def embed_into(wanted: BulkRequest, *, as_json: bool) -> None:
-    """Run it, with progress on stderr and a summary on stdout."""
+def embed_into(request: BulkRequest, *, as_json: bool) -> None:
+    """Embed folders of photos, with progress on stderr and a summary on stdout."""
     try:
         from embedder.bulk import embed_folders  # noqa: PLC0415 - it needs the extra "bulk"
 
-        summary = embed_folders(wanted, show_progress)
+        summary = embed_folders(request, show_progress)
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "bulk") from error
     except KeyboardInterrupt:
-        click.echo("visavis: stopped; whole parts are kept: give the same command again to go on", err=True)
+        click.echo("visavis: stopped; finished parts are kept: run the same command again to resume", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    click.echo(json.dumps(_record(summary), indent=2) if as_json else _text(summary, wanted.out))
+    click.echo(json.dumps(_record(summary), indent=2) if as_json else _text(summary, request.out))
 
 
 def _record(summary: "BulkSummary") -> dict[str, object]:
@@ -58,7 +58,7 @@ def _text(summary: "BulkSummary", out: Path) -> str:
 
 def _pace(summary: "BulkSummary") -> str:
     if not summary.n_new:
-        return "It was finished already."
+        return "All photos were embedded already."
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in summary.cpu_s._asdict().items())
     return (
         f"{summary.n_new:,} photos in {summary.wall_s:.1f} s, {summary.photos_s:.1f} photos/s; CPU seconds: {stages}; "
@@ -66,7 +66,7 @@ def _pace(summary: "BulkSummary") -> str:
     )
 
 
-SHOWN = 4  # channels shown to a person; a program asks for --json
+SHOWN = 4  # channels in the text output; --json prints all
 
 
 @click.command()
@@ -74,7 +74,7 @@ SHOWN = 4  # channels shown to a person; a program asks for --json
 @click.option(
     "--out",
     metavar="FOLDER",
-    help="Write Parquet files there instead of printing, for any number of photos. IMAGES may then be folders.",
+    help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be folders.",
 )
 @face_option
 @model_option
@@ -89,16 +89,17 @@ def embed(
     *,
     as_json: bool,
 ) -> None:
-    """Turn one face of each of IMAGES into its embedding. Treat the result like the photo: it is biometric data.
+    """Embed one face of each of IMAGES. Embeddings are biometric data: protect them like the photos.
 
-    Exit status: 0, or 2 where an image could not be used; the others are answered all the same.
+    Exit status: 0, or 2 if an image cannot be used; the other images are processed anyway.
 
-    With --out, IMAGES may be folders with any number of photos, and the embeddings go into numbered Parquet files.
-    Stopped anywhere, the same command goes on. Photos that cannot be used are listed there, and cost no exit status.
+    With --out, IMAGES may be folders with any number of photos, and the embeddings are written to numbered Parquet
+    files. If the command was stopped, run it again to resume. Photos that cannot be used are listed in the folder and
+    do not change the exit status.
     """
     if out is not None:
-        wanted = BulkRequest(tuple(map(Path, images)), Path(out), face, model_path, running)
-        embed_into(wanted, as_json=as_json)
+        request = BulkRequest(tuple(map(Path, images)), Path(out), face, model_path, running)
+        embed_into(request, as_json=as_json)
         return
     work = partial(load(model_path, running=running).embed, face=face)
     answer_each(images, work, OutputFormat(_as_text, _as_record), as_json=as_json)

@@ -1,4 +1,4 @@
-"""`visavis evaluate`: how good is a model on these photos?"""
+"""`visavis evaluate`: measure a model's error rates on photos."""
 
 import json
 import shlex
@@ -47,7 +47,7 @@ class ThresholdType(click.ParamType[ThresholdChoice]):
     name = "threshold"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ThresholdChoice:
-        """Read it; the command stops with usage where it is none of these."""
+        """Convert the value; any other one is a usage error."""
         if value in get_args(NamedThreshold):
             named: NamedThreshold = value
             return named
@@ -64,7 +64,7 @@ class ScoresType(click.Choice[str]):
     """normalized or plain; own is the former name of normalized."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read it, with a warning on stderr for the former name."""
+        """Convert the value, with a warning on stderr for the former name."""
         if value == "own":
             click.echo("warning: --scores own is now --scores normalized; the former name will be removed", err=True)
             value = "normalized"
@@ -73,7 +73,7 @@ class ScoresType(click.Choice[str]):
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """What the command line asks for beside the photos."""
+    """The command's options, without those that locate the photos."""
 
     threshold: ThresholdChoice
     threshold_pairs: Path | None
@@ -95,7 +95,7 @@ class EvaluateOptions:
 @data_options.pairs_option
 @data_options.images_option
 @click.option(
-    "--protocol", type=click.Choice(["cfp-ff", "cfp-fp"]), help="CFP; --images holds its Data/ and Protocol/."
+    "--protocol", type=click.Choice(["cfp-ff", "cfp-fp"]), help="CFP; --images contains its Data/ and Protocol/."
 )
 @click.option("--csv", type=data_options.PATH, metavar="FILE", help="Pairs as probe,reference,same.")
 @data_options.identities_option
@@ -103,8 +103,8 @@ class EvaluateOptions:
     "--threshold",
     type=ThresholdType(),
     metavar="card|best|folds|NUMBER",
-    help="What decides (folds where the protocol has them, else the card's default point); best: the highest accuracy, "
-    "of all against all the smallest FMR + FNMR.",
+    help="The threshold (folds if the protocol has them, else the card's default point); best: the highest accuracy, "
+    "or the smallest FMR + FNMR if all photos are compared with all.",
 )
 @click.option(
     "--threshold-pairs",
@@ -115,26 +115,26 @@ class EvaluateOptions:
 @click.option(
     "--scores",
     type=ScoresType(["normalized", "plain"]),
-    help="What is compared with a threshold: normalised distances, which include the penalty for poor photos, or plain "
-    "ones (normalized where the model's card has a penalty; plain with --threshold NUMBER, which is a plain distance).",
+    help="The distances to compare with a threshold: normalised ones include the penalty for poor photos, plain ones "
+    "do not (normalized if the model's card has a penalty; plain with --threshold NUMBER, which is a plain distance).",
 )
 @click.option(
     "--quality",
     type=click.Choice(["refuse", "ignore"]),
     default="ignore",
     show_default=True,
-    help="Leave out the photos that verify would refuse for low quality, and count them apart; or ignore it.",
+    help="refuse: exclude photos that verify would refuse for low quality, and count them separately.",
 )
 @data_options.face_option
 @data_options.model_option
 @running_options
 @click.option(
-    "--against", metavar="MODEL", help="A second model: both side by side, with the significance of each difference."
+    "--against", metavar="MODEL", help="A second model to compare with, with the significance of each difference."
 )
 @click.option(
     "--mirror/--no-mirror",
     default=None,
-    help="Average each chip's embedding with its mirror image's, or not (as the card says).",
+    help="Whether to average each chip's embedding with that of its mirror image (default: as in the card).",
 )
 @click.option(
     "--groups",
@@ -142,57 +142,59 @@ class EvaluateOptions:
     metavar="FILE",
     help="Error rates by group: a CSV of image,group or identity,group.",
 )
-@click.option("--report", type=data_options.PATH, metavar="DIR", help="Write a page with pictures; it holds faces.")
+@click.option(
+    "--report", type=data_options.PATH, metavar="DIR", help="Write a page with plots to this folder; it shows faces."
+)
 @data_options.cache_option
 @data_options.seed_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate_command(**given: Any) -> None:
-    """Measure how good a model is: error rates with 95% intervals, on photos of your own or a public protocol.
+    """Measure a model's error rates with 95% intervals, on your own photos or a public protocol.
 
     Give one of --pairs FILE --images DIR, --protocol NAME --images DIR, --csv FILE, or --identities DIR.
 
-    Exit status: 0, or 2 where the photos or the model cannot be used.
+    Exit status: 0, or 2 if the photos or the model cannot be used.
     """
     source = ProtocolOptions(**{name: given.pop(name) for name in ("pairs", "images", "protocol", "csv", "identities")})
-    asked = EvaluateOptions(**given)
-    if asked.threshold is not None and asked.threshold_pairs is not None:
-        raise click.UsageError("give --threshold or --threshold-pairs, not both: each says what decides")
-    if isinstance(asked.threshold, float) and asked.scores == "normalized":
+    options = EvaluateOptions(**given)
+    if options.threshold is not None and options.threshold_pairs is not None:
+        raise click.UsageError("give --threshold or --threshold-pairs, not both: each sets the threshold")
+    if isinstance(options.threshold, float) and options.scores == "normalized":
         raise click.UsageError(
-            f"--threshold {asked.threshold:g} is a plain distance, so it goes with --scores plain; "
-            "with --scores normalized give card, best or folds"
+            f"--threshold {options.threshold:g} is a plain distance, so it needs --scores plain; "
+            "with --scores normalized use card, best or folds"
         )
-    tuning = None if asked.threshold_pairs is None else source.tuning(asked.threshold_pairs)
-    _run(source.read(), tuning, asked)
+    tuning = None if options.threshold_pairs is None else source.tuning(options.threshold_pairs)
+    _run(source.read(), tuning, options)
 
 
-def _run(protocol: Protocol, tuning: Protocol | None, asked: EvaluateOptions) -> None:
-    models = [asked.model] if asked.against is None else [asked.model, asked.against]
-    settings = [_setting(model, protocol, asked) for model in models]
-    labels = None if asked.groups is None else read_photo_groups(asked.groups, protocol)
-    _refuse_early(protocol, tuning, settings, asked)
-    evaluated = [_evaluate(protocol, tuning, setting, asked.threshold) for setting in settings]
-    versus = None if asked.against is None else compare_models(*evaluated)
+def _run(protocol: Protocol, tuning: Protocol | None, options: EvaluateOptions) -> None:
+    models = [options.model] if options.against is None else [options.model, options.against]
+    settings = [_setting(model, protocol, options) for model in models]
+    labels = None if options.groups is None else read_photo_groups(options.groups, protocol)
+    _refuse_early(protocol, tuning, settings, options)
+    evaluated = [_evaluate(protocol, tuning, setting, options.threshold) for setting in settings]
+    versus = None if options.against is None else compare_models(*evaluated)
     groups = None if labels is None else _by_group(evaluated[0], labels)
     answer = EvaluationOutput(evaluated[0].found, versus, groups)
-    if asked.report is not None:
+    if options.report is not None:
         chips = partial(_chip, settings[0])
-        write_report(asked.report, answer.found, chips, shlex.join(_command()), versus=versus, groups=groups)
-    click.echo(json.dumps(answer.record(), indent=2) if asked.as_json else answer.text())
+        write_report(options.report, answer.found, chips, shlex.join(_command()), versus=versus, groups=groups)
+    click.echo(json.dumps(answer.record(), indent=2) if options.as_json else answer.text())
 
 
 def _refuse_early(
-    protocol: Protocol, tuning: Protocol | None, settings: list[EvaluationConfig], asked: EvaluateOptions
+    protocol: Protocol, tuning: Protocol | None, settings: list[EvaluationConfig], options: EvaluateOptions
 ) -> None:
-    """Say what cannot be had before hours go into the embeddings."""
+    """Refuse impossible options before hours are spent on the embeddings."""
     has_folds = protocol.pairs is not None and protocol.pairs.fold is not None
     for setting in settings:
         card = setting.embedder.card
         require_quality_penalty(card, setting.score_kind, setting.quality)
         if tuning is None:
-            require_choice(asked.threshold, has_folds=has_folds, card=card)
-    if asked.report is not None:
-        require_folder(asked.report)
+            require_choice(options.threshold, has_folds=has_folds, card=card)
+    if options.report is not None:
+        require_folder(options.report)
 
 
 def _by_group(evaluated: EvaluationResult, groups: PhotoGroups) -> GroupReport:
@@ -201,28 +203,28 @@ def _by_group(evaluated: EvaluationResult, groups: PhotoGroups) -> GroupReport:
 
 
 def _chip(setting: EvaluationConfig, photo: LabeledPhoto) -> Pixels:
-    """Cut the chip of a photo once more: none was kept."""
+    """Cut the chip of a photo again, because chips are not kept."""
     return setting.embedder.chip(photo.path.read_bytes(), face=setting.face).pixels
 
 
 def _command() -> list[str]:
-    """The command as it can be typed again."""
+    """Return the command line, for the report."""
     return ["visavis", *sys.argv[1:]]
 
 
-def _setting(model: str | None, protocol: Protocol, asked: EvaluateOptions) -> EvaluationConfig:
-    embedder = load(model, mirror=asked.mirror, running=asked.running)
-    face = asked.face or protocol.face
-    cache = None if asked.cache is None else open_cache(asked.cache, embedder, face)
-    scores = _scores(asked, embedder.card)
+def _setting(model: str | None, protocol: Protocol, options: EvaluateOptions) -> EvaluationConfig:
+    embedder = load(model, mirror=options.mirror, running=options.running)
+    face = options.face or protocol.face
+    cache = None if options.cache is None else open_cache(options.cache, embedder, face)
+    scores = _scores(options, embedder.card)
     return EvaluationConfig(
-        embedder, face, cache, Resampling(seed=asked.seed), show_progress, score_kind=scores, quality=asked.quality
+        embedder, face, cache, Resampling(seed=options.seed), show_progress, score_kind=scores, quality=options.quality
     )
 
 
-def _scores(asked: EvaluateOptions, card: ModelCard) -> ScoreKind:
-    """What the user asks for; else plain distances with a threshold that is one, or what the card decides by."""
-    return asked.scores or ("plain" if isinstance(asked.threshold, float) else card.score_kind)
+def _scores(options: EvaluateOptions, card: ModelCard) -> ScoreKind:
+    """Return --scores, else plain for a threshold that is a number, else the card's kind."""
+    return options.scores or ("plain" if isinstance(options.threshold, float) else card.score_kind)
 
 
 def _evaluate(

@@ -1,4 +1,4 @@
-"""`visavis explain`: why do two photos show one person, or not? Words, JSON, or a picture."""
+"""`visavis explain`: explain a comparison by places and channels, as text, JSON or a picture."""
 
 import json
 from dataclasses import asdict, replace
@@ -29,8 +29,8 @@ from .options import (
 )
 from .output import comparison_record, comparison_text
 
-N_CHANNELS = 5  # that are told in words
-LEAST_SHARE = 0.01  # of a region that is told in words
+N_CHANNELS = 5  # in the text output
+LEAST_SHARE = 0.01  # of a region in the text output
 
 Method = Literal["perturbation", "gradient"]
 
@@ -44,13 +44,15 @@ Method = Literal["perturbation", "gradient"]
     type=click.Choice(["perturbation", "gradient"]),
     default="perturbation",
     show_default=True,
-    help="Places that matter: by covering parts of the faces, or by the network's gradients (takes visavis[train]).",
+    help="How to find the places that matter: cover parts of the faces, or use gradients (needs visavis[train]).",
 )
-@click.option("--out", metavar="FILE.png", help="Draw both faces, the places that matter and the channels. Biometric.")
+@click.option(
+    "--out", metavar="FILE.png", help="Draw both faces, the places that matter and the channels. Biometric data."
+)
 @model_option
 @running_options
 @json_option
-def explain(  # noqa: PLR0913 - one for each word that the command takes
+def explain(  # noqa: PLR0913 - one for each option of the command
     probe: str,
     reference: str,
     *,
@@ -61,12 +63,12 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
     running: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Say why PROBE and REFERENCE show one person or not: by which places of the faces, and by which channels.
+    """Compare PROBE and REFERENCE and show which places of the faces and which channels influenced the distance most.
 
-    The reasons are of the plain distance, before any threshold. Exit status: 0, or 2 for trouble.
+    The explanation is of the plain distance, before any threshold. Exit status: 0, or 2 on errors.
     """
     paths = {"probe": probe, "reference": reference}
-    images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
+    images = [read_file(path) for path in paths.values()]  # before the model is loaded, to report errors at once
     try:
         with load(model_path, running=running) as embedder:
             found = Explainer(embedder).explain(*images, saliency=method == "perturbation", **asdict(options))
@@ -80,7 +82,7 @@ def explain(  # noqa: PLR0913 - one for each word that the command takes
 
 
 def _by_gradients(found: Explanation, model_path: str | None) -> Explanation:
-    """With the places that matter by the network's gradients."""
+    """Replace the saliency maps by those from gradients."""
     bundle = read_bundle(model_path)
     return replace(found, saliency=pair_saliency(found.sides, gradient_method(bundle), bundle.card.alignment))
 
@@ -113,20 +115,20 @@ def _saliency_record(saliency: Saliency) -> dict[str, object]:
 def _text(found: Explanation) -> str:
     lines = [comparison_text(found.comparison)]
     if found.saliency is not None:
-        lines += ["", "Places, by their share of all influence on the distance, the other face being as it is:"]
+        lines += ["", "Places, by share of the total influence on the distance, with the other face unchanged:"]
         lines += _places("probe", found.saliency.probe) + _places("reference", found.saliency.reference)
-    lines += ["", f"Channels, by their share of the squared distance; these {N_CHANNELS} of 128 have the largest:"]
+    lines += ["", f"Channels, by share of the squared distance; the {N_CHANNELS} largest of 128:"]
     return "\n".join([*lines, *_channels(found)])
 
 
 def _places(name: str, saliency: Saliency) -> list[str]:
-    told = [
+    lines = [
         f"    {region_name(each.region):12} {each.share:4.0%}  "
-        f"{'brings together' if each.toward > 0 else 'drives apart'}"
+        f"{'decreases the distance' if each.toward > 0 else 'increases the distance'}"
         for each in saliency.regions
         if each.share >= LEAST_SHARE
     ]
-    return [f"  {name}", *(told or ["    none has any"])]
+    return [f"  {name}", *(lines or ["    none has any influence"])]
 
 
 def _channels(found: Explanation) -> list[str]:

@@ -1,4 +1,4 @@
-"""The `visavis` command: one group whose subcommands are imported when they are called, so that --help is quick."""
+"""The `visavis` command: a group that imports a subcommand only when it is called, so that --help is fast."""
 
 import os
 import sys
@@ -12,26 +12,26 @@ import click
 
 from embedder import VisavisError
 
-# name -> where it lives, and its line in --help (so that help imports nothing)
+# name -> location and line in --help, so that --help imports nothing
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "verify": ("visavis.cli.verify:verify", "Do two photos show one person?"),
+    "verify": ("visavis.cli.verify:verify", "Decide whether two photos show one person."),
     "detect": ("visavis.cli.detect:detect", "Find the faces in photos."),
-    "embed": ("visavis.cli.embed:embed", "Turn faces into embeddings of 128 channels."),
-    "explain": ("visavis.cli.explain:explain", "Why do two photos show one person, or not?"),
-    "atlas": ("visavis.cli.atlas:atlas", "What each channel goes with, over photos of many people."),
+    "embed": ("visavis.cli.embed:embed", "Convert faces to embeddings of 128 channels."),
+    "explain": ("visavis.cli.explain:explain", "Explain why two photos match, or do not."),
+    "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
     "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),
-    "prepare": ("visavis.cli.prepare:prepare_command", "Find the faces in photos once, for training."),
-    "train": ("visavis.cli.train:train_command", "Learn a model from photos of people."),
+    "prepare": ("visavis.cli.prepare:prepare_command", "Find and align the faces in photos, for training."),
+    "train": ("visavis.cli.train:train_command", "Train a model on photos of people."),
     "evaluate": ("visavis.cli.evaluate:evaluate_command", "Measure a model's error rates on photos."),
     "calibrate": ("visavis.cli.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
     "model": ("visavis.cli.model:model", "Show the model card."),
     "describe": ("visavis.cli.describe:describe", "Show the network layer by layer."),
-    "maps": ("visavis.cli.maps:maps", "Draw what a layer makes of a face, or its kernels."),
-    "export": ("visavis.cli.convert:export_command", "Write the network for other programs: ONNX, OpenVINO."),
-    "import-dlib": ("visavis.cli.convert:import_dlib_command", "Turn dlib's .dat file into a model bundle."),
+    "maps": ("visavis.cli.maps:maps", "Draw a layer's feature maps for a face, or its kernels."),
+    "export": ("visavis.cli.convert:export_command", "Export the network to ONNX or OpenVINO."),
+    "import-dlib": ("visavis.cli.convert:import_dlib_command", "Convert dlib's .dat file to a model bundle."),
     "import-sface": (
         "visavis.cli.convert:import_sface_command",
-        "Turn SFace's .onnx file into a model bundle.",
+        "Convert SFace's .onnx file to a model bundle.",
     ),
 }
 
@@ -41,11 +41,11 @@ NEED_TRAIN = {"atlas", "calibrate", "evaluate", "export", "prepare", "train"}
 OURS = ("embedder", "service", "train", "visavis")
 
 EXIT_TROUBLE = 2
-EXIT_INTERRUPTED = 130  # as shells say of a program ended by Ctrl-C
+EXIT_INTERRUPTED = 130  # the shells' status for a program ended by Ctrl-C
 
 
 class ExtraMissing(click.ClickException):
-    """A subcommand needs what the base install does not hold; `extra` does."""
+    """A subcommand needs a module that is not in the base installation but in `extra`."""
 
     exit_code = EXIT_TROUBLE
 
@@ -54,7 +54,7 @@ class ExtraMissing(click.ClickException):
 
 
 def missing_module(error: ModuleNotFoundError) -> str:
-    """The module that is not installed. Raises the error itself where it is one of ours, which no extra brings."""
+    """Return the name of the missing module. Raises the error itself if the module is part of visavis."""
     if error.name is None or error.name.partition(".")[0] in OURS:
         raise error
     return error.name
@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
     """A group that imports a subcommand only to run it."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the names, in the order of use."""
+        """Return the names in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -80,9 +80,9 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the subcommand, and tell an error of ours in one line.
+        """Run the subcommand, and print a VisavisError in one line.
 
-        Neither a crash nor Ctrl-C may end in 1, which `verify` says of different persons.
+        Neither a crash nor Ctrl-C may exit with 1, which `verify` uses for different persons.
         """
         try:
             return super().invoke(ctx)
@@ -94,12 +94,12 @@ class LazyGroup(click.Group):
             sys.exit(EXIT_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception:  # noqa: BLE001 - told in full; only the status is chosen
+        except Exception:  # noqa: BLE001 - the traceback is printed; only the status is changed
             print_exc()
             sys.exit(EXIT_TROUBLE)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of subcommands from their one-line texts, without importing them."""
+        """Write the list of subcommands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -107,12 +107,12 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("visavis"), prog_name="visavis")
 def main() -> None:
-    """Are these two photos of one person? Answers offline, on a plain CPU.
+    """Verify whether two photos show one person, offline and on a CPU.
 
-    visavis does not tell a live face from a photo of a photo.
+    visavis has no liveness detection: it cannot tell a live face from a photo.
     """
-    # Threads that wait for each other by turning in circles slow a busy machine down, some jobs to a fifth; those that
-    # sleep cost a quiet one nothing. The library below reads this when torch is imported, which the subcommands do.
+    # Busy-waiting threads slow down a busy machine, some jobs to a fifth of their speed; sleeping threads cost nothing
+    # on an idle one. OpenMP reads this when a subcommand imports torch.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Pillow warns of huge pictures on stderr; ours are refused by a limit of our own, in words.
+    # Pillow warns about huge images on stderr; visavis refuses them itself, with an error.
     filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")

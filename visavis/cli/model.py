@@ -1,4 +1,4 @@
-"""`visavis model`: the model card."""
+"""`visavis model`: show the model card."""
 
 import json
 
@@ -19,23 +19,23 @@ from embedder import (
 
 from .options import json_option, model_option, precision_option
 
-NO_PENALTY = "  poor photos  cost nothing: this model has no penalty for them"
+NO_PENALTY = "  poor photos  no penalty in this model's card"
 
 
 @click.command()
 @model_option
 @precision_option
-@click.option("--runtime", hidden=True, expose_value=False)  # no effect since the command runs no network
+@click.option("--runtime", hidden=True, expose_value=False)  # no effect, because the command runs no network
 @click.option("--device", hidden=True, expose_value=False)
 @json_option
 def model(model_path: str | None, precision: Precision, *, as_json: bool) -> None:
-    """Show what is known about the model: licence, training data, operating points, limits."""
+    """Show the model card: licence, training data, operating points, limits."""
     bundle = read_bundle(model_path)
     if precision == "int8":
-        int8_graph_of(bundle)  # refuse to tell the digest of embeddings that nothing can make
+        int8_graph_of(bundle)  # raises if the bundle has no int8 network, whose digest would be meaningless
     card, identity = bundle.card, bundle.card.identity(precision)
-    told = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
-    facts = card.model_dump(mode="json") | told
+    served = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
+    facts = card.model_dump(mode="json") | served
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _as_text(card, precision))
 
 
@@ -55,7 +55,7 @@ def _as_text(card: ModelCard, precision: Precision) -> str:
             *_points(card),
             *([_penalty_in_words(each) for each in card.quality_penalties] or [NO_PENALTY]),
             *(_calibration_in_words(card.calibration) if card.calibration else []),
-            *(f"  beware       {limit}" for limit in card.limits),
+            *(f"  limit        {limit}" for limit in card.limits),
         ]
     )
 
@@ -63,8 +63,8 @@ def _as_text(card: ModelCard, precision: Precision) -> str:
 def _training_in_words(training: TrainingRecord) -> list[str]:
     began = "from scratch" if training.started_from is None else f"from {training.started_from[:19]}"
     return [
-        f"  learnt       {training.steps:,} steps, {training.minutes:g} minutes, seed {training.seed}, {began}",
-        f"    from       {training.n_images:,} images of {training.n_identities:,} people, {training.data_digest[:19]}",
+        f"  training     {training.steps:,} steps, {training.minutes:g} minutes, seed {training.seed}, {began}",
+        f"    data       {training.n_images:,} images of {training.n_identities:,} people, {training.data_digest[:19]}",
         *(f"    loss       {loss}" for loss in training.losses),
     ]
 
@@ -76,7 +76,7 @@ def _points(card: ModelCard) -> list[str]:
         for point in card.operating_points
         for line in _point_in_words(point, below, is_default=point.name == card.default_point)
     ]
-    return lines or ["  point        none: run visavis calibrate on photos of yours"]
+    return lines or ["  point        none: run visavis calibrate on your photos"]
 
 
 def _point_in_words(point: OperatingPoint, below: str, *, is_default: bool) -> list[str]:
@@ -100,21 +100,22 @@ def _penalty_in_words(penalty: QualityPenalty) -> str:
         f"{cost:.3f} at {value:.2g}" for value, cost in zip(penalty.values, penalty.penalties, strict=True)
     )
     return (
-        f"  poor photos  {penalty.measure} of the better one costs {curve} (usually {penalty.usual:.2g}); below "
-        f"{penalty.min_value:.2g} refused"
+        f"  poor photos  penalty by {penalty.measure} of the better photo: {curve} (median {penalty.usual:.2g}); "
+        f"refused below {penalty.min_value:.2g}"
     )
 
 
 def _calibration_in_words(calibration: Calibration) -> list[str]:
     ratio = calibration.log_likelihood_ratio
     line = f"{ratio.intercept:.4g} - {-ratio.slope:.4g} x distance"
+    ends = f"constant below {ratio.nearest:.3g} and above {ratio.farthest:.3g}"
     first, *others = _data_in_words(calibration.data)
     return [
         f"  measured on  {first}, face={calibration.face}",
         *others,
         *(each for data in calibration.populations for each in _population_in_words(data)),
         f"    intervals  95%, from {calibration.n_resamples:,} resamples of the people",
-        f"  probability  log-likelihood ratio {line}, level below {ratio.nearest:.3g} and above {ratio.farthest:.3g}",
+        f"  probability  log-likelihood ratio {line}, {ends}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the subcommands share: options, reading the user's files, and leaving with a reason."""
+"""Options that subcommands share, reading and writing the user's files, and exiting with an error."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ from embedder import (
 
 from .main import EXIT_TROUBLE
 
-PRIVATE = 0o600  # of a file that shows a face
+PRIVATE = 0o600  # mode of a file that shows a face
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -37,12 +37,12 @@ def face_option(command: F) -> F:
         type=click.Choice(["dominant", "only", "largest", "center"]),
         default="dominant",
         show_default=True,
-        help="Which face is meant, where there are several.",
+        help="Which face to use if there are several.",
     )(command)
 
 
 def verify_options(command: F) -> F:
-    """Add --face, --operating-point, --prior and --quality; the command gets them as `options`, a VerifyOptions."""
+    """Add --face, --operating-point, --prior and --quality; the command receives a VerifyOptions as `options`."""
 
     @wraps(command)
     def with_options(*args: object, **given: Any) -> object:
@@ -54,7 +54,7 @@ def verify_options(command: F) -> F:
         click.option(
             "--operating-point",
             metavar="NAME|fmr=X",
-            help="How strict: a point of the model card, or the nearest whose FMR is at most X; "
+            help="An operating point of the model card by name, or the nearest with an FMR of at most X; "
             "default: the card's choice.",
         ),
         click.option(
@@ -64,24 +64,24 @@ def verify_options(command: F) -> F:
             show_default=True,
             callback=_a_prior,
             metavar="P",
-            help="How probable one person is before the photos are seen; the answer's probability rests on it.",
+            help="Prior probability that the photos show one person; the answer's probability depends on it.",
         ),
         click.option(
             "--quality",
             type=click.Choice(QUALITY_CHOICES),
             default="refuse",
             show_default=True,
-            help="What to do about a photo that is poorer than all that the model was measured on.",
+            help="Whether to refuse a photo that is poorer than all photos that the model was measured on.",
         ),
     )
     for option in reversed(options):
         with_options = option(with_options)
-    return with_options  # type: ignore[return-value] # the same command, seen from outside
+    return with_options  # type: ignore[return-value] # click replaces the parameters, so callers see the same type
 
 
 def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
-    if not 0 < value < 1:  # click's own range lets NaN pass
-        raise click.BadParameter(f"a probability between 0 and 1, both excluded, not {value}")
+    if not 0 < value < 1:  # click.FloatRange accepts NaN
+        raise click.BadParameter(f"must be a probability between 0 and 1, both excluded, not {value}")
     return value
 
 
@@ -93,7 +93,7 @@ def model_option(command: F) -> F:
 
 
 def running_options(command: F) -> F:
-    """Add --runtime, --device and --precision; the command gets them as `running`."""
+    """Add --runtime, --device and --precision; the command receives a RuntimeOptions as `running`."""
 
     @wraps(command)
     def with_running(
@@ -105,14 +105,14 @@ def running_options(command: F) -> F:
         click.option(
             "--runtime",
             type=click.Choice(["openvino", "torch"]),
-            help="What runs the networks; default: openvino on the CPU, torch for all else.",
+            help="The runtime of the networks; default: openvino on the CPU, torch on other devices.",
         ),
-        click.option("--device", default="cpu", show_default=True, help="Where torch computes: cpu, cuda, mps."),
+        click.option("--device", default="cpu", show_default=True, help="The device of torch: cpu, cuda, mps."),
         precision_option,
     )
     for option in reversed(options):
         with_running = option(with_running)
-    return with_running  # type: ignore[return-value] # the same command, seen from outside
+    return with_running  # type: ignore[return-value] # click replaces the parameters, so callers see the same type
 
 
 def precision_option(command: F) -> F:
@@ -122,7 +122,7 @@ def precision_option(command: F) -> F:
         type=click.Choice(PRECISIONS),
         default="f32",
         show_default=True,
-        help="What embeddings are computed in; bf16 and int8 are quicker where the processor has them, less exact.",
+        help="Precision of the embeddings; bf16 and int8 are less exact, and faster if the processor supports them.",
     )(command)
 
 
@@ -132,7 +132,7 @@ def json_option(command: F) -> F:
 
 
 def read_file(path: str) -> bytes:
-    """Read an image that the user names, or stop with the reason; no more of it than an image may have."""
+    """Read an image file, at most one byte more than the limit; exit with an error if that fails."""
     limit = Limits().max_bytes
     try:
         with Path(path).open("rb") as file:
@@ -145,13 +145,13 @@ def read_file(path: str) -> bytes:
 
 
 def stop_for(error: SampleError, paths: Mapping[str, str]) -> NoReturn:
-    """Say which of the user's images is at fault; `paths` by their roles, probe and reference."""
+    """Exit with an error that names the image at fault; the keys of `paths` are probe and reference."""
     role = error.image or "probe"
     stop(f"{role} {paths[role]}: {error}")
 
 
 def write_file(path: str, content: bytes, mode: int = 0o666) -> None:
-    """Write a file that the user asked for, or stop with the reason; `mode` is a new file's, less the umask."""
+    """Write a file, or exit with an error; `mode` applies to a new file, minus the umask."""
     try:
         with open(path, "wb", opener=partial(os.open, mode=mode)) as file:
             file.write(content)
@@ -160,6 +160,6 @@ def write_file(path: str, content: bytes, mode: int = 0o666) -> None:
 
 
 def stop(message: str) -> NoReturn:
-    """Say what is wrong on stderr and leave with status 2."""
+    """Print the message to stderr and exit with status 2."""
     click.echo(f"visavis: {message}", err=True)
     sys.exit(EXIT_TROUBLE)

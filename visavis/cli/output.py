@@ -1,4 +1,4 @@
-"""How commands print faces, comparisons and several images' answers: in words, and as records for programs."""
+"""The output of commands for faces, comparisons and several images: as text, and as records for JSON."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from .main import EXIT_TROUBLE
 
 
 def layer_record(layer: Layer) -> dict[str, object]:
-    """One layer of a network."""
+    """Return the record of one layer."""
     return {
         "name": layer.name,
         "kind": layer.kind,
@@ -34,18 +34,18 @@ def layer_record(layer: Layer) -> dict[str, object]:
 
 
 def face_record(face: Face) -> dict[str, object]:
-    """One detected face: box, landmarks, score."""
+    """Return the record of one detected face: box, landmarks, score."""
     return asdict(face)
 
 
 def sample_record(sample: Sample) -> dict[str, object]:
-    """The face that was taken, how it was chosen among how many, and how good its photo is."""
+    """Return the record of the selected face, with the rule that selected it and the photo's quality."""
     chosen = {"choice": sample.choice, "n_faces": sample.n_faces}
     return face_record(sample.face) | chosen | {"quality": quality_record(sample)}
 
 
 def quality_record(sample: Sample) -> dict[str, object]:
-    """Every measure by its name; what the card's rule says of them is null where it has none."""
+    """Return all quality measures; the fields of the card's penalty are null if it has none."""
     rule = dict.fromkeys(field.name for field in fields(Grade)) if sample.grade is None else asdict(sample.grade)
     no_longer_known = {"embedding_length": None}  # the key stays for one release
     return asdict(sample.quality) | no_longer_known | rule
@@ -56,7 +56,7 @@ SCALE_END = 1.6  # distance at the right end of the drawn scale
 
 
 def comparison_record(comparison: Comparison) -> dict[str, object]:
-    """All of it, as JSON has it."""
+    """Return the record of a comparison."""
     point = comparison.operating_point
     return {
         "same": comparison.same,
@@ -75,7 +75,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """The verdict, and what it rests on."""
+    """Return the verdict and its reasons as text."""
     verdict = "The same person." if comparison.same else "Different persons."
     colour = "green" if comparison.same else "yellow"
     side = "below" if comparison.same else "not below"
@@ -104,30 +104,30 @@ def _point_in_words(point: OperatingPoint) -> list[str]:
 
 def _probability_in_words(comparison: Comparison) -> str:
     if comparison.probability is None or comparison.log_likelihood_ratio is None:
-        return "not known: this model was not calibrated; run visavis calibrate"
+        return "unknown: this model was not calibrated; run visavis calibrate"
     known = f"prior {comparison.prior:g}, log-likelihood ratio {comparison.log_likelihood_ratio:+.2f}"
     return f"{percent(comparison.probability)} that it is one person ({known})"
 
 
 def _scale(distance: float, threshold: float) -> str:
-    """The distance (*) and the threshold (|) on a line from 0 to 1.6."""
+    """Draw the distance (*) and the threshold (|) on a line from 0 to 1.6."""
     line = ["·"] * (SCALE_WIDTH + 1)
     for value, mark in ((threshold, "|"), (distance, "*")):
         line[round(min(max(value, 0), SCALE_END) / SCALE_END * SCALE_WIDTH)] = mark
-    return f"alike 0 {''.join(line)} {SCALE_END:g} unlike"
+    return f"similar 0 {''.join(line)} {SCALE_END:g} different"
 
 
 def _counted(sample: Sample) -> str:
     if sample.n_faces is None:
         return f"{sample.choice} face"
-    return "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {sample.choice} taken"
+    return "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {sample.choice} used"
 
 
 def _found(sample: Sample) -> str:
     box = sample.face.box
-    faces = _counted(sample) + (f", turned by {sample.face.rotation} degrees" if sample.face.rotation else "")
+    faces = _counted(sample) + (f", rotated by {sample.face.rotation} degrees" if sample.face.rotation else "")
     grade = sample.grade
-    poor = " (too poor for this model's claims)" if grade is not None and grade.is_too_poor else ""
+    poor = " (too poor for this model's error rates)" if grade is not None and grade.is_too_poor else ""
     return f"{faces}, {box.width:.0f}x{box.height:.0f} px, sharpness {sample.quality.sharpness:.2f}{poor}"
 
 
@@ -136,7 +136,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ImageFault:
-    """Why an image has no answer."""
+    """The error of an image without a result."""
 
     code: str
     detail: str
@@ -144,14 +144,14 @@ class ImageFault:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat(Generic[T]):
-    """How an answer is shown: to a person, with the image's path, and to a program."""
+    """The two formats of a result: text, with the image's path, and a record for JSON."""
 
     text: Callable[[str, T], str]
     record: Callable[[T], dict[str, object]]
 
 
 def answer_each(paths: Sequence[str], work: Callable[[bytes], T], view: OutputFormat[T], *, as_json: bool) -> None:
-    """Run `work` on each image, print its answer at once, and leave with status 2 where one has none."""
+    """Run `work` on each image, print each result at once, and exit with status 2 if an image has none."""
     has_fault = False
     for place, path in enumerate(paths):
         outcome = _outcome(path, work)
@@ -175,7 +175,7 @@ def _outcome(path: str, work: Callable[[bytes], T]) -> T | ImageFault:
 
 
 def _json(path: str, outcome: T | ImageFault, view: OutputFormat[T]) -> str:
-    """One item of the printed list."""
+    """Return one item of the printed list."""
     return indent(json.dumps({"image": path} | _record(outcome, view), indent=2), "  ")
 
 

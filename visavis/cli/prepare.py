@@ -1,4 +1,4 @@
-"""`visavis prepare`: find the faces in photos once, and keep their chips for training."""
+"""`visavis prepare`: find the faces in photos and store their chips for training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from .options import running_options
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """What the command line asks for."""
+    """The command's options."""
 
     photos: Path
     out: Path
@@ -43,50 +43,49 @@ class PrepareOptions:
     "--images",
     type=data_options.PATH,
     metavar="DIR",
-    help="The folder that paths in FILE.csv start from (the file's own).",
+    help="The base folder of the paths in FILE.csv (default: the file's folder).",
 )
 @click.option(
     "--exclude",
     type=data_options.PATH,
     metavar="DIR",
     multiple=True,
-    help="Photos that a model will be measured on, one folder per person, or a folder of chips: people of the same "
-    "name, and the very same images, are left out. May be given several times.",
+    help="Test photos, one folder per person, or a folder of chips: people with the same names and identical images "
+    "are excluded. Repeatable.",
 )
 @click.option(
     "--face",
     type=click.Choice(["dominant", "only", "largest", "center"]),
     default="largest",
     show_default=True,
-    help="Which face is meant, where there are several.",
+    help="Which face to use if there are several.",
 )
 @data_options.model_option
 @running_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def prepare_command(**given: Any) -> None:
-    """Find the face in each photo, on every core, and keep its aligned chip in the folder DATA, which `train` takes.
+    """Find the face in each photo, on all cores, and store its aligned chip in the folder DATA for `visavis train`.
 
-    DIR holds a folder for each person, DIR/<person>/<photo>; FILE.csv has the columns image,identity. Photos that
-    cannot be used are listed in DATA/skipped.csv and stop nothing. A run that was stopped goes on where it was, when it
-    is started again in the same way.
+    DIR has a folder for each person, DIR/<person>/<photo>; FILE.csv has the columns image,identity. Photos that cannot
+    be used are listed in DATA/skipped.csv. If the command was stopped, run it again with the same options to resume.
 
-    DATA shows faces: keep it like the photos. Only its owner may read it.
+    DATA shows faces: protect it like the photos. Only its owner can read it.
 
-    Exit status: 0, or 2 where the photos or DATA cannot be used.
+    Exit status: 0, or 2 if the photos or DATA cannot be used.
     """
-    asked = PrepareOptions(**given)
-    if asked.images is not None and asked.photos.is_dir():
-        raise click.UsageError("--images goes with FILE.csv; DIR names the folder of photos itself")
-    prepared = _prepared(asked)
+    options = PrepareOptions(**given)
+    if options.images is not None and options.photos.is_dir():
+        raise click.UsageError("--images needs FILE.csv; DIR is the folder of photos itself")
+    prepared = _prepared(options)
     if prepared.was_finished:
-        click.echo(f"{asked.out} is prepared already; nothing was changed", err=True)
-    told = report_json(prepared.report) if asked.as_json else "\n".join(report_text(prepared.report, asked.out)) + "\n"
-    click.echo(told, nl=False)
+        click.echo(f"{options.out} is prepared already; nothing was changed", err=True)
+    lines = report_text(prepared.report, options.out)
+    click.echo(report_json(prepared.report) if options.as_json else "\n".join(lines) + "\n", nl=False)
 
 
-def _prepared(asked: PrepareOptions) -> PreparationResult:
-    require_free_or_ours(asked.out)  # before the time that reading takes
-    source = read_source(asked.photos, asked.images)
-    excluded = [read_excluded(folder, show_progress) for folder in asked.exclude]
-    cutter = ChipCutter(load(asked.model, running=asked.running), asked.face)
-    return prepare(source, asked.out, cutter, excluded, show_progress)
+def _prepared(options: PrepareOptions) -> PreparationResult:
+    require_free_or_ours(options.out)  # before photos are read
+    source = read_source(options.photos, options.images)
+    excluded = [read_excluded(folder, show_progress) for folder in options.exclude]
+    cutter = ChipCutter(load(options.model, running=options.running), options.face)
+    return prepare(source, options.out, cutter, excluded, show_progress)

@@ -1,4 +1,4 @@
-"""`visavis verify`: two photos in, one verdict out. Exit status as `cmp`: 0 same person, 1 different, 2 trouble."""
+"""`visavis verify`: compare two photos. Exit status as of `cmp`: 0 same person, 1 different persons, 2 error."""
 
 import json
 import sys
@@ -28,12 +28,12 @@ def verify(
     running: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Say whether PROBE and REFERENCE show one person.
+    """Decide whether PROBE and REFERENCE show one person.
 
-    Exit status: 0 the same person, 1 different persons, 2 trouble.
+    Exit status: 0 same person, 1 different persons, 2 error.
     """
     paths = {"probe": probe, "reference": reference}
-    images = [read_file(path) for path in paths.values()]  # before the model is loaded: a slip is told at once
+    images = [read_file(path) for path in paths.values()]  # before the model is loaded, to report errors at once
     try:
         with load(model_path, running=running) as embedder:
             comparison = embedder.verify(*images, **asdict(options))

@@ -199,7 +199,7 @@ def test_a_csv_may_be_prepared(people: Path, tmp_path: Path) -> None:
 def test_images_without_a_csv_are_wrong_usage(people: Path, tmp_path: Path) -> None:
     told = visavis(people, "--images", people, "--out", tmp_path / "data")
     assert told.exit_code == 2
-    assert "--images goes with FILE.csv" in told.stderr
+    assert "--images needs FILE.csv" in told.stderr
 
 
 def test_an_evaluation_photo_that_cannot_be_read_is_refused(people: Path, tmp_path: Path) -> None:

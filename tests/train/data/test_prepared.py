@@ -89,5 +89,7 @@ def test_a_damaged_shard_is_told_by_its_name(folder: Path) -> None:
     flipped = bytearray(whole)
     flipped[whole.index(b"WEBP") + 1000] ^= 1
     path.write_bytes(flipped)
-    with pytest.raises(DataError, match=r"shard-00000\.safetensors: is missing or damaged \(chip 0 does not match its checksum"):
+    with pytest.raises(
+        DataError, match=r"shard-00000\.safetensors: is missing or damaged \(chip 0 does not match its checksum"
+    ):
         open_prepared(folder).chips(range(8))

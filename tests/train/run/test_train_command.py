@@ -110,7 +110,7 @@ def test_a_run_ends_in_a_bundle_that_the_other_commands_take(finished: Finished,
 
 def test_the_card_tells_how_its_weights_were_learnt(finished: Finished) -> None:
     told = visavis("model", "--model", finished.folder / "bundle").stdout
-    assert "learnt       12 steps" in told
+    assert "training     12 steps" in told
     assert "seed 3, from scratch" in told
     assert "from       35 images of 7 people" in told
     assert "loss       triplet: " in told
