@@ -206,7 +206,8 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
                 "title": "Not an image",
                 "status": 415,
                 "detail": (
-                    "the bytes are not in a supported image format; send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file"
+                    "the bytes are not in a supported image format; "
+                    "send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file"
                 ),
                 "code": "not_an_image",
                 "image": "reference",
