@@ -179,7 +179,7 @@ class ModelCard(CardPart):
     @model_validator(mode="after")
     def _the_digest_is_that_of_the_facts(self) -> Self:
         if self.digest != self.computed_digest():
-            raise ValueError("the digest does not match the card's content: the card was changed after it was made")
+            raise ValueError("the digest does not match the card's content: the card was altered after it was made")
         return self
 
     def computed_digest(self) -> str:

@@ -299,5 +299,5 @@ def test_a_model_with_a_channel_that_never_changes_is_told(tmp_path: Path, examp
     asked = ["atlas", "--identities", str(folder), "--out", str(tmp_path / "atlas"), "--model", str(model)]
     done = CliRunner().invoke(main, asked)
     assert done.exit_code == 2
-    assert "the same value for every face" in done.output
+    assert "the same value for all faces" in done.output
     assert not list((tmp_path / "atlas").iterdir())

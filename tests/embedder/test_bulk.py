@@ -217,7 +217,7 @@ def test_other_photos_are_refused_and_change_nothing(whole: tuple[Path, Told], p
     told = run(more, "--out", out)
     assert told.returncode == 2
     assert "another number of photos (18 then, 19 now)" in told.stderr
-    assert "give another --out" in told.stderr
+    assert "choose another --out" in told.stderr
     assert (out / LIST_FILE).read_bytes() == listed
 
 
@@ -258,7 +258,7 @@ def test_where_there_is_no_photo_it_says_so_and_the_folder_may_be_used_again(tmp
     empty.mkdir()
     told = run(empty, "--out", out)
     assert told.returncode == 2
-    assert "there is no photo" in told.stderr
+    assert "the given paths contain no photos" in told.stderr
     assert run(examples / "001-neutral.jpg", "--out", out).returncode == 0
     assert rows_of(out)["path"] == [str(examples / "001-neutral.jpg")]
 
@@ -280,7 +280,7 @@ def test_two_at_once_do_not_work_in_one_folder(photos: Path, tmp_path: Path) -> 
 
     stopped_when(out, photos, is_time, signal.SIGKILL)
     assert second[0].returncode == 2
-    assert "another process works in it" in second[0].stderr
+    assert "another process is using it" in second[0].stderr
 
 
 def test_what_bulk_needs_and_is_not_installed_is_named_with_its_extra(photos: Path, tmp_path: Path) -> None:

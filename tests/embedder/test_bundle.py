@@ -139,7 +139,7 @@ def test_a_model_of_another_detector_is_another_model_and_is_refused_with_what_t
     copy: Path, facts: Mapping[str, str]
 ) -> None:
     name = facts.get("name", "yunet+onet/1")
-    told = rf"made for the detector {re.escape(name)}, and .* by yunet\+onet/1: .*make it again"
+    told = rf"made for the detector {re.escape(name)}, but .* uses yunet\+onet/1: .*make it again"
     with pytest.raises(BundleError, match=told):
         load(of_another_detector(copy, facts))
 
