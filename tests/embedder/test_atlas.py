@@ -30,6 +30,7 @@ from embedder import (
     tensors_of,
     write_bundle,
 )
+from embedder.explain.atlas import channel_pictures
 from embedder.explain.atlas.atlas import NOTHING, Correlation, sentence_of
 from embedder.explain.atlas.channel_pictures import channel_attention
 from embedder.explain.atlas.faces import AtlasError, chosen_photos, own_traits
@@ -268,8 +269,9 @@ def test_a_model_of_a_name_that_no_atlas_has_is_without_sentences(embedder: Face
 
 
 def test_the_command_makes_a_page_with_faces_and_a_file_without(
-    tmp_path: Path, examples: Path, small_bundle: Path
+    tmp_path: Path, examples: Path, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(channel_pictures, "N_STEPS", 1)  # of 40, which take a minute
     folder = photos_of_people(tmp_path / "people", examples, 12, 3)
     (folder / "person0" / "broken.jpg").write_bytes(b"no image")
     with (tmp_path / "traits.csv").open("w", encoding="utf-8", newline="") as file:
