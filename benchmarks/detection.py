@@ -25,7 +25,7 @@ from embedder.detection.detector import (
     YUNET,
     CoarseToFineDetector,
     Detections,
-    min_area_share,
+    min_area_ratio_of,
     select_face,
 )
 from embedder.detection.yunet import iou_above
@@ -87,7 +87,7 @@ def of_one_photo(path: Path, finder: CoarseToFineDetector, mtcnn: MTCNN) -> dict
     ways: dict[str, Callable[[], object]] = {
         THEIRS: partial(mtcnn.detect, picture, landmarks=True),
         "every face": partial(finder, photos[0]),
-        "the largest face": partial(finder, photos[1], least_share=min_area_share("largest")),
+        "the largest face": partial(finder, photos[1], min_area_ratio=min_area_ratio_of("largest")),
     }
     return {way: clocked(work) for way, work in ways.items()}
 
@@ -152,7 +152,7 @@ def early_ends(data: Path, every: int, finder: CoarseToFineDetector) -> None:
         for path in paths:
             whole = finder(photo_at(path))
             for choice in differing:
-                early = finder(photo_at(path), least_share=min_area_share(choice))
+                early = finder(photo_at(path), min_area_ratio=min_area_ratio_of(choice))
                 differing[choice] += not is_same(verdict(whole, choice), verdict(early, choice))
             n_early += not early.is_whole
         told = ", ".join(f"{choice} differs in {n}" for choice, n in differing.items())

@@ -23,7 +23,7 @@ from .decision import (
     attributing_errors_to,
     decision_rule,
 )
-from .detection.detector import RULES, Detector, min_area_share, select_face
+from .detection.detector import RULES, Detector, min_area_ratio_of, select_face
 from .errors import DigestMismatch, SampleError, SeveralFaces
 from .image import Limits, Photo, decode_image
 from .quality import quality_of
@@ -77,7 +77,7 @@ class FacePreprocessor:
         sample = Sample(face, choice, n_faces, quality)
         return PreparedFace(Chip(chip, sample), decoded - start, perf_counter() - decoded)
 
-    def all(
+    def prepare_all(
         self, probe: bytes, references: Sequence[bytes], choice: FaceChoice
     ) -> tuple[PreparedFace, list[PreparedFace | SampleError]]:
         """Prepare a probe and its references, on all cores; the error of an unusable reference takes its place."""
@@ -130,7 +130,7 @@ class FacePreprocessor:
         SeveralFaces states the number of faces, so it is raised only after a complete search.
         """
         center = photo.size[0] / 2, photo.size[1] / 2
-        detections = self.detector(photo, least_share=min_area_share(choice))
+        detections = self.detector(photo, min_area_ratio=min_area_ratio_of(choice))
         try:
             return select_face(detections, choice, center), detections.n_faces
         except SeveralFaces:
@@ -157,7 +157,7 @@ class FaceEmbedder:
         self.card = bundle.card
         self._network = network
         self._verifier = Verifier(self.card.quality_penalties, self.identity)
-        self._prepare = FacePreprocessor(detector, limits, self.card.alignment)
+        self._preprocessor = FacePreprocessor(detector, limits, self.card.alignment)
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +167,7 @@ class FaceEmbedder:
 
     def close(self) -> None:
         """Stop the threads that prepare photos. Calling it again has no effect."""
-        self._prepare.close()
+        self._preprocessor.close()
 
     @property
     def identity(self) -> ModelIdentity:
@@ -186,15 +186,15 @@ class FaceEmbedder:
 
     def detect(self, image: bytes) -> list[Face]:
         """Detect all faces in an image file, largest first; empty if there is none. Raises ImageError."""
-        return self._prepare.faces(image)
+        return self._preprocessor.faces(image)
 
     def chip(self, image: bytes, *, face: FaceChoice = "dominant") -> Chip:
         """Cut the aligned chip of the face that `face` selects; do not embed it. Raises ImageError or FaceError."""
-        return self._prepare(image, face).chip
+        return self._preprocessor(image, face).chip
 
     def embed(self, image: bytes, *, face: FaceChoice = "dominant") -> Embedding:
         """Embed the face that `face` selects. Raises ImageError or FaceError."""
-        prepared = self._prepare(image, face)
+        prepared = self._preprocessor(image, face)
         (vector,), timings = self._embed_prepared([prepared])
         face_embedded = self._verifier.embedded(prepared.chip, vector)
         return Embedding(vector, self.identity, face_embedded.sample, timings)
@@ -205,7 +205,7 @@ class FaceEmbedder:
         The output is a face's embedding unless the card sets `mirror`: then the embedding is the mean output over the
         chip and its mirror image. `embed_faces` handles both cases.
         """
-        self._prepare.require_open()
+        self._preprocessor.require_open()
         side = self.card.alignment.chip_size_px
         if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):  # noqa: PLR2004 - n, height, width, channels
             raise ValueError(
@@ -248,7 +248,7 @@ class FaceEmbedder:
     ) -> tuple[ComparisonBatch, list[EmbeddedFace]]:
         """Verify as `verify_many` does; also return the embedded faces, the probe's first. Raises the same errors."""
         rule = decision_rule(self.card, options)
-        prepared_probe, outcomes = self._prepare.all(probe, references, options.face)
+        prepared_probe, outcomes = self._preprocessor.prepare_all(probe, references, options.face)
         prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedFace))]
         vectors, timings = self._embed_prepared(prepared)
         faces = [self._verifier.embedded(item.chip, vector) for item, vector in zip(prepared, vectors, strict=True)]

@@ -48,7 +48,7 @@ class RequestSpec:
     """The parts of a request; each image name is required at least once."""
 
     images: Mapping[str, int]  # name -> maximum number
-    options: tuple[str, ...]  # fields of Options
+    options: tuple[str, ...]  # fields of RequestOptions
     json_form: type[ImageRequest]
 
     @property

@@ -49,8 +49,8 @@ class Detections:
 class Detector(Protocol):
     """Finds faces. Thread-safe."""
 
-    def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Detections:
-        """Find all faces of at least `min_area_share` of the largest face's area; 0 finds all.
+    def __call__(self, photo: Picture, *, min_area_ratio: float = 0.0) -> Detections:
+        """Find all faces of at least `min_area_ratio` of the largest face's area; 0 finds all.
 
         The result may or may not contain smaller faces.
         """
@@ -78,7 +78,7 @@ def select_face(found: Detections, choice: FaceChoice, picture_center: Point) ->
     return RULES[choice](found, picture_center)
 
 
-def min_area_share(choice: FaceChoice) -> float:
+def min_area_ratio_of(choice: FaceChoice) -> float:
     """The least area of a face that can affect `choice`, as a share of the largest face's area; 0 = every face can.
 
     "largest" searches as long as "dominant" does, because finer scales may locate the face more exactly.
@@ -138,37 +138,37 @@ class CoarseToFineDetector:
     def __init__(self, yunet: Pass, onet: Pass) -> None:
         self._yunet, self._onet = yunet, onet
 
-    def __call__(self, photo: Picture, *, least_share: float = 0.0) -> Detections:
+    def __call__(self, photo: Picture, *, min_area_ratio: float = 0.0) -> Detections:
         """See Detector."""
         first, *larger = _sides(photo.size)
-        found = self._coarsest(photo, first)
+        found = self._detect_coarsest(photo, first)
         side = first
         for side_px in larger:
-            if least_share and _are_settled(found, least_share, _largest_to_come(photo, side)):
-                return Detections(self._faces(photo, found, least_share), is_whole=False)
-            found = _with_smaller(found, self._look(photo, side_px), _largest_to_come(photo, side))
+            if min_area_ratio and _are_settled(found, min_area_ratio, _largest_to_come(photo, side)):
+                return Detections(self._faces(photo, found, min_area_ratio), is_whole=False)
+            found = _with_smaller(found, self._detect_at(photo, side_px), _largest_to_come(photo, side))
             side = side_px
-        return Detections(self._faces(photo, found, least_share), is_whole=True)
+        return Detections(self._faces(photo, found, min_area_ratio), is_whole=True)
 
-    def _coarsest(self, photo: Picture, side: int) -> Candidates:
+    def _detect_coarsest(self, photo: Picture, side: int) -> Candidates:
         """Search the smallest picture; if the largest face is not surely upright, search it rotated as well."""
         canvas = Canvas.of(photo, side, round(BORDER_SHARE * side))
-        found = canvas.back(candidates(self._yunet, canvas.pixels()))
+        found = canvas.to_photo(candidates(self._yunet, canvas.pixels()))
         if len(found) and found.scores[areas(found.boxes).argmax()] >= SURE:
             return found
         for angle in OTHER_ANGLES:
-            found = found.and_also(canvas.back(candidates(self._yunet, canvas.pixels(angle), angle=angle)))
+            found = found.and_also(canvas.to_photo(candidates(self._yunet, canvas.pixels(angle), angle=angle)))
         return _without_shells(found.without_doubles())
 
-    def _look(self, photo: Picture, side: int) -> Candidates:
+    def _detect_at(self, photo: Picture, side: int) -> Candidates:
         canvas = Canvas.of(photo, side, 0)
-        return canvas.back(candidates(self._yunet, canvas.pixels()))
+        return canvas.to_photo(candidates(self._yunet, canvas.pixels()))
 
-    def _faces(self, photo: Picture, found: Candidates, least_share: float) -> tuple[Face, ...]:
-        """The faces of at least `min_area_share` of the largest one's area, with landmarks, largest first."""
+    def _faces(self, photo: Picture, found: Candidates, min_area_ratio: float) -> tuple[Face, ...]:
+        """The faces of at least `min_area_ratio` of the largest one's area, with landmarks, largest first."""
         area = areas(found.boxes)
         order = np.argsort(-area, kind="stable")
-        chosen = found.at(order[area[order] >= least_share * area.max(initial=0)])
+        chosen = found.at(order[area[order] >= min_area_ratio * area.max(initial=0)])
         landmarks = landmarks_of(self._onet, photo, chosen)
         return tuple(map(_face, chosen.boxes, chosen.scores, landmarks))
 
@@ -183,8 +183,8 @@ def _largest_to_come(photo: Picture, side: int) -> float:
     return (LEAST_PX * max(photo.size) / side) ** 2
 
 
-def _are_settled(found: Candidates, least_share: float, largest_to_come: float) -> bool:
-    return len(found) > 0 and largest_to_come <= least_share * float(areas(found.boxes).max())
+def _are_settled(found: Candidates, min_area_ratio: float, largest_to_come: float) -> bool:
+    return len(found) > 0 and largest_to_come <= min_area_ratio * float(areas(found.boxes).max())
 
 
 def _with_smaller(found: Candidates, more: Candidates, largest: float) -> Candidates:

@@ -1,8 +1,8 @@
 """The two networks of the detector: YuNet finds boxes of faces, O-Net five landmarks for each; arithmetic on boxes.
 
-A canvas has a border, because detectors miss faces in tight crops without surroundings. Every photo gets the border, so
-that all photos are processed in the same way. Canvases are square, because a network is slow on a picture whose shape
-differs from that of the previous one.
+The smallest canvas has a border, because detectors miss faces in tight crops without surroundings. Every photo gets it,
+so that all photos are processed in the same way. Canvases are square, because a network is slow on a picture whose
+shape differs from that of the previous one.
 
 Source: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023; OpenCV Zoo's weights (MIT).
 
@@ -165,7 +165,7 @@ class Canvas:
         canvas.paste(self.picture, self._corner(side))
         return np.asarray(canvas.rotate(angle, Image.Resampling.BILINEAR, fillcolor=GREY) if angle else canvas)
 
-    def back(self, found: Candidates) -> Candidates:
+    def to_photo(self, found: Candidates) -> Candidates:
         """Map candidates from the canvas to the photo; boxes keep their size and remain axis-aligned."""
         if not len(found):
             return found

@@ -34,7 +34,7 @@ def bright(canvas: Canvas, angle: int) -> np.ndarray:
 
 
 def told(canvas: Canvas, box: np.ndarray, angle: int) -> np.ndarray:
-    found = canvas.back(Candidates(box[None], np.array([0.7]), np.array([float(angle)])))
+    found = canvas.to_photo(Candidates(box[None], np.array([0.7]), np.array([float(angle)])))
     assert (found.scores.tolist(), found.angles.tolist()) == ([0.7], [angle])
     return found.boxes[0]
 
@@ -112,4 +112,4 @@ def test_a_photo_is_shrunk_to_the_means_of_its_pixels() -> None:
 
 def test_of_nothing_found_nothing_is_told() -> None:
     none = Candidates(np.empty((0, 4)), np.empty(0), np.empty(0))
-    assert len(Canvas.of(Photo.of(Image.new("RGB", (9, 9))), 160, 40).back(none)) == 0
+    assert len(Canvas.of(Photo.of(Image.new("RGB", (9, 9))), 160, 40).to_photo(none)) == 0

@@ -230,7 +230,7 @@ def test_landmarks_lie_where_facenet_pytorchs_mtcnn_has_them(
 ) -> None:
     picture = picture_of(examples, name)
     turned = picture.rotate(-angle, Image.Resampling.BICUBIC, expand=True)
-    (face,) = embedder._prepare.detector(Photo.of(turned)).faces
+    (face,) = embedder._preprocessor.detector(Photo.of(turned)).faces
     found = turned_back(face.landmarks, angle, (turned.size, picture.size))
     assert eye_distances_apart(found, landmarks_of_mtcnn(examples / f"{name}.jpg")) < bound
 
@@ -241,7 +241,7 @@ def test_in_a_square_that_lies_turned_the_landmarks_are_those_of_the_upright_one
     embedder: FaceEmbedder, onet: Pass, examples: Path, person: str, angle: int
 ) -> None:
     picture = picture_of(examples, f"{person}-neutral")
-    (face,) = embedder._prepare.detector(Photo.of(picture)).faces
+    (face,) = embedder._preprocessor.detector(Photo.of(picture)).faces
     turned = picture.rotate(-angle, Image.Resampling.BICUBIC, expand=True)
     (middle,) = turned_back([face.box.center], -angle, (picture.size, turned.size))
     half = max(face.box.width, face.box.height) / 2

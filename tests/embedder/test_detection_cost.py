@@ -30,12 +30,12 @@ class Counted:
 
 @pytest.fixture
 def yunet(embedder: FaceEmbedder) -> Counted:
-    return Counted(embedder._prepare.detector._yunet)
+    return Counted(embedder._preprocessor.detector._yunet)
 
 
 @pytest.fixture
 def onet(embedder: FaceEmbedder) -> Counted:
-    return Counted(embedder._prepare.detector._onet)
+    return Counted(embedder._preprocessor.detector._onet)
 
 
 def jpeg(picture: Image.Image, quality: int = 85) -> bytes:

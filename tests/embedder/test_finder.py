@@ -17,7 +17,7 @@ from embedder.detection.detector import (
     _rotation,
     _sides,
     _with_smaller,
-    min_area_share,
+    min_area_ratio_of,
     select_face,
 )
 from embedder.detection.yunet import Candidates, areas, iou_above
@@ -29,7 +29,7 @@ PEOPLE = ("001", "005", "021", "041")
 
 @pytest.fixture(scope="module")
 def finder(embedder: FaceEmbedder) -> CoarseToFineDetector:
-    return embedder._prepare.detector
+    return embedder._preprocessor.detector
 
 
 def as_png(picture: Image.Image) -> bytes:
@@ -59,7 +59,7 @@ def test_a_search_that_ends_early_chooses_what_the_whole_one_chooses(
     n_early = largest_side = 0
     for path in photos(data):
         photo = decode_image(path.read_bytes(), Limits())
-        early, whole = finder(photo, least_share=min_area_share(choice)), finder(photo)
+        early, whole = finder(photo, min_area_ratio=min_area_ratio_of(choice)), finder(photo)
         verdicts = []
         for found in (early, whole):
             try:
@@ -108,7 +108,7 @@ def test_no_larger_picture_is_looked_at_than_the_photo_can_fill(size: tuple[int,
 
 def test_only_a_whole_search_says_how_many_faces_there_are(finder: CoarseToFineDetector, examples: Path) -> None:
     photo = decode_image((examples / "001-neutral.jpg").read_bytes(), Limits())
-    assert finder(photo, least_share=0.5).n_faces is None
+    assert finder(photo, min_area_ratio=0.5).n_faces is None
     assert finder(photo).n_faces == 1
 
 
