@@ -92,6 +92,6 @@ def test_an_upright_portrait_is_looked_at_once_and_a_lying_one_eight_times(
     picture = Image.open(examples / "001-neutral.jpg")
     for angle, n_looks in ((0, 1), (90, 1 + len(OTHER_ANGLES))):
         yunet.shapes.clear()
-        CoarseToFineDetector(yunet, onet)(decode_image(jpeg(picture.rotate(angle)), Limits()), least_share=0.5)
+        CoarseToFineDetector(yunet, onet)(decode_image(jpeg(picture.rotate(angle)), Limits()), min_area_ratio=0.5)
         assert len(yunet.shapes) == n_looks
     assert [shape[0] for shape in onet.shapes] == [1, 1]
