@@ -170,7 +170,7 @@ def test_what_is_not_to_be_had_is_refused_in_words(running: RuntimeOptions, reas
     [
         (("openvino", "torch"), (), "openvino is not installed; run: pip install 'visavis[service]'"),
         (("openvino",), ("--runtime", "openvino"), "openvino is not installed; run: pip install 'visavis[service]'"),
-        (("torch",), ("--device", "cuda"), "every device but the CPU need; run: pip install 'visavis[train]'"),
+        (("torch",), ("--device", "cuda"), "devices other than the CPU need it; run: pip install 'visavis[train]'"),
         (("openvino",), (), "openvino is not installed; run: pip install 'visavis[service]'"),  # faces need it too
         (("torch",), (), ""),
     ],
