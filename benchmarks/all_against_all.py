@@ -15,7 +15,7 @@ import numpy as np
 from train.evaluation.all_pairs import compare_all
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.measure import TarAt, eer, measure
-from train.evaluation.scoring import Penalties
+from train.evaluation.scores import Penalties
 
 SIZES = (4_992, 50_000)
 PHOTOS_EACH = 3

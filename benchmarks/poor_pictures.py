@@ -21,7 +21,8 @@ from train.evaluation.embedding import DEGRADATIONS, EmbeddedSet, embed_photos
 from train.evaluation.protocols.folders import people_of
 from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.protocols.protocol import Protocol
-from train.evaluation.scoring import Penalties, too_poor
+from train.evaluation.scores import Penalties
+from train.evaluation.scoring import too_poor
 
 CLAIMED = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3, "fmr-1e-4": 1e-4}
 COLOURS = {"fmr-1e-2": "#dd8452", "fmr-1e-3": "#2a7f62", "fmr-1e-4": "#4c72b0"}

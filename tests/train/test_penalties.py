@@ -10,7 +10,8 @@ from train.evaluation import all_pairs, scores
 from train.evaluation.all_pairs import ScoreGrid, compare_all, compared_faces
 from train.evaluation.compared import compare_listed, scores_of
 from train.evaluation.protocols.protocol import PairList
-from train.evaluation.scoring import Penalties, too_poor
+from train.evaluation.scores import Penalties
+from train.evaluation.scoring import too_poor
 
 
 def faces(n: int, seed: int, *, n_missing: int = 0) -> tuple[np.ndarray, np.ndarray, Penalties]:

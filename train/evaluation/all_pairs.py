@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from .metrics import Floats, ScoreDistribution
 from .protocols.protocol import Indices
-from .scores import ComparisonKind, Counts, ScoreSample, ScoreSet, ScoreStratum, strata_of
-from .scoring import Penalties
+from .scores import ComparisonKind, Counts, Penalties, ScoreSample, ScoreSet, ScoreStratum, strata_of
 
 BLOCK = 1024  # faces per side of a block: its scores fill 8 MiB
 MAX_BINS = 1_000_000  # of the grid; its step is a power of ten, so that thresholds have few digits

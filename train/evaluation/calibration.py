@@ -17,8 +17,8 @@ from .evaluation import EvaluationConfig
 from .metrics import Floats, ScoreDistribution
 from .operating_points import DEFAULT_POINT, FMRS, PopulationScores, points_of, rounded
 from .protocols.protocol import ProtocolError, data_digest
-from .scores import ScoreSet
-from .scoring import Penalties, Scoring
+from .scores import Penalties, ScoreSet
+from .scoring import Scoring
 
 MIN_PEOPLE = 20  # with two photos or more, for an FNMR, whose interval resamples people
 EDGE = 10  # comparisons that must support the strongest evidence in either direction

@@ -11,8 +11,8 @@ from .embedding import EmbeddedSet
 from .metrics import Floats, ScoreDistribution
 from .protocols.protocol import Indices, PairList, Protocol
 from .results import Failures, Refusals, WorstPair
-from .scores import ComparisonKind, ScoreSample, ScoreSet, whole
-from .scoring import PLAIN, Penalties, Scoring
+from .scores import ComparisonKind, Penalties, ScoreSample, ScoreSet, whole
+from .scoring import PLAIN, Scoring
 
 CHUNK = 65_536  # comparisons at a time
 

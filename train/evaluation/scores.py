@@ -6,12 +6,14 @@ Comparisons are counted on a grid of scores. The million nearest to the decision
 large as all before it; a quarter of a million is sampled from it, with weights.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from embedder import MEASURES, QualityPenalty
 
 from .metrics import Floats, ScoreDistribution
 from .protocols.protocol import Indices
@@ -125,3 +127,35 @@ def _thinned(n: int, rate: float, generator: np.random.Generator) -> NDArray[np.
     while positions[-1] < n:
         positions = np.concatenate([positions, positions[-1] + np.cumsum(generator.geometric(rate, n_gaps))])
     return positions[positions < n]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Penalties:
+    """Penalties of n faces. A pair's score is its distance plus, per measure, the smaller penalty of its two faces."""
+
+    of_faces: Floats  # (measures, n) in units of distance; NaN without a face
+
+    @classmethod
+    def by(cls, rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> Self:
+        """Compute the penalties of photos with measures (n, 8), in the order of MEASURES."""
+        found = [each.of(measures[:, MEASURES.index(each.measure)]) for each in rule]
+        return cls(np.array(found, np.float64).reshape(len(found), len(measures)))
+
+    def of(self, faces: Indices) -> Self:
+        """Return the penalties of some of the faces."""
+        return type(self)(self.of_faces[:, faces])
+
+    @property
+    def most(self) -> float:
+        """An upper bound of the penalty of a pair."""
+        return float(self.of_faces.max(axis=1, initial=0).sum())
+
+    def scores(self, distances: Floats, first: Indices, second: Indices) -> Floats:
+        """Return the scores of distances (k,) between faces (k,) and (k,)."""
+        scores: Floats = distances + np.minimum(self.of_faces[:, first], self.of_faces[:, second]).sum(axis=0)
+        return scores
+
+    def add_to(self, distances: Floats, rows: slice, columns: slice) -> None:
+        """Add penalties to a block of distances (rows, columns), in place."""
+        for penalties in self.of_faces:
+            distances += np.minimum.outer(penalties[rows], penalties[columns])

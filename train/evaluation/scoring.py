@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,40 +9,7 @@ from numpy.typing import NDArray
 from embedder import MEASURES, FaceEmbedder, ModelCard, QualityChoice, QualityPenalty, ScoreKind, VisavisError
 
 from .embedding import EmbeddedSet
-from .metrics import Floats
-from .protocols.protocol import Indices
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Penalties:
-    """Penalties of n faces. A pair's score is its distance plus, per measure, the smaller penalty of its two faces."""
-
-    of_faces: Floats  # (measures, n) in units of distance; NaN without a face
-
-    @classmethod
-    def by(cls, rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> Self:
-        """Compute the penalties of photos with measures (n, 8), in the order of MEASURES."""
-        found = [each.of(measures[:, MEASURES.index(each.measure)]) for each in rule]
-        return cls(np.array(found, np.float64).reshape(len(found), len(measures)))
-
-    def of(self, faces: Indices) -> Self:
-        """Return the penalties of some of the faces."""
-        return type(self)(self.of_faces[:, faces])
-
-    @property
-    def most(self) -> float:
-        """An upper bound of the penalty of a pair."""
-        return float(self.of_faces.max(axis=1, initial=0).sum())
-
-    def scores(self, distances: Floats, first: Indices, second: Indices) -> Floats:
-        """Return the scores of distances (k,) between faces (k,) and (k,)."""
-        scores: Floats = distances + np.minimum(self.of_faces[:, first], self.of_faces[:, second]).sum(axis=0)
-        return scores
-
-    def add_to(self, distances: Floats, rows: slice, columns: slice) -> None:
-        """Add penalties to a block of distances (rows, columns), in place."""
-        for penalties in self.of_faces:
-            distances += np.minimum.outer(penalties[rows], penalties[columns])
+from .scores import Penalties
 
 
 def too_poor(rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> NDArray[np.bool_]:
