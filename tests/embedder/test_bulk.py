@@ -182,7 +182,7 @@ def test_interrupted_it_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     told = stopped_when(out, photos, part_path(out, 0).exists, signal.SIGINT)
     assert told.returncode == 130
-    assert "give the same command again to go on" in told.stderr
+    assert "run the same command again to resume" in told.stderr
     assert "Traceback" not in told.stderr
     assert not list(out.glob(".*"))
 

@@ -62,7 +62,7 @@ def test_a_size_that_no_chip_has_is_refused(size: int) -> None:
 def test_a_crop_that_is_no_smaller_than_the_chip_is_refused(bundle: Bundle, crop_px: int) -> None:
     facts = bundle.card.model_dump(mode="json")
     facts["preprocessing"]["crop_px"] = crop_px
-    with pytest.raises(ValidationError, match=f"crop_px is {crop_px}, and must be less than .*, 112; leave it out"):
+    with pytest.raises(ValidationError, match=f"crop_px is {crop_px}, and must be less than .*, 112; omit it"):
         ModelCard.model_validate_json(json.dumps(facts))
 
 

@@ -112,7 +112,7 @@ def test_the_card_tells_how_its_weights_were_learnt(finished: Finished) -> None:
     told = visavis("model", "--model", finished.folder / "bundle").stdout
     assert "training     12 steps" in told
     assert "seed 3, from scratch" in told
-    assert "from       35 images of 7 people" in told
+    assert "data       35 images of 7 people" in told
     assert "loss       triplet: " in told
 
 
@@ -248,7 +248,7 @@ def test_a_student_learns_from_the_built_in_network(run_file: Path, tmp_path: Pa
         ("data.train=nowhere", "was not made by visavis prepare"),
         ("sampling.people=30", "lower sampling.people"),
         ("network.frozen=['stage9']", "there is no stage stage9"),
-        ("network.backbone=large", "'large' is not known"),
+        ("network.backbone=large", "unknown backbone 'large'"),
         ("network.start=nowhere", "no model bundle at that path"),
         ("network.weights=some.pt", "only with backbone inception_resnet_v1"),
         ("data.held_out=0.01", "data.held_out"),
