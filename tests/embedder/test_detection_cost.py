@@ -9,7 +9,7 @@ from PIL import Image
 
 from embedder import FaceEmbedder, Limits
 from embedder.detection.detector import OTHER_ANGLES, SIDES_PX, CoarseToFineDetector
-from embedder.detection.yunet import _AT_A_TIME
+from embedder.detection.yunet import _FACES_AT_A_TIME
 from embedder.image import decode_image
 from embedder.types import Inputs, Pass
 
@@ -78,7 +78,7 @@ def test_of_a_thousand_faces_each_goes_through_the_second_network_once(
     )
     assert len(yunet.shapes) <= MOST_LOOKS
     assert len(found.faces) == sum(shape[0] for shape in onet.shapes)
-    assert len(onet.shapes) == -(-len(found.faces) // _AT_A_TIME)
+    assert len(onet.shapes) == -(-len(found.faces) // _FACES_AT_A_TIME)
     assert len(found.faces) <= 2_000
 
 
