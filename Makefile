@@ -63,6 +63,10 @@ demo: $(VENV)/.installed-service ## Compare example photos: two of one person, t
 test: $(VENV)/.installed-dev ## Set up if necessary and run all tests, with coverage
 	$(BIN)/pytest --cov $(ARGS)
 
+.PHONY: test-fast
+test-fast: $(VENV)/.installed-dev ## Run the tests that need no whole network, in less than a minute
+	$(BIN)/pytest -q -m 'not slow' $(ARGS)
+
 .PHONY: chromium
 chromium: ## Install the system's Chromium for the tests of the page (with apt-get, as root)
 	@if command -v chromium chromium-browser google-chrome; then exit 0; fi; \

@@ -12,6 +12,20 @@ from embedder import FaceEmbedder, load
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared" / "data"))
 
+# Tests with these fixtures run whole networks on photographs, in all kinds of ways; `make test-fast` leaves them out.
+SLOW_FIXTURES = {
+    "backbone", "bare_bundle", "chromium", "data", "dat_file", "dlib", "each_model", "embedder", "examples", "finder",
+    "network", "penalty_bundle", "small_bundle", "small_chips", "url",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what runs whole networks or starts programs of its own."""
+    for item in items:
+        names, module = set(getattr(item, "fixturenames", ())), getattr(item, "module", None)
+        if SLOW_FIXTURES & names or "subprocess" in vars(module):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def embedder() -> FaceEmbedder:

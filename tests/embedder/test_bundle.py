@@ -24,6 +24,8 @@ from embedder.weights.bundle import (
     write_bundle,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:

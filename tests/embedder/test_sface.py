@@ -21,6 +21,8 @@ from embedder.runtime.export import graph
 from embedder.runtime.openvino import OpenVinoRuntime, folded, watched
 from embedder.runtime.torch import run
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-5
 N_PARAMETERS = 9_642_880
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -11,6 +11,8 @@ from sface_file import sface_file, sface_network
 from embedder import BUILT_IN, ModelCard, read_bundle
 from embedder.weights.sface import SFACE_FILE_SHA256, import_sface
 
+pytestmark = pytest.mark.slow
+
 TOOL = Path(__file__).parents[2] / "tools" / "make_sface_bundle.py"
 # What calibration adds, and the network in int8, which is made for the weights once they are there.
 LATER = {

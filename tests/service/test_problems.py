@@ -37,7 +37,9 @@ ALL = [
     for root in (VisavisError, ServiceError)
     for error in _tree(root)
     if error.__module__.split(".")[0] in ("embedder", "service")
-    and not error.__module__.startswith(("embedder.bulk", "embedder.explain.atlas"))  # of commands, never over HTTP
+    and not error.__module__.startswith(
+        ("embedder.bulk", "embedder.explain.atlas", "embedder.photo_files")
+    )  # of commands, never over HTTP
 ]
 
 

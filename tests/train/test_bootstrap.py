@@ -71,6 +71,7 @@ def test_an_interval_over_people_is_wider_than_one_over_comparisons_that_share_t
     assert high - low > 5 * naive
 
 
+@pytest.mark.slow
 def test_about_95_of_100_intervals_hold_the_true_rate() -> None:
     held = 0
     for seed in range(100):

@@ -216,6 +216,7 @@ def test_a_group_whose_people_look_alike_differs_by_its_fmr() -> None:
     assert in_words("FMR", found).endswith("]: differs")
 
 
+@pytest.mark.slow
 def test_labels_that_mean_nothing_make_no_difference_but_by_chance() -> None:
     """People are as unlike each other as they are in life: some look like many, most like few."""
     vectors, identities = faces(240, 3, seed=0)

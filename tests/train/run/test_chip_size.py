@@ -12,6 +12,8 @@ from embedder import load, read_bundle
 from train.data.prepared import KeptChips, open_prepared
 from visavis.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 RUN = """
 [data]
 train = "{data}"
