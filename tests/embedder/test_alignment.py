@@ -10,6 +10,8 @@ from embedder.image import Photo
 from embedder.weights.bundle import BUILT_IN_MODELS, read_bundle
 from embedder.weights.card import Alignment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=BUILT_IN_MODELS)
 def alignment(request: pytest.FixtureRequest) -> Alignment:

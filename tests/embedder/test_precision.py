@@ -29,6 +29,8 @@ from embedder import (
 from embedder.weights.bundle import INT8_GRAPH_FILE
 from visavis.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 ONES = np.ones(128, np.float32)
 MOST_MOVED = 0.1  # in distance; of LFW's 1.2 million pairs int8 moves none by more
 

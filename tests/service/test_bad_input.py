@@ -3,6 +3,8 @@
 import pytest
 from odd_inputs import Case, Site, cases
 
+pytestmark = pytest.mark.slow
+
 CASES = list(cases())
 WORDS_OF_A_TRACEBACK = (b"Traceback", b'File "', b"site-packages", b'.py"')
 BUSY = 503
