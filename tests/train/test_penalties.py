@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
 from penalty_bundle import RULE
 
-from embedder import MEASURES
+from embedder import MEASURES, Quality
+from embedder.decision import pair_penalties
 from train.evaluation import all_pairs, scores
 from train.evaluation.all_pairs import ScoreGrid, compare_all, compared_faces
 from train.evaluation.compared import compare_listed, scores_of
@@ -135,3 +137,11 @@ def test_without_a_rule_nothing_costs_anything() -> None:
     plain, scored = (compare_all(vectors, identities, seed=0, penalties=each) for each in (None, nothing))
     assert (plain.impostor.tally.values == scored.impostor.tally.values).all()
     assert not too_poor((), np.ones((30, len(MEASURES)), np.float32)).any()
+
+
+@given(arrays(np.float32, (2, len(MEASURES)), elements=st.floats(0, 80, width=32)), st.floats(0, 2))
+def test_a_pair_has_the_score_that_verify_gives_it(measures: np.ndarray, distance: float) -> None:
+    one, other = (Quality(*map(float, row)) for row in measures)
+    by_verify = distance + sum(each.penalty for each in pair_penalties(RULE, one, other))
+    (score,) = Penalties.by(RULE, measures).scores(np.array([distance]), np.array([0]), np.array([1]))
+    assert score == pytest.approx(by_verify, abs=1e-6)
