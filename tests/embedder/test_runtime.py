@@ -12,6 +12,7 @@ import pytest
 import torch
 from learnt_card import learnt_card
 from processor import HAS_BF16
+from untraced import untraced_environment
 
 from embedder import (
     BACKBONES,
@@ -233,7 +234,6 @@ print(result.same, sockets, sorted({"torch", "torchvision", "onnx", "openvino_te
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="sees open sockets by Linux's /proc")
 def test_a_verification_needs_no_torch_and_opens_no_connection(examples: Path) -> None:
     photos = [str(examples / f"001-{name}.jpg") for name in ("neutral", "smiling")]
-    done = subprocess.run(
-        [sys.executable, "-c", QUIET_PROCESS, *photos], capture_output=True, text=True, check=False, timeout=120
-    )
+    command = [sys.executable, "-c", QUIET_PROCESS, *photos]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=untraced_environment())
     assert (done.stdout, done.returncode) == ("True [] []\n", 0), done.stderr
