@@ -5,15 +5,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from anyio import create_task_group
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 
 from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
 from . import problems
+from .openapi import query_names
 from .request_body import BodyReader
 from .request_context import RequestContextMiddleware
 from .request_execution import ConcurrencyLimiter, RequestExecutor
+from .request_parsing import query_options
 from .routes import atlas, explain, faces, health, model, pages, verify
 from .routes.health import Readiness
 from .settings import Settings
@@ -42,6 +44,8 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
+        dependencies=[Depends(_read_query)],
+        openapi_url=None,  # FastAPI's route has no dependencies; pages.py serves /openapi.json
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
@@ -62,6 +66,11 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
     problems.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
     return app
+
+
+async def _read_query(request: Request) -> None:
+    """Store the options of the query for the route; refuse all names that its description does not have."""
+    request.state.query = query_options(request.scope["query_string"], query_names(request.scope["route"]))
 
 
 def _lifespan(readiness: Readiness) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

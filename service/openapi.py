@@ -19,7 +19,7 @@ from embedder import (
 from .errors import BodyTooLarge, BodyTooSlow, Busy, InternalError, MalformedRequest, UnsupportedMediaType
 from .problems import MEDIA_TYPE, KnownError, problem_type_of, type_uri
 from .request_body import FORM, JSON
-from .request_parsing import RequestOptions, RequestSpec
+from .request_parsing import OptionsT, RequestSpec
 from .wire import Message
 
 # Values that depend on the model and its card come first; a test compares them with real answers.
@@ -271,26 +271,46 @@ def responses(*errors: KnownError, example: object = None) -> dict[int | str, di
     return good | {status: _problems(of_status) for status, of_status in sorted(by_status.items(), key=str)}
 
 
-def image_body(spec: RequestSpec) -> dict[str, Any]:
-    """Describe a body with images, as multipart form and as JSON."""
-    options = RequestOptions.model_json_schema()["properties"]
-    properties = {name: _file_part(most) for name, most in spec.images.items()}
-    properties |= {name: _form_field(options[name]) for name in spec.options}
+def image_body(spec: RequestSpec[OptionsT]) -> dict[str, Any]:
+    """Describe a body with images, as multipart form and as JSON, and the options of the query."""
+    properties = {name: _file_part(most) for name, most in spec.images.items()} | _form_fields(spec.options_model)
     form = {"type": "object", "required": list(spec.images), "properties": properties, "additionalProperties": False}
     example = {name: EXAMPLE_IMAGE if most == 1 else [EXAMPLE_IMAGE] for name, most in spec.images.items()}
     content = {FORM: {"schema": form}, JSON: {"schema": spec.json_form.model_json_schema(), "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": True, "content": content}, "parameters": _parameters(spec.options_model)}
 
 
-def json_body(model: type[Message], example: object) -> dict[str, Any]:
-    """Describe a body that must be JSON."""
+def json_body(model: type[Message], options_model: type[Message], example: object) -> dict[str, Any]:
+    """Describe a body that must be JSON, and the options of the query."""
     content = {JSON: {"schema": model.model_json_schema(), "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": True, "content": content}, "parameters": _parameters(options_model)}
+
+
+def query_names(route: object) -> tuple[str, ...]:
+    """Return the query options that a route's description names; the service accepts no others."""
+    extra: dict[str, Any] = getattr(route, "openapi_extra", None) or {}
+    return tuple(parameter["name"] for parameter in extra.get("parameters", ()))
 
 
 def _file_part(most: int) -> dict[str, Any]:
     one = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file."}
     return one if most == 1 else {"type": "array", "items": one, "minItems": 1, "maxItems": most}
+
+
+def _form_fields(options_model: type[Message]) -> dict[str, dict[str, Any]]:
+    options = options_model.model_json_schema()["properties"]
+    return {name: _form_field(options[name]) for name in options_model.model_fields}
+
+
+def _parameters(options_model: type[Message]) -> list[dict[str, Any]]:
+    return [_parameter(name, field) for name, field in _form_fields(options_model).items()]
+
+
+def _parameter(name: str, field: dict[str, Any]) -> dict[str, Any]:
+    """Describe an option of the query; without its default, which /docs would send beside that of the body."""
+    schema = {key: value for key, value in field.items() if key not in ("default", "description")}
+    description = f"{field['description']} Send it here or in the body."
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
 def _form_field(option: dict[str, Any]) -> dict[str, Any]:

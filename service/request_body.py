@@ -4,30 +4,30 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from anyio import fail_after, to_thread
-from pydantic import BaseModel
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from .errors import BodyTooLarge, BodyTooSlow, MalformedRequest, UnsupportedMediaType
 from .request_parsing import (
+    ModelT,
     MultipartForm,
+    OptionsT,
     ParsedRequest,
     RequestSpec,
     from_form,
     from_json,
     shown,
     unknown_name,
-    validated,
+    with_query,
 )
+from .wire import Message
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
@@ -41,27 +41,31 @@ class BodyReader:
     max_image_bytes: int
     timeout_s: float
 
-    async def read(self, request: Request, spec: RequestSpec) -> ParsedRequest:
-        """Read images and options, sent as a form or as JSON."""
+    async def read(self, request: Request, spec: RequestSpec[OptionsT]) -> ParsedRequest[OptionsT]:
+        """Read images and options, sent as a form or as JSON; options may be in the query instead."""
+        query = request.state.query
         media_type = _media_type(request, (FORM, JSON))
         limit = self._limit(spec, media_type)
         _check_length(request, limit)
         with _in_time(self.timeout_s):
             async with aclosing(_counted(request, limit)) as stream:
                 if media_type == FORM:
-                    return from_form(await _read_form(request.headers["content-type"], stream, spec), spec)
+                    form = await _read_form(request.headers["content-type"], stream, spec)
+                    return from_form(form, spec, query)
                 body = await _whole(stream)
-        return await to_thread.run_sync(from_json, body, spec)  # decoding megabytes would block the event loop
+        return await to_thread.run_sync(from_json, body, spec, query)  # decoding megabytes would block the event loop
 
-    async def read_json(self, request: Request, model: type[ModelT], *, max_bytes: int) -> ModelT:
-        """Read a JSON body without images."""
+    async def read_json(
+        self, request: Request, model: type[ModelT], options_model: type[Message], *, max_bytes: int
+    ) -> ModelT:
+        """Read a JSON body without images; its options, the fields of `options_model`, may be in the query instead."""
         _media_type(request, (JSON,))
         _check_length(request, max_bytes)
         with _in_time(self.timeout_s):
             body = await _whole(_counted(request, max_bytes))
-        return await to_thread.run_sync(validated, body, model)
+        return await to_thread.run_sync(with_query, body, model, options_model, request.state.query)
 
-    def _limit(self, spec: RequestSpec, media_type: str) -> int:
+    def _limit(self, spec: RequestSpec[OptionsT], media_type: str) -> int:
         image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
         return spec.n_images * image_bytes + OVERHEAD_BYTES
 
@@ -114,7 +118,9 @@ def _base64_bytes(n: int) -> int:
     return (n + 2) // 3 * 4 * 80 // 76
 
 
-async def _read_form(content_type: str, stream: AsyncGenerator[bytes, None], spec: RequestSpec) -> MultipartForm:
+async def _read_form(
+    content_type: str, stream: AsyncGenerator[bytes, None], spec: RequestSpec[OptionsT]
+) -> MultipartForm:
     """Read a multipart body; raises MalformedRequest."""
     _, parameters = parse_options_header(content_type)
     reader = _PartReader(spec, parameters.get(b"charset", b"utf-8").decode("latin-1"))
@@ -143,7 +149,7 @@ def _unreadable(reason: str) -> MalformedRequest:
 class _PartReader:
     """Collects a form's parts from `python_multipart`'s callbacks; checks each part after its headers."""
 
-    def __init__(self, spec: RequestSpec, charset: str) -> None:
+    def __init__(self, spec: RequestSpec[OptionsT], charset: str) -> None:
         self.has_ended = False
         self._spec, self._charset = spec, charset
         self._files: dict[str, list[bytes]] = {name: [] for name in spec.images}

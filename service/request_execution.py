@@ -16,7 +16,7 @@ from embedder.explain import Explainer
 
 from .errors import Busy
 from .request_body import BodyReader
-from .request_parsing import ParsedRequest, RequestSpec
+from .request_parsing import OptionsT, ParsedRequest, RequestSpec
 
 T = TypeVar("T")
 
@@ -66,7 +66,9 @@ class RequestExecutor:
     limiter: ConcurrencyLimiter
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
-    async def run(self, request: Request, spec: RequestSpec, work: Callable[[ParsedRequest], T]) -> T:
+    async def run(
+        self, request: Request, spec: RequestSpec[OptionsT], work: Callable[[ParsedRequest[OptionsT]], T]
+    ) -> T:
         """Read images and options, run `work` on them in a thread and return its result."""
         return await self.run_reading(request, lambda: self.body_reader.read(request, spec), work)
 

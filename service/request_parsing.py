@@ -1,13 +1,14 @@
-"""The images and options that each route accepts, and their validation; the same for form and JSON bodies."""
+"""The images and options that each route accepts, and their validation: the same for forms, JSON and queries."""
 
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from embedder import VerifyOptions
@@ -15,45 +16,44 @@ from embedder import VerifyOptions
 from . import wire
 from .errors import MalformedRequest
 from .wire import (
-    FIRST_LAYER,
     MAX_REFERENCES,
     EmbeddingRequest,
+    ExplainOptions,
     ExplainRequest,
+    FaceOption,
     FacesRequest,
-    LayerName,
+    MapsOptions,
     MapsRequest,
+    Message,
     VerifyManyRequest,
     VerifyRequest,
 )
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+OptionsT = TypeVar("OptionsT", bound=Message)
 ImageRequest: TypeAlias = (
     VerifyRequest | ExplainRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest | MapsRequest
 )
 MAX_FAULTS_SHOWN = 3
-VERIFY_OPTIONS = tuple(wire.VerifyOptions.model_fields)
-
-
-class RequestOptions(wire.VerifyOptions):
-    """All options that a request may have besides its images."""
-
-    saliency: Annotated[bool, Field(description="Whether to compute the saliency maps of both faces.")] = True
-    layer: Annotated[LayerName, Field(description="The layer whose maps to return, by its name in GET /v1/layers.")] = (
-        FIRST_LAYER
-    )
+MAX_QUERY_BYTES = 2000  # of an address's query; ten times a form's longest field
 
 
 @dataclass(frozen=True, slots=True)
-class RequestSpec:
+class RequestSpec(Generic[OptionsT]):
     """The parts of a request; each image name is required at least once."""
 
     images: Mapping[str, int]  # name -> maximum number
-    options: tuple[str, ...]  # fields of RequestOptions
+    options_model: type[OptionsT]
     json_form: type[ImageRequest]
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options, which may also be sent in the query."""
+        return tuple(self.options_model.model_fields)
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """All allowed names."""
+        """All names that a body may have."""
         return (*self.images, *self.options)
 
     @property
@@ -63,16 +63,11 @@ class RequestSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(Generic[OptionsT]):
     """A valid request: image files as bytes, validated options. Its repr shows no image."""
 
     images: Mapping[str, tuple[bytes, ...]] = field(repr=False)
-    options: RequestOptions
-
-    @property
-    def verify_options(self) -> VerifyOptions:
-        """The options of a comparison."""
-        return VerifyOptions(**self.options.model_dump(include=set(VERIFY_OPTIONS)))
+    options: OptionsT
 
     def one(self, name: str) -> bytes:
         """Return the only image of that name."""
@@ -88,32 +83,73 @@ class MultipartForm:
     fields: Mapping[str, str]
 
 
-VERIFY = RequestSpec({"probe": 1, "reference": 1}, VERIFY_OPTIONS, VerifyRequest)
-EXPLAIN = RequestSpec({"probe": 1, "reference": 1}, (*VERIFY_OPTIONS, "saliency"), ExplainRequest)
-VERIFY_MANY = RequestSpec({"probe": 1, "reference": MAX_REFERENCES}, VERIFY_OPTIONS, VerifyManyRequest)
-FACES = RequestSpec({"image": 1}, (), FacesRequest)
-MAPS = RequestSpec({"image": 1}, ("face", "layer"), MapsRequest)
-EMBEDDING = RequestSpec({"image": 1}, ("face",), EmbeddingRequest)
+class NoOptions(Message):
+    """The options of a route that has none."""
 
 
-def from_form(form: MultipartForm, spec: RequestSpec) -> ParsedRequest:
-    """Validate a form's content."""
+VERIFY = RequestSpec({"probe": 1, "reference": 1}, wire.VerifyOptions, VerifyRequest)
+EXPLAIN = RequestSpec({"probe": 1, "reference": 1}, ExplainOptions, ExplainRequest)
+VERIFY_MANY = RequestSpec({"probe": 1, "reference": MAX_REFERENCES}, wire.VerifyOptions, VerifyManyRequest)
+FACES = RequestSpec({"image": 1}, NoOptions, FacesRequest)
+MAPS = RequestSpec({"image": 1}, MapsOptions, MapsRequest)
+EMBEDDING = RequestSpec({"image": 1}, FaceOption, EmbeddingRequest)
+
+
+def verify_options(options: wire.VerifyOptions) -> VerifyOptions:
+    """Convert the options of a comparison to the embedder's."""
+    return VerifyOptions(**options.model_dump(include=set(wire.VerifyOptions.model_fields)))
+
+
+def query_options(query: bytes, names: Sequence[str]) -> dict[str, str]:
+    """Return the options in an address's query. Raises MalformedRequest for an unknown or repeated name."""
+    if len(query) > MAX_QUERY_BYTES:
+        raise MalformedRequest(f"the query is longer than {MAX_QUERY_BYTES} bytes; send options in the body")
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in names:
+            raise MalformedRequest(unknown_name("query option", name, names))
+        if name in options:
+            raise MalformedRequest(f"{name} was sent more than once in the query; send it once")
+        options[name] = value
+    return options
+
+
+def from_form(form: MultipartForm, spec: RequestSpec[OptionsT], query: Mapping[str, str]) -> ParsedRequest[OptionsT]:
+    """Validate a form's content, with the options of the query."""
     for name in spec.images:
         if not form.files[name]:
             raise MalformedRequest(f"{name} is missing; send it as a file part, as curl -F {name}=@photo.jpg")
-    try:
-        options = RequestOptions.model_validate(form.fields)
-    except ValidationError as error:
-        raise MalformedRequest(validation_detail(error, spec.names)) from None
-    return ParsedRequest(form.files, options)
+    return ParsedRequest(form.files, _options(spec.options_model, form.fields, query))
 
 
-def from_json(body: bytes, spec: RequestSpec) -> ParsedRequest:
-    """Validate a JSON body and decode its images."""
+def from_json(body: bytes, spec: RequestSpec[OptionsT], query: Mapping[str, str]) -> ParsedRequest[OptionsT]:
+    """Validate a JSON body, with the options of the query, and decode its images."""
     request = validated(body, spec.json_form)
-    images = {name: _images(request, name) for name in spec.images}
-    options = RequestOptions.model_validate({name: getattr(request, name) for name in spec.options})
-    return ParsedRequest(images, options)
+    options = _options(spec.options_model, _sent(request, spec.options_model), query)
+    return ParsedRequest({name: _images(request, name) for name in spec.images}, options)
+
+
+def with_query(body: bytes, model: type[ModelT], options_model: type[Message], query: Mapping[str, str]) -> ModelT:
+    """Validate a JSON body without images, with the options of the query."""
+    request = validated(body, model)
+    options = _options(options_model, _sent(request, options_model), query)
+    return request.model_copy(update=dict(options))
+
+
+def _sent(request: BaseModel, options_model: type[Message]) -> dict[str, object]:
+    """The options that a body contains."""
+    return {name: getattr(request, name) for name in options_model.model_fields if name in request.model_fields_set}
+
+
+def _options(model: type[OptionsT], body: Mapping[str, object], query: Mapping[str, str]) -> OptionsT:
+    """Validate the options of body and query together."""
+    for name in query:
+        if name in body:
+            raise MalformedRequest(f"{name} was sent in the query and in the body; send it once")
+    try:
+        return model.model_validate({**body, **query})
+    except ValidationError as error:
+        raise MalformedRequest(validation_detail(error, tuple(model.model_fields))) from None
 
 
 def validated(body: bytes, model: type[ModelT]) -> ModelT:
@@ -219,7 +255,8 @@ def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
     """Describe an unknown part or field, with a suggestion and the known names."""
     meant = meant_by(name, known)
     hint = f"did you mean {meant!r}? " if meant else ""
-    return f"unknown {kind} {shown(name)}; {hint}the known names are: {', '.join(known)}"
+    names = f"the known names are: {', '.join(known)}" if known else "this address has none"
+    return f"unknown {kind} {shown(name)}; {hint}{names}"
 
 
 def shown(text: str, longest: int = 40) -> str:

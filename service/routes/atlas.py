@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from embedder import FaceEmbedder
 from embedder.explain import atlas_json_of
 
-from ..errors import NotFound
+from ..errors import MalformedRequest, NotFound
 from ..openapi import responses
 
 
@@ -13,7 +13,7 @@ def router(embedder: FaceEmbedder) -> APIRouter:
     """Return the router of GET /v1/atlas."""
     routes = APIRouter(tags=["inside"])
 
-    @routes.get("/v1/atlas", responses=responses(NotFound), response_class=Response)
+    @routes.get("/v1/atlas", responses=responses(MalformedRequest, NotFound), response_class=Response)
     async def atlas() -> Response:
         """Return the model's atlas, as `visavis atlas` writes it: JSON, with a sentence for every channel."""
         found = atlas_json_of(embedder.card.identity("f32"))  # the atlas is the same for every precision

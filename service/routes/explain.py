@@ -8,11 +8,11 @@ from embedder import QualityChoice, UnknownLayer
 from embedder.explain import Drawing, Explanation, FeatureMaps, draw_maps
 
 from .. import serializers
-from ..errors import Busy, InternalError
+from ..errors import Busy, InternalError, MalformedRequest
 from ..openapi import BODY_PROBLEMS, EXPLAIN_ANSWER, FACE_PROBLEMS, IMAGE_PROBLEMS, PAIR_PROBLEMS, image_body, responses
 from ..request_execution import RequestExecutor
-from ..request_parsing import EXPLAIN, MAPS, ParsedRequest
-from ..wire import ExplainResponse, LayersResponse, MapsResponse
+from ..request_parsing import EXPLAIN, MAPS, ParsedRequest, verify_options
+from ..wire import ExplainOptions, ExplainResponse, LayersResponse, MapsOptions, MapsResponse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +40,7 @@ def router(runner: RequestExecutor) -> APIRouter:
             found, asked, total_ms=runner.elapsed_ms(request), asked_as=serializers.request_id(request)
         )
 
-    @routes.get("/v1/layers", responses=responses(InternalError, Busy))
+    @routes.get("/v1/layers", responses=responses(MalformedRequest, InternalError, Busy))
     async def layers() -> LayersResponse:
         """Return the network layer by layer, as it runs."""
         with runner.limiter.slot():  # the first request builds the description, which takes part of a second
@@ -60,14 +60,14 @@ def router(runner: RequestExecutor) -> APIRouter:
     return routes
 
 
-def _explained(runner: RequestExecutor, parsed: ParsedRequest) -> tuple[Explanation, QualityChoice]:
-    options = parsed.verify_options
+def _explained(runner: RequestExecutor, parsed: ParsedRequest[ExplainOptions]) -> tuple[Explanation, QualityChoice]:
+    options = verify_options(parsed.options)
     images = parsed.one("probe"), parsed.one("reference")
     found = runner.explainer.explain(*images, saliency=parsed.options.saliency, **asdict(options))
     return found, options.quality
 
 
-def _draw(runner: RequestExecutor, parsed: ParsedRequest) -> _Drawn:
+def _draw(runner: RequestExecutor, parsed: ParsedRequest[MapsOptions]) -> _Drawn:
     options = parsed.options
     maps = runner.explainer.maps(parsed.one("image"), layer=options.layer, face=options.face)
     return _Drawn(maps, draw_maps(maps))

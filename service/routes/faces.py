@@ -19,7 +19,15 @@ from ..openapi import (
 )
 from ..request_execution import RequestExecutor
 from ..request_parsing import EMBEDDING, FACES, ParsedRequest
-from ..wire import MAX_EMBEDDINGS, CompareRequest, CompareResponse, DecisionOptions, EmbeddingResponse, FacesResponse
+from ..wire import (
+    MAX_EMBEDDINGS,
+    CompareRequest,
+    CompareResponse,
+    DecisionOptions,
+    EmbeddingResponse,
+    FaceOption,
+    FacesResponse,
+)
 
 LONGEST_CHANNEL = 64  # bytes of one number in JSON, with line break and indentation
 MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many get their own error
@@ -68,13 +76,13 @@ def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
         "/v1/embeddings/compare",
         tags=["embeddings"],
         responses=responses(*BODY_PROBLEMS, DigestMismatch, OperatingPointUnavailable, example=COMPARE_ANSWER),
-        openapi_extra=json_body(CompareRequest, COMPARE_QUESTION),
+        openapi_extra=json_body(CompareRequest, DecisionOptions, COMPARE_QUESTION),
     )
     async def compare(request: Request) -> CompareResponse:
         """Compare one embedding with up to 1,000 others from the same model."""
         distances = await runner.run_reading(
             request,
-            lambda: runner.body_reader.read_json(request, CompareRequest, max_bytes=MAX_COMPARE_BYTES),
+            lambda: runner.body_reader.read_json(request, CompareRequest, DecisionOptions, max_bytes=MAX_COMPARE_BYTES),
             lambda asked: _compare(runner, asked),
         )
         return _answer(distances, runner, request)
@@ -90,7 +98,7 @@ def _answer(distances: Distances, runner: RequestExecutor, request: Request) -> 
     )
 
 
-def _embed(runner: RequestExecutor, parsed: ParsedRequest) -> Embedding:
+def _embed(runner: RequestExecutor, parsed: ParsedRequest[FaceOption]) -> Embedding:
     return runner.embedder.embed(parsed.one("image"), face=parsed.options.face)
 
 

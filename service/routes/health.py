@@ -12,7 +12,7 @@ from PIL import Image
 
 from embedder import FaceEmbedder
 
-from ..errors import NotReady
+from ..errors import MalformedRequest, NotReady
 from ..openapi import responses
 from ..wire import Health
 
@@ -78,12 +78,12 @@ def router(readiness: Readiness) -> APIRouter:
     """Return the router of GET /healthz and GET /readyz."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/healthz")
+    @routes.get("/healthz", responses=responses(MalformedRequest))
     async def alive() -> Health:
         """Answer as long as the process is alive."""
         return Health(status="ok")
 
-    @routes.get("/readyz", responses=responses(NotReady))
+    @routes.get("/readyz", responses=responses(MalformedRequest, NotReady))
     async def ready() -> Health:
         """Answer with 200 once the model has completed a real inference."""
         readiness.check()

@@ -7,6 +7,7 @@ from pydantic import BaseModel, create_model
 
 from embedder import FaceEmbedder, ModelCard, Precision
 
+from ..errors import MalformedRequest
 from ..openapi import responses
 from ..wire import ModelResponse, OperatingPoint
 
@@ -22,7 +23,7 @@ def router(embedder: FaceEmbedder) -> APIRouter:
     answer_type = _answer_type()
     answer = answer_type.model_validate(content)
 
-    @routes.get("/v1/model", response_model=answer_type, responses=responses(example=content))
+    @routes.get("/v1/model", response_model=answer_type, responses=responses(MalformedRequest, example=content))
     async def model() -> ModelResponse:
         """Return the model card: description, operating points, limits and licence."""
         return answer

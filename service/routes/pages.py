@@ -3,8 +3,8 @@
 from html import escape
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
 from ..errors import NotFound
 from ..problems import ERRORS_PAGE, TABLE
@@ -29,9 +29,8 @@ HEADERS = {
 
 
 def router() -> APIRouter:
-    """Return the router of / and /docs, each with its files, and /errors."""
+    """Return the router of / and /docs, each with its files, /openapi.json and /errors."""
     routes = APIRouter(include_in_schema=False)
-    errors_page = _errors_page()
     names = {folder: frozenset(files_of(folder)) for folder in (START, DOCS)}
 
     def named(folder: Path, name: str, *, page: str) -> FileResponse:
@@ -55,11 +54,21 @@ def router() -> APIRouter:
     async def docs_file(name: str) -> FileResponse:
         return named(DOCS, name, page="the documentation is at /docs")
 
+    _join_descriptions(routes)
+    return routes
+
+
+def _join_descriptions(routes: APIRouter) -> None:
+    errors_page = _errors_page()
+
+    @routes.get("/openapi.json")
+    async def description(request: Request) -> JSONResponse:
+        app: FastAPI = request.app
+        return JSONResponse(app.openapi())
+
     @routes.get(ERRORS_PAGE)
     async def errors() -> HTMLResponse:
         return HTMLResponse(errors_page)
-
-    return routes
 
 
 def files_of(folder: Path) -> list[str]:

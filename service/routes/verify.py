@@ -9,8 +9,8 @@ from embedder import Comparison, ComparisonBatch
 from .. import serializers
 from ..openapi import PAIR_PROBLEMS, VERIFY_ANSWER, VERIFY_MANY_ANSWER, image_body, responses
 from ..request_execution import RequestExecutor
-from ..request_parsing import VERIFY, VERIFY_MANY, ParsedRequest
-from ..wire import QualityChoice, VerifyManyResponse, VerifyResponse
+from ..request_parsing import VERIFY, VERIFY_MANY, ParsedRequest, verify_options
+from ..wire import QualityChoice, VerifyManyResponse, VerifyOptions, VerifyResponse
 
 
 def router(runner: RequestExecutor) -> APIRouter:
@@ -49,13 +49,15 @@ def router(runner: RequestExecutor) -> APIRouter:
     return routes
 
 
-def _compare(runner: RequestExecutor, parsed: ParsedRequest) -> tuple[Comparison, QualityChoice]:
-    options = parsed.verify_options
+def _compare(runner: RequestExecutor, parsed: ParsedRequest[VerifyOptions]) -> tuple[Comparison, QualityChoice]:
+    options = verify_options(parsed.options)
     images = parsed.one("probe"), parsed.one("reference")
     return runner.embedder.verify(*images, **asdict(options)), options.quality
 
 
-def _compare_many(runner: RequestExecutor, parsed: ParsedRequest) -> tuple[ComparisonBatch, QualityChoice]:
-    options = parsed.verify_options
+def _compare_many(
+    runner: RequestExecutor, parsed: ParsedRequest[VerifyOptions]
+) -> tuple[ComparisonBatch, QualityChoice]:
+    options = verify_options(parsed.options)
     images = parsed.one("probe"), parsed.images["reference"]
     return runner.embedder.verify_many(*images, **asdict(options)), options.quality

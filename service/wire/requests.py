@@ -63,6 +63,20 @@ class VerifyOptions(DecisionOptions, FaceOption):
     ] = "refuse"
 
 
+class ExplainOptions(VerifyOptions):
+    """The options of POST /v1/explain."""
+
+    saliency: Annotated[bool, Field(description="Whether to compute the saliency maps of both faces.")] = True
+
+
+class MapsOptions(FaceOption):
+    """The options of POST /v1/maps."""
+
+    layer: Annotated[LayerName, Field(description="The layer whose maps to return, by its name in GET /v1/layers.")] = (
+        FIRST_LAYER
+    )
+
+
 class DecisionKeywords(TypedDict, total=False):
     """`DecisionOptions` as keywords of the client's methods."""
 
@@ -85,10 +99,8 @@ class VerifyRequest(VerifyOptions):
     reference: Base64Image = Field(repr=False)
 
 
-class ExplainRequest(VerifyRequest):
+class ExplainRequest(ExplainOptions, VerifyRequest):
     """The JSON form of POST /v1/explain."""
-
-    saliency: bool = True
 
 
 class VerifyManyRequest(VerifyOptions):
@@ -110,11 +122,10 @@ class EmbeddingRequest(FaceOption):
     image: Base64Image = Field(repr=False)
 
 
-class MapsRequest(FaceOption):
+class MapsRequest(MapsOptions):
     """The JSON form of POST /v1/maps."""
 
     image: Base64Image = Field(repr=False)
-    layer: LayerName = FIRST_LAYER
 
 
 class CompareRequest(DecisionOptions):

@@ -46,11 +46,13 @@ def test_the_log_has_one_line_a_request_and_names_nobody(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     photo = (examples / "001-neutral.jpg").read_bytes()
-    client.post("/v1/faces?who=alice", files={"image": ("alice.jpg", photo)}, headers={"X-Request-Id": "one"})
+    client.post("/v1/faces?who=alice", files={"image": ("alice.jpg", photo)}, headers={"X-Request-Id": "zero"})
+    client.post("/v1/faces", files={"image": ("alice.jpg", photo)}, headers={"X-Request-Id": "one"})
     client.get("/photos/alice-smith.jpg", headers={"X-Request-Id": "two"})
     lines = [record.getMessage() for record in caplog.records if record.name == "visavis.access"]
-    assert re.fullmatch(r"POST /v1/faces 200 \d+ ms id=one", lines[0])
-    assert re.fullmatch(r"GET \(no route\) 404 \d+ ms id=two", lines[1])
+    assert re.fullmatch(r"POST /v1/faces 400 \d+ ms id=zero", lines[0])
+    assert re.fullmatch(r"POST /v1/faces 200 \d+ ms id=one", lines[1])
+    assert re.fullmatch(r"GET \(no route\) 404 \d+ ms id=two", lines[2])
     assert "alice" not in " ".join(record.getMessage() for record in caplog.records if record.name != "httpx2")
 
 
