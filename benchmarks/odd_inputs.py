@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx2
-from odd_images import ODD_IMAGES, blurred, exif_rotated, photo, two_faces
+from odd_images import ODD_IMAGES, blurred, exif_rotated, photo, plain, two_faces
 
 MAX_IMAGE_BYTES = 2 * 2**20  # the limit that the service under test is given, so that too much is soon sent
 BODY_TIMEOUT_S = 1.5  # likewise: how long it waits for a body that does not come
@@ -119,9 +119,19 @@ EMPTY_INPUT = (
     b'--%b\r\nContent-Disposition: form-data; name="reference"; filename=""\r\n\r\n\r\n--%b--\r\n'
 ) % (BOUNDARY, PROBE, BOUNDARY, BOUNDARY)
 BAD = (400, "malformed_request")
+NO_FACE = (422, "no_face")
 NO_POINT = (422, "operating_point_unavailable")
 GOOD = (HTTP_OK, None)
 TOO_BIG = b"\xff\xd8\xff" + b"\0" * MAX_IMAGE_BYTES
+
+
+def _nameless(*probes: bytes) -> Callable[[Site], Reply]:
+    """A form whose part `probe` has no file name, as some programs send it."""
+    head = b'--%b\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n'
+    parts = [head % (BOUNDARY, b"probe", b"") + each + b"\r\n" for each in probes]
+    parts += [head % (BOUNDARY, b"reference", b'; filename="a.jpg"') + REFERENCE + b"\r\n--%b--\r\n" % BOUNDARY]
+    return _body(b"".join(parts), f"multipart/form-data; boundary={BOUNDARY.decode()}")
+
 
 FORMS = (
     Case(
@@ -145,6 +155,13 @@ FORMS = (
     ),
     Case("probe twice", _form(PAIR[0], *PAIR), *BAD, "probe was sent more than once"),
     Case("probe as text: a path", _form(text("probe", "/home/me/photo.jpg"), PAIR[1]), *BAD, "file part"),
+    Case("probe as text: base64", _form(text("probe", PROBE_64), PAIR[1]), *BAD, "file part"),
+    Case("probe as text: empty", _form(text("probe", ""), PAIR[1]), *BAD, "file part"),
+    Case("image without a file name", _nameless(PROBE), *GOOD),
+    Case("image without a file name: PNG", _nameless(plain()), *NO_FACE),
+    Case("image without a file name: PPM of text", _nameless(b"P3\n2 2\n255\n" + b"9 " * 12), *NO_FACE),
+    Case("no image without a file name", _nameless(b"\0\1\2\3" * 100), 415, "not_an_image"),
+    Case("two images without file names", _nameless(PROBE, PROBE), *BAD, "probe was sent more than once"),
     Case("probe as text: a URL", _form(text("probe", "http://127.0.0.1/a.jpg"), PAIR[1]), *BAD, "file part"),
     Case("face as a file", _form(*PAIR, file("face", b"largest")), *BAD, "text field"),
     Case("unknown face rule", _form(*PAIR, text("face", "best")), *BAD, "dominant"),

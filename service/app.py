@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from anyio import create_task_group
 from fastapi import Depends, FastAPI, Request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from embedder import FaceEmbedder
 from embedder.explain import Explainer
@@ -13,7 +16,7 @@ from embedder.explain import Explainer
 from . import problems
 from .openapi import query_names
 from .request_body import BodyReader
-from .request_context import RequestContextMiddleware
+from .request_context import RequestContextMiddleware, unchanged
 from .request_execution import ConcurrencyLimiter, RequestExecutor
 from .request_parsing import query_options
 from .routes import atlas, explain, faces, health, model, pages, verify
@@ -64,8 +67,21 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
     problems.install_exception_handlers(app)
-    app.add_middleware(RequestContextMiddleware)
+    app.add_middleware(RequestContextMiddleware, across_origins=_across_origins(settings.origins))
     return app
+
+
+def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what adds the headers by which browsers let pages of other origins read an answer; never credentials."""
+    if not origins:
+        return unchanged
+    return partial(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=("GET", "HEAD", "POST"),
+        allow_headers=("Content-Type", "X-Request-Id"),
+        expose_headers=("X-Request-Id", "Retry-After"),
+    )
 
 
 async def _read_query(request: Request) -> None:

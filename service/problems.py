@@ -70,9 +70,9 @@ TABLE: Mapping[KnownError, ProblemType] = {
     MalformedRequest: ProblemType(
         400,
         "Malformed request",
-        "A part or field is missing, unknown, duplicated or has an invalid value, or the body does not match its "
-        "Content-Type.",
-        "The detail names the part or field and the values it accepts.",
+        "A part, field or query option is missing, unknown, duplicated or has an invalid value, or the body does not "
+        "match its Content-Type.",
+        "The detail names it and the values it accepts.",
     ),
     NotFound: ProblemType(404, "No such address", "The route does not exist.", "See /docs for the list of routes."),
     MethodNotAllowed: ProblemType(
@@ -256,7 +256,8 @@ def _refusal(app: FastAPI, request: Request, error: Exception) -> ServiceError:
     if error.status_code == NOT_FOUND:
         return NotFound(_no_such_address(app, request.url.path))
     if error.status_code == METHOD_NOT_ALLOWED:
-        return MethodNotAllowed((error.headers or {}).get("Allow", ""))
+        allowed = (error.headers or {}).get("Allow", "")
+        return MethodNotAllowed("GET, HEAD" if allowed == "GET" else allowed)  # RequestContextMiddleware serves HEAD
     if error.status_code >= FAILED:
         return InternalError()
     return MalformedRequest("the service cannot accept this request; see /docs for the list of routes")

@@ -1,5 +1,6 @@
 """Read request bodies into memory, never to disk: check the headers, then the size and time while receiving."""
 
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
+NETPBM = re.compile(rb"P[1-7]\s")  # how a PGM or PPM file begins
 OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
 
 
@@ -188,25 +190,28 @@ class _PartReader:
         if b"name" not in self._disposition:
             raise _unreadable('The Content-Disposition header field "name" must be provided')
         self._name = self._text(self._disposition[b"name"])
-        self._is_file = b"filename" in self._disposition
+        self._is_image, self._is_file = self._name in self._spec.images, b"filename" in self._disposition
         self._seen[self._name] += 1
         if self._name not in self._spec.names:
             raise MalformedRequest(unknown_name("part", self._name, self._spec.names))
-        _check_kind(self._name, is_file=self._is_file, is_image=self._name in self._spec.images)
+        if self._is_file and not self._is_image:
+            raise MalformedRequest(_not_as_a_file(self._name))
         most = self._spec.images.get(self._name, 1)
         if self._seen[self._name] > most:
             raise MalformedRequest(f"{self._name} was sent more than {_times(most)}; send it at most {_times(most)}")
 
     def _add(self, data: bytes, start: int, end: int) -> None:
         """Add a chunk of a part; refuse a text field longer than MAX_FIELD_BYTES."""
-        if not self._is_file and len(self._content) + end - start > MAX_FIELD_BYTES:
+        if not self._is_image and len(self._content) + end - start > MAX_FIELD_BYTES:
             raise MalformedRequest(f"the field {shown(self._name)} is longer than {MAX_FIELD_BYTES} bytes")
         self._content.extend(data[start:end])
 
     def _end(self) -> None:
         content = bytes(self._content)
-        if not self._is_file:
+        if not self._is_image:
             self._fields[self._name] = self._text(content)
+        elif not self._is_file and _is_text(content):
+            raise MalformedRequest(_not_as_text(self._name))
         # A browser sends an empty file input as a part without file name and content.
         elif content or self._disposition[b"filename"]:
             self._files[self._name].append(content)
@@ -222,13 +227,23 @@ class _PartReader:
             return content.decode("latin-1")
 
 
-def _check_kind(name: str, *, is_file: bool, is_image: bool) -> None:
-    if is_image and not is_file:
-        raise MalformedRequest(
-            f"{name} was sent as text; send the image itself as a file part, as curl -F {name}=@photo.jpg"
-        )
-    if is_file and not is_image:
-        raise MalformedRequest(f"{name} was sent as a file; send it as a text field, as curl -F {name}=value")
+def _is_text(content: bytes) -> bool:
+    """Whether a part without a file name is a path, an address or base64 rather than an image file."""
+    if NETPBM.match(content):  # the only supported images that may consist of text
+        return False
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
+
+
+def _not_as_text(name: str) -> str:
+    return f"{name} was sent as text; send the image itself as a file part, as curl -F {name}=@photo.jpg"
+
+
+def _not_as_a_file(name: str) -> str:
+    return f"{name} was sent as a file; send it as a text field, as curl -F {name}=value"
 
 
 def _times(n: int) -> str:

@@ -21,6 +21,7 @@ from .problems import problem_response
 access_log = logging.getLogger("visavis.access")
 failure_log = logging.getLogger("visavis.failure")
 
+HEAD = "HEAD"
 CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ALWAYS = {
@@ -39,22 +40,30 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
+def unchanged(app: ASGIApp) -> ASGIApp:
+    """Return an app as it is."""
+    return app
+
+
 @dataclass(slots=True)
 class RequestContext:
     """The id and the state of one request."""
 
     request_id: str
     send: Send
+    method: str
     status: int | None = field(default=None)  # None = the answer has not started
 
     async def answer(self, message: Message) -> None:
-        """Forward the app's message, with the common headers added."""
+        """Forward the app's message, with the common headers added; to HEAD, without the body."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers.update({**ALWAYS, "X-Request-Id": self.request_id})
             for name, value in UNLESS_SET.items():
                 headers.setdefault(name, value)
+        elif self.method == HEAD and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self.send(message)
 
 
@@ -63,6 +72,7 @@ class RequestContextMiddleware:
     """ASGI middleware around the app."""
 
     app: ASGIApp
+    across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
 
@@ -72,8 +82,10 @@ class RequestContextMiddleware:
             await self.app(scope, receive, send)
             return
         arrived = self.clock()
-        exchange = RequestContext(_given_id(scope) or self.new_id(), send)
+        exchange = RequestContext(_given_id(scope) or self.new_id(), send, scope["method"])
         scope.setdefault("state", {}).update(request_id=exchange.request_id, arrived=arrived)
+        if exchange.method == HEAD:  # answered like GET, so that no route has to know it
+            scope = {**scope, "method": "GET"}
         try:
             await self._answer(scope, receive, exchange)
         finally:
@@ -81,13 +93,14 @@ class RequestContextMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
-            await self.app(scope, receive, exchange.answer)
+            await self.across_origins(self.app)(scope, receive, exchange.answer)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:
-                await problem_response(error, exchange.request_id)(scope, receive, exchange.answer)
+                problem = problem_response(error, exchange.request_id)
+                await self.across_origins(problem)(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:
@@ -97,7 +110,7 @@ def _given_id(scope: Scope) -> str | None:
 
 def _log_access(scope: Scope, exchange: RequestContext, took_ms: float) -> None:
     route = getattr(scope.get("route"), "path", "(no route)")
-    access_log.info("%s %s %s %.0f ms id=%s", scope["method"], route, exchange.status, took_ms, exchange.request_id)
+    access_log.info("%s %s %s %.0f ms id=%s", exchange.method, route, exchange.status, took_ms, exchange.request_id)
 
 
 def _log_failure(error: BaseException, request_id: str) -> None:

@@ -1,18 +1,48 @@
 """The operator's settings: address, model, limits, log level. Facts about a model are in its card, not here."""
 
 import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder import Precision, RuntimeName
 
 PREFIX = "VISAVIS_"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+ANY_ORIGIN = "*"
+# As browsers send it: scheme and host in lower case, no path, no final slash.
+ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+DEFAULT_PORTS = re.compile(r"http://.*[^:]:80|https://.*[^:]:443")  # which browsers leave out
+
+
+def _origins(given: object) -> object:
+    """Split a list of origins at its commas, and check each; an empty text is an empty list."""
+    if isinstance(given, str):
+        given = tuple(each.strip() for each in given.split(",")) if given.strip() else ()
+    return _checked(given) if isinstance(given, tuple) else given
+
+
+def _checked(origins: tuple[object, ...]) -> tuple[object, ...]:
+    if ANY_ORIGIN in origins and len(origins) > 1:
+        raise ValueError("* means every origin: give it alone, or list the origins without it")
+    for origin in origins:
+        if origin != ANY_ORIGIN and not _is_origin(str(origin)):
+            raise ValueError(
+                f"{str(origin)!a} is not an origin as browsers send it: scheme, host and port, in lower case, "
+                "without path, final slash or default port, such as https://app.example.org or http://localhost:3000"
+            )
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    return ORIGIN.fullmatch(text) is not None and DEFAULT_PORTS.fullmatch(text) is None
 
 
 class SettingsError(Exception):
@@ -36,6 +66,8 @@ class Settings(BaseSettings):
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
     max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
+    # Of web pages on other hosts that may use the service from a browser; by default none.
+    origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     log_level: LogLevel = "info"
 
 
