@@ -4,7 +4,7 @@ Embeddings of two poor photos are closer to each other, which increases the FMR.
 does not have this effect, so the penalty of a pair is that of its better photo.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from math import exp, log, log1p
@@ -238,6 +238,7 @@ class Comparison(Judgement):
     reference: Sample
     model: ModelIdentity
     timings_ms: Timings
+    notes: tuple[str, ...] = ()  # sentences about what a reader of this result should know; usually empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,33 @@ class ComparisonBatch:
     results: tuple[Comparison | SampleError, ...]
     model: ModelIdentity
     timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPair:
+    """What a note may refer to: the two faces, and whether both photos are the same file."""
+
+    probe: Sample
+    reference: Sample
+    is_one_picture: bool
+
+
+NoteRule = Callable[[ComparedPair], Iterator[str]]
+NOTE_RULES: tuple[NoteRule, ...] = ()  # in the order in which their sentences appear
+
+
+def with_notes(batch: ComparisonBatch, is_one_picture: Sequence[bool]) -> ComparisonBatch:
+    """Return the batch with its notes; `is_one_picture` tells for each reference whether it is the probe's file."""
+    results = tuple(
+        each if isinstance(each, SampleError) else replace(each, notes=_notes_on(each, is_one))
+        for each, is_one in zip(batch.results, is_one_picture, strict=True)
+    )
+    return replace(batch, results=results)
+
+
+def _notes_on(comparison: Comparison, is_one_picture: bool) -> tuple[str, ...]:  # noqa: FBT001 - a fact, not a switch
+    pair = ComparedPair(comparison.probe, comparison.reference, is_one_picture)
+    return tuple(note for rule in NOTE_RULES for note in rule(pair))
 
 
 def decision_rule(card: ModelCard, options: VerifyOptions) -> DecisionRule:

@@ -22,6 +22,7 @@ from .decision import (
     VerifyOptions,
     attributing_errors_to,
     decision_rule,
+    with_notes,
 )
 from .detection.detector import RULES, Detector, min_area_ratio_of, select_face
 from .errors import DigestMismatch, SampleError, SeveralFaces
@@ -254,7 +255,8 @@ class FaceEmbedder:
         faces = [self._verifier.embedded(item.chip, vector) for item, vector in zip(prepared, vectors, strict=True)]
         rest = iter(faces[1:])
         compared = [next(rest) if isinstance(each, PreparedFace) else each for each in outcomes]
-        return self._verifier.compare(faces[0], compared, rule, timings, options), faces
+        batch = self._verifier.compare(faces[0], compared, rule, timings, options)
+        return with_notes(batch, [image == probe for image in references]), faces
 
     def compare(
         self, probe: ArrayLike, references: ArrayLike, *, model_digest: str, **options: Unpack[DecisionKeywords]

@@ -130,6 +130,7 @@ _ONE_PERSON: dict[str, object] = {
     "quality": "refuse",
     "probe": _PROBE,
     "reference": _SMILING_FACE | _CHOSEN | {"quality": _SMILING_QUALITY},
+    "notes": [],
 }
 _TWO_PEOPLE: dict[str, object] = {
     **_DIFFERENT,
@@ -137,6 +138,7 @@ _TWO_PEOPLE: dict[str, object] = {
     "quality": "refuse",
     "probe": _PROBE,
     "reference": _OTHER_FACE | _CHOSEN | {"quality": _OTHER_QUALITY},
+    "notes": [],
 }
 
 VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {

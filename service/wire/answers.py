@@ -171,6 +171,10 @@ class Verdict(Judged, Judgement):
     quality: Annotated[QualityChoice, Field(description="The request's option for photos that are too poor.")]
     probe: Sample
     reference: Sample
+    notes: Annotated[
+        list[str],
+        Field(description="What a reader of this answer should know, in sentences for people; usually empty."),
+    ] = []
 
 
 class VerifyResponse(Verdict):

@@ -108,6 +108,7 @@ def test_verify_json_has_the_keys_that_programs_rely_on(examples: Path) -> None:
         "probability",
         "log_likelihood_ratio",
         "prior",
+        "notes",
     }
     assert answer["normalized_distance"] == answer["distance"]
     assert len(answer["operating_point"]["fmr_interval"]) == 2

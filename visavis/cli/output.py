@@ -70,6 +70,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
         "prior": comparison.prior,
         "probe": sample_record(comparison.probe),
         "reference": sample_record(comparison.reference),
+        "notes": list(comparison.notes),
         "model": asdict(comparison.model),
     }
 
@@ -89,6 +90,7 @@ def comparison_text(comparison: Comparison) -> str:
             f"  probability  {_probability_in_words(comparison)}",
             f"  probe        {_found(comparison.probe)}",
             f"  reference    {_found(comparison.reference)}",
+            *(f"  note         {note}" for note in comparison.notes),
             f"  model        {comparison.model.name}  {comparison.model.digest[:19]}",
         ]
     )
