@@ -7,7 +7,6 @@ from .decision import (
     Judgement as Judgement,
     VerifyKeywords as VerifyKeywords,
     VerifyOptions as VerifyOptions,
-    chosen_point as chosen_point,
 )
 from .detection.detector import built_in_detector as built_in_detector
 from .errors import (
@@ -118,6 +117,7 @@ from .weights.card import (
     Preprocessing as Preprocessing,
     Provenance as Provenance,
     ScoreKind as ScoreKind,
+    chosen_point as chosen_point,
 )
 from .weights.card_parts import (
     CalibrationData as CalibrationData,

@@ -13,7 +13,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import LowQuality, OperatingPointUnavailable, SampleError
+from .errors import LowQuality, SampleError
 from .types import (
     QUALITY_CHOICES,
     Chip,
@@ -26,38 +26,8 @@ from .types import (
     Timings,
     Vectors,
 )
-from .weights.card import ModelCard
+from .weights.card import ModelCard, chosen_point
 from .weights.card_parts import LogLikelihoodRatio, Measure, OperatingPoint, QualityPenalty
-
-BY_RATE = "fmr="
-
-
-def chosen_point(card: ModelCard, asked: str | None) -> OperatingPoint:
-    """Return the point named as in `fmr-1e-4`, the loosest point with an FMR of at most X for `fmr=X`, or the default.
-
-    Raises OperatingPointUnavailable if the card has no such point.
-    """
-    points = card.operating_points
-    wanted = card.default_point if asked is None else asked
-    fitting = [point for point in points if point.name == wanted]
-    if not fitting and asked is not None and asked.startswith(BY_RATE):
-        fitting = _at_least_as_strict(points, _rate(asked))
-    if not fitting:
-        raise OperatingPointUnavailable(asked, {point.name: point.fmr for point in points})
-    return max(fitting, key=lambda point: point.threshold)
-
-
-def _at_least_as_strict(points: Sequence[OperatingPoint], fmr: float) -> list[OperatingPoint]:
-    measured = [point for point in points if point.fmr is not None and point.fmr <= fmr]
-    return measured if 0 < fmr <= 1 else []
-
-
-def _rate(asked: str) -> float:
-    try:
-        return float(asked.removeprefix(BY_RATE))
-    except ValueError:
-        return float("nan")  # no point fits
-
 
 ADVICE: dict[Measure, str] = {
     "sharpness": "send a sharper or larger photo",
