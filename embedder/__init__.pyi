@@ -8,7 +8,7 @@ from .decision import (
     VerifyKeywords as VerifyKeywords,
     VerifyOptions as VerifyOptions,
 )
-from .detection.detector import built_in_detector as built_in_detector
+from .detection.detector import built_in_detector as built_in_detector, is_one_face as is_one_face
 from .errors import (
     BundleError as BundleError,
     DigestMismatch as DigestMismatch,

@@ -13,6 +13,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from .detection.detector import is_one_face
 from .errors import LowQuality, SampleError
 from .types import (
     QUALITY_CHOICES,
@@ -229,8 +230,20 @@ class ComparedPair:
     is_one_picture: bool
 
 
+def _on_one_picture(pair: ComparedPair) -> Iterator[str]:
+    if not pair.is_one_picture:
+        return
+    if is_one_face(pair.probe.face, pair.reference.face):
+        yield "Both images are the same file, and both faces are the same face in it: the distance says nothing."
+    else:
+        yield (
+            "Both images are the same file, and the faces are two faces in it: normally two people, unless one of them "
+            "is a picture of the other, such as a document or a mirror image."
+        )
+
+
 NoteRule = Callable[[ComparedPair], Iterator[str]]
-NOTE_RULES: tuple[NoteRule, ...] = ()  # in the order in which their sentences appear
+NOTE_RULES: tuple[NoteRule, ...] = (_on_one_picture,)  # in the order in which their sentences appear
 
 
 def with_notes(batch: ComparisonBatch, is_one_picture: Sequence[bool]) -> ComparisonBatch:

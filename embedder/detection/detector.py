@@ -86,6 +86,19 @@ def min_area_ratio_of(choice: FaceChoice) -> float:
     return RIVAL_SHARE if choice in ("dominant", "largest") else 0.0
 
 
+def is_one_face(first: Face, second: Face) -> bool:
+    """Whether two detections in one picture are the same face: whether their boxes overlap as only one face's do.
+
+    Two faces of one picture for which this is False are normally two people. The exception is a picture of the person
+    in the picture: a document, a screen, a mirror.
+    """
+    return bool(iou_above(_edges(first.box), _edges(second.box), MAX_OVERLAP)[0, 0])
+
+
+def _edges(box: Box) -> Floats:
+    return np.array([[box.x, box.y, box.x + box.width, box.y + box.height]])
+
+
 def _largest(found: Detections, _: Point) -> Face:
     return max(found.faces, key=lambda face: face.box.area)
 
