@@ -8,7 +8,11 @@ from .decision import (
     VerifyKeywords as VerifyKeywords,
     VerifyOptions as VerifyOptions,
 )
-from .detection.detector import built_in_detector as built_in_detector, is_one_face as is_one_face
+from .detection.detector import (
+    built_in_detector as built_in_detector,
+    face_selector as face_selector,
+    is_one_face as is_one_face,
+)
 from .errors import (
     BundleError as BundleError,
     DigestMismatch as DigestMismatch,
@@ -20,6 +24,7 @@ from .errors import (
     LowQuality as LowQuality,
     ModelError as ModelError,
     NoFace as NoFace,
+    NoSuchFace as NoSuchFace,
     NotAnImage as NotAnImage,
     OperatingPointUnavailable as OperatingPointUnavailable,
     RuntimeUnavailable as RuntimeUnavailable,
@@ -85,6 +90,7 @@ from .types import (
     Embedding as Embedding,
     Face as Face,
     FaceChoice as FaceChoice,
+    FaceSelector as FaceSelector,
     Grade as Grade,
     ModelIdentity as ModelIdentity,
     Pixels as Pixels,

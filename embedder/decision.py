@@ -13,12 +13,12 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .detection.detector import is_one_face
+from .detection.detector import face_selector, is_one_face
 from .errors import LowQuality, SampleError
 from .types import (
     QUALITY_CHOICES,
     Chip,
-    FaceChoice,
+    FaceSelector,
     Grade,
     ModelIdentity,
     Quality,
@@ -110,7 +110,9 @@ class DecisionKeywords(TypedDict, total=False):
 class VerifyKeywords(DecisionKeywords, total=False):
     """The keywords of all methods that compare photos; see `VerifyOptions`."""
 
-    face: FaceChoice
+    face: FaceSelector
+    probe_face: FaceSelector | None
+    reference_face: FaceSelector | None
     quality: QualityChoice
 
 
@@ -118,7 +120,9 @@ class VerifyKeywords(DecisionKeywords, total=False):
 class VerifyOptions:
     """How two photos are compared. Raises ValueError for invalid or contradictory values."""
 
-    face: FaceChoice = "dominant"  # selects the face in a photo that shows several
+    face: FaceSelector = "dominant"  # selects the face in a photo that shows several; see face_selector
+    probe_face: FaceSelector | None = None  # the same for the probe alone; None = as `face`
+    reference_face: FaceSelector | None = None  # the same for the references; None = as `face`
     threshold: float | None = None  # the caller's own, instead of an operating point's
     operating_point: str | None = None  # by name (fmr-1e-4) or by FMR (fmr=1e-4); None = the card's default
     prior: float = EVEN_PRIOR  # 0..1, probability of one person before seeing the photos
@@ -133,6 +137,18 @@ class VerifyOptions:
             raise ValueError(f"prior must be between 0 and 1, both excluded, not {self.prior}")
         if self.quality not in QUALITY_CHOICES:
             raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {self.quality!r}")
+        for face in (self.face, self.face_of_probe, self.face_of_reference):
+            face_selector(face)
+
+    @property
+    def face_of_probe(self) -> str:
+        """What selects the face in the probe."""
+        return face_selector(self.face if self.probe_face is None else self.probe_face)
+
+    @property
+    def face_of_reference(self) -> str:
+        """What selects the face in each reference."""
+        return face_selector(self.face if self.reference_face is None else self.reference_face)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from embedder import (
     ImageUnreadable,
     LowQuality,
     NoFace,
+    NoSuchFace,
     NotAnImage,
     OperatingPointUnavailable,
     SeveralFaces,
@@ -251,7 +252,7 @@ BODY_PROBLEMS: tuple[KnownError, ...] = (
     Busy,
 )
 IMAGE_PROBLEMS: tuple[KnownError, ...] = (ImageTooLarge, NotAnImage, ImageUnreadable)
-FACE_PROBLEMS: tuple[KnownError, ...] = (NoFace, SeveralFaces)
+FACE_PROBLEMS: tuple[KnownError, ...] = (NoFace, SeveralFaces, NoSuchFace)
 PAIR_PROBLEMS: tuple[KnownError, ...] = (
     *BODY_PROBLEMS,
     *IMAGE_PROBLEMS,

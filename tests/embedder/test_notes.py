@@ -1,12 +1,12 @@
 """What an answer tells in words beside its figures: two faces of one picture, one face of one picture."""
 
-from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 from hypothesis import given, strategies as st
+from PIL import Image
 
-from embedder import Box, Comparison, ComparisonBatch, Face, FaceEmbedder, NotAnImage, is_one_face
-from embedder.decision import with_notes
+from embedder import Box, Comparison, Face, FaceEmbedder, NotAnImage, is_one_face
 from embedder.detection.yunet import MAX_OVERLAP
 
 SAME_FACE, TWO_FACES = "the same face in it", "two faces in it: normally two people"
@@ -58,12 +58,13 @@ def test_only_the_references_that_are_the_probes_file_have_the_note(embedder: Fa
 
 
 def test_two_faces_of_one_file_are_told_to_be_two_people(embedder: FaceEmbedder, examples: Path) -> None:
-    comparison = embedder.verify(photo(examples, "001-neutral"), photo(examples, "005-neutral"))
-    moved = replace(comparison.reference.face, box=Box(900, 100, 200, 250))
-    apart = replace(comparison, reference=replace(comparison.reference, face=moved))
-    batch = ComparisonBatch((apart, apart), apart.model, apart.timings_ms)
-    of_one, of_two = with_notes(batch, [True, False]).results
-    assert isinstance(of_one, Comparison)
-    assert isinstance(of_two, Comparison)
-    assert [TWO_FACES in note for note in of_one.notes] == [True]
-    assert of_two.notes == ()
+    file, both = BytesIO(), Image.new("RGB", (1200, 600))
+    for place, name in enumerate(("001-neutral", "005-neutral")):
+        both.paste(Image.open(examples / f"{name}.jpg"), (600 * place, 0))
+    both.save(file, "PNG")
+    (note,) = embedder.verify(file.getvalue(), file.getvalue(), probe_face=0, reference_face=1).notes
+    assert TWO_FACES in note
+    left = min(embedder.detect(file.getvalue()), key=lambda each: each.box.x)
+    x, y = left.box.center
+    (note,) = embedder.verify(file.getvalue(), file.getvalue(), face=f"at:{x:.0f},{y:.0f}").notes
+    assert SAME_FACE in note
