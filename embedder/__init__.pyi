@@ -7,9 +7,12 @@ from .decision import (
     Judgement as Judgement,
     VerifyKeywords as VerifyKeywords,
     VerifyOptions as VerifyOptions,
-    chosen_point as chosen_point,
 )
-from .detection.detector import built_in_detector as built_in_detector
+from .detection.detector import (
+    built_in_detector as built_in_detector,
+    face_selector as face_selector,
+    is_one_face as is_one_face,
+)
 from .errors import (
     BundleError as BundleError,
     DigestMismatch as DigestMismatch,
@@ -21,6 +24,7 @@ from .errors import (
     LowQuality as LowQuality,
     ModelError as ModelError,
     NoFace as NoFace,
+    NoSuchFace as NoSuchFace,
     NotAnImage as NotAnImage,
     OperatingPointUnavailable as OperatingPointUnavailable,
     RuntimeUnavailable as RuntimeUnavailable,
@@ -86,6 +90,7 @@ from .types import (
     Embedding as Embedding,
     Face as Face,
     FaceChoice as FaceChoice,
+    FaceSelector as FaceSelector,
     Grade as Grade,
     ModelIdentity as ModelIdentity,
     Pixels as Pixels,
@@ -118,6 +123,7 @@ from .weights.card import (
     Preprocessing as Preprocessing,
     Provenance as Provenance,
     ScoreKind as ScoreKind,
+    chosen_point as chosen_point,
 )
 from .weights.card_parts import (
     CalibrationData as CalibrationData,

@@ -4,7 +4,7 @@ Embeddings of two poor photos are closer to each other, which increases the FMR.
 does not have this effect, so the penalty of a pair is that of its better photo.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from math import exp, log, log1p
@@ -13,11 +13,12 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import LowQuality, OperatingPointUnavailable, SampleError
+from .detection.detector import face_selector, is_one_face
+from .errors import LowQuality, SampleError
 from .types import (
     QUALITY_CHOICES,
     Chip,
-    FaceChoice,
+    FaceSelector,
     Grade,
     ModelIdentity,
     Quality,
@@ -26,38 +27,8 @@ from .types import (
     Timings,
     Vectors,
 )
-from .weights.card import ModelCard
+from .weights.card import ModelCard, chosen_point
 from .weights.card_parts import LogLikelihoodRatio, Measure, OperatingPoint, QualityPenalty
-
-BY_RATE = "fmr="
-
-
-def chosen_point(card: ModelCard, asked: str | None) -> OperatingPoint:
-    """Return the point named as in `fmr-1e-4`, the loosest point with an FMR of at most X for `fmr=X`, or the default.
-
-    Raises OperatingPointUnavailable if the card has no such point.
-    """
-    points = card.operating_points
-    wanted = card.default_point if asked is None else asked
-    fitting = [point for point in points if point.name == wanted]
-    if not fitting and asked is not None and asked.startswith(BY_RATE):
-        fitting = _at_least_as_strict(points, _rate(asked))
-    if not fitting:
-        raise OperatingPointUnavailable(asked, {point.name: point.fmr for point in points})
-    return max(fitting, key=lambda point: point.threshold)
-
-
-def _at_least_as_strict(points: Sequence[OperatingPoint], fmr: float) -> list[OperatingPoint]:
-    measured = [point for point in points if point.fmr is not None and point.fmr <= fmr]
-    return measured if 0 < fmr <= 1 else []
-
-
-def _rate(asked: str) -> float:
-    try:
-        return float(asked.removeprefix(BY_RATE))
-    except ValueError:
-        return float("nan")  # no point fits
-
 
 ADVICE: dict[Measure, str] = {
     "sharpness": "send a sharper or larger photo",
@@ -139,7 +110,9 @@ class DecisionKeywords(TypedDict, total=False):
 class VerifyKeywords(DecisionKeywords, total=False):
     """The keywords of all methods that compare photos; see `VerifyOptions`."""
 
-    face: FaceChoice
+    face: FaceSelector
+    probe_face: FaceSelector | None
+    reference_face: FaceSelector | None
     quality: QualityChoice
 
 
@@ -147,7 +120,9 @@ class VerifyKeywords(DecisionKeywords, total=False):
 class VerifyOptions:
     """How two photos are compared. Raises ValueError for invalid or contradictory values."""
 
-    face: FaceChoice = "dominant"  # selects the face in a photo that shows several
+    face: FaceSelector = "dominant"  # selects the face in a photo that shows several; see face_selector
+    probe_face: FaceSelector | None = None  # the same for the probe alone; None = as `face`
+    reference_face: FaceSelector | None = None  # the same for the references; None = as `face`
     threshold: float | None = None  # the caller's own, instead of an operating point's
     operating_point: str | None = None  # by name (fmr-1e-4) or by FMR (fmr=1e-4); None = the card's default
     prior: float = EVEN_PRIOR  # 0..1, probability of one person before seeing the photos
@@ -162,6 +137,18 @@ class VerifyOptions:
             raise ValueError(f"prior must be between 0 and 1, both excluded, not {self.prior}")
         if self.quality not in QUALITY_CHOICES:
             raise ValueError(f"quality must be one of {', '.join(QUALITY_CHOICES)}, not {self.quality!r}")
+        for face in (self.face, self.face_of_probe, self.face_of_reference):
+            face_selector(face)
+
+    @property
+    def face_of_probe(self) -> str:
+        """What selects the face in the probe."""
+        return face_selector(self.face if self.probe_face is None else self.probe_face)
+
+    @property
+    def face_of_reference(self) -> str:
+        """What selects the face in each reference."""
+        return face_selector(self.face if self.reference_face is None else self.reference_face)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +225,7 @@ class Comparison(Judgement):
     reference: Sample
     model: ModelIdentity
     timings_ms: Timings
+    notes: tuple[str, ...] = ()  # sentences about what a reader of this result should know; usually empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +235,45 @@ class ComparisonBatch:
     results: tuple[Comparison | SampleError, ...]
     model: ModelIdentity
     timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPair:
+    """What a note may refer to: the two faces, and whether both photos are the same file."""
+
+    probe: Sample
+    reference: Sample
+    is_one_picture: bool
+
+
+def _on_one_picture(pair: ComparedPair) -> Iterator[str]:
+    if not pair.is_one_picture:
+        return
+    if is_one_face(pair.probe.face, pair.reference.face):
+        yield "Both images are the same file, and both faces are the same face in it: the distance says nothing."
+    else:
+        yield (
+            "Both images are the same file, and the faces are two faces in it: normally two people, unless one of them "
+            "is a picture of the other, such as a document or a mirror image."
+        )
+
+
+NoteRule = Callable[[ComparedPair], Iterator[str]]
+NOTE_RULES: tuple[NoteRule, ...] = (_on_one_picture,)  # in the order in which their sentences appear
+
+
+def with_notes(batch: ComparisonBatch, is_one_picture: Sequence[bool]) -> ComparisonBatch:
+    """Return the batch with its notes; `is_one_picture` tells for each reference whether it is the probe's file."""
+    results = tuple(
+        each if isinstance(each, SampleError) else replace(each, notes=_notes_on(each, is_one))
+        for each, is_one in zip(batch.results, is_one_picture, strict=True)
+    )
+    return replace(batch, results=results)
+
+
+def _notes_on(comparison: Comparison, is_one_picture: bool) -> tuple[str, ...]:  # noqa: FBT001 - a fact, not a switch
+    pair = ComparedPair(comparison.probe, comparison.reference, is_one_picture)
+    return tuple(note for rule in NOTE_RULES for note in rule(pair))
 
 
 def decision_rule(card: ModelCard, options: VerifyOptions) -> DecisionRule:

@@ -8,7 +8,8 @@ VisavisError
 │   │   └── ImageUnreadable    in a supported format, but broken
 │   ├── FaceError              its faces do not fit the face choice
 │   │   ├── NoFace             no face found
-│   │   └── SeveralFaces       more faces than the choice allows
+│   │   ├── SeveralFaces       more faces than the choice allows
+│   │   └── NoSuchFace         no face at this point or with this index
 │   └── LowQuality             the photo is too poor for a reliable decision
 ├── ModelError
 │   ├── BundleError            the model bundle cannot be used
@@ -90,6 +91,16 @@ class SeveralFaces(FaceError):
     """The image shows more faces than the choice allows."""
 
     code = "several_faces"
+
+    def __init__(self, n_faces: int, message: str) -> None:
+        super().__init__(message)
+        self.n_faces = n_faces
+
+
+class NoSuchFace(FaceError):
+    """The image shows no face at the given point or with the given index."""
+
+    code = "no_such_face"
 
     def __init__(self, n_faces: int, message: str) -> None:
         super().__init__(message)

@@ -22,8 +22,9 @@ from .decision import (
     VerifyOptions,
     attributing_errors_to,
     decision_rule,
+    with_notes,
 )
-from .detection.detector import RULES, Detector, min_area_ratio_of, select_face
+from .detection.detector import Detector, face_selector, min_area_ratio_of, select_face
 from .errors import DigestMismatch, SampleError, SeveralFaces
 from .image import Limits, Photo, decode_image
 from .quality import quality_of
@@ -34,7 +35,7 @@ from .types import (
     Chips,
     Embedding,
     Face,
-    FaceChoice,
+    FaceSelector,
     ModelIdentity,
     Precision,
     Sample,
@@ -63,11 +64,10 @@ class FacePreprocessor:
         self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # plus the calling thread
         self._is_closed = False
 
-    def __call__(self, image: bytes, choice: FaceChoice) -> PreparedFace:
-        """Prepare the face that `choice` selects. Raises ImageError or FaceError."""
+    def __call__(self, image: bytes, selector: FaceSelector) -> PreparedFace:
+        """Prepare the face that `selector` selects. Raises ImageError or FaceError."""
         self.require_open()
-        if choice not in RULES:
-            raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
+        choice = face_selector(selector)
         start = perf_counter()
         photo = decode_image(image, self._limits)
         decoded = perf_counter()
@@ -78,21 +78,22 @@ class FacePreprocessor:
         return PreparedFace(Chip(chip, sample), decoded - start, perf_counter() - decoded)
 
     def prepare_all(
-        self, probe: bytes, references: Sequence[bytes], choice: FaceChoice
+        self, probe: bytes, references: Sequence[bytes], options: VerifyOptions
     ) -> tuple[PreparedFace, list[PreparedFace | SampleError]]:
         """Prepare a probe and its references, on all cores; the error of an unusable reference takes its place."""
         self.require_open()
+        choice = options.face_of_reference
         others = [self._workers.submit(self._reference, image, choice) for image in references]
         try:
             with attributing_errors_to("probe"):
-                first = self(probe, choice)
+                first = self(probe, options.face_of_probe)
             return first, self._shared(references, others, choice)
         finally:  # if the probe is unusable, the references are not needed
             for each in others:
                 each.cancel()
 
     def _shared(
-        self, references: Sequence[bytes], others: Sequence[Future[PreparedFace | SampleError]], choice: FaceChoice
+        self, references: Sequence[bytes], others: Sequence[Future[PreparedFace | SampleError]], choice: str
     ) -> list[PreparedFace | SampleError]:
         """Prepare in this thread, starting from the last, the references that no worker has started on."""
         prepared_here = {
@@ -117,14 +118,14 @@ class FacePreprocessor:
         self._is_closed = True
         self._workers.shutdown(cancel_futures=True)
 
-    def _reference(self, image: bytes, choice: FaceChoice) -> PreparedFace | SampleError:
+    def _reference(self, image: bytes, choice: str) -> PreparedFace | SampleError:
         try:
             with attributing_errors_to("reference"):
                 return self(image, choice)
         except SampleError as error:
             return error
 
-    def _chosen(self, photo: Photo, choice: FaceChoice) -> tuple[Face, int | None]:
+    def _chosen(self, photo: Photo, choice: str) -> tuple[Face, int | None]:
         """Select the face, and count all faces if the detector searched for all of them.
 
         SeveralFaces states the number of faces, so it is raised only after a complete search.
@@ -188,11 +189,11 @@ class FaceEmbedder:
         """Detect all faces in an image file, largest first; empty if there is none. Raises ImageError."""
         return self._preprocessor.faces(image)
 
-    def chip(self, image: bytes, *, face: FaceChoice = "dominant") -> Chip:
+    def chip(self, image: bytes, *, face: FaceSelector = "dominant") -> Chip:
         """Cut the aligned chip of the face that `face` selects; do not embed it. Raises ImageError or FaceError."""
         return self._preprocessor(image, face).chip
 
-    def embed(self, image: bytes, *, face: FaceChoice = "dominant") -> Embedding:
+    def embed(self, image: bytes, *, face: FaceSelector = "dominant") -> Embedding:
         """Embed the face that `face` selects. Raises ImageError or FaceError."""
         prepared = self._preprocessor(image, face)
         (vector,), timings = self._embed_prepared([prepared])
@@ -223,8 +224,10 @@ class FaceEmbedder:
     def verify(self, probe: bytes, reference: bytes, **options: Unpack[VerifyKeywords]) -> Comparison:
         """Decide whether two images show the same person.
 
-        All keywords are optional. `face` selects the face in an image that shows several. By default the threshold is
-        that of the card's default operating point. Set `threshold` to a distance, or `operating_point` to a point's
+        All keywords are optional. `face` selects the face in an image that shows several: by a rule (`dominant`,
+        `only`, `largest`, `center`), by a point (`at:x,y`) or by its index in the list of `detect`. `probe_face` and
+        `reference_face` select it in one of the images. By default the threshold is that of the card's default
+        operating point. Set `threshold` to a distance, or `operating_point` to a point's
         name (`fmr-1e-4`) or a false match rate (`fmr=1e-4`: the nearest point that is at least as strict). `prior` is
         the probability of one person before seeing the photos, between 0 and 1. A photo that is too poor for the card
         is refused, unless `quality` is "ignore".
@@ -248,13 +251,14 @@ class FaceEmbedder:
     ) -> tuple[ComparisonBatch, list[EmbeddedFace]]:
         """Verify as `verify_many` does; also return the embedded faces, the probe's first. Raises the same errors."""
         rule = decision_rule(self.card, options)
-        prepared_probe, outcomes = self._preprocessor.prepare_all(probe, references, options.face)
+        prepared_probe, outcomes = self._preprocessor.prepare_all(probe, references, options)
         prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedFace))]
         vectors, timings = self._embed_prepared(prepared)
         faces = [self._verifier.embedded(item.chip, vector) for item, vector in zip(prepared, vectors, strict=True)]
         rest = iter(faces[1:])
         compared = [next(rest) if isinstance(each, PreparedFace) else each for each in outcomes]
-        return self._verifier.compare(faces[0], compared, rule, timings, options), faces
+        batch = self._verifier.compare(faces[0], compared, rule, timings, options)
+        return with_notes(batch, [image == probe for image in references]), faces
 
     def compare(
         self, probe: ArrayLike, references: ArrayLike, *, model_digest: str, **options: Unpack[DecisionKeywords]

@@ -10,7 +10,8 @@ from PIL import Image
 
 EMBEDDING_SIZE = 128
 
-FaceChoice = Literal["dominant", "only", "largest", "center"]
+FaceChoice = Literal["dominant", "only", "largest", "center"]  # the rules that select a face
+FaceSelector = str | int  # a FaceChoice, `at:x,y`, or an index; see detection.detector.face_selector
 QualityChoice = Literal["refuse", "ignore"]  # how to handle a face whose photo is too poor
 QUALITY_CHOICES = get_args(QualityChoice)
 Precision = Literal["f32", "bf16", "int8"]  # the numerical precision of the embeddings
@@ -78,10 +79,10 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The face selected from an image, the rule that selected it, and the quality of the photo."""
+    """The face selected from an image, what selected it, and the quality of the photo."""
 
     face: Face
-    choice: FaceChoice
+    choice: str  # a FaceSelector as text
     n_faces: int | None  # in the whole picture; None = not counted: no smaller face could have changed the choice
     quality: Quality
     grade: Grade | None = None  # None = not embedded yet, or the card has no rule

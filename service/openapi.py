@@ -11,6 +11,7 @@ from embedder import (
     ImageUnreadable,
     LowQuality,
     NoFace,
+    NoSuchFace,
     NotAnImage,
     OperatingPointUnavailable,
     SeveralFaces,
@@ -130,6 +131,7 @@ _ONE_PERSON: dict[str, object] = {
     "quality": "refuse",
     "probe": _PROBE,
     "reference": _SMILING_FACE | _CHOSEN | {"quality": _SMILING_QUALITY},
+    "notes": [],
 }
 _TWO_PEOPLE: dict[str, object] = {
     **_DIFFERENT,
@@ -137,6 +139,7 @@ _TWO_PEOPLE: dict[str, object] = {
     "quality": "refuse",
     "probe": _PROBE,
     "reference": _OTHER_FACE | _CHOSEN | {"quality": _OTHER_QUALITY},
+    "notes": [],
 }
 
 VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {
@@ -249,7 +252,7 @@ BODY_PROBLEMS: tuple[KnownError, ...] = (
     Busy,
 )
 IMAGE_PROBLEMS: tuple[KnownError, ...] = (ImageTooLarge, NotAnImage, ImageUnreadable)
-FACE_PROBLEMS: tuple[KnownError, ...] = (NoFace, SeveralFaces)
+FACE_PROBLEMS: tuple[KnownError, ...] = (NoFace, SeveralFaces, NoSuchFace)
 PAIR_PROBLEMS: tuple[KnownError, ...] = (
     *BODY_PROBLEMS,
     *IMAGE_PROBLEMS,

@@ -20,6 +20,7 @@ from embedder import (
     LowQuality,
     ModelError,
     NoFace,
+    NoSuchFace,
     NotAnImage,
     OperatingPointUnavailable,
     RuntimeUnavailable,
@@ -136,6 +137,12 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "Several faces found",
         "An image shows more faces than the face rule allows; n_faces is their number.",
         "Send a crop with one face, or choose face=largest or face=center.",
+    ),
+    NoSuchFace: ProblemType(
+        422,
+        "No such face",
+        "No face contains the given point, or has the given index; n_faces is the number of faces found.",
+        "POST /v1/faces returns all faces with their boxes, in the order of their indices.",
     ),
     LowQuality: ProblemType(
         422,

@@ -71,6 +71,7 @@ def verdict(comparison: Comparison, asked: QualityChoice) -> wire.Verdict:
         quality=asked,
         probe=sample(comparison.probe),
         reference=sample(comparison.reference),
+        notes=list(comparison.notes),
     )
 
 

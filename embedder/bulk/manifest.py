@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..errors import VisavisError
 from ..private_files import PrivateFiles
 from ..runtime.choice import RuntimeOptions
-from ..types import FaceChoice, Precision
+from ..types import Precision
 
 
 class BulkError(VisavisError):
@@ -34,7 +34,7 @@ class BulkRequest:
 
     given: tuple[Path, ...]  # folders and files
     out: Path
-    face: FaceChoice
+    face: str
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions
 
@@ -63,7 +63,7 @@ class Manifest(BaseModel):
     n_photos: int
     photos: str  # digest of their names in order: "sha256:..."
     block: int  # photos per part
-    face: FaceChoice
+    face: str
     model: str
     model_digest: str
     card_digest: str

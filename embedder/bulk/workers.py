@@ -27,7 +27,7 @@ from ..image import image_file
 from ..loading import load
 from ..pipeline import FaceEmbedder
 from ..runtime.choice import RuntimeOptions
-from ..types import Chip, FaceChoice, Sample
+from ..types import Chip, Sample
 from .manifest import BulkError
 
 
@@ -79,7 +79,7 @@ class Task:
     start: Path  # the folder to which the photos' names are relative
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions
-    face: FaceChoice
+    face: str
 
 
 class Worker:

@@ -1,4 +1,4 @@
-"""The detector interface, the built-in detector, and the four rules that select one of the detected faces.
+"""The detector interface, the built-in detector, and what selects one of the detected faces: a rule, point or index.
 
 The built-in detector searches the picture at increasing sizes. At each size it finds faces of LEAST_PX or more, so
 after the first detections a larger picture can only add smaller faces. A search for the largest face stops as soon as
@@ -6,17 +6,19 @@ smaller faces cannot change the result, which is therefore the same as that of a
 """
 
 import hashlib
+import re
 from cmath import phase
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import degrees
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from ..errors import NoFace, SeveralFaces
-from ..types import Box, Face, FaceChoice, Pass, Picture, Point, Rotation
+from ..errors import NoFace, NoSuchFace, SeveralFaces
+from ..types import Box, Face, FaceSelector, Pass, Picture, Point, Rotation
 from ..weights.card import DetectorFacts
 from .yunet import (
     BORDER_SHARE,
@@ -71,19 +73,62 @@ RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's a
 Rule = Callable[[Detections, Point], Face]
 
 
-def select_face(found: Detections, choice: FaceChoice, picture_center: Point) -> Face:
-    """Return the face that `choice` selects. Raises NoFace or SeveralFaces if it selects none."""
+FACE_PATTERN = r"dominant|only|largest|center|at:-?\d{1,6}(\.\d{1,6})?,-?\d{1,6}(\.\d{1,6})?|0|[1-9]\d{0,5}"
+FACE_FORMS = (
+    "dominant, only, largest, center, at:x,y (a point on the face, in px of the upright picture) or the index of the "
+    "face in the list of detected faces, from 0"
+)
+AT = "at:"
+
+
+def face_selector(given: FaceSelector) -> str:
+    """Return what selects a face, as text: a rule's name, `at:x,y`, or an index. Raises ValueError for anything else.
+
+    `at:x,y` is a point in px of the upright picture; the index is the face's place in the list that `detect` returns.
+    """
+    if isinstance(given, bool) or not re.fullmatch(FACE_PATTERN, str(given), re.ASCII):
+        raise ValueError(f"a face is selected by {FACE_FORMS}; not by {given!r}")
+    return str(given)
+
+
+def select_face(found: Detections, choice: str, picture_center: Point) -> Face:
+    """Return the face that `choice`, a `face_selector`, selects.
+
+    Raises NoFace, SeveralFaces or NoSuchFace if it selects none.
+    """
     if not found.faces:
         raise NoFace
-    return RULES[choice](found, picture_center)
+    return _rule_of(choice)(found, picture_center)
 
 
-def min_area_ratio_of(choice: FaceChoice) -> float:
+def _rule_of(choice: str) -> Rule:
+    if choice in RULES:
+        return RULES[choice]
+    if choice.startswith(AT):
+        x, y = map(float, choice.removeprefix(AT).split(","))
+        return partial(_at_point, point=(x, y))
+    return partial(_at_index, index=int(choice))
+
+
+def min_area_ratio_of(choice: str) -> float:
     """The least area of a face that can affect `choice`, as a share of the largest face's area; 0 = every face can.
 
     "largest" searches as long as "dominant" does, because finer scales may locate the face more exactly.
     """
     return RIVAL_SHARE if choice in ("dominant", "largest") else 0.0
+
+
+def is_one_face(first: Face, second: Face) -> bool:
+    """Whether two detections in one picture are the same face: whether their boxes overlap as only one face's do.
+
+    Two faces of one picture for which this is False are normally two people. The exception is a picture of the person
+    in the picture: a document, a screen, a mirror.
+    """
+    return bool(iou_above(_edges(first.box), _edges(second.box), MAX_OVERLAP)[0, 0])
+
+
+def _edges(box: Box) -> Floats:
+    return np.array([[box.x, box.y, box.x + box.width, box.y + box.height]])
 
 
 def _largest(found: Detections, _: Point) -> Face:
@@ -114,11 +159,42 @@ def _center(found: Detections, picture_center: Point) -> Face:
     return min(found.faces, key=lambda face: _distance_squared(face.box.center, picture_center))
 
 
+def _at_point(found: Detections, _: Point, *, point: Point) -> Face:
+    by_distance = sorted(found.faces, key=lambda face: _distance_squared(face.box.center, point))
+    around = [face for face in by_distance if _is_inside(point, face.box)]
+    if not around:
+        (x, y), nearest = by_distance[0].box.center, found.faces.index(by_distance[0])
+        raise NoSuchFace(
+            len(found.faces),
+            f"no face contains the point {point[0]:g},{point[1]:g}; found {_counted(found.faces)}, and the nearest has "
+            f"its centre at {x:.0f},{y:.0f} (at:{x:.0f},{y:.0f} or index {nearest} selects it)",
+        )
+    return around[0]
+
+
+def _is_inside(point: Point, box: Box) -> bool:
+    return 0 <= point[0] - box.x <= box.width and 0 <= point[1] - box.y <= box.height
+
+
+def _at_index(found: Detections, _: Point, *, index: int) -> Face:
+    if index >= len(found.faces):
+        raise NoSuchFace(
+            len(found.faces),
+            f"there is no face with index {index}; found {_counted(found.faces)}, the largest with index 0 and the "
+            f"smallest with index {len(found.faces) - 1}",
+        )
+    return found.faces[index]
+
+
+def _counted(faces: tuple[Face, ...]) -> str:
+    return "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+
+
 def _distance_squared(a: Point, b: Point) -> float:
     return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2
 
 
-RULES: dict[FaceChoice, Rule] = {"dominant": _dominant, "only": _only, "largest": _largest, "center": _center}
+RULES: dict[str, Rule] = {"dominant": _dominant, "only": _only, "largest": _largest, "center": _center}
 
 
 SIDES_PX = (160, 320, 640)  # longer sides of the picture at which faces are searched

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from ..decision import VerifyKeywords, VerifyOptions
 from ..errors import RuntimeUnavailable, SampleError
 from ..pipeline import FaceEmbedder
-from ..types import FaceChoice
+from ..types import FaceSelector
 from ..weights.bundle import Bundle
 from .explanation import Explanation, ProbeReference, explain_comparison, explained_face
 from .layers import NetworkDescription
@@ -120,7 +120,7 @@ class Explainer:
         """Describe the network layer by layer. Raises RuntimeUnavailable if a required library is not installed."""
         return self._inspector().description
 
-    def maps(self, image: bytes, *, layer: str, face: FaceChoice = "dominant") -> FeatureMaps:
+    def maps(self, image: bytes, *, layer: str, face: FaceSelector = "dominant") -> FeatureMaps:
         """Return a layer's feature maps of the face that `face` selects. Raises UnknownLayer, ImageError, FaceError."""
         inspector = self._inspector()
         described = inspector.layer(layer)

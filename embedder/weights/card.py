@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ..errors import OperatingPointUnavailable
 from ..types import PRECISIONS, ModelIdentity, Precision
 from .card_parts import (
     CalibrationData,
@@ -245,6 +247,36 @@ class ModelCard(CardPart):
     def to_json(self) -> str:
         """Serialise the card as in a bundle: indented and reproducible to the byte."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+BY_RATE = "fmr="
+
+
+def chosen_point(card: ModelCard, asked: str | None) -> OperatingPoint:
+    """Return the point named as in `fmr-1e-4`, the loosest point with an FMR of at most X for `fmr=X`, or the default.
+
+    Raises OperatingPointUnavailable if the card has no such point.
+    """
+    points = card.operating_points
+    wanted = card.default_point if asked is None else asked
+    fitting = [point for point in points if point.name == wanted]
+    if not fitting and asked is not None and asked.startswith(BY_RATE):
+        fitting = _at_least_as_strict(points, _rate(asked))
+    if not fitting:
+        raise OperatingPointUnavailable(asked, {point.name: point.fmr for point in points})
+    return max(fitting, key=lambda point: point.threshold)
+
+
+def _at_least_as_strict(points: Sequence[OperatingPoint], fmr: float) -> list[OperatingPoint]:
+    measured = [point for point in points if point.fmr is not None and point.fmr <= fmr]
+    return measured if 0 < fmr <= 1 else []
+
+
+def _rate(asked: str) -> float:
+    try:
+        return float(asked.removeprefix(BY_RATE))
+    except ValueError:
+        return float("nan")  # no point fits
 
 
 def embedding_digest(

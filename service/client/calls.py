@@ -14,7 +14,6 @@ from ..wire import (
     DecisionOptions,
     EmbeddingResponse,
     ExplainResponse,
-    FaceChoice,
     FaceOption,
     FacesResponse,
     Health,
@@ -79,7 +78,7 @@ def detect(image: ImageInput) -> ApiCall[FacesResponse]:
     return ApiCall("POST", "/v1/faces", FacesResponse, images=(("image", read_image(image)),))
 
 
-def embed(image: ImageInput, *, face: FaceChoice) -> ApiCall[EmbeddingResponse]:
+def embed(image: ImageInput, *, face: str | int) -> ApiCall[EmbeddingResponse]:
     """Build the call that embeds one face."""
     fields = _fields(checked(FaceOption, {"face": face}))
     return ApiCall("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)

@@ -16,7 +16,8 @@ ClientError                     carries status, code, request_id, image, n_faces
     │   │   └── ImageUnreadableError
     │   ├── FaceRejected        its faces
     │   │   ├── NoFaceError
-    │   │   └── SeveralFacesError
+    │   │   ├── SeveralFacesError
+    │   │   └── NoSuchFaceError
     │   └── LowQualityError     the photo is too poor; see `measure`, `value` and `limit`
     ├── BusyError               503: busy, or not ready yet; `retry_after_s` if the service gave a time
     └── ServiceFailed           the service failed; also any other status whose code is unknown here
@@ -133,6 +134,10 @@ class SeveralFacesError(FaceRejected):
     """More faces were found than the face rule allows; `n_faces` is their number."""
 
 
+class NoSuchFaceError(FaceRejected):
+    """No face at the given point or with the given index; `n_faces` is the number of faces found."""
+
+
 class LowQualityError(SampleRejected):
     """The photo of a face is too poor: `measure` is `value`, the minimum is `limit`. See the option `quality`."""
 
@@ -154,6 +159,7 @@ KINDS: dict[str, type[ClientError]] = {
     "face_error": FaceRejected,
     "no_face": NoFaceError,
     "several_faces": SeveralFacesError,
+    "no_such_face": NoSuchFaceError,
     "low_quality": LowQualityError,
     "digest_mismatch": DigestMismatchError,
     "operating_point_unavailable": OperatingPointUnavailableError,

@@ -14,7 +14,6 @@ from ..wire import (
     DecisionKeywords,
     EmbeddingResponse,
     ExplainResponse,
-    FaceChoice,
     FacesResponse,
     ModelResponse,
     VerifyKeywords,
@@ -56,7 +55,9 @@ class FaceClient:
     def verify(self, probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> VerifyResponse:
         """Decide whether two images show one person.
 
-        All keywords are optional. `face` selects a face if an image shows several. The threshold is `threshold`, or
+        All keywords are optional. `face` selects a face if an image shows several: a rule (`dominant`, `only`,
+        `largest`, `center`), a point on it (`at:x,y`) or its index in the list of `detect`; `probe_face` and
+        `reference_face` do so for one of the images. The threshold is `threshold`, or
         that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that is at least that
         strict; the default is the card's choice. `prior` is the prior probability that the photos show one person; the
         answer's probability depends on it. A photo that is too poor for the card is refused (LowQualityError), unless
@@ -83,7 +84,7 @@ class FaceClient:
         """Find all faces, largest first; the list may be empty."""
         return self._ask(calls.detect(image))
 
-    def embed(self, image: ImageInput, *, face: FaceChoice = "dominant") -> EmbeddingResponse:
+    def embed(self, image: ImageInput, *, face: str | int = "dominant") -> EmbeddingResponse:
         """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
         return self._ask(calls.embed(image, face=face))
 
@@ -167,7 +168,9 @@ class AsyncFaceClient:
     ) -> VerifyResponse:
         """Decide whether two images show one person.
 
-        All keywords are optional. `face` selects a face if an image shows several. The threshold is `threshold`, or
+        All keywords are optional. `face` selects a face if an image shows several: a rule (`dominant`, `only`,
+        `largest`, `center`), a point on it (`at:x,y`) or its index in the list of `detect`; `probe_face` and
+        `reference_face` do so for one of the images. The threshold is `threshold`, or
         that of the card's `operating_point`: its name (`fmr-1e-4`), or `fmr=1e-4` for the nearest that is at least that
         strict; the default is the card's choice. `prior` is the prior probability that the photos show one person; the
         answer's probability depends on it. A photo that is too poor for the card is refused (LowQualityError), unless
@@ -194,7 +197,7 @@ class AsyncFaceClient:
         """Find all faces, largest first; the list may be empty."""
         return await self._ask(calls.detect, image)
 
-    async def embed(self, image: ImageInput, *, face: FaceChoice = "dominant") -> EmbeddingResponse:
+    async def embed(self, image: ImageInput, *, face: str | int = "dominant") -> EmbeddingResponse:
         """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
         return await self._ask(calls.embed, image, face=face)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .requests import FaceChoice, QualityChoice, Vector
+from .requests import QualityChoice, Vector
 
 
 class Answer(BaseModel):
@@ -72,9 +72,9 @@ class Quality(Answer):
 
 
 class Sample(Face):
-    """The face that was compared, the rule that selected it, and the quality of its photo."""
+    """The face that was compared, what selected it, and the quality of its photo."""
 
-    choice: FaceChoice
+    choice: Annotated[str, Field(description="What selected the face: the value of the request's option.")]
     n_faces: Annotated[
         int | None,
         Field(description="Faces in the image; null if smaller ones, which could not change the choice, were skipped."),
@@ -171,6 +171,10 @@ class Verdict(Judged, Judgement):
     quality: Annotated[QualityChoice, Field(description="The request's option for photos that are too poor.")]
     probe: Sample
     reference: Sample
+    notes: Annotated[
+        list[str],
+        Field(description="What a reader of this answer should know, in sentences for people; usually empty."),
+    ] = []
 
 
 class VerifyResponse(Verdict):

@@ -1,12 +1,31 @@
 """The requests of the API. An unknown key is an error, never ignored."""
 
+import re
 from typing import Annotated, Literal, Self, TypedDict
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]
 QualityChoice = Literal["refuse", "ignore"]
+FACE_PATTERN = r"dominant|only|largest|center|at:-?\d{1,6}(\.\d{1,6})?,-?\d{1,6}(\.\d{1,6})?|0|[1-9]\d{0,5}"
+FACE_FORMS = (
+    "dominant, only, largest, center, at:x,y (a point on the face, in px of the upright picture) or the index of the "
+    "face in the list of detected faces, from 0"
+)
+
+
+def _face_selector(given: object) -> str:
+    if isinstance(given, bool) or not re.fullmatch(FACE_PATTERN, str(given), re.ASCII):
+        raise PydanticCustomError("face_selector", "must be {forms}", {"forms": FACE_FORMS})
+    return str(given)
+
+
+FaceSelector = Annotated[
+    str,
+    BeforeValidator(_face_selector),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": f"^({FACE_PATTERN})$", "minimum": 0}),
+]
 Base64Image = Annotated[str, Field(min_length=1, description="An image file, base64 (a data: URI is accepted too).")]
 # The bound prevents overflow of distances; no network's channel is nearly that large.
 Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
@@ -30,9 +49,12 @@ class Message(BaseModel):
 
 
 class FaceOption(Message):
-    """The rule that selects a face."""
+    """What selects a face."""
 
-    face: Annotated[FaceChoice, Field(description="Which face to use if an image shows several.")] = "dominant"
+    face: Annotated[
+        FaceSelector,
+        Field(description=f"Which face to use if an image shows several: {FACE_FORMS}."),
+    ] = "dominant"
 
 
 class DecisionOptions(Message):
@@ -58,6 +80,12 @@ class DecisionOptions(Message):
 class VerifyOptions(DecisionOptions, FaceOption):
     """The options of a comparison. Every route and client method that compares photos accepts all of them."""
 
+    probe_face: Annotated[
+        FaceSelector | None, Field(description="As `face`, for the probe alone; by default the value of `face`.")
+    ] = None
+    reference_face: Annotated[
+        FaceSelector | None, Field(description="As `face`, for the references; by default the value of `face`.")
+    ] = None
     quality: Annotated[
         QualityChoice, Field(description="Whether to refuse a photo that is too poor, or to compare it anyway.")
     ] = "refuse"
@@ -88,7 +116,9 @@ class DecisionKeywords(TypedDict, total=False):
 class VerifyKeywords(DecisionKeywords, total=False):
     """`VerifyOptions` as keywords of the client's methods."""
 
-    face: FaceChoice
+    face: str | int
+    probe_face: str | int | None
+    reference_face: str | int | None
     quality: QualityChoice
 
 

@@ -80,8 +80,23 @@ def test_a_threshold_and_a_point_at_once_are_refused() -> None:
 
 
 def test_an_unknown_face_rule_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"face='biggest': .*'dominant', 'only', 'largest' or 'center'"):
+    with pytest.raises(ValueError, match="face='biggest': must be dominant, only, largest, center, at:x,y"):
         calls.embed(b"i", face="biggest")
+
+
+@pytest.mark.parametrize("name", ["face", "probe_face", "reference_face"])
+@pytest.mark.parametrize(
+    "face", ["", "at:1", "at:1,2,3", "at:x,y", "at: 1,2", -1, "01", "1.0", True, "at:1e3,2", "\u0661", [1]]
+)
+def test_a_face_that_is_neither_rule_nor_place_is_refused(name: str, face: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}=.*at:x,y .a point on the face"):
+        calls.verify("no such photo", "nor this", **{name: face})
+
+
+def test_a_face_of_each_photo_travels_as_text() -> None:
+    fields = dict(calls.verify(b"p", b"r", face=0, probe_face="at:12.5,-3", reference_face=2).fields)
+    assert (fields["face"], fields["probe_face"], fields["reference_face"]) == ("0", "at:12.5,-3", "2")
+    assert dict(calls.embed(b"i", face=1).fields) == {"face": "1"}
 
 
 @pytest.mark.parametrize("sequence", [list, tuple, deque])

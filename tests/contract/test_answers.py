@@ -72,6 +72,25 @@ def test_a_face_rule_of_the_callers_own_is_followed_and_told(ask: Ask, two_peopl
     assert (answer.probe.choice, answer.probe.n_faces, answer.reference.n_faces) == ("largest", None, None)
 
 
+def test_each_photo_has_a_face_choice_of_its_own_by_rule_or_place(
+    ask: Ask, two_people: bytes, photo: Photo, embedder: FaceEmbedder
+) -> None:
+    listed = ask("detect", two_people).faces
+    right = next(index for index, face in enumerate(listed) if face.box.x > 500)
+    x, y = listed[right].box.x + 5, listed[right].box.y + 5
+    for method, references in (("verify", two_people), ("verify_many", [two_people]), ("explain", two_people)):
+        answer = ask(method, photo("041-smiling"), references, face="only", reference_face=right)
+        verdict = answer.results[0].verdict if method == "verify_many" else answer
+        assert (verdict.same, verdict.probe.choice, verdict.reference.choice) == (True, "only", str(right))
+    answer = ask("verify", two_people, two_people, probe_face=1 - right, reference_face=f"at:{x:.1f},{y:.1f}")
+    assert (answer.same, answer.reference.box, answer.reference.n_faces) == (False, listed[right].box, 2)
+    assert answer.notes == list(
+        embedder.verify(two_people, two_people, probe_face=1 - right, reference_face=right).notes
+    )
+    assert "two faces in it" in answer.notes[0]
+    assert ask("embed", two_people, face=right).sample.box == listed[right].box
+
+
 def test_each_of_many_references_gets_a_verdict_or_a_problem_in_order(ask: Ask, photo: Photo, nobody: bytes) -> None:
     references = [photo("001-smiling"), nobody, photo("005-neutral"), b"not an image"]
     answer = ask("verify_many", photo("001-neutral"), references)

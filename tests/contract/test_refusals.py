@@ -24,6 +24,7 @@ from service.client import (
     ImageTooLargeError,
     ImageUnreadableError,
     NoFaceError,
+    NoSuchFaceError,
     NotAnImageError,
     OperatingPointUnavailableError,
     RequestRejected,
@@ -81,6 +82,15 @@ def test_two_faces_are_refused_with_their_number_and_the_way_out(ask: Ask, two_p
     error = refused(ask, SeveralFacesError, "verify", photo("001-neutral"), two_people)
     assert facts(error) == (422, "several_faces", "reference", 2)
     assert "face=largest" in str(error)
+
+
+def test_a_place_without_a_face_is_refused_with_the_number_of_faces(ask: Ask, two_people: bytes, photo: Photo) -> None:
+    error = refused(ask, NoSuchFaceError, "verify", photo("001-neutral"), two_people, reference_face=2)
+    assert facts(error) == (422, "no_such_face", "reference", 2)
+    assert "index 2; found 2 faces" in str(error)
+    error = refused(ask, NoSuchFaceError, "embed", two_people, face="at:600,5")
+    assert facts(error) == (422, "no_such_face", None, 2)
+    assert "the nearest has its centre at" in str(error)
 
 
 def test_the_only_rule_refuses_a_second_face(ask: Ask, two_people: bytes) -> None:

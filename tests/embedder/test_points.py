@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder import ModelCard, OperatingPoint, OperatingPointUnavailable
-from embedder.decision import chosen_point
 from embedder.weights.bundle import BUILT_IN, read_bundle
+from embedder.weights.card import chosen_point
 
 CARD = read_bundle(BUILT_IN).card
 RATES = st.none() | st.floats(0, 1) | st.sampled_from([1e-2, 1e-3, 1e-4])

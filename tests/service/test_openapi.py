@@ -54,7 +54,9 @@ def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any
     content = described["paths"][path]["post"]["responses"]["422"]["content"]["application/problem+json"]
     of_pairs = {"operating_point_unavailable", "low_quality"} if "verify" in path or "explain" in path else set()
     of_maps = {"unknown_layer"} if "maps" in path else set()
-    assert {"no_face", "several_faces", "image_unreadable"} | of_pairs | of_maps == set(content["examples"])
+    assert {"no_face", "several_faces", "no_such_face", "image_unreadable"} | of_pairs | of_maps == set(
+        content["examples"]
+    )
 
 
 def test_every_example_of_a_problem_is_one(described: dict[str, Any]) -> None:

@@ -51,6 +51,35 @@ def test_json_gets_the_same_answer_as_a_form(client: TestClient, photos: dict[st
     assert client.post("/v1/verify", json=texts).json()["distance"] == pytest.approx(form["distance"], abs=1e-6)
 
 
+def test_json_takes_an_index_as_a_number_and_a_form_as_text(client: TestClient, photos: dict[str, bytes]) -> None:
+    pair = _pair(photos, "001-neutral", "001-smiling")
+    texts = {name: base64.b64encode(image).decode() for name, image in pair.items()}
+    form = client.post("/v1/verify", files=pair, data={"face": "0", "probe_face": "only"}).json()
+    answer = client.post("/v1/verify", json=texts | {"face": 0, "probe_face": "only"}).json()
+    assert [(each["probe"]["choice"], each["reference"]["choice"]) for each in (form, answer)] == [("only", "0")] * 2
+
+
+@pytest.mark.parametrize("face", ["at:1", "-1", "biggest", "1e2", ""])
+def test_a_face_that_is_neither_rule_nor_place_is_refused_with_the_forms(
+    client: TestClient, photos: dict[str, bytes], face: str
+) -> None:
+    pair = _pair(photos, "001-neutral", "001-smiling")
+    texts = {name: base64.b64encode(image).decode() for name, image in pair.items()}
+    asked = {"files": pair, "data": {"reference_face": face}}, {"json": texts | {"reference_face": face}}
+    for each in asked:
+        answer = client.post("/v1/verify", **each)
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+        assert "reference_face: must be dominant, only, largest, center, at:x,y" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("face", [True, -1, 1.5, ["0"], {"at": 1}])
+def test_a_face_of_another_type_is_refused_in_json(client: TestClient, photos: dict[str, bytes], face: object) -> None:
+    text = base64.b64encode(photos["001-neutral"]).decode()
+    for path in ("/v1/embeddings", "/v1/maps"):
+        answer = client.post(path, json={"image": text, "face": face})
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+
+
 def test_a_threshold_of_the_callers_decides_and_no_point_is_named(client: TestClient, photos: dict[str, bytes]) -> None:
     pair = _pair(photos, "001-neutral", "001-smiling")
     strict = client.post("/v1/verify", files=pair, data={"threshold": "0.01"}).json()

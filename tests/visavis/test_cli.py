@@ -108,6 +108,7 @@ def test_verify_json_has_the_keys_that_programs_rely_on(examples: Path) -> None:
         "probability",
         "log_likelihood_ratio",
         "prior",
+        "notes",
     }
     assert answer["normalized_distance"] == answer["distance"]
     assert len(answer["operating_point"]["fmr_interval"]) == 2
@@ -174,6 +175,43 @@ def test_faces_are_counted_in_words(tmp_path: Path, examples: Path) -> None:
     assert done.returncode == 0
     assert "1 face" in done.stdout
     assert "no face" in done.stdout
+
+
+def test_faces_are_listed_with_the_index_that_selects_them_and_how_they_lie(tmp_path: Path, examples: Path) -> None:
+    both = Image.new("RGB", (1200, 600), "grey")
+    both.paste(Image.open(examples / "001-neutral.jpg"), (0, 0))
+    both.paste(Image.open(examples / "005-neutral.jpg").rotate(-90).resize((400, 400)), (700, 100))
+    both.save(tmp_path / "both.png")
+    _, first, second = visavis("detect", tmp_path / "both.png").stdout.splitlines()
+    assert re.fullmatch(r"  0 .* at \d+, \d+  score 0\.\d+", first)
+    assert re.fullmatch(r"  1 .* at \d+, \d+  score 0\.\d+, rotated by 90 degrees", second)
+    words = (tmp_path / "both.png", examples / "001-smiling.jpg", "--probe-face", "0", "--reference-face", "at:300,300")
+    done = visavis("verify", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"probe +2 faces, index 0 used, \d+x\d+ px", done.stdout)
+    (answer,) = json.loads(visavis("embed", tmp_path / "both.png", "--face", "1", "--json").stdout)
+    assert (answer["sample"]["choice"], answer["sample"]["rotation"]) == ("1", 90)
+
+
+def test_a_place_without_a_face_is_told_with_the_image_and_a_malformed_one_with_the_forms(examples: Path) -> None:
+    pair = examples / "001-neutral.jpg", examples / "001-smiling.jpg"
+    done = visavis("verify", *pair, "--reference-face", "1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.match(r"visavis: reference .*001-smiling.jpg: there is no face with index 1; found 1 face", done.stderr)
+    malformed = visavis("verify", *pair, "--probe-face", "at:left")
+    assert (malformed.returncode, "at:x,y" in malformed.stderr) == (2, True)
+
+
+def test_two_faces_of_one_photo_are_told_in_a_note(tmp_path: Path, examples: Path) -> None:
+    both = Image.new("RGB", (1200, 600), "grey")
+    for place, who in enumerate(("001", "005")):
+        both.paste(Image.open(examples / f"{who}-neutral.jpg"), (600 * place, 0))
+    both.save(tmp_path / "both.png")
+    words = ("verify", tmp_path / "both.png", tmp_path / "both.png", "--probe-face", "0", "--reference-face", "1")
+    done = visavis(*words)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.search(r"\n  note +Both images are the same file, and the faces are two faces in it", done.stdout)
+    assert len(json.loads(visavis(*words, "--json").stdout)["notes"]) == 1
 
 
 def test_the_card_is_shown_with_its_warning() -> None:

@@ -5,7 +5,7 @@ import click
 from embedder import Face, RuntimeOptions, load
 
 from .options import json_option, model_option, running_options
-from .output import OutputFormat, answer_each, face_record
+from .output import OutputFormat, answer_each, face_record, rotation_text
 
 
 @click.command()
@@ -14,7 +14,7 @@ from .output import OutputFormat, answer_each, face_record
 @running_options
 @json_option
 def detect(images: tuple[str, ...], model_path: str | None, running: RuntimeOptions, *, as_json: bool) -> None:
-    """Find every face in IMAGES, largest first.
+    """Find every face in IMAGES, largest first. Each line begins with the face's index, as --face accepts it.
 
     Exit status: 0, or 2 if an image cannot be read; the other images are processed anyway.
     """
@@ -27,9 +27,10 @@ def _as_record(faces: list[Face]) -> dict[str, object]:
 
 def _as_text(path: str, faces: list[Face]) -> str:
     counted = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-    return "\n".join([f"{path}: {counted}", *(_line(face) for face in faces)])
+    return "\n".join([f"{path}: {counted}", *map(_line, range(len(faces)), faces)])
 
 
-def _line(face: Face) -> str:
+def _line(index: int, face: Face) -> str:
     box = face.box
-    return f"  {box.width:5.0f} x {box.height:<5.0f} at {box.x:.0f}, {box.y:.0f}  score {face.score:.3f}"
+    place = f"{box.width:5.0f} x {box.height:<5.0f} at {box.x:.0f}, {box.y:.0f}"
+    return f"  {index:<3} {place}  score {face.score:.3f}{rotation_text(face)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedder import Embedding, FaceChoice, RuntimeOptions, load, show_progress
+from embedder import Embedding, RuntimeOptions, load, show_progress
 from embedder.bulk import BulkRequest
 
 from .main import EXIT_INTERRUPTED, ExtraMissing, missing_module
@@ -83,7 +83,7 @@ SHOWN = 4  # channels in the text output; --json prints all
 def embed(
     images: tuple[str, ...],
     out: str | None,
-    face: FaceChoice,
+    face: str,
     model_path: str | None,
     running: RuntimeOptions,
     *,

@@ -3,7 +3,7 @@
 import click
 from PIL.Image import Image
 
-from embedder import FaceChoice, FaceEmbedder, SampleError, load, png, read_bundle
+from embedder import FaceEmbedder, SampleError, load, png, read_bundle
 from embedder.explain import Explainer, FeatureMaps, inspect_bundle, kernels_sheet, maps_sheet, stacked
 
 from .options import PRIVATE, face_option, model_option, read_file, stop, write_file
@@ -18,9 +18,7 @@ N_SHOWN = 8
 @click.option("--kernels", is_flag=True, help="Also draw the kernels; IMAGE is then optional.")
 @face_option
 @model_option
-def maps(
-    *, image: str | None, layer: str, file: str | None, kernels: bool, face: FaceChoice, model_path: str | None
-) -> None:
+def maps(*, image: str | None, layer: str, file: str | None, kernels: bool, face: str, model_path: str | None) -> None:
     """Draw the feature maps of one layer for the face in IMAGE, the most responsive first, on a common scale.
 
     Kernels are drawn on a common scale too: kernels over three channels as RGB images, others slice by slice.
@@ -42,7 +40,7 @@ def maps(
     click.echo(f"written to {file}")
 
 
-def _maps(embedder: FaceEmbedder, photo: bytes, layer: str, face: FaceChoice) -> FeatureMaps:
+def _maps(embedder: FaceEmbedder, photo: bytes, layer: str, face: str) -> FeatureMaps:
     try:
         return Explainer(embedder).maps(photo, layer=layer, face=face)
     except SampleError as error:

@@ -21,6 +21,7 @@ from embedder import (
     RuntimeOptions,
     SampleError,
     VerifyOptions,
+    face_selector,
 )
 
 from .main import EXIT_TROUBLE
@@ -30,19 +31,24 @@ PRIVATE = 0o600  # mode of a file that shows a face
 F = TypeVar("F", bound=Callable[..., object])
 
 
+FACE_METAVAR = "dominant|only|largest|center|at:x,y|INDEX"
+
+
 def face_option(command: F) -> F:
     """Add --face."""
     return click.option(
         "--face",
-        type=click.Choice(["dominant", "only", "largest", "center"]),
+        callback=_a_face,
+        metavar=FACE_METAVAR,
         default="dominant",
         show_default=True,
-        help="Which face to use if there are several.",
+        help="Which face to use if there are several: by a rule, by a point on it (px of the upright picture), or by "
+        "its index in visavis detect.",
     )(command)
 
 
 def verify_options(command: F) -> F:
-    """Add --face, --operating-point, --prior and --quality; the command receives a VerifyOptions as `options`."""
+    """Add the options of a comparison; the command receives a VerifyOptions as `options`."""
 
     @wraps(command)
     def with_options(*args: object, **given: Any) -> object:
@@ -51,6 +57,8 @@ def verify_options(command: F) -> F:
 
     options = (
         face_option,
+        click.option("--probe-face", callback=_a_face, metavar="FACE", help="As --face, for PROBE alone."),
+        click.option("--reference-face", callback=_a_face, metavar="FACE", help="As --face, for REFERENCE alone."),
         click.option(
             "--operating-point",
             metavar="NAME|fmr=X",
@@ -77,6 +85,13 @@ def verify_options(command: F) -> F:
     for option in reversed(options):
         with_options = option(with_options)
     return with_options  # type: ignore[return-value] # click replaces the parameters, so callers see the same type
+
+
+def _a_face(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else face_selector(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:

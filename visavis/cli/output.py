@@ -38,6 +38,11 @@ def face_record(face: Face) -> dict[str, object]:
     return asdict(face)
 
 
+def rotation_text(face: Face) -> str:
+    """Return the rotation of a face in words, to append; empty if it is upright."""
+    return f", rotated by {face.rotation} degrees" if face.rotation else ""
+
+
 def sample_record(sample: Sample) -> dict[str, object]:
     """Return the record of the selected face, with the rule that selected it and the photo's quality."""
     chosen = {"choice": sample.choice, "n_faces": sample.n_faces}
@@ -70,6 +75,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
         "prior": comparison.prior,
         "probe": sample_record(comparison.probe),
         "reference": sample_record(comparison.reference),
+        "notes": list(comparison.notes),
         "model": asdict(comparison.model),
     }
 
@@ -89,6 +95,7 @@ def comparison_text(comparison: Comparison) -> str:
             f"  probability  {_probability_in_words(comparison)}",
             f"  probe        {_found(comparison.probe)}",
             f"  reference    {_found(comparison.reference)}",
+            *(f"  note         {note}" for note in comparison.notes),
             f"  model        {comparison.model.name}  {comparison.model.digest[:19]}",
         ]
     )
@@ -118,14 +125,15 @@ def _scale(distance: float, threshold: float) -> str:
 
 
 def _counted(sample: Sample) -> str:
+    choice = f"index {sample.choice}" if sample.choice.isdecimal() else sample.choice
     if sample.n_faces is None:
-        return f"{sample.choice} face"
-    return "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {sample.choice} used"
+        return f"{choice} face"
+    return "1 face" if sample.n_faces == 1 else f"{sample.n_faces} faces, {choice} used"
 
 
 def _found(sample: Sample) -> str:
     box = sample.face.box
-    faces = _counted(sample) + (f", rotated by {sample.face.rotation} degrees" if sample.face.rotation else "")
+    faces = _counted(sample) + rotation_text(sample.face)
     grade = sample.grade
     poor = " (too poor for this model's error rates)" if grade is not None and grade.is_too_poor else ""
     return f"{faces}, {box.width:.0f}x{box.height:.0f} px, sharpness {sample.quality.sharpness:.2f}{poor}"

@@ -18,7 +18,8 @@ export function tellVerdict(place, { answer, card, curves, choosePoint }) {
 
 function heading(answer) {
   const words = make("h2", { id: "verdict-words" }, sign(answer.same), say(answer.same ? "same" : "different"));
-  return make("div", {}, words, make("p", {}, why(answer)), reason(answer));
+  const notes = answer.notes.map((note) => make("p", { lang: "en" }, note)); // the service writes English
+  return make("div", {}, words, make("p", {}, why(answer)), ...notes, reason(answer));
 }
 
 function why({ same, distance, threshold }) {
