@@ -31,6 +31,7 @@ from .errors import (
     SampleError as SampleError,
     SeveralFaces as SeveralFaces,
     SFaceFileError as SFaceFileError,
+    TooManyFaces as TooManyFaces,
     UnknownLayer as UnknownLayer,
     VisavisError as VisavisError,
 )
@@ -51,7 +52,7 @@ from .network import (
     new_network as new_network,
     tensors_of as tensors_of,
 )
-from .pipeline import FaceEmbedder as FaceEmbedder
+from .pipeline import ALL_FACES as ALL_FACES, FaceEmbedder as FaceEmbedder
 from .private_files import (
     PrivateFiles as PrivateFiles,
     replace_file as replace_file,
@@ -88,6 +89,7 @@ from .types import (
     Chip as Chip,
     Chips as Chips,
     Embedding as Embedding,
+    EmbeddingBatch as EmbeddingBatch,
     Face as Face,
     FaceChoice as FaceChoice,
     FaceSelector as FaceSelector,

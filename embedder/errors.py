@@ -9,7 +9,8 @@ VisavisError
 │   ├── FaceError              its faces do not fit the face choice
 │   │   ├── NoFace             no face found
 │   │   ├── SeveralFaces       more faces than the choice allows
-│   │   └── NoSuchFace         no face at this point or with this index
+│   │   ├── NoSuchFace         no face at this point or with this index
+│   │   └── TooManyFaces       more faces than one call embeds
 │   └── LowQuality             the photo is too poor for a reliable decision
 ├── ModelError
 │   ├── BundleError            the model bundle cannot be used
@@ -104,6 +105,18 @@ class NoSuchFace(FaceError):
 
     def __init__(self, n_faces: int, message: str) -> None:
         super().__init__(message)
+        self.n_faces = n_faces
+
+
+class TooManyFaces(FaceError):
+    """The images of one call show more faces than one call embeds; this one is over the limit."""
+
+    code = "too_many_faces"
+
+    def __init__(self, n_faces: int, limit: int, *, n_before: int = 0) -> None:
+        before = f" after {n_before} in the images before it" if n_before else ""
+        remedy = "send it in another request" if n_before else "send parts of the picture one by one"
+        super().__init__(f"found {n_faces} faces{before}, more than the {limit} that one request embeds; {remedy}")
         self.n_faces = n_faces
 
 

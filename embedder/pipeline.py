@@ -1,13 +1,15 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparisons. It stores none of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .alignment import cut_chip, eye_distance
 from .decision import (
@@ -25,7 +27,7 @@ from .decision import (
     with_notes,
 )
 from .detection.detector import Detector, face_selector, min_area_ratio_of, select_face
-from .errors import DigestMismatch, SampleError, SeveralFaces
+from .errors import DigestMismatch, SampleError, SeveralFaces, TooManyFaces
 from .image import Limits, Photo, decode_image
 from .quality import quality_of
 from .runtime.runtime import EmbeddingSession, n_cores
@@ -34,6 +36,7 @@ from .types import (
     Chip,
     Chips,
     Embedding,
+    EmbeddingBatch,
     Face,
     FaceSelector,
     ModelIdentity,
@@ -45,14 +48,25 @@ from .types import (
 from .weights.bundle import Bundle
 from .weights.card import Alignment
 
+T = TypeVar("T")
+ALL_FACES = "all"
+MAX_FACES = 256  # of all images of one call; bounds its memory and time
+PASS = 32  # chips
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PreparedFace:
-    """The chip of one image, and the time spent on decoding and detection."""
+class PreparedImage:
+    """The chips of the selected faces of one image, and the time spent on decoding and detection."""
 
-    chip: Chip
+    chips: tuple[Chip, ...]
     decode_s: float
     detect_s: float
+
+    @property
+    def chip(self) -> Chip:
+        """The only chip."""
+        (chip,) = self.chips
+        return chip
 
 
 class FacePreprocessor:
@@ -64,44 +78,46 @@ class FacePreprocessor:
         self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # plus the calling thread
         self._is_closed = False
 
-    def __call__(self, image: bytes, selector: FaceSelector) -> PreparedFace:
+    def __call__(self, image: bytes, selector: FaceSelector) -> PreparedImage:
         """Prepare the face that `selector` selects. Raises ImageError or FaceError."""
-        self.require_open()
         choice = face_selector(selector)
-        start = perf_counter()
-        photo = decode_image(image, self._limits)
-        decoded = perf_counter()
-        face, n_faces = self._chosen(photo, choice)
-        chip = cut_chip(photo, face.landmarks, self._alignment)
-        quality = quality_of(photo, face, chip, eye_distance(self._alignment))
-        sample = Sample(face, choice, n_faces, quality)
-        return PreparedFace(Chip(chip, sample), decoded - start, perf_counter() - decoded)
+        return self._prepared(image, choice, partial(self._chosen, choice=choice))
+
+    def all_faces(self, image: bytes) -> PreparedImage:
+        """Prepare every face, largest first; there may be none. Raises ImageError or TooManyFaces."""
+        return self._prepared(image, ALL_FACES, self._every)
 
     def prepare_all(
         self, probe: bytes, references: Sequence[bytes], options: VerifyOptions
-    ) -> tuple[PreparedFace, list[PreparedFace | SampleError]]:
+    ) -> tuple[PreparedImage, list[PreparedImage | SampleError]]:
         """Prepare a probe and its references, on all cores; the error of an unusable reference takes its place."""
         self.require_open()
-        choice = options.face_of_reference
-        others = [self._workers.submit(self._reference, image, choice) for image in references]
-        try:
+        reference = partial(self._reference, choice=options.face_of_reference)
+        with self._begun(references, reference) as results:  # if the probe is unusable, they are not needed
             with attributing_errors_to("probe"):
                 first = self(probe, options.face_of_probe)
-            return first, self._shared(references, others, choice)
-        finally:  # if the probe is unusable, the references are not needed
+            return first, results()
+
+    def prepare_each(
+        self, images: Sequence[bytes], prepare: Callable[[bytes], PreparedImage]
+    ) -> list[PreparedImage | SampleError]:
+        """Prepare images, on all cores; the error of an unusable image takes its place."""
+        self.require_open()
+        with self._begun(images, prepare) as results:
+            return results()
+
+    @contextmanager
+    def _begun(
+        self, images: Sequence[bytes], prepare: Callable[[bytes], PreparedImage]
+    ) -> Iterator[Callable[[], list[PreparedImage | SampleError]]]:
+        """Begin to prepare images in the workers; yields a function that helps them and returns all results."""
+        outcome = partial(_outcome, prepare)
+        others = [self._workers.submit(outcome, image) for image in images]
+        try:
+            yield partial(_shared, images, others, outcome)
+        finally:
             for each in others:
                 each.cancel()
-
-    def _shared(
-        self, references: Sequence[bytes], others: Sequence[Future[PreparedFace | SampleError]], choice: str
-    ) -> list[PreparedFace | SampleError]:
-        """Prepare in this thread, starting from the last, the references that no worker has started on."""
-        prepared_here = {
-            place: self._reference(references[place], choice)
-            for place in reversed(range(len(others)))
-            if others[place].cancel()
-        }
-        return [prepared_here[place] if place in prepared_here else each.result() for place, each in enumerate(others)]
 
     def faces(self, image: bytes) -> list[Face]:
         """Detect all faces, largest first. Raises ImageError."""
@@ -118,14 +134,33 @@ class FacePreprocessor:
         self._is_closed = True
         self._workers.shutdown(cancel_futures=True)
 
-    def _reference(self, image: bytes, choice: str) -> PreparedFace | SampleError:
-        try:
-            with attributing_errors_to("reference"):
-                return self(image, choice)
-        except SampleError as error:
-            return error
+    def _reference(self, image: bytes, choice: str) -> PreparedImage:
+        with attributing_errors_to("reference"):
+            return self(image, choice)
 
-    def _chosen(self, photo: Photo, choice: str) -> tuple[Face, int | None]:
+    def _prepared(
+        self, image: bytes, choice: str, select: Callable[[Photo], tuple[Sequence[Face], int | None]]
+    ) -> PreparedImage:
+        self.require_open()
+        start = perf_counter()
+        photo = decode_image(image, self._limits)
+        decoded = perf_counter()
+        faces, n_faces = select(photo)
+        chips = tuple(self._chip(photo, face, choice, n_faces) for face in faces)
+        return PreparedImage(chips, decoded - start, perf_counter() - decoded)
+
+    def _chip(self, photo: Photo, face: Face, choice: str, n_faces: int | None) -> Chip:
+        pixels = cut_chip(photo, face.landmarks, self._alignment)
+        quality = quality_of(photo, face, pixels, eye_distance(self._alignment))
+        return Chip(pixels, Sample(face, choice, n_faces, quality))
+
+    def _every(self, photo: Photo) -> tuple[Sequence[Face], int]:
+        faces = self.detector(photo).faces
+        if len(faces) > MAX_FACES:
+            raise TooManyFaces(len(faces), MAX_FACES)
+        return faces, len(faces)
+
+    def _chosen(self, photo: Photo, choice: str) -> tuple[Sequence[Face], int | None]:
         """Select the face, and count all faces if the detector searched for all of them.
 
         SeveralFaces states the number of faces, so it is raised only after a complete search.
@@ -133,12 +168,25 @@ class FacePreprocessor:
         center = photo.size[0] / 2, photo.size[1] / 2
         detections = self.detector(photo, min_area_ratio=min_area_ratio_of(choice))
         try:
-            return select_face(detections, choice, center), detections.n_faces
+            return [select_face(detections, choice, center)], detections.n_faces
         except SeveralFaces:
             if detections.is_whole:
                 raise
         detections = self.detector(photo)
-        return select_face(detections, choice, center), detections.n_faces
+        return [select_face(detections, choice, center)], detections.n_faces
+
+
+def _outcome(prepare: Callable[[bytes], T], image: bytes) -> T | SampleError:
+    try:
+        return prepare(image)
+    except SampleError as error:
+        return error
+
+
+def _shared(images: Sequence[bytes], others: Sequence[Future[T]], prepare: Callable[[bytes], T]) -> list[T]:
+    """Prepare in this thread, starting from the last, the images that no worker has started on."""
+    prepared_here = {place: prepare(images[place]) for place in reversed(range(len(others))) if others[place].cancel()}
+    return [prepared_here[place] if place in prepared_here else each.result() for place, each in enumerate(others)]
 
 
 class FaceEmbedder:
@@ -200,6 +248,34 @@ class FaceEmbedder:
         face_embedded = self._verifier.embedded(prepared.chip, vector)
         return Embedding(vector, self.identity, face_embedded.sample, timings)
 
+    def embed_all(self, image: bytes) -> list[Embedding]:
+        """Embed every face in an image, largest first; empty if there is none. Raises ImageError or TooManyFaces."""
+        (result,) = self.embed_many([image], face=ALL_FACES).results
+        if isinstance(result, SampleError):
+            raise result
+        return list(result)
+
+    def embed_many(self, images: Sequence[bytes], *, face: FaceSelector = "dominant") -> EmbeddingBatch:
+        """Embed the face that `face` selects in each image, or with `face="all"` every face, in one pass.
+
+        An unusable image yields its error instead, and so does an image with which there are more than 256 faces.
+        """
+        prepare = self._preprocessor.all_faces if face == ALL_FACES else partial(self._preprocessor, selector=face)
+        outcomes = _within_limit(self._preprocessor.prepare_each(images, prepare))
+        vectors, timings = self._embed_prepared([each for each in outcomes if isinstance(each, PreparedImage)])
+        rest = iter(vectors)
+        results = tuple(
+            self._embeddings(each.chips, rest, timings) if isinstance(each, PreparedImage) else each
+            for each in outcomes
+        )
+        return EmbeddingBatch(results, self.identity, timings)
+
+    def _embeddings(
+        self, chips: Sequence[Chip], vectors: Iterator[NDArray[np.float32]], timings: Timings
+    ) -> tuple[Embedding, ...]:
+        faces = [self._verifier.embedded(chip, next(vectors)) for chip in chips]
+        return tuple(Embedding(each.vector, self.identity, each.sample, timings) for each in faces)
+
     def embed_chips(self, chips: Chips) -> Vectors:
         """Run the network on chips, uint8 RGB (n, side, side, 3): float32 (n, 128).
 
@@ -252,11 +328,11 @@ class FaceEmbedder:
         """Verify as `verify_many` does; also return the embedded faces, the probe's first. Raises the same errors."""
         rule = decision_rule(self.card, options)
         prepared_probe, outcomes = self._preprocessor.prepare_all(probe, references, options)
-        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedFace))]
+        prepared = [prepared_probe, *(outcome for outcome in outcomes if isinstance(outcome, PreparedImage))]
         vectors, timings = self._embed_prepared(prepared)
         faces = [self._verifier.embedded(item.chip, vector) for item, vector in zip(prepared, vectors, strict=True)]
         rest = iter(faces[1:])
-        compared = [next(rest) if isinstance(each, PreparedFace) else each for each in outcomes]
+        compared = [next(rest) if isinstance(each, PreparedImage) else each for each in outcomes]
         batch = self._verifier.compare(faces[0], compared, rule, timings, options)
         return with_notes(batch, [image == probe for image in references]), faces
 
@@ -280,12 +356,27 @@ class FaceEmbedder:
             self.identity.digest, digest, precisions=None if theirs is None else (self.precision, theirs)
         )
 
-    def _embed_prepared(self, prepared: Sequence[PreparedFace]) -> tuple[Vectors, Timings]:
+    def _embed_prepared(self, prepared: Sequence[PreparedImage]) -> tuple[Vectors, Timings]:
         start = perf_counter()
-        vectors = self.embed_faces(np.stack([item.chip.pixels for item in prepared]))
+        chips = [chip.pixels for item in prepared for chip in item.chips]
+        # In several passes, so that the faces of other callers wait for one of them at most.
+        passes = [np.stack(chips[first : first + PASS]) for first in range(0, len(chips), PASS)]
+        vectors = np.concatenate([np.empty((0, EMBEDDING_SIZE), np.float32), *map(self.embed_faces, passes)])
         seconds = (
             sum(item.decode_s for item in prepared),
             sum(item.detect_s for item in prepared),
             perf_counter() - start,
         )
         return vectors, Timings(*(1000 * part for part in seconds))
+
+
+def _within_limit(outcomes: Sequence[PreparedImage | SampleError]) -> list[PreparedImage | SampleError]:
+    """Replace each image that would bring the number of faces above MAX_FACES by its error."""
+    kept: list[PreparedImage | SampleError] = []
+    n_before = 0
+    for each in outcomes:
+        n_faces = len(each.chips) if isinstance(each, PreparedImage) else 0
+        is_too_many = n_before + n_faces > MAX_FACES
+        kept.append(TooManyFaces(n_faces, MAX_FACES, n_before=n_before) if is_too_many else each)
+        n_before += 0 if is_too_many else n_faces
+    return kept

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .errors import SampleError
+
 EMBEDDING_SIZE = 128
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]  # the rules that select a face
@@ -82,7 +84,7 @@ class Sample:
     """The face selected from an image, what selected it, and the quality of the photo."""
 
     face: Face
-    choice: str  # a FaceSelector as text
+    choice: str  # a FaceSelector as text; "all" = every face of the image
     n_faces: int | None  # in the whole picture; None = not counted: no smaller face could have changed the choice
     quality: Quality
     grade: Grade | None = None  # None = not embedded yet, or the card has no rule
@@ -121,6 +123,15 @@ class Embedding:
     vector: NDArray[np.float32] = field(repr=False)  # (128,)
     model: ModelIdentity
     sample: Sample
+    timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingBatch:
+    """The embeddings of several images, in order: those of each image's faces, or the error of an unusable image."""
+
+    results: tuple[tuple[Embedding, ...] | SampleError, ...]
+    model: ModelIdentity
     timings_ms: Timings
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from importlib.metadata import version
 
 from anyio import create_task_group
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -14,11 +14,9 @@ from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
 from . import problems
-from .openapi import query_names
-from .request_body import BodyReader
+from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
 from .request_execution import ConcurrencyLimiter, RequestExecutor
-from .request_parsing import query_options
 from .routes import atlas, explain, faces, health, model, pages, verify
 from .routes.health import Readiness
 from .settings import Settings
@@ -47,7 +45,7 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
-        dependencies=[Depends(_read_query)],
+        dependencies=[Depends(read_query)],
         openapi_url=None,  # FastAPI's route has no dependencies; pages.py serves /openapi.json
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
@@ -82,11 +80,6 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
         allow_headers=("Content-Type", "X-Request-Id"),
         expose_headers=("X-Request-Id", "Retry-After"),
     )
-
-
-async def _read_query(request: Request) -> None:
-    """Store the options of the query for the route; refuse all names that its description does not have."""
-    request.state.query = query_options(request.scope["query_string"], query_names(request.scope["route"]))
 
 
 def _lifespan(readiness: Readiness) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

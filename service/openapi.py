@@ -225,6 +225,25 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
 
 FACES_ANSWER: dict[str, object] = {"faces": [_PROBE_FACE], "request_id": "150f52d61ba8202f"}
 
+EMBED_ALL_ANSWER: dict[str, object] = {
+    "faces": [{"image": 0} | _PROBE_FACE | {"quality": _PROBE_QUALITY, "embedding": [0.0] * 128}],
+    "problems": [
+        {
+            "image": 1,
+            "type": "/errors#not_an_image",
+            "title": "Not an image",
+            "status": 415,
+            "detail": (
+                "the bytes are not in a supported image format; send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file"
+            ),
+            "code": "not_an_image",
+        }
+    ],
+    "model": _MODEL,
+    "timings_ms": {"decode": 1.6, "detect": 6.3, "embed": 8.4, "total": 18.1},
+    "request_id": "bae2b2ab0d3eaa7b",
+}
+
 _UNKNOWN_PHOTOS: dict[str, object] = {
     "threshold_reason": "fmr-1e-3: 1.080; the quality of the photos is not known here, so no penalty is taken off.",
 }
@@ -287,12 +306,6 @@ def json_body(model: type[Message], options_model: type[Message], example: objec
     """Describe a body that must be JSON, and the options of the query."""
     content = {JSON: {"schema": model.model_json_schema(), "example": example}}
     return {"requestBody": {"required": True, "content": content}, "parameters": _parameters(options_model)}
-
-
-def query_names(route: object) -> tuple[str, ...]:
-    """Return the query options that a route's description names; the service accepts no others."""
-    extra: dict[str, Any] = getattr(route, "openapi_extra", None) or {}
-    return tuple(parameter["name"] for parameter in extra.get("parameters", ()))
 
 
 def _file_part(most: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from embedder import (
     SampleError,
     SeveralFaces,
     SFaceFileError,
+    TooManyFaces,
     UnknownLayer,
     VisavisError,
 )
@@ -143,6 +144,12 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "No such face",
         "No face contains the given point, or has the given index; n_faces is the number of faces found.",
         "POST /v1/faces returns all faces with their boxes, in the order of their indices.",
+    ),
+    TooManyFaces: ProblemType(
+        422,
+        "Too many faces",
+        "The images of a request show more than 256 faces; n_faces is the number in the image that is over the limit.",
+        "Send fewer images in one request, or a crop of the picture.",
     ),
     LowQuality: ProblemType(
         422,

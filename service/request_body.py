@@ -1,4 +1,4 @@
-"""Read request bodies into memory, never to disk: check the headers, then the size and time while receiving."""
+"""Read requests: the query, and bodies into memory, never to disk, with limits of size and time while receiving."""
 
 import re
 from collections import Counter
@@ -21,6 +21,7 @@ from .request_parsing import (
     RequestSpec,
     from_form,
     from_json,
+    query_options,
     shown,
     unknown_name,
     with_query,
@@ -70,6 +71,13 @@ class BodyReader:
     def _limit(self, spec: RequestSpec[OptionsT], media_type: str) -> int:
         image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
         return spec.n_images * image_bytes + OVERHEAD_BYTES
+
+
+async def read_query(request: Request) -> None:
+    """Store the options of the query for the route; refuse all names that the route's description does not have."""
+    described = getattr(request.scope["route"], "openapi_extra", None) or {}
+    names = [parameter["name"] for parameter in described.get("parameters", ())]
+    request.state.query = query_options(request.scope["query_string"], names)
 
 
 def _media_type(request: Request, accepted: tuple[str, ...]) -> str:

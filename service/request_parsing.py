@@ -16,11 +16,12 @@ from embedder import VerifyOptions
 from . import wire
 from .errors import MalformedRequest
 from .wire import (
+    MAX_IMAGES,
     MAX_REFERENCES,
+    EmbeddingOptions,
     EmbeddingRequest,
     ExplainOptions,
     ExplainRequest,
-    FaceOption,
     FacesRequest,
     MapsOptions,
     MapsRequest,
@@ -92,7 +93,7 @@ EXPLAIN = RequestSpec({"probe": 1, "reference": 1}, ExplainOptions, ExplainReque
 VERIFY_MANY = RequestSpec({"probe": 1, "reference": MAX_REFERENCES}, wire.VerifyOptions, VerifyManyRequest)
 FACES = RequestSpec({"image": 1}, NoOptions, FacesRequest)
 MAPS = RequestSpec({"image": 1}, MapsOptions, MapsRequest)
-EMBEDDING = RequestSpec({"image": 1}, FaceOption, EmbeddingRequest)
+EMBEDDING = RequestSpec({"image": MAX_IMAGES}, EmbeddingOptions, EmbeddingRequest)
 
 
 def verify_options(options: wire.VerifyOptions) -> VerifyOptions:

@@ -8,6 +8,8 @@ from PIL import Image
 from embedder import (
     Box,
     Comparison,
+    Embedding,
+    EmbeddingBatch,
     Face,
     Grade,
     Judgement,
@@ -80,6 +82,50 @@ def many_result(result: Comparison | SampleError, asked: QualityChoice) -> wire.
     if isinstance(result, SampleError):
         return wire.ManyResult(problem=problem_of(result))
     return wire.ManyResult(verdict=verdict(result, asked))
+
+
+def embedding(found: Embedding, *, total_ms: float, asked_as: str) -> wire.EmbeddingResponse:
+    """Convert the embedding of one face."""
+    return wire.EmbeddingResponse(
+        embedding=found.vector.tolist(),
+        sample=sample(found.sample),
+        model=model(found.model),
+        timings_ms=timings(found.timings_ms, total_ms),
+        request_id=asked_as,
+    )
+
+
+def embeddings(batch: EmbeddingBatch, *, total_ms: float, asked_as: str) -> wire.EmbedAllResponse:
+    """Convert the embeddings of several faces or images."""
+    return wire.EmbedAllResponse(
+        faces=_embedded_faces(batch),
+        problems=_image_problems(batch),
+        model=model(batch.model),
+        timings_ms=timings(batch.timings_ms, total_ms),
+        request_id=asked_as,
+    )
+
+
+def _embedded_faces(batch: EmbeddingBatch) -> list[wire.EmbeddedFace]:
+    return [
+        wire.EmbeddedFace(
+            **dict(face(each.sample.face)),
+            image=place,
+            quality=quality(each.sample),
+            embedding=each.vector.tolist(),
+        )
+        for place, result in enumerate(batch.results)
+        if not isinstance(result, SampleError)
+        for each in result
+    ]
+
+
+def _image_problems(batch: EmbeddingBatch) -> list[wire.ImageProblem]:
+    return [
+        wire.ImageProblem.model_validate(problem_of(result).model_dump(exclude_unset=True) | {"image": place})
+        for place, result in enumerate(batch.results)
+        if isinstance(result, SampleError)
+    ]
 
 
 def operating_point(point: OperatingPoint | None) -> wire.OperatingPoint | None:

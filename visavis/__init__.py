@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DigestMismatch,
         Distances,
         Embedding,
+        EmbeddingBatch,
         Face,
         FaceEmbedder,
         FaceError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         RuntimeUnavailable,
         SampleError,
         SeveralFaces,
+        TooManyFaces,
         VisavisError,
         load,
     )
@@ -48,6 +50,7 @@ __all__ = [
     "DigestMismatch",
     "Distances",
     "Embedding",
+    "EmbeddingBatch",
     "Explainer",
     "Face",
     "FaceClient",
@@ -65,6 +68,7 @@ __all__ = [
     "RuntimeUnavailable",
     "SampleError",
     "SeveralFaces",
+    "TooManyFaces",
     "VisavisError",
     "load",
 ]

@@ -87,7 +87,8 @@ def face_selector(given: FaceSelector) -> str:
     `at:x,y` is a point in px of the upright picture; the index is the face's place in the list that `detect` returns.
     """
     if isinstance(given, bool) or not re.fullmatch(FACE_PATTERN, str(given), re.ASCII):
-        raise ValueError(f"a face is selected by {FACE_FORMS}; not by {given!r}")
+        hint = "; embed_all and embed_many embed every face" if given == "all" else ""
+        raise ValueError(f"a face is selected by {FACE_FORMS}; not by {given!r}{hint}")
     return str(given)
 
 

@@ -7,11 +7,14 @@ from typing import Generic, Literal, TypeVar, Unpack
 from pydantic import ValidationError
 
 from ..wire import (
+    ALL_FACES,
+    MAX_IMAGES,
     MAX_REFERENCES,
     Answer,
     CompareResponse,
     DecisionKeywords,
     DecisionOptions,
+    EmbedAllResponse,
     EmbeddingResponse,
     ExplainResponse,
     FaceOption,
@@ -56,8 +59,7 @@ def verify_many(
 ) -> ApiCall[VerifyManyResponse]:
     """Build the call that compares a probe with several references."""
     fields = _fields(checked(VerifyOptions, options))
-    if isinstance(references, ONE_IMAGE) or not isinstance(references, Sequence):
-        raise TypeError(f"references must be a sequence of images, such as a list, not {type(references).__name__}")
+    _require_sequence(references, "references")
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
@@ -82,6 +84,15 @@ def embed(image: ImageInput, *, face: str | int) -> ApiCall[EmbeddingResponse]:
     """Build the call that embeds one face."""
     fields = _fields(checked(FaceOption, {"face": face}))
     return ApiCall("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
+
+
+def embed_all(images: Sequence[ImageInput]) -> ApiCall[EmbedAllResponse]:
+    """Build the call that embeds every face of several images."""
+    _require_sequence(images, "images")
+    if not 1 <= len(images) <= MAX_IMAGES:
+        raise ValueError(f"embed 1 to {MAX_IMAGES} images at once, not {len(images)}; split them up")
+    files = tuple(("image", read_image(image)) for image in images)
+    return ApiCall("POST", "/v1/embeddings", EmbedAllResponse, images=files, fields=(("face", ALL_FACES),))
 
 
 def compare(
@@ -120,6 +131,11 @@ def checked(kind: type[OptionsT], given: Mapping[str, object]) -> OptionsT:
         fault = error.errors(include_url=False)[0]
         places = [f"{name}={given[name]!r}" for name in given if name in fault["loc"]]
         raise ValueError(": ".join([*places, fault["msg"]])) from None
+
+
+def _require_sequence(images: object, name: str) -> None:
+    if isinstance(images, ONE_IMAGE) or not isinstance(images, Sequence):
+        raise TypeError(f"{name} must be a sequence of images, such as a list, not {type(images).__name__}")
 
 
 def _fields(options: Message) -> tuple[tuple[str, str], ...]:

@@ -17,6 +17,7 @@ ClientError                     carries status, code, request_id, image, n_faces
     │   ├── FaceRejected        its faces
     │   │   ├── NoFaceError
     │   │   ├── SeveralFacesError
+    │   │   ├── TooManyFacesError
     │   │   └── NoSuchFaceError
     │   └── LowQualityError     the photo is too poor; see `measure`, `value` and `limit`
     ├── BusyError               503: busy, or not ready yet; `retry_after_s` if the service gave a time
@@ -30,7 +31,7 @@ No error of the tree contains an image, an embedding or a file name.
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from ..wire import Problem
+from ..wire import ImageProblem, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class ErrorFacts:
     status: int | None = None  # HTTP status
     code: str | None = None  # the problem's stable, machine-readable name
     request_id: str | None = None  # as in the service's log
-    image: str | None = None  # "probe" or "reference"
+    image: str | int | None = None  # "probe" or "reference", or the place of one of several images, from 0
     n_faces: int | None = None  # number of faces found in that image
     available: tuple[str, ...] | None = None  # names of the available operating points
     measure: str | None = None  # the quality measure that is too low
@@ -138,6 +139,10 @@ class NoSuchFaceError(FaceRejected):
     """No face at the given point or with the given index; `n_faces` is the number of faces found."""
 
 
+class TooManyFacesError(FaceRejected):
+    """The images of one request show more faces than the service embeds at once; `n_faces` is that of this image."""
+
+
 class LowQualityError(SampleRejected):
     """The photo of a face is too poor: `measure` is `value`, the minimum is `limit`. See the option `quality`."""
 
@@ -160,14 +165,15 @@ KINDS: dict[str, type[ClientError]] = {
     "no_face": NoFaceError,
     "several_faces": SeveralFacesError,
     "no_such_face": NoSuchFaceError,
+    "too_many_faces": TooManyFacesError,
     "low_quality": LowQualityError,
     "digest_mismatch": DigestMismatchError,
     "operating_point_unavailable": OperatingPointUnavailableError,
 }
 
 
-def from_problem(problem: Problem, *, retry_after_s: float | None = None) -> ClientError:
-    """Return the error for a problem, to be raised; also for the problem of a result of `verify_many`."""
+def from_problem(problem: Problem | ImageProblem, *, retry_after_s: float | None = None) -> ClientError:
+    """Return the error for a problem, to be raised; also for one in an answer of `verify_many` or `embed_all`."""
     kind = KINDS.get(problem.code) or _kind_of_status(problem.status)
     facts = ErrorFacts(
         status=problem.status,

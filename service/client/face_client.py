@@ -12,6 +12,7 @@ from ..wire import (
     Answer,
     CompareResponse,
     DecisionKeywords,
+    EmbedAllResponse,
     EmbeddingResponse,
     ExplainResponse,
     FacesResponse,
@@ -87,6 +88,13 @@ class FaceClient:
     def embed(self, image: ImageInput, *, face: str | int = "dominant") -> EmbeddingResponse:
         """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
         return self._ask(calls.embed(image, face=face))
+
+    def embed_all(self, images: Sequence[ImageInput]) -> EmbedAllResponse:
+        """Embed every face of 1 to 16 images: `faces`, each with its image's place, and `problems` of unusable images.
+
+        A single image that cannot be used raises an error.
+        """
+        return self._ask(calls.embed_all(images))
 
     def compare(
         self,
@@ -200,6 +208,13 @@ class AsyncFaceClient:
     async def embed(self, image: ImageInput, *, face: str | int = "dominant") -> EmbeddingResponse:
         """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
         return await self._ask(calls.embed, image, face=face)
+
+    async def embed_all(self, images: Sequence[ImageInput]) -> EmbedAllResponse:
+        """Embed every face of 1 to 16 images: `faces`, each with its image's place, and `problems` of unusable images.
+
+        A single image that cannot be used raises an error.
+        """
+        return await self._ask(calls.embed_all, images)
 
     async def compare(
         self,

@@ -3,13 +3,23 @@
 import numpy as np
 from fastapi import APIRouter, Request
 
-from embedder import DigestMismatch, Distances, Embedding, OperatingPointUnavailable
+from embedder import (
+    ALL_FACES,
+    DigestMismatch,
+    Distances,
+    Embedding,
+    EmbeddingBatch,
+    OperatingPointUnavailable,
+    SampleError,
+    TooManyFaces,
+)
 
 from .. import serializers
 from ..openapi import (
     BODY_PROBLEMS,
     COMPARE_ANSWER,
     COMPARE_QUESTION,
+    EMBED_ALL_ANSWER,
     FACE_PROBLEMS,
     FACES_ANSWER,
     IMAGE_PROBLEMS,
@@ -24,8 +34,9 @@ from ..wire import (
     CompareRequest,
     CompareResponse,
     DecisionOptions,
+    EmbedAllResponse,
+    EmbeddingOptions,
     EmbeddingResponse,
-    FaceOption,
     FacesResponse,
 )
 
@@ -53,19 +64,20 @@ def router(runner: RequestExecutor) -> APIRouter:
     @routes.post(
         "/v1/embeddings",
         tags=["embeddings"],
-        responses=responses(*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS),
+        responses=responses(*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, TooManyFaces, example=EMBED_ALL_ANSWER),
         openapi_extra=image_body(EMBEDDING),
+        response_model_exclude_unset=True,
     )
-    async def embed(request: Request) -> EmbeddingResponse:
-        """Return the embedding of one face. It is biometric data: protect it like the photo."""
-        embedding = await runner.run(request, EMBEDDING, lambda parsed: _embed(runner, parsed))
-        return EmbeddingResponse(
-            embedding=embedding.vector.tolist(),
-            sample=serializers.sample(embedding.sample),
-            model=serializers.model(embedding.model),
-            timings_ms=serializers.timings(embedding.timings_ms, runner.elapsed_ms(request)),
-            request_id=serializers.request_id(request),
-        )
+    async def embed(request: Request) -> EmbeddingResponse | EmbedAllResponse:
+        """Return the embedding of one face; with face=all or several images, those of all selected faces.
+
+        Embeddings are biometric data: protect them like the photos.
+        """
+        found = await runner.run(request, EMBEDDING, lambda parsed: _embed(runner, parsed))
+        total_ms, asked_as = runner.elapsed_ms(request), serializers.request_id(request)
+        if isinstance(found, Embedding):
+            return serializers.embedding(found, total_ms=total_ms, asked_as=asked_as)
+        return serializers.embeddings(found, total_ms=total_ms, asked_as=asked_as)
 
     _join_compare(routes, runner)
     return routes
@@ -98,8 +110,14 @@ def _answer(distances: Distances, runner: RequestExecutor, request: Request) -> 
     )
 
 
-def _embed(runner: RequestExecutor, parsed: ParsedRequest[FaceOption]) -> Embedding:
-    return runner.embedder.embed(parsed.one("image"), face=parsed.options.face)
+def _embed(runner: RequestExecutor, parsed: ParsedRequest[EmbeddingOptions]) -> Embedding | EmbeddingBatch:
+    images, face = parsed.images["image"], parsed.options.face
+    if face != ALL_FACES and len(images) == 1:
+        return runner.embedder.embed(images[0], face=face)
+    batch = runner.embedder.embed_many(images, face=face)
+    if len(images) == 1 and isinstance(batch.results[0], SampleError):
+        raise batch.results[0]
+    return batch
 
 
 def _compare(runner: RequestExecutor, asked: CompareRequest) -> Distances:

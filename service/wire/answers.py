@@ -185,7 +185,7 @@ class VerifyResponse(Verdict):
     request_id: str
 
 
-class Problem(Answer):
+class ProblemDetails(Answer):
     """RFC 9457 problem details, with a stable `code`."""
 
     type: str = "about:blank"
@@ -194,12 +194,17 @@ class Problem(Answer):
     detail: str
     code: str
     request_id: str | None = None
-    image: Annotated[str | None, Field(description="Which image is at fault: probe or reference.")] = None
-    n_faces: Annotated[int | None, Field(description="The number of faces found in it.")] = None
+    n_faces: Annotated[int | None, Field(description="The number of faces found in the image at fault.")] = None
     available: Annotated[list[str] | None, Field(description="The available operating points or layers.")] = None
     measure: Annotated[str | None, Field(description="The quality measure that is too low.")] = None
     value: Annotated[float | None, Field(description="The measured value.")] = None
     limit: Annotated[float | None, Field(description="The minimum.")] = None
+
+
+class Problem(ProblemDetails):
+    """The problem of a request, or of one reference."""
+
+    image: Annotated[str | None, Field(description="Which image is at fault: probe or reference.")] = None
 
 
 class ManyResult(Answer):
@@ -230,6 +235,33 @@ class EmbeddingResponse(Answer):
 
     embedding: Vector = Field(repr=False)
     sample: Sample
+    model: ModelIdentity
+    timings_ms: Timings
+    request_id: str
+
+
+class InImage(Answer):
+    """What concerns one of a request's images."""
+
+    image: Annotated[int, Field(description="The image's place in the request, from 0.")]
+
+
+class EmbeddedFace(Face, InImage):
+    """One of the faces of a request's images, with its embedding."""
+
+    quality: Quality
+    embedding: Vector = Field(repr=False)
+
+
+class ImageProblem(ProblemDetails, InImage):
+    """The problem of one of a request's images."""
+
+
+class EmbedAllResponse(Answer):
+    """The answer of POST /v1/embeddings with `face=all` or several images. Protect it like the photos."""
+
+    faces: Annotated[list[EmbeddedFace], Field(description="In the order of the images, largest first in each.")]
+    problems: Annotated[list[ImageProblem], Field(description="The images that could not be used.")]
     model: ModelIdentity
     timings_ms: Timings
     request_id: str

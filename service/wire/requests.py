@@ -8,6 +8,11 @@ from pydantic_core import PydanticCustomError
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]
 QualityChoice = Literal["refuse", "ignore"]
+FIRST_LAYER = "conv1"
+EVEN_PRIOR = 0.5  # a prior that favours neither answer
+MAX_REFERENCES = 16
+MAX_IMAGES = 16  # to embed
+MAX_EMBEDDINGS = 1000
 FACE_PATTERN = r"dominant|only|largest|center|at:-?\d{1,6}(\.\d{1,6})?,-?\d{1,6}(\.\d{1,6})?|0|[1-9]\d{0,5}"
 FACE_FORMS = (
     "dominant, only, largest, center, at:x,y (a point on the face, in px of the upright picture) or the index of the "
@@ -15,10 +20,22 @@ FACE_FORMS = (
 )
 
 
+ALL_FACES = "all"
+ONLY_EMBEDDINGS = "all is for POST /v1/embeddings, which returns every face; here it must be {forms}"
+
+
 def _face_selector(given: object) -> str:
     if isinstance(given, bool) or not re.fullmatch(FACE_PATTERN, str(given), re.ASCII):
-        raise PydanticCustomError("face_selector", "must be {forms}", {"forms": FACE_FORMS})
+        message = ONLY_EMBEDDINGS if given == ALL_FACES else "must be {forms}"
+        raise PydanticCustomError("face_selector", message, {"forms": FACE_FORMS})
     return str(given)
+
+
+def _face_selector_or_all(given: object) -> str:
+    try:
+        return ALL_FACES if given == ALL_FACES else _face_selector(given)
+    except PydanticCustomError:
+        raise PydanticCustomError("face_selector", "must be all, {forms}", {"forms": FACE_FORMS}) from None
 
 
 FaceSelector = Annotated[
@@ -26,7 +43,25 @@ FaceSelector = Annotated[
     BeforeValidator(_face_selector),
     WithJsonSchema({"type": ["string", "integer"], "pattern": f"^({FACE_PATTERN})$", "minimum": 0}),
 ]
+FaceSelectorOrAll = Annotated[
+    str,
+    BeforeValidator(_face_selector_or_all),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": f"^(all|{FACE_PATTERN})$", "minimum": 0}),
+]
 Base64Image = Annotated[str, Field(min_length=1, description="An image file, base64 (a data: URI is accepted too).")]
+
+
+def _as_list(given: object) -> object:
+    if not isinstance(given, str | list):
+        raise PydanticCustomError("images", "must be a string, or a list of strings")
+    return [given] if isinstance(given, str) else given
+
+
+Base64Images = Annotated[
+    list[Base64Image],
+    BeforeValidator(_as_list, json_schema_input_type=Base64Image | list[Base64Image]),
+    Field(min_length=1, max_length=MAX_IMAGES),
+]
 # The bound prevents overflow of distances; no network's channel is nearly that large.
 Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
 Vector = Annotated[list[Channel], FailFast(), Field(min_length=128, max_length=128)]
@@ -35,11 +70,6 @@ PointName = Annotated[str, Field(min_length=1, max_length=64)]
 Prior = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 LayerName = Annotated[str, Field(min_length=1, max_length=64)]
-
-FIRST_LAYER = "conv1"
-EVEN_PRIOR = 0.5  # a prior that favours neither answer
-MAX_REFERENCES = 16
-MAX_EMBEDDINGS = 1000
 
 
 class Message(BaseModel):
@@ -105,6 +135,15 @@ class MapsOptions(FaceOption):
     )
 
 
+class EmbeddingOptions(Message):
+    """The options of POST /v1/embeddings."""
+
+    face: Annotated[
+        FaceSelectorOrAll,
+        Field(description=f"Which face to use if an image shows several: {FACE_FORMS}; or `all` for every face."),
+    ] = "dominant"
+
+
 class DecisionKeywords(TypedDict, total=False):
     """`DecisionOptions` as keywords of the client's methods."""
 
@@ -146,10 +185,10 @@ class FacesRequest(Message):
     image: Base64Image = Field(repr=False)
 
 
-class EmbeddingRequest(FaceOption):
+class EmbeddingRequest(EmbeddingOptions):
     """The JSON form of POST /v1/embeddings."""
 
-    image: Base64Image = Field(repr=False)
+    image: Base64Images = Field(repr=False)
 
 
 class MapsRequest(MapsOptions):

@@ -29,6 +29,24 @@ def test_faces_and_embeddings_take_one_image() -> None:
     assert (embed.path, embed.images, embed.fields) == ("/v1/embeddings", (("image", b"i"),), (("face", "center"),))
 
 
+def test_images_to_embed_keep_their_order_and_ask_for_every_face() -> None:
+    call = calls.embed_all([b"1", b"2"])
+    assert (call.path, call.images) == ("/v1/embeddings", (("image", b"1"), ("image", b"2")))
+    assert call.fields == (("face", "all"),)
+
+
+@pytest.mark.parametrize("images", [b"1", "photo.jpg", bytearray(b"1"), {b"1"}, 1])
+def test_one_image_instead_of_a_list_is_refused_before_it_is_sent(images: object) -> None:
+    with pytest.raises(TypeError, match="images must be a sequence of images"):
+        calls.embed_all(images)
+
+
+@pytest.mark.parametrize("n_images", [0, 17])
+def test_no_image_and_too_many_are_refused_before_they_are_sent(n_images: int) -> None:
+    with pytest.raises(ValueError, match=f"embed 1 to 16 images at once, not {n_images}"):
+        calls.embed_all([b"1"] * n_images)
+
+
 @pytest.mark.parametrize("threshold", [0.6, 0.1 + 0.2, 1e-05, 10])
 def test_a_threshold_arrives_as_the_number_it_was(threshold: float) -> None:
     call = calls.verify(b"p", b"r", threshold=threshold)

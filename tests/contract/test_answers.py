@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING
 import httpx2
 import numpy as np
 import pytest
+from odd_images import two_faces
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder, copy_bundle, load
 from embedder.explain import Explainer
 from service.app import create_app
-from service.client import AsyncFaceClient, EmbeddingResponse, FaceClient, ModelResponse, NoFaceError, from_problem
+from service.client import (
+    AsyncFaceClient,
+    EmbeddingResponse,
+    FaceClient,
+    ModelResponse,
+    NoFaceError,
+    NotAnImageError,
+    from_problem,
+)
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -282,3 +291,26 @@ async def test_the_async_client_also_talks_to_an_app_in_its_own_process(embedder
     async with httpx2.AsyncClient(transport=transport, base_url="http://app") as http:
         answer = await AsyncFaceClient(http=http).verify(photo("001-neutral"), photo("001-smiling"))
     assert answer.same is True
+
+
+def test_every_face_of_several_images_comes_with_its_image(ask: Ask, photo: Photo, embedder: FaceEmbedder) -> None:
+    images = [two_faces(), b"no image", photo("001-neutral")]
+    answer = ask("embed_all", images)
+    assert [face.image for face in answer.faces] == [0, 0, 2]
+    direct = [*embedder.embed_all(images[0]), *embedder.embed_all(images[2])]
+    for face, expected in zip(answer.faces, direct, strict=True):
+        assert np.abs(np.subtract(face.embedding, expected.vector)).max() <= 1e-5
+        assert face.box.width == pytest.approx(expected.sample.face.box.width, abs=0.01)
+        assert face.quality.sharpness == pytest.approx(expected.sample.quality.sharpness, abs=1e-3)
+    (problem,) = answer.problems
+    error = from_problem(problem)
+    assert (type(error), error.image, error.status) == (NotAnImageError, 1, 415)
+    assert "image=1" in str(error)
+    assert "embedding=" not in repr(answer)
+
+
+def test_faces_of_a_group_can_be_compared(ask: Ask, photo: Photo) -> None:
+    everyone = ask("embed_all", [photo("001-smiling"), photo("005-neutral")])
+    known = ask("embed", photo("001-neutral"))
+    results = ask("compare", known, [face.embedding for face in everyone.faces]).results
+    assert [result.same for result in results] == [True, False]

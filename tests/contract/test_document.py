@@ -33,7 +33,7 @@ def test_a_block_of_the_document_runs_alone(block: str, url: str, examples: Path
 def test_the_blocks_print_what_the_document_says_they_print(url: str, examples: Path) -> None:
     printed = "".join(run(block, url, examples) for block in BLOCKS)
     told = re.findall(r"print\(.*\)  # (.+)", TEXT)
-    assert len(told) == 5
+    assert len(told) == 7
     for line in told:
         assert re.search(re.escape(line).replace(r"\.\.\.", r"\d+"), printed), line
 

@@ -253,3 +253,8 @@ def test_a_service_that_was_started_again_is_found_again_by_the_same_client(serv
     with serve(Settings(), port=urlsplit(url).port), client:  # the connection that was kept is dead by now
         assert len(client.detect(photo("001-neutral")).faces) == 1
     assert len(pauses_s) <= 1
+
+
+def test_a_lone_image_that_cannot_be_embedded(ask: Ask) -> None:
+    error = refused(ask, NotAnImageError, "embed_all", [b"no image"])
+    assert facts(error) == (415, "not_an_image", None, None)

@@ -53,8 +53,8 @@ def test_every_status_of_a_route_is_described_as_a_problem(path: str, described:
 def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any]) -> None:
     content = described["paths"][path]["post"]["responses"]["422"]["content"]["application/problem+json"]
     of_pairs = {"operating_point_unavailable", "low_quality"} if "verify" in path or "explain" in path else set()
-    of_maps = {"unknown_layer"} if "maps" in path else set()
-    assert {"no_face", "several_faces", "no_such_face", "image_unreadable"} | of_pairs | of_maps == set(
+    of_one = {"unknown_layer"} if "maps" in path else {"too_many_faces"} if "embeddings" in path else set()
+    assert {"no_face", "several_faces", "no_such_face", "image_unreadable"} | of_pairs | of_one == set(
         content["examples"]
     )
 
@@ -82,6 +82,7 @@ def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any])
         (openapi.EXPLAIN_ANSWER, wire.ExplainResponse),
         (openapi.VERIFY_MANY_ANSWER, wire.VerifyManyResponse),
         (openapi.FACES_ANSWER, wire.FacesResponse),
+        (openapi.EMBED_ALL_ANSWER, wire.EmbedAllResponse),
         (openapi.COMPARE_ANSWER, wire.CompareResponse),
         (openapi.COMPARE_QUESTION, wire.CompareRequest),
     ],
