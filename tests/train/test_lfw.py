@@ -74,6 +74,22 @@ def test_blanks_may_stand_for_tabs(images: Path) -> None:
     assert listed(read(images, [line.replace("\t", "  ") for line in VIEW_1])) == listed(read(images, VIEW_1))
 
 
+@pytest.mark.parametrize("between", [" ", "\t\t", " \t ", "\t "])
+def test_blanks_and_tabs_may_be_mixed(images: Path, between: str) -> None:
+    mixed = [line.replace("\t", between, 1) for line in VIEW_2]
+    assert listed(read(images, mixed)) == listed(read(images, VIEW_2))
+
+
+def test_a_name_with_blanks_between_blanks_is_refused_with_its_line_and_the_way_out(images: Path) -> None:
+    for line, number in (("Mary Ann 1 2", 2), ("Mary Ann 1 Bo 1", 3)):
+        lines = ["1", "Ann\t1\t2", "Ann\t1\tBo\t1"]
+        lines[number - 1] = line
+        with pytest.raises(
+            ProtocolError, match=rf"line {number}: .*contains blanks, separate the fields by tabs.*{line}"
+        ):
+            read(images, lines)
+
+
 def test_between_tabs_a_name_may_hold_blanks(images: Path) -> None:
     protocol = read(images, ["1", "Mary Ann\t1\t2", "Mary Ann\t1\tBo\t1"])
     assert listed(protocol)[0] == ("Mary Ann/Mary Ann_0001.jpg", "Mary Ann/Mary Ann_0002.jpg", True)

@@ -43,6 +43,32 @@ def test_columns_may_stand_in_any_order_and_fields_be_quoted(images: Path) -> No
     assert [photo.name for photo in protocol.photos] == ["a, b.jpg", "c.jpg"]
 
 
+@pytest.mark.parametrize("between", [" ", "   ", "\t", " \t"])
+@pytest.mark.parametrize("end", ["", "  ", "\t", "\r"])
+def test_tabs_or_blanks_may_stand_for_commas(images: Path, between: str, end: str) -> None:
+    rows = ["probe reference same", "b.jpg a.jpg 1", "a.jpg c.jpg 0"]
+    header, *lines = [row.replace(" ", between) + end for row in rows]
+    protocol = read(images, lines[0], "", lines[1], header=header)
+    wanted = read(images, "b.jpg,a.jpg,1", "a.jpg,c.jpg,0")
+    assert protocol.pairs is not None
+    assert wanted.pairs is not None
+    assert protocol.photos == wanted.photos
+    assert protocol.pairs.probe.tolist() == wanted.pairs.probe.tolist()
+    assert protocol.pairs.same.tolist() == wanted.pairs.same.tolist()
+
+
+def test_between_tabs_and_commas_a_name_may_hold_blanks(images: Path) -> None:
+    (images / "a b.jpg").touch()
+    for between in ("\t", ","):
+        rows = [between.join(fields) for fields in (("probe", "reference", "same"), ("a b.jpg", "c.jpg", "1"))]
+        assert read(images, rows[1], header=rows[0]).photos[0].name == "a b.jpg"
+
+
+def test_between_blanks_a_name_with_blanks_is_refused_with_its_line(images: Path) -> None:
+    with pytest.raises(ProtocolError, match="line 3: has 4 fields, not 3; if a name contains blanks"):
+        read(images, "a.jpg b.jpg 1", "a b.jpg c.jpg 1", header="probe reference same")
+
+
 @pytest.mark.parametrize(("word", "same"), [("1", True), ("TRUE", True), ("Yes", True), ("0", False), ("no", False)])
 def test_same_may_be_said_in_several_words(images: Path, word: str, same: bool) -> None:  # noqa: FBT001 - a case
     pairs = read(images, f"a.jpg,b.jpg,{word}").pairs

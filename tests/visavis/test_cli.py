@@ -202,6 +202,38 @@ def test_a_place_without_a_face_is_told_with_the_image_and_a_malformed_one_with_
     assert (malformed.returncode, "at:x,y" in malformed.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(("threshold", "status"), [("0.01", 1), ("10", 0)])
+def test_a_threshold_of_the_callers_own_decides(examples: Path, threshold: str, status: int) -> None:
+    done = visavis("verify", examples / "001-neutral.jpg", examples / "001-smiling.jpg", "--threshold", threshold)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert "why          The threshold was given by the caller." in done.stdout
+    assert not re.search(r"^  (point|FMR) ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("threshold", ["0", "-1", "nan", "inf", "10.5", "much"])
+def test_a_threshold_that_is_no_distance_is_a_usage_error(threshold: str) -> None:
+    done = visavis("verify", "a", "b", f"--threshold={threshold}")
+    assert (done.returncode, "--threshold" in done.stderr) == (2, True)
+
+
+def test_a_threshold_and_a_point_at_once_are_a_usage_error() -> None:
+    done = visavis("explain", "a", "b", "--threshold", "1", "--operating-point", "fmr-1e-3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give --threshold or --operating-point, not both" in done.stderr
+
+
+def test_a_model_without_points_decides_by_a_threshold_as_its_message_asks(examples: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(BUILT_IN, bare)
+    card = json.loads((bare / CARD_FILE).read_text()) | {"operating_points": [], "default_point": None}
+    card |= {"calibration": None, "quality_penalties": []}
+    (bare / CARD_FILE).write_text(json.dumps(card))
+    pair = examples / "001-neutral.jpg", examples / "001-smiling.jpg"
+    refused = visavis("verify", *pair, "--model", bare)
+    assert (refused.returncode, "or set a threshold" in refused.stderr) == (2, True)
+    assert visavis("verify", *pair, "--model", bare, "--threshold", "1").returncode == 0
+
+
 def test_two_faces_of_one_photo_are_told_in_a_note(tmp_path: Path, examples: Path) -> None:
     both = Image.new("RGB", (1200, 600), "grey")
     for place, who in enumerate(("001", "005")):

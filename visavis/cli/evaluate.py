@@ -97,7 +97,9 @@ class EvaluateOptions:
 @click.option(
     "--protocol", type=click.Choice(["cfp-ff", "cfp-fp"]), help="CFP; --images contains its Data/ and Protocol/."
 )
-@click.option("--csv", type=data_options.PATH, metavar="FILE", help="Pairs as probe,reference,same.")
+@click.option(
+    "--csv", type=data_options.PATH, metavar="FILE", help="Pairs as probe,reference,same; commas, tabs or blanks."
+)
 @data_options.identities_option
 @click.option(
     "--threshold",

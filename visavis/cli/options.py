@@ -26,6 +26,7 @@ from embedder import (
 
 from .main import EXIT_TROUBLE
 
+MAX_THRESHOLD = 10  # as the service accepts
 PRIVATE = 0o600  # mode of a file that shows a face
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -53,6 +54,8 @@ def verify_options(command: F) -> F:
     @wraps(command)
     def with_options(*args: object, **given: Any) -> object:
         named = {each.name: given.pop(each.name) for each in fields(VerifyOptions) if each.name in given}
+        if named["threshold"] is not None and named["operating_point"] is not None:
+            raise click.UsageError("give --threshold or --operating-point, not both: a point is a threshold")
         return command(*args, options=VerifyOptions(**named), **given)
 
     options = (
@@ -64,6 +67,14 @@ def verify_options(command: F) -> F:
             metavar="NAME|fmr=X",
             help="An operating point of the model card by name, or the nearest with an FMR of at most X; "
             "default: the card's choice.",
+        ),
+        click.option(
+            "--threshold",
+            type=float,
+            callback=_a_threshold,
+            metavar="X",
+            help="Your own distance, below which it is the same person, instead of an operating point. "
+            "It has no measured error rates.",
         ),
         click.option(
             "--prior",
@@ -97,6 +108,12 @@ def _a_face(_ctx: click.Context, _option: click.Parameter, value: str | None) ->
 def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
     if not 0 < value < 1:  # click.FloatRange accepts NaN
         raise click.BadParameter(f"must be a probability between 0 and 1, both excluded, not {value}")
+    return value
+
+
+def _a_threshold(_ctx: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value <= MAX_THRESHOLD:
+        raise click.BadParameter(f"must be a distance greater than 0, up to {MAX_THRESHOLD}, not {value}")
     return value
 
 

@@ -1,11 +1,12 @@
 """Comparisons from a user's CSV file: probe, reference, and whether they show the same person.
 
+Fields are separated by commas; if the first line has none, by tabs, or by any whitespace if no name contains any.
 The file has no identities. Photos connected by genuine comparisons get one identity; every other photo gets its own.
 """
 
 import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -50,25 +51,48 @@ def read_csv(csv_file: Path, images_dir: Path | None) -> Protocol:
 
 
 def _rows(csv_file: Path, folder: str) -> Iterator[_Row]:
-    reader = csv.reader(StringIO(read_text(csv_file), newline=""))
-    header = [name.strip() for name in next(reader, [])]
+    lines = _lines(read_text(csv_file))
+    _, names = next(lines, (1, []))
+    header = [name.strip() for name in names]
     if sorted(header) != sorted(COLUMNS):
         raise ProtocolError(
             f"{csv_file}, line 1: should name the columns {','.join(COLUMNS)}, not {','.join(header)!r}"
         )
-    for fields in filter(None, reader):
+    for line, fields in lines:
         if len(fields) != len(header):
-            raise ProtocolError(f"{csv_file}, line {reader.line_num}: has {len(fields)} fields, not {len(header)}")
-        values = {name: field.strip() for name, field in zip(header, fields, strict=True)}
-        probe, reference = (_name(values[side], folder) for side in ("probe", "reference"))
-        if not values["probe"] or not values["reference"] or probe == reference:
-            raise ProtocolError(f"{csv_file}, line {reader.line_num}: should name two photos, a probe and a reference")
-        if values["same"].lower() not in SAME:
             raise ProtocolError(
-                f"{csv_file}, line {reader.line_num}: same should be 1 or 0 (or true, false, yes, no), "
-                f"not {values['same'][:80]!r}"
+                f"{csv_file}, line {line}: has {len(fields)} fields, not {len(header)}; if a name contains blanks, "
+                "separate the fields by commas in all lines"
             )
-        yield _Row(reader.line_num, probe, reference, SAME[values["same"].lower()])
+        values = {name: field.strip() for name, field in zip(header, fields, strict=True)}
+        yield _row(values, f"{csv_file}, line {line}", line, folder)
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each line that is not blank, with its number from 1."""
+    first, *_ = text.split("\n", 1)
+    if "," in first or not first.strip():
+        reader = csv.reader(StringIO(text, newline=""))
+        yield from ((reader.line_num, fields) for fields in reader if fields)
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, _split(line)
+
+
+def _split(line: str) -> list[str]:
+    """Split a line at tabs, so that names may contain blanks, if that gives all columns; else at all whitespace."""
+    fields = line.strip().split("\t")
+    return fields if len(fields) == len(COLUMNS) else line.split()
+
+
+def _row(values: Mapping[str, str], place: str, line: int, folder: str) -> _Row:
+    probe, reference = (_name(values[side], folder) for side in ("probe", "reference"))
+    if not values["probe"] or not values["reference"] or probe == reference:
+        raise ProtocolError(f"{place}: should name two photos, a probe and a reference")
+    if values["same"].lower() not in SAME:
+        raise ProtocolError(f"{place}: same should be 1 or 0 (or true, false, yes, no), not {values['same'][:80]!r}")
+    return _Row(line, probe, reference, SAME[values["same"].lower()])
 
 
 def _name(path: str, folder: str) -> str:

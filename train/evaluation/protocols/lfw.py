@@ -2,9 +2,10 @@
 
 Source: Huang et al., "Labeled Faces in the Wild", 2007. The first line has the number of comparisons of each kind,
 preceded by the number of folds if there are any. For each fold follow the genuine comparisons as `name i j`, then the
-impostor ones as `name i name j`.
+impostor ones as `name i name j`. Fields are separated by tabs, or by any whitespace if no name contains any.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from embedder import IMAGE_SUFFIXES
 from .protocol import LabeledPair, LabeledPhoto, Protocol, ProtocolError, is_number, pair_protocol, read_lines
 
 GENUINE, IMPOSTOR = "'name i j', one person's photos i and j", "'name i name j', photos of two persons"
+IF_BLANKS = "; if the name contains blanks, separate the fields by tabs"
 HEADER = "the number of comparisons of each kind, as in '500', or of folds and of each kind in a fold, as in '10 300'"
 
 
@@ -37,13 +39,15 @@ class _Line:
     text: str
     file: Path
 
-    def fields(self) -> list[str]:
-        """Split a line at tabs, as in the official files, so that names may contain spaces; else at whitespace."""
-        return [field.strip() for field in self.text.split("\t")] if "\t" in self.text else self.text.split()
+    def splits(self) -> Iterator[list[str]]:
+        """Split a line at tabs, as in the official files, so that names may contain blanks; then at all whitespace."""
+        if "\t" in self.text:
+            yield [field.strip() for field in self.text.split("\t")]
+        yield self.text.split()
 
     def refusal(self, expected: str) -> ProtocolError:
         """Return an error with the expected content."""
-        return ProtocolError(f"{self.file}, line {self.number}: should be {expected}, not {self.text[:80]!r}")
+        return ProtocolError(f"{self.file}, line {self.number}: should be {expected}; it is {self.text[:80]!r}")
 
 
 def read_lfw(pairs_file: Path, images_dir: Path) -> Protocol:
@@ -60,7 +64,7 @@ def read_lfw(pairs_file: Path, images_dir: Path) -> Protocol:
 
 
 def _header(line: _Line) -> _Header:
-    match line.fields():
+    match line.text.split():
         case [n] if is_number(n):
             return _Header(None, int(n))
         case [folds, n] if is_number(folds) and is_number(n) and int(folds) > 1:
@@ -78,19 +82,19 @@ def _pair(line: _Line, header: _Header, images_dir: Path) -> LabeledPair:
 
 
 def _genuine(line: _Line) -> tuple[tuple[str, int], tuple[str, int]]:
-    match line.fields():
-        case [name, i, j] if is_number(i) and is_number(j) and int(i) != int(j):
-            return (name, int(i)), (name, int(j))
-        case _:
-            raise line.refusal(GENUINE)
+    for fields in line.splits():
+        match fields:
+            case [name, i, j] if is_number(i) and is_number(j) and int(i) != int(j):
+                return (name, int(i)), (name, int(j))
+    raise line.refusal(GENUINE + IF_BLANKS)
 
 
 def _impostor(line: _Line) -> tuple[tuple[str, int], tuple[str, int]]:
-    match line.fields():
-        case [name, i, other, j] if is_number(i) and is_number(j) and name != other:
-            return (name, int(i)), (other, int(j))
-        case _:
-            raise line.refusal(IMPOSTOR)
+    for fields in line.splits():
+        match fields:
+            case [name, i, other, j] if is_number(i) and is_number(j) and name != other:
+                return (name, int(i)), (other, int(j))
+    raise line.refusal(IMPOSTOR + IF_BLANKS)
 
 
 def _photo(name: str, number: int, images_dir: Path) -> LabeledPhoto:
