@@ -241,6 +241,10 @@ class FaceEmbedder:
         """Cut the aligned chip of the face that `face` selects; do not embed it. Raises ImageError or FaceError."""
         return self._preprocessor(image, face).chip
 
+    def chips(self, image: bytes) -> tuple[Chip, ...]:
+        """Cut the aligned chips of every face, largest first; embed none. Raises ImageError or TooManyFaces."""
+        return self._preprocessor.all_faces(image).chips
+
     def embed(self, image: bytes, *, face: FaceSelector = "dominant") -> Embedding:
         """Embed the face that `face` selects. Raises ImageError or FaceError."""
         prepared = self._preprocessor(image, face)

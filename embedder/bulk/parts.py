@@ -14,10 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from ..pipeline import ALL_FACES
 from ..quality import MEASURES
 from ..types import EMBEDDING_SIZE
 from .manifest import FILES, Manifest
-from .workers import EmbeddedPhoto, FailedPhoto
+from .workers import FaceRow, FailedPhoto, PhotoOutcome
 
 BOX = ("x", "y", "width", "height")
 N_LANDMARKS = 5
@@ -33,6 +34,7 @@ SCHEMA = pa.schema(
         pa.field("quality", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in MEASURES]), nullable=False),
         pa.field("n_faces", pa.int32()),
         pa.field("choice", pa.string(), nullable=False),
+        pa.field("face", pa.int32(), nullable=False),  # dropped where each photo has one row
     ]
 )
 
@@ -47,14 +49,16 @@ def failed_path(out: Path, number: int) -> Path:
     return out / f"_failed-{number:05}.jsonl"
 
 
-def write_part(out: Path, number: int, outcomes: Sequence[EmbeddedPhoto | FailedPhoto], manifest: Manifest) -> None:
+def write_part(out: Path, number: int, outcomes: Sequence[PhotoOutcome], manifest: Manifest) -> None:
     """Write a part. Raises BulkError."""
     failed = [each for each in outcomes if isinstance(each, FailedPhoto)]
     failed_path(out, number).unlink(missing_ok=True)  # left by a run that was killed before it wrote the part
     if failed:
         with FILES.new(failed_path(out, number)) as lines:
             lines.writelines(json.dumps(asdict(each)).encode() + b"\n" for each in failed)
-    table = _table([each for each in outcomes if isinstance(each, EmbeddedPhoto)])
+    table = _table([row for each in outcomes if not isinstance(each, FailedPhoto) for row in each])
+    if manifest.face != ALL_FACES:
+        table = table.drop_columns(["face"])
     with FILES.new(part_path(out, number)) as file:
         parquet.write_table(table.replace_schema_metadata(_facts(manifest)), file, use_dictionary=["choice"])
 
@@ -82,7 +86,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _table(rows: Sequence[EmbeddedPhoto]) -> pa.Table:
+def _table(rows: Sequence[FaceRow]) -> pa.Table:
     samples = [row.sample for row in rows]
     faces = [sample.face for sample in samples]
     columns = [
@@ -95,6 +99,7 @@ def _table(rows: Sequence[EmbeddedPhoto]) -> pa.Table:
         _struct([astuple(sample.quality) for sample in samples], MEASURES),
         pa.array([sample.n_faces for sample in samples], pa.int32()),
         pa.array([sample.choice for sample in samples], pa.string()),
+        pa.array([row.index for row in rows], pa.int32()),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 

@@ -29,7 +29,7 @@ from .manifest import (
     write_manifest,
 )
 from .parts import failures, n_rows, part_path, write_part
-from .workers import BATCH, CpuSeconds, EmbeddedPhoto, FailedPhoto, Task, in_order, workers
+from .workers import BATCH, CpuSeconds, PhotoOutcome, Task, in_order, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class BulkSummary:
 
 
 def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> BulkSummary:
-    """Embed one face of each photo into numbered Parquet parts in `wanted.out`; resumes an earlier run.
+    """Embed one face of each photo, or every face, into numbered Parquet parts in `wanted.out`; resumes an earlier run.
 
     Unusable photos are listed and do not stop the run. Raises BulkError if the folder contains other files, belongs to
     a different run or cannot be written, and if there are no photos. Raises ModelError.
@@ -122,7 +122,7 @@ def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], 
     with workers(task, n_processes) as pool:
         results = in_order(pool, _batches(wanted.out, manifest.block, missing), n_processes)
         for number, n_photos in missing.items():
-            outcomes: list[EmbeddedPhoto | FailedPhoto] = []
+            outcomes: list[PhotoOutcome] = []
             while len(outcomes) < n_photos:
                 done = next(results)
                 outcomes += done.outcomes

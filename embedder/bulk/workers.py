@@ -22,20 +22,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SampleError
+from ..errors import NoFace, SampleError
 from ..image import image_file
 from ..loading import load
-from ..pipeline import FaceEmbedder
+from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
 from ..types import Chip, Sample
 from .manifest import BulkError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EmbeddedPhoto:
-    """A photo with its face's embedding."""
+class FaceRow:
+    """A face of a photo, with its embedding."""
 
-    name: str
+    name: str  # of the photo
+    index: int  # among the embedded faces of the photo, from 0
     sample: Sample
     vector: NDArray[np.float32] = field(repr=False)  # (128,)
 
@@ -61,11 +62,14 @@ class CpuSeconds(NamedTuple):
         return CpuSeconds(*(mine + its for mine, its in zip(self, other, strict=True)))
 
 
+PhotoOutcome = tuple[FaceRow, ...] | FailedPhoto
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchResult:
     """The outcomes of a batch of photos, in order."""
 
-    outcomes: tuple[EmbeddedPhoto | FailedPhoto, ...]
+    outcomes: tuple[PhotoOutcome, ...]
     cpu_s: CpuSeconds
 
 
@@ -91,19 +95,19 @@ class Worker:
     def __call__(self, names: Sequence[str]) -> BatchResult:
         """Embed photos; an unusable photo does not affect the others."""
         begin = process_time()
-        found = [self._chip(name) for name in names]
-        chips = [each.pixels for each in found if isinstance(each, Chip)]
+        found = [self._chips(name) for name in names]
+        chips = [chip.pixels for each in found if not isinstance(each, FailedPhoto) for chip in each]
         cut = process_time()
         vectors = iter(self._embedder.embed_faces(np.stack(chips)) if chips else ())
         outcomes = tuple(
-            EmbeddedPhoto(name, each.sample, next(vectors)) if isinstance(each, Chip) else each
+            each if isinstance(each, FailedPhoto) else _rows(name, each, vectors)
             for name, each in zip(names, found, strict=True)
         )
         return BatchResult(outcomes, CpuSeconds(cut - begin, process_time() - cut))
 
-    def _chip(self, name: str) -> Chip | FailedPhoto:
+    def _chips(self, name: str) -> tuple[Chip, ...] | FailedPhoto:
         try:
-            return self._embedder.chip(image_file(self._task.start / name), face=self._task.face)
+            return self._selected(image_file(self._task.start / name))
         except SampleError as error:
             return FailedPhoto(name, error.code, str(error))
         except OSError as error:
@@ -112,6 +116,19 @@ class Worker:
             return FailedPhoto(
                 name, "unexpected", f"{type(error).__name__}: {error}; this is a bug in visavis: please report it"
             )
+
+    def _selected(self, image: bytes) -> tuple[Chip, ...]:
+        """The chips to embed; at least one, so that every photo has a row or is listed as failed."""
+        if self._task.face != ALL_FACES:
+            return (self._embedder.chip(image, face=self._task.face),)
+        chips = self._embedder.chips(image)
+        if not chips:
+            raise NoFace
+        return chips
+
+
+def _rows(name: str, chips: Sequence[Chip], vectors: Iterator[NDArray[np.float32]]) -> tuple[FaceRow, ...]:
+    return tuple(FaceRow(name, index, chip.sample, next(vectors)) for index, chip in enumerate(chips))
 
 
 _worker: Worker  # of this process

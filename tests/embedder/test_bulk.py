@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bulk_photos import BLOCK, bulk, make_photos
+from odd_images import two_faces
 from pyarrow import parquet
 
 from embedder import MEASURES, FaceEmbedder
@@ -127,6 +128,57 @@ def test_the_summary_counts_photos_rows_and_the_time_of_every_stage(whole: tuple
     assert min(told["cpu_s"].values()) > 0
     assert told["cpu_share"] == pytest.approx(sum(told["cpu_s"].values()) / (told["cores"] * told["wall_s"]))
     assert told["photos_s"] == pytest.approx(N_PHOTOS / told["wall_s"])
+
+
+@pytest.fixture(scope="module")
+def every_face(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Told]:
+    """Photos with a group among them, and a run over all of their faces."""
+    folder = tmp_path_factory.mktemp("every") / "photos"
+    shutil.copytree(photos, folder)
+    (folder / "001" / "two.png").write_bytes(two_faces())
+    out = folder.parent / "out"
+    told = run(folder, "--out", out, "--face", "all", "--json")
+    assert told.returncode == 0, told.stderr
+    return folder, out, told
+
+
+def test_with_all_every_face_has_a_row_with_its_index(
+    every_face: tuple[Path, Path, Told], embedder: FaceEmbedder
+) -> None:
+    folder, out, told = every_face
+    rows = parquet.read_table(out).to_pylist()
+    assert len(rows) == json.loads(told.stdout)["rows"] == N_FACES + 2
+    by_photo: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        by_photo.setdefault(row["path"], []).append(row)
+    assert [row["face"] for row in by_photo["001/two.png"]] == [0, 1]
+    for name, its_rows in by_photo.items():
+        direct = embedder.embed_all((folder / name).read_bytes())
+        assert [row["face"] for row in its_rows] == list(range(len(direct)))
+        for row, alone in zip(its_rows, direct, strict=True):
+            assert np.abs(np.array(row["embedding"], np.float32) - alone.vector).max() <= 1e-5
+            assert (row["n_faces"], row["choice"]) == (len(direct), "all")
+
+
+def test_with_all_no_photo_vanishes(every_face: tuple[Path, Path, Told]) -> None:
+    _, out, told = every_face
+    assert [(each["name"], each["code"]) for each in failed_in(out)] == [
+        ("005/broken.jpg", "not_an_image"),
+        ("021/nobody.png", "no_face"),
+    ]
+    summary = json.loads(told.stdout)
+    assert summary["photos"] == N_PHOTOS + 1 == len(set(rows_of(out)["path"])) + len(failed_in(out))
+
+
+def test_a_run_over_all_faces_is_not_resumed_with_a_rule(every_face: tuple[Path, Path, Told]) -> None:
+    folder, out, _ = every_face
+    told = run(folder, "--out", out)
+    assert told.returncode == 2
+    assert "another --face (all then, dominant now)" in told.stderr
+
+
+def test_without_all_there_is_no_index(whole: tuple[Path, Told]) -> None:
+    assert "face" not in rows_of(whole[0])
 
 
 def test_nobody_but_the_owner_may_read_what_is_written(whole: tuple[Path, Told]) -> None:

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from odd_images import plain, two_faces
 from PIL import Image, ImageFilter
 
 from embedder import BUILT_IN_MODELS, FaceEmbedder, load
@@ -159,6 +160,33 @@ def test_a_picture_far_too_large_is_told_in_one_line(tmp_path: Path) -> None:
     done = visavis("detect", tmp_path / "huge.png")
     assert (done.returncode, done.stderr) == (2, "")
     assert "120,000,000 pixels" in done.stdout
+
+
+def test_every_face_is_embedded_with_its_index_and_place(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    (tmp_path / "both.png").write_bytes(two_faces())
+    (tmp_path / "nobody.png").write_bytes(plain())
+    told = visavis("embed", tmp_path / "both.png", tmp_path / "nobody.png", "--face", "all")
+    first, *faces, last = told.stdout.splitlines()
+    assert (told.returncode, first) == (0, f"{tmp_path / 'both.png'}: 2 faces")
+    assert last == f"{tmp_path / 'nobody.png'}: no face"
+    found = visavis("detect", tmp_path / "both.png").stdout.splitlines()[1:]
+    assert [line.partition("  [")[0] for line in faces] == [line.partition("  score")[0] for line in found]
+    both, nobody = json.loads(
+        visavis("embed", tmp_path / "both.png", tmp_path / "nobody.png", "--face", "all", "--json").stdout
+    )
+    assert nobody["faces"] == []
+    for record, direct in zip(both["faces"], embedder.embed_all(two_faces()), strict=True):
+        assert record.keys() == {"embedding", "sample", "model"}
+        assert record["embedding"] == pytest.approx(direct.vector.tolist(), abs=1e-5)
+        assert (record["sample"]["choice"], record["sample"]["n_faces"]) == ("all", 2)
+
+
+def test_all_is_refused_where_one_face_is_needed(examples: Path) -> None:
+    photo = examples / "001-neutral.jpg"
+    for words in (("verify", photo, photo), ("maps", photo)):
+        told = visavis(*words, "--face", "all")
+        assert told.returncode == 2
+        assert "a face is selected by" in told.stderr
 
 
 def test_an_embedding_for_a_program_has_all_its_channels(examples: Path) -> None:

@@ -5,7 +5,7 @@ import click
 from embedder import Face, RuntimeOptions, load
 
 from .options import json_option, model_option, running_options
-from .output import OutputFormat, answer_each, face_record, rotation_text
+from .output import OutputFormat, answer_each, face_record, faces_text, rotation_text
 
 
 @click.command()
@@ -26,11 +26,4 @@ def _as_record(faces: list[Face]) -> dict[str, object]:
 
 
 def _as_text(path: str, faces: list[Face]) -> str:
-    counted = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-    return "\n".join([f"{path}: {counted}", *map(_line, range(len(faces)), faces)])
-
-
-def _line(index: int, face: Face) -> str:
-    box = face.box
-    place = f"{box.width:5.0f} x {box.height:<5.0f} at {box.x:.0f}, {box.y:.0f}"
-    return f"  {index:<3} {place}  score {face.score:.3f}{rotation_text(face)}"
+    return faces_text(path, faces, [f"score {face.score:.3f}{rotation_text(face)}" for face in faces])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedder import Embedding, RuntimeOptions, load, show_progress
+from embedder import ALL_FACES, Embedding, RuntimeOptions, load, show_progress
 from embedder.bulk import BulkRequest
 
 from .main import EXIT_INTERRUPTED, ExtraMissing, missing_module
-from .options import face_option, json_option, model_option, running_options
-from .output import OutputFormat, answer_each, sample_record
+from .options import face_or_all_option, json_option, model_option, running_options
+from .output import OutputFormat, answer_each, faces_text, sample_record
 
 if TYPE_CHECKING:
     from embedder.bulk import BulkSummary
@@ -76,7 +76,7 @@ SHOWN = 4  # channels in the text output; --json prints all
     metavar="FOLDER",
     help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be folders.",
 )
-@face_option
+@face_or_all_option
 @model_option
 @running_options
 @json_option
@@ -89,20 +89,23 @@ def embed(
     *,
     as_json: bool,
 ) -> None:
-    """Embed one face of each of IMAGES. Embeddings are biometric data: protect them like the photos.
+    """Embed one face of each of IMAGES, or every face. Embeddings are biometric data: protect them like the photos.
 
     Exit status: 0, or 2 if an image cannot be used; the other images are processed anyway.
 
     With --out, IMAGES may be folders with any number of photos, and the embeddings are written to numbered Parquet
-    files. If the command was stopped, run it again to resume. Photos that cannot be used are listed in the folder and
-    do not change the exit status.
+    files, a row for each face. If the command was stopped, run it again to resume. Photos that cannot be used are
+    listed in the folder and do not change the exit status.
     """
     if out is not None:
         request = BulkRequest(tuple(map(Path, images)), Path(out), face, model_path, running)
         embed_into(request, as_json=as_json)
         return
-    work = partial(load(model_path, running=running).embed, face=face)
-    answer_each(images, work, OutputFormat(_as_text, _as_record), as_json=as_json)
+    embedder = load(model_path, running=running)
+    if face == ALL_FACES:
+        answer_each(images, embedder.embed_all, OutputFormat(_all_as_text, _all_as_record), as_json=as_json)
+    else:
+        answer_each(images, partial(embedder.embed, face=face), OutputFormat(_as_text, _as_record), as_json=as_json)
 
 
 def _as_record(embedding: Embedding) -> dict[str, object]:
@@ -113,6 +116,17 @@ def _as_record(embedding: Embedding) -> dict[str, object]:
     }
 
 
+def _all_as_record(embeddings: list[Embedding]) -> dict[str, object]:
+    return {"faces": [_as_record(each) for each in embeddings]}
+
+
 def _as_text(path: str, embedding: Embedding) -> str:
-    first = ", ".join(f"{value:+.3f}" for value in embedding.vector[:SHOWN])
-    return f"{path}: [{first}, ...] 128 channels (--json for all)"
+    return f"{path}: {_start_of(embedding)} 128 channels (--json for all)"
+
+
+def _all_as_text(path: str, embeddings: list[Embedding]) -> str:
+    return faces_text(path, [each.sample.face for each in embeddings], list(map(_start_of, embeddings)))
+
+
+def _start_of(embedding: Embedding) -> str:
+    return f"[{', '.join(f'{value:+.3f}' for value in embedding.vector[:SHOWN])}, ...]"

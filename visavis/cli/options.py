@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from embedder import (
+    ALL_FACES,
     EVEN_PRIOR,
     PRECISIONS,
     QUALITY_CHOICES,
@@ -45,6 +46,19 @@ def face_option(command: F) -> F:
         show_default=True,
         help="Which face to use if there are several: by a rule, by a point on it (px of the upright picture), or by "
         "its index in visavis detect.",
+    )(command)
+
+
+def face_or_all_option(command: F) -> F:
+    """Add --face, which may also be `all`."""
+    return click.option(
+        "--face",
+        callback=_a_face_or_all,
+        metavar=f"{FACE_METAVAR}|all",
+        default="dominant",
+        show_default=True,
+        help="Which face to use if there are several: by a rule, by a point on it (px of the upright picture), or by "
+        "its index in visavis detect; all = every face.",
     )(command)
 
 
@@ -103,6 +117,10 @@ def _a_face(_ctx: click.Context, _option: click.Parameter, value: str | None) ->
         return None if value is None else face_selector(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _a_face_or_all(context: click.Context, option: click.Parameter, value: str) -> str | None:
+    return value if value == ALL_FACES else _a_face(context, option, value)
 
 
 def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:

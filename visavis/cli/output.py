@@ -43,6 +43,17 @@ def rotation_text(face: Face) -> str:
     return f", rotated by {face.rotation} degrees" if face.rotation else ""
 
 
+def faces_text(path: str, faces: Sequence[Face], remarks: Sequence[str]) -> str:
+    """Return the faces of an image as lines: index, size and place, with a remark on each."""
+    counted = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+    return "\n".join([f"{path}: {counted}", *map(_face_text, range(len(faces)), faces, remarks)])
+
+
+def _face_text(index: int, face: Face, remark: str) -> str:
+    box = face.box
+    return f"  {index:<3} {box.width:5.0f} x {box.height:<5.0f} at {box.x:.0f}, {box.y:.0f}  {remark}"
+
+
 def sample_record(sample: Sample) -> dict[str, object]:
     """Return the record of the selected face, with the rule that selected it and the photo's quality."""
     chosen = {"choice": sample.choice, "n_faces": sample.n_faces}
