@@ -47,6 +47,32 @@ def face_option(command: F) -> F:
     )(command)
 
 
+def _face_options(command: F) -> F:
+    of_probe = click.option("--probe-face", callback=_a_face, metavar="FACE", help="As --face, for PROBE alone.")
+    of_reference = click.option(
+        "--reference-face", callback=_a_face, metavar="FACE", help="As --face, for REFERENCE alone."
+    )
+    return face_option(of_probe(of_reference(command)))
+
+
+def _point_options(command: F) -> F:
+    point = click.option(
+        "--operating-point",
+        metavar="NAME|fmr=X",
+        help="An operating point of the model card by name, or the nearest with an FMR of at most X; "
+        "default: the card's choice.",
+    )
+    threshold = click.option(
+        "--threshold",
+        type=float,
+        callback=_a_threshold,
+        metavar="X",
+        help="Your own distance, below which it is the same person, instead of an operating point. "
+        "It has no measured error rates.",
+    )
+    return point(threshold(command))
+
+
 def verify_options(command: F) -> F:
     """Add the options of a comparison; the command receives a VerifyOptions as `options`."""
 
@@ -58,23 +84,8 @@ def verify_options(command: F) -> F:
         return command(*args, options=VerifyOptions(**named), **given)
 
     options = (
-        face_option,
-        click.option("--probe-face", callback=_a_face, metavar="FACE", help="As --face, for PROBE alone."),
-        click.option("--reference-face", callback=_a_face, metavar="FACE", help="As --face, for REFERENCE alone."),
-        click.option(
-            "--operating-point",
-            metavar="NAME|fmr=X",
-            help="An operating point of the model card by name, or the nearest with an FMR of at most X; "
-            "default: the card's choice.",
-        ),
-        click.option(
-            "--threshold",
-            type=float,
-            callback=_a_threshold,
-            metavar="X",
-            help="Your own distance, below which it is the same person, instead of an operating point. "
-            "It has no measured error rates.",
-        ),
+        _face_options,
+        _point_options,
         click.option(
             "--prior",
             type=float,
