@@ -54,6 +54,11 @@ def test_two_people_are_told_apart(visit: Visit, photo: Photo) -> None:
     assert visit.compare(photo("001-neutral"), photo("005-neutral")) == "Different people"
 
 
+def test_a_note_of_the_answer_is_shown_with_the_verdict(page: Page, visit: Visit, photo: Photo) -> None:
+    visit.compare(photo("001-neutral"), photo("001-neutral"))
+    assert "the same face in it: the distance says nothing." in page.inner_text(".verdict-head [lang=en]")
+
+
 def test_another_photo_takes_the_verdict_away_until_it_is_judged_anew(page: Page, visit: Visit, photo: Photo) -> None:
     assert visit.compare(photo("001-neutral"), photo("005-neutral")) == "Different people"
     visit.give("reference", photo("001-smiling"))

@@ -262,6 +262,69 @@ def test_a_model_without_points_decides_by_a_threshold_as_its_message_asks(examp
     assert visavis("verify", *pair, "--model", bare, "--threshold", "1").returncode == 0
 
 
+WORDS_OF_ONE_IMAGE = {
+    "verify": ("verify", "{image}", "{other}"),
+    "verify the reference": ("verify", "{other}", "{image}"),
+    "explain": ("explain", "{image}", "{other}"),
+    "detect": ("detect", "{image}"),
+    "embed": ("embed", "{image}"),
+    "maps": ("maps", "{image}", "--layer", "conv1", "--out", "{out}"),
+}
+
+
+@pytest.mark.parametrize("words", WORDS_OF_ONE_IMAGE.values(), ids=WORDS_OF_ONE_IMAGE)
+def test_every_command_of_an_image_reads_it_from_standard_input(
+    examples: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    photo = examples / "001-neutral.jpg"
+
+    def told(image: str | Path) -> str:
+        facts = {"image": image, "other": examples / "001-smiling.jpg", "out": tmp_path / "maps.png"}
+        command = [VISAVIS, *(word.format_map(facts) for word in words)]
+        done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout.decode().removeprefix(f"{image}: ")
+
+    assert told("-") == told(photo)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("verify <(cat 001-neutral.jpg) <(cat 001-smiling.jpg)", "The same person."),
+        ("detect <(cat 001-neutral.jpg) /dev/stdin < 001-smiling.jpg", "/dev/stdin: 1 face"),
+        ("embed /dev/stdin < 001-neutral.jpg", "/dev/stdin: ["),
+    ],
+)
+def test_pipes_are_read_like_files(examples: Path, words: str, told: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{VISAVIS} {words}"], cwd=examples, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told in done.stdout
+
+
+@pytest.mark.parametrize("words", [("verify", "-", "-"), ("explain", "-", "-"), ("detect", "-", "-")])
+def test_standard_input_is_one_image_at_most(words: tuple[str, ...]) -> None:
+    done = visavis(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "only one image can come from standard input (-)" in done.stderr
+
+
+def test_standard_input_is_read_no_further_than_the_limit(examples: Path) -> None:
+    command = f"cat /dev/zero | {VISAVIS} verify - {examples}/001-neutral.jpg"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("visavis: -: the image has more than 20,971,520 bytes")
+    closed = subprocess.run(
+        ["bash", "-c", f"{VISAVIS} verify - {examples}/001-neutral.jpg <&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (closed.returncode, closed.stderr) == (2, "visavis: -: standard input is closed\n")
+
+
 def test_two_faces_of_one_photo_are_told_in_a_note(tmp_path: Path, examples: Path) -> None:
     both = Image.new("RGB", (1200, 600), "grey")
     for place, who in enumerate(("001", "005")):

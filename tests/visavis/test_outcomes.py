@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,17 +52,26 @@ def test_json_is_one_list_that_grows(images: list[str], capsys: pytest.CaptureFi
     assert [each.count("content") for each in so_far] == list(range(n))
 
 
-def test_what_is_too_large_or_no_plain_file_is_told_and_not_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    os.mkfifo(tmp_path / "pipe.jpg")
+def test_what_is_too_large_or_no_file_is_told_and_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(2**40)
-    paths = [str(tmp_path / name) for name in ("pipe.jpg", "huge.jpg", "none.jpg")]
+    paths = [str(tmp_path), str(tmp_path / "huge.jpg"), "/dev/zero", str(tmp_path / "none.jpg")]
     with pytest.raises(SystemExit) as ended:
         answer_each(paths, pytest.fail, VIEW, as_json=True)
     assert ended.value.code == 2
     faults = [each["error"] for each in json.loads(capsys.readouterr().out)]
-    assert [each["code"] for each in faults] == ["not_readable", "image_too_large", "not_readable"]
-    assert faults[0]["detail"] == "not a regular file; give the path of an image file"
-    assert faults[2]["detail"] == "No such file or directory; give the path of an image file"
+    codes = ["not_readable", "image_too_large", "image_too_large", "not_readable"]
+    assert [each["code"] for each in faults] == codes
+    assert faults[0]["detail"] == "Is a directory; give the path of an image file"
+    assert faults[3]["detail"] == "No such file or directory; give the path of an image file"
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = b"a" * 200_000  # more than a pipe holds at a time
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit((tmp_path / "pipe").write_bytes, content)
+        with pytest.raises(SystemExit) as ended:
+            answer_each([str(tmp_path / "pipe")], lambda image: image, VIEW, as_json=True)
+        assert (ended.value.code, written.result()) == (0, len(content))
+    assert json.loads(capsys.readouterr().out)[0]["content"] == content.decode()

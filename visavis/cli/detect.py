@@ -16,6 +16,8 @@ from .output import OutputFormat, answer_each, face_record, faces_text, rotation
 def detect(images: tuple[str, ...], model_path: str | None, running: RuntimeOptions, *, as_json: bool) -> None:
     """Find every face in IMAGES, largest first. Each line begins with the face's index, as --face accepts it.
 
+    One of IMAGES may be - for standard input.
+
     Exit status: 0, or 2 if an image cannot be read; the other images are processed anyway.
     """
     answer_each(images, load(model_path, running=running).detect, OutputFormat(_as_text, _as_record), as_json=as_json)

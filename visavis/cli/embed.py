@@ -91,6 +91,8 @@ def embed(
 ) -> None:
     """Embed one face of each of IMAGES, or every face. Embeddings are biometric data: protect them like the photos.
 
+    One of IMAGES may be - for standard input.
+
     Exit status: 0, or 2 if an image cannot be used; the other images are processed anyway.
 
     With --out, IMAGES may be folders with any number of photos, and the embeddings are written to numbered Parquet

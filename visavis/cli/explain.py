@@ -22,6 +22,7 @@ from .options import (
     json_option,
     model_option,
     read_file,
+    require_one_stdin,
     running_options,
     stop_for,
     verify_options,
@@ -65,9 +66,12 @@ def explain(  # noqa: PLR0913 - one for each option of the command
 ) -> None:
     """Compare PROBE and REFERENCE and show which places of the faces and which channels influenced the distance most.
 
+    One of the images may be - for standard input.
+
     The explanation is of the plain distance, before any threshold. Exit status: 0, or 2 on errors.
     """
     paths = {"probe": probe, "reference": reference}
+    require_one_stdin([probe, reference])
     images = [read_file(path) for path in paths.values()]  # before the model is loaded, to report errors at once
     try:
         with load(model_path, running=running) as embedder:

@@ -21,6 +21,8 @@ N_SHOWN = 8
 def maps(*, image: str | None, layer: str, file: str | None, kernels: bool, face: str, model_path: str | None) -> None:
     """Draw the feature maps of one layer for the face in IMAGE, the most responsive first, on a common scale.
 
+    IMAGE may be - for standard input.
+
     Kernels are drawn on a common scale too: kernels over three channels as RGB images, others slice by slice.
 
     Exit status: 0, or 2 if the layer does not exist or no face can be used.

@@ -2,10 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial, wraps
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -62,6 +61,32 @@ def face_or_all_option(command: F) -> F:
     )(command)
 
 
+def _face_options(command: F) -> F:
+    of_probe = click.option("--probe-face", callback=_a_face, metavar="FACE", help="As --face, for PROBE alone.")
+    of_reference = click.option(
+        "--reference-face", callback=_a_face, metavar="FACE", help="As --face, for REFERENCE alone."
+    )
+    return face_option(of_probe(of_reference(command)))
+
+
+def _point_options(command: F) -> F:
+    point = click.option(
+        "--operating-point",
+        metavar="NAME|fmr=X",
+        help="An operating point of the model card by name, or the nearest with an FMR of at most X; "
+        "default: the card's choice.",
+    )
+    threshold = click.option(
+        "--threshold",
+        type=float,
+        callback=_a_threshold,
+        metavar="X",
+        help="Your own distance, below which it is the same person, instead of an operating point. "
+        "It has no measured error rates.",
+    )
+    return point(threshold(command))
+
+
 def verify_options(command: F) -> F:
     """Add the options of a comparison; the command receives a VerifyOptions as `options`."""
 
@@ -73,23 +98,8 @@ def verify_options(command: F) -> F:
         return command(*args, options=VerifyOptions(**named), **given)
 
     options = (
-        face_option,
-        click.option("--probe-face", callback=_a_face, metavar="FACE", help="As --face, for PROBE alone."),
-        click.option("--reference-face", callback=_a_face, metavar="FACE", help="As --face, for REFERENCE alone."),
-        click.option(
-            "--operating-point",
-            metavar="NAME|fmr=X",
-            help="An operating point of the model card by name, or the nearest with an FMR of at most X; "
-            "default: the card's choice.",
-        ),
-        click.option(
-            "--threshold",
-            type=float,
-            callback=_a_threshold,
-            metavar="X",
-            help="Your own distance, below which it is the same person, instead of an operating point. "
-            "It has no measured error rates.",
-        ),
+        _face_options,
+        _point_options,
         click.option(
             "--prior",
             type=float,
@@ -181,17 +191,38 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def read_file(path: str) -> bytes:
-    """Read an image file, at most one byte more than the limit; exit with an error if that fails."""
+STDIN = "-"  # the path that stands for standard input; a file of that name is ./-
+
+
+def image_bytes(path: str) -> bytes:
+    """Read an image from a file, a pipe or, for `-`, standard input; at most one byte more than the limit.
+
+    It waits for a pipe until its writer closes it. Raises OSError, ImageTooLarge.
+    """
+    if path == STDIN and sys.stdin is None:
+        raise OSError("standard input is closed")
     limit = Limits().max_bytes
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        stop(f"{path}: {error.strerror}")
+    with click.open_file(path, "rb") as file:
+        data: bytes = file.read(limit + 1)
     if len(data) > limit:
-        stop(f"{path}: {ImageTooLarge(limit, limit, 'bytes', at_least=True)}")
+        raise ImageTooLarge(limit, limit, "bytes", at_least=True)
     return data
+
+
+def read_file(path: str) -> bytes:
+    """Read an image as `image_bytes` does; exit with an error if that fails."""
+    try:
+        return image_bytes(path)
+    except OSError as error:
+        stop(f"{path}: {error.strerror or error}")
+    except ImageTooLarge as error:
+        stop(f"{path}: {error}")
+
+
+def require_one_stdin(paths: Sequence[str]) -> None:
+    """Exit with a usage error if more than one image is to come from standard input."""
+    if paths.count(STDIN) > 1:
+        raise click.UsageError("only one image can come from standard input (-)")
 
 
 def stop_for(error: SampleError, paths: Mapping[str, str]) -> NoReturn:

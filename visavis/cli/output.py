@@ -4,16 +4,16 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from textwrap import indent
 from typing import Generic, TypeVar
 
 import click
 
-from embedder import Comparison, Face, Grade, OperatingPoint, Sample, SampleError, image_file, percent, rate_in_words
+from embedder import Comparison, Face, Grade, OperatingPoint, Sample, SampleError, percent, rate_in_words
 from embedder.explain import Layer
 
 from .main import EXIT_TROUBLE
+from .options import image_bytes, require_one_stdin
 
 
 def layer_record(layer: Layer) -> dict[str, object]:
@@ -171,6 +171,7 @@ class OutputFormat(Generic[T]):
 
 def answer_each(paths: Sequence[str], work: Callable[[bytes], T], view: OutputFormat[T], *, as_json: bool) -> None:
     """Run `work` on each image, print each result at once, and exit with status 2 if an image has none."""
+    require_one_stdin(paths)
     has_fault = False
     for place, path in enumerate(paths):
         outcome = _outcome(path, work)
@@ -186,7 +187,7 @@ def answer_each(paths: Sequence[str], work: Callable[[bytes], T], view: OutputFo
 
 def _outcome(path: str, work: Callable[[bytes], T]) -> T | ImageFault:
     try:
-        return work(image_file(Path(path)))
+        return work(image_bytes(path))
     except OSError as error:
         return ImageFault("not_readable", f"{error.strerror or error}; give the path of an image file")
     except SampleError as error:

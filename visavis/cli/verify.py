@@ -8,7 +8,15 @@ import click
 
 from embedder import RuntimeOptions, SampleError, VerifyOptions, load
 
-from .options import json_option, model_option, read_file, running_options, stop_for, verify_options
+from .options import (
+    json_option,
+    model_option,
+    read_file,
+    require_one_stdin,
+    running_options,
+    stop_for,
+    verify_options,
+)
 from .output import comparison_record, comparison_text
 
 
@@ -28,11 +36,12 @@ def verify(
     running: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Decide whether PROBE and REFERENCE show one person.
+    """Decide whether PROBE and REFERENCE show one person. One of them may be - for standard input.
 
     Exit status: 0 same person, 1 different persons, 2 error.
     """
     paths = {"probe": probe, "reference": reference}
+    require_one_stdin([probe, reference])
     images = [read_file(path) for path in paths.values()]  # before the model is loaded, to report errors at once
     try:
         with load(model_path, running=running) as embedder:
