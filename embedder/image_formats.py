@@ -183,8 +183,7 @@ def is_decoded_by_rows(data: bytes) -> bool:
 
 
 _FILLER = b"\xff\x00"  # what a file that was not written to its end is filled up with
-_NOT_FILLER = 8  # so many of these bytes may be pixels
-_TAIL = 512  # bytes at the end, of which some must matter
+_NOT_FILLER = 2  # so many of these bytes may be the last of the pixels
 _NOISE = np.random.default_rng(0).integers(0, 0xFF, 256, np.uint8).tobytes()  # without FF, which begins a marker
 
 
@@ -192,20 +191,20 @@ def ended_jpeg(data: bytes, draw: Callable[[bytes], bytes | None]) -> bytes | No
     """Return a JPEG with its end marker, which is added if it is missing; None if pixels are missing as well.
 
     `draw` decodes a JPEG to comparable bytes; None if it cannot. No pixels are missing if the picture does not change
-    when noise follows the last byte, in the place of what might have been cut off, and does change without the last
-    bytes: otherwise these are filler that was decoded.
+    when noise follows the last byte, in the place of what might have been cut off. Zeros that fill up the file are not
+    taken for pixels.
     """
     scan = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
     if data.rfind(JPEG_END, scan) >= 0:
         return data
-    stripped = data.rstrip(_FILLER)
-    candidates = [stripped, data.rstrip(b"\xff")] if len(data) - len(stripped) <= _NOT_FILLER else [stripped]
+    n_kept = len(data.rstrip(_FILLER))
+    candidates = dict.fromkeys(data[: n_kept + n].rstrip(b"\xff") for n in range(_NOT_FILLER + 1))
     return next((kept + JPEG_END for kept in candidates if _is_complete(kept, draw)), None)
 
 
 def _is_complete(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:
     whole = draw(data + JPEG_END)
-    return whole is not None and draw(data + _noisy_rest(data) + JPEG_END) == whole != draw(data[:-_TAIL] + JPEG_END)
+    return whole is not None and draw(data + _noisy_rest(data) + JPEG_END) == whole
 
 
 def _noisy_rest(data: bytes) -> bytes:
