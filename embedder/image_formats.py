@@ -184,6 +184,7 @@ def is_decoded_by_rows(data: bytes) -> bool:
 
 _FILLER = b"\xff\x00"  # what a file that was not written to its end is filled up with
 _NOT_FILLER = 2  # so many of these bytes may be the last of the pixels
+_TIGHT = 8  # bytes; without so many at its end, a file that has no filler is not complete
 _NOISE = np.random.default_rng(0).integers(0, 0xFF, 256, np.uint8).tobytes()  # without FF, which begins a marker
 
 
@@ -199,7 +200,10 @@ def ended_jpeg(data: bytes, draw: Callable[[bytes], bytes | None]) -> bytes | No
         return data
     n_kept = len(data.rstrip(_FILLER))
     candidates = dict.fromkeys(data[: n_kept + n].rstrip(b"\xff") for n in range(_NOT_FILLER + 1))
-    return next((kept + JPEG_END for kept in candidates if _is_complete(kept, draw)), None)
+    ending = next((each for each in candidates if _is_complete(each, draw)), None)
+    if ending is None and _is_complete(data, draw) and not _is_complete(data[:-_TIGHT], draw):
+        ending = data  # a plain ground that is all zeros
+    return None if ending is None else ending + JPEG_END
 
 
 def _is_complete(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:

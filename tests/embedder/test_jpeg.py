@@ -48,6 +48,14 @@ def test_a_jpeg_without_its_end_marker_is_read_whole(whole: bytes, filler: bytes
     assert np.array_equal(pixels(whole[:-2] + filler), pixels(whole))
 
 
+def test_a_plain_ground_whose_code_is_zeros_is_not_taken_for_filler(examples: Path) -> None:
+    picture = Image.new("RGB", (400, 500), "white")
+    picture.paste(Image.open(examples / "001-neutral.jpg").resize((200, 250)), (100, 0))
+    whole = jpeg(picture, optimize=True)
+    assert whole[-20:-2] == bytes(18)
+    assert np.array_equal(pixels(whole[:-2]), pixels(whole))
+
+
 @pytest.mark.parametrize("filler", [b"", b"\0" * 50_000, b"\xff" * 50_000])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
 def test_a_jpeg_that_is_cut_in_the_middle_is_refused_whatever_follows(
