@@ -36,14 +36,13 @@ from .errors import (
     VisavisError as VisavisError,
 )
 from .image import (
-    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     Limits as Limits,
     data_uri as data_uri,
     image_file as image_file,
-    is_named_as_photo as is_named_as_photo,
     jpeg as jpeg,
     png as png,
 )
+from .image_formats import IMAGE_SUFFIXES as IMAGE_SUFFIXES, is_named_as_photo as is_named_as_photo
 from .loading import load as load
 from .network import (
     EmbeddingNet as EmbeddingNet,

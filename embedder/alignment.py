@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .image import Photo, factor_for
+from .image import Photo
 from .types import Pixels, Point
 from .weights.card import Alignment
 
@@ -46,7 +46,7 @@ def cut_chip(photo: Photo, landmarks: tuple[Point, ...], alignment: Alignment) -
     `landmarks` are the detector's five points; `alignment` states their target positions and the side.
     """
     to_photo = _chip_to_photo(landmarks, alignment)
-    factor = factor_for(abs(to_photo.turn))
+    factor = photo.factor_for(abs(to_photo.turn))
     return _sample(photo.at(factor), _reduced(to_photo, factor), alignment.chip_size_px)
 
 

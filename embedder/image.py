@@ -3,23 +3,45 @@
 A large JPEG is decoded at a fraction of its size, so that libjpeg computes fewer pixels. It is decoded again at a
 larger size only if a face is too small.
 
-EXIF orientation is applied, only the first frame of an animation is used, and transparent pixels are blended with
-white. ICC profiles are ignored, because the networks were trained on unconverted pixels.
+EXIF orientation is applied once; in AVIF and HEIC the container's own orientation counts instead. Only the first frame
+of an animation is used, and transparent pixels are blended with white. ICC profiles are ignored, because the networks
+were trained on unconverted pixels.
 """
 
 import io
 import stat
+import sys
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
+from .image_formats import (
+    FORMATS,
+    FORMATS_IN_WORDS,
+    HEIF_FORMATS,
+    JPEG_END,
+    JPEG_START,
+    ImageReader,
+    ended_jpeg,
+    format_of,
+    heif_reader,
+    is_decoded_by_rows,
+    is_readable_format,
+    is_whole_jpeg2000,
+    limit_avif_threads,
+    raw_format,
+    refusal_of,
+)
 
 FACTORS = (8, 4, 2, 1)
 FIRST_SIDE_PX = 320  # least longer side after the first decoding; enough for most faces
@@ -28,12 +50,16 @@ FIRST_SIDE_PX = 320  # least longer side after the first decoding; enough for mo
 class Photo:
     """An upright RGB photo at several sizes. Not thread-safe."""
 
-    def __init__(self, size: tuple[int, int], decode: Callable[[int], Image.Image]) -> None:
-        """Decode the photo once; `decode` returns it at 1/factor of `size` (rounded up), or at full size."""
+    def __init__(self, size: tuple[int, int], decode: Callable[[int], Image.Image], *, least_factor: int = 1) -> None:
+        """Decode the photo once; `decode` returns it at 1/factor of `size` (rounded up), or at full size.
+
+        `least_factor` is 2 if the photo is too large to be decoded at full size.
+        """
         self.size = size  # width, height, in px
-        self._decode = decode
+        self._decode, self._least_factor = decode, least_factor
         self._at: dict[int, Image.Image] = {}
-        self._take(next(factor for factor in FACTORS if factor == 1 or _is_left_large(size, factor)))
+        first = next(factor for factor in FACTORS if factor == 1 or _is_left_large(size, factor))
+        self._take(max(first, least_factor))
 
     @classmethod
     def of(cls, picture: Image.Image) -> "Photo":
@@ -41,7 +67,7 @@ class Photo:
         return cls(picture.size, lambda _: picture)
 
     def at(self, factor: int) -> Image.Image:
-        """The picture at 1/factor of its size, each side rounded up; `factor` is one of FACTORS.
+        """The picture at 1/factor of its size, each side rounded up; `factor` comes from `factor_for`.
 
         Raises ImageUnreadable.
         """
@@ -51,6 +77,10 @@ class Photo:
             nearest = max(known for known in self._at if known < factor)
             self._at[factor] = self._at[nearest].reduce(factor // nearest)
         return self._at[factor]
+
+    def factor_for(self, shrinking: float) -> int:
+        """The largest of FACTORS that does not exceed `shrinking`, or else the smallest that the photo allows."""
+        return max(factor_for(shrinking), self._least_factor)
 
     def _take(self, factor: int) -> None:
         picture = self._decode(factor)
@@ -66,26 +96,20 @@ def factor_for(shrinking: float) -> int:
     return next((factor for factor in FACTORS if factor <= shrinking), 1)
 
 
-# JPEG includes MPO (a JPEG to which phones append a second picture), PPM includes PGM.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-FORMATS_IN_WORDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM"
-# File suffixes of these formats; case is ignored.
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
-    *(".pgm", ".ppm", ".pnm"),
-)
-# Suffixes of unsupported photo formats. These files are listed, then refused as not_an_image, so that they are counted.
-UNREAD_SUFFIXES = (".avif", ".heic", ".heif", ".hif", ".j2k", ".jp2", ".jxl")
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-_SCALED_FORMATS = ("JPEG", "MPO")  # they can be decoded at a fraction of their size
+_BREAKS_OFF = "the image is broken: it ends before its last pixels; send the whole file"
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-_MAX_8_BIT, _MAX_16_BIT = 255, 65535
-_TO_8_BIT = _MAX_16_BIT / _MAX_8_BIT  # 257: 65535 becomes 255 exactly
+LARGE_JPEG_FACTOR = 2  # of the largest size at which a JPEG with too many pixels is decoded
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The maximum size of an image: bytes as sent, pixels according to its header."""
+    """The maximum size of an image: bytes as sent, and pixels to decode.
+
+    Pixels are counted by the header. A JPEG may have up to 4 times as many pixels, and is then decoded at half its size
+    or less, if libjpeg decodes it row by row: progressive ones, and those of several scans, keep all coefficients in
+    memory at any size, so they count in full.
+    """
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
@@ -100,17 +124,57 @@ def decode_image(data: bytes, limits: Limits) -> Photo:
         raise ImageTooLarge(len(data), limits.max_bytes, "bytes")
     picture = _open(data, limits)
     n_pixels = picture.width * picture.height
+    if isinstance(picture, JpegImageFile):
+        least_factor = _least_factor(data, n_pixels, limits)
+        ended = _ended(data)
+        return Photo(_upright_size(picture), lambda factor: _decoded_jpeg(ended, factor), least_factor=least_factor)
     if n_pixels > limits.max_pixels:
         raise ImageTooLarge(n_pixels, limits.max_pixels, "pixels")
-    if picture.format in _SCALED_FORMATS:
-        return Photo(_upright_size(picture), lambda factor: _decoded(_open(data, limits), factor))
-    whole = _decoded(picture)
+    whole = _whole(data, picture, limits)
     return Photo(whole.size, lambda _: whole)
 
 
-def is_named_as_photo(name: str) -> bool:
-    """Return whether a file's suffix is that of a photo; the format may be unsupported."""
-    return name.lower().endswith((*IMAGE_SUFFIXES, *UNREAD_SUFFIXES))
+def _least_factor(data: bytes, n_pixels: int, limits: Limits) -> int:
+    """The factor of the largest size at which a JPEG may be decoded. Raises ImageTooLarge."""
+    if n_pixels <= limits.max_pixels:
+        return 1
+    limit = limits.max_pixels * (LARGE_JPEG_FACTOR**2 if is_decoded_by_rows(data) else 1)
+    if n_pixels > limit:
+        raise ImageTooLarge(n_pixels, limit, "pixels")
+    return LARGE_JPEG_FACTOR
+
+
+def _ended(data: bytes) -> bytes:
+    """A JPEG with its end marker, which a file without it gets. Raises ImageUnreadable if it breaks off earlier."""
+    ended = data if data.endswith(JPEG_END) else ended_jpeg(data, _drawn_jpeg)
+    if ended is None:
+        raise ImageUnreadable(_BREAKS_OFF)
+    return ended
+
+
+def _drawn_jpeg(data: bytes) -> bytes | None:
+    """A digest of the pixels, at the size that shows whether any are missing; None if they cannot be decoded.
+
+    Where every scan contains all components, the smallest size does. Other scans refine the picture.
+    """
+    try:
+        picture = _decoded_jpeg(data, FACTORS[0] if is_decoded_by_rows(data) else 1)
+    except ImageUnreadable:
+        return None
+    return sha256(picture.tobytes()).digest()
+
+
+_MAX_8_BIT, _MAX_16_BIT = 255, 65535
+_DEPTHS = (8, 10, 12, 14, 16)  # bits
+_DARKEST_16_BIT = 2**14 >> 8  # the upper byte of a value that needs more than 14 bits
+_FLOATS_EXCEED = 2  # the greatest value of floats, as a multiple of their range
+_BELOW = 0.1  # the same, below 0
+# Where Pillow takes one byte of two for each colour: the way to take the other one.
+_OTHER_BYTE = {
+    "RGB;16B": "RGB;16L",
+    "RGB;16L": "RGB;16B",
+    "RGB;16N": f"RGB;16{'B' if sys.byteorder == 'little' else 'L'}",
+}
 
 
 def image_file(path: Path) -> bytes:
@@ -131,31 +195,103 @@ def _upright_size(picture: Image.Image) -> tuple[int, int]:
     return (picture.height, picture.width) if is_sideways else picture.size
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
     if not data:
         raise NotAnImage(f"the image is empty (0 bytes); send a {FORMATS_IN_WORDS} file")
     try:
-        return Image.open(BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise NotAnImage(f"the bytes are not in a supported image format; send a {FORMATS_IN_WORDS} file") from None
+        picture = _identified(data)
+        raw = raw_format(picture) if isinstance(picture, TiffImageFile) else None
+    except (ImageUnreadable, NotAnImage):
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLarge(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels, "pixels", at_least=True) from None
     except Exception as fault:  # a codec may raise any exception on hostile bytes; all of them mean an unreadable image
         raise _unreadable(fault) from fault
+    if raw is not None:
+        raise NotAnImage(refusal_of(raw))
+    if picture.format == "JPEG2000" and not is_whole_jpeg2000(data):
+        raise ImageUnreadable(_BREAKS_OFF)
+    return picture
 
 
-def _decoded(picture: Image.Image, factor: int = 1) -> Image.Image:
+def _identified(data: bytes) -> ImageFile.ImageFile:
+    """Open an image of any supported format. Raises NotAnImage, ImageUnreadable or what the format's reader raises."""
+    try:
+        if data.startswith(JPEG_START):
+            return _open_jpeg(data)
+        if data[4:8] == b"ftyp":  # the container of AVIF
+            limit_avif_threads()
+        return Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as fault:
+        name = format_of(data)
+        reader = heif_reader() if name in HEIF_FORMATS else None
+        if reader is not None:
+            return _opened(data, reader)
+        if is_readable_format(name):
+            raise _unreadable(fault) from None
+        raise NotAnImage(refusal_of(name)) from None
+
+
+def _open_jpeg(data: bytes) -> JpegImageFile:
+    """Open a JPEG, or the first picture of an MPO, of any size: Pillow's own limit is not for decoding at 1/factor."""
+    try:
+        return JpegImageFile(BytesIO(data))
+    except SyntaxError as fault:
+        raise UnidentifiedImageError from fault
+
+
+def _opened(data: bytes, reader: ImageReader) -> ImageFile.ImageFile:
+    try:
+        return reader(BytesIO(data))
+    except SyntaxError as fault:  # what readers raise for a format that is not theirs, or broken
+        raise _unreadable(fault) from fault
+
+
+def _whole(data: bytes, picture: ImageFile.ImageFile, limits: Limits) -> Image.Image:
+    """Decode at full size. Pillow keeps the upper 8 of 16 bits of a colour; if all are dark, the lower are read too."""
+    rawmode = _raw_mode(picture)
+    whole = _decoded(picture)
+    if rawmode not in _OTHER_BYTE or np.asarray(whole).max() >= _DARKEST_16_BIT:
+        return whole
+    lower = _open(data, limits)
+    lower.tile = [tile._replace(args=_with_raw_mode(tile.args, _OTHER_BYTE[rawmode])) for tile in lower.tile]
+    values = np.asarray(whole).astype(np.uint16) << 8 | np.asarray(_decoded(lower))
+    return Image.fromarray(_to_8_bit(values))
+
+
+def _raw_mode(picture: ImageFile.ImageFile) -> str:
+    """The order of the bytes of the pixels in the file, as Pillow's decoders name it; empty if it is not known."""
+    args = picture.tile[0].args if picture.tile else None
+    mode = args[0] if isinstance(args, tuple) and args else args
+    return mode if isinstance(mode, str) else ""
+
+
+def _with_raw_mode(args: tuple[object, ...] | str | None, mode: str) -> tuple[object, ...] | str:
+    return (mode, *args[1:]) if isinstance(args, tuple) else mode
+
+
+def _decoded(picture: ImageFile.ImageFile, factor: int = 1) -> Image.Image:
     """The picture, upright and RGB; a JPEG at 1/factor of its size."""
     try:
         if factor > 1:
-            picture.draft(None, (picture.width // factor, picture.height // factor))
+            picture.draft(None, (max(1, picture.width // factor), max(1, picture.height // factor)))
         picture.load()
+        if picture.format == "AVIF":
+            picture.info.pop("xmp", None)  # Pillow would apply its orientation where the container has none
         ImageOps.exif_transpose(picture, in_place=True)
         return _to_rgb(picture)
     except ImageUnreadable:
         raise
-    except Exception as fault:  # as above
+    except Exception as fault:  # as in _open
         raise _unreadable(fault) from fault
+
+
+def _decoded_jpeg(data: bytes, factor: int) -> Image.Image:
+    try:
+        picture = _open_jpeg(data)
+    except Exception as fault:  # as in _open
+        raise _unreadable(fault) from fault
+    return _decoded(picture, factor)
 
 
 def _unreadable(fault: Exception) -> ImageUnreadable:
@@ -180,26 +316,33 @@ def _over_white(picture: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Scale a grey picture to 0..255, from integers (0..65535) or floats (0..1, 0..255 or 0..65535, by the maximum)."""
-    numbers = values.astype(np.float64)
+    """Scale integers or floats to 0..255, by their greatest value.
+
+    Integers are taken for numbers of 8, 10, 12, 14 or 16 bits, whichever is the least that contains all of them,
+    because cameras and scanners store fewer bits in 16. A picture of 16 bits that is nowhere brighter than a quarter of
+    the range thus becomes brighter. Floats up to 2 are taken for 0..1, floats up to 510 for 0..255, because rounding
+    and resampling exceed the range a little; what exceeds it is clipped. Larger floats are taken for integers.
+    """
+    numbers = values.astype(np.float64) if values.dtype.kind == "f" else values
     if not np.isfinite(numbers).all():
         raise ImageUnreadable(
             "the image contains values that are not finite (NaN or infinity); save it as 8-bit and send that"
         )
-    low, high = numbers.min(), numbers.max()
-    if low < 0 or high > _MAX_16_BIT:
+    low, high = float(numbers.min()), float(numbers.max())
+    top = _range(high, is_float=values.dtype.kind == "f")
+    if low < -_BELOW * top or high > _MAX_16_BIT:
         raise ImageUnreadable(
             f"the image contains values from {low:g} to {high:g}, outside 0 to 65535; save it as 8-bit"
         )
-    return np.rint(numbers * _scale(high, is_float=values.dtype.kind == "f")).astype(np.uint8)
+    scaled: np.ndarray = np.rint(np.clip(numbers, 0, top) * (_MAX_8_BIT / top)).astype(np.uint8)
+    return scaled
 
 
-def _scale(high: float, *, is_float: bool) -> float:
-    if is_float and high <= 1:
-        return _MAX_8_BIT
-    if is_float and high <= _MAX_8_BIT:
-        return 1.0
-    return 1 / _TO_8_BIT
+def _range(high: float, *, is_float: bool) -> int:
+    """The top of the range that a picture with this greatest value has."""
+    if is_float and high <= _FLOATS_EXCEED * _MAX_8_BIT:
+        return 1 if high <= _FLOATS_EXCEED else _MAX_8_BIT
+    return next((2**bits - 1 for bits in _DEPTHS if high < 2**bits), _MAX_16_BIT)
 
 
 def png(picture: Image.Image) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .errors import VisavisError
-from .image import is_named_as_photo
+from .image_formats import is_named_as_photo
 
 
 class PhotoListError(VisavisError):

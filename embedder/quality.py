@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .image import Photo, factor_for
+from .image import Photo
 from .types import Face, Pixels, Point, Quality
 
 INSIDE = 20 / 150, 110 / 150  # rows and columns of the chip that show mostly the face: start and extent, as shares
@@ -42,7 +42,7 @@ def quality_of(photo: Photo, face: Face, chip: Pixels, chip_eye_distance: float)
     return Quality(
         eye_distance_px=eye_distance,
         sharpness=_edge_strength(halved) / max(contrast, FLATTEST),
-        blockiness=_blockiness(photo, face.landmarks[2], eye_distance, factor_for(shrinking)) / shrinking,
+        blockiness=_blockiness(photo, face.landmarks[2], eye_distance, photo.factor_for(shrinking)) / shrinking,
         brightness=mean,
         contrast=contrast,
         clipped=int(np.count_nonzero((halved < 4 * DARKEST) | (halved > 4 * BRIGHTEST))) / halved.size,

@@ -143,4 +143,7 @@ class Picture(Protocol):
         """Width and height in px."""
 
     def at(self, factor: int) -> Image.Image:
-        """The picture at 1/factor of its size, each side rounded up; `factor` is one of image.FACTORS."""
+        """The picture at 1/factor of its size, each side rounded up; `factor` comes from `factor_for`."""
+
+    def factor_for(self, shrinking: float) -> int:
+        """The largest factor that does not exceed `shrinking`, or else the smallest that the picture allows."""

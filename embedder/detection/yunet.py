@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..image import factor_for
 from ..types import Pass, Picture, Pixels, Point
 
 Floats = NDArray[np.floating]
@@ -154,7 +153,7 @@ class Canvas:
         width, height = photo.size
         scale = side / max(width, height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        larger = photo.at(factor_for(1 / (_GAP * scale)))
+        larger = photo.at(photo.factor_for(1 / (_GAP * scale)))
         kind = Image.Resampling.BOX if larger.width >= size[0] else Image.Resampling.BILINEAR
         return cls(larger.resize(size, kind, reducing_gap=_GAP), (size[0] / width, size[1] / height), border)
 
@@ -228,7 +227,7 @@ class _Square:
 
     def cut(self, photo: Picture) -> Pixels:
         """Cut the square to the network's input, (48, 48, 3); black outside the photo."""
-        factor = factor_for(abs(self._across) / _TWICE)
+        factor = photo.factor_for(abs(self._across) / _TWICE)
         picture, middle, across = photo.at(factor), self._middle / factor, self._across / factor
         if abs(across) <= _TWICE:
             return np.asarray(_cut(picture, middle, across, SIDE_PX))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from embedder.image_formats import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from embedder.photo_files import PhotoListError, photos_in, start_of
 
 

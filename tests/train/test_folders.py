@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from embedder.image import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from embedder.image_formats import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from train.evaluation.protocols.folders import people_of, read_identities
 from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol, ProtocolError, data_digest
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from embedder import Advance, FaceEmbedder, Job, no_progress
-from embedder.image import FORMATS_IN_WORDS
+from embedder.image_formats import FORMATS_IN_WORDS
 from train.data.photos import read_source
 from train.data.plan import read_excluded
 from train.data.prepared import PreparedData, open_prepared

@@ -1,0 +1,219 @@
+"""Image formats: what is read, what a file is by its first bytes and its name, and the structure of JPEG files."""
+
+import re
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import ImageFile
+
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import TiffImageFile
+
+# PPM includes PGM. HEIC is read as well if pillow-heif is installed.
+FORMATS = ("PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")  # and JPEG
+FORMATS_IN_WORDS = "JPEG, PNG, WebP, AVIF, JPEG 2000, BMP, TIFF, GIF, PGM or PPM"
+# File suffixes of these formats; case is ignored.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".pgm", ".ppm", ".pnm", ".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    *(".heic", ".heif", ".hif"),
+)
+# Suffixes of unsupported image formats. These files are listed, then refused as not_an_image, so that they are counted.
+UNREAD_SUFFIXES = (
+    *(".jxl", ".jxr", ".psd", ".svg", ".exr", ".tga", ".ico"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw", ".raw"),
+)
+
+
+def is_named_as_photo(name: str) -> bool:
+    """Return whether a file's suffix is that of an image; the format may be unsupported.
+
+    All other files are not photos by name: those with another suffix, such as `.txt`, `.pdf` or `.mp4`, or with none.
+    """
+    return name.lower().endswith((*IMAGE_SUFFIXES, *UNREAD_SUFFIXES))
+
+
+ImageReader = Callable[[BytesIO], ImageFile.ImageFile]
+HEIF_FORMATS = ("HEIC", "HEIF")
+_BROKEN_IF_NOT_OPENED = ("AVIF", "JPEG 2000")
+_AS_JPEG = "save it as JPEG or PNG and send that"
+_EXPORTED = "export it as JPEG or PNG and send that"
+_DEVELOPED = "export it as JPEG with a raw converter and send that"
+_FRAME = "save one frame of it as JPEG and send that"
+_HEIF_ADVICE = "install 'visavis[heif]' where visavis runs, or send it as JPEG"
+_ADVICE = {"HEIC": _HEIF_ADVICE, "HEIF": _HEIF_ADVICE, "PSD": _EXPORTED, "SVG": _EXPORTED, "PDF": _EXPORTED}
+_FIRST_BYTES = (
+    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"II\xbc\x01", "JPEG XR"),
+    (0, b"8BPS", "PSD"),
+    (0, b"%PDF-", "PDF"),
+    (8, b"CR\x02", "camera raw (CR2)"),
+    (0, b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
+    (0, b"IIRO", "camera raw (ORF)"),
+    (0, b"IIRS", "camera raw (ORF)"),
+    (0, b"MMOR", "camera raw (ORF)"),
+    (0, b"IIU\x00", "camera raw (RW2)"),
+    (0, b"\x1aE\xdf\xa3", "a video (WebM or MKV)"),
+    (8, b"AVI LIST", "a video (AVI)"),
+)
+# Brands of files that begin with a box of type "ftyp"; the first that a file names decides.
+_BRANDS = (
+    ((b"avif", b"avis"), "AVIF"),
+    ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
+    ((b"mif1", b"msf1"), "HEIF"),
+    ((b"crx ",), "camera raw (CR3)"),
+    ((b"qt  ",), "a video (MOV)"),
+)
+_SVG = re.compile(
+    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE svg[^>]*>\s*)?<svg", re.DOTALL
+)
+_READ_FOR_SVG = 4096  # bytes
+
+
+def format_of(data: bytes) -> str | None:
+    """Name the format that a file's first bytes state, of those that are not always read; None if it is unknown."""
+    for start, first, name in _FIRST_BYTES:
+        if data.startswith(first, start):
+            return name
+    if data[4:8] == b"ftyp":
+        return _format_by_brand(data)
+    return "SVG" if _SVG.match(data[:_READ_FOR_SVG]) else None
+
+
+def _format_by_brand(data: bytes) -> str:
+    end = min(int.from_bytes(data[:4]), 256, len(data))  # a box states its size first
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
+    return next((name for some, name in _BRANDS if any(each in some for each in brands)), "a video (MP4)")
+
+
+def is_readable_format(name: str | None) -> bool:
+    """Return whether a file of this format that cannot be opened is broken, rather than not supported."""
+    return name in _BROKEN_IF_NOT_OPENED
+
+
+def refusal_of(name: str | None) -> str:
+    """Say that a file of this format (None: unknown) is not read, and what to send instead."""
+    if name is None:
+        return f"the bytes are not in a supported image format; send a {FORMATS_IN_WORDS} file"
+    if name in _ADVICE:
+        return f"the file is {name}, which is not supported here; {_ADVICE[name]}"
+    advice = _DEVELOPED if name.startswith("camera raw") else _FRAME if name.startswith("a video") else _AS_JPEG
+    return f"the file is {name}, which is not supported; {advice}"
+
+
+_DNG_VERSION, _NEW_SUBFILE_TYPE, _SUB_IFDS = 50706, 254, 330  # TIFF tags
+
+
+def raw_format(picture: "TiffImageFile") -> str | None:
+    """Name the camera's raw format of a file that opens as TIFF; None if it is a picture.
+
+    The first picture in these files is a small preview: the tags say that it is reduced, and that others follow.
+    """
+    tags = picture.tag_v2
+    if _DNG_VERSION in tags:
+        return "camera raw (DNG)"
+    is_preview = tags.get(_NEW_SUBFILE_TYPE, 0) == 1 and _SUB_IFDS in tags
+    return "camera raw (NEF, ARW or similar)" if is_preview else None
+
+
+def limit_avif_threads() -> None:
+    """Decode AVIF in one thread, as other formats are, unless this process has set another number."""
+    from PIL import AvifImagePlugin  # noqa: PLC0415 - loads a codec that few files need
+
+    AvifImagePlugin.DEFAULT_MAX_THREADS = AvifImagePlugin.DEFAULT_MAX_THREADS or 1
+
+
+def heif_reader() -> ImageReader | None:
+    """Return what opens HEIC and HEIF, decoding in one thread; None if pillow-heif is not installed or cannot load."""
+    try:
+        import pillow_heif  # noqa: PLC0415 - an extra of its own
+
+        pillow_heif.libheif_info()  # raises ImportError if the library cannot be loaded
+    except ImportError:
+        return None
+    pillow_heif.options.DECODE_THREADS = 1
+    reader: ImageReader = pillow_heif.HeifImageFile
+    return reader
+
+
+_TILE_PART, _CODESTREAM_END = b"\xff\x90", b"\xff\xd9"  # of JPEG 2000; neither occurs in the data of a tile
+
+
+def is_whole_jpeg2000(data: bytes) -> bool:
+    """Return whether the end of the codestream follows the last part of a tile; OpenJPEG leaves out what is missing."""
+    return data.rfind(_CODESTREAM_END) > data.rfind(_TILE_PART)
+
+
+JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_SEQUENTIAL = (0xC0, 0xC1)  # frames with Huffman codes that are not progressive
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_SCAN = 0xDA
+_WITHOUT_LENGTH = (0x00, 0x01, *range(0xD0, 0xDA), 0xFF)
+_MOST_SEGMENTS = 1000  # before the first scan
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield marker and place of a JPEG's segments up to its first scan; ends early if the structure is unusual."""
+    at = 2
+    for _ in range(_MOST_SEGMENTS):
+        head = data[at : at + 4]  # FF, marker, length
+        if len(head) < 4 or head[0] != 0xFF or head[1] in _WITHOUT_LENGTH:  # noqa: PLR2004 - as above
+            return
+        yield head[1], at
+        if head[1] == _SCAN:
+            return
+        at += 2 + int.from_bytes(head[2:])
+
+
+def is_decoded_by_rows(data: bytes) -> bool:
+    """Return whether libjpeg keeps a few rows of this JPEG in memory, not the coefficients of the whole picture.
+
+    That is so if it is sequential and its first scan contains all components. False if its structure is unusual.
+    """
+    segments = [each for each in _segments(data) if each[0] in (*_FRAMES, _SCAN)]
+    if [marker in _SEQUENTIAL for marker, _ in segments] != [True, False] or segments[1][0] != _SCAN:
+        return False
+    (_, frame), (_, scan) = segments
+    return data[frame + 9 : frame + 10] == data[scan + 4 : scan + 5]  # their numbers of components
+
+
+_FILLER = b"\xff\x00"  # what a file that was not written to its end is filled up with
+_NOT_FILLER = 2  # so many of these bytes may be the last of the pixels
+_TIGHT = 8  # bytes; without so many at its end, a file that has no filler is not complete
+_NOISE = np.random.default_rng(0).integers(0, 0xFF, 256, np.uint8).tobytes()  # without FF, which begins a marker
+
+
+def ended_jpeg(data: bytes, draw: Callable[[bytes], bytes | None]) -> bytes | None:
+    """Return a JPEG with its end marker, which is added if it is missing; None if pixels are missing as well.
+
+    `draw` decodes a JPEG to comparable bytes; None if it cannot. No pixels are missing if the picture does not change
+    when noise follows the last byte, in the place of what might have been cut off. Zeros that fill up the file are not
+    taken for pixels.
+    """
+    scan = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
+    if data.rfind(JPEG_END, scan) >= 0:
+        return data
+    n_kept = len(data.rstrip(_FILLER))
+    candidates = dict.fromkeys(data[: n_kept + n].rstrip(b"\xff") for n in range(_NOT_FILLER + 1))
+    ending = next((each for each in candidates if _is_complete(each, draw)), None)
+    if ending is None and _is_complete(data, draw) and not _is_complete(data[:-_TIGHT], draw):
+        ending = data  # a plain ground that is all zeros
+    return None if ending is None else ending + JPEG_END
+
+
+def _is_complete(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:
+    whole = draw(data + JPEG_END)
+    return whole is not None and draw(data + _noisy_rest(data) + JPEG_END) == whole
+
+
+def _noisy_rest(data: bytes) -> bytes:
+    """Noise, then noise after each restart marker, starting with the one that would be next."""
+    markers = [bytes((0xFF, 0xD0 + number)) for number in range(8)]
+    places = [data.rfind(marker) for marker in markers]
+    following = places.index(max(places)) + 1 if max(places) >= 0 else 0
+    return _NOISE + b"".join(marker + _NOISE for marker in (*markers[following:], *markers[:following]))
