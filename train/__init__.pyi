@@ -1,5 +1,6 @@
-from .data.photos import read_source as read_source
+from .data.photos import read_source as read_source, shown as shown
 from .data.plan import read_excluded as read_excluded
+from .data.prepared import PreparedData as PreparedData, is_prepared as is_prepared, open_prepared as open_prepared
 from .data.preparing import (
     ChipCutter as ChipCutter,
     PreparationResult as PreparationResult,
@@ -12,6 +13,7 @@ from .evaluation.cache import open_cache as open_cache
 from .evaluation.calibration import Population as Population, PopulationFacts as PopulationFacts, calibrate as calibrate
 from .evaluation.compared import ComparedPhotos as ComparedPhotos
 from .evaluation.data_checks import calibration_cautions as calibration_cautions
+from .evaluation.embedding import EmbeddedSet as EmbeddedSet, embed_photos as embed_photos
 from .evaluation.evaluation import (
     EvaluationConfig as EvaluationConfig,
     EvaluationResult as EvaluationResult,
@@ -24,26 +26,41 @@ from .evaluation.groups import (
     compare_groups as compare_groups,
     read_photo_groups as read_photo_groups,
 )
+from .evaluation.labels import (
+    LabelsError as LabelsError,
+    check_labels as check_labels,
+    require_evidence as require_evidence,
+)
 from .evaluation.model_comparison import compare_models as compare_models
-from .evaluation.output import EvaluationOutput as EvaluationOutput
+from .evaluation.output import EvaluationOutput as EvaluationOutput, labels_record as labels_record
 from .evaluation.protocols.cfp import CfpKind as CfpKind, read_cfp as read_cfp
 from .evaluation.protocols.csv_pairs import read_csv as read_csv
 from .evaluation.protocols.folders import people_of as people_of, read_identities as read_identities
 from .evaluation.protocols.lfw import read_lfw as read_lfw
 from .evaluation.protocols.protocol import LabeledPhoto as LabeledPhoto, Protocol as Protocol
 from .evaluation.quality_penalty import fit_quality_penalties as fit_quality_penalties
-from .evaluation.report import require_folder as require_folder, write_report as write_report
+from .evaluation.report import (
+    LABELS_FILE as LABELS_FILE,
+    LABELS_PAGE as LABELS_PAGE,
+    LabelChips as LabelChips,
+    require_folder as require_folder,
+    write_labels as write_labels,
+    write_report as write_report,
+)
 from .evaluation.results import (
     DecisionThreshold as DecisionThreshold,
+    LabelReport as LabelReport,
     interval_text as interval_text,
     rate_text as rate_text,
 )
 from .evaluation.scoring import require_quality_penalty as require_quality_penalty
+from .evaluation.text import labels_lines as labels_lines
 from .evaluation.thresholds import (
     NamedThreshold as NamedThreshold,
     ThresholdChoice as ThresholdChoice,
     best_of as best_of,
     require_choice as require_choice,
 )
+from .run.people import embedded_chips as embedded_chips, protocol_of as protocol_of
 from .run.run import run_training as run_training
 from .run_file_reading import read_run_file as read_run_file

@@ -1,4 +1,4 @@
-"""The output of `visavis evaluate`, as text or as JSON."""
+"""The output of `visavis evaluate` and `visavis check-labels`, as text or as JSON."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from .groups import GroupCell, GroupRate, GroupReport
 from .model_comparison import FigureDifference, ModelComparison
 from .nist_800_63a import MAX_FMR, MAX_FNMR, NAME, POINT, StandardFigures, StandardReport, beside_standard
-from .results import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, Refusals
+from .results import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, LabelReport, Refusals
 from .text import evaluation_text, groups_text, versus_text
 
 
@@ -178,6 +178,32 @@ def _group_rate(found: GroupRate) -> dict[str, Any]:
         "times_all": _estimate(found.times),
         "differs": found.differs,
     }
+
+
+def labels_record(report: LabelReport) -> dict[str, Any]:
+    """Return the findings of a check of labels as JSON, most certain first."""
+    findings = [
+        {
+            "rank": rank,
+            "kind": found.kind,
+            "pairs": [
+                {
+                    "name_1": pair.doubtful.identity,
+                    "image_1": pair.doubtful.name,
+                    "name_2": pair.other.identity,
+                    "image_2": pair.other.name,
+                    "distance": pair.distance,
+                }
+                for pair in found.pairs
+            ],
+            "evidence": found.evidence,
+            "certainty": found.certainty,
+            "advice": found.advice,
+        }
+        for rank, found in enumerate(report.findings, start=1)
+    ]
+    counts = {key: getattr(report, key) for key in ("n_photos", "n_names", "n_without_face", "n_too_poor")}
+    return {**counts, "findings": findings}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -189,6 +189,40 @@ class Evaluation:
     cautions: tuple[str, ...] = ()  # limits of the data that a reader must know
 
 
+LabelFault = Literal["same_picture", "two_names", "wrong_name", "two_people"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPair:
+    """A photo in doubt, and the photo that it was compared with."""
+
+    doubtful: LabeledPhoto
+    other: LabeledPhoto
+    distance: float  # with the penalty for poor photos, where the card has one
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFinding:
+    """A label that is probably wrong."""
+
+    kind: LabelFault
+    pairs: tuple[LabelPair, ...]  # one for each photo in doubt, nearest first; for `two_names` only the nearest
+    evidence: float  # natural logarithm of the likelihood ratio, of a wrong label against a right one
+    certainty: float  # probability that a label is wrong, 0 to 1, if 1% of all labels are wrong
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """The findings of a check, most certain first."""
+
+    findings: tuple[LabelFinding, ...]
+    n_photos: int
+    n_names: int
+    n_without_face: int  # could not be checked, except for identical files
+    n_too_poor: int  # as above: `verify` would refuse them
+
+
 SCORE: dict[ScoreKind, str] = {"normalized": "normalised distance", "plain": "distance"}
 DECIDES: dict[ScoreKind, str] = {
     "normalized": "the distance with the penalty for poor photos",

@@ -1,4 +1,4 @@
-"""An evaluation as text for a terminal."""
+"""An evaluation, or a check of labels, as text for a terminal."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +15,8 @@ from .results import (
     Evaluation,
     Evidence,
     Figures,
+    LabelFault,
+    LabelReport,
     TarAtFmr,
     estimated,
     interval_text,
@@ -154,3 +156,34 @@ def _group(cell: GroupCell) -> Iterator[str]:
     for figure, found in (("FMR", cell.fmr), ("FNMR", cell.fnmr)):
         if found.n:
             yield f"    {figure:<5} {estimated(found.rate)} of {found.n:,} comparisons; {in_words(figure, found)}"
+
+
+LABEL_FAULTS: dict[LabelFault, str] = {
+    "same_picture": "one picture under two names",
+    "two_names": "one person under two names",
+    "wrong_name": "a photo under a wrong name",
+    "two_people": "two people under one name",
+}
+N_LABELS = 20  # findings shown in a terminal
+
+
+def labels_summary(report: LabelReport) -> str:
+    """Return the extent and the result of a check of labels as one sentence."""
+    left_out = [
+        f"{n:,} {why}"
+        for n, why in ((report.n_without_face, "without a usable face"), (report.n_too_poor, "too poor to compare"))
+        if n
+    ]
+    unchecked = f" ({' and '.join(left_out)} are not checked)" if left_out else ""
+    n = len(report.findings)
+    found = "1 finding" if n == 1 else f"{n:,} findings"
+    return f"{report.n_photos:,} photos under {report.n_names:,} names{unchecked}: {found}"
+
+
+def labels_lines(report: LabelReport, most: int = N_LABELS) -> Iterator[str]:
+    """Yield the lines of a check of labels, most certain findings first."""
+    yield labels_summary(report)
+    for rank, found in enumerate(report.findings[:most], start=1):
+        yield f"  {rank:>3}  {100 * found.certainty:5.1f}%  {LABEL_FAULTS[found.kind]}: {found.advice}"
+    if len(report.findings) > most:
+        yield f"  and {len(report.findings) - most:,} more"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedder import FaceEmbedder
+from embedder import FaceEmbedder, Job, Progress, no_progress
 
 from ..data.photos import shown
 from ..data.prepared import PreparedData, open_prepared
@@ -90,9 +90,15 @@ def protocol_of(data: PreparedData, positions: Indices, name: str) -> Protocol:
     return Protocol(name, tuple(data.photo(int(k)) for k in positions), None, data.face)
 
 
-def embedded_chips(data: PreparedData, positions: Indices, embedder: FaceEmbedder) -> EmbeddedSet:
+def embedded_chips(
+    data: PreparedData, positions: Indices, embedder: FaceEmbedder, progress: Progress = no_progress
+) -> EmbeddedSet:
     """Embed chips exactly as serving embeds the faces of their photos."""
     parts = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
-    vectors = np.concatenate([embedder.embed_faces(data.chips(part)) for part in parts])
+    vectors = []
+    with progress(Job("embedding", len(positions))) as advance:
+        for part in parts:
+            vectors.append(embedder.embed_faces(data.chips(part)))
+            advance(len(part))
     digests = tuple(data.image_digests[k] for k in positions)
-    return EmbeddedSet(vectors, (None,) * len(positions), digests, data.measures[positions])
+    return EmbeddedSet(np.concatenate(vectors), (None,) * len(positions), digests, data.measures[positions])

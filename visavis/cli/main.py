@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
     "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),
     "prepare": ("visavis.cli.prepare:prepare_command", "Find and align the faces in photos, for training."),
+    "check-labels": ("visavis.cli.check_labels:check_labels_command", "Find photos under a wrong name."),
     "train": ("visavis.cli.train:train_command", "Train a model on photos of people."),
     "evaluate": ("visavis.cli.evaluate:evaluate_command", "Measure a model's error rates on photos."),
     "calibrate": ("visavis.cli.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
@@ -36,7 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 # The commands that need the extra `train`; `serve` and the others need `service`.
-NEED_TRAIN = {"atlas", "calibrate", "evaluate", "export", "prepare", "train"}
+NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "prepare", "train"}
 
 OURS = ("embedder", "service", "train", "visavis")
 

@@ -140,11 +140,38 @@ def test_the_report_is_told_in_words(people: Path, tmp_path: Path) -> None:
         "  chips per person: 2 to 2, median 2",
         "  people by chips: 1: 0, 2-4: 4, 5-9: 0, 10+: 0",
         "  skipped: 1 (not_an_image 1); see skipped.csv",
+        "  labels in doubt: 0",
         f"  digest: {open_prepared(tmp_path / 'data').digest}",
     ]
     second = visavis(people, "--out", tmp_path / "data", "--json")
     assert "is prepared already; nothing was changed" in second.stderr
-    assert second.stdout == (tmp_path / "data/report.json").read_text()
+    report = json.loads((tmp_path / "data/report.json").read_text())
+    assert json.loads(second.stdout) == report | {"labels_in_doubt": []}
+
+
+def test_labels_are_checked_once_and_the_surest_findings_told(people: Path, tmp_path: Path) -> None:
+    names = sorted(each.name for each in people.iterdir())
+    twice = f"{names[1]}/{names[0]}_0003.jpg"
+    Image.open(people / names[0] / f"{names[0]}_0001.jpg").save(people / twice, quality=60)
+    first = visavis(people, "--out", tmp_path / "data")
+    assert first.exit_code == 0, first.output
+    advice = f"{twice} seems to show {names[0]}: put it there, or remove it"
+    assert first.stdout.splitlines()[4:-1] == ["  labels in doubt: 1; see labels.html and labels.csv", f"    {advice}"]
+    for name in ("labels.csv", "labels.html"):
+        assert (tmp_path / "data" / name).stat().st_mode & 0o777 == 0o600
+    second = visavis(people, "--out", tmp_path / "data", "--json")
+    assert "embedding" in first.stderr
+    assert "embedding" not in second.stderr
+    assert json.loads(second.stdout)["labels_in_doubt"] == [advice]
+
+
+def test_labels_are_not_checked_with_a_model_that_was_not_calibrated(
+    people: Path, small_chips: Path, tmp_path: Path
+) -> None:
+    told = visavis(people, "--out", tmp_path / "data", "--model", small_chips)
+    assert told.exit_code == 0, told.output
+    assert "  labels: not checked, because the model's card does not say what a distance proves" in told.stdout
+    assert not (tmp_path / "data/labels.csv").exists()
 
 
 def test_leaks_and_doubles_are_told_in_words(people: Path, tmp_path: Path) -> None:
@@ -158,7 +185,7 @@ def test_leaks_and_doubles_are_told_in_words(people: Path, tmp_path: Path) -> No
     told = visavis(people, "--out", tmp_path / "data", "--exclude", evaluation)
     assert told.exit_code == 0, told.output
     photo = f"{first}/{first}_0001.jpg"
-    assert told.stdout.splitlines()[3:-1] == [
+    assert told.stdout.splitlines()[3:-3] == [
         "  skipped: 5 (excluded_identity 2, excluded_image 2, duplicate 1); see skipped.csv",
         f"  the same image twice under one person, left out: 1 ({first}/again.jpg = {photo})",
         f"  the same image under several people, kept; a label must be wrong: 1 ({photo} = {second}/other.jpg)",

@@ -1,4 +1,4 @@
-"""Render the HTML page of a report from its template."""
+"""Render the HTML pages of a report, and of a check of labels, from their templates."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from ..groups import DIFFERS, GroupReport
 from ..model_comparison import ModelComparison
 from ..nist_800_63a import beside_standard, standard_in_words
 from ..protocols.protocol import LabeledPhoto
-from ..results import DECIDES, SCORE, ClaimCheck, Evaluation, WorstPair, rate_text
-from ..text import HOLDS, SOURCES
+from ..results import DECIDES, SCORE, ClaimCheck, Evaluation, LabelFinding, LabelPair, LabelReport, WorstPair, rate_text
+from ..text import HOLDS, LABEL_FAULTS, SOURCES, labels_summary
 from .plot import Plot
 
 FACES = {
@@ -143,6 +143,48 @@ def page(content: Content) -> str:
             n_failures=N_FAILURES,
         )
     )
+
+
+LabelChips = Callable[[LabeledPhoto], Pixels | None]  # as ChipSource; None without a face
+
+N_FINDINGS = 200  # shown at most; the CSV has all
+N_PAIRS = 4  # of each finding
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLabelPair:
+    """Two photos of a finding; their chips as data URIs, None without a face."""
+
+    pair: LabelPair
+    doubtful: str | None
+    other: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFinding:
+    """A finding with its first pairs."""
+
+    finding: LabelFinding
+    pairs: tuple[ShownLabelPair, ...]
+
+
+def labels_page(report: LabelReport, chips: LabelChips) -> str:
+    """Render the findings of a check of labels, most certain first. Raises the errors of `chips`."""
+    shown = tuple(_shown_finding(finding, chips) for finding in report.findings[:N_FINDINGS])
+    template = _environment().get_template("labels.html")
+    return template.render(report=report, shown=shown, faults=LABEL_FAULTS, summary=labels_summary(report))
+
+
+def _shown_finding(finding: LabelFinding, chips: LabelChips) -> ShownFinding:
+    pairs = (
+        ShownLabelPair(pair, *(_jpeg_of(chips(photo)) for photo in (pair.doubtful, pair.other)))
+        for pair in finding.pairs[:N_PAIRS]
+    )
+    return ShownFinding(finding, tuple(pairs))
+
+
+def _jpeg_of(pixels: Pixels | None) -> str | None:
+    return None if pixels is None else _jpeg(pixels)
 
 
 def _environment() -> Environment:

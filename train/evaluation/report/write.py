@@ -1,6 +1,8 @@
-"""Write the report to a folder."""
+"""Write the report of an evaluation, or of a check of labels, to a folder."""
 
+import csv
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -8,10 +10,10 @@ from embedder import VisavisError, replace_file
 
 from ..groups import GroupReport
 from ..model_comparison import ModelComparison
-from ..results import Evaluation
+from ..results import Evaluation, LabelReport
 from .det import det, det_against
 from .group_plots import forest, matrix
-from .page import ChipSource, Content, page
+from .page import ChipSource, Content, LabelChips, labels_page, page
 from .plot import Plot
 from .score_plots import distances, reliability
 
@@ -47,6 +49,39 @@ def write_report(
     except OSError as error:
         raise _refusal(folder, error) from error
     return target
+
+
+LABELS_FILE, LABELS_PAGE = "labels.csv", "labels.html"
+LABELS_COLUMNS = (
+    "rank", "kind", "name_1", "image_1", "name_2", "image_2", "distance", "evidence", "certainty", "advice"
+)  # fmt: skip
+
+
+def write_labels(folder: Path, report: LabelReport, chips: LabelChips) -> None:
+    """Write labels.csv, with a row for each photo in doubt, and labels.html, which shows the surest findings.
+
+    Both files are readable only by their owner. Raises ReportError, and the errors of `chips`.
+    """
+    text = labels_page(report, chips)
+    require_folder(folder)
+    try:
+        replace_file(folder / LABELS_FILE, _labels_csv(report))
+        replace_file(folder / LABELS_PAGE, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise _refusal(folder, error) from error
+
+
+def _labels_csv(report: LabelReport) -> bytes:
+    """Return the findings as CSV; names keep their bytes."""
+    text = StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(LABELS_COLUMNS)
+    for rank, found in enumerate(report.findings, start=1):
+        figures = f"{found.evidence:.2f}", f"{found.certainty:.4f}", found.advice
+        for pair in found.pairs:
+            photos = (pair.doubtful.identity, pair.doubtful.name, pair.other.identity, pair.other.name)
+            writer.writerow((rank, found.kind, *photos, f"{pair.distance:.4f}", *figures))
+    return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def require_folder(folder: Path) -> None:
