@@ -17,6 +17,7 @@ from .errors import (
     BundleError as BundleError,
     DigestMismatch as DigestMismatch,
     DlibFileError as DlibFileError,
+    FaceCovered as FaceCovered,
     FaceError as FaceError,
     ImageError as ImageError,
     ImageTooLarge as ImageTooLarge,
@@ -129,6 +130,7 @@ from .weights.card import (
 from .weights.card_parts import (
     CalibrationData as CalibrationData,
     LogLikelihoodRatio as LogLikelihoodRatio,
+    Measure as Measure,
     OperatingPoint as OperatingPoint,
     QualityPenalty as QualityPenalty,
     TrainingRecord as TrainingRecord,

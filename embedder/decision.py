@@ -1,7 +1,6 @@
 """From embeddings to a decision: operating point, penalty for poor photos, distance, probability.
 
-Embeddings of two poor photos are closer to each other, which increases the FMR. A pair of one poor and one good photo
-does not have this effect, so the penalty of a pair is that of its better photo.
+`quality.py` has the penalties for poor photos.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .detection.detector import face_selector, is_one_face
-from .errors import LowQuality, SampleError
+from .errors import SampleError
+from .quality import (
+    PairPenalty,
+    QualityPenalties,
+    grade_photo,
+    pair_penalties,
+    require_a_common_part,
+    require_quality,
+    threshold_reason,
+)
 from .types import (
+    FACE_PARTS,
+    LEAST_VISIBLE,
     QUALITY_CHOICES,
     Chip,
     FaceSelector,
-    Grade,
     ModelIdentity,
     Quality,
     QualityChoice,
@@ -28,74 +37,9 @@ from .types import (
     Vectors,
 )
 from .weights.card import ModelCard, chosen_point
-from .weights.card_parts import LogLikelihoodRatio, Measure, OperatingPoint, QualityPenalty
+from .weights.card_parts import LogLikelihoodRatio, OperatingPoint
 
-ADVICE: dict[Measure, str] = {
-    "sharpness": "send a sharper or larger photo",
-    "eye_distance_px": "send a photo in which the face is larger",
-}
-FAULTS: dict[Measure, str] = {"sharpness": "both photos are blurred", "eye_distance_px": "both faces are small"}
 GIVEN_BY_CALLER = "The threshold was given by the caller."
-MIN_STATED_PENALTY = 0.0005  # in units of distance; smaller penalties are not reported
-
-QualityPenalties = tuple[QualityPenalty, ...]  # one for each measure with a penalty; may be empty
-
-
-@dataclass(frozen=True, slots=True)
-class PairPenalty:
-    """The penalty of a pair by one measure."""
-
-    measure: Measure
-    values: tuple[float, float]  # of both photos
-    penalty: float  # in units of distance; that of the better photo
-
-
-def grade_photo(rule: QualityPenalties, quality: Quality) -> Grade:
-    """Return a face's penalty, and whether its photo is too poor."""
-    values = [(each, _value(each, quality)) for each in rule]
-    penalty = sum(each.at(value) for each, value in values)
-    return Grade(penalty, is_too_poor=any(value < each.min_value for each, value in values))
-
-
-def require_quality(rule: QualityPenalties, quality: Quality) -> None:
-    """Raise LowQuality if the photo is poorer than all photos that the rule was fitted on."""
-    for each in rule:
-        value = _value(each, quality)
-        if value < each.min_value:
-            raise LowQuality(each.measure, value, each.min_value, advice=ADVICE[each.measure])
-
-
-def pair_penalties(rule: QualityPenalties, probe: Quality, reference: Quality) -> tuple[PairPenalty, ...]:
-    """Return the penalty of a pair of photos by each measure of the rule."""
-    return tuple(_pair_penalty(each, _value(each, probe), _value(each, reference)) for each in rule)
-
-
-def threshold_reason(rule: QualityPenalties, point: OperatingPoint, penalties: Sequence[PairPenalty] | None) -> str:
-    """Explain a pair's threshold at an operating point; `penalties` is None if the photos are unknown."""
-    start = f"{point.name}: {point.threshold:.3f}"
-    if not rule:
-        return f"{start} for all pairs; this model has no penalty for poor photos."
-    if penalties is None:
-        return f"{start}; the quality of the photos is not known here, so no penalty is taken off."
-    reductions = [_in_words(each) for each in penalties if each.penalty >= MIN_STATED_PENALTY]
-    if not reductions:
-        return f"{start} for all pairs with at least one good photo."
-    return f"{start}, {', '.join(reductions)}."
-
-
-def _value(rule: QualityPenalty, quality: Quality) -> float:
-    return float(getattr(quality, rule.measure))
-
-
-def _pair_penalty(rule: QualityPenalty, probe: float, reference: float) -> PairPenalty:
-    return PairPenalty(rule.measure, (probe, reference), rule.at(max(probe, reference)))
-
-
-def _in_words(pair: PairPenalty) -> str:
-    first, second = pair.values
-    return f"less {pair.penalty:.3f} because {FAULTS[pair.measure]} ({pair.measure} {first:.2g} and {second:.2g})"
-
-
 EVEN_PRIOR = 0.5  # a prior that favours neither answer
 
 
@@ -258,8 +202,16 @@ def _on_one_picture(pair: ComparedPair) -> Iterator[str]:
         )
 
 
+def _on_covered_faces(pair: ComparedPair) -> Iterator[str]:
+    for role, sample in (("probe", pair.probe), ("reference", pair.reference)):
+        for part in FACE_PARTS:
+            visible = getattr(sample.quality, f"{part}_visible")
+            if visible < LEAST_VISIBLE:
+                yield f"The {part} of the {role}'s face is covered: {100 * visible:.0f}% of that region is visible."
+
+
 NoteRule = Callable[[ComparedPair], Iterator[str]]
-NOTE_RULES: tuple[NoteRule, ...] = (_on_one_picture,)  # in the order in which their sentences appear
+NOTE_RULES: tuple[NoteRule, ...] = (_on_one_picture, _on_covered_faces)  # in the order in which their sentences appear
 
 
 def with_notes(batch: ComparisonBatch, is_one_picture: Sequence[bool]) -> ComparisonBatch:
@@ -332,12 +284,14 @@ class Verifier:
     ) -> ComparisonBatch:
         """Compare a probe with references; a reference that is an error already keeps its place.
 
-        A reference that is too poor for the card becomes a LowQuality error, unless `options.quality` is "ignore".
-        Raises LowQuality if the probe is too poor.
+        A reference that is too poor for the card becomes a LowQuality error, and one that is covered where the probe
+        is covered a FaceCovered error, unless `options.quality` is "ignore". Raises LowQuality if the probe is too
+        poor.
         """
-        with attributing_errors_to("probe"):
-            self._require(probe, options)
-        references = [self._admitted(each, options) if isinstance(each, EmbeddedFace) else each for each in references]
+        if options.quality == "refuse":
+            with attributing_errors_to("probe"):
+                require_quality(self._penalties, probe.sample.quality)
+            references = [self._admitted(probe, each) for each in references]
         faces = [each for each in references if isinstance(each, EmbeddedFace)]
         judgements = rule.judge(_compared(probe), [_compared(face) for face in faces])
         results = tuple(
@@ -348,18 +302,16 @@ class Verifier:
         )
         return ComparisonBatch(results, self._identity, timings)
 
-    def _require(self, face: EmbeddedFace, options: VerifyOptions) -> None:
-        """Raise LowQuality if the photo is too poor and the options refuse such photos."""
-        if options.quality == "refuse":
-            require_quality(self._penalties, face.sample.quality)
-
-    def _admitted(self, face: EmbeddedFace, options: VerifyOptions) -> EmbeddedFace | SampleError:
+    def _admitted(self, probe: EmbeddedFace, reference: EmbeddedFace | SampleError) -> EmbeddedFace | SampleError:
+        if isinstance(reference, SampleError):
+            return reference
         try:
             with attributing_errors_to("reference"):
-                self._require(face, options)
+                require_quality(self._penalties, reference.sample.quality)
+                require_a_common_part(probe.sample.quality, reference.sample.quality)
         except SampleError as error:
             return error
-        return face
+        return reference
 
     def _comparison(
         self, samples: tuple[Sample, Sample], judgement: Judgement, rule: DecisionRule, timings: Timings

@@ -11,7 +11,8 @@ VisavisError
 │   │   ├── SeveralFaces       more faces than the choice allows
 │   │   ├── NoSuchFace         no face at this point or with this index
 │   │   └── TooManyFaces       more faces than one call embeds
-│   └── LowQuality             the photo is too poor for a reliable decision
+│   ├── LowQuality             the photo is too poor for a reliable decision
+│   └── FaceCovered            the same part of both faces is covered
 ├── ModelError
 │   ├── BundleError            the model bundle cannot be used
 │   ├── DlibFileError          not the expected dlib .dat file
@@ -134,6 +135,24 @@ class LowQuality(SampleError):
             "quality=ignore and accept a higher error rate"
         )
         self.measure, self.value, self.limit = measure, value, limit
+
+
+class FaceCovered(SampleError):
+    """The same part of both faces is covered: `part` is "eyes" or "mouth".
+
+    `visible` are the visible shares of that part in both photos, 0 to 1, the probe's first.
+    """
+
+    code = "face_covered"
+
+    def __init__(self, part: str, visible: tuple[float, float], *, covers: str) -> None:
+        first, second = (f"{100 * share:.0f}%" for share in visible)
+        super().__init__(
+            f"the region of the {part} is covered in both photos ({first} and {second} visible), and such faces "
+            f"resemble each other; send a photo of either person without {covers}, or set quality=ignore and accept a "
+            "higher error rate"
+        )
+        self.part, self.visible = part, visible
 
 
 class ModelError(VisavisError):

@@ -7,6 +7,7 @@ from .detection.detector import ONET, SHAPES, YUNET, CoarseToFineDetector, built
 from .errors import BundleError
 from .image import Limits
 from .pipeline import FaceEmbedder
+from .quality import OCCLUSION_GRAPH
 from .runtime.choice import RuntimeOptions, load_small_network, runtime_for
 from .weights.bundle import read_bundle
 from .weights.card import ModelCard
@@ -37,6 +38,7 @@ def load(
         bundle.without_spare_tensors(),
         runtime.embedding(bundle),
         CoarseToFineDetector(load_small_network(YUNET, SHAPES), load_small_network(ONET)),
+        load_small_network(OCCLUSION_GRAPH),
         limits or Limits(),
     )
 

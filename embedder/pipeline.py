@@ -29,7 +29,7 @@ from .decision import (
 from .detection.detector import Detector, face_selector, min_area_ratio_of, select_face
 from .errors import DigestMismatch, SampleError, SeveralFaces, TooManyFaces
 from .image import Limits, Photo, decode_image
-from .quality import quality_of
+from .quality import OcclusionMeter, quality_of
 from .runtime.runtime import EmbeddingSession, n_cores
 from .types import (
     EMBEDDING_SIZE,
@@ -40,6 +40,7 @@ from .types import (
     Face,
     FaceSelector,
     ModelIdentity,
+    Pass,
     Precision,
     Sample,
     Timings,
@@ -72,8 +73,9 @@ class PreparedImage:
 class FacePreprocessor:
     """Decodes images, detects faces and cuts chips. Thread-safe; a call after `close` raises ValueError."""
 
-    def __init__(self, detector: Detector, limits: Limits, alignment: Alignment) -> None:
+    def __init__(self, detector: Detector, occlusion: Pass, limits: Limits, alignment: Alignment) -> None:
         self.detector = detector
+        self._occlusion = OcclusionMeter(occlusion, alignment)
         self._limits, self._alignment = limits, alignment
         self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # plus the calling thread
         self._is_closed = False
@@ -151,7 +153,7 @@ class FacePreprocessor:
 
     def _chip(self, photo: Photo, face: Face, choice: str, n_faces: int | None) -> Chip:
         pixels = cut_chip(photo, face.landmarks, self._alignment)
-        quality = quality_of(photo, face, pixels, eye_distance(self._alignment))
+        quality = quality_of(photo, face, pixels, eye_distance(self._alignment), self._occlusion(pixels))
         return Chip(pixels, Sample(face, choice, n_faces, quality))
 
     def _every(self, photo: Photo) -> tuple[Sequence[Face], int]:
@@ -200,13 +202,14 @@ class FaceEmbedder:
         bundle: Bundle,
         network: EmbeddingSession,
         detector: Detector,
+        occlusion: Pass,
         limits: Limits,
     ) -> None:
         self.bundle = bundle
         self.card = bundle.card
         self._network = network
         self._verifier = Verifier(self.card.quality_penalties, self.identity)
-        self._preprocessor = FacePreprocessor(detector, limits, self.card.alignment)
+        self._preprocessor = FacePreprocessor(detector, occlusion, limits, self.card.alignment)
 
     def __enter__(self) -> Self:
         return self

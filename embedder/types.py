@@ -16,6 +16,10 @@ FaceChoice = Literal["dominant", "only", "largest", "center"]  # the rules that 
 FaceSelector = str | int  # a FaceChoice, `at:x,y`, or an index; see detection.detector.face_selector
 QualityChoice = Literal["refuse", "ignore"]  # how to handle a face whose photo is too poor
 QUALITY_CHOICES = get_args(QualityChoice)
+FacePart = Literal["eyes", "mouth"]
+FACE_PARTS = get_args(FacePart)
+CoveredPart = FacePart | Literal["both"]
+LEAST_VISIBLE = 0.5  # a part of a face counts as covered if a smaller share of it is visible
 Precision = Literal["f32", "bf16", "int8"]  # the numerical precision of the embeddings
 PRECISIONS = get_args(Precision)
 Rotation = Literal[0, 90, 180, 270]  # degrees clockwise
@@ -69,6 +73,19 @@ class Quality:
     clipped: float  # share of the face that is nearly black or nearly white, 0..1
     turn: float  # yaw: offset of the nose from the middle of the face, in eye distances; 0 = frontal
     detector_score: float  # 0..1, the detector's own confidence
+    eyes_visible: float  # share of the region of the eyes that nothing covers, 0..1
+    mouth_visible: float  # share of the region of the mouth that nothing covers, 0..1
+
+    @property
+    def covered(self) -> float:
+        """The covered share of the part that is covered most, 0 to 1."""
+        return 1 - min(self.eyes_visible, self.mouth_visible)
+
+    @property
+    def covered_part(self) -> CoveredPart | None:
+        """The part of the face that counts as covered; None if there is none."""
+        covered = [part for part in FACE_PARTS if getattr(self, f"{part}_visible") < LEAST_VISIBLE]
+        return "both" if len(covered) > 1 else covered[0] if covered else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from embedder import (
+    FaceCovered,
     ImageTooLarge,
     ImageUnreadable,
     LowQuality,
@@ -92,6 +93,10 @@ _PROBE_QUALITY: dict[str, object] = {
     "clipped": 0.0,
     "turn": 0.0511,
     "detector_score": 0.9307,
+    "eyes_visible": 0.99,
+    "mouth_visible": 0.99,
+    "covered": 0.01,
+    "covered_part": None,
     "embedding_length": None,
     "penalty": 0.0,
     "is_too_poor": False,
@@ -105,6 +110,10 @@ _SMILING_QUALITY: dict[str, object] = {
     "clipped": 0.0,
     "turn": 0.1172,
     "detector_score": 0.9311,
+    "eyes_visible": 0.99,
+    "mouth_visible": 0.99,
+    "covered": 0.01,
+    "covered_part": None,
     "embedding_length": None,
     "penalty": 0.0,
     "is_too_poor": False,
@@ -118,6 +127,10 @@ _OTHER_QUALITY: dict[str, object] = {
     "clipped": 0.0,
     "turn": 0.0043,
     "detector_score": 0.9438,
+    "eyes_visible": 0.99,
+    "mouth_visible": 0.99,
+    "covered": 0.01,
+    "covered_part": None,
     "embedding_length": None,
     "penalty": 0.0,
     "is_too_poor": False,
@@ -276,6 +289,7 @@ PAIR_PROBLEMS: tuple[KnownError, ...] = (
     *BODY_PROBLEMS,
     *IMAGE_PROBLEMS,
     *FACE_PROBLEMS,
+    FaceCovered,
     LowQuality,
     OperatingPointUnavailable,
 )

@@ -13,6 +13,7 @@ from embedder import (
     BundleError,
     DigestMismatch,
     DlibFileError,
+    FaceCovered,
     FaceError,
     ImageError,
     ImageTooLarge,
@@ -158,6 +159,13 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "measure, value and limit give the measure, its value and the minimum.",
         "Send a better photo, as the detail says. With quality=ignore it is compared anyway, with more errors.",
     ),
+    FaceCovered: ProblemType(
+        422,
+        "Face covered",
+        "The same part of both faces is covered, as by masks or dark glasses; part says which.",
+        "Send a photo of either person without the cover. With quality=ignore they are compared anyway, with more "
+        "errors.",
+    ),
     OperatingPointUnavailable: ProblemType(
         422,
         "Operating point unavailable",
@@ -225,6 +233,8 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
     }
     if isinstance(known, LowQuality):
         fields |= {"measure": known.measure, "value": known.value, "limit": known.limit}
+    if isinstance(known, FaceCovered):
+        fields |= {"part": known.part}
     # Keys without a value stay unset, and unset keys are not sent.
     return Problem.model_validate({key: value for key, value in fields.items() if value is not None})
 

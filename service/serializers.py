@@ -61,7 +61,8 @@ def quality(chosen: Sample) -> wire.Quality:
     """Convert a photo's quality; the fields of the card's penalty are null if it has none."""
     rule = dict.fromkeys(field.name for field in fields(Grade)) if chosen.grade is None else asdict(chosen.grade)
     no_longer_known = {"embedding_length": None}  # the key stays for one release
-    return wire.Quality.model_validate(asdict(chosen.quality) | no_longer_known | rule)
+    cover = {"covered": chosen.quality.covered, "covered_part": chosen.quality.covered_part}
+    return wire.Quality.model_validate(asdict(chosen.quality) | cover | no_longer_known | rule)
 
 
 def verdict(comparison: Comparison, asked: QualityChoice) -> wire.Verdict:

@@ -99,7 +99,8 @@ class CalibrationData(CardPart):
     n_without_face: Count  # images without a usable face; they are left out
 
 
-Measure = Literal["sharpness", "eye_distance_px"]  # measures of Quality for which a lower value means a poorer photo
+# Measures of Quality for which a lower value means a poorer photo.
+Measure = Literal["sharpness", "eye_distance_px", "eyes_visible", "mouth_visible"]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

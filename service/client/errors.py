@@ -1,7 +1,7 @@
 """The errors of a call to the service.
 
 ClientError                     carries status, code, request_id, image, n_faces, available, measure, value, limit,
-                                retry_after_s, or None
+                                part, retry_after_s, or None
 ├── Unreachable                 no answer arrived
 │   └── TimedOut                no answer arrived in time
 ├── UnexpectedAnswer            an answer that is not the service's: a proxy's page, another program on the port
@@ -19,7 +19,8 @@ ClientError                     carries status, code, request_id, image, n_faces
     │   │   ├── SeveralFacesError
     │   │   ├── TooManyFacesError
     │   │   └── NoSuchFaceError
-    │   └── LowQualityError     the photo is too poor; see `measure`, `value` and `limit`
+    │   ├── LowQualityError     the photo is too poor; see `measure`, `value` and `limit`
+    │   └── FaceCoveredError    the same part of both faces is covered; see `part`
     ├── BusyError               503: busy, or not ready yet; `retry_after_s` if the service gave a time
     └── ServiceFailed           the service failed; also any other status whose code is unknown here
 
@@ -47,6 +48,7 @@ class ErrorFacts:
     measure: str | None = None  # the quality measure that is too low
     value: float | None = None  # the measured value
     limit: float | None = None  # the minimum
+    part: str | None = None  # that is covered in both photos: eyes or mouth
     retry_after_s: float | None = None  # the service's Retry-After
 
 
@@ -67,6 +69,7 @@ class ClientError(Exception):
         self.measure = facts.measure
         self.value = facts.value
         self.limit = facts.limit
+        self.part = facts.part
         self.retry_after_s = facts.retry_after_s
 
     def __str__(self) -> str:
@@ -147,6 +150,10 @@ class LowQualityError(SampleRejected):
     """The photo of a face is too poor: `measure` is `value`, the minimum is `limit`. See the option `quality`."""
 
 
+class FaceCoveredError(SampleRejected):
+    """The same part of both faces is covered: `part` is "eyes" or "mouth". See the option `quality`."""
+
+
 class BusyError(ServerError):
     """The service runs but could not accept the request at any of the attempts."""
 
@@ -167,6 +174,7 @@ KINDS: dict[str, type[ClientError]] = {
     "no_such_face": NoSuchFaceError,
     "too_many_faces": TooManyFacesError,
     "low_quality": LowQualityError,
+    "face_covered": FaceCoveredError,
     "digest_mismatch": DigestMismatchError,
     "operating_point_unavailable": OperatingPointUnavailableError,
 }
@@ -185,6 +193,7 @@ def from_problem(problem: Problem | ImageProblem, *, retry_after_s: float | None
         measure=problem.measure,
         value=problem.value,
         limit=problem.limit,
+        part=problem.part,
         retry_after_s=retry_after_s,
     )
     return kind(problem.detail, facts)

@@ -59,6 +59,13 @@ class Quality(Answer):
         Field(description="Yaw: offset of the nose from the face's middle, in eye distances; 0 = frontal."),
     ]
     detector_score: Annotated[float, Field(description="The detector's own confidence, 0 to 1.")]
+    eyes_visible: Annotated[float, Field(description="Share of the region of the eyes that nothing covers, 0 to 1.")]
+    mouth_visible: Annotated[float, Field(description="Share of the region of the mouth that nothing covers, 0 to 1.")]
+    covered: Annotated[float, Field(description="Covered share of the part that is covered most, 0 to 1.")]
+    covered_part: Annotated[
+        Literal["eyes", "mouth", "both"] | None,
+        Field(description="The part of the face that counts as covered: less than half of it is visible."),
+    ]
     embedding_length: Annotated[
         float | None, Field(description="Always null. This key will be removed in the next release.", deprecated=True)
     ] = None
@@ -199,6 +206,7 @@ class ProblemDetails(Answer):
     measure: Annotated[str | None, Field(description="The quality measure that is too low.")] = None
     value: Annotated[float | None, Field(description="The measured value.")] = None
     limit: Annotated[float | None, Field(description="The minimum.")] = None
+    part: Annotated[str | None, Field(description="The part that is covered in both photos: eyes or mouth.")] = None
 
 
 class Problem(ProblemDetails):

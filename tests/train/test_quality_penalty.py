@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder import FaceEmbedder, QualityPenalty
-from train.evaluation.embedding import DEGRADATIONS
+from train.evaluation.embedding import COVERS, DEGRADATIONS
 from train.evaluation.evaluation import EvaluationConfig
 from train.evaluation.metrics import ScoreDistribution
 from train.evaluation.protocols.protocol import ProtocolError
@@ -54,18 +54,18 @@ def thresholds(kinds: list[DegradedFaces]) -> dict[float, float]:
 
 @pytest.fixture(scope="module")
 def penalty(kinds: list[DegradedFaces], thresholds: dict[float, float]) -> QualityPenalty:
-    found = penalty_of(kinds, thresholds)
+    found = penalty_of("sharpness", kinds, thresholds)
     assert found is not None
     return found
 
 
 def test_impostor_pairs_are_those_of_plain_loops() -> None:
     faces = kind(3, 0.5)
-    some = DegradedFaces(faces.vectors[:12], faces.identities[:12], faces.sharpness[:12])
+    some = DegradedFaces(faces.vectors[:12], faces.identities[:12], faces.values[:12])
     expected = [
         (
             float(np.linalg.norm(some.vectors[a].astype(float) - some.vectors[b])),
-            max(some.sharpness[a], some.sharpness[b]),
+            max(some.values[a], some.values[b]),
         )
         for a, b in combinations(range(12), 2)
         if some.identities[a] != some.identities[b]
@@ -132,21 +132,21 @@ def test_with_the_penalty_every_kind_keeps_its_rates_and_without_it_one_had_many
 def test_sharp_photos_cost_nothing_and_the_poorest_kind_gives_the_least_value(
     kinds: list[DegradedFaces], penalty: QualityPenalty
 ) -> None:
-    assert penalty.of(np.quantile(kinds[0].sharpness, 0.9)) == 0
-    assert penalty.usual == pytest.approx(np.median(kinds[0].sharpness), rel=1e-5)
-    hundredths = 100 * np.quantile(kinds[2].sharpness, 0.01)
+    assert penalty.of(np.quantile(kinds[0].values, 0.9)) == 0
+    assert penalty.usual == pytest.approx(np.median(kinds[0].values), rel=1e-5)
+    hundredths = 100 * np.quantile(kinds[2].values, 0.01)
     assert penalty.min_value == pytest.approx(int(hundredths) / 100)
-    assert (kinds[0].sharpness >= penalty.min_value).all()
+    assert (kinds[0].values >= penalty.min_value).all()
 
 
 def test_the_same_faces_give_the_same_penalty(
     kinds: list[DegradedFaces], thresholds: dict[float, float], penalty: QualityPenalty
 ) -> None:
-    assert penalty_of(kinds, thresholds) == penalty
+    assert penalty_of("sharpness", kinds, thresholds) == penalty
 
 
 def test_where_poor_photos_make_no_more_false_matches_there_is_no_penalty(kinds: list[DegradedFaces]) -> None:
-    assert penalty_of(kinds, {1e-2: 0.01, 1e-3: 0.01}) is None
+    assert penalty_of("sharpness", kinds, {1e-2: 0.01, 1e-3: 0.01}) is None
 
 
 def test_the_photos_drawn_are_of_many_people_and_show_a_face(embedder: FaceEmbedder, made_up: MadeUp) -> None:
@@ -156,6 +156,6 @@ def test_the_photos_drawn_are_of_many_people_and_show_a_face(embedder: FaceEmbed
     assert set(Counter(photo.identity for photo in drawn).values()) == {MOST_OF_ONE}
     assert not set(drawn) & set(compared.protocol.photos[:5])
     copies = copies_of(drawn[:3])
-    assert [copy.degradation for copy in copies[::3]] == [None, *DEGRADATIONS]
+    assert [copy.degradation for copy in copies[::3]] == [None, *DEGRADATIONS, *COVERS]
     with pytest.raises(ProtocolError, match=r"photos of 99 people with a usable face are too few .* needs 100"):
         fit_quality_penalties(made_up(100, 3, n_failed=3), EvaluationConfig(embedder, "largest"))

@@ -44,7 +44,7 @@ class CachedFace:
     """A face: its embedding and the quality measures of its photo."""
 
     vector: NDArray[np.float32]  # (128,)
-    measures: NDArray[np.float32]  # (8,) in the order of MEASURES
+    measures: NDArray[np.float32]  # (measures,) in the order of MEASURES
 
 
 Outcome = CachedFace | str  # a face, or the code of the image's error

@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter, ImageOps
 from embedder import Advance, Chip, FaceChoice, FaceEmbedder, Job, Progress, SampleError, no_progress
 
 from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
+from .covers import CoverKind, draw_random
 from .parallel import one_core_threads
 from .protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 
@@ -28,6 +29,7 @@ JPEG_QUALITY = {"jpeg20": 20, "jpeg10": 10}
 BLURRED_SIDE_PX = 250  # the longer side of a picture for which the sigmas are given
 
 DEGRADATIONS = (*BLUR_PX, *WIDTH_PX, *JPEG_QUALITY)
+COVERS: tuple[CoverKind, ...] = ("mask", "glasses")  # drawn on the face; they need its landmarks
 
 
 def degraded(picture: Image.Image, name: str) -> bytes:
@@ -67,7 +69,7 @@ class EmbeddedSet:
     vectors: NDArray[np.float32]  # (n, 128); NaN without a usable face
     faults: tuple[str | None, ...]  # (n,) the error's code if there is none, as in no_face
     image_digests: tuple[str, ...]  # (n,) of the file's bytes and the degradation: "sha256:..."
-    measures: NDArray[np.float32]  # (n, 8) of the photos' quality, in the order of MEASURES; NaN as vectors
+    measures: NDArray[np.float32]  # (n, measures) of the photos' quality, in the order of MEASURES; NaN as vectors
 
 
 def embed_photos(
@@ -141,10 +143,29 @@ class _Work:
         chips: dict[str, Chip] = {}
         for digest, photo in images:
             try:
-                chips[digest] = self.embedder.chip(_to_embed(photo, digest), face=self.face)
+                chips[digest] = self.embedder.chip(self._to_embed(photo, digest), face=self.face)
             except SampleError as error:
                 outcomes[digest] = error.code
         return outcomes | self._embed(chips)
+
+    def _to_embed(self, photo: LabeledPhoto, digest: str) -> bytes:
+        """Read a photo again and apply its degradation, if any. Raises SampleError if it is to be covered."""
+        data = _read(photo)
+        if _digest(data, photo.degradation) != digest:
+            raise ProtocolError(
+                f"{photo.name}: has changed since the start; run again when the photos no longer change"
+            )
+        if photo.degradation is None:
+            return data
+        if photo.degradation in COVERS:
+            return self._covered(data, photo.degradation, digest)
+        return _degraded(data, photo.degradation)
+
+    def _covered(self, data: bytes, kind: CoverKind, digest: str) -> bytes:
+        """Draw a cover on the face; the same photo gets the same cover each time."""
+        landmarks = self.embedder.chip(data, face=self.face).sample.face.landmarks
+        generator = np.random.default_rng(int(digest.removeprefix("sha256:")[:16], 16))
+        return _file(draw_random(_picture(data), landmarks, generator, kind).picture, "BMP")
 
     def _embed(self, chips: Mapping[str, Chip]) -> Outcomes:
         if not chips:
@@ -160,20 +181,16 @@ def _digests(photos: Sequence[LabeledPhoto]) -> list[str]:
     return [_digest(_read(photo), photo.degradation) for photo in photos]
 
 
-def _to_embed(photo: LabeledPhoto, digest: str) -> bytes:
-    """Read a photo again and apply its degradation, if any."""
-    data = _read(photo)
-    if _digest(data, photo.degradation) != digest:
-        raise ProtocolError(f"{photo.name}: has changed since the start; run again when the photos no longer change")
-    return data if photo.degradation is None else _degraded(data, photo.degradation)
-
-
 def _degraded(data: bytes, degradation: str) -> bytes:
     try:
-        picture = ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
+        picture = _picture(data)
     except Exception:  # noqa: BLE001 - a codec may raise anything; the embedder will report the error
         return data
     return degraded(picture, degradation)
+
+
+def _picture(data: bytes) -> Image.Image:
+    return ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
 
 
 def _read(photo: LabeledPhoto) -> bytes:

@@ -1,36 +1,43 @@
-"""Fit the penalty for poor photos: how far the threshold must fall for pairs of poor photos to keep the claimed FMR.
+"""Fit the penalties for poor photos: how far the threshold must fall for pairs of them to keep the claimed FMR.
 
-Photos are copied with every kind of degradation and compared within a kind, all against all. The impostor comparisons
-of all kinds, including undegraded photos, are pooled into bins by the sharpness of the better photo of each pair.
+For each measure, photos are copied with the degradations that it sees and compared within a kind, all against all. The
+impostor comparisons of all kinds, including undegraded photos, are pooled into bins by the measure of the better photo
+of each pair. A covered face is compared with open ones, so the measures of visible parts refuse no photo.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import MEASURES, QualityPenalty
+from embedder import MEASURES, Measure, QualityPenalty
 
 from . import metrics
 from .compared import ComparedPhotos
 from .data_checks import without_doubles
-from .embedding import DEGRADATIONS, embed_photos
+from .embedding import COVERS, DEGRADATIONS, EmbeddedSet, embed_photos
 from .evaluation import EvaluationConfig
 from .metrics import Floats, ScoreDistribution
 from .operating_points import FMRS, choose_threshold, rounded
 from .protocols.protocol import Indices, LabeledPhoto, Protocol, ProtocolError, identity_numbers
 
-MEASURE: Literal["sharpness"] = "sharpness"
+SEEN_BY: Mapping[Measure, tuple[str, ...]] = {
+    "sharpness": DEGRADATIONS,
+    "eyes_visible": ("glasses",),
+    "mouth_visible": ("mask",),
+}  # measure -> the degradations that lower it
 N_BINS = 8  # of equally many impostor comparisons
 MOST_PHOTOS = 2000  # per kind: 2 million comparisons
 MOST_OF_ONE = 4  # photos per person, so that many people are included
 MIN_PEOPLE = 100  # too few people cannot determine the penalty
 MIN_FACES = 100  # detected in the copies of a kind, for a meaningful false match rate
-POOREST = 0.01  # share of the poorest kind that is below `min_value`
+POOREST = 0.01  # share of the poorest kind that is below `min_value`, for measures that refuse photos
+REFUSING: tuple[Measure, ...] = ("sharpness",)
+
+KINDS = (None, *DEGRADATIONS, *COVERS)  # None: the undegraded photos
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,23 +46,23 @@ class DegradedFaces:
 
     vectors: NDArray[np.float32]  # (n, 128)
     identities: Indices  # (n,)
-    sharpness: NDArray[np.float32]  # (n,)
+    values: NDArray[np.float32]  # (n,) of one measure
 
     def impostor_pairs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Compare all pairs of different people: distances (k,), and the sharpness of the better photo (k,)."""
+        """Compare all pairs of different people: distances (k,), and the measure of the better photo (k,)."""
         vectors = self.vectors.astype(np.float64)
         squares = (vectors**2).sum(axis=1)
         first, second = np.nonzero(np.triu(self.identities[:, None] != self.identities))
         distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * vectors @ vectors.T, 0))[first, second]
-        return distances.astype(np.float32), np.maximum(self.sharpness[first], self.sharpness[second])
+        return distances.astype(np.float32), np.maximum(self.values[first], self.values[second])
 
 
 def fit_quality_penalties(
     compared: ComparedPhotos, setting: EvaluationConfig, further: Sequence[ComparedPhotos] = ()
 ) -> tuple[QualityPenalty, ...]:
-    """Fit the penalty to degraded copies of photos, for the thresholds that hold on all populations.
+    """Fit the penalties to degraded copies of photos, for the thresholds that hold on all populations.
 
-    The comparisons have plain distances. The result is empty if poor photos need no penalty. Raises CacheError, and
+    The comparisons have plain distances. There is no penalty for a measure that needs none. Raises CacheError, and
     ProtocolError if the photos show too few people.
     """
     usable = [without_doubles(each, seed=setting.resampling.seed) for each in (compared, *further)]
@@ -63,9 +70,9 @@ def fit_quality_penalties(
     thresholds = {
         FMRS[point.name]: point.threshold for point in choose_threshold([each.scores.impostor.tally for each in usable])
     }
-    kinds = [kind for kind in _kinds(compared.protocol, drawn, setting) if len(kind.vectors) >= MIN_FACES]
-    penalty = penalty_of(kinds, thresholds)
-    return () if penalty is None else (penalty,)
+    embedded = _embedded(compared.protocol, drawn, setting)
+    found = [penalty_of(measure, list(_kinds(embedded, drawn, measure)), thresholds) for measure in SEEN_BY]
+    return tuple(penalty for penalty in found if penalty is not None)
 
 
 def drawn_photos(compared: ComparedPhotos, seed: int) -> tuple[LabeledPhoto, ...]:
@@ -87,23 +94,31 @@ def drawn_photos(compared: ComparedPhotos, seed: int) -> tuple[LabeledPhoto, ...
 
 
 def copies_of(photos: Sequence[LabeledPhoto]) -> tuple[LabeledPhoto, ...]:
-    """Return the photos, followed by copies with every kind of degradation."""
-    return tuple(replace(photo, degradation=kind) for kind in (None, *DEGRADATIONS) for photo in photos)
+    """Return the photos, followed by copies with every kind of degradation and cover."""
+    return tuple(replace(photo, degradation=kind) for kind in KINDS for photo in photos)
 
 
-def _kinds(protocol: Protocol, photos: Sequence[LabeledPhoto], setting: EvaluationConfig) -> Iterator[DegradedFaces]:
-    """Embed the photos and their copies: first the undegraded photos, then each kind."""
+def _embedded(protocol: Protocol, photos: Sequence[LabeledPhoto], setting: EvaluationConfig) -> EmbeddedSet:
+    """Embed the photos and their copies, kind by kind."""
     every = replace(protocol, photos=copies_of(photos), pairs=None)
-    embedded = embed_photos(every, setting.embedder, setting.face, setting.cache, setting.progress)
+    return embed_photos(every, setting.embedder, setting.face, setting.cache, setting.progress)
+
+
+def _kinds(embedded: EmbeddedSet, photos: Sequence[LabeledPhoto], measure: Measure) -> Iterator[DegradedFaces]:
+    """The undegraded photos, then each kind that lowers the measure, if enough faces were found."""
     identities = identity_numbers([photo.identity for photo in photos])
-    for start in range(0, len(every.photos), len(photos)):
+    for name in (None, *SEEN_BY[measure]):
+        start = KINDS.index(name) * len(photos)
         vectors = embedded.vectors[start : start + len(photos)]
-        sharpness = embedded.measures[start : start + len(photos), MEASURES.index(MEASURE)]
+        values = embedded.measures[start : start + len(photos), MEASURES.index(measure)]
         found = ~np.isnan(vectors[:, 0])
-        yield DegradedFaces(vectors[found], identities[found], sharpness[found])
+        if found.sum() >= MIN_FACES:
+            yield DegradedFaces(vectors[found], identities[found], values[found])
 
 
-def penalty_of(kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]) -> QualityPenalty | None:
+def penalty_of(
+    measure: Measure, kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]
+) -> QualityPenalty | None:
     """Fit a curve to kinds of photos, the first of which is undegraded; None if no bin needs a penalty.
 
     `thresholds` are those of the operating points, by FMR. A running maximum makes penalties rise for poorer bins.
@@ -115,14 +130,19 @@ def penalty_of(kinds: Sequence[DegradedFaces], thresholds: Mapping[float, float]
     if not penalties[0]:
         return None
     n_knots = penalties.index(0) + 1
-    poorest = min(kinds, key=lambda kind: float(np.median(kind.sharpness)))
     return QualityPenalty(
-        measure=MEASURE,
+        measure=measure,
         values=tuple(values[:n_knots]),
         penalties=tuple(map(rounded, penalties[:n_knots])),
-        min_value=floor(100 * float(np.quantile(poorest.sharpness, POOREST))) / 100,
-        usual=rounded(float(np.median(kinds[0].sharpness))),
+        min_value=_lowest([kind.values for kind in kinds]) if measure in REFUSING else 0.0,
+        usual=rounded(float(np.median(kinds[0].values))),
     )
+
+
+def _lowest(values: Sequence[NDArray[np.float32]]) -> float:
+    """The value that hardly any photo of the poorest kind falls below, rounded down to hundredths."""
+    poorest = min(values, key=lambda of_kind: float(np.median(of_kind)))
+    return floor(100 * float(np.quantile(poorest, POOREST))) / 100
 
 
 def needed_shift(impostor: ScoreDistribution, thresholds: Mapping[float, float]) -> float:

@@ -137,7 +137,7 @@ class Penalties:
 
     @classmethod
     def by(cls, rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> Self:
-        """Compute the penalties of photos with measures (n, 8), in the order of MEASURES."""
+        """Compute the penalties of photos with measures (n, measures), in the order of MEASURES."""
         found = [each.of(measures[:, MEASURES.index(each.measure)]) for each in rule]
         return cls(np.array(found, np.float64).reshape(len(found), len(measures)))
 

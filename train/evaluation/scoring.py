@@ -13,7 +13,7 @@ from .scores import Penalties
 
 
 def too_poor(rule: Sequence[QualityPenalty], measures: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return which photos `verify` refuses, by their measures (n, 8): (n,); False for photos without a face."""
+    """Return which photos `verify` refuses, by their measures (n, measures): (n,); False for photos without a face."""
     refused = np.zeros(len(measures), bool)
     for each in rule:
         refused |= measures[:, MEASURES.index(each.measure)] < each.min_value

@@ -64,7 +64,8 @@ def quality_record(sample: Sample) -> dict[str, object]:
     """Return all quality measures; the fields of the card's penalty are null if it has none."""
     rule = dict.fromkeys(field.name for field in fields(Grade)) if sample.grade is None else asdict(sample.grade)
     no_longer_known = {"embedding_length": None}  # the key stays for one release
-    return asdict(sample.quality) | no_longer_known | rule
+    cover = {"covered": sample.quality.covered, "covered_part": sample.quality.covered_part}
+    return asdict(sample.quality) | cover | no_longer_known | rule
 
 
 SCALE_WIDTH = 40

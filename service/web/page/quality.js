@@ -23,7 +23,7 @@ export function qualityOf(quality, card) {
 function gradeOf({ penalty, is_too_poor }, rule) {
   if (rule.length === 0 || penalty === null) return "unknown";
   if (is_too_poor) return "unusable";
-  const share = penalty / rule.reduce((sum, { penalties }) => sum + penalties[0], 0);
+  const share = penalty / Math.max(...rule.map(({ penalties }) => penalties[0]));
   return share < FAIR ? "good" : share < POOR ? "fair" : "poor";
 }
 
@@ -35,6 +35,8 @@ function faultsOf(quality, rule) {
     isSeen("sharpness", quality.sharpness < BLURRED) && say("fault.sharpness"),
     quality.blockiness > BLOCKY && say("fault.blockiness"),
     isSeen("eye_distance_px", quality.eye_distance_px < SMALL_PX) && say("fault.eye_distance_px", { n: whole(quality.eye_distance_px) }),
+    ["eyes", "both"].includes(quality.covered_part) && say("fault.eyes_covered"),
+    ["mouth", "both"].includes(quality.covered_part) && say("fault.mouth_covered"),
     quality.turn > TURNED && say("fault.turned"),
     quality.brightness < DARK && say("fault.dark"),
     quality.brightness > BRIGHT && say("fault.bright"),
@@ -59,6 +61,9 @@ const WRITTEN = {
   contrast: whole,
   clipped: percent,
   detector_score: percent,
+  eyes_visible: percent,
+  mouth_visible: percent,
+  covered: percent,
 };
 
 function measures(quality) {

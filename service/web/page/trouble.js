@@ -6,7 +6,7 @@ export function tellTrouble(place, problem, { again, anyway }) {
   const key = knows(`problem.${problem.code}`) ? problem.code : "other";
   const where = problem.image ? say("inPhoto", { which: say(problem.image === "probe" ? "first" : "second") }) : "";
   const buttons = make("div", { class: "row" }, button("again", say("again"), again));
-  if (problem.code === "low_quality") buttons.append(button("anyway", say("anyway"), anyway));
+  if (["low_quality", "face_covered"].includes(problem.code)) buttons.append(button("anyway", say("anyway"), anyway));
   const card = make(
     "section",
     { class: "card trouble", role: "alert" },
