@@ -14,9 +14,20 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
-from embedder import Advance, Chip, FaceChoice, FaceEmbedder, Job, Progress, SampleError, no_progress
+from embedder import (
+    Advance,
+    Chip,
+    FaceChoice,
+    FaceEmbedder,
+    Job,
+    Limits,
+    Progress,
+    SampleError,
+    decode_image,
+    no_progress,
+)
 
 from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
 from .parallel import one_core_threads
@@ -170,10 +181,10 @@ def _to_embed(photo: LabeledPhoto, digest: str) -> bytes:
 
 def _degraded(data: bytes, degradation: str) -> bytes:
     try:
-        picture = ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
-    except Exception:  # noqa: BLE001 - a codec may raise anything; the embedder will report the error
+        photo = decode_image(data, Limits())
+        return degraded(photo.at(photo.factor_for(1)), degradation)
+    except SampleError:  # the embedder will report it
         return data
-    return degraded(picture, degradation)
 
 
 def _read(photo: LabeledPhoto) -> bytes:
