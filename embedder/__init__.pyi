@@ -39,6 +39,7 @@ from .errors import (
 from .image import (
     Limits as Limits,
     data_uri as data_uri,
+    decode_image as decode_image,
     image_file as image_file,
     jpeg as jpeg,
     png as png,

@@ -19,18 +19,40 @@ def start_of(given: Sequence[Path]) -> Path:
     return given[0] if len(given) == 1 and given[0].is_dir() else Path()
 
 
-def photos_in(given: Sequence[Path]) -> Iterator[str]:
-    """Yield the names of photos in folders, by suffix, and of all files given directly, whatever their suffix.
+class PhotoFiles:
+    """The names of photos in folders, by suffix, and of all files given directly, whatever their suffix.
 
-    Only the names in the current folder and its parents are in memory. Hidden files and folders are skipped. Links are
-    followed, and a folder that contains itself is entered once. Raises PhotoListError.
+    Only the names in the current folder and its parents are in memory. Links are followed, and a folder that contains
+    itself is entered once.
     """
-    start = start_of(given)
-    for path in given:
-        if not path.is_dir():
-            yield _file(path)
-        else:
-            yield from _inside(path, "" if path == start else os.path.join(path, ""), ())  # noqa: PTH118 - of a name
+
+    def __init__(self, given: Sequence[Path]) -> None:
+        self._given = given
+        self.n_others = 0  # files passed so far that are not photos by name; a hidden file or folder counts as one
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names, in the same order every time. Raises PhotoListError."""
+        start, self.n_others = start_of(self._given), 0
+        for path in self._given:
+            if not path.is_dir():
+                yield _file(path)
+            else:
+                prefix = "" if path == start else os.path.join(path, "")  # noqa: PTH118 - of a name
+                yield from self._inside(path, prefix, ())
+
+    def _inside(self, folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        entries, itself = _listed(folder)
+        if itself in within:
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                self.n_others += 1
+            elif entry.is_dir():
+                yield from self._inside(entry.path, f"{prefix}{entry.name}/", (*within, itself))
+            elif is_named_as_photo(entry.name):
+                yield prefix + entry.name
+            else:
+                self.n_others += 1
 
 
 def _file(path: Path) -> str:
@@ -39,7 +61,8 @@ def _file(path: Path) -> str:
     return str(path)
 
 
-def _inside(folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]) -> Iterator[str]:
+def _listed(folder: str | Path) -> tuple[list[os.DirEntry[str]], tuple[int, int]]:
+    """The entries of a folder by name, and the numbers by which it is recognised."""
     try:
         facts = os.stat(folder)  # noqa: PTH116 - there are many names; a Path for each would cost more than the rest
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -47,13 +70,4 @@ def _inside(folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]
         raise PhotoListError(
             f"{folder}: cannot be listed: {error.strerror}; change its permissions, or move it elsewhere"
         ) from error
-    itself = facts.st_dev, facts.st_ino
-    if itself in within:
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _inside(entry.path, f"{prefix}{entry.name}/", (*within, itself))
-        elif is_named_as_photo(entry.name):
-            yield prefix + entry.name
+    return entries, (facts.st_dev, facts.st_ino)

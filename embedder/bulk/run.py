@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 from ..loading import load
-from ..photo_files import photos_in, start_of
+from ..photo_files import PhotoFiles, start_of
 from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
 from ..runtime.runtime import n_cores
@@ -39,6 +39,7 @@ class BulkSummary:
     n_photos: int
     n_rows: int
     failed: Counter[str]  # by code
+    n_other_files: int  # in the folders; not photos by name
     n_new: int  # photos processed by this run
     wall_s: float  # from the first batch to the last part
     n_cores: int
@@ -64,12 +65,13 @@ def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> Bulk
     out = wanted.out
     require_free_or_ours(out)
     identity = _identity(wanted)
+    photos = PhotoFiles(wanted.given)
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
-            manifest = _manifest(wanted, identity, manifest_text(photos_in(wanted.given), lines))
+            manifest = _manifest(wanted, identity, manifest_text(photos, lines))
             require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
-        return _embedded(wanted, manifest, progress)
+        return _embedded(wanted, manifest, photos.n_others, progress)
 
 
 def _identity(wanted: BulkRequest) -> ModelIdentity:
@@ -100,7 +102,7 @@ def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) ->
     )
 
 
-def _embedded(wanted: BulkRequest, manifest: Manifest, progress: Progress) -> BulkSummary:
+def _embedded(wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress) -> BulkSummary:
     out, n_parts = wanted.out, -(-manifest.n_photos // manifest.block)
     missing = {
         number: min(manifest.block, manifest.n_photos - number * manifest.block)
@@ -111,7 +113,8 @@ def _embedded(wanted: BulkRequest, manifest: Manifest, progress: Progress) -> Bu
     with progress(Job("embedding", manifest.n_photos, n_done=manifest.n_photos - n_new)) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance) if missing else CpuSeconds()
     wall_s = perf_counter() - start
-    return BulkSummary(manifest.n_photos, n_rows(out, n_parts), failures(out, n_parts), n_new, wall_s, n_cores(), cpu_s)
+    n_embedded, failed = n_rows(out, n_parts), failures(out, n_parts)
+    return BulkSummary(manifest.n_photos, n_embedded, failed, n_other_files, n_new, wall_s, n_cores(), cpu_s)
 
 
 def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:

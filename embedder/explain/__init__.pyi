@@ -1,5 +1,5 @@
 from .atlas.atlas import Atlas as Atlas, atlas_record as atlas_record
-from .atlas.faces import AtlasError as AtlasError
+from .atlas.faces import AtlasError as AtlasError, AtlasFaces as AtlasFaces, failed_csv as failed_csv
 from .atlas.make import AtlasRequest as AtlasRequest, atlas_page as atlas_page, make_atlas as make_atlas
 from .blueprint import draw_blueprint as draw_blueprint
 from .explainer import (

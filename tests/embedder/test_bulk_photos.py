@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from embedder.image_formats import IMAGE_SUFFIXES, UNREAD_SUFFIXES
-from embedder.photo_files import PhotoListError, photos_in, start_of
+from embedder.photo_files import PhotoFiles, PhotoListError, start_of
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -18,20 +18,38 @@ def touched(folder: Path, *names: str) -> Path:
 
 def test_a_folder_gives_its_images_by_their_names_from_it(tmp_path: Path) -> None:
     folder = touched(tmp_path / "a", "z.JPG", "b/two.png", "b/one.tiff", "notes.txt", ".hidden.jpg", ".trash/x.jpg")
-    assert list(photos_in([folder])) == ["b/one.tiff", "b/two.png", "z.JPG"]
+    assert list(PhotoFiles([folder])) == ["b/one.tiff", "b/two.png", "z.JPG"]
     assert start_of([folder]) == folder
+
+
+def test_what_is_no_photo_by_name_is_counted_whatever_is_hidden_as_one(tmp_path: Path) -> None:
+    names = (
+        "a.jpg",
+        "notes.txt",
+        "film.mp4",
+        "IMG_1",
+        ".DS_Store",
+        ".trash/x.jpg",
+        ".trash/y.jpg",
+        "b/scan.pdf",
+        "b/c.HEIC",
+    )
+    files = PhotoFiles([touched(tmp_path, *names)])
+    for _ in range(2):  # a second time counts anew
+        assert list(files) == ["a.jpg", "b/c.HEIC"]
+        assert files.n_others == 6
 
 
 @pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, *UNREAD_SUFFIXES, ".JFIF", ".Heic"])
 def test_every_kind_of_photo_is_taken_also_those_that_cannot_be_read(tmp_path: Path, suffix: str) -> None:
-    assert list(photos_in([touched(tmp_path, f"x{suffix}")])) == [f"x{suffix}"]
+    assert list(PhotoFiles([touched(tmp_path, f"x{suffix}")])) == [f"x{suffix}"]
 
 
 def test_several_folders_and_files_give_names_that_lead_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touched(tmp_path, "a/x.jpg", "b/x.jpg", "photo.of-no-suffix")
     monkeypatch.chdir(tmp_path)
     given = [Path("b"), Path("a"), Path("photo.of-no-suffix")]
-    names = list(photos_in(given))
+    names = list(PhotoFiles(given))
     assert names == ["b/x.jpg", "a/x.jpg", "photo.of-no-suffix"]
     assert all((start_of(given) / name).is_file() for name in names)
 
@@ -41,12 +59,12 @@ def test_links_are_followed_and_one_that_leads_back_is_entered_once(tmp_path: Pa
     (tmp_path / "all" / "a" / "back").symlink_to(tmp_path / "all")
     (tmp_path / "all" / "b").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "all" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    assert list(photos_in([tmp_path / "all"])) == ["a/x.jpg", "b/y.jpg", "gone.jpg"]
+    assert list(PhotoFiles([tmp_path / "all"])) == ["a/x.jpg", "b/y.jpg", "gone.jpg"]
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PhotoListError, match="no such file or folder"):
-        list(photos_in([tmp_path / "nothing"]))
+        list(PhotoFiles([tmp_path / "nothing"]))
 
 
 @given(names=st.sets(st.text("abAB0-", min_size=1, max_size=4), max_size=6))
@@ -56,5 +74,5 @@ def test_the_order_does_not_depend_on_the_order_of_making(
     one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
     touched(one, *(f"{name}/x.jpg" for name in sorted(names)))
     touched(other, *(f"{name}/x.jpg" for name in sorted(names, reverse=True)))
-    assert list(photos_in([one])) == list(photos_in([other]))
-    assert len(list(photos_in([one]))) == len(names)
+    assert list(PhotoFiles([one])) == list(PhotoFiles([other]))
+    assert len(list(PhotoFiles([one]))) == len(names)

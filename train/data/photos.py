@@ -82,6 +82,7 @@ class PhotoSource:
 
     folder: Path  # absolute; the photos' names are relative to it
     photos: tuple[LabeledPhoto, ...]  # each file once, ordered by name
+    n_other_files: int = 0  # in the folder; not photos by name
 
 
 def read_source(given: Path, images: Path | None = None) -> PhotoSource:
@@ -92,7 +93,8 @@ def read_source(given: Path, images: Path | None = None) -> PhotoSource:
     """
     if given.is_file():
         return _read_csv(given, given.parent if images is None else images)
-    return PhotoSource(given.resolve(), read_identities(given).photos)
+    found = read_identities(given)
+    return PhotoSource(given.resolve(), found.photos, found.n_other_files)
 
 
 def _read_csv(file: Path, folder: Path) -> PhotoSource:

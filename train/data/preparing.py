@@ -84,6 +84,7 @@ def prepare(
         _require_faces(facts, plan)
         totals = _totals(facts)
         report = make_report(plan, facts, [each.name for each in excluded], totals.digest)
+        report = replace(report, n_other_files=source.n_other_files)
         was_finished = before.totals is not None and not missing
         if not was_finished:
             _finish(out, replace(before, totals=totals), report)

@@ -41,6 +41,7 @@ class DataReport:
     evaluations: tuple[str, ...]  # names of the sets that were excluded
     shared_people: tuple[SharedPerson, ...]  # left out, because they are in one of these
     digest: str  # of identities and images
+    n_other_files: int = 0  # in the folder; not photos by name
 
     def skipped_as(self, code: str) -> list[SkippedPhoto]:
         """Return the skipped photos with this code."""
@@ -98,6 +99,7 @@ def report_json(report: DataReport) -> str:
         },
         "identities_without_chip": report.without_chip,
         "skipped": {"photos": len(report.skipped), "reasons": report.reasons},
+        "other_files": report.n_other_files,
         "duplicates": {
             "within_identity": [[one.other, one.name] for one in report.skipped_as(DUPLICATE)],
             "across_identities": report.several_people,
@@ -138,6 +140,8 @@ def report_text(report: DataReport, out: Path) -> Iterator[str]:
         yield f"  people without a chip: {_listed([shown(name) for name in report.without_chip])}"
     reasons = ", ".join(f"{code} {n:,}" for code, n in report.reasons.items())
     yield f"  skipped: {len(report.skipped):,}" + (f" ({reasons}); see {SKIPPED_FILE}" if reasons else "")
+    if report.n_other_files:
+        yield f"  ignored: {_n(report.n_other_files, 'other file')}, not photos by name"
     yield from _duplicates(report)
     yield from _leaks(report)
     yield f"  digest: {report.digest}"

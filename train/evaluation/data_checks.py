@@ -46,11 +46,20 @@ def evaluation_cautions(compared: ComparedPhotos, card: ModelCard) -> tuple[str,
 
 def calibration_cautions(compared: ComparedPhotos) -> Iterator[str]:
     """Describe the photos that a calibration leaves out, and genuine comparisons that are too easy."""
+    yield from _without_face(compared)
     across, within = doubles_of(compared)
     if across:
         left_out = f"these {sum(map(len, across)):,} photos are left out"
         yield f"{_counted(across)} under two people or more{_for_instance(across)}: {left_out}"
     yield from _too_easy(within)
+
+
+def _without_face(compared: ComparedPhotos) -> Iterator[str]:
+    failures, n_others = compared.failures(), compared.protocol.n_other_files
+    if failures.photos:
+        yield f"photos without a usable face are left out: {failures.in_words}"
+    if n_others:
+        yield f"{n_others:,} other files in the folder of {compared.protocol.name} are not photos by name, so left out"
 
 
 def _across_and_within(compared: ComparedPhotos) -> Iterator[str]:

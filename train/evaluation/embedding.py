@@ -14,9 +14,20 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
-from embedder import Advance, Chip, FaceChoice, FaceEmbedder, Job, Progress, SampleError, no_progress
+from embedder import (
+    Advance,
+    Chip,
+    FaceChoice,
+    FaceEmbedder,
+    Job,
+    Limits,
+    Progress,
+    SampleError,
+    decode_image,
+    no_progress,
+)
 
 from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
 from .covers import CoverKind, draw_random
@@ -183,14 +194,14 @@ def _digests(photos: Sequence[LabeledPhoto]) -> list[str]:
 
 def _degraded(data: bytes, degradation: str) -> bytes:
     try:
-        picture = _picture(data)
-    except Exception:  # noqa: BLE001 - a codec may raise anything; the embedder will report the error
+        return degraded(_picture(data), degradation)
+    except SampleError:  # the embedder will report it
         return data
-    return degraded(picture, degradation)
 
 
 def _picture(data: bytes) -> Image.Image:
-    return ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
+    photo = decode_image(data, Limits())
+    return photo.at(photo.factor_for(1))
 
 
 def _read(photo: LabeledPhoto) -> bytes:

@@ -86,4 +86,5 @@ def evaluate_compared(
 def _data(compared: ComparedPhotos, setting: EvaluationConfig) -> EvaluationData:
     protocol = compared.protocol
     digest = data_digest(protocol, compared.embedded.image_digests)
-    return EvaluationData(protocol.name, digest, len(protocol.photos), protocol.n_identities, setting.face)
+    n_photos, n_identities = len(protocol.photos), protocol.n_identities
+    return EvaluationData(protocol.name, digest, n_photos, n_identities, setting.face, protocol.n_other_files)

@@ -12,6 +12,7 @@ from .metrics import Floats
 from .protocols.protocol import LabeledPhoto
 
 Interval = tuple[float, float]  # 95%: lower, upper end
+EXAMPLES = 5  # photos named in a text
 MOST_TIMES = 1.5  # a claim holds up to this multiple of the claimed FMR
 
 
@@ -71,6 +72,13 @@ class Failures:
     photos: tuple[tuple[LabeledPhoto, str], ...]  # with the error's code
     n_genuine: int
     n_impostor: int
+
+    @property
+    def in_words(self) -> str:
+        """The first photos with their codes, and the number of all others."""
+        shown = ", ".join(f"{ascii(photo.name)[1:-1]} ({code})" for photo, code in self.photos[:EXAMPLES])
+        n_more = len(self.photos) - EXAMPLES
+        return f"{shown} and {n_more:,} more, which evaluate --json lists" if n_more > 0 else shown
 
     @property
     def n_comparisons(self) -> int:
@@ -163,6 +171,7 @@ class EvaluationData:
     n_photos: int
     n_identities: int
     face: str  # the face choice
+    n_other_files: int = 0  # in the folder; not photos by name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,6 +46,8 @@ def _lines(found: Evaluation) -> Iterator[str]:
     yield f"  comparisons  {figures.n_genuine:,} genuine, {figures.n_impostor:,} impostor"
     yield from (f"  caution      {caution}" for caution in found.cautions)
     yield from _failures(found)
+    if data.n_other_files:
+        yield f"  ignored      {data.n_other_files:,} other files in the folder, which are not photos by name"
     yield from _refusals(found)
     yield f"  scores       {SCORE[found.score_kind]}: {DECIDES[found.score_kind]}"
     yield f"  threshold    {found.threshold.value:.5g} ({SOURCES[found.threshold.source]})"
@@ -75,6 +77,7 @@ def _failures(found: Evaluation) -> Iterator[str]:
         return
     reasons = ", ".join(f"{n} {code}" for code, n in sorted(Counter(code for _, code in failures.photos).items()))
     yield f"  failures     {len(failures.photos)} photos ({reasons}), {failures.n_comparisons:,} comparisons left out;"
+    yield f"               {failures.in_words};"
     fnmr, eer = rate_text(counted.fnmr.value), rate_text(counted.eer.value)
     yield f"               counted as non-matches: FNMR {fnmr}, EER {eer}"
     if counted.accuracy is not None:

@@ -14,7 +14,7 @@ from embedder.bulk import BulkRequest
 
 from .main import EXIT_INTERRUPTED, ExtraMissing, missing_module
 from .options import face_or_all_option, json_option, model_option, running_options
-from .output import OutputFormat, answer_each, faces_text, sample_record
+from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
     from embedder.bulk import BulkSummary
@@ -39,6 +39,7 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
         "photos": summary.n_photos,
         "rows": summary.n_rows,
         "failed": dict(summary.failed.most_common()),
+        "other_files": summary.n_other_files,
         "new_photos": summary.n_new,
         "wall_s": summary.wall_s,
         "photos_s": summary.photos_s,
@@ -53,6 +54,7 @@ def _text(summary: "BulkSummary", out: Path) -> str:
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
         lines.append(f"{summary.failed.total():,} photos failed ({reasons}); each is in {out}/_failed-*.jsonl")
+    lines += other_files_text(summary.n_other_files)
     return "\n".join([*lines, _pace(summary)])
 
 

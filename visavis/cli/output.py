@@ -68,6 +68,11 @@ def quality_record(sample: Sample) -> dict[str, object]:
     return asdict(sample.quality) | cover | no_longer_known | rule
 
 
+def other_files_text(n_others: int) -> list[str]:
+    """Return the line that counts the files in folders that are not photos by name; none if there are none."""
+    return [f"{n_others:,} other files ignored: not photos by name, or hidden"] if n_others else []
+
+
 SCALE_WIDTH = 40
 SCALE_END = 1.6  # distance at the right end of the drawn scale
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import StringIO
 from math import isfinite
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from ...errors import SampleError, VisavisError
 from ...image import image_file, jpeg
-from ...photo_files import photos_in
+from ...photo_files import PhotoFiles
 from ...pipeline import FaceEmbedder
 from ...progress import Advance
 from ...runtime.runtime import n_cores
@@ -36,12 +37,13 @@ class AtlasPhoto:
     person: int
 
 
-def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) -> list[AtlasPhoto]:
+def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) -> tuple[list[AtlasPhoto], int]:
     """Draw at most `n_photos` photos, at most `per_person` of each person, in random order by `seed`.
 
-    A person is a subfolder of `folder`. Raises AtlasError if there are none, PhotoListError for unreadable ones.
+    A person is a subfolder of `folder`. Also return the number of other files: those that are not photos by name, and
+    photos outside of a person's folder. Raises AtlasError if there are none, PhotoListError for unreadable ones.
     """
-    people = _people(folder)
+    people, n_other_files = _people(folder)
     if not people:
         raise AtlasError(
             "there are no photos in subfolders: choose a folder with a subfolder of photos for each person"
@@ -50,19 +52,22 @@ def chosen_photos(folder: Path, *, n_photos: int, per_person: int, seed: int) ->
     found = [
         AtlasPhoto(name, person) for person, names in enumerate(people) for name in _some(names, per_person, generator)
     ]
-    return [found[place] for place in generator.permutation(len(found))[:n_photos]]
+    return [found[place] for place in generator.permutation(len(found))[:n_photos]], n_other_files
 
 
-def _people(folder: Path) -> list[list[str]]:
-    """The names of each person's photos."""
+def _people(folder: Path) -> tuple[list[list[str]], int]:
+    """The names of each person's photos, and the number of files that are none."""
     if not folder.is_dir():
         raise AtlasError("no such folder: choose a folder with a subfolder of photos for each person")
     people: dict[str, list[str]] = {}
-    for name in photos_in([folder]):
+    files, n_nobodys = PhotoFiles([folder]), 0
+    for name in files:
         person, _, photo = name.partition("/")
         if photo:
             people.setdefault(person, []).append(name)
-    return list(people.values())
+        else:
+            n_nobodys += 1
+    return list(people.values()), files.n_others + n_nobodys
 
 
 def _some(names: list[str], n: int, generator: np.random.Generator) -> Iterator[str]:
@@ -73,6 +78,14 @@ BATCH = 32
 N_KEPT = 48  # chips kept at full size for occlusion, one for each person
 SMALL_PX, SMALL_QUALITY = 96, 80  # of the JPEGs on the page
 FEWEST_FACES, FEWEST_PEOPLE = 30, 10  # for meaningful intervals
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFailure:
+    """A photo without a usable face, and the error's code."""
+
+    name: str  # relative to the folder
+    code: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +99,13 @@ class AtlasFaces:
     small: tuple[bytes, ...]  # JPEG
     kept: Chips  # (k, side, side, 3)
     mean: Pixels  # (side, side, 3): the mean of all chips, in which nobody is recognisable
-    failed: Counter[str]  # photos without a usable face, by the error's code
+    failures: tuple[PhotoFailure, ...]
+    n_other_files: int = 0  # in the folder; not photos by name, or outside of a person's folder
+
+    @property
+    def failed(self) -> Counter[str]:
+        """The number of photos without a usable face, by the error's code."""
+        return Counter(each.code for each in self.failures)
 
 
 def collect_faces(photos: Sequence[AtlasPhoto], folder: Path, embedder: FaceEmbedder, advance: Advance) -> AtlasFaces:
@@ -123,11 +142,11 @@ class _Collected:
         self._small: list[bytes] = []
         self._kept: dict[int, Pixels] = {}
         self._sum = np.zeros((side, side, 3))
-        self._failed: Counter[str] = Counter()
+        self._failures: list[PhotoFailure] = []
 
     def add(self, outcomes: list[tuple[AtlasPhoto, Chip | str]]) -> None:
         """Add a batch."""
-        self._failed.update(outcome for _, outcome in outcomes if isinstance(outcome, str))
+        self._failures += [PhotoFailure(photo.name, code) for photo, code in outcomes if isinstance(code, str)]
         faces = [(photo, chip) for photo, chip in outcomes if isinstance(chip, Chip)]
         if not faces:
             return
@@ -156,8 +175,17 @@ class _Collected:
             tuple(self._small),
             np.stack(list(self._kept.values())),
             np.rint(self._sum / len(people)).astype(np.uint8),
-            self._failed,
+            tuple(self._failures),
         )
+
+
+def failed_csv(faces: AtlasFaces) -> bytes:
+    """Return a CSV with one row per photo without a usable face: photo,code; names keep their bytes."""
+    text = StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["photo", "code"])
+    writer.writerows([each.name, each.code] for each in sorted(faces.failures, key=lambda each: each.name))
+    return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _small(pixels: Pixels) -> bytes:

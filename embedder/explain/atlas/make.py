@@ -38,7 +38,9 @@ def make_atlas(
     wanted: AtlasRequest, bundle: Bundle, embedder: FaceEmbedder, progress: Progress
 ) -> tuple[Atlas, AtlasFaces]:
     """Measure a model's channels. Raises AtlasError, BulkError."""
-    photos = chosen_photos(wanted.folder, n_photos=wanted.n_photos, per_person=wanted.per_person, seed=wanted.seed)
+    photos, n_other_files = chosen_photos(
+        wanted.folder, n_photos=wanted.n_photos, per_person=wanted.per_person, seed=wanted.seed
+    )
     with progress(Job("embedding", len(photos))) as advance:
         faces = collect_faces(photos, wanted.folder, embedder, advance)
     if not np.ptp(faces.vectors, axis=0).all():
@@ -55,7 +57,7 @@ def make_atlas(
     network, spread = fuse_batch_norm(build_network(bundle).eval()), torch.from_numpy(faces.vectors.std(axis=0))
     with progress(Job("drawing pictures of", EMBEDDING_SIZE, "channels")) as advance:
         pictures = maximise_channels(network, faces.mean, spread, advance)
-    return atlas_of(faces, traits, looks_at, pictures, embedder.identity), faces
+    return atlas_of(faces, traits, looks_at, pictures, embedder.identity), replace(faces, n_other_files=n_other_files)
 
 
 N_FACES = 6  # shown at each end of a channel

@@ -1,8 +1,7 @@
 """A folder with one folder per person, `DIR/<identity>/<image>`, compared all against all."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from embedder import is_named_as_photo
@@ -13,16 +12,19 @@ SHAPE = "the photos of each person must be in a separate folder, DIR/<person>/<p
 
 
 def read_identities(folder: Path) -> Protocol:
-    """Find the photos of every identity, by suffix; other files, hidden files and empty folders are ignored.
+    """Find the photos of every identity, by suffix; other files are counted, a hidden file or folder as one.
 
     Raises ProtocolError for a photo outside of a person's folder, or a folder inside of one, because the person would
     be ambiguous.
     """
-    photos = sorted(_photos(folder), key=lambda photo: photo.name)
+    found = _Found()
+    for entry in found.entries(folder):
+        found.add(entry)
+    photos = sorted(found.photos, key=lambda photo: photo.name)
     n_identities = len({photo.identity for photo in photos})
     if n_identities < 2:  # noqa: PLR2004 - a comparison needs two
         raise ProtocolError(f"{folder}: two persons are needed, but photos of {n_identities} were found; {SHAPE}")
-    return Protocol(folder.resolve().name, tuple(photos), None, "largest")
+    return Protocol(folder.resolve().name, tuple(photos), None, "largest", found.n_others)
 
 
 def people_of(protocol: Protocol) -> Protocol:
@@ -30,25 +32,38 @@ def people_of(protocol: Protocol) -> Protocol:
     return replace(protocol, pairs=None)
 
 
-def _photos(folder: Path) -> Iterator[LabeledPhoto]:
-    for entry in _entries(folder):
+@dataclass(slots=True)
+class _Found:
+    """The photos found so far, and the number of other files."""
+
+    photos: list[LabeledPhoto] = field(default_factory=list)
+    n_others: int = 0
+
+    def add(self, entry: os.DirEntry[str]) -> None:
+        """Add the photos of a person, or count a file beside the people."""
         if entry.is_dir():
-            yield from _photos_of(entry)
+            for each in self.entries(entry):
+                self._add_of(entry.name, each)
         elif is_named_as_photo(entry.name):
             raise ProtocolError(f"{entry.path}: is not in a person's folder; {SHAPE}")
+        else:
+            self.n_others += 1
 
-
-def _photos_of(identity: os.DirEntry[str]) -> Iterator[LabeledPhoto]:
-    for entry in _entries(identity):
+    def _add_of(self, identity: str, entry: os.DirEntry[str]) -> None:
         if entry.is_dir():
             raise ProtocolError(f"{entry.path}: is a folder in a person's folder; {SHAPE}")
         if is_named_as_photo(entry.name) and entry.is_file():
-            yield LabeledPhoto(Path(entry.path), f"{identity.name}/{entry.name}", identity.name)
+            self.photos.append(LabeledPhoto(Path(entry.path), f"{identity}/{entry.name}", identity))
+        else:
+            self.n_others += 1
 
-
-def _entries(folder: os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        raise ProtocolError(f"{os.fspath(folder)}: cannot be read: {error.strerror}") from error
+    def entries(self, folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
+        """List a folder, without what is hidden."""
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError as error:
+            raise ProtocolError(f"{os.fspath(folder)}: cannot be read: {error.strerror}") from error
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        self.n_others += len(entries) - len(shown)
+        return shown

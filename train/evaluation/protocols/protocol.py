@@ -53,6 +53,7 @@ class Protocol:
     photos: tuple[LabeledPhoto, ...]  # each file once, ordered by name
     pairs: PairList | None  # None: all against all
     face: FaceChoice  # face choice, unless the user sets another one
+    n_other_files: int = 0  # in the folder; not photos by name
 
     @property
     def n_identities(self) -> int:
