@@ -310,6 +310,20 @@ ADDRESSES = (
     Case("address that climbs", lambda site: site.raw(_get("/docs/..%2f..%2fcli.py")), 404, "not_found"),
     Case("address with null bytes", lambda site: site.request("GET", "/%00%ff"), 404, "not_found"),
     Case("GET instead of POST", lambda site: site.request("GET", "/v1/verify"), 405, "method_not_allowed", "POST"),
+    Case("HEAD", lambda site: site.request("HEAD", "/v1/model"), *GOOD),
+    Case("option in the query", _form(*PAIR, path="/v1/verify?face=only&operating_point=fmr=1e-3"), *GOOD),
+    Case("option misspelt in the query", _form(*PAIR, path="/v1/verify?fase=only"), *BAD, "did you mean 'face'"),
+    Case(
+        "option in query and body",
+        _form(*PAIR, text("face", "only"), path="/v1/verify?face=only"),
+        *BAD,
+        "send it once",
+    ),
+    Case("query of 10,000 letters", _form(*PAIR, path="/v1/verify?face=" + "x" * 10_000), *BAD, "2000 bytes"),
+    Case("query for a health route", lambda site: site.request("GET", "/healthz?t=1"), *BAD, "has none"),
+    Case("every face of an image", _form(IMAGE, text("face", "all"), path="/v1/embeddings"), *GOOD),
+    Case("every face, to compare", _form(*PAIR, text("face", "all")), *BAD, "all is for POST /v1/embeddings"),
+    Case("17 images to embed", _form(*[IMAGE] * 17, path="/v1/embeddings"), *BAD, "16 times"),
     Case("DELETE", lambda site: site.request("DELETE", "/v1/model"), 405, "method_not_allowed", "GET"),
 )
 
