@@ -360,6 +360,19 @@ def test_one_image_under_two_people_is_told(people: Path, cache: Path, tmp_path:
     assert first.name in caution
 
 
+def test_one_image_twice_under_one_person_and_once_under_another_is_told_with_a_file_of_each(
+    people: Path, cache: Path, tmp_path: Path
+) -> None:
+    folder = copied(people, tmp_path / "people")
+    first, *_, last = sorted(folder.rglob("*.jpg"))
+    copy(first, first.parent / f"{first.stem}-again.jpg")
+    copy(first, last.parent / "copy.jpg")
+    across, within = answer("--identities", folder, "--cache", cache)["cautions"]
+    own = sorted(f"{first.parent.name}/{name}" for name in (first.name, f"{first.stem}-again.jpg"))
+    assert f"(for instance {own[0]} and {last.parent.name}/copy.jpg)" in across
+    assert f"(for instance {own[0]} and {own[1]}): too easy genuine comparisons" in within
+
+
 def test_a_photo_that_failed_is_named_to_programs(people: Path, cache: Path, tmp_path: Path) -> None:
     folder = copied(people, tmp_path / "people")
     broken = min(folder.rglob("*.jpg"))

@@ -65,8 +65,8 @@ def other_people(train: PreparedData, validation: PreparedData, min_images: int)
 def _require_same_cut(train: PreparedData, validation: PreparedData) -> None:
     if (train.alignment, train.face) != (validation.alignment, validation.face):
         raise DataError(
-            f"{validation.folder}: was prepared with another --model or --face than {train.folder}; "
-            "use the same for both"
+            f"{validation.folder}: was prepared with another model or face choice than {train.folder}; run "
+            "visavis prepare with the same --model and --face for both"
         )
 
 
@@ -75,8 +75,8 @@ def _require_nobody_shared(train: PreparedData, validation: PreparedData) -> Non
     both = sorted({name for name in validation.identities if same_name(name) in ours})
     if both:
         raise DataError(
-            f"{validation.folder}: {_listed(both)} are in {train.folder} too, but must be on one side only; prepare "
-            f"the training photos with --exclude {validation.folder}"
+            f"{validation.folder}: {_listed(both)} are in {train.folder} too, but must be on one side only; run "
+            f"visavis prepare on the training photos with --exclude {validation.folder}"
         )
 
 
@@ -86,7 +86,7 @@ def _require_no_image_shared(train: PreparedData, validation: PreparedData) -> N
     if shared:
         raise DataError(
             f"{validation.folder}: {_listed(shared)} are images of {train.folder} too, under other people's names; "
-            f"prepare the training photos with --exclude {validation.folder}"
+            f"run visavis prepare on the training photos with --exclude {validation.folder}"
         )
 
 

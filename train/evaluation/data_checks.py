@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -16,13 +17,15 @@ Doubles = list[list[LabeledPhoto]]  # for each image that occurs more than once,
 
 
 def doubles_of(compared: ComparedPhotos) -> tuple[Doubles, Doubles]:
-    """Return the images stored under two people or more, and those stored several times under one person."""
-    photos_of: dict[str, list[LabeledPhoto]] = defaultdict(list)
+    """Return the images stored under two people or more, and those stored several times under one person.
+
+    An image can be both; the second list has its photos under that person only.
+    """
+    photos_of: dict[str, dict[str, list[LabeledPhoto]]] = defaultdict(lambda: defaultdict(list))
     for photo, digest in zip(compared.protocol.photos, compared.embedded.image_digests, strict=True):
-        photos_of[digest].append(photo)
-    double = [photos for photos in photos_of.values() if len(photos) > 1]
-    across = [photos for photos in double if len({photo.identity for photo in photos}) > 1]
-    return across, [photos for photos in double if len({photo.identity for photo in photos}) == 1]
+        photos_of[digest][photo.identity].append(photo)
+    across = [[*chain(*people.values())] for people in photos_of.values() if len(people) > 1]
+    return across, [photos for people in photos_of.values() for photos in people.values() if len(photos) > 1]
 
 
 def without_doubles(compared: ComparedPhotos, *, seed: int) -> ComparedPhotos:
@@ -51,7 +54,8 @@ def calibration_cautions(compared: ComparedPhotos) -> Iterator[str]:
     if across:
         left_out = f"these {sum(map(len, across)):,} photos are left out"
         yield f"{_counted(across)} under two people or more{_for_instance(across)}: {left_out}"
-    yield from _too_easy(within)
+    unclear = set(chain(*across))
+    yield from _too_easy([photos for photos in within if not unclear & set(photos)])
 
 
 def _without_face(compared: ComparedPhotos) -> Iterator[str]:
@@ -88,4 +92,7 @@ def _counted(groups: Doubles) -> str:
 
 
 def _for_instance(groups: Doubles) -> str:
-    return f" (for instance {' and '.join(photo.name for photo in groups[0][:2])})"
+    """Name two photos of the first image, of two people if it has two."""
+    first, *others = groups[0]
+    second = next((photo for photo in others if photo.identity != first.identity), others[0])
+    return f" (for instance {first.name} and {second.name})"

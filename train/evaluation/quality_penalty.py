@@ -87,7 +87,7 @@ def drawn_photos(compared: ComparedPhotos, seed: int) -> tuple[LabeledPhoto, ...
     if len(of_person) < MIN_PEOPLE:
         raise ProtocolError(
             f"photos of {len(of_person):,} people with a usable face are too few to fit a penalty for poor photos, "
-            f"which needs {MIN_PEOPLE}; add photos of more people, or leave out --degrade"
+            f"which needs {MIN_PEOPLE}; add photos of more people, or do without the penalty"
         )
     drawn = [photo for of_one in of_person.values() for photo in of_one[:MOST_OF_ONE]]
     return tuple(sorted(drawn[:MOST_PHOTOS], key=lambda photo: photo.name))

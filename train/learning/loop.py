@@ -53,6 +53,7 @@ class TrainingCounters:
 
     step: int = 0  # completed steps
     seconds: float = 0.0
+    first_eer: float | None = None  # before the first step; None also for a run that an older version started
     best_eer: float | None = None
     best_step: int = 0
     looks_since_best: int = 0
@@ -60,9 +61,11 @@ class TrainingCounters:
 
     def after(self, found: ValidationResult, *, is_best: bool) -> "TrainingCounters":
         """Count one more validation."""
+        first_eer = found.eer if self.looked_at is None else self.first_eer
+        counted = replace(self, first_eer=first_eer, looked_at=self.step)
         if is_best:
-            return replace(self, best_eer=found.eer, best_step=self.step, looks_since_best=0, looked_at=self.step)
-        return replace(self, looks_since_best=self.looks_since_best + 1, looked_at=self.step)
+            return replace(counted, best_eer=found.eer, best_step=self.step, looks_since_best=0)
+        return replace(counted, looks_since_best=self.looks_since_best + 1)
 
 
 class TrainingLoop:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from embedder import FaceChoice, ModelCard, Pixels, QualityPenalty, copy_bundle, load, show_progress, write_bundle
+from embedder import (
+    FaceChoice,
+    ModelCard,
+    Pixels,
+    QualityPenalty,
+    copy_bundle,
+    load,
+    percent,
+    show_progress,
+    write_bundle,
+)
 
 from ..data.prepared import PreparedData
 from ..evaluation.bootstrap import Resampling
@@ -17,6 +27,7 @@ from ..evaluation.evaluation import EvaluationConfig, evaluate_compared
 from ..evaluation.protocols.protocol import LabeledPhoto, Protocol, ProtocolError
 from ..evaluation.quality_penalty import fit_quality_penalties
 from ..evaluation.report.write import write_report
+from ..evaluation.results import Estimate, Evaluation, estimated
 from ..evaluation.scoring import scoring_of
 from ..evaluation.text import evaluation_text
 from ..run_file import RunFile
@@ -64,6 +75,8 @@ def require_photos(photos: tuple[LabeledPhoto, ...]) -> None:
         )
 
 
+NOT_IMPROVED = "training has not improved the model: its weights are those before the first step"
+CHANCE_EER = 0.5  # of distances that say nothing about the person
 SAME_PEOPLE = (
     "the operating points and the figures above were measured on the people held out, who may also have decided which "
     "weights were kept; "
@@ -80,6 +93,15 @@ class TrainedWeights:
     graph: bytes  # of the exported network
 
 
+@dataclass(frozen=True, slots=True)
+class ValidatedEers:
+    """The EER of comparing all chips of the people held out, as in validation.csv."""
+
+    first: float | None  # before the first step; None if it is not known
+    kept: float  # of the weights in the bundle
+    kept_step: int  # completed steps when these were validated
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RunResult:
     """A finished run."""
@@ -87,9 +109,23 @@ class RunResult:
     bundle: Path
     text: str  # of the evaluation
     notes: tuple[str, ...]  # people and images left out, missing measurements, cautions
+    failure: str | None  # how the model is worse than it began, or no better than chance; None if it is neither
 
 
-def finish_run(folder: RunFolder, run: RunFile, weights: TrainedWeights, people: TrainingPeople) -> RunResult:
+def failure_of(eers: ValidatedEers, found: Estimate) -> str | None:
+    """Describe how a model is useless by its EERs in validation and by `found`, that of its evaluation; else None."""
+    reaches_chance = found.interval is not None and found.interval[1] >= CHANCE_EER
+    if eers.kept >= CHANCE_EER or (reaches_chance and eers.kept >= CHANCE_EER / 2):  # few people: a wide interval
+        return f"it is no better than chance: its EER on the people held out is {estimated(found)}"
+    if eers.first is not None and eers.kept > eers.first:
+        rose = f"from {percent(eers.first)} to {percent(eers.kept)}"
+        return f"it is worse than it began: in validation, the EER on the people held out rose {rose}"
+    return None
+
+
+def finish_run(
+    folder: RunFolder, run: RunFile, weights: TrainedWeights, people: TrainingPeople, eers: ValidatedEers
+) -> RunResult:
     """Write RUN/bundle, calibrated on people held out, and RUN/report. Raises BundleError and ReportError."""
     uncalibrated = folder.path / "uncalibrated"
     shutil.rmtree(uncalibrated, ignore_errors=True)  # left by a run that was interrupted here
@@ -100,10 +136,12 @@ def finish_run(folder: RunFolder, run: RunFile, weights: TrainedWeights, people:
     unfinished = folder.path / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     copy_bundle(uncalibrated, unfinished, found.card)
-    text = _report(folder, unfinished, compared, run, people)
+    evaluation = _report(folder, unfinished, compared, run, people)
     unfinished.rename(folder.bundle)  # last: a run counts as finished once its bundle exists
     shutil.rmtree(uncalibrated, ignore_errors=True)
-    return RunResult(folder.bundle, text, (*people.left_out, *found.notes, SAME_PEOPLE))
+    notes = (*people.left_out, *found.notes, *[NOT_IMPROVED] * (eers.kept_step == 0), SAME_PEOPLE)
+    failure = failure_of(eers, evaluation.figures.eer)
+    return RunResult(folder.bundle, evaluation_text(evaluation), notes, failure)
 
 
 def _compared(bundle: Path, run: RunFile, people: TrainingPeople) -> tuple[ComparedPhotos, EvaluationConfig]:
@@ -118,7 +156,9 @@ def _setting(bundle: Path, run: RunFile, face: FaceChoice) -> EvaluationConfig:
     return EvaluationConfig(load(bundle), face, resampling=Resampling(seed=run.seed), progress=show_progress)
 
 
-def _report(folder: RunFolder, bundle: Path, compared: ComparedPhotos, run: RunFile, people: TrainingPeople) -> str:
+def _report(
+    folder: RunFolder, bundle: Path, compared: ComparedPhotos, run: RunFile, people: TrainingPeople
+) -> Evaluation:
     """Evaluate the bundle as `visavis evaluate` does, at the thresholds of its card."""
     setting = _setting(bundle, run, compared.protocol.face)
     card = setting.embedder.card
@@ -128,7 +168,7 @@ def _report(folder: RunFolder, bundle: Path, compared: ComparedPhotos, run: RunF
     write_report(
         folder.report, found, partial(_chip, people.held_out.data, _places(compared.protocol, people)), _command()
     )
-    return evaluation_text(found)
+    return found
 
 
 def _places(protocol: Protocol, people: TrainingPeople) -> dict[str, int]:

@@ -18,7 +18,7 @@ from ..learning.loop import TrainingCounters, TrainingLoop, TrainingSetup
 from ..learning.weight_averaging import interpolate_weights
 from ..logging.progress import RunLogger, no_loggers, run_loggers
 from ..run_file import RunFile
-from .finish import RunResult, finish_run
+from .finish import RunResult, ValidatedEers, finish_run
 from .folder import RunFolder
 from .provenance import environment, weights_with_card
 from .setup import AssembledRun, assemble_run
@@ -51,7 +51,9 @@ def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bo
     if not accelerator.is_main_process:
         return None
     network = _learnt(run, folder, assembled)
-    return finish_run(folder, run, weights_with_card(run, assembled, network, counters), assembled.people)
+    kept_step = counters.best_step if run.validation.keep == "best" else counters.step
+    eers = ValidatedEers(counters.first_eer, assembled.course.look(network).eer, kept_step)
+    return finish_run(folder, run, weights_with_card(run, assembled, network, counters), assembled.people, eers)
 
 
 def _logger(

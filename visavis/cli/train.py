@@ -1,6 +1,7 @@
 """`visavis train`: train a model on prepared chips, as configured in a run file."""
 
 import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -8,6 +9,8 @@ import click
 from train import read_run_file, run_training
 
 from . import data_options
+
+EXIT_USELESS = 3
 
 
 @click.command(name="train")
@@ -35,7 +38,8 @@ def train_command(run_file: Path, settings: tuple[str, ...], out: Path | None, *
 
     For several processes: torchrun --no-python --nproc-per-node 2 visavis train RUN.toml
 
-    Exit status: 0, or 2 if the run cannot start or has collapsed.
+    Exit status: 0, 2 if the run cannot start or has collapsed, or 3 if the model is worse than it began, or no better
+    than chance, by the EER on the people held out. The last line says so.
     """
     run = read_run_file(run_file, settings)
     ended = run_training(run, out or Path(run_file.stem), resume=resume)
@@ -44,4 +48,7 @@ def train_command(run_file: Path, settings: tuple[str, ...], out: Path | None, *
     click.echo(ended.text)
     for note in ended.notes:
         click.echo(f"  caution      {note}")
+    if ended.failure is not None:
+        click.echo(f"The model is in {ended.bundle}, but {ended.failure}")
+        sys.exit(EXIT_USELESS)
     click.echo(f"The model is in {ended.bundle}; serve it with: visavis serve --model {shlex.quote(str(ended.bundle))}")

@@ -140,7 +140,7 @@ def test_images_in_both_folders_are_named(made_data: MadeUp) -> None:
 
 def test_folders_that_were_cut_differently_are_refused(made_data: MadeUp) -> None:
     train, validation = made_data(["ann", "bo"], name="a"), made_data(["cy", "dee"], name="b")
-    with pytest.raises(DataError, match="was prepared with another --model or --face than a; use the same for both"):
+    with pytest.raises(DataError, match="with another model or face choice than a; run visavis prepare with the same"):
         other_people(train, replace(validation, face="only"), 1)
 
 

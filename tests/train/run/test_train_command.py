@@ -1,6 +1,7 @@
 """`visavis train` from its file to a model, on real photos; as processes where it is about processes."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file
 
 from embedder import BUILT_IN, load, read_bundle
+from train.evaluation.results import Estimate
+from train.run.finish import ValidatedEers, failure_of
 from visavis.cli.main import main
 
 BIN = Path(sys.executable).parent
@@ -132,6 +135,42 @@ def test_a_run_leaves_its_file_its_environment_its_course_and_its_pictures(finis
     assert "<html" in (here / "report" / "report.html").read_text()
     assert not (here / "uncalibrated").exists()
     assert here.stat().st_mode & 0o077 == 0  # it shows faces
+
+
+def test_a_model_that_ends_worse_than_it_began_is_told_last_and_by_exit_status_3(
+    run_file: Path, tmp_path: Path
+) -> None:
+    ruin = ("optimizer.rate=3", "guard.is_on=false", "loop.steps=6", "loop.ema=0")
+    done = train(run_file, tmp_path / "last", *ruin)
+    assert done.exit_code == 3, done.output
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"The model is in {tmp_path}/last/bundle, but it is ")
+    eers = [float(line.split(",")[2]) for line in (tmp_path / "last/validation.csv").read_text().splitlines()[1:]]
+    assert eers[-1] > eers[0]
+    assert (tmp_path / "last/bundle/card.json").exists()
+    kept = train(run_file, tmp_path / "best", *ruin, "validation.keep=best")
+    assert kept.exit_code == 0, kept.output
+    assert "training has not improved the model: its weights are those before the first step" in kept.stdout
+    assert kept.stdout.splitlines()[-1].endswith(f"serve it with: visavis serve --model {tmp_path}/best/bundle")
+
+
+@pytest.mark.parametrize(
+    ("eers", "found", "told"),
+    [
+        ((0.02, 0.03), Estimate(0.03, (0.02, 0.05)), "worse than it began: in validation, .* rose from 2% to 3%"),
+        ((0.02, 0.02), Estimate(0.02, (0.01, 0.03)), None),
+        ((0.4, 0.02), Estimate(0.02, (0.01, 0.03)), None),
+        ((None, 0.02), Estimate(0.02, None), None),
+        ((0.02, 0.0), Estimate(0.0, (0.0, 0.52)), None),
+        ((0.6, 0.5), Estimate(None, None), "no better than chance: .* not measured"),
+        ((0.6, 0.45), Estimate(0.45, (0.38, 0.52)), r"no better than chance: .* 45% \[38% to 52%\]"),
+    ],
+)
+def test_a_model_is_judged_by_its_eer_at_the_start_at_the_end_and_of_chance(
+    eers: tuple[float | None, float], found: Estimate, told: str | None
+) -> None:
+    failure = failure_of(ValidatedEers(*eers, kept_step=12), found)
+    assert failure is None if told is None else re.search(told, failure or "")
 
 
 def test_a_finished_run_is_not_resumed_nor_written_over(finished: Finished) -> None:
