@@ -1,8 +1,10 @@
 """The detector interface, the built-in detector, and what selects one of the detected faces: a rule, point or index.
 
 The built-in detector searches the picture at increasing sizes. At each size it finds faces of LEAST_PX or more, so
-after the first detections a larger picture can only add smaller faces. A search for the largest face stops as soon as
-smaller faces cannot change the result, which is therefore the same as that of a complete search.
+after the first detections a larger picture can only add smaller faces. Where a place may hold a face that lies, the
+picture is searched again at the other quarter turns, and each face is used the way up that scores highest. A search for
+the largest face stops as soon as smaller faces cannot change the result, which is therefore the same as that of a
+complete search.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ from cmath import phase
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import degrees
+from math import degrees, inf
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +25,10 @@ from ..weights.card import DetectorFacts
 from .yunet import (
     BORDER_SHARE,
     MAX_OVERLAP,
+    MIN_SCORE,
     Candidates,
     Canvas,
+    Flags,
     Floats,
     areas,
     candidates,
@@ -201,12 +205,17 @@ RULES: dict[str, Rule] = {"dominant": _dominant, "only": _only, "largest": _larg
 SIDES_PX = (160, 320, 640)  # longer sides of the picture at which faces are searched
 LEAST_PX = 24.0
 SURE = 0.91  # the least score of a surely upright face; docs/why.md describes faces with lower scores
+DOUBTFUL = 0.75  # a largest face with a lower score is often false
+HINT = 0.04  # the least score of a place that may hold a face which lies: docs/why.md
+MIN_TURNED_SCORE = 0.8  # of a face that is found beside others, or at a larger size, only by turning the picture
+SLACK = 0.8  # of the area of a place that may hold another face: it is known roughly
 MAX_NESTED = 0.7  # of faces found at several angles: intersection over the smaller box
+MAX_COVERED = 0.3  # of a place that may hold another face, by a face: intersection over the smaller box
 SHAPES = tuple(
-    (1, side, side, 3) for side in (224, 256, 320, 640)
+    (1, side, side, 3) for side in (160, 224, 256, 320, 640)
 )  # of all canvases: upright, rotated, and larger ones
-OTHER_ANGLES = tuple(range(45, 360, 45))  # degrees clockwise
-QUARTERS: tuple[Rotation, ...] = (0, 90, 180, 270)
+QUARTERS: tuple[Rotation, ...] = (0, 90, 180, 270)  # degrees clockwise
+OTHER_ANGLES = tuple(range(45, 360, 45))
 
 
 class CoarseToFineDetector:
@@ -218,28 +227,56 @@ class CoarseToFineDetector:
     def __call__(self, photo: Picture, *, min_area_ratio: float = 0.0) -> Detections:
         """See Detector."""
         first, *larger = _sides(photo.size)
-        found = self._detect_coarsest(photo, first)
+        found = self._detect_coarsest(photo, first, min_area_ratio)
         side = first
         for side_px in larger:
-            if min_area_ratio and _are_settled(found, min_area_ratio, _largest_to_come(photo, side)):
+            to_come = _largest_to_come(photo, side)
+            if min_area_ratio and _are_settled(found, min_area_ratio, to_come):
                 return Detections(self._faces(photo, found, min_area_ratio), is_whole=False)
-            found = _with_smaller(found, self._detect_at(photo, side_px), _largest_to_come(photo, side))
+            found = self._with_smaller(photo, side_px, found, to_come)
             side = side_px
         return Detections(self._faces(photo, found, min_area_ratio), is_whole=True)
 
-    def _detect_coarsest(self, photo: Picture, side: int) -> Candidates:
+    def _detect_coarsest(self, photo: Picture, side: int, min_area_ratio: float) -> Candidates:
         """Search the smallest picture; if the largest face is not surely upright, search it rotated as well."""
         canvas = Canvas.of(photo, side, round(BORDER_SHARE * side))
-        found = canvas.to_photo(candidates(self._yunet, canvas.pixels()))
-        if len(found) and found.scores[areas(found.boxes).argmax()] >= SURE:
-            return found
+        seen = self._seen(canvas)
+        found = seen.at(seen.scores >= MIN_SCORE)
+        area = areas(found.boxes)
+        if len(found) and found.scores[area.argmax()] >= SURE:
+            least = max(SLACK * min_area_ratio * float(area.max()), _smallest_face(photo, side))
+            hints = _has_hint(seen, found, photo.size, (least, inf))
+            return self._surest_way_up(canvas.without_border(), found) if hints else found
         for angle in OTHER_ANGLES:
             found = found.and_also(canvas.to_photo(candidates(self._yunet, canvas.pixels(angle), angle=angle)))
         return _without_shells(found.without_doubles())
 
-    def _detect_at(self, photo: Picture, side: int) -> Candidates:
+    def _with_smaller(self, photo: Picture, side: int, found: Candidates, to_come: float) -> Candidates:
+        """Add the faces found in a larger picture; where one may lie or none was found, search it rotated as well."""
         canvas = Canvas.of(photo, side, 0)
-        return canvas.to_photo(candidates(self._yunet, canvas.pixels()))
+        seen = self._seen(canvas)
+        more = seen.at(seen.scores >= MIN_SCORE)
+        both, limits = found.and_also(more), (_smallest_face(photo, side), to_come)
+        if not len(both) or _has_hint(seen, both, photo.size, limits):
+            more = self._surest_way_up(canvas, more)
+        found = _without_false(found, more)
+        return found.and_also(_new_and_smaller(found, more, to_come))
+
+    def _seen(self, canvas: Canvas) -> Candidates:
+        """The upright faces and whatever resembles one a little, best first."""
+        return canvas.to_photo(candidates(self._yunet, canvas.pixels(), min_score=HINT))
+
+    def _surest_way_up(self, canvas: Canvas, upright: Candidates) -> Candidates:
+        """Search a picture at the other quarter turns; keep each face the way up that scores highest."""
+        turned = [
+            canvas.to_photo(candidates(self._yunet, canvas.pixels(angle), angle=angle, min_score=MIN_TURNED_SCORE))
+            for angle in QUARTERS[1:]
+        ]
+        lying = _without_shells(turned[0].and_also(turned[1]).and_also(turned[2]).without_doubles())
+        clash = _is_same_face(upright, lying)
+        is_surer = ~(clash & (upright.scores[:, None] >= lying.scores)).any(axis=0)
+        is_upright = ~clash[:, is_surer].any(axis=1)
+        return upright.at(np.flatnonzero(is_upright)).and_also(lying.at(np.flatnonzero(is_surer)))
 
     def _faces(self, photo: Picture, found: Candidates, min_area_ratio: float) -> tuple[Face, ...]:
         """The faces of at least `min_area_ratio` of the largest one's area, with landmarks, largest first."""
@@ -261,15 +298,49 @@ def _largest_to_come(photo: Picture, side: int) -> float:
 
 
 def _are_settled(found: Candidates, min_area_ratio: float, largest_to_come: float) -> bool:
-    return len(found) > 0 and largest_to_come <= min_area_ratio * float(areas(found.boxes).max())
+    if not len(found):
+        return False
+    area = areas(found.boxes)
+    return bool(found.scores[area.argmax()] >= DOUBTFUL and largest_to_come <= min_area_ratio * area.max())
 
 
-def _with_smaller(found: Candidates, more: Candidates, largest: float) -> Candidates:
-    """Add the faces found in a larger picture; after earlier detections, only new and smaller ones."""
+def _new_and_smaller(found: Candidates, more: Candidates, largest: float) -> Candidates:
+    """The faces of a larger picture that are new and smaller than `largest`; all of them, if none was found before."""
     if not len(found) or not len(more):
-        return found if len(found) else more
+        return more
     is_new = ~iou_above(found.boxes, more.boxes, MAX_OVERLAP).any(axis=0)
-    return found.and_also(more.at(is_new & (areas(more.boxes) < largest)))
+    return more.at(is_new & (areas(more.boxes) < largest))
+
+
+def _without_false(found: Candidates, more: Candidates) -> Candidates:
+    """Remove doubtful faces around a smaller and surer one, as around the photo on a document, or another way up."""
+    is_surer = found.scores[:, None] < np.minimum(DOUBTFUL, more.scores)
+    is_another = (2 * areas(more.boxes) < areas(found.boxes)[:, None]) | (found.angles[:, None] != more.angles)
+    is_false = _is_same_face(found, more) & is_surer & is_another
+    return found.at(np.flatnonzero(~is_false.any(axis=1)))
+
+
+def _smallest_face(photo: Picture, side: int) -> float:
+    """Half the area of the smallest face that is surely found in a picture of this size, in px of the photo squared."""
+    return _largest_to_come(photo, side) / 2
+
+
+def _has_hint(seen: Candidates, found: Candidates, size: tuple[int, int], limits: tuple[float, float]) -> bool:
+    """Whether a place with an area within the limits, in px squared, may hold a face that lies.
+
+    It is at least half inside the photo, no face that is surely upright, and beside all such faces.
+    """
+    area = areas(seen.boxes)
+    inside = np.clip(seen.boxes, 0, np.array(size * 2))
+    is_place = (seen.scores < SURE) & (area >= limits[0]) & (area < limits[1]) & (2 * areas(inside) >= area)
+    sure = found.boxes[found.scores >= SURE]
+    return bool((is_place & ~containment_above(sure, seen.boxes, MAX_COVERED).any(axis=0)).any())
+
+
+def _is_same_face(ones: Candidates, others: Candidates) -> Flags:
+    """Whether the boxes of two faces overlap or lie inside each other: (n, m)."""
+    overlap = iou_above(ones.boxes, others.boxes, MAX_OVERLAP)
+    return overlap | containment_above(ones.boxes, others.boxes, MAX_NESTED)
 
 
 def _without_shells(found: Candidates) -> Candidates:

@@ -111,10 +111,10 @@ class Candidates:
         return self.at(non_maximum_suppression(self.boxes, self.scores, MAX_OVERLAP)) if len(self) else self
 
 
-def candidates(network: Pass, picture: Pixels, *, angle: float = 0.0) -> Candidates:
+def candidates(network: Pass, picture: Pixels, *, angle: float = 0.0, min_score: float = MIN_SCORE) -> Candidates:
     """Find faces, each once, in an RGB picture (height, width, 3) whose sides are multiples of MULTIPLE_PX."""
     scores, offsets = network(picture[None])
-    cells = np.flatnonzero(scores[0] >= MIN_SCORE)
+    cells = np.flatnonzero(scores[0] >= min_score)
     corners, strides = _places(cells, picture.shape[1], picture.shape[0])
     offset = offsets[0][cells]
     center = (corners + offset[:, :2]) * strides
@@ -157,6 +157,10 @@ class Canvas:
         kind = Image.Resampling.BOX if larger.width >= size[0] else Image.Resampling.BILINEAR
         return cls(larger.resize(size, kind, reducing_gap=_GAP), (size[0] / width, size[1] / height), border)
 
+    def without_border(self) -> "Canvas":
+        """The same picture on a canvas that ends where the picture ends."""
+        return Canvas(self.picture, self.scales, 0)
+
     def pixels(self, angle: int = 0) -> Pixels:
         """The canvas (side, side, 3), rotated so that a face rotated clockwise by `angle` degrees becomes upright."""
         side = self._side(angle)
@@ -172,9 +176,12 @@ class Canvas:
         return Candidates(boxes / np.array(self.scales * 2), found.scores, found.angles)
 
     def _side(self, angle: int) -> int:
-        """The canvas's side in px; a rotated canvas is large enough that nothing is cut off."""
+        """The canvas's side in px; a rotated canvas is large enough that nothing is cut off.
+
+        A canvas without a border is only rotated by quarter turns, and those need no more room.
+        """
         least = max(self.picture.size) + 2 * self.border
-        if angle:
+        if angle and self.border:
             least = max(least, ceil(hypot(*self.picture.size)) + _SLACK)
         return ceil(least / MULTIPLE_PX) * MULTIPLE_PX
 

@@ -14,9 +14,9 @@ from embedder.detection.detector import (
     CoarseToFineDetector,
     _are_settled,
     _largest_to_come,
+    _new_and_smaller,
     _rotation,
     _sides,
-    _with_smaller,
     min_area_ratio_of,
     select_face,
 )
@@ -85,11 +85,11 @@ def squares(listed: list[tuple[int, int, int]]) -> Candidates:
 def test_a_settled_search_finds_no_rival_in_a_larger_picture(first: list, more: list, side: int) -> None:
     photo = Photo.of(Image.new("RGB", (1000, 700)))
     found, to_come = squares(first), _largest_to_come(photo, side)
-    both = _with_smaller(found, squares(more), to_come)
-    added = areas(both.boxes)[len(found) :] if first else np.empty(0)
+    new = _new_and_smaller(found, squares(more), to_come)
+    added = areas(new.boxes) if first else np.empty(0)
     if _are_settled(found, 0.5, to_come):
         assert (added < 0.5 * areas(found.boxes).max()).all()
-    assert not first or not iou_above(found.boxes, both.boxes[len(found) :], 0.3).any()
+    assert not first or not iou_above(found.boxes, new.boxes, 0.3).any()
 
 
 @pytest.mark.parametrize(
