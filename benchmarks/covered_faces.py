@@ -4,7 +4,7 @@ Usage: python benchmarks/covered_faces.py --data DIR [--model MODEL]. All kinds 
 which no fit has seen. For each kind: both photos of all pairs covered, or one; the FMR divided by the claimed one, and
 the share of comparisons refused as face_covered. Then how many open faces count as covered, and how the measure depends
 on the colour of the skin: the quarters of the people with the darkest and with the lightest cheeks, with 95% Wilson
-intervals.
+intervals. Last the photos and the genuine pairs of LFW View 1.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from embedder import BUILT_IN_MODELS, FaceEmbedder, SampleError, load
 from embedder.types import LEAST_VISIBLE
 from train.evaluation.covers import CoveredFace, Landmarks, Rng, draw_random, skin_colour
 from train.evaluation.embedding import COVERS
+from train.evaluation.protocols.lfw import read_lfw
 from train.evaluation.scores import Penalties
 
 POINTS = {"fmr-1e-2": 1e-2, "fmr-1e-3": 1e-3}
@@ -187,6 +188,23 @@ def print_quarters(photos: list[Photo], kinds: dict[str, Faces]) -> None:
         print(f"| {name} | {means} | {' | '.join(shares)} |", flush=True)
 
 
+def print_natural(embedder: FaceEmbedder, lfw: Path) -> None:
+    """Photos of View 1 that count as covered, and its genuine pairs that are refused."""
+    n_pairs, n_refused, visible = 0, 0, {}
+    for name in ("pairsDevTrain.txt", "pairsDevTest.txt"):
+        protocol = read_lfw(lfw / name, lfw / "lfw")
+        for photo in protocol.photos:
+            quality = embedder.chip(photo.path.read_bytes(), face=protocol.face).sample.quality
+            visible[photo.name] = (quality.eyes_visible, quality.mouth_visible)
+        pairs = np.stack([protocol.pairs.probe, protocol.pairs.reference], axis=1)[protocol.pairs.same]
+        for pair in pairs:
+            shares = [visible[protocol.photos[place].name] for place in pair]
+            n_pairs, n_refused = n_pairs + 1, n_refused + bool((np.max(shares, axis=0) < LEAST_VISIBLE).any())
+    n_covered = sum(min(shares) < LEAST_VISIBLE for shares in visible.values())
+    print(f"\nLFW View 1: {n_covered} of {len(visible):,} photos count as covered: {wilson(n_covered, len(visible))};")
+    print(f"{n_refused} of {n_pairs:,} genuine pairs are refused: {wilson(n_refused, n_pairs)}", flush=True)
+
+
 def kinds_of(embedder: FaceEmbedder, photos: list[Photo]) -> Iterator[tuple[str, Faces]]:
     yield OPEN, faces_of(embedder, photos, uncovered)
     for name, draw in DRAWN.items():
@@ -205,6 +223,7 @@ def main() -> None:
     kinds = dict(kinds_of(embedder, photos))
     print_rates(embedder, photos, kinds)
     print_quarters(photos, kinds)
+    print_natural(embedder, given.data / "lfw-view1")
 
 
 if __name__ == "__main__":
