@@ -204,8 +204,8 @@ ADVICE: dict[Measure, str] = {
 FAULTS: dict[Measure, str] = {
     "sharpness": "both photos are blurred",
     "eye_distance_px": "both faces are small",
-    "eyes_visible": "the eyes are covered in both photos",
-    "mouth_visible": "the mouth is covered in both photos",
+    "eyes_visible": "the eyes are partly covered in both photos",
+    "mouth_visible": "the mouth is partly covered in both photos",
 }
 COVERS: dict[FacePart, str] = {"eyes": "dark glasses or hair", "mouth": "a mask, a scarf or a hand"}
 MIN_STATED_PENALTY = 0.0005  # in units of distance; smaller penalties are not reported

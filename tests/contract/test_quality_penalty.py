@@ -29,6 +29,8 @@ def test_a_verdict_on_two_blurred_photos_has_the_threshold_of_its_pair_and_the_r
     assert answer.threshold_reason == direct.threshold_reason
     told = answer.probe.quality.model_dump()
     assert told.pop("embedding_length") is None
+    assert told.pop("covered") == pytest.approx(direct.probe.quality.covered, abs=1e-4)
+    assert told.pop("covered_part") is direct.probe.quality.covered_part is None
     assert told == pytest.approx(asdict(direct.probe.quality) | asdict(direct.probe.grade), abs=1e-4)
     assert answer.quality == "refuse"
 

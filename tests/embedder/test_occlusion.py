@@ -87,7 +87,7 @@ def test_ignoring_quality_compares_covered_faces_with_a_penalty(embedder: FaceEm
     found = embedder.verify(*pair, face="largest", quality="ignore")
     assert not found.same
     assert found.threshold < found.operating_point.threshold
-    assert "because the eyes are covered in both photos (eyes_visible 0." in found.threshold_reason
+    assert "because the eyes are partly covered in both photos (eyes_visible 0." in found.threshold_reason
 
 
 def test_a_covered_reference_keeps_its_place_among_many(

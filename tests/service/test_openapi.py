@@ -52,7 +52,11 @@ def test_every_status_of_a_route_is_described_as_a_problem(path: str, described:
 @pytest.mark.parametrize("path", [path for path in POSTS if path not in ("/v1/embeddings/compare", "/v1/faces")])
 def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any]) -> None:
     content = described["paths"][path]["post"]["responses"]["422"]["content"]["application/problem+json"]
-    of_pairs = {"operating_point_unavailable", "low_quality"} if "verify" in path or "explain" in path else set()
+    of_pairs = (
+        {"operating_point_unavailable", "low_quality", "face_covered"}
+        if "verify" in path or "explain" in path
+        else set()
+    )
     of_one = {"unknown_layer"} if "maps" in path else {"too_many_faces"} if "embeddings" in path else set()
     assert {"no_face", "several_faces", "no_such_face", "image_unreadable"} | of_pairs | of_one == set(
         content["examples"]
@@ -91,14 +95,17 @@ def test_an_example_fits_its_model(example: dict[str, object], model: type) -> N
     TypeAdapter(model).validate_python(example)
 
 
+COVER = ("covered", "covered_part")
+
+
 def test_every_measure_of_quality_is_described(described: dict[str, Any]) -> None:
     properties = described["components"]["schemas"]["Quality"]["properties"]
-    assert set(properties) == {*MEASURES, "embedding_length", *(field.name for field in fields(Grade))}
+    assert set(properties) == {*MEASURES, *COVER, "embedding_length", *(field.name for field in fields(Grade))}
     assert properties["embedding_length"]["deprecated"] is True
     assert all(each["description"] for each in properties.values())
 
 
-@pytest.mark.parametrize("measure", [*MEASURES, *(field.name for field in fields(Grade))])
+@pytest.mark.parametrize("measure", [*MEASURES, *COVER, *(field.name for field in fields(Grade))])
 def test_the_document_of_the_api_has_every_measure_of_quality(measure: str) -> None:
     document = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     assert re.search(rf"^\| `{measure}` \|", document, re.MULTILINE)

@@ -36,6 +36,7 @@ MIN_PEOPLE = 100  # too few people cannot determine the penalty
 MIN_FACES = 100  # detected in the copies of a kind, for a meaningful false match rate
 POOREST = 0.01  # share of the poorest kind that is below `min_value`, for measures that refuse photos
 REFUSING: tuple[Measure, ...] = ("sharpness",)
+FREE = 0.05  # share of the undegraded photos that may have a penalty by a measure of visible parts
 
 KINDS = (None, *DEGRADATIONS, *COVERS)  # None: the undegraded photos
 
@@ -130,6 +131,8 @@ def penalty_of(
     if not penalties[0]:
         return None
     n_knots = penalties.index(0) + 1
+    if measure not in REFUSING:
+        values[n_knots - 1] = _free_from(kinds[0].values, at_most=values[n_knots - 1])
     return QualityPenalty(
         measure=measure,
         values=tuple(values[:n_knots]),
@@ -137,6 +140,11 @@ def penalty_of(
         min_value=_lowest([kind.values for kind in kinds]) if measure in REFUSING else 0.0,
         usual=rounded(float(np.median(kinds[0].values))),
     )
+
+
+def _free_from(values: NDArray[np.float32], *, at_most: float) -> float:
+    """The value from which there is no penalty: most undegraded photos have none, though a few are covered a little."""
+    return min(at_most, rounded(float(np.quantile(values, FREE))))
 
 
 def _lowest(values: Sequence[NDArray[np.float32]]) -> float:
