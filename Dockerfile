@@ -5,9 +5,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_CONSTRAINT=constra
 WORKDIR /build
 COPY constraints.txt pyproject.toml ./
 
-# What visavis stands on, before visavis itself: this layer stays when only our code changes.
+# What visavis stands on, before visavis itself: this layer stays when only our code changes. Without ['heif'] below,
+# HEIC is refused, and the image contains no code under the GPL (docs/architecture.md).
 RUN python -m venv /opt/visavis
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['service'], sep='\n')" > requirements.txt
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['service'], *p['optional-dependencies']['heif'], sep='\n')" > requirements.txt
 RUN /opt/visavis/bin/pip install --no-cache-dir -r requirements.txt
 
 # hatchling builds the wheel from an environment of its own, which does not go into the image.

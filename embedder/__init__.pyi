@@ -44,7 +44,11 @@ from .image import (
     jpeg as jpeg,
     png as png,
 )
-from .image_formats import IMAGE_SUFFIXES as IMAGE_SUFFIXES, is_named_as_photo as is_named_as_photo
+from .image_formats import (
+    FORMATS_IN_WORDS as FORMATS_IN_WORDS,
+    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
+    is_named_as_photo as is_named_as_photo,
+)
 from .loading import load as load
 from .network import (
     EmbeddingNet as EmbeddingNet,

@@ -31,12 +31,12 @@ from .image_formats import (
     HEIF_FORMATS,
     JPEG_END,
     JPEG_START,
+    NAMED_FORMATS,
     ImageReader,
     ended_jpeg,
     format_of,
     heif_reader,
     is_decoded_by_rows,
-    is_readable_format,
     is_whole_jpeg2000,
     limit_avif_threads,
     raw_format,
@@ -216,28 +216,30 @@ def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
 
 def _identified(data: bytes) -> ImageFile.ImageFile:
     """Open an image of any supported format. Raises NotAnImage, ImageUnreadable or what the format's reader raises."""
+    if data.startswith(JPEG_START):
+        return _open_jpeg(data)
+    name = format_of(data)
+    if name not in (None, *NAMED_FORMATS):  # before a reader takes a raw file's preview for the picture
+        raise NotAnImage(refusal_of(name))
+    if name is not None:
+        limit_avif_threads()
     try:
-        if data.startswith(JPEG_START):
-            return _open_jpeg(data)
-        if data[4:8] == b"ftyp":  # the container of AVIF
-            limit_avif_threads()
         return Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as fault:
-        name = format_of(data)
         reader = heif_reader() if name in HEIF_FORMATS else None
         if reader is not None:
             return _opened(data, reader)
-        if is_readable_format(name):
-            raise _unreadable(fault) from None
-        raise NotAnImage(refusal_of(name)) from None
+        if name is None or name in HEIF_FORMATS:
+            raise NotAnImage(refusal_of(name)) from None
+        raise _unreadable(fault) from None
 
 
 def _open_jpeg(data: bytes) -> JpegImageFile:
     """Open a JPEG, or the first picture of an MPO, of any size: Pillow's own limit is not for decoding at 1/factor."""
     try:
         return JpegImageFile(BytesIO(data))
-    except SyntaxError as fault:
-        raise UnidentifiedImageError from fault
+    except SyntaxError:
+        raise NotAnImage(refusal_of(None)) from None
 
 
 def _opened(data: bytes, reader: ImageReader) -> ImageFile.ImageFile:

@@ -1,6 +1,5 @@
 """Image formats: what is read, what a file is by its first bytes and its name, and the structure of JPEG files."""
 
-import re
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -37,7 +36,7 @@ def is_named_as_photo(name: str) -> bool:
 
 ImageReader = Callable[[BytesIO], ImageFile.ImageFile]
 HEIF_FORMATS = ("HEIC", "HEIF")
-_BROKEN_IF_NOT_OPENED = ("AVIF", "JPEG 2000")
+NAMED_FORMATS = ("AVIF", "JPEG 2000", *HEIF_FORMATS)  # read, and named by format_of
 _AS_JPEG = "save it as JPEG or PNG and send that"
 _EXPORTED = "export it as JPEG or PNG and send that"
 _DEVELOPED = "export it as JPEG with a raw converter and send that"
@@ -69,31 +68,25 @@ _BRANDS = (
     ((b"crx ",), "camera raw (CR3)"),
     ((b"qt  ",), "a video (MOV)"),
 )
-_SVG = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE svg[^>]*>\s*)?<svg", re.DOTALL
-)
+_XML_START = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 _READ_FOR_SVG = 4096  # bytes
 
 
 def format_of(data: bytes) -> str | None:
-    """Name the format that a file's first bytes state, of those that are not always read; None if it is unknown."""
+    """Name the format that a file's first bytes state, if it is one of NAMED_FORMATS or none that is read."""
     for start, first, name in _FIRST_BYTES:
         if data.startswith(first, start):
             return name
     if data[4:8] == b"ftyp":
         return _format_by_brand(data)
-    return "SVG" if _SVG.match(data[:_READ_FOR_SVG]) else None
+    text = data[:_READ_FOR_SVG].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return "SVG" if text.startswith(_XML_START) and b"<svg" in text else None
 
 
 def _format_by_brand(data: bytes) -> str:
     end = min(int.from_bytes(data[:4]), 256, len(data))  # a box states its size first
     brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
     return next((name for some, name in _BRANDS if any(each in some for each in brands)), "a video (MP4)")
-
-
-def is_readable_format(name: str | None) -> bool:
-    """Return whether a file of this format that cannot be opened is broken, rather than not supported."""
-    return name in _BROKEN_IF_NOT_OPENED
 
 
 def refusal_of(name: str | None) -> str:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from embedder import (
+    FORMATS_IN_WORDS,
     FaceCovered,
     ImageTooLarge,
     ImageUnreadable,
@@ -221,10 +222,7 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
                 "type": "/errors#not_an_image",
                 "title": "Not an image",
                 "status": 415,
-                "detail": (
-                    "the bytes are not in a supported image format; "
-                    "send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file"
-                ),
+                "detail": (f"the bytes are not in a supported image format; send a {FORMATS_IN_WORDS} file"),
                 "code": "not_an_image",
                 "image": "reference",
             }
@@ -323,7 +321,7 @@ def json_body(model: type[Message], options_model: type[Message], example: objec
 
 
 def _file_part(most: int) -> dict[str, Any]:
-    one = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file."}
+    one = {"type": "string", "format": "binary", "description": f"A {FORMATS_IN_WORDS} file."}
     return one if most == 1 else {"type": "array", "items": one, "minItems": 1, "maxItems": most}
 
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from embedder import (
+    FORMATS_IN_WORDS,
     BundleError,
     DigestMismatch,
     DlibFileError,
@@ -102,7 +103,7 @@ TABLE: Mapping[KnownError, ProblemType] = {
     ImageTooLarge: ProblemType(
         413,
         "Image too large",
-        "An image has more bytes than allowed, or its header states more pixels.",
+        "An image has more bytes than allowed, or its header states more pixels than may be decoded.",
         "Scale it down. The operator sets the limits: VISAVIS_MAX_IMAGE_BYTES and VISAVIS_MAX_PIXELS.",
     ),
     UnsupportedMediaType: ProblemType(
@@ -115,7 +116,8 @@ TABLE: Mapping[KnownError, ProblemType] = {
         415,
         "Not an image",
         "The bytes are not in a supported image format.",
-        "Send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file.",
+        f"Send a {FORMATS_IN_WORDS} file, or HEIC where the operator has installed 'visavis[heif]'. "
+        "The detail names the format of the file, if it is known, and what to do.",
     ),
     SampleError: ProblemType(422, "Image cannot be used", "An image cannot be used.", "Send another one."),
     ImageError: ProblemType(422, "Image cannot be read", "The bytes of an image cannot be used.", _IMAGE),

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     device: Annotated[str, Field(min_length=1)] = "cpu"  # of torch
     precision: Precision = "f32"  # of embeddings
     max_image_bytes: Annotated[int, Field(gt=0)] = 20 * 2**20  # of one image file
-    # Of one image, according to its header; Pillow itself opens no image of more than 178,956,970 pixels.
+    # To decode of one image, according to its header; Pillow itself opens no image of more than 178,956,970 pixels.
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
     max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting

@@ -208,7 +208,8 @@ def photos_of_people(folder: Path, examples: Path, n_people: int, n_photos: int)
 def test_photos_are_drawn_by_a_seed_and_no_more_of_a_person_than_asked(tmp_path: Path, examples: Path) -> None:
     folder = photos_of_people(tmp_path / "people", examples, 6, 5)
     (folder / "of nobody.jpg").write_bytes(b"")
-    found, _ = chosen_photos(folder, n_photos=100, per_person=3, seed=0)
+    found, n_others = chosen_photos(folder, n_photos=100, per_person=3, seed=0)
+    assert n_others == 1
     assert Counter(photo.person for photo in found) == dict.fromkeys(range(6), 3)
     assert found == chosen_photos(folder, n_photos=100, per_person=3, seed=0)[0]
     assert found != chosen_photos(folder, n_photos=100, per_person=3, seed=1)[0]
@@ -274,6 +275,8 @@ def test_the_command_makes_a_page_with_faces_and_a_file_without(
     monkeypatch.setattr(channel_pictures, "N_STEPS", 1)  # of 40, which take a minute
     folder = photos_of_people(tmp_path / "people", examples, 12, 3)
     (folder / "person0" / "broken.jpg").write_bytes(b"no image")
+    for name in ("person1/notes.txt", "of nobody.jpg"):
+        (folder / name).touch()
     with (tmp_path / "traits.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["identity", "<age>"], *([f"person{n}", 20 + n] for n in range(12))])
     out = tmp_path / "atlas"
@@ -284,6 +287,9 @@ def test_the_command_makes_a_page_with_faces_and_a_file_without(
     atlas = json.loads(text)
     assert atlas["n_faces"] == 36
     assert atlas["failed"] == {"not_an_image": 1}
+    assert (out / "failed.csv").read_text() == "photo,code\nperson0/broken.jpg,not_an_image\n"
+    assert f"1 photos failed (not_an_image 1); each is in {out}/failed.csv" in done.output
+    assert "2 other files ignored" in done.output
     assert [channel["channel"] for channel in atlas["channels"]] == list(range(128))
     assert {each["trait"] for each in atlas["channels"][0]["correlations"]} == {*NAMES, "<age>"}
     assert "person" not in text

@@ -30,7 +30,10 @@ def run(*words: object) -> Told:
 
 @pytest.fixture(scope="module")
 def photos(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_photos(examples, tmp_path_factory.mktemp("bulk") / "photos")
+    folder = make_photos(examples, tmp_path_factory.mktemp("bulk") / "photos")
+    for name in ("notes.txt", ".DS_Store"):
+        (folder / name).touch()
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,7 @@ def test_photos_that_cannot_be_used_are_listed_with_the_reason(whole: tuple[Path
 def test_the_summary_counts_photos_rows_and_the_time_of_every_stage(whole: tuple[Path, Told]) -> None:
     told = json.loads(whole[1].stdout)
     assert (told["photos"], told["rows"], told["new_photos"]) == (N_PHOTOS, N_FACES, N_PHOTOS)
+    assert told["other_files"] == 2
     assert min(told["cpu_s"].values()) > 0
     assert told["cpu_share"] == pytest.approx(sum(told["cpu_s"].values()) / (told["cores"] * told["wall_s"]))
     assert told["photos_s"] == pytest.approx(N_PHOTOS / told["wall_s"])

@@ -263,6 +263,8 @@ def tiff(*tags: tuple[int, int]) -> bytes:
         (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="9"/>', "SVG"),
         (b"%PDF-1.7\n", "PDF"),
         (b"II*\0\x10\0\0\0CR\x02\0" + b"\0" * 64, r"camera raw \(CR2\)"),
+        (tiff()[:8] + b"CR\x02\0" + tiff()[12:], r"camera raw \(CR2\)"),
+        (b"II*\0\x10\0\0\0CR\x02\0", r"camera raw \(CR2\)"),
         (b"IIU\0" + b"\0" * 64, r"camera raw \(RW2\)"),
         (b"FUJIFILMCCD-RAW " + b"\0" * 64, r"camera raw \(RAF\)"),
         (box(b"crx ", b"crx ", b"isom"), r"camera raw \(CR3\)"),

@@ -7,11 +7,14 @@ from shutil import copy
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageFilter
+from pillow_heif import register_heif_opener
 from processor import HAS_BF16
 
 from embedder import ScoreKind, chosen_point, load
 from embedder.weights.bundle import BUILT_IN
 from visavis.cli.main import main
+
+register_heif_opener()  # so that a test can write HEIC
 
 
 @pytest.fixture(scope="module")
@@ -379,6 +382,22 @@ def test_a_photo_that_failed_is_named_to_programs(people: Path, cache: Path, tmp
     broken.write_bytes(b"no image")
     failures = answer("--identities", folder, "--cache", cache)["failures_to_acquire"]
     assert failures["photos"] == [{"image": f"{broken.parent.name}/{broken.name}", "reason": "not_an_image"}]
+
+
+def test_new_formats_are_measured_and_nothing_in_the_folder_goes_uncounted(people: Path, tmp_path: Path) -> None:
+    folder = copied(people, tmp_path / "people")
+    first, second, third, *_ = sorted(folder.rglob("*.jpg"))
+    for path, suffix, kind in ((first, ".heic", "HEIF"), (second, ".avif", "AVIF"), (third, ".jp2", "JPEG2000")):
+        Image.open(path).save(path.with_suffix(suffix), kind)
+        path.unlink()
+    (first.parent / "raw.CR2").write_bytes(b"II*\0\x10\0\0\0CR\x02\0")
+    for name in ("notes.txt", ".DS_Store", f"{first.parent.name}/film.mp4"):
+        (folder / name).touch()
+    told = visavis("evaluate", "--identities", folder).stdout
+    assert "9 photos of 4 people" in told
+    assert "failures     1 photos (1 not_an_image)" in told
+    assert f"{first.parent.name}/raw.CR2 (not_an_image)" in told
+    assert "ignored      3 other files in the folder" in told
 
 
 def test_an_empty_path_is_no_path() -> None:

@@ -34,6 +34,11 @@ def test_photos_are_found_by_suffix_in_the_order_of_names(folder: Path) -> None:
     assert (protocol.name, protocol.pairs, protocol.face) == (folder.name, None, "largest")
 
 
+def test_other_files_are_counted_a_hidden_file_or_folder_as_one(folder: Path) -> None:
+    (folder / "bo/gone.jpg").symlink_to(folder / "nowhere.jpg")
+    assert read_identities(folder).n_other_files == 5  # notes.txt, .hidden.jpg, README.md, .git, gone.jpg
+
+
 @pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, *UNREAD_SUFFIXES, ".TIFF", ".Jpg", ".JFIF", ".HEIC"])
 def test_every_kind_of_image_is_found(folder: Path, suffix: str) -> None:
     (folder / f"bo/2{suffix}").touch()

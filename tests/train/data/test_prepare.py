@@ -19,6 +19,7 @@ from train.data.photos import read_source
 from train.data.plan import read_excluded
 from train.data.prepared import PreparedData, open_prepared
 from train.data.preparing import ChipCutter, PreparationResult, prepare
+from train.data.report import report_json, report_text
 from train.data.shard import shard_path
 from train.errors import DataError
 
@@ -159,9 +160,19 @@ def test_files_that_the_disk_does_not_give_are_listed_and_stop_nothing(
 
 
 def test_a_photo_of_a_format_that_is_not_read_is_listed(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
-    (people / "001/phone.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic")
+    (people / "001/phone.JXL").write_bytes(b"\xff\x0a" + bytes(64))
     report = prepared_of(people, tmp_path / "data", cutter).report
-    assert [(each.name, each.code) for each in report.skipped] == [("001/phone.HEIC", "not_an_image")]
+    assert [(each.name, each.code) for each in report.skipped] == [("001/phone.JXL", "not_an_image")]
+    assert "the file is JPEG XL" in report.skipped[0].words
+
+
+def test_files_that_are_not_photos_by_name_are_counted(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
+    for name in ("notes.txt", ".DS_Store", "001/film.mp4", "005/._neutral.jpg"):
+        (people / name).touch()
+    report = prepared_of(people, tmp_path / "data", cutter).report
+    assert (report.n_photos, report.n_other_files) == (8, 4)
+    assert json.loads(report_json(report))["other_files"] == 4
+    assert "  ignored: 4 other files, not photos by name" in report_text(report, tmp_path)
 
 
 def test_a_photo_that_changes_or_vanishes_meanwhile_is_listed(people: Path, tmp_path: Path, cutter: ChipCutter) -> None:
