@@ -97,7 +97,7 @@ class SeveralFaces(FaceError):
 
 
 class LowQuality(SampleError):
-    """The photo is poorer than all photos that the model's penalty was measured on.
+    """The photo is poorer than nearly all photos that the model's penalty was measured on.
 
     `measure` is the name of the measure that is too low, `value` its value and `limit` the minimum.
     """
