@@ -122,7 +122,7 @@ class TooManyFaces(FaceError):
 
 
 class LowQuality(SampleError):
-    """The photo is poorer than all photos that the model's penalty was measured on.
+    """The photo is poorer than nearly all photos that the model's penalty was measured on.
 
     `measure` is the name of the measure that is too low, `value` its value and `limit` the minimum.
     """

@@ -230,7 +230,7 @@ def grade_photo(rule: QualityPenalties, quality: Quality) -> Grade:
 
 
 def require_quality(rule: QualityPenalties, quality: Quality) -> None:
-    """Raise LowQuality if the photo is poorer than all photos that the rule was fitted on."""
+    """Raise LowQuality if the photo is poorer than nearly all photos that the rule was fitted on."""
     for each in rule:
         value = _value(each, quality)
         if value < each.min_value:

@@ -93,7 +93,7 @@ class Grade:
     """The penalty of a face's quality, by the card's rule."""
 
     penalty: float  # in units of distance; 0 = none. The penalty of a pair is that of its better photo
-    is_too_poor: bool  # poorer than all photos that the rule was fitted on
+    is_too_poor: bool  # poorer than nearly all photos that the rule was fitted on
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,8 @@ TABLE: Mapping[KnownError, ProblemType] = {
     LowQuality: ProblemType(
         422,
         "Photo too poor",
-        "The photo of a face is poorer than all photos that the model's penalty for poor photos was measured on; "
-        "measure, value and limit give the measure, its value and the minimum.",
+        "The photo of a face is poorer than nearly all photos that the model's penalty for poor photos was measured "
+        "on; measure, value and limit give the measure, its value and the minimum.",
         "Send a better photo, as the detail says. With quality=ignore it is compared anyway, with more errors.",
     ),
     FaceCovered: ProblemType(

@@ -113,7 +113,7 @@ class QualityPenalty(CardPart):
     measure: Measure
     values: Annotated[tuple[Finite, ...], Field(min_length=2)]  # ascending: from poor to good
     penalties: tuple[NotNegative, ...]  # one for each value; the last is 0
-    min_value: Finite  # the lowest measured value; verify refuses a photo with a lower one
+    min_value: Finite  # about the 1st percentile of the poorest copies; verify refuses a photo with a lower one
     usual: Finite  # median of photos that were not degraded
 
     @model_validator(mode="after")

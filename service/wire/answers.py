@@ -74,7 +74,7 @@ class Quality(Answer):
         Field(description="Penalty for this photo, in units of distance. A pair has that of its better photo."),
     ]
     is_too_poor: Annotated[
-        bool | None, Field(description="Whether it is poorer than all measured photos; verify then refuses it.")
+        bool | None, Field(description="Whether it is poorer than nearly all measured photos; verify then refuses it.")
     ]
 
 

@@ -14,7 +14,6 @@ from embedder import (
     QualityPenalty,
     copy_bundle,
     load,
-    percent,
     show_progress,
     write_bundle,
 )
@@ -118,7 +117,7 @@ def failure_of(eers: ValidatedEers, found: Estimate) -> str | None:
     if eers.kept >= CHANCE_EER or (reaches_chance and eers.kept >= CHANCE_EER / 2):  # few people: a wide interval
         return f"it is no better than chance: its EER on the people held out is {estimated(found)}"
     if eers.first is not None and eers.kept > eers.first:
-        rose = f"from {percent(eers.first)} to {percent(eers.kept)}"
+        rose = f"from {100 * eers.first:.3g}% to {100 * eers.kept:.3g}%"
         return f"it is worse than it began: in validation, the EER on the people held out rose {rose}"
     return None
 

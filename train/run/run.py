@@ -89,9 +89,17 @@ def _counters(course: TrainingSetup) -> TrainingCounters:
 
 
 def _learnt(run: RunFile, folder: RunFolder, assembled: AssembledRun) -> EmbeddingNet:
-    """Return the network to keep: the best or the last, blended with its initial weights if `loop.blend` < 1."""
+    """Return the network to keep: the best or the last, blended with its initial weights if `loop.blend` < 1.
+
+    Raises TrainingError if its weights are not finite.
+    """
     network = assembled.course.state.average.network
     if run.validation.keep == "best":
         network.load_state_dict(read_tensors(folder.best).tensors)
     interpolate_weights(network, assembled.start, run.loop.blend)
+    if not all(bool(each.isfinite().all()) for each in network.state_dict().values()):
+        raise TrainingError(
+            f"{folder.path}: the network's weights are not finite numbers any more; lower optimizer.rate, and leave "
+            "guard.is_on at true, which stops such a run early"
+        )
     return network.eval()

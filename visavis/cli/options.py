@@ -114,7 +114,7 @@ def verify_options(command: F) -> F:
             type=click.Choice(QUALITY_CHOICES),
             default="refuse",
             show_default=True,
-            help="Whether to refuse a photo that is poorer than all photos that the model was measured on.",
+            help="Whether to refuse a photo that is poorer than nearly all photos that the model was measured on.",
         ),
     )
     for option in reversed(options):

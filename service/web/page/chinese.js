@@ -52,7 +52,7 @@ export const chinese = {
     unsupported_media_type: "服务器不读取这种文件。请使用 JPEG、PNG 或 WebP。",
     body_too_slow: "照片传输时间过长。请重试；网络较慢时请使用较小的图片。",
     face_covered: "两张人脸的同一部位都被遮住。请换一张没有口罩或墨镜的照片。",
-    low_quality: "此照片比该模型测量过的任何照片都差。请换一张更清晰、更大的照片。",
+    low_quality: "此照片比该模型测量过的几乎所有照片都差。请换一张更清晰、更大的照片。",
     several_faces: "有几张大小相近的人脸。请选择您指的那一张。",
     no_face: "没有找到人脸。",
     busy: "服务器目前任务过多。请稍后重试。",

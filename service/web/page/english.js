@@ -53,7 +53,7 @@ export const english = {
     unsupported_media_type: "The server does not read this kind of file. Use JPEG, PNG or WebP.",
     body_too_slow: "The photos took too long to arrive. Try again, with smaller pictures if the line is slow.",
     face_covered: "The same part of both faces is covered. Use a photo without the mask or the dark glasses.",
-    low_quality: "This photo is poorer than any that this model was measured on. Use a sharper, larger one.",
+    low_quality: "This photo is poorer than nearly all that this model was measured on. Use a sharper, larger one.",
     several_faces: "There are several faces of like size. Choose the one you mean.",
     no_face: "No face was found.",
     busy: "The server has more to do than it can take now. Try again in a moment.",

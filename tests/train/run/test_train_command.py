@@ -137,21 +137,36 @@ def test_a_run_leaves_its_file_its_environment_its_course_and_its_pictures(finis
     assert here.stat().st_mode & 0o077 == 0  # it shows faces
 
 
-def test_a_model_that_ends_worse_than_it_began_is_told_last_and_by_exit_status_3(
-    run_file: Path, tmp_path: Path
-) -> None:
-    ruin = ("optimizer.rate=3", "guard.is_on=false", "loop.steps=6", "loop.ema=0")
-    done = train(run_file, tmp_path / "last", *ruin)
+BEGUN = 'start = "sface-128"'  # which tells the held-out people apart without an error
+
+
+def test_a_model_that_was_ruined_is_told_last_and_by_exit_status_3(run_file: Path, tmp_path: Path) -> None:
+    text = run_file.read_text().replace('backbone = "small"\ninput_size_px = 48', BEGUN)
+    run_file.write_text(text.replace('kind = "triplet"', 'kind = "contrastive"\nnegative_margin = 2'))
+    ruin = ("optimizer.rate=1", "guard.is_on=false", "loop.steps=2", "loop.ema=0")
+    done = train(run_file, tmp_path / "run", *ruin)
     assert done.exit_code == 3, done.output
-    last = done.stdout.splitlines()[-1]
-    assert last.startswith(f"The model is in {tmp_path}/last/bundle, but it is ")
-    eers = [float(line.split(",")[2]) for line in (tmp_path / "last/validation.csv").read_text().splitlines()[1:]]
-    assert eers[-1] > eers[0]
-    assert (tmp_path / "last/bundle/card.json").exists()
-    kept = train(run_file, tmp_path / "best", *ruin, "validation.keep=best")
-    assert kept.exit_code == 0, kept.output
-    assert "training has not improved the model: its weights are those before the first step" in kept.stdout
-    assert kept.stdout.splitlines()[-1].endswith(f"serve it with: visavis serve --model {tmp_path}/best/bundle")
+    assert done.stdout.splitlines()[-1].startswith(f"The model is in {tmp_path}/run/bundle, but it is ")
+    eers = [float(line.split(",")[2]) for line in (tmp_path / "run/validation.csv").read_text().splitlines()[1:]]
+    assert eers[-1] > eers[0] == 0
+    assert (tmp_path / "run/bundle/card.json").exists()
+
+
+def test_a_run_that_kept_the_weights_it_began_with_says_so(run_file: Path, tmp_path: Path) -> None:
+    begun = f'{BEGUN}\nfrozen = ["backbone"]'
+    run_file.write_text(run_file.read_text().replace('backbone = "small"\ninput_size_px = 48', begun))
+    still = ("augmentation.mirror.probability=0", "loop.steps=1", "loop.ema=0", "validation.keep=best")
+    done = train(run_file, tmp_path / "run", *still)
+    assert done.exit_code == 0, done.output
+    assert "training has not improved the model: its weights are those before the first step" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(f"serve it with: visavis serve --model {tmp_path}/run/bundle")
+
+
+def test_a_run_whose_weights_are_no_longer_numbers_ends_in_no_model(run_file: Path, tmp_path: Path) -> None:
+    done = train(run_file, tmp_path / "run", "optimizer.rate=1e30", "guard.is_on=false", "loop.steps=3", "loop.ema=0")
+    assert done.exit_code == 2
+    assert "the network's weights are not finite numbers any more; lower optimizer.rate" in done.stderr
+    assert not (tmp_path / "run/bundle").exists()
 
 
 @pytest.mark.parametrize(
