@@ -39,9 +39,12 @@ def test_a_covered_part_is_seen_and_the_other_one_stays_open(
     assert quality.covered > 0.5 > 1 - max(quality.eyes_visible, quality.mouth_visible)
 
 
-def test_clear_glasses_cover_nothing(embedder: FaceEmbedder, covered: Covered) -> None:
-    for seed in range(4):
-        assert embedder.chip(covered("021-neutral", "clear glasses", seed)).sample.quality.covered_part is None
+def test_clear_glasses_hardly_ever_count_as_a_cover(embedder: FaceEmbedder, covered: Covered) -> None:
+    """Some of the drawn frames are thick and dark; benchmarks/covered_faces.py has the share over all of London."""
+    people = ("001-neutral", "005-smiling", "021-neutral", "041-smiling")
+    photos = [covered(person, "clear glasses", seed) for person in people for seed in range(5)]
+    parts = [embedder.chip(photo, face="largest").sample.quality.covered_part for photo in photos]
+    assert parts.count(None) >= len(parts) - 1
 
 
 def test_both_models_measure_nearly_the_same(
