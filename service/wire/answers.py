@@ -64,7 +64,7 @@ class Quality(Answer):
     covered: Annotated[float, Field(description="Covered share of the part that is covered most, 0 to 1.")]
     covered_part: Annotated[
         Literal["eyes", "mouth", "both"] | None,
-        Field(description="The part of the face that counts as covered: less than half of it is visible."),
+        Field(description="The part of the face that counts as covered: less than 65% of it is visible."),
     ]
     embedding_length: Annotated[
         float | None, Field(description="Always null. This key will be removed in the next release.", deprecated=True)

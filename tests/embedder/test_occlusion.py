@@ -36,7 +36,7 @@ def test_a_covered_part_is_seen_and_the_other_one_stays_open(
 ) -> None:
     quality = each_model.chip(covered("005-neutral", kind, seed), face="largest").sample.quality
     assert quality.covered_part == KINDS[kind]
-    assert quality.covered > 0.5 > 1 - max(quality.eyes_visible, quality.mouth_visible)
+    assert quality.covered > 0.35 > 1 - max(quality.eyes_visible, quality.mouth_visible)
 
 
 def test_clear_glasses_hardly_ever_count_as_a_cover(embedder: FaceEmbedder, covered: Covered) -> None:
@@ -44,7 +44,7 @@ def test_clear_glasses_hardly_ever_count_as_a_cover(embedder: FaceEmbedder, cove
     people = ("001-neutral", "005-smiling", "021-neutral", "041-smiling")
     photos = [covered(person, "clear glasses", seed) for person in people for seed in range(5)]
     parts = [embedder.chip(photo, face="largest").sample.quality.covered_part for photo in photos]
-    assert parts.count(None) >= len(parts) - 1
+    assert parts.count(None) >= 0.8 * len(parts)
 
 
 def test_both_models_measure_nearly_the_same(
@@ -67,7 +67,7 @@ def test_two_faces_covered_in_the_same_place_are_refused_with_what_to_do(
     ) as caught:
         embedder.verify(covered("001-neutral", kind), covered("005-neutral", kind, 1), face="largest")
     assert (caught.value.code, caught.value.part) == ("face_covered", part)
-    assert max(caught.value.visible) < 0.5
+    assert max(caught.value.visible) < 0.65
     assert caught.value.image == "reference"
 
 
