@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
-from train.evaluation.embedding import BLUR_PX, DEGRADATIONS, JPEG_QUALITY, WIDTH_PX, degraded
+from train.evaluation.embedding import BLUR_PX, DEGRADATIONS, JPEG_QUALITY, WIDTH_PX, _degraded, degraded
+
+register_heif_opener()  # so that a test can write HEIC
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +59,16 @@ def test_a_tall_strip_keeps_a_row_and_a_wide_one_its_shape() -> None:
 def test_an_unknown_name_is_refused_with_those_there_are(picture: Image.Image) -> None:
     with pytest.raises(ValueError, match=r"must be one of blur1, .*, jpeg10, not 'fog'"):
         degraded(picture, "fog")
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "JPEG2000", "PNG"])
+def test_a_photo_of_every_format_is_degraded(kind: str) -> None:
+    out = BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(out, kind)
+    small = _degraded(out.getvalue(), "px32")
+    assert (small[:2], opened(small).size) == (b"BM", (256, 256))
+    assert _degraded(out.getvalue(), "jpeg10").startswith(b"\xff\xd8")
+
+
+def test_what_cannot_be_read_is_left_for_the_embedder_to_refuse() -> None:
+    assert _degraded(b"no image", "px32") == b"no image"

@@ -11,6 +11,7 @@ from embedder import FaceEmbedder, ModelCard, OperatingPoint
 from train.evaluation.bootstrap import Resampling
 from train.evaluation.calibration import Population, PopulationFacts, calibrate
 from train.evaluation.compared import ComparedPhotos, compare_photos
+from train.evaluation.data_checks import calibration_cautions
 from train.evaluation.evaluation import EvaluationConfig
 from train.evaluation.metrics import ScoreDistribution
 from train.evaluation.operating_points import FMRS, choose_threshold
@@ -268,3 +269,12 @@ def test_one_face_in_two_files_under_two_people_is_refused(embedder: FaceEmbedde
     same = compare_photos(compared.protocol, replace(compared.embedded, vectors=vectors), seed=0)
     with pytest.raises(ProtocolError, match="main: photos of two people are at distance 0"):
         card_of(embedder, same)
+
+
+def test_photos_without_a_face_and_other_files_are_told_with_the_first_names() -> None:
+    compared = made_up_people(30, 3, n_failed=7)
+    told = list(calibration_cautions(replace(compared, protocol=replace(compared.protocol, n_other_files=4))))
+    assert told[0].startswith("photos without a usable face are left out: 00000/0.jpg (")
+    assert told[0].endswith(" and 2 more, which evaluate --json lists")
+    assert told[1].startswith("4 other files in the folder of made-up people are not photos by name")
+    assert not list(calibration_cautions(made_up_people(30, 3)))
