@@ -131,20 +131,22 @@ def penalty_of(
     if not penalties[0]:
         return None
     n_knots = penalties.index(0) + 1
+    knots = dict(zip(values[:n_knots], map(rounded, penalties), strict=False))
     if measure not in REFUSING:
-        values[n_knots - 1] = _free_from(kinds[0].values, at_most=values[n_knots - 1])
+        knots = _free_for_most(knots, kinds[0].values)
     return QualityPenalty(
         measure=measure,
-        values=tuple(values[:n_knots]),
-        penalties=tuple(map(rounded, penalties[:n_knots])),
+        values=tuple(knots),
+        penalties=tuple(knots.values()),
         min_value=_lowest([kind.values for kind in kinds]) if measure in REFUSING else 0.0,
         usual=rounded(float(np.median(kinds[0].values))),
     )
 
 
-def _free_from(values: NDArray[np.float32], *, at_most: float) -> float:
-    """The value from which there is no penalty: most undegraded photos have none, though a few are covered a little."""
-    return min(at_most, rounded(float(np.quantile(values, FREE))))
+def _free_for_most(knots: Mapping[float, float], undegraded: NDArray[np.float32]) -> dict[float, float]:
+    """End the penalty at a value that most undegraded photos exceed, though a few of them are covered a little."""
+    end = min(max(knots), rounded(float(np.quantile(undegraded, FREE))))
+    return {value: penalty for value, penalty in knots.items() if value < end} | {end: 0.0}
 
 
 def _lowest(values: Sequence[NDArray[np.float32]]) -> float:
