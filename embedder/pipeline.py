@@ -24,8 +24,8 @@ from .decision import (
     decision_rule,
 )
 from .detection.detector import RULES, Detector, min_area_ratio_of, select_face
-from .errors import DigestMismatch, SampleError, SeveralFaces
-from .image import Limits, Photo, decode_image
+from .errors import DigestMismatch, NoFace, SampleError, SeveralFaces
+from .image import Limits, Photo, Tone, decode_image
 from .quality import quality_of
 from .runtime.runtime import EmbeddingSession, n_cores
 from .types import (
@@ -69,12 +69,15 @@ class FacePreprocessor:
         if choice not in RULES:
             raise ValueError(f"face must be one of {', '.join(RULES)}, not {choice!r}")
         start = perf_counter()
-        photo = decode_image(image, self._limits)
+        photo, tone = self._decoded(image)
         decoded = perf_counter()
-        face, n_faces = self._chosen(photo, choice)
+        try:
+            face, n_faces = self._chosen(photo, choice)
+        except NoFace:
+            raise NoFace(tone.fault) from None
         chip = cut_chip(photo, face.landmarks, self._alignment)
         quality = quality_of(photo, face, chip, eye_distance(self._alignment))
-        sample = Sample(face, choice, n_faces, quality)
+        sample = Sample(face, choice, n_faces, quality, is_stretched=tone.is_stretchable)
         return PreparedFace(Chip(chip, sample), decoded - start, perf_counter() - decoded)
 
     def prepare_all(
@@ -105,7 +108,8 @@ class FacePreprocessor:
     def faces(self, image: bytes) -> list[Face]:
         """Detect all faces, largest first. Raises ImageError."""
         self.require_open()
-        return list(self.detector(decode_image(image, self._limits)).faces)
+        photo, _ = self._decoded(image)
+        return list(self.detector(photo).faces)
 
     def require_open(self) -> None:
         """Raise ValueError if this preprocessor is closed."""
@@ -123,6 +127,12 @@ class FacePreprocessor:
                 return self(image, choice)
         except SampleError as error:
             return error
+
+    def _decoded(self, image: bytes) -> tuple[Photo, Tone]:
+        """Decode a photo, with its grey levels stretched if it is dark or flat; return its own tone with it."""
+        photo = decode_image(image, self._limits)
+        tone = photo.tone()
+        return photo.stretched(tone) if tone.is_stretchable else photo, tone
 
     def _chosen(self, photo: Photo, choice: FaceChoice) -> tuple[Face, int | None]:
         """Select the face, and count all faces if the detector searched for all of them.
