@@ -210,8 +210,18 @@ def _on_covered_faces(pair: ComparedPair) -> Iterator[str]:
                 yield f"The {part} of the {role}'s face is covered: {100 * visible:.0f}% of that region is visible."
 
 
+def _on_stretched_photos(pair: ComparedPair) -> Iterator[str]:
+    for role, sample in (("probe", pair.probe), ("reference", pair.reference)):
+        if sample.is_stretched:
+            yield f"The {role} is dark or flat, so its grey levels were stretched. Use a photo in better light."
+
+
 NoteRule = Callable[[ComparedPair], Iterator[str]]
-NOTE_RULES: tuple[NoteRule, ...] = (_on_one_picture, _on_covered_faces)  # in the order in which their sentences appear
+NOTE_RULES: tuple[NoteRule, ...] = (
+    _on_one_picture,
+    _on_covered_faces,
+    _on_stretched_photos,
+)  # in the order of their sentences
 
 
 def with_notes(batch: ComparisonBatch, is_one_picture: Sequence[bool]) -> ComparisonBatch:

@@ -80,13 +80,18 @@ class FaceError(SampleError):
 
 
 class NoFace(FaceError):
-    """No face was found."""
+    """No face was found. `light` states what is wrong with the light, None if nothing is."""
 
     code = "no_face"
     n_faces = 0
 
-    def __init__(self) -> None:
-        super().__init__("no face was found; send a photo in which one face is upright and large enough to see")
+    def __init__(self, light: str | None = None) -> None:
+        reason = "the face may be small, covered, or lie at an angle" if light is None else light
+        remedy = "" if light is None else "taken in more even light, "
+        super().__init__(
+            f"no face was found: {reason}; send a photo, {remedy}in which one face is upright and large enough to see"
+        )
+        self.light = light
 
 
 class SeveralFaces(FaceError):

@@ -47,6 +47,35 @@ FACTORS = (8, 4, 2, 1)
 FIRST_SIDE_PX = 320  # least longer side after the first decoding; enough for most faces
 
 
+MIN_SPAN, LEAST_SPAN = 64, 8  # grey levels: below the first a picture is flat, below the second it shows nothing
+DARK = 50  # mean grey level below which a picture is called dark
+_CLIPPED = 0.01  # of the values, at each end
+_TONE_FACTOR = 4  # the size at which the tone is measured: fast, and with less noise
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """The brightness of a picture, in grey levels 0..255."""
+
+    mean: float
+    low: int  # 1% of the values are lower
+    high: int  # 1% of the values are higher
+
+    @property
+    def is_stretchable(self) -> bool:
+        """Whether the picture is so dark or flat that its grey levels should be stretched."""
+        return LEAST_SPAN <= self.high - self.low < MIN_SPAN
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the light, in words; None if nothing is."""
+        if self.mean < DARK:
+            return f"the picture is very dark (mean grey {self.mean:.0f} of 255)"
+        if self.high - self.low < MIN_SPAN:
+            return f"the picture is flat or washed out (its grey levels span {self.high - self.low} of 255)"
+        return None
+
+
 class Photo:
     """An upright RGB photo at several sizes. Not thread-safe."""
 
@@ -81,6 +110,21 @@ class Photo:
     def factor_for(self, shrinking: float) -> int:
         """The largest of FACTORS that does not exceed `shrinking`, or else the smallest that the photo allows."""
         return max(factor_for(shrinking), self._least_factor)
+
+    def tone(self) -> Tone:
+        """Measure the brightness. Raises ImageUnreadable."""
+        factor = max(_TONE_FACTOR, *self._at)  # never larger than what is decoded already
+        histogram = self.at(factor).histogram()
+        counts = np.array(histogram).reshape(3, -1).sum(axis=0)
+        shares = counts.cumsum() / counts.sum()
+        low, high = np.searchsorted(shares, (_CLIPPED, 1 - _CLIPPED))
+        return Tone(float(counts @ np.arange(len(counts)) / counts.sum()), int(low), int(high))
+
+    def stretched(self, tone: Tone) -> "Photo":
+        """The same photo with the grey levels from `tone.low` to `tone.high` stretched to 0..255, in all colours."""
+        levels = (np.arange(_MAX_8_BIT + 1) - tone.low) * (_MAX_8_BIT / max(tone.high - tone.low, 1))
+        table = np.rint(levels.clip(0, _MAX_8_BIT)).astype(int).tolist() * 3
+        return Photo(self.size, lambda factor: self.at(factor).point(table), least_factor=self._least_factor)
 
     def _take(self, factor: int) -> None:
         picture = self._decode(factor)

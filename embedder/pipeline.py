@@ -27,8 +27,8 @@ from .decision import (
     with_notes,
 )
 from .detection.detector import Detector, face_selector, min_area_ratio_of, select_face
-from .errors import DigestMismatch, SampleError, SeveralFaces, TooManyFaces
-from .image import Limits, Photo, decode_image
+from .errors import DigestMismatch, NoFace, SampleError, SeveralFaces, TooManyFaces
+from .image import Limits, Photo, Tone, decode_image
 from .quality import OcclusionMeter, quality_of
 from .runtime.runtime import EmbeddingSession, n_cores
 from .types import (
@@ -41,7 +41,9 @@ from .types import (
     FaceSelector,
     ModelIdentity,
     Pass,
+    Pixels,
     Precision,
+    Quality,
     Sample,
     Timings,
     Vectors,
@@ -124,7 +126,8 @@ class FacePreprocessor:
     def faces(self, image: bytes) -> list[Face]:
         """Detect all faces, largest first. Raises ImageError."""
         self.require_open()
-        return list(self.detector(decode_image(image, self._limits)).faces)
+        photo, _ = self._decoded(image)
+        return list(self.detector(photo).faces)
 
     def require_open(self) -> None:
         """Raise ValueError if this preprocessor is closed."""
@@ -145,16 +148,26 @@ class FacePreprocessor:
     ) -> PreparedImage:
         self.require_open()
         start = perf_counter()
-        photo = decode_image(image, self._limits)
+        photo, tone = self._decoded(image)
         decoded = perf_counter()
-        faces, n_faces = select(photo)
-        chips = tuple(self._chip(photo, face, choice, n_faces) for face in faces)
+        try:
+            faces, n_faces = select(photo)
+        except NoFace:
+            raise NoFace(tone.fault) from None
+        sample = partial(Sample, choice=choice, n_faces=n_faces, is_stretched=tone.is_stretchable)
+        cut = ((face, *self._cut(photo, face)) for face in faces)
+        chips = tuple(Chip(pixels, sample(face=face, quality=quality)) for face, pixels, quality in cut)
         return PreparedImage(chips, decoded - start, perf_counter() - decoded)
 
-    def _chip(self, photo: Photo, face: Face, choice: str, n_faces: int | None) -> Chip:
+    def _decoded(self, image: bytes) -> tuple[Photo, Tone]:
+        """Decode a photo, with its grey levels stretched if it is dark or flat; return its own tone with it."""
+        photo = decode_image(image, self._limits)
+        tone = photo.tone()
+        return photo.stretched(tone) if tone.is_stretchable else photo, tone
+
+    def _cut(self, photo: Photo, face: Face) -> tuple[Pixels, Quality]:
         pixels = cut_chip(photo, face.landmarks, self._alignment)
-        quality = quality_of(photo, face, pixels, eye_distance(self._alignment), self._occlusion(pixels))
-        return Chip(pixels, Sample(face, choice, n_faces, quality))
+        return pixels, quality_of(photo, face, pixels, eye_distance(self._alignment), self._occlusion(pixels))
 
     def _every(self, photo: Photo) -> tuple[Sequence[Face], int]:
         faces = self.detector(photo).faces
@@ -198,12 +211,7 @@ class FaceEmbedder:
     """
 
     def __init__(
-        self,
-        bundle: Bundle,
-        network: EmbeddingSession,
-        detector: Detector,
-        occlusion: Pass,
-        limits: Limits,
+        self, bundle: Bundle, network: EmbeddingSession, detector: Detector, occlusion: Pass, limits: Limits
     ) -> None:
         self.bundle = bundle
         self.card = bundle.card

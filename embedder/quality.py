@@ -161,8 +161,9 @@ def _blockiness(photo: Photo, nose: Point, eye_distance: float, factor: int) -> 
         return 0.0
     steps = np.abs(strip[:, 1:] - strip[:, :-1]).sum(axis=0, dtype=np.int32)
     beyond = 2 * steps[1:-1] - steps[:-2] - steps[2:]  # twice the excess over the mean of the two adjacent steps
-    phases = np.sort(beyond[: n_blocks * block].reshape(n_blocks, block).sum(axis=0))
-    return float((phases[-1] - phases[block // 2]) / (2 * n_blocks * len(strip)))
+    columns = beyond[: n_blocks * block].reshape(n_blocks, block)
+    phases = np.sort(np.median(columns, axis=0))  # the median: one hard edge, as of a border, is no grid
+    return float((phases[-1] - phases[block // 2]) / (2 * len(strip)))
 
 
 def _strip(picture: Image.Image, nose: Point, reach: float) -> Greys:

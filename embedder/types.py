@@ -105,6 +105,7 @@ class Sample:
     n_faces: int | None  # in the whole picture; None = not counted: no smaller face could have changed the choice
     quality: Quality
     grade: Grade | None = None  # None = not embedded yet, or the card has no rule
+    is_stretched: bool = False  # the picture was dark or flat: its grey levels were stretched before all else
 
 
 @dataclass(frozen=True, slots=True, eq=False)

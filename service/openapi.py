@@ -88,7 +88,7 @@ _OTHER_FACE: dict[str, object] = {
 _PROBE_QUALITY: dict[str, object] = {
     "eye_distance_px": 97.4,
     "sharpness": 0.8873,
-    "blockiness": 0.0269,
+    "blockiness": 0.0028,
     "brightness": 134.8,
     "contrast": 43.44,
     "clipped": 0.0,
@@ -105,7 +105,7 @@ _PROBE_QUALITY: dict[str, object] = {
 _SMILING_QUALITY: dict[str, object] = {
     "eye_distance_px": 96.3,
     "sharpness": 0.9416,
-    "blockiness": 0.1693,
+    "blockiness": 0.0229,
     "brightness": 141.0,
     "contrast": 41.95,
     "clipped": 0.0,
@@ -122,7 +122,7 @@ _SMILING_QUALITY: dict[str, object] = {
 _OTHER_QUALITY: dict[str, object] = {
     "eye_distance_px": 91.9,
     "sharpness": 0.8344,
-    "blockiness": 0.0158,
+    "blockiness": 0.018,
     "brightness": 120.1,
     "contrast": 36.93,
     "clipped": 0.0,

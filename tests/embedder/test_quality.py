@@ -53,6 +53,18 @@ def test_blocks_are_found_wherever_the_picture_was_cropped(embedder: FaceEmbedde
     assert measured(embedder, encoded(cropped)).blockiness > 3
 
 
+@pytest.mark.parametrize("color", ["black", "white"])
+@pytest.mark.parametrize("person", PEOPLE)
+def test_the_edge_of_a_border_is_no_grid(embedder: FaceEmbedder, examples: Path, person: str, color: str) -> None:
+    whole = photo(examples, person)
+    box = embedder.detect(encoded(whole))[0].box
+    (x, y), half = box.center, round(0.55 * box.width)
+    framed = Image.new("RGB", (SIZE, SIZE), color)
+    left, top = round(x) - half, round(y) - round(0.7 * box.height)
+    framed.paste(whole.crop((left, top, left + 2 * half, SIZE)), (left, top))
+    assert measured(embedder, encoded(framed)).blockiness < 1.5
+
+
 def test_blocks_of_a_large_face_count_less_for_they_are_small_in_the_chip(
     embedder: FaceEmbedder, examples: Path
 ) -> None:
