@@ -40,7 +40,6 @@ from .image import (
     Limits as Limits,
     data_uri as data_uri,
     decode_image as decode_image,
-    image_file as image_file,
     jpeg as jpeg,
     png as png,
 )
@@ -57,6 +56,7 @@ from .network import (
     new_network as new_network,
     tensors_of as tensors_of,
 )
+from .photo_files import image_file as image_file
 from .pipeline import ALL_FACES as ALL_FACES, FaceEmbedder as FaceEmbedder
 from .private_files import (
     PrivateFiles as PrivateFiles,

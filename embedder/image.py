@@ -9,14 +9,12 @@ were trained on unconverted pixels.
 """
 
 import io
-import stat
 import sys
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -219,16 +217,6 @@ _OTHER_BYTE = {
     "RGB;16L": "RGB;16B",
     "RGB;16N": f"RGB;16{'B' if sys.byteorder == 'little' else 'L'}",
 }
-
-
-def image_file(path: Path) -> bytes:
-    """Read a regular file within the size limit; reading a pipe could block forever. Raises OSError, ImageTooLarge."""
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise OSError("not a regular file")
-    if facts.st_size > Limits().max_bytes:
-        raise ImageTooLarge(facts.st_size, Limits().max_bytes, "bytes")
-    return path.read_bytes()
 
 
 def _upright_size(picture: Image.Image) -> tuple[int, int]:

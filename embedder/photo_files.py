@@ -1,10 +1,12 @@
-"""List the photos in the folders and files that the user names, in a reproducible order."""
+"""List the photos in the folders and files that the user names, in a reproducible order, and read them."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .errors import VisavisError
+from .errors import ImageTooLarge, VisavisError
+from .image import Limits
 from .image_formats import is_named_as_photo
 
 
@@ -71,3 +73,13 @@ def _listed(folder: str | Path) -> tuple[list[os.DirEntry[str]], tuple[int, int]
             f"{folder}: cannot be listed: {error.strerror}; change its permissions, or move it elsewhere"
         ) from error
     return entries, (facts.st_dev, facts.st_ino)
+
+
+def image_file(path: Path) -> bytes:
+    """Read a regular file within the size limit; reading a pipe could block forever. Raises OSError, ImageTooLarge."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError("not a regular file")
+    if facts.st_size > Limits().max_bytes:
+        raise ImageTooLarge(facts.st_size, Limits().max_bytes, "bytes")
+    return path.read_bytes()

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NoFace, SampleError
-from ..image import image_file
 from ..loading import load
+from ..photo_files import image_file
 from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
 from ..types import Chip, Sample

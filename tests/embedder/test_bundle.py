@@ -43,7 +43,7 @@ def test_a_built_in_card_says_what_must_be_said(name: str, license_: str) -> Non
     assert (card.name, card.provenance.license) == (name, license_)
     assert any("photo of a photo" in limit for limit in card.limits)
     assert [point.name for point in card.operating_points] == [f"fmr-1e-{power}" for power in range(2, 7)]
-    assert [penalty.measure for penalty in card.quality_penalties] == ["sharpness"]
+    assert [penalty.measure for penalty in card.quality_penalties] == ["sharpness", "eyes_visible", "mouth_visible"]
     assert card.default_point == "fmr-1e-3"
     assert all(data.population for data in card.calibration.measured_on)
 

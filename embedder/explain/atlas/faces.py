@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import SampleError, VisavisError
-from ...image import image_file, jpeg
-from ...photo_files import PhotoFiles
+from ...image import jpeg
+from ...photo_files import PhotoFiles, image_file
 from ...pipeline import FaceEmbedder
 from ...progress import Advance
 from ...runtime.runtime import n_cores
