@@ -191,12 +191,11 @@ def ended_jpeg(data: bytes, draw: Callable[[bytes], bytes | None]) -> bytes | No
     scan = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
     if data.rfind(JPEG_END, scan) >= 0:
         return data
-    n_kept = len(data.rstrip(_FILLER))
-    candidates = dict.fromkeys(data[: n_kept + n].rstrip(b"\xff") for n in range(_NOT_FILLER + 1))
-    ending = next((each for each in candidates if _is_complete(each, draw)), None)
-    if ending is None and _is_complete(data, draw) and not _is_complete(data[:-_TIGHT], draw):
-        ending = data  # a plain ground that is all zeros
-    return None if ending is None else ending + JPEG_END
+    kept = data[: len(data.rstrip(_FILLER)) + _NOT_FILLER].rstrip(b"\xff")
+    if _is_complete(kept, draw):
+        return kept + JPEG_END
+    is_plain = kept != data and _is_complete(data, draw) and not _is_complete(data[:-_TIGHT], draw)
+    return data + JPEG_END if is_plain else None  # the code of a plain ground may be all zeros
 
 
 def _is_complete(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:
