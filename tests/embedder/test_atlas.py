@@ -66,7 +66,7 @@ def made_chip(skin: tuple[int, int, int] = (200, 150, 120), lean: float = 0.0) -
     points = np.array([(30, 50), (70, 50), (50, 75), (35, 90), (65, 90)]) @ [1, 1j] - (50 + 50j)
     turned = points * np.exp(1j * np.radians(lean)) + (50 + 50j)
     landmarks = tuple((float(point.real), float(point.imag)) for point in turned)
-    quality = Quality(40, 0.5, 0, 120, 40, 0, 0.1, 0.99)
+    quality = Quality(40, 0.5, 0, 120, 40, 0, 0.1, 0.99, 1, 1)
     face = Face(Box(0, 0, 100, 130), landmarks, 0.99)
     return Chip(np.full((112, 112, 3), skin, np.uint8), Sample(face, "dominant", 1, quality))
 

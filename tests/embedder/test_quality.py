@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from embedder import Box, Face, FaceEmbedder, Quality
 from embedder.image import Photo
-from embedder.quality import MEASURES, quality_of
+from embedder.quality import MEASURES, VisibleShares, quality_of
 
 PEOPLE = ("001", "005", "021", "041")
 SIZE = 250  # px
@@ -102,7 +102,7 @@ def face_at(nose: tuple[float, float]) -> Face:
 
 
 def of(picture: Image.Image, face: Face, chip: np.ndarray) -> Quality:
-    return quality_of(Photo.of(picture), face, chip, 53.7)
+    return quality_of(Photo.of(picture), face, chip, 53.7, VisibleShares(1, 1))
 
 
 def test_a_nose_off_the_middle_is_a_turned_head() -> None:

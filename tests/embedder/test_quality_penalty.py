@@ -17,9 +17,8 @@ from embedder.decision import (
     Judgement,
     VerifyOptions,
     decision_rule,
-    grade_photo,
-    require_quality,
 )
+from embedder.quality import grade_photo, require_quality
 
 CARD = card_with(*RULE)
 NAMES = [point.name for point in CARD.operating_points]  # from loose to strict
@@ -33,6 +32,8 @@ GOOD = Quality(
     clipped=0,
     turn=0.1,
     detector_score=1,
+    eyes_visible=1,
+    mouth_visible=1,
 )
 BLURRED = replace(GOOD, sharpness=0.25)
 

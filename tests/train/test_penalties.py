@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from penalty_bundle import RULE
 
 from embedder import MEASURES, Quality
-from embedder.decision import pair_penalties
+from embedder.quality import pair_penalties
 from train.evaluation import all_pairs, scores
 from train.evaluation.all_pairs import ScoreGrid, compare_all, compared_faces
 from train.evaluation.compared import compare_listed, scores_of
