@@ -59,7 +59,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["visavis-bulk/1"] = "visavis-bulk/1"
+    format: Literal["visavis-bulk/2"] = "visavis-bulk/2"
     n_photos: int
     photos: str  # digest of their names in order: "sha256:..."
     block: int  # photos per part

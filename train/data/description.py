@@ -16,7 +16,7 @@ write_private, sole_use = _FILES.write, _FILES.sole_use
 
 
 FILE = "data.json"
-FORMAT = 2
+FORMAT = 3
 BEGUN, FINISHED = "begun", "finished"
 LIBRARIES = ("visavis", "numpy", "openvino", "pillow", "torch")  # that affect how faces are found and cut
 

@@ -51,7 +51,7 @@ class PreparedData:
     names: tuple[str, ...]  # (n,) the photos' paths in `source`
     identities: tuple[str, ...]  # (n,)
     image_digests: tuple[str, ...]  # (n,) of the photos' files: "sha256:..."
-    measures: NDArray[np.float32]  # (n, 8) in the order of MEASURES
+    measures: NDArray[np.float32]  # (n, measures) in the order of MEASURES
     source: Path  # the folder of the photos, which may no longer exist
     starts: NDArray[np.int64] = field(repr=False)  # (shards,) position of each shard's first chip
     shards: Shards = field(repr=False)

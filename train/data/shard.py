@@ -36,7 +36,7 @@ class CutChip:
 
     known: DigestedPhoto
     image: bytes  # the encoded image, lossless
-    measures: NDArray[np.float32]  # (8,) in the order of MEASURES
+    measures: NDArray[np.float32]  # (measures,) in the order of MEASURES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class ChipRecords:
     identities: tuple[str, ...]  # (k,)
     image_digests: tuple[str, ...]  # (k,) of the photos' files: "sha256:..."
     skipped: tuple[SkippedPhoto, ...]  # the photos without a chip
-    measures: NDArray[np.float32]  # (k, 8) in the order of MEASURES
+    measures: NDArray[np.float32]  # (k, measures) in the order of MEASURES
     offsets: NDArray[np.int64]  # (k + 1,) start and end of each chip's bytes
     checks: NDArray[np.uint32]  # (k,) CRC-32 of each chip's bytes
 

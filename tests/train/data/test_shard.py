@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from embedder import MEASURES
 from train.data.photos import DigestedPhoto, SkippedPhoto
 from train.data.prepared import PreparedData
 from train.data.shard import CutChip, Shard, decoded, encoded, packed
@@ -23,7 +24,7 @@ def chip(seed: int) -> np.ndarray:
 
 def cut(k: int) -> CutChip:
     photo = LabeledPhoto(Path(), f"p\udcff/{k}.jpg", "p\udcff")
-    return CutChip(DigestedPhoto(photo, f"sha256:{k:064x}"), encoded(chip(k)), np.arange(8, dtype=np.float32) + k)
+    return CutChip(DigestedPhoto(photo, f"sha256:{k:064x}"), encoded(chip(k)), np.arange(len(MEASURES), dtype=np.float32) + k)
 
 
 OUTCOMES = [cut(0), SkippedPhoto("p/1.jpg", "no_face", "no face was found", None), cut(2), cut(3)]
@@ -68,7 +69,7 @@ def test_a_shard_may_hold_no_chip_at_all(tmp_path: Path) -> None:
     (tmp_path / "shard").write_bytes(packed([OUTCOMES[1]]))
     shard = Shard(tmp_path / "shard")
     shard.check()
-    assert (shard.facts.names, shard.facts.measures.shape, len(shard.facts.skipped)) == ((), (0, 8), 1)
+    assert (shard.facts.names, shard.facts.measures.shape, len(shard.facts.skipped)) == ((), (0, len(MEASURES)), 1)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
