@@ -24,7 +24,8 @@ def chip(seed: int) -> np.ndarray:
 
 def cut(k: int) -> CutChip:
     photo = LabeledPhoto(Path(), f"p\udcff/{k}.jpg", "p\udcff")
-    return CutChip(DigestedPhoto(photo, f"sha256:{k:064x}"), encoded(chip(k)), np.arange(len(MEASURES), dtype=np.float32) + k)
+    measures = np.arange(len(MEASURES), dtype=np.float32) + k
+    return CutChip(DigestedPhoto(photo, f"sha256:{k:064x}"), encoded(chip(k)), measures)
 
 
 OUTCOMES = [cut(0), SkippedPhoto("p/1.jpg", "no_face", "no face was found", None), cut(2), cut(3)]
