@@ -210,6 +210,12 @@ def _on_covered_faces(pair: ComparedPair) -> Iterator[str]:
                 yield f"The {part} of the {role}'s face is covered: {100 * visible:.0f}% of that region is visible."
 
 
+def _on_rotated_faces(pair: ComparedPair) -> Iterator[str]:
+    for role, sample in (("probe", pair.probe), ("reference", pair.reference)):
+        if sample.face.rotation:
+            yield f"The {role}'s face is rotated in its picture by {sample.face.rotation} degrees clockwise."
+
+
 def _on_stretched_photos(pair: ComparedPair) -> Iterator[str]:
     for role, sample in (("probe", pair.probe), ("reference", pair.reference)):
         if sample.is_stretched:
@@ -220,6 +226,7 @@ NoteRule = Callable[[ComparedPair], Iterator[str]]
 NOTE_RULES: tuple[NoteRule, ...] = (
     _on_one_picture,
     _on_covered_faces,
+    _on_rotated_faces,
     _on_stretched_photos,
 )  # in the order of their sentences
 

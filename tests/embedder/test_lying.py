@@ -63,6 +63,8 @@ def test_a_document_is_compared_whichever_way_it_lies_on_its_page(
     found = embedder.verify(jpeg(page(person(examples, name), degrees)), reference)
     assert found.same
     assert found.probe.face.rotation == degrees
+    rotated = f"The probe's face is rotated in its picture by {degrees} degrees clockwise."
+    assert found.notes == ((rotated,) if degrees else ())
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
