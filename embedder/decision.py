@@ -207,7 +207,8 @@ def _on_covered_faces(pair: ComparedPair) -> Iterator[str]:
         for part in FACE_PARTS:
             visible = getattr(sample.quality, f"{part}_visible")
             if visible < LEAST_VISIBLE:
-                yield f"The {part} of the {role}'s face is covered: {100 * visible:.0f}% of that region is visible."
+                verb = "are" if part == "eyes" else "is"
+                yield f"The {part} of the {role}'s face {verb} covered: {100 * visible:.0f}% of that region is visible."
 
 
 def _on_rotated_faces(pair: ComparedPair) -> Iterator[str]:

@@ -87,9 +87,9 @@ class NoFace(FaceError):
 
     def __init__(self, light: str | None = None) -> None:
         reason = "the face may be small, covered, or lie at an angle" if light is None else light
-        remedy = "" if light is None else "taken in more even light, "
+        kind = "a photo" if light is None else "a photo taken in more even light"
         super().__init__(
-            f"no face was found: {reason}; send a photo, {remedy}in which one face is upright and large enough to see"
+            f"no face was found: {reason}; send {kind} in which one face is upright and large enough to see"
         )
         self.light = light
 

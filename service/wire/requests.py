@@ -65,9 +65,17 @@ Base64Images = Annotated[
 # The bound prevents overflow of distances; no network's channel is nearly that large.
 Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
 Vector = Annotated[list[Channel], FailFast(), Field(min_length=128, max_length=128)]
-Threshold = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+
+
+def _not_a_bool(given: object) -> object:
+    if isinstance(given, bool):  # pydantic would take true for 1.0
+        raise PydanticCustomError("number", "must be a number, not true or false")
+    return given
+
+
+Threshold = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False), BeforeValidator(_not_a_bool)]
 PointName = Annotated[str, Field(min_length=1, max_length=64)]
-Prior = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Prior = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), BeforeValidator(_not_a_bool)]
 
 LayerName = Annotated[str, Field(min_length=1, max_length=64)]
 

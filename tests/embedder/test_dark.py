@@ -66,7 +66,7 @@ def test_an_ordinary_photo_is_left_as_it_is(data: Path) -> None:
     ],
 )
 def test_a_refusal_blames_the_light(embedder: FaceEmbedder, grey: int, light: str) -> None:
-    with pytest.raises(NoFace, match="taken in more even light") as refusal:
+    with pytest.raises(NoFace, match="send a photo taken in more even light in which one face is upright") as refusal:
         embedder.embed(jpeg(np.full((200, 200, 3), grey, float)))
     assert light in str(refusal.value)
     assert refusal.value.light == light

@@ -80,6 +80,11 @@ def test_one_covered_face_is_compared_and_the_answer_says_so(
     assert found.probe.quality.covered_part == "mouth"
 
 
+def test_a_note_on_covered_eyes_is_in_the_plural(embedder: FaceEmbedder, covered: Covered, examples: Path) -> None:
+    found = embedder.verify(covered("001-neutral", "dark glasses"), (examples / "001-smiling.jpg").read_bytes())
+    assert any(note.startswith("The eyes of the probe's face are covered: ") for note in found.notes)
+
+
 def test_faces_covered_in_different_places_are_compared(embedder: FaceEmbedder, covered: Covered) -> None:
     found = embedder.verify(covered("001-neutral", "masks"), covered("001-smiling", "dark glasses"), face="largest")
     assert len(found.notes) == 2

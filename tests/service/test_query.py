@@ -151,6 +151,12 @@ def test_a_threshold_in_the_query_and_a_point_in_the_body_are_refused(path: str,
     assert _refused(answer) == "send threshold or operating_point, not both"
 
 
+@pytest.mark.parametrize("path", [path for path in OPTIONS_OF if "threshold" in OPTIONS_OF[path].model_fields])
+@pytest.mark.parametrize("name", ["threshold", "prior"])
+def test_true_is_no_number(path: str, name: str, asking: Asking) -> None:
+    assert _refused(asking.json(path, {name: True})) == f"{name}: must be a number, not true or false"
+
+
 @pytest.mark.parametrize("path", OPTIONS_OF)
 def test_an_unknown_name_is_refused_in_form_json_and_query(path: str, asking: Asking) -> None:
     for answer in (asking.json(path, {"fcae": "only"}), asking.json(path, {}, {"fcae": "only"})):
