@@ -151,6 +151,7 @@ def test_identical_files_under_two_names_are_found_even_without_a_face(
     shutil.copytree(twelve_people, tmp_path / "people")
     for person in ("s7", "s9"):
         Image.new("RGB", (64, 64), "gray").save(tmp_path / "people" / person / "empty.png")
+        (tmp_path / "people" / person / "scan.pdf").write_bytes(b"%PDF-1.4")
     found = checked(tmp_path / "people", embedder)
     assert found.n_without_face == 2
     (finding,) = found.findings
@@ -158,6 +159,7 @@ def test_identical_files_under_two_names_are_found_even_without_a_face(
     assert finding.advice == "one picture is under s7 and s9: remove it from the wrong one"
     told = visavis(tmp_path / "people", "--out", tmp_path / "out")
     assert "(2 without a usable face are not checked)" in told.stdout
+    assert "ignored: 2 other files in the folder, which are not photos by name" in told.stdout
     assert (tmp_path / "out/labels.html").read_text().count("no face</span>") == 2
 
 

@@ -138,7 +138,8 @@ def check_labels(protocol: Protocol, embedded: EmbeddedSet, card: ModelCard) -> 
     found += [*search.within_names(told), *search.identical_files(embedded.image_digests)]
     found.sort(key=lambda each: (-each.certainty, -each.evidence, each.pairs[0].distance))
     without_face = sum(fault is not None for fault in embedded.faults)
-    return LabelReport(tuple(found), len(protocol.photos), protocol.n_identities, without_face, int(poor.sum()))
+    counts = (len(protocol.photos), protocol.n_identities, without_face, int(poor.sum()), protocol.n_other_files)
+    return LabelReport(tuple(found), *counts)
 
 
 def require_evidence(card: ModelCard) -> LogLikelihoodRatio:

@@ -202,8 +202,8 @@ def labels_record(report: LabelReport) -> dict[str, Any]:
         }
         for rank, found in enumerate(report.findings, start=1)
     ]
-    counts = {key: getattr(report, key) for key in ("n_photos", "n_names", "n_without_face", "n_too_poor")}
-    return {**counts, "findings": findings}
+    keys = ("n_photos", "n_names", "n_without_face", "n_too_poor", "n_other_files")
+    return {**{key: getattr(report, key) for key in keys}, "findings": findings}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -230,6 +230,7 @@ class LabelReport:
     n_names: int
     n_without_face: int  # could not be checked, except for identical files
     n_too_poor: int  # as above: `verify` would refuse them
+    n_other_files: int = 0  # in the folder; not photos by name
 
 
 SCORE: dict[ScoreKind, str] = {"normalized": "normalised distance", "plain": "distance"}

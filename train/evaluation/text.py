@@ -186,6 +186,8 @@ def labels_summary(report: LabelReport) -> str:
 def labels_lines(report: LabelReport, most: int = N_LABELS) -> Iterator[str]:
     """Yield the lines of a check of labels, most certain findings first."""
     yield labels_summary(report)
+    if report.n_other_files:
+        yield f"  ignored: {report.n_other_files:,} other files in the folder, which are not photos by name"
     for rank, found in enumerate(report.findings[:most], start=1):
         yield f"  {rank:>3}  {100 * found.certainty:5.1f}%  {LABEL_FAULTS[found.kind]}: {found.advice}"
     if len(report.findings) > most:

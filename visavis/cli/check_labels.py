@@ -132,7 +132,7 @@ def _checked_photos(options: CheckLabelsOptions) -> CheckedLabels:
     embedder = load(options.model, running=options.running)
     require_evidence(embedder.card)
     cache = None if options.cache is None else open_cache(options.cache, embedder, face)
-    protocol = Protocol(source.folder.name, source.photos, None, face)
+    protocol = Protocol(source.folder.name, source.photos, None, face, source.n_other_files)
     embedded = embed_photos(protocol, embedder, face, cache, show_progress)
     return CheckedLabels(check_labels(protocol, embedded, embedder.card), partial(_photo_chip, embedder, face))
 
