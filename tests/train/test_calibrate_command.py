@@ -75,8 +75,10 @@ def test_without_degrade_a_model_keeps_its_penalty_and_points_are_measured_anew(
 
 
 def test_what_a_poor_photo_costs_is_fitted_to_real_photos_degraded(fitted: Path) -> None:
-    (penalty,) = load(fitted).card.quality_penalties
+    penalty, *of_covers = load(fitted).card.quality_penalties
     assert penalty.measure == "sharpness"
+    assert {each.measure for each in of_covers} <= {"eyes_visible", "mouth_visible"}
+    assert all(each.min_value == 0 and each.at(each.usual) == 0 for each in of_covers)
     assert 0.05 <= penalty.min_value < penalty.values[0] < 0.2
     assert 0.05 < penalty.penalties[0] < 0.3
     assert penalty.at(penalty.usual) < 0.1 * penalty.penalties[0]
