@@ -6,7 +6,8 @@ import { say } from "./words.js";
 // What is worth saying beside the card's rule, which does not count these.
 const SMALL_PX = 30, TURNED = 0.3, DARK = 60, BRIGHT = 200, CLIPPED = 0.15;
 const BLURRED = 0.25, BLOCKY = 3; // what is plain to see, for cards without a rule for it
-const FAIR = 0.1, POOR = 0.5; // penalties as shares of the largest that there is
+const FAIR = 0.1, POOR = 0.5; // penalties as shares of the largest that a photo can have, whose face is not covered
+const OF_COVERS = ["eyes_visible", "mouth_visible"];
 
 export function qualityOf(quality, card) {
   const rule = card.quality_penalties ?? [];
@@ -23,7 +24,8 @@ export function qualityOf(quality, card) {
 function gradeOf({ penalty, is_too_poor }, rule) {
   if (rule.length === 0 || penalty === null) return "unknown";
   if (is_too_poor) return "unusable";
-  const share = penalty / Math.max(...rule.map(({ penalties }) => penalties[0]));
+  const ofPhoto = rule.filter(({ measure }) => !OF_COVERS.includes(measure));
+  const share = penalty / (ofPhoto.length > 0 ? ofPhoto : rule).reduce((sum, { penalties }) => sum + penalties[0], 0);
   return share < FAIR ? "good" : share < POOR ? "fair" : "poor";
 }
 
