@@ -227,3 +227,22 @@ def test_a_point_by_rate_needs_no_escape_in_the_query(asking: Asking) -> None:
 def test_an_unknown_address_stays_unknown_and_a_wrong_method_wrong(client: TestClient) -> None:
     assert client.get("/nothing?face=only").status_code == 404
     assert client.get("/v1/verify?nonsense=1").status_code == 405
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("second", ["face", "\\u0066ace"])
+def test_a_key_sent_twice_in_json_is_refused(second: str, client: TestClient, photos: dict[str, bytes]) -> None:
+    image = base64.b64encode(photos["001-neutral"]).decode()
+    body = f'{{"image": "{image}", "face": "only", "{second}": "largest"}}'
+    answer = client.post("/v1/embeddings", content=body, headers=JSON)
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "face was sent more than once in the body; send it once"
+
+
+def test_a_json_body_with_escaped_slashes_is_read(client: TestClient, photos: dict[str, bytes]) -> None:
+    image = base64.b64encode(photos["001-neutral"]).decode().replace("/", "\\/")
+    body = f'{{"image": "{image}", "face": "only"}}'
+    assert client.post("/v1/faces", content=f'{{"image": "{image}"}}', headers=JSON).status_code == 200
+    assert client.post("/v1/embeddings", content=body, headers=JSON).status_code == 200
