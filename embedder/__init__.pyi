@@ -38,15 +38,15 @@ from .errors import (
 )
 from .image import (
     Limits as Limits,
-    data_uri as data_uri,
     decode_image as decode_image,
-    jpeg as jpeg,
-    png as png,
 )
 from .image_formats import (
     FORMATS_IN_WORDS as FORMATS_IN_WORDS,
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
+    data_uri as data_uri,
     is_named_as_photo as is_named_as_photo,
+    jpeg as jpeg,
+    png as png,
 )
 from .loading import load as load
 from .network import (

@@ -8,14 +8,11 @@ of an animation is used, and transparent pixels are blended with white. ICC prof
 were trained on unconverted pixels.
 """
 
-import io
 import sys
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
-from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -36,6 +33,7 @@ from .image_formats import (
     heif_reader,
     is_decoded_by_rows,
     is_whole_jpeg2000,
+    lacks_pixels,
     limit_avif_threads,
     raw_format,
     refusal_of,
@@ -47,6 +45,7 @@ FIRST_SIDE_PX = 320  # least longer side after the first decoding; enough for mo
 
 MIN_SPAN, LEAST_SPAN = 64, 8  # grey levels: below the first a picture is flat, below the second it shows nothing
 DARK = 50  # mean grey level below which a picture is called dark
+_MIDDLE_GREY = (128, 128, 128)
 _CLIPPED = 0.01  # of the values, at each end
 _TONE_FACTOR = 4  # the size at which the tone is measured: fast, and with less noise
 
@@ -109,6 +108,13 @@ class Photo:
         """The largest of FACTORS that does not exceed `shrinking`, or else the smallest that the photo allows."""
         return max(factor_for(shrinking), self._least_factor)
 
+    @property
+    def has_grey_corner(self) -> bool:
+        """Whether a corner is middle grey, which libjpeg puts where a file has no pixels."""
+        picture = self._at[max(self._at)]
+        places = ((x, y) for x in (0, picture.width - 1) for y in (0, picture.height - 1))
+        return any(picture.getpixel(place) == _MIDDLE_GREY for place in places)
+
     def tone(self) -> Tone:
         """Measure the brightness. Raises ImageUnreadable."""
         factor = max(_TONE_FACTOR, *self._at)  # never larger than what is decoded already
@@ -169,7 +175,10 @@ def decode_image(data: bytes, limits: Limits) -> Photo:
     if isinstance(picture, JpegImageFile):
         least_factor = _least_factor(data, n_pixels, limits)
         ended = _ended(data)
-        return Photo(_upright_size(picture), lambda factor: _decoded_jpeg(ended, factor), least_factor=least_factor)
+        photo = Photo(_upright_size(picture), lambda factor: _decoded_jpeg(ended, factor), least_factor=least_factor)
+        if photo.has_grey_corner and lacks_pixels(ended, _drawn_jpeg):
+            raise ImageUnreadable(_BREAKS_OFF)
+        return photo
     if n_pixels > limits.max_pixels:
         raise ImageTooLarge(n_pixels, limits.max_pixels, "pixels")
     whole = _whole(data, picture, limits)
@@ -377,22 +386,3 @@ def _range(high: float, *, is_float: bool) -> int:
     if is_float and high <= _FLOATS_EXCEED * _MAX_8_BIT:
         return 1 if high <= _FLOATS_EXCEED else _MAX_8_BIT
     return next((2**bits - 1 for bits in _DEPTHS if high < 2**bits), _MAX_16_BIT)
-
-
-def png(picture: Image.Image) -> bytes:
-    """Encode a picture as PNG."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def jpeg(picture: Image.Image, quality: int) -> bytes:
-    """Encode a picture as JPEG, without chroma subsampling, because faces are small."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, subsampling=0)
-    return buffer.getvalue()
-
-
-def data_uri(kind: Literal["png", "jpeg"], content: bytes) -> str:
-    """Encode the bytes of an image file as a data URI."""
-    return f"data:image/{kind};base64,{b64encode(content).decode()}"

@@ -1,11 +1,12 @@
-"""Image formats: what is read, what a file is by its first bytes and its name, and the structure of JPEG files."""
+"""Image formats: what is read, what a file is by its first bytes and name, the structure of JPEG files, encoding."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
@@ -198,6 +199,12 @@ def ended_jpeg(data: bytes, draw: Callable[[bytes], bytes | None]) -> bytes | No
     return data + JPEG_END if is_plain else None  # the code of a plain ground may be all zeros
 
 
+def lacks_pixels(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:
+    """Return whether the end marker of a JPEG comes before the last of its pixels; `draw` is as above."""
+    scan = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
+    return not _is_complete(data[: data.find(JPEG_END, scan)], draw)
+
+
 def _is_complete(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:
     whole = draw(data + JPEG_END)
     return whole is not None and draw(data + _noisy_rest(data) + JPEG_END) == whole
@@ -209,3 +216,22 @@ def _noisy_rest(data: bytes) -> bytes:
     places = [data.rfind(marker) for marker in markers]
     following = places.index(max(places)) + 1 if max(places) >= 0 else 0
     return _NOISE + b"".join(marker + _NOISE for marker in (*markers[following:], *markers[:following]))
+
+
+def png(picture: Image.Image) -> bytes:
+    """Encode a picture as PNG."""
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def jpeg(picture: Image.Image, quality: int) -> bytes:
+    """Encode a picture as JPEG, without chroma subsampling, because faces are small."""
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def data_uri(kind: Literal["png", "jpeg"], content: bytes) -> str:
+    """Encode the bytes of an image file as a data URI."""
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"

@@ -23,7 +23,8 @@ from torch.export import Dim
 from embedder import FaceEmbedder, SampleError, load, show_progress
 from embedder.alignment import cut_chip, landmarks_in_chip
 from embedder.detection.detector import select_face
-from embedder.image import Limits, decode_image, jpeg
+from embedder.image import Limits, decode_image
+from embedder.image_formats import jpeg
 from embedder.progress import Job
 from embedder.quality import OCCLUSION_GRAPH as GRAPH, OCCLUSION_SIDE_PX as SIDE_PX
 from embedder.runtime.export import graph

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..image import png
+from ..image_formats import png
 from ..types import Chip, ModelIdentity, Pixels
 from .colors import Color, Scale, bar, colors_of, painted, scale_of
 from .layers import Layer

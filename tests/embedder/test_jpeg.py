@@ -36,10 +36,14 @@ WAYS = {
 
 @pytest.fixture(params=WAYS)
 def whole(request: pytest.FixtureRequest, examples: Path) -> bytes:
+    return on_white(examples, request.param)
+
+
+def on_white(examples: Path, way: str) -> bytes:
     """A face on a white ground, which is easily taken for one that is missing."""
     picture = Image.new("RGB", (400, 480), "white")
     picture.paste(Image.open(examples / "001-neutral.jpg").resize((240, 300)), (80, 0))
-    return jpeg(picture, **WAYS[request.param])
+    return jpeg(picture, **WAYS[way])
 
 
 @pytest.mark.parametrize("filler", [b"", b"\xff", b"\0" * 5000, b"\xff" * 5000])
@@ -65,6 +69,26 @@ def test_a_jpeg_that_is_cut_in_the_middle_is_refused_whatever_follows(
     cut = whole[: head + int(share * (len(whole) - head))]
     with pytest.raises(ImageUnreadable, match="ends before its last pixels"):
         decode_image(cut + filler, Limits())
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("turned", [1, 3, 6])
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "progressive"])  # of which a part is a coarse picture
+def test_a_jpeg_whose_end_marker_comes_too_early_is_refused(
+    examples: Path, way: str, share: float, turned: int
+) -> None:
+    whole = on_white(examples, way)
+    cut = whole[: int(share * len(whole))].rstrip(b"\xff") + b"\xff\xd9"
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    block = exif.tobytes()
+    cut = cut[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2) + block + cut[2:]
+    with pytest.raises(ImageUnreadable):
+        decode_image(cut, Limits())
+
+
+def test_a_grey_picture_is_read() -> None:
+    assert (pixels(jpeg(Image.new("RGB", (90, 70), (128, 128, 128)))) == 128).all()
 
 
 def test_of_a_jpeg_no_more_than_a_part_of_the_last_block_may_be_missing(whole: bytes) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ...image import data_uri, jpeg
+from ...image_formats import data_uri, jpeg
 from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
 from ..explanation import Sentence
 from .faces import SMALL_QUALITY, AtlasFaces

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import SampleError, VisavisError
-from ...image import jpeg
+from ...image_formats import jpeg
 from ...photo_files import PhotoFiles, image_file
 from ...pipeline import FaceEmbedder
 from ...progress import Advance

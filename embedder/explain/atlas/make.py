@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...image import data_uri, png
+from ...image_formats import data_uri, png
 from ...network import build_network, fuse_batch_norm
 from ...pipeline import FaceEmbedder
 from ...progress import Job, Progress
