@@ -18,7 +18,7 @@ import numpy as np
 from drawn_covers import DRAWN, Draw
 from PIL import Image
 
-from embedder import BUILT_IN_MODELS, FaceEmbedder, SampleError, load
+from embedder import BUILT_IN_MODELS, FaceEmbedder, SampleError, load, percent
 from embedder.types import LEAST_VISIBLE
 from train.evaluation.covers import CoveredFace, Landmarks, Rng, draw_random, skin_colour
 from train.evaluation.embedding import COVERS
@@ -141,16 +141,13 @@ def print_rates(embedder: FaceEmbedder, photos: list[Photo], kinds: dict[str, Fa
 
 
 def print_row(name: str, found: Row, n_found: int, n: int) -> None:
-    cells = [
-        ", ".join(f"{100 * value if is_share else value:.2g}{'%' if is_share else ''}" for value in values)
-        for values, is_share in (
-            (found.without, False),
-            (found.with_rules, False),
-            ([found.refused], True),
-            (found.fnmr, True),
-        )
-    ]
-    print(f"| {name} | {' | '.join(cells)} | {n_found} of {n} |", flush=True)
+    times = [", ".join(f"{value:.2g}" for value in values) for values in (found.without, found.with_rules)]
+    shares = [", ".join(map(share_text, values)) for values in ([found.refused], found.fnmr)]
+    print(f"| {name} | {' | '.join(times + shares)} | {n_found} of {n} |", flush=True)
+
+
+def share_text(share: float) -> str:
+    return "none left" if np.isnan(share) else percent(float(f"{share:.2g}"))
 
 
 def wilson(n_hits: int, n: int) -> str:

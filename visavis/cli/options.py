@@ -37,28 +37,26 @@ FACE_METAVAR = "dominant|only|largest|center|at:x,y|INDEX"
 
 def face_option(command: F) -> F:
     """Add --face."""
-    return click.option(
-        "--face",
-        callback=_a_face,
-        metavar=FACE_METAVAR,
-        default="dominant",
-        show_default=True,
-        help="Which face to use if there are several: by a rule, by a point on it (px of the upright picture), or by "
-        "its index in visavis detect.",
-    )(command)
+    return _face_option(_a_face, FACE_METAVAR, "its index in visavis detect.")(command)
 
 
 def face_or_all_option(command: F) -> F:
     """Add --face, which may also be `all`."""
+    return _face_option(_a_face_or_all, f"{FACE_METAVAR}|all", "its index in visavis detect; all = every face.")(
+        command
+    )
+
+
+def _face_option(callback: Callable[..., str | None], metavar: str, index: str) -> Callable[[F], F]:
     return click.option(
         "--face",
-        callback=_a_face_or_all,
-        metavar=f"{FACE_METAVAR}|all",
+        callback=callback,
+        metavar=metavar,
         default="dominant",
         show_default=True,
         help="Which face to use if there are several: by a rule, by a point on it (px of the upright picture), or by "
-        "its index in visavis detect; all = every face.",
-    )(command)
+        + index,
+    )
 
 
 def _face_options(command: F) -> F:
