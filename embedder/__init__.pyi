@@ -1,4 +1,5 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
+from .deadline import Deadline as Deadline, use_deadline as use_deadline
 from .decision import (
     EVEN_PRIOR as EVEN_PRIOR,
     Comparison as Comparison,
@@ -15,12 +16,14 @@ from .detection.detector import (
 )
 from .errors import (
     BundleError as BundleError,
+    DeadlineExceeded as DeadlineExceeded,
     DigestMismatch as DigestMismatch,
     DlibFileError as DlibFileError,
     FaceCovered as FaceCovered,
     FaceError as FaceError,
     ImageError as ImageError,
     ImageTooLarge as ImageTooLarge,
+    ImageTooSlow as ImageTooSlow,
     ImageUnreadable as ImageUnreadable,
     LowQuality as LowQuality,
     ModelError as ModelError,
@@ -28,6 +31,7 @@ from .errors import (
     NoSuchFace as NoSuchFace,
     NotAnImage as NotAnImage,
     OperatingPointUnavailable as OperatingPointUnavailable,
+    OutOfMemory as OutOfMemory,
     RuntimeUnavailable as RuntimeUnavailable,
     SampleError as SampleError,
     SeveralFaces as SeveralFaces,

@@ -5,7 +5,8 @@ VisavisError
 │   ├── ImageError             its bytes cannot be used
 │   │   ├── ImageTooLarge      more bytes or pixels than allowed
 │   │   ├── NotAnImage         not in a supported format
-│   │   └── ImageUnreadable    in a supported format, but broken
+│   │   ├── ImageUnreadable    in a supported format, but broken
+│   │   └── ImageTooSlow       decoding it takes too long or too much memory
 │   ├── FaceError              its faces do not fit the face choice
 │   │   ├── NoFace             no face found
 │   │   ├── SeveralFaces       more faces than the choice allows
@@ -19,6 +20,8 @@ VisavisError
 │   ├── SFaceFileError         not the expected SFace .onnx file
 │   └── RuntimeUnavailable     the library, device or precision is not available
 ├── DigestMismatch             embeddings of different models, or of one model in different precisions
+├── DeadlineExceeded           the time limit of the work is over, or nobody waits for its result
+├── OutOfMemory                the machine has too little memory left
 ├── OperatingPointUnavailable  the model card has no such operating point
 └── UnknownLayer               the network has no layer of that name
 
@@ -70,6 +73,12 @@ class ImageUnreadable(ImageError):
     """The format is supported, but the pixels cannot be decoded."""
 
     code = "image_unreadable"
+
+
+class ImageTooSlow(ImageError):
+    """Decoding the image takes more time or memory than any ordinary image of its size does."""
+
+    code = "image_too_slow"
 
 
 class FaceError(SampleError):
@@ -188,6 +197,25 @@ class RuntimeUnavailable(ModelError):
     """The library, device or precision for running a model is not available; the message states the alternatives."""
 
     code = "runtime_unavailable"
+
+
+class DeadlineExceeded(VisavisError):
+    """The time limit of the work is over, or nobody waits for its result."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"the work was stopped after {limit_s:g} s; send fewer or smaller images, or try again later")
+        self.limit_s = limit_s
+
+
+class OutOfMemory(VisavisError):
+    """The machine has too little memory left for this work."""
+
+    code = "out_of_memory"
+
+    def __init__(self) -> None:
+        super().__init__("too little memory is left for this request; send it again later")
 
 
 class DigestMismatch(VisavisError):

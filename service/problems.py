@@ -12,12 +12,14 @@ from starlette.exceptions import HTTPException
 from embedder import (
     FORMATS_IN_WORDS,
     BundleError,
+    DeadlineExceeded,
     DigestMismatch,
     DlibFileError,
     FaceCovered,
     FaceError,
     ImageError,
     ImageTooLarge,
+    ImageTooSlow,
     ImageUnreadable,
     LowQuality,
     ModelError,
@@ -25,6 +27,7 @@ from embedder import (
     NoSuchFace,
     NotAnImage,
     OperatingPointUnavailable,
+    OutOfMemory,
     RuntimeUnavailable,
     SampleError,
     SeveralFaces,
@@ -35,16 +38,24 @@ from embedder import (
 )
 
 from .errors import (
+    AuditUnavailable,
     BodyTooLarge,
     BodyTooSlow,
     Busy,
+    CrossSiteRequest,
+    Forbidden,
     InternalError,
     MalformedRequest,
+    MemoryFull,
     MethodNotAllowed,
     NotFound,
     NotReady,
+    RateLimited,
     ServiceError,
+    Stopping,
+    Unauthorized,
     Unavailable,
+    UnknownHost,
     UnsupportedMediaType,
 )
 from .wire import Problem
@@ -77,6 +88,21 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "A part, field or query option is missing, unknown, duplicated or has an invalid value, or the body does not "
         "match its Content-Type.",
         "The detail names it and the values it accepts.",
+    ),
+    Unauthorized: ProblemType(
+        401,
+        "Key needed",
+        "The key is missing, unknown, expired or revoked. The answer does not say which.",
+        "Send a valid key as the header Authorization: Bearer KEY. The operator makes keys: visavis keys create.",
+    ),
+    Forbidden: ProblemType(
+        403, "Scope needed", "The key lacks the scope of the route.", "Ask the operator for a key with this scope."
+    ),
+    CrossSiteRequest: ProblemType(
+        403,
+        "Cross-site request",
+        "A browser sent the request for a page of another origin.",
+        "Use the service's own page, or let the operator allow the origin: VISAVIS_ORIGINS.",
     ),
     NotFound: ProblemType(404, "No such address", "The route does not exist.", "See /docs for the list of routes."),
     MethodNotAllowed: ProblemType(
@@ -119,6 +145,12 @@ TABLE: Mapping[KnownError, ProblemType] = {
         f"Send a {FORMATS_IN_WORDS} file, or HEIC where the operator has installed 'visavis[heif]'. "
         "The detail names the format of the file, if it is known, and what to do.",
     ),
+    UnknownHost: ProblemType(
+        421,
+        "Unknown host name",
+        "The Host header does not name this service.",
+        "Use the address that the service prints at its start, or let the operator allow the name: VISAVIS_HOSTS.",
+    ),
     SampleError: ProblemType(422, "Image cannot be used", "An image cannot be used.", "Send another one."),
     ImageError: ProblemType(422, "Image cannot be read", "The bytes of an image cannot be used.", _IMAGE),
     ImageUnreadable: ProblemType(
@@ -126,6 +158,12 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "Image unreadable",
         "The format is supported, but the file is broken, truncated or of an unusual kind.",
         _IMAGE,
+    ),
+    ImageTooSlow: ProblemType(
+        422,
+        "Image too slow",
+        "Decoding the image takes more time or memory than ordinary images of its size do.",
+        "Save it as an ordinary JPEG or PNG and send that.",
     ),
     FaceError: ProblemType(
         422, "Faces do not fit", "The faces in an image do not match the request.", "Send another one."
@@ -180,6 +218,12 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "The network has no layer of that name.",
         "Use a layer from available; GET /v1/layers describes them.",
     ),
+    RateLimited: ProblemType(
+        429,
+        "Too many requests",
+        "The key or the address sent more requests than its limit allows.",
+        "Wait as long as Retry-After says. The operator sets the limits of keys and addresses.",
+    ),
     VisavisError: ProblemType(500, "Service failed", _FAILED, _REPORT),
     ModelError: ProblemType(500, "Model failed", "The model cannot be used with these settings.", _REPORT),
     BundleError: ProblemType(500, "Model bundle unusable", "The model bundle is missing, broken or altered.", _REPORT),
@@ -198,6 +242,30 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "The service has reached its maximum number of requests.",
         "Wait as long as Retry-After says. The operator sets the limits: VISAVIS_MAX_CONCURRENT and "
         "VISAVIS_MAX_WAITING.",
+    ),
+    MemoryFull: ProblemType(
+        503,
+        "Memory full",
+        "The requests in progress hold all the memory that they may.",
+        "Wait as long as Retry-After says. The operator sets the limit: VISAVIS_MEMORY_BYTES.",
+    ),
+    DeadlineExceeded: ProblemType(
+        503,
+        "Took too long",
+        "The request took longer than the operator allows, and was stopped.",
+        "Send fewer or smaller images. The operator sets the limit: VISAVIS_REQUEST_TIMEOUT_S.",
+    ),
+    OutOfMemory: ProblemType(
+        503, "Out of memory", "The machine has too little memory left.", "Send the request again later."
+    ),
+    Stopping: ProblemType(
+        503, "Stopping", "The service is being stopped.", "Send the request to another instance, or again later."
+    ),
+    AuditUnavailable: ProblemType(
+        503,
+        "Audit log unavailable",
+        "The audit log cannot be written, so nothing is answered.",
+        "The operator finds the reason in the service's log.",
     ),
     NotReady: ProblemType(
         503,
