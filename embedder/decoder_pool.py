@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from mmap import PROT_READ, mmap
 from pathlib import Path
 from threading import Condition, Lock
 
@@ -35,15 +36,15 @@ TIME_LIMIT_S = 10.0  # for one decoding of one image; the largest legal ones tak
 POLL_S = 0.1  # between two looks at the deadline
 START_S = 60.0  # within which the server must be ready
 ANSWER_S = 10.0  # within which the server must fork
-SMALL_BYTES = 4 * 2**20  # of shared memory that a worker keeps
+KEPT_BYTES = 4 * 2**20  # of shared memory that a worker keeps
 _TIMEVAL = struct.Struct("ll")  # seconds, microseconds
 CLOSED = "this FaceEmbedder is closed: load the model again"
 # Starts without `site` and without the main module of this process, but finds the same packages.
 _COMMAND = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from embedder.decoder_process import main; main()"
 _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2 * SMALL_BYTES),  # so that the memory of large pictures is given back
-    "MALLOC_TRIM_THRESHOLD_": str(4 * SMALL_BYTES),
+    "MALLOC_MMAP_THRESHOLD_": str(2 * KEPT_BYTES),  # so that the memory of large pictures is given back
+    "MALLOC_TRIM_THRESHOLD_": str(4 * KEPT_BYTES),
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",  # a process with threads cannot fork safely
 }
@@ -184,6 +185,8 @@ class _Worker:
 
     def __init__(self, server: "_Server", pid: int, connection: socket.socket, memory: int) -> None:
         self._server, self._pid, self._connection, self._memory = server, pid, connection, memory
+        os.ftruncate(memory, KEPT_BYTES)
+        self._window = mmap(memory, KEPT_BYTES, prot=PROT_READ)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(1e6 * POLL_S)))
         self.is_ready = True
         self.status: int | None = None  # of a process that has ended
@@ -210,10 +213,9 @@ class _Worker:
         reply = self._reply(time.monotonic() + time_limit_s)
         self.is_ready = True
         decoded = decoded_image(reply)
-        n_bytes = os.fstat(self._memory).st_size
-        picture = read_pixels(decoded.picture_size, self._memory)
-        if n_bytes > SMALL_BYTES:
-            os.ftruncate(self._memory, 0)
+        picture = read_pixels(decoded.picture_size, self._memory, self._window)
+        if os.fstat(self._memory).st_size > KEPT_BYTES:
+            os.ftruncate(self._memory, KEPT_BYTES)
         return decoded, picture
 
     def _reply(self, end_s: float) -> bytes:
@@ -232,6 +234,7 @@ class _Worker:
     def end(self) -> None:
         """Kill the process, unless it has ended; sets `status`, which stays None if the server has ended as well."""
         self._connection.close()
+        self._window.close()
         os.close(self._memory)
         self.status = self._server.ended(self._pid)
 

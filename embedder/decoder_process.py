@@ -15,6 +15,7 @@ import struct
 import sys
 from contextlib import suppress
 from functools import partial
+from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,40 +95,31 @@ def _failed(error: Exception) -> bytes:
 
 
 BYTES_PER_PIXEL = 4  # as Pillow keeps RGB
-_STRIP_PIXELS = 2**20  # copied at a time, so that a large picture is not in memory twice
-
-
-def _strips(size: tuple[int, int]) -> list[tuple[int, int]]:
-    """The first row of each strip of a picture, and its number of rows."""
-    n_rows = max(1, _STRIP_PIXELS // size[0])
-    return [(top, min(n_rows, size[1] - top)) for top in range(0, size[1], n_rows)]
+_LAYOUT = ("RGBX", 0, 1)  # Pillow's own, so that pixels are only copied
+_BUFFER_BYTES = 2**16
+_STRIP_PIXELS = 2**20  # read at a time, so that a large picture is not in memory twice
 
 
 def write_pixels(picture: Image.Image, memory: int) -> None:
     """Write an RGB picture to the shared memory, a file descriptor."""
-    row_bytes = BYTES_PER_PIXEL * picture.width
-    for top, n_rows in _strips(picture.size):
-        strip = picture if n_rows == picture.height else picture.crop((0, top, picture.width, top + n_rows))
-        os.pwrite(memory, strip.tobytes("raw", "RGBX"), top * row_bytes)
+    os.lseek(memory, 0, os.SEEK_SET)
+    encoder = Image._getencoder("RGB", "raw", _LAYOUT)  # noqa: SLF001 - `tobytes` copies the picture twice
+    encoder.setimage(picture.im, (0, 0, *picture.size))
+    encoder.encode_to_file(memory, _BUFFER_BYTES)
 
 
-def read_pixels(size: tuple[int, int], memory: int) -> Image.Image:
-    """Read an RGB picture of this size from the shared memory, a file descriptor."""
-    strips = ((top, _read_strip(size[0], top, n_rows, memory)) for top, n_rows in _strips(size))
-    top, strip = next(strips)
-    if strip.size == size:
-        return strip
-    whole = Image.new("RGB", size)
-    whole.paste(strip, (0, top))
-    for top, strip in strips:
-        whole.paste(strip, (0, top))
-    return whole
-
-
-def _read_strip(width: int, top: int, n_rows: int, memory: int) -> Image.Image:
-    row_bytes = BYTES_PER_PIXEL * width
-    pixels = os.pread(memory, n_rows * row_bytes, top * row_bytes)
-    return Image.frombytes("RGB", (width, n_rows), pixels, "raw", "RGBX")
+def read_pixels(size: tuple[int, int], memory: int, window: mmap) -> Image.Image:
+    """Read an RGB picture of this size from the shared memory, whose beginning is mapped to `window`."""
+    width, height = size
+    if BYTES_PER_PIXEL * width * height <= len(window):
+        return Image.frombytes("RGB", size, memoryview(window), "raw", *_LAYOUT)
+    picture = Image.new("RGB", size)
+    n_rows, row_bytes = max(1, _STRIP_PIXELS // width), BYTES_PER_PIXEL * width
+    for top in range(0, height, n_rows):
+        strip_size = (width, min(n_rows, height - top))
+        strip = os.pread(memory, row_bytes * strip_size[1], row_bytes * top)
+        picture.paste(Image.frombytes("RGB", strip_size, strip, "raw", *_LAYOUT), (0, top))
+    return picture
 
 
 _PR_SET_PDEATHSIG = 1
