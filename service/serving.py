@@ -5,13 +5,14 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import click
 import uvicorn
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load, n_cores
 
 from .app import create_app
 from .settings import Settings, SettingsError, load_settings
@@ -54,8 +55,10 @@ def _start_logs(level: str) -> None:
 def _embedder(settings: Settings) -> FaceEmbedder:
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
+    # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
+    n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     try:
-        return load(settings.model, limits=limits, running=running)
+        return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
 
