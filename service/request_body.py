@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from anyio import fail_after, to_thread
+from anyio import fail_after
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
@@ -44,8 +44,11 @@ class BodyReader:
     max_image_bytes: int
     timeout_s: float
 
-    async def read(self, request: Request, spec: RequestSpec[OptionsT]) -> ParsedRequest[OptionsT]:
-        """Read images and options, sent as a form or as JSON; options may be in the query instead."""
+    async def read(self, request: Request, spec: RequestSpec[OptionsT]) -> Callable[[], ParsedRequest[OptionsT]]:
+        """Receive images and options, sent as a form or as JSON; options may be in the query instead.
+
+        Returns the function that parses them, once, and lets the body go. It takes time, so call it in a thread.
+        """
         query = request.state.query
         media_type = _media_type(request, (FORM, JSON))
         limit = self._limit(spec, media_type)
@@ -54,19 +57,23 @@ class BodyReader:
             async with aclosing(_counted(request, limit)) as stream:
                 if media_type == FORM:
                     form = await _read_form(request.headers["content-type"], stream, spec)
-                    return from_form(form, spec, query)
+                    parsed = from_form(form, spec, query)
+                    return lambda: parsed
                 body = await _whole(stream)
-        return await to_thread.run_sync(from_json, body, spec, query)  # decoding megabytes would block the event loop
+        return lambda: from_json(body.taken(), spec, query)
 
     async def read_json(
         self, request: Request, model: type[ModelT], options_model: type[Message], *, max_bytes: int
-    ) -> ModelT:
-        """Read a JSON body without images; its options, the fields of `options_model`, may be in the query instead."""
+    ) -> Callable[[], ModelT]:
+        """Receive a JSON body without images; its options, the fields of `options_model`, may be in the query instead.
+
+        Returns the function that parses it, as `read` does.
+        """
         _media_type(request, (JSON,))
         _check_length(request, max_bytes)
         with _in_time(self.timeout_s):
             body = await _whole(_counted(request, max_bytes))
-        return await to_thread.run_sync(with_query, body, model, options_model, request.state.query)
+        return lambda: with_query(body.taken(), model, options_model, request.state.query)
 
     def _limit(self, spec: RequestSpec[OptionsT], media_type: str) -> int:
         image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
@@ -110,8 +117,27 @@ async def _counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
             yield chunk
 
 
-async def _whole(stream: AsyncGenerator[bytes, None]) -> bytes:
-    return b"".join([chunk async for chunk in stream])
+@dataclass(slots=True)
+class _WholeBody:
+    """A body in memory, which grows in place: it is never there twice."""
+
+    _content: bytearray = field(default_factory=bytearray, repr=False)
+
+    def add(self, chunk: bytes) -> None:
+        """Append a chunk."""
+        self._content += chunk
+
+    def taken(self) -> bytearray:
+        """Return the content and forget it, so that it goes when its reader is done."""
+        content, self._content = self._content, bytearray()
+        return content
+
+
+async def _whole(stream: AsyncGenerator[bytes, None]) -> _WholeBody:
+    body = _WholeBody()
+    async for chunk in stream:
+        body.add(chunk)
+    return body
 
 
 @contextmanager
@@ -133,7 +159,7 @@ async def _read_form(
 ) -> MultipartForm:
     """Read a multipart body; raises MalformedRequest."""
     _, parameters = parse_options_header(content_type)
-    reader = _PartReader(spec, parameters.get(b"charset", b"utf-8").decode("latin-1"))
+    reader = _PartReader(spec)
     try:
         parser = MultipartParser(_boundary(parameters), reader.callbacks())
         async for chunk in stream:
@@ -159,9 +185,9 @@ def _unreadable(reason: str) -> MalformedRequest:
 class _PartReader:
     """Collects a form's parts from `python_multipart`'s callbacks; checks each part after its headers."""
 
-    def __init__(self, spec: RequestSpec[OptionsT], charset: str) -> None:
+    def __init__(self, spec: RequestSpec[OptionsT]) -> None:
         self.has_ended = False
-        self._spec, self._charset = spec, charset
+        self._spec = spec
         self._files: dict[str, list[bytes]] = {name: [] for name in spec.images}
         self._fields: dict[str, str] = {}
         self._seen: Counter[str] = Counter()
@@ -229,10 +255,8 @@ class _PartReader:
         self.has_ended = True
 
     def _text(self, content: bytes) -> str:
-        try:
-            return content.decode(self._charset)
-        except (UnicodeDecodeError, LookupError):
-            return content.decode("latin-1")
+        """Decode a name or a value; valid ones are ASCII, so a charset that the body states makes no difference."""
+        return content.decode("utf-8", "replace")
 
 
 def _is_text(content: bytes) -> bool:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 from anyio import CancelScope, CapacityLimiter, create_task_group, to_thread
@@ -73,15 +72,15 @@ class RequestExecutor:
         return await self.run_reading(request, lambda: self.body_reader.read(request, spec), work)
 
     async def run_reading(
-        self, request: Request, read: Callable[[], Awaitable[BodyT]], work: Callable[[BodyT], T]
+        self, request: Request, read: Callable[[], Awaitable[Callable[[], BodyT]]], work: Callable[[BodyT], T]
     ) -> T:
-        """Hold a slot while `read` receives the body and `work` runs in a thread.
+        """Hold a slot while `read` receives the body, and while the body is parsed and `work` runs in a thread.
 
         Raises Busy, ClientDisconnect and the errors of both functions.
         """
         with self.limiter.slot():
-            body = await read()
-            return await while_connected(request, lambda: self.limiter.work(partial(work, body)))
+            parse = await read()
+            return await while_connected(request, lambda: self.limiter.work(lambda: work(parse())))
 
     def elapsed_ms(self, request: Request) -> float:
         """Milliseconds since the request arrived."""
