@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
 NETPBM = re.compile(rb"P[1-7]\s")  # how a PGM or PPM file begins
+LONGEST_DELIMITER_END = 66  # blanks, and a line break or two hyphens
+DELIMITER_END = re.compile(rb"[ \t]{0,64}(\r\n|--)")
 OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
 
 
@@ -160,9 +162,13 @@ async def _read_form(
     """Read a multipart body; raises MalformedRequest."""
     _, parameters = parse_options_header(content_type)
     reader = _PartReader(spec)
+    boundary = _boundary(parameters)
     try:
-        parser = MultipartParser(_boundary(parameters), reader.callbacks())
+        parser = MultipartParser(boundary, reader.callbacks())
+        delimiters = _DelimiterCheck(b"\r\n--" + boundary)
         async for chunk in stream:
+            if not reader.has_ended:
+                delimiters.check(chunk)
             parser.write(chunk)
         parser.finalize()
     except FormParserError:
@@ -173,13 +179,35 @@ async def _read_form(
 
 
 def _boundary(parameters: dict[bytes, bytes]) -> bytes:
-    if b"boundary" not in parameters:
+    if not parameters.get(b"boundary"):
         raise _unreadable("Missing boundary in multipart")
     return parameters[b"boundary"]
 
 
 def _unreadable(reason: str) -> MalformedRequest:
     return MalformedRequest(f"the multipart body cannot be read ({reason}); build it with an HTTP library")
+
+
+class _DelimiterCheck:
+    """Refuses a line that begins as a delimiter and is none, which RFC 2046 forbids.
+
+    The parser reads such lines byte by byte, so a body full of them would take seconds.
+    """
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        self._unchecked = b""
+
+    def check(self, chunk: bytes) -> None:
+        """Check the next chunk of a body. Raises MalformedRequest."""
+        content, length = self._unchecked + chunk, len(self._delimiter)
+        place = content.find(self._delimiter)
+        while 0 <= place <= len(content) - length - LONGEST_DELIMITER_END:
+            if not DELIMITER_END.match(content, place + length):
+                raise _unreadable("Invalid boundary in multipart")
+            place = content.find(self._delimiter, place + length)
+        # What may be, or may become, a delimiter without its end.
+        self._unchecked = content[place if place >= 0 else max(0, len(content) - length + 1) :]
 
 
 class _PartReader:
