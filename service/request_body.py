@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from anyio import fail_after
 from python_multipart.exceptions import FormParserError
@@ -31,9 +31,13 @@ from .wire import Message
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
+HoldBytes: TypeAlias = Callable[[int], None]  # counts memory as held; raises MemoryFull
+
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
 NETPBM = re.compile(rb"P[1-7]\s")  # how a PGM or PPM file begins
+MAX_WHOLE_IMAGES = 4  # whose size all images of a request may have together
+JSON_BYTES_PER_BYTE = 2  # a body and the images in it, or the numbers
 LONGEST_DELIMITER_END = 66  # blanks, and a line break or two hyphens
 DELIMITER_END = re.compile(rb"[ \t]{0,64}(\r\n|--)")
 OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
@@ -41,22 +45,26 @@ OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's na
 
 @dataclass(frozen=True, slots=True)
 class BodyReader:
-    """Reads bodies within size and time limits; stores none."""
+    """Reads bodies within size and time limits; stores none. `max_bytes`: the memory that one request may hold."""
 
     max_image_bytes: int
     timeout_s: float
+    max_bytes: int = 2**30
 
-    async def read(self, request: Request, spec: RequestSpec[OptionsT]) -> Callable[[], ParsedRequest[OptionsT]]:
+    async def read(
+        self, request: Request, spec: RequestSpec[OptionsT], hold: HoldBytes
+    ) -> Callable[[], ParsedRequest[OptionsT]]:
         """Receive images and options, sent as a form or as JSON; options may be in the query instead.
 
+        `hold` is told the memory that the body needs: before it is read, or while it grows if its length is unknown.
         Returns the function that parses them, once, and lets the body go. It takes time, so call it in a thread.
         """
         query = request.state.query
         media_type = _media_type(request, (FORM, JSON))
-        limit = self._limit(spec, media_type)
-        _check_length(request, limit)
+        per_byte = 1 if media_type == FORM else JSON_BYTES_PER_BYTE
+        limit = min(self._limit(spec, media_type), self.max_bytes // per_byte)
         with _in_time(self.timeout_s):
-            async with aclosing(_counted(request, limit)) as stream:
+            async with aclosing(_counted(request, limit, lambda n_bytes: hold(per_byte * n_bytes))) as stream:
                 if media_type == FORM:
                     form = await _read_form(request.headers["content-type"], stream, spec)
                     parsed = from_form(form, spec, query)
@@ -65,21 +73,27 @@ class BodyReader:
         return lambda: from_json(body.taken(), spec, query)
 
     async def read_json(
-        self, request: Request, model: type[ModelT], options_model: type[Message], *, max_bytes: int
+        self,
+        request: Request,
+        model: type[ModelT],
+        options_model: type[Message],
+        hold: HoldBytes,
+        *,
+        max_bytes: int,
     ) -> Callable[[], ModelT]:
         """Receive a JSON body without images; its options, the fields of `options_model`, may be in the query instead.
 
         Returns the function that parses it, as `read` does.
         """
         _media_type(request, (JSON,))
-        _check_length(request, max_bytes)
+        limit = min(max_bytes, self.max_bytes // JSON_BYTES_PER_BYTE)
         with _in_time(self.timeout_s):
-            body = await _whole(_counted(request, max_bytes))
+            body = await _whole(_counted(request, limit, lambda n_bytes: hold(JSON_BYTES_PER_BYTE * n_bytes)))
         return lambda: with_query(body.taken(), model, options_model, request.state.query)
 
     def _limit(self, spec: RequestSpec[OptionsT], media_type: str) -> int:
         image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
-        return spec.n_images * image_bytes + OVERHEAD_BYTES
+        return min(spec.n_images, MAX_WHOLE_IMAGES) * image_bytes + OVERHEAD_BYTES
 
 
 async def read_query(request: Request) -> None:
@@ -99,23 +113,28 @@ def _media_type(request: Request, accepted: tuple[str, ...]) -> str:
     return media_type
 
 
-def _check_length(request: Request, limit: int) -> None:
-    announced = request.headers.get("content-length")
-    if announced is None:
-        return
+def _announced_length(request: Request, limit: int) -> int:
+    """The body's length according to its header, 0 if that is unknown. Raises BodyTooLarge or MalformedRequest."""
+    announced = request.headers.get("content-length", "0")
     if not (announced.isascii() and announced.isdigit()):
         raise MalformedRequest("Content-Length must be a whole number of bytes")
     if int(announced[:20]) > limit:
         raise BodyTooLarge(limit)
+    return int(announced)
 
 
-async def _counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    n_bytes = 0
+async def _counted(request: Request, limit: int, hold: HoldBytes) -> AsyncGenerator[bytes, None]:
+    """Yield the body; hold its announced length before it is read, and what comes without announcement as it comes."""
+    n_bytes, n_held = 0, _announced_length(request, limit)
+    hold(n_held)
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
             n_bytes += len(chunk)
             if n_bytes > limit:
                 raise BodyTooLarge(limit)
+            if n_bytes > n_held:
+                hold(n_bytes - n_held)
+                n_held = n_bytes
             yield chunk
 
 

@@ -105,7 +105,9 @@ async def test_a_form_is_read_alike_however_it_is_cut(size: int) -> None:
     photos = {"001-neutral": lines, "001-smiling": lines[::-1]}
     body = _form(photos, padding=b" \t\r\n", end=b"\r\n--" + BOUNDARY + b"the epilogue is ignored")
     body = body.replace(b" \t", b"", 1)  # the first delimiter has no padding
-    parse = await BodyReader(20_000, 10).read(_request(body, size), VERIFY)
+    held = list[int]()
+    parse = await BodyReader(20_000, 10).read(_request(body, size), VERIFY, held.append)
+    assert sum(held) == len(body)  # no length was announced
     assert (parse().one("probe"), parse().one("reference")) == (lines, lines[::-1])
 
 
