@@ -35,11 +35,15 @@ def _do_nothing() -> None:
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference."""
     readiness = Readiness(embedder, on_ready=on_ready)
+    max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
     runner = RequestExecutor(
         embedder,
         Explainer(embedder),
-        BodyReader(settings.max_image_bytes, settings.body_timeout_s),
-        ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
+        ConcurrencyLimiter(
+            max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
+        ),
+        settings.request_timeout_s,
     )
     app = FastAPI(
         title="visavis",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder import Precision, RuntimeName
@@ -15,6 +15,9 @@ PREFIX = "VISAVIS_"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+
+# Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
+PICTURE_BYTES_PER_PIXEL = 6
 
 ANY_ORIGIN = "*"
 # As browsers send it: scheme and host in lower case, no path, no final slash.
@@ -45,6 +48,19 @@ def _is_origin(text: str) -> bool:
     return ORIGIN.fullmatch(text) is not None and DEFAULT_PORTS.fullmatch(text) is None
 
 
+def _enough(memory_bytes: int, info: ValidationInfo) -> int:
+    """Refuse memory that is too small for one picture and the two images of a comparison."""
+    if not {"max_image_bytes", "max_pixels"} <= info.data.keys():
+        return memory_bytes  # they are invalid, which is told instead
+    least = PICTURE_BYTES_PER_PIXEL * info.data["max_pixels"] + 2 * info.data["max_image_bytes"]
+    if memory_bytes < least:
+        raise ValueError(
+            f"must be at least {least}: {PICTURE_BYTES_PER_PIXEL} for each of VISAVIS_MAX_PIXELS, and 2 times "
+            "VISAVIS_MAX_IMAGE_BYTES"
+        )
+    return memory_bytes
+
+
 class SettingsError(Exception):
     """A setting is invalid; the message names it and the allowed values."""
 
@@ -64,11 +80,19 @@ class Settings(BaseSettings):
     # To decode of one image, according to its header; Pillow itself opens no image of more than 178,956,970 pixels.
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
-    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting
+    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests that wait; as many as both are received
+    # For all that requests hold at a time: bodies, images and the pictures decoded from them.
+    memory_bytes: Annotated[int, Field(gt=0, validate_default=True), AfterValidator(_enough)] = 2**30
+    request_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # from the end of its body on
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
     # Of web pages on other hosts that may use the service from a browser; by default none.
     origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     log_level: LogLevel = "info"
+
+    @property
+    def picture_bytes(self) -> int:
+        """The part of `memory_bytes` that is for decoded pictures."""
+        return PICTURE_BYTES_PER_PIXEL * self.max_pixels
 
 
 def load_settings(**given: object) -> Settings:
