@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
     max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
+    max_connections: Annotated[int, Field(gt=0, le=100_000)] = 512  # open at a time, of all clients
+    header_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0  # for a request's head to arrive
+    # Longer than the 60 s of common load balancers, which would otherwise use a connection that is being closed.
+    idle_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 75.0  # between two requests
+    min_body_rate: Annotated[int, Field(gt=0)] = 1000  # bytes/s of a body, and of a client that reads an answer
     # Of web pages on other hosts that may use the service from a browser; by default none.
     origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     log_level: LogLevel = "info"
