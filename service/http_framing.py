@@ -93,6 +93,8 @@ def _faults(head: bytes, request: h11.Request) -> Iterator[str]:
         yield "a line ends without CR LF"
     if any(header.startswith((b" ", b"\t")) for header in headers):
         yield "a header is folded over several lines"
+    if len(head) > MAX_HEAD_BYTES:  # h11 only looks at a head that has not ended
+        yield f"its head is larger than {MAX_HEAD_BYTES:,} bytes"
     if len(fields) > MAX_HEADERS:
         yield f"the request has more than {MAX_HEADERS} headers"
     lengths = [value for name, value in fields if name == b"content-length"]  # of which h11 keeps one

@@ -242,8 +242,8 @@ class HttpProtocol(H11Protocol):
         headers = ALWAYS | UNLESS_SET | dict(response.headers) | {"Connection": "close"}
         reason = HTTPStatus(response.status_code).phrase
         start = h11.Response(status_code=response.status_code, headers=list(headers.items()), reason=reason)
-        for event in (start, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
-            self.link.write(self.conn.send(event) or b"")
+        parts = (start, h11.Data(data=bytes(response.body)), h11.EndOfMessage())
+        self.link.write(b"".join(self.conn.send(part) or b"" for part in parts))
         self.link.close()
         self.refused[response.status_code] += 1
 
