@@ -3,22 +3,23 @@
 import errno
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import click
-import uvicorn
+from fastapi import FastAPI
 
 from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load, n_cores
 
 from .app import create_app
+from .http_protocol import ConnectionLimits
+from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
+from .log_handler import LogWriter, say, start_log
 from .settings import Settings, SettingsError, load_settings
 
-GRACE_S = 30  # for requests in progress when the server is stopped
-BACKLOG = 2048
+GRACE_S = 30.0  # for requests in progress when the server is stopped; then the process ends
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 class ServingError(Exception):
@@ -28,16 +29,15 @@ class ServingError(Exception):
 def run(**given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments override the environment. Raises ServingError."""
     settings = _settings(given)
-    _start_logs(settings.log_level)
+    _check_descriptors(settings.max_connections)
+    writer = start_log(settings.log_level, logging.Formatter(LOG_FORMAT))
     with _listening(settings.host, settings.port) as listener:
-        click.echo("visavis is loading its model ...", err=True)
+        say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
             app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings.host))
-            config = uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
-            )
-            _serve(uvicorn.Server(config), listener)
-    click.echo("visavis has stopped.", err=True)
+            _serve(app, settings, listener, writer)
+    writer.flush()
+    say("visavis has stopped.")
 
 
 def _settings(given: Mapping[str, object]) -> Settings:
@@ -47,9 +47,13 @@ def _settings(given: Mapping[str, object]) -> Settings:
         raise ServingError(str(error)) from None
 
 
-def _start_logs(level: str) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper())
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))  # visavis prints its own start
+def _check_descriptors(max_connections: int) -> None:
+    allowed = raise_descriptor_limit(max_connections)
+    if allowed is not None:
+        raise ServingError(
+            f"VISAVIS_MAX_CONNECTIONS={max_connections} needs {max_connections + SPARE_DESCRIPTORS} file descriptors, "
+            f"and this process may have {allowed}; raise the limit (ulimit -n), or set fewer connections"
+        )
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
@@ -91,15 +95,16 @@ def _hint(error: OSError) -> str:
 def _announce(listener: socket.socket, host: str) -> None:
     port = listener.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
-    click.echo(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", err=True)
+    say(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)")
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    # After a graceful stop uvicorn raises the signal again for the previous handler; this one ignores it.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _serve(app: FastAPI, settings: Settings, listener: socket.socket, writer: LogWriter) -> None:
+    limits = connection_limits(settings)
+    HttpServer(http_config(app, limits), grace_s=GRACE_S, before_end=writer.flush).run(sockets=[listener])
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of connections among the settings."""
+    return ConnectionLimits(
+        settings.max_connections, settings.header_timeout_s, settings.idle_timeout_s, settings.min_body_rate
+    )

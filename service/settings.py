@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     memory_bytes: Annotated[int, Field(gt=0, validate_default=True), AfterValidator(_enough)] = 2**30
     request_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # from the end of its body on
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
+    max_connections: Annotated[int, Field(gt=0, le=100_000)] = 512  # open at a time, of all clients
+    header_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0  # for a request's head to arrive
+    # Longer than the 60 s of common load balancers, which would otherwise use a connection that is being closed.
+    idle_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 75.0  # between two requests
+    min_body_rate: Annotated[int, Field(gt=0)] = 1000  # bytes/s of a body, and of a client that reads an answer
     # Of web pages on other hosts that may use the service from a browser; by default none.
     origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     log_level: LogLevel = "info"
