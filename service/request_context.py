@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .errors import ServiceError
 from .problems import problem_response
 
 access_log = logging.getLogger("visavis.access")
@@ -43,6 +44,10 @@ def new_request_id() -> str:
 def unchanged(app: ASGIApp) -> ASGIApp:
     """Return an app as it is."""
     return app
+
+
+def accept_any(_scope: Scope) -> None:
+    """Check nothing."""
 
 
 @dataclass(slots=True)
@@ -73,6 +78,7 @@ class RequestContextMiddleware:
 
     app: ASGIApp
     across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
+    check_host: Callable[[Scope], None] = accept_any  # raises a ServiceError for a request to another host
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
 
@@ -93,7 +99,15 @@ class RequestContextMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
+            self.check_host(scope)
+        except ServiceError as refusal:  # also of a preflight request, so before the CORS headers
+            await problem_response(refusal, exchange.request_id)(scope, receive, exchange.answer)
+            return
+        try:
             await self.across_origins(self.app)(scope, receive, exchange.answer)
+        except ServiceError as refusal:  # of access control; those of a route are answered inside
+            problem = problem_response(refusal, exchange.request_id)
+            await self.across_origins(problem)(scope, receive, exchange.answer)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer

@@ -73,7 +73,7 @@ def files_of_a_request(rooms: dict[str, Path]) -> list[str]:
     from service.settings import Settings  # noqa: PLC0415 - the same
 
     photos = {name: (EXAMPLES / f"001-{photo}.jpg").read_bytes() for name, photo in PARTS.items()}
-    with load() as embedder, TestClient(create_app(Settings(), embedder)) as client:
+    with load() as embedder, TestClient(create_app(Settings(), embedder), "http://localhost") as client:
         client.post("/v1/verify", files=photos).raise_for_status()
         while not client.get("/readyz").is_success:  # the service checks its own readiness
             sleep(0.1)
