@@ -5,14 +5,18 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 import uvicorn
 
 from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
 
+from .access.control import is_loopback
+from .access.keys import KeyFile, KeyFileError
 from .app import create_app
 from .settings import Settings, SettingsError, load_settings
 
@@ -28,13 +32,25 @@ def run(**given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments override the environment. Raises ServingError."""
     settings = _settings(given)
     _start_logs(settings.log_level)
+    _check_access(settings)
+    _check_tls(settings)
     with _listening(settings.host, settings.port) as listener:
         click.echo("visavis is loading its model ...", err=True)
         with _embedder(settings) as embedder:
-            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings.host))
+            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings))
             config = uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+                app,
+                log_config=None,
+                access_log=False,  # it would log addresses with their queries
+                server_header=False,
+                proxy_headers=False,  # uvicorn would believe 127.0.0.1; VISAVIS_TRUSTED_PROXIES says whom to believe
+                timeout_graceful_shutdown=GRACE_S,
+                ssl_certfile=settings.tls_certificate,
+                ssl_keyfile=settings.tls_key,
             )
+            config.load()
+            if config.ssl is not None:
+                config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
             _serve(uvicorn.Server(config), listener)
     click.echo("visavis has stopped.", err=True)
 
@@ -44,6 +60,55 @@ def _settings(given: Mapping[str, object]) -> Settings:
         return load_settings(**given)
     except SettingsError as error:
         raise ServingError(str(error)) from None
+
+
+WARNING = """visavis: WARNING: everyone who reaches this address may use the service, without a key.
+  Make keys: visavis keys create NAME --scope verify --file keys.json, and serve with --keys keys.json."""
+
+
+def _check_access(settings: Settings) -> None:
+    """Refuse keys that cannot be used, and to serve others without keys unless told to. Raises ServingError."""
+    if settings.keys is not None:
+        try:
+            KeyFile(Path(settings.keys)).read()
+        except KeyFileError as error:
+            raise ServingError(f"VISAVIS_KEYS: {error}") from None
+    elif not _is_local(settings.host):
+        if not settings.insecure:
+            raise ServingError(
+                f"without keys the service listens on this machine only, not on {settings.host}. Make a key: visavis "
+                "keys create NAME --scope verify --file keys.json, and serve with --keys keys.json (VISAVIS_KEYS); or "
+                "let everyone in who reaches the address: --insecure (VISAVIS_INSECURE=true)"
+            )
+        click.echo(WARNING, err=True)
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether only this machine reaches an address; a name that is none is told when it is listened on."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return True
+    return all(is_loopback(str(address[0])) for *_, address in found)
+
+
+def _check_tls(settings: Settings) -> None:
+    """Read certificate and key before the model is loaded. Raises ServingError if they do not fit."""
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise ServingError("VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY are needed together; one of them is not set")
+    try:
+        # The password is for a key with a passphrase: without it OpenSSL would ask on the terminal, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_certificate, settings.tls_key, password=lambda: ""
+        )
+    except OSError as error:  # also ssl.SSLError
+        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ServingError(
+            f"VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY cannot be used ({reason or 'no PEM'}); they are the paths of "
+            "a certificate and its key, both as PEM, the key without passphrase"
+        ) from None
 
 
 def _start_logs(level: str) -> None:
@@ -85,10 +150,11 @@ def _hint(error: OSError) -> str:
     return "check --host and --port"
 
 
-def _announce(listener: socket.socket, host: str) -> None:
-    port = listener.getsockname()[1]
+def _announce(listener: socket.socket, settings: Settings) -> None:
+    port, host = listener.getsockname()[1], settings.host
     name = f"[{host}]" if ":" in host else host
-    click.echo(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", err=True)
+    url = f"{'http' if settings.tls_key is None else 'https'}://{name}:{port}"
+    click.echo(f"visavis is ready on {url} (API: {url}/docs)", err=True)
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

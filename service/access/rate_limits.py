@@ -169,7 +169,7 @@ def _count(limiter: SlidingWindowCounterRateLimiter, windows: Sequence[Window]) 
 
 
 def _in_words(item: RateLimitItem) -> str:
-    return f"{item.amount:,} requests a {item.GRANULARITY.name}"
+    return f"{item.amount:,} requests per {item.GRANULARITY.name}"
 
 
 def _counts(limiter: SlidingWindowCounterRateLimiter, window: Window) -> tuple[int, float, int, float]:
