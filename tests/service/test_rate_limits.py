@@ -18,6 +18,7 @@ from service.access.control import AccessPolicy, TrustedProxies
 from service.access.keys import KeyFile, KeyGrant, NewKey
 from service.access.rate_limits import BoundedStorage, RateLimits, joined
 from service.app import create_app
+from service.client import AccessDenied, FaceClient, RateLimitedError
 from service.errors import RateLimited
 from service.settings import Settings
 
@@ -163,6 +164,24 @@ def test_a_key_over_its_limit_gets_429_before_its_body_is_read(embedder: FaceEmb
     assert answers[0].headers["ratelimit-policy"] == '"address";q=50;w=3600, "key";q=2;w=3600'
     assert answers[0].headers["ratelimit"].startswith('"address";r=49;')
     assert made.record.id not in json.dumps(refused.json())
+
+
+def test_the_client_tells_wrong_keys_missing_scopes_and_limits_apart(
+    embedder: FaceEmbedder, tmp_path: Path, photos: dict[str, bytes]
+) -> None:
+    made = key(tmp_path, rate="2/hour")
+    http = TestClient(create_app(Settings(keys=str(tmp_path / "keys.json")), embedder))
+    client = FaceClient(http=http, api_key=made.text)
+    assert client.model().name == "sface-128"
+    with pytest.raises(AccessDenied, match="embed"):
+        client.embed(photos["001-neutral"])
+    with pytest.raises(RateLimitedError) as refusal:
+        client.detect(photos["001-neutral"])
+    assert refusal.value.retry_after_s is not None
+    assert refusal.value.retry_after_s > 8  # too long to wait for
+    for other in (FaceClient(http=http), FaceClient(http=http, api_key=made.text[:-1])):
+        with pytest.raises(AccessDenied, match="valid key"):
+            other.model()
 
 
 def test_probes_are_never_limited(embedder: FaceEmbedder) -> None:
