@@ -40,11 +40,15 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
     """
     policy = AccessPolicy.of(settings)
     readiness = Readiness(embedder, on_ready=on_ready)
+    max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
     runner = RequestExecutor(
         embedder,
         Explainer(embedder),
-        BodyReader(settings.max_image_bytes, settings.body_timeout_s),
-        ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
+        ConcurrencyLimiter(
+            max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
+        ),
+        settings.request_timeout_s,
     )
     app = FastAPI(
         title="visavis",

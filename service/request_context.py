@@ -16,13 +16,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import ServiceError
+from .errors import ServiceError, Stopping
 from .problems import problem_response
 
 access_log = logging.getLogger("visavis.access")
 failure_log = logging.getLogger("visavis.failure")
 
 HEAD = "HEAD"
+ANSWERED_TO_THE_END = ("/healthz", "/metrics")  # while the service is being stopped
 CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ALWAYS = {
@@ -100,21 +101,25 @@ class RequestContextMiddleware:
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
             self.check_host(scope)
+            if scope["state"].get("stopping") and scope["path"] not in ANSWERED_TO_THE_END:
+                raise Stopping
         except ServiceError as refusal:  # also of a preflight request, so before the CORS headers
             await problem_response(refusal, exchange.request_id)(scope, receive, exchange.answer)
             return
         try:
             await self.across_origins(self.app)(scope, receive, exchange.answer)
         except ServiceError as refusal:  # of access control; those of a route are answered inside
-            problem = problem_response(refusal, exchange.request_id)
-            await self.across_origins(problem)(scope, receive, exchange.answer)
+            await self._refuse(refusal, scope, receive, exchange)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:
-                problem = problem_response(error, exchange.request_id)
-                await self.across_origins(problem)(scope, receive, exchange.answer)
+                await self._refuse(error, scope, receive, exchange)
+
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
+        problem = problem_response(error, exchange.request_id)
+        await self.across_origins(problem)(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:

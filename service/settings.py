@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder import Precision, RuntimeName
@@ -16,6 +16,9 @@ PREFIX = "VISAVIS_"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+
+# Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
+PICTURE_BYTES_PER_PIXEL = 6
 
 ANY_ORIGIN = "*"
 # As browsers send it: scheme and host in lower case, no path, no final slash.
@@ -72,6 +75,19 @@ def _is_origin(text: str) -> bool:
 Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 
 
+def _enough(memory_bytes: int, info: ValidationInfo) -> int:
+    """Refuse memory that is too small for one picture and the two images of a comparison."""
+    if not {"max_image_bytes", "max_pixels"} <= info.data.keys():
+        return memory_bytes  # they are invalid, which is told instead
+    least = PICTURE_BYTES_PER_PIXEL * info.data["max_pixels"] + 2 * info.data["max_image_bytes"]
+    if memory_bytes < least:
+        raise ValueError(
+            f"must be at least {least}: {PICTURE_BYTES_PER_PIXEL} for each of VISAVIS_MAX_PIXELS, and 2 times "
+            "VISAVIS_MAX_IMAGE_BYTES"
+        )
+    return memory_bytes
+
+
 class SettingsError(Exception):
     """A setting is invalid; the message names it and the allowed values."""
 
@@ -91,8 +107,16 @@ class Settings(BaseSettings):
     # To decode of one image, according to its header; Pillow itself opens no image of more than 178,956,970 pixels.
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
-    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting
+    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests that wait; as many as both are received
+    # For all that requests hold at a time: bodies, images and the pictures decoded from them.
+    memory_bytes: Annotated[int, Field(gt=0, validate_default=True), AfterValidator(_enough)] = 2**30
+    request_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # from the end of its body on
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
+    max_connections: Annotated[int, Field(gt=0, le=100_000)] = 512  # open at a time, of all clients
+    header_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0  # for a request's head to arrive
+    # Longer than the 60 s of common load balancers, which would otherwise use a connection that is being closed.
+    idle_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 75.0  # between two requests
+    min_body_rate: Annotated[int, Field(gt=0)] = 1000  # bytes/s of a body, and of a client that reads an answer
     # Of web pages on other hosts that may use the service from a browser; by default none.
     origins: Annotated[tuple[str, ...], NoDecode, _listed(_check_origins)] = ()
     keys: str | None = None  # the path of a file made by `visavis keys`; None = no key is needed
@@ -104,6 +128,11 @@ class Settings(BaseSettings):
     rate_limit: Rate | None = None  # of a key that has none of its own
     address_rate_limit: Rate | None = None  # of an address, or of 2^64 addresses of IPv6
     log_level: LogLevel = "info"
+
+    @property
+    def picture_bytes(self) -> int:
+        """The part of `memory_bytes` that is for decoded pictures."""
+        return PICTURE_BYTES_PER_PIXEL * self.max_pixels
 
     @field_validator("*", mode="before")
     @classmethod
