@@ -24,24 +24,24 @@ class ServingError(Exception):
     """The service cannot start; the message says why and what to do."""
 
 
-def run(**given: object) -> None:
-    """Serve until Ctrl-C or SIGTERM; arguments override the environment. Raises ServingError."""
-    settings = _settings(given)
+def run(config: str | None = None, **given: object) -> None:
+    """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
+    settings = _settings(config, given)
     _start_logs(settings.log_level)
     with _listening(settings.host, settings.port) as listener:
         click.echo("visavis is loading its model ...", err=True)
         with _embedder(settings) as embedder:
             app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings.host))
-            config = uvicorn.Config(
+            server_config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
             )
-            _serve(uvicorn.Server(config), listener)
+            _serve(uvicorn.Server(server_config), listener)
     click.echo("visavis has stopped.", err=True)
 
 
-def _settings(given: Mapping[str, object]) -> Settings:
+def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
     try:
-        return load_settings(**given)
+        return load_settings(config, **given)
     except SettingsError as error:
         raise ServingError(str(error)) from None
 

@@ -1,0 +1,74 @@
+"""`visavis serve --check`: try everything that a start needs, and tell all that is wrong at once. Serves nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from embedder import Limits, ModelError, RuntimeOptions, load
+
+from .routes.health import first_inference
+from .serving import ServingError, _listening
+from .settings import Settings, read_settings, shown
+from .telemetry.machine import this_machine
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was checked, and the outcome in words."""
+
+    subject: str
+    text: str
+    is_wrong: bool = False
+
+
+def check(config: str | None = None, **given: object) -> list[Finding]:
+    """Check the settings, with the arguments of `run`, and all that they name; an invalid one counts as its default."""
+    reading = read_settings(config, **given)
+    faults = [Finding("settings", fault, is_wrong=True) for fault in reading.faults]
+    settings = faults or [Finding("settings", "all known and valid")]
+    return [*settings, *(finding for each in CHECKS for finding in each(reading.settings))]
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    asked = [settings.port] if settings.metrics_port is None else [settings.port, settings.metrics_port]
+    if settings.port and settings.port == settings.metrics_port:
+        yield Finding("port", f"port and metrics_port are both {settings.port}; choose another one", is_wrong=True)
+        return
+    for port in asked:
+        try:
+            with _listening(settings.host, port):
+                yield Finding("port", f"{shown(settings.host)} port {port} is free")
+        except ServingError as error:
+            yield Finding("port", shown(str(error)), is_wrong=True)
+
+
+def _memory(settings: Settings) -> Iterator[Finding]:
+    """Compare the memory of decoded pictures, the largest that is held, with what the machine has."""
+    machine = this_machine().usable_memory_bytes
+    if machine is None:
+        yield Finding("memory", "the memory of this machine is unknown")
+        return
+    needed = settings.max_concurrent * 2 * settings.max_pixels * 3  # two photos of each comparison, in RGB
+    told = f"{needed // MIB:,} MiB for pictures of max_pixels in {settings.max_concurrent} comparisons"
+    if needed > machine:
+        hint = "lower max_pixels or max_concurrent"
+        yield Finding("memory", f"{told}, but the machine has {machine // MIB:,} MiB; {hint}", is_wrong=True)
+    else:
+        yield Finding("memory", f"{told}, of {machine // MIB:,} MiB")
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
+    limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
+    try:
+        with load(settings.model, limits=limits, running=running) as embedder:
+            first_inference(embedder)
+            identity, runs_on = embedder.identity, embedder.runtime_description
+    except (ModelError, OSError, ValueError) as error:
+        yield Finding("model", shown(f"it cannot be served: {error}"), is_wrong=True)
+        return
+    yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _memory, _model)
