@@ -1,20 +1,19 @@
 """Start the server from its settings; on Ctrl-C or SIGTERM it finishes the requests in progress and stops."""
 
 import errno
-import logging
 import os
 import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import click
 import uvicorn
 
 from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
 
 from .app import create_app
 from .settings import Settings, SettingsError, load_settings
+from .telemetry.logs import start_logs, tell
 
 GRACE_S = 30  # for requests in progress when the server is stopped
 BACKLOG = 2048
@@ -27,16 +26,16 @@ class ServingError(Exception):
 def run(config: str | None = None, **given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
     settings = _settings(config, given)
-    _start_logs(settings.log_level)
+    start_logs(settings.log_level, settings.log_format)
     with _listening(settings.host, settings.port) as listener:
-        click.echo("visavis is loading its model ...", err=True)
+        tell("visavis is loading its model ...", settings.log_format)
         with _embedder(settings) as embedder:
-            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings.host))
+            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings))
             server_config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
             )
             _serve(uvicorn.Server(server_config), listener)
-    click.echo("visavis has stopped.", err=True)
+    tell("visavis has stopped.", settings.log_format)
 
 
 def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
@@ -44,11 +43,6 @@ def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
         return load_settings(config, **given)
     except SettingsError as error:
         raise ServingError(str(error)) from None
-
-
-def _start_logs(level: str) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper())
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))  # visavis prints its own start
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
@@ -85,10 +79,10 @@ def _hint(error: OSError) -> str:
     return "check --host and --port"
 
 
-def _announce(listener: socket.socket, host: str) -> None:
+def _announce(listener: socket.socket, settings: Settings) -> None:
     port = listener.getsockname()[1]
-    name = f"[{host}]" if ":" in host else host
-    click.echo(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", err=True)
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    tell(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", settings.log_format)
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
