@@ -244,6 +244,11 @@ class FaceEmbedder:
         """Runtime, precision and device that compute the embeddings, such as `openvino f32 cpu`."""
         return self._network.description
 
+    @property
+    def batch_sizes(self) -> dict[int, int]:
+        """The number of passes of the network until now, by their number of chips; empty if they are not counted."""
+        return self._network.batch_sizes
+
     def detect(self, image: bytes) -> list[Face]:
         """Detect all faces in an image file, largest first; empty if there is none. Raises ImageError."""
         return self._preprocessor.faces(image)

@@ -17,9 +17,11 @@ from . import problems
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
 from .request_execution import ConcurrencyLimiter, RequestExecutor
-from .routes import atlas, explain, faces, health, model, pages, verify
-from .routes.health import Readiness
+from .routes import atlas, explain, faces, health, model, operations, pages, verify
+from .routes.health import Readiness, ReadinessState
 from .settings import Settings
+from .telemetry.logs import RequestOutcome, log_request
+from .telemetry.metrics import ServiceMetrics, ServiceState
 
 DESCRIPTION = """Are these two photos of one person?
 
@@ -35,11 +37,14 @@ def _do_nothing() -> None:
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference."""
     readiness = Readiness(embedder, on_ready=on_ready)
+    limiter = ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting)
+    metrics = ServiceMetrics(lambda: _state(readiness, limiter, embedder))
     runner = RequestExecutor(
         embedder,
         Explainer(embedder),
         BodyReader(settings.max_image_bytes, settings.body_timeout_s),
-        ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
+        limiter,
+        metrics.observe,
     )
     app = FastAPI(
         title="visavis",
@@ -64,9 +69,33 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         app.include_router(resource.router(runner))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
+    app.include_router(operations.router(metrics))
+    app.state.metrics = metrics
     problems.install_exception_handlers(app)
-    app.add_middleware(RequestContextMiddleware, across_origins=_across_origins(settings.origins))
+    app.add_middleware(
+        RequestContextMiddleware, across_origins=_across_origins(settings.origins), observe=_observer(metrics)
+    )
     return app
+
+
+def _state(readiness: Readiness, limiter: ConcurrencyLimiter, embedder: FaceEmbedder) -> ServiceState:
+    return ServiceState(
+        is_ready=readiness.state is ReadinessState.SUCCEEDED,
+        n_slots=limiter.n_slots,
+        n_taken=limiter.n_taken,
+        n_computing=limiter.n_computing,
+        model=embedder.identity,
+        runtime=embedder.runtime_description,
+        batch_sizes=embedder.batch_sizes,
+    )
+
+
+def _observer(metrics: ServiceMetrics) -> Callable[[RequestOutcome], None]:
+    def observe(outcome: RequestOutcome) -> None:
+        log_request(outcome)
+        metrics.count(outcome)
+
+    return observe
 
 
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:

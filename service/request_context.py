@@ -121,6 +121,7 @@ def _outcome(scope: Scope, exchange: RequestContext, took_ms: float) -> RequestO
         state.get("problem_code"),
         took_ms,
         caller.key_id if isinstance(caller, Caller) else None,
+        dict(state.get("stages_ms", {})),
     )
 
 

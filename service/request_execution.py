@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from anyio import CancelScope, CapacityLimiter, create_task_group, to_thread
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from embedder import FaceEmbedder
+from embedder import FaceEmbedder, Timings
 from embedder.explain import Explainer
 
 from .errors import Busy
@@ -33,6 +33,16 @@ class ConcurrencyLimiter:
     def n_taken(self) -> int:
         """The number of slots in use."""
         return self._n_taken
+
+    @property
+    def n_slots(self) -> int:
+        """The number of all slots."""
+        return self._n_slots
+
+    @property
+    def n_computing(self) -> int:
+        """The number of requests being computed."""
+        return self._workers.borrowed_tokens
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -56,6 +66,39 @@ class ConcurrencyLimiter:
 BodyT = TypeVar("BodyT")
 
 
+def ignore(_result: object) -> None:
+    """Observe nothing."""
+
+
+class StageTimes(dict[str, float]):
+    """Stage of a request -> time in ms. `receive` and `wait` are measured here, the others by the embedder."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock, self._since = clock, clock()
+
+    def end(self, stage: str) -> None:
+        """End a stage; the next one begins."""
+        now = self._clock()
+        self[stage], self._since = (now - self._since) * 1000, now
+
+    def ending(self, stage: str, work: Callable[[BodyT], T]) -> Callable[[BodyT], T]:
+        """Return `work`, which ends a stage as it starts."""
+
+        def started(body: BodyT) -> T:
+            self.end(stage)
+            return work(body)
+
+        return started
+
+    def add(self, result: object) -> None:
+        """Add the times that the embedder measured, if the result has them."""
+        found = result[0] if isinstance(result, tuple) else result  # with the options of its request
+        timings = getattr(getattr(found, "comparison", found), "timings_ms", None)
+        if isinstance(timings, Timings):
+            self.update(asdict(timings))
+
+
 @dataclass(frozen=True, slots=True)
 class RequestExecutor:
     """The objects that every route with inference uses."""
@@ -64,6 +107,7 @@ class RequestExecutor:
     explainer: Explainer
     body_reader: BodyReader
     limiter: ConcurrencyLimiter
+    observe: Callable[[object], None] = field(default=ignore, repr=False)  # called with each result of `work`
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
     async def run(
@@ -79,9 +123,15 @@ class RequestExecutor:
 
         Raises Busy, ClientDisconnect and the errors of both functions.
         """
+        stages = request.state.stages_ms = StageTimes(self.clock)
         with self.limiter.slot():
             body = await read()
-            return await while_connected(request, lambda: self.limiter.work(partial(work, body)))
+            stages.end("receive")
+            work = stages.ending("wait", work)
+            result = await while_connected(request, lambda: self.limiter.work(partial(work, body)))
+        stages.add(result)
+        self.observe(result)
+        return result
 
     def elapsed_ms(self, request: Request) -> float:
         """Milliseconds since the request arrived."""

@@ -14,6 +14,8 @@ from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
 from .app import create_app
 from .settings import Settings, SettingsError, load_settings
 from .telemetry.logs import start_logs, tell
+from .telemetry.metrics import ServiceMetrics
+from .telemetry.metrics_server import metrics_served
 
 GRACE_S = 30  # for requests in progress when the server is stopped
 BACKLOG = 2048
@@ -34,7 +36,8 @@ def run(config: str | None = None, **given: object) -> None:
             server_config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
             )
-            _serve(uvicorn.Server(server_config), listener)
+            with _metrics_port(settings, app.state.metrics):
+                _serve(uvicorn.Server(server_config), listener)
     tell("visavis has stopped.", settings.log_format)
 
 
@@ -52,6 +55,17 @@ def _embedder(settings: Settings) -> FaceEmbedder:
         return load(settings.model, limits=limits, running=running)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
+
+
+@contextmanager
+def _metrics_port(settings: Settings, metrics: ServiceMetrics) -> Iterator[None]:
+    if settings.metrics_port is None:
+        yield
+        return
+    with _listening(settings.host, settings.metrics_port) as listener, metrics_served(metrics, listener):
+        if not settings.metrics_port:
+            tell(f"metrics are served on port {listener.getsockname()[1]}", settings.log_format)
+        yield
 
 
 @contextmanager

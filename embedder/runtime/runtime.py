@@ -5,7 +5,7 @@ form the next batch.
 """
 
 import os
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
@@ -40,6 +40,11 @@ class EmbeddingSession:
     precision: Precision
     description: str  # runtime, precision, device; embeddings of different ones are not bit-identical
 
+    @property
+    def batch_sizes(self) -> dict[int, int]:
+        """The number of passes until now, by their number of chips; empty if the runtime does not batch."""
+        return dict(self.one.batch_sizes) if isinstance(self.one, DynamicBatcher) else {}
+
     def __call__(self, chips: Chips) -> Vectors:
         """Map uint8 chips (n, side, side, 3) to float32 (n, 128)."""
         return np.concatenate(
@@ -55,6 +60,7 @@ class DynamicBatcher:
 
     def __init__(self, one: Pass) -> None:
         self._one = one
+        self.batch_sizes: Counter[int] = Counter()  # chips -> passes
         self._waiting: deque[_Request] = deque()
         self._under_way = Lock()
 
@@ -77,6 +83,7 @@ class DynamicBatcher:
         while self._waiting and n_chips + len(self._waiting[0].pixels) <= MAX_BATCH:
             few.append(self._waiting.popleft())
             n_chips += len(few[-1].pixels)
+        self.batch_sizes[n_chips] += 1
         return few
 
     def _run(self, few: list["_Request"]) -> None:

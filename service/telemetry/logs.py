@@ -7,7 +7,8 @@ import json
 import logging
 import re
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import click
@@ -31,6 +32,7 @@ class RequestOutcome:
     code: str | None  # of the problem, if the answer is one
     duration_ms: float
     key_id: str | None  # of the caller
+    stages_ms: Mapping[str, float] = field(default_factory=dict)  # receive, wait, decode, detect, embed: as known
 
     def __str__(self) -> str:
         code = "" if self.code is None else f" code={self.code}"
@@ -96,6 +98,7 @@ class JsonFormatter(logging.Formatter):
         if isinstance(outcome, RequestOutcome):
             line |= {name: value for name, value in asdict(outcome).items() if value is not None}
             line["duration_ms"] = round(outcome.duration_ms, 2)
+            line["stages_ms"] = {stage: round(spent, 2) for stage, spent in outcome.stages_ms.items()}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
