@@ -11,14 +11,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from embedder import FaceEmbedder
-from embedder.explain import Explainer
 
 from . import problems
+from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
 from .request_execution import ConcurrencyLimiter, RequestExecutor
 from .routes import atlas, explain, faces, health, model, operations, pages, verify
 from .routes.health import Readiness, ReadinessState
+from .served_model import ServedModel
 from .settings import Settings
 from .telemetry.logs import RequestOutcome, log_request
 from .telemetry.metrics import ServiceMetrics, ServiceState
@@ -34,14 +35,24 @@ def _do_nothing() -> None:
     """Ignore that the service is ready."""
 
 
-def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
-    """Build the service around an embedder; `on_ready` is called once, after the first inference."""
+def create_app(
+    settings: Settings,
+    embedder: FaceEmbedder,
+    *,
+    on_ready: Callable[[], None] = _do_nothing,
+    load_again: Callable[[], FaceEmbedder] | None = None,
+) -> FastAPI:
+    """Build the service around an embedder; `on_ready` is called once, after the first inference.
+
+    `load_again` loads the model for a reload; None = the model cannot be reloaded.
+    """
     readiness = Readiness(embedder, on_ready=on_ready)
     limiter = ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting)
-    metrics = ServiceMetrics(lambda: _state(readiness, limiter, embedder))
+    served = ServedModel(embedder)
+    reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
+    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
     runner = RequestExecutor(
-        embedder,
-        Explainer(embedder),
+        served,
         BodyReader(settings.max_image_bytes, settings.body_timeout_s),
         limiter,
         metrics.observe,
@@ -67,10 +78,10 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
     )
     for resource in (verify, faces, explain):
         app.include_router(resource.router(runner))
-    for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
+    for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
         app.include_router(routes)
-    app.include_router(operations.router(metrics))
-    app.state.metrics = metrics
+    app.include_router(operations.router(metrics, reloader))
+    app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
     problems.install_exception_handlers(app)
     app.add_middleware(
         RequestContextMiddleware, across_origins=_across_origins(settings.origins), observe=_observer(metrics)
@@ -78,7 +89,10 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
     return app
 
 
-def _state(readiness: Readiness, limiter: ConcurrencyLimiter, embedder: FaceEmbedder) -> ServiceState:
+def _state(
+    readiness: Readiness, limiter: ConcurrencyLimiter, served: ServedModel, reloader: ModelReloader | None
+) -> ServiceState:
+    embedder = served.current
     return ServiceState(
         is_ready=readiness.state is ReadinessState.SUCCEEDED,
         n_slots=limiter.n_slots,
@@ -87,6 +101,8 @@ def _state(readiness: Readiness, limiter: ConcurrencyLimiter, embedder: FaceEmbe
         model=embedder.identity,
         runtime=embedder.runtime_description,
         batch_sizes=embedder.batch_sizes,
+        n_reloads={} if reloader is None else dict(reloader.n_outcomes),
+        is_last_reload_successful=reloader is None or reloader.is_last_successful,
     )
 
 

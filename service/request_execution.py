@@ -17,6 +17,7 @@ from embedder.explain import Explainer
 from .errors import Busy
 from .request_body import BodyReader
 from .request_parsing import OptionsT, ParsedRequest, RequestSpec
+from .served_model import LoadedModel, ServedModel
 
 T = TypeVar("T")
 
@@ -103,12 +104,21 @@ class StageTimes(dict[str, float]):
 class RequestExecutor:
     """The objects that every route with inference uses."""
 
-    embedder: FaceEmbedder
-    explainer: Explainer
+    served: ServedModel
     body_reader: BodyReader
     limiter: ConcurrencyLimiter
     observe: Callable[[object], None] = field(default=ignore, repr=False)  # called with each result of `work`
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
+
+    @property
+    def embedder(self) -> FaceEmbedder:
+        """The embedder of this request."""
+        return self.served.of_request.embedder
+
+    @property
+    def explainer(self) -> Explainer:
+        """The explainer of this request."""
+        return self.served.of_request.explainer
 
     async def run(
         self, request: Request, spec: RequestSpec[OptionsT], work: Callable[[ParsedRequest[OptionsT]], T]
@@ -124,14 +134,19 @@ class RequestExecutor:
         Raises Busy, ClientDisconnect and the errors of both functions.
         """
         stages = request.state.stages_ms = StageTimes(self.clock)
-        with self.limiter.slot():
+        with self.limiter.slot(), self.served.held() as model:
+            request.state.model = model.embedder.identity
             body = await read()
             stages.end("receive")
-            work = stages.ending("wait", work)
-            result = await while_connected(request, lambda: self.limiter.work(partial(work, body)))
+            compute = stages.ending("wait", partial(self._holding, model, work))
+            result = await while_connected(request, lambda: self.limiter.work(partial(compute, body)))
         stages.add(result)
         self.observe(result)
         return result
+
+    def _holding(self, model: LoadedModel, work: Callable[[BodyT], T], body: BodyT) -> T:
+        with self.served.held(again=model):
+            return work(body)
 
     def elapsed_ms(self, request: Request) -> float:
         """Milliseconds since the request arrived."""

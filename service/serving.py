@@ -5,15 +5,16 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import uvicorn
 
 from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
 
 from .app import create_app
+from .reloading import reloading_on_sighup
 from .settings import Settings, SettingsError, load_settings
-from .telemetry.logs import start_logs, tell
+from .telemetry.logs import set_level, start_logs, tell
 from .telemetry.metrics import ServiceMetrics
 from .telemetry.metrics_server import metrics_served
 
@@ -32,11 +33,20 @@ def run(config: str | None = None, **given: object) -> None:
     with _listening(settings.host, settings.port) as listener:
         tell("visavis is loading its model ...", settings.log_format)
         with _embedder(settings) as embedder:
-            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings))
+            app = create_app(
+                settings,
+                embedder,
+                on_ready=lambda: _announce(listener, settings),
+                load_again=lambda: _load_again(settings, config, given),
+            )
             server_config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
             )
-            with _metrics_port(settings, app.state.metrics):
+            with (
+                closing(app.state.served),  # after a reload it is another one than `embedder`
+                _metrics_port(settings, app.state.metrics),
+                reloading_on_sighup(app.state.reloader.reload),
+            ):
                 _serve(uvicorn.Server(server_config), listener)
     tell("visavis has stopped.", settings.log_format)
 
@@ -55,6 +65,13 @@ def _embedder(settings: Settings) -> FaceEmbedder:
         return load(settings.model, limits=limits, running=running)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
+
+
+def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
+    """Load the model that the settings name now, and apply their log level; all others stay until a restart."""
+    fresh = load_settings(config, **given)
+    set_level(fresh.log_level)
+    return _embedder(settings.model_copy(update={"model": fresh.model}))
 
 
 @contextmanager

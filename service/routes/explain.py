@@ -43,9 +43,10 @@ def router(runner: RequestExecutor) -> APIRouter:
     @routes.get("/v1/layers", responses=responses(MalformedRequest, InternalError, Busy))
     async def layers() -> LayersResponse:
         """Return the network layer by layer, as it runs."""
-        with runner.limiter.slot():  # the first request builds the description, which takes part of a second
-            description = await runner.limiter.work(runner.explainer.describe)
-        return serializers.layers(description, runner.embedder.identity)
+        # The first request builds the description, which takes part of a second.
+        with runner.limiter.slot(), runner.served.held() as model:
+            description = await runner.limiter.work(model.explainer.describe)
+        return serializers.layers(description, model.embedder.identity)
 
     @routes.post(
         "/v1/maps",

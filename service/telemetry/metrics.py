@@ -12,7 +12,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -50,7 +50,9 @@ class ServiceState:
     n_computing: int
     model: ModelIdentity
     runtime: str  # runtime, precision and device
-    batch_sizes: Mapping[int, int]  # chips of a pass -> number of passes
+    batch_sizes: Mapping[int, int]  # chips of a pass -> number of passes, since the model was loaded
+    n_reloads: Mapping[str, int]  # success, failure -> number of reloads
+    is_last_reload_successful: bool  # also without any reload
 
 
 class ServiceMetrics:
@@ -170,6 +172,12 @@ class StateCollector(Collector):
         yield GaugeMetricFamily("visavis_computing", "Requests being computed.", value=state.n_computing)
         waiting = max(0, state.n_taken - state.n_computing)
         yield GaugeMetricFamily("visavis_waiting", "Requests being received or waiting.", value=waiting)
+        last = state.is_last_reload_successful
+        yield GaugeMetricFamily("visavis_last_reload_successful", "0 if the last reload failed.", value=last)
+        reloads = CounterMetricFamily("visavis_reloads", "Reloads of the model, by outcome.", labels=["outcome"])
+        for outcome, n in state.n_reloads.items():
+            reloads.add_metric([outcome], n)
+        yield reloads
         yield _batches(state.batch_sizes)
         yield InfoMetricFamily("visavis_build", "The version and the served model.", _build(state))
 
