@@ -1,18 +1,19 @@
 # The service with its built-in model, on a CPU: docker build -t visavis . && docker run --rm -p 8000:8000 visavis
 
 FROM python:3.11-slim AS builder
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_CONSTRAINT=constraints.txt
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
 WORKDIR /build
-COPY constraints.txt pyproject.toml ./
 
-# What visavis stands on, before visavis itself: this layer stays when only our code changes. Without ['heif'] below,
-# HEIC is refused, and the image contains no code under the GPL (docs/architecture.md).
+# What visavis stands on, before visavis itself: this layer stays when only our code changes. pip checks the hash of
+# each file. Without pillow-heif in requirements-service.txt (`make lock` writes it), HEIC is refused, and the image
+# contains no code under the GPL (docs/architecture.md).
+COPY requirements-service.txt ./
 RUN python -m venv /opt/visavis
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['service'], *p['optional-dependencies']['heif'], sep='\n')" > requirements.txt
-RUN /opt/visavis/bin/pip install --no-cache-dir -r requirements.txt
+RUN /opt/visavis/bin/pip install --no-cache-dir --require-hashes -r requirements-service.txt
 
 # hatchling builds the wheel from an environment of its own, which does not go into the image.
-RUN python -m venv hatch && hatch/bin/pip install --no-cache-dir hatchling
+COPY constraints.txt pyproject.toml ./
+RUN python -m venv hatch && hatch/bin/pip install --no-cache-dir -c constraints.txt hatchling
 COPY LICENSE README.md ./
 COPY embedder embedder
 COPY service service

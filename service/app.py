@@ -16,7 +16,7 @@ from . import problems
 from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
-from .request_execution import ConcurrencyLimiter, RequestExecutor
+from .request_execution import ConcurrencyLimiter, Phase, RequestExecutor
 from .routes import atlas, explain, faces, health, model, operations, pages, verify
 from .routes.health import Readiness, ReadinessState
 from .served_model import ServedModel
@@ -47,17 +47,36 @@ def create_app(
     `load_again` loads the model for a reload; None = the model cannot be reloaded.
     """
     readiness = Readiness(embedder, on_ready=on_ready)
-    limiter = ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting)
+    max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
+    limiter = ConcurrencyLimiter(
+        max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
+    )
     served = ServedModel(embedder)
     reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
     metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
     runner = RequestExecutor(
         served,
-        BodyReader(settings.max_image_bytes, settings.body_timeout_s),
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
         limiter,
+        settings.request_timeout_s,
         metrics.observe,
     )
-    app = FastAPI(
+    app = _new_app(readiness)
+    for resource in (verify, faces, explain):
+        app.include_router(resource.router(runner))
+    for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
+        app.include_router(routes)
+    app.include_router(operations.router(metrics, reloader))
+    app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
+    problems.install_exception_handlers(app)
+    app.add_middleware(
+        RequestContextMiddleware, across_origins=_across_origins(settings.origins), observe=_observer(metrics)
+    )
+    return app
+
+
+def _new_app(readiness: Readiness) -> FastAPI:
+    return FastAPI(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
@@ -76,17 +95,6 @@ def create_app(
             "auto_configure": False,
         },
     )
-    for resource in (verify, faces, explain):
-        app.include_router(resource.router(runner))
-    for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
-        app.include_router(routes)
-    app.include_router(operations.router(metrics, reloader))
-    app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
-    problems.install_exception_handlers(app)
-    app.add_middleware(
-        RequestContextMiddleware, across_origins=_across_origins(settings.origins), observe=_observer(metrics)
-    )
-    return app
 
 
 def _state(
@@ -95,12 +103,13 @@ def _state(
     embedder = served.current
     return ServiceState(
         is_ready=readiness.state is ReadinessState.SUCCEEDED,
-        n_slots=limiter.n_slots,
-        n_taken=limiter.n_taken,
-        n_computing=limiter.n_computing,
+        n_slots=limiter.n_places,
+        in_phase={phase.name.lower(): limiter.n_in(phase) for phase in Phase},
+        n_bytes=limiter.n_bytes,
+        max_bytes=limiter.max_bytes,
         model=embedder.identity,
         runtime=embedder.runtime_description,
-        batch_sizes=embedder.batch_sizes,
+        batch_sizes=dict(embedder.batch_sizes),
         n_reloads={} if reloader is None else dict(reloader.n_outcomes),
         is_last_reload_successful=reloader is None or reloader.is_last_successful,
     )

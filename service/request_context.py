@@ -17,12 +17,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access.caller import Caller
+from .errors import Stopping
 from .problems import problem_response
 from .telemetry.logs import METHODS, NO_ROUTE, OTHER, RequestOutcome, log_request
 
 failure_log = logging.getLogger("visavis.failure")
 
 HEAD = "HEAD"
+ANSWERED_TO_THE_END = ("/healthz", "/metrics")  # while the service is being stopped
 CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ALWAYS = {
@@ -95,14 +97,21 @@ class RequestContextMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
+            if scope["state"].get("stopping") and scope["path"] not in ANSWERED_TO_THE_END:
+                raise Stopping  # noqa: TRY301 - answered like every error, by the lines below
             await self.across_origins(self.app)(scope, receive, exchange.answer)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
+        except Stopping as error:
+            await self._refuse(error, scope, receive, exchange)
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:
-                problem = problem_response(error, exchange.request_id)
-                await self.across_origins(problem)(scope, receive, exchange.answer)
+                await self._refuse(error, scope, receive, exchange)
+
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
+        problem = problem_response(error, exchange.request_id)
+        await self.across_origins(problem)(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:

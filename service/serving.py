@@ -1,25 +1,27 @@
 """Start the server from its settings; on Ctrl-C or SIGTERM it finishes the requests in progress and stops."""
 
 import errno
+import logging
 import os
-import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
-import uvicorn
+from fastapi import FastAPI
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load, n_cores
 
 from .app import create_app
+from .http_protocol import ConnectionLimits
+from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
+from .log_handler import LogWriter, say, start_log
 from .reloading import reloading_on_sighup
 from .settings import Settings, SettingsError, load_settings
-from .telemetry.logs import set_level, start_logs, tell
-from .telemetry.metrics import ServiceMetrics
+from .telemetry.logs import log_formatter
 from .telemetry.metrics_server import metrics_served
 
-GRACE_S = 30  # for requests in progress when the server is stopped
-BACKLOG = 2048
+GRACE_S = 30.0  # for requests in progress when the server is stopped; then the process ends
 
 
 class ServingError(Exception):
@@ -29,26 +31,25 @@ class ServingError(Exception):
 def run(config: str | None = None, **given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
     settings = _settings(config, given)
-    start_logs(settings.log_level, settings.log_format)
-    with _listening(settings.host, settings.port) as listener:
-        tell("visavis is loading its model ...", settings.log_format)
+    _check_descriptors(settings.max_connections)
+    writer = start_log(settings.log_level, log_formatter(settings.log_format))
+    with _listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
+        say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
             app = create_app(
                 settings,
                 embedder,
-                on_ready=lambda: _announce(listener, settings),
+                on_ready=lambda: _announce(listener, settings.host),
                 load_again=lambda: _load_again(settings, config, given),
-            )
-            server_config = uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
             )
             with (
                 closing(app.state.served),  # after a reload it is another one than `embedder`
-                _metrics_port(settings, app.state.metrics),
+                metrics_served(app.state.metrics, metrics_listener),
                 reloading_on_sighup(app.state.reloader.reload),
             ):
-                _serve(uvicorn.Server(server_config), listener)
-    tell("visavis has stopped.", settings.log_format)
+                _serve(app, settings, listener, writer)
+    writer.flush()
+    say("visavis has stopped.")
 
 
 def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
@@ -58,11 +59,22 @@ def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
         raise ServingError(str(error)) from None
 
 
+def _check_descriptors(max_connections: int) -> None:
+    allowed = raise_descriptor_limit(max_connections)
+    if allowed is not None:
+        raise ServingError(
+            f"VISAVIS_MAX_CONNECTIONS={max_connections} needs {max_connections + SPARE_DESCRIPTORS} file descriptors, "
+            f"and this process may have {allowed}; raise the limit (ulimit -n), or set fewer connections"
+        )
+
+
 def _embedder(settings: Settings) -> FaceEmbedder:
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
+    # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
+    n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     try:
-        return load(settings.model, limits=limits, running=running)
+        return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
 
@@ -70,19 +82,18 @@ def _embedder(settings: Settings) -> FaceEmbedder:
 def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
     """Load the model that the settings name now, and apply their log level; all others stay until a restart."""
     fresh = load_settings(config, **given)
-    set_level(fresh.log_level)
+    logging.root.setLevel(fresh.log_level.upper())
     return _embedder(settings.model_copy(update={"model": fresh.model}))
 
 
 @contextmanager
-def _metrics_port(settings: Settings, metrics: ServiceMetrics) -> Iterator[None]:
+def _metrics_listening(settings: Settings) -> Iterator[socket.socket | None]:
     if settings.metrics_port is None:
-        yield
+        yield None
         return
-    with _listening(settings.host, settings.metrics_port) as listener, metrics_served(metrics, listener):
-        if not settings.metrics_port:
-            tell(f"metrics are served on port {listener.getsockname()[1]}", settings.log_format)
-        yield
+    with _listening(settings.host, settings.metrics_port) as listener:
+        say(f"metrics are on port {listener.getsockname()[1]}")
+        yield listener
 
 
 @contextmanager
@@ -110,18 +121,19 @@ def _hint(error: OSError) -> str:
     return "check --host and --port"
 
 
-def _announce(listener: socket.socket, settings: Settings) -> None:
+def _announce(listener: socket.socket, host: str) -> None:
     port = listener.getsockname()[1]
-    name = f"[{settings.host}]" if ":" in settings.host else settings.host
-    tell(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", settings.log_format)
+    name = f"[{host}]" if ":" in host else host
+    say(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)")
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    # After a graceful stop uvicorn raises the signal again for the previous handler; this one ignores it.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _serve(app: FastAPI, settings: Settings, listener: socket.socket, writer: LogWriter) -> None:
+    limits = connection_limits(settings)
+    HttpServer(http_config(app, limits), grace_s=GRACE_S, before_end=writer.flush).run(sockets=[listener])
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of connections among the settings."""
+    return ConnectionLimits(
+        settings.max_connections, settings.header_timeout_s, settings.idle_timeout_s, settings.min_body_rate
+    )

@@ -13,7 +13,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+)
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder import Precision, RuntimeName
@@ -26,6 +36,9 @@ PASSWORD = re.compile(r"//[^/@\s]+@")  # in an address, where it does not belong
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 Values: TypeAlias = Mapping[str, object]
+
+# Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
+PICTURE_BYTES_PER_PIXEL = 6
 
 ANY_ORIGIN = "*"
 # As browsers send it: scheme and host in lower case, no path, no final slash.
@@ -56,6 +69,19 @@ def _is_origin(text: str) -> bool:
     return ORIGIN.fullmatch(text) is not None and DEFAULT_PORTS.fullmatch(text) is None
 
 
+def _enough(memory_bytes: int, info: ValidationInfo) -> int:
+    """Refuse memory that is too small for one picture and the two images of a comparison."""
+    if not {"max_image_bytes", "max_pixels"} <= info.data.keys():
+        return memory_bytes  # they are invalid, which is told instead
+    least = PICTURE_BYTES_PER_PIXEL * info.data["max_pixels"] + 2 * info.data["max_image_bytes"]
+    if memory_bytes < least:
+        raise ValueError(
+            f"must be at least {least}: {PICTURE_BYTES_PER_PIXEL} for each of VISAVIS_MAX_PIXELS, and 2 times "
+            "VISAVIS_MAX_IMAGE_BYTES"
+        )
+    return memory_bytes
+
+
 class SettingsError(Exception):
     """Settings are invalid; `faults` names each, with its source and the allowed values."""
 
@@ -79,13 +105,26 @@ class Settings(BaseSettings):
     # To decode of one image, according to its header; Pillow itself opens no image of more than 178,956,970 pixels.
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
-    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting
+    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests that wait; as many as both are received
+    # For all that requests hold at a time: bodies, images and the pictures decoded from them.
+    memory_bytes: Annotated[int, Field(gt=0, validate_default=True), AfterValidator(_enough)] = 2**30
+    request_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # from the end of its body on
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
+    max_connections: Annotated[int, Field(gt=0, le=100_000)] = 512  # open at a time, of all clients
+    header_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0  # for a request's head to arrive
+    # Longer than the 60 s of common load balancers, which would otherwise use a connection that is being closed.
+    idle_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 75.0  # between two requests
+    min_body_rate: Annotated[int, Field(gt=0)] = 1000  # bytes/s of a body, and of a client that reads an answer
     # Of web pages on other hosts that may use the service from a browser; by default none.
     origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # for GET /metrics alone; None = no such port
+
+    @property
+    def picture_bytes(self) -> int:
+        """The part of `memory_bytes` that is for decoded pictures."""
+        return PICTURE_BYTES_PER_PIXEL * self.max_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +156,16 @@ def read_settings(config: str | None = None, **given: object) -> SettingsReading
     try:
         return SettingsReading(Settings.model_validate(values), faults)
     except ValidationError as error:
-        defaults = {name: Settings.model_fields[name].default for name in _names(error)}
-        return SettingsReading(Settings.model_validate(values | defaults), faults + _in_words(error, _source))
+        return SettingsReading(_repaired(values, _names(error)), faults + _in_words(error, _source))
+
+
+def _repaired(values: Values, invalid: set[str]) -> Settings:
+    """Return the settings with defaults for the invalid ones, or for all if the valid ones do not fit those."""
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    try:
+        return Settings.model_validate(dict(values) | {name: defaults[name] for name in invalid})
+    except ValidationError:
+        return Settings.model_validate(defaults)
 
 
 def _unknown_variables(names: Iterable[str]) -> tuple[str, ...]:
@@ -173,10 +220,14 @@ def _parse(path: str) -> dict[str, Any]:
 
 def _file_model() -> type[BaseModel]:
     """Return a model with the fields of Settings that reads no environment and converts no types."""
-    fields: dict[str, Any] = {
-        name: (field.rebuild_annotation(), field.default) for name, field in Settings.model_fields.items()
-    }
+    fields: dict[str, Any] = {name: (_alone(field), field.default) for name, field in Settings.model_fields.items()}
     return create_model("SettingsFile", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+def _alone(field: FieldInfo) -> Any:
+    """Return a field's type with its own limits; what depends on others is checked when all are known."""
+    limits = [each for each in field.metadata if not isinstance(each, AfterValidator)]
+    return Annotated[field.annotation, Field(), *limits]
 
 
 def _names(error: ValidationError) -> set[str]:

@@ -11,6 +11,7 @@ from .settings import Settings, read_settings, shown
 from .telemetry.machine import this_machine
 
 MIB = 2**20
+IDLE_BYTES = 400 * MIB  # of the process and its decoders without requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,17 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 
 def _memory(settings: Settings) -> Iterator[Finding]:
-    """Compare the memory of decoded pictures, the largest that is held, with what the machine has."""
+    """Compare the memory that requests may hold, and that of an idle service, with what the machine has."""
     machine = this_machine().usable_memory_bytes
     if machine is None:
         yield Finding("memory", "the memory of this machine is unknown")
         return
-    needed = settings.max_concurrent * 2 * settings.max_pixels * 3  # two photos of each comparison, in RGB
-    told = f"{needed // MIB:,} MiB for pictures of max_pixels in {settings.max_concurrent} comparisons"
+    needed = settings.memory_bytes + IDLE_BYTES
+    told = f"{needed // MIB:,} MiB of {machine // MIB:,} MiB, {settings.memory_bytes // MIB:,} MiB of them for requests"
     if needed > machine:
-        hint = "lower max_pixels or max_concurrent"
-        yield Finding("memory", f"{told}, but the machine has {machine // MIB:,} MiB; {hint}", is_wrong=True)
+        yield Finding("memory", f"{told}; lower memory_bytes", is_wrong=True)
     else:
-        yield Finding("memory", f"{told}, of {machine // MIB:,} MiB")
+        yield Finding("memory", told)
 
 
 def _model(settings: Settings) -> Iterator[Finding]:

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-import click
-
 ACCESS = "visavis.access"
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})  # that the service answers
 OTHER = "other"
@@ -43,28 +41,6 @@ class RequestOutcome:
 def log_request(outcome: RequestOutcome) -> None:
     """Write the access line of a request."""
     logging.getLogger(ACCESS).info("%s", outcome, extra={"outcome": outcome})
-
-
-def start_logs(level: str, log_format: Literal["text", "json"]) -> None:
-    """Write all log lines to stderr, in one format."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(log_formatter(log_format))
-    logging.basicConfig(handlers=[handler], level=level.upper())
-    set_level(level)
-
-
-def set_level(level: str) -> None:
-    """Set the least level that is logged; uvicorn's lines begin at `warning`, as visavis tells its own start."""
-    logging.root.setLevel(level.upper())
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))
-
-
-def tell(text: str, log_format: Literal["text", "json"]) -> None:
-    """Tell the operator what happens: in plain words on stderr, or as a line of the JSON log."""
-    if log_format == "json":
-        logging.getLogger("visavis").info("%s", text)
-    else:
-        click.echo(text, err=True)
 
 
 def log_formatter(log_format: Literal["text", "json"]) -> logging.Formatter:

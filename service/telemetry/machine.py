@@ -1,8 +1,9 @@
 """The machine that the process runs on: processor, cores and memory, and how much of them its container may use."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from embedder import n_cores
 
 # Instructions that make a network faster, as Linux names them: x86 first, then ARM.
 FEATURES = (
@@ -39,7 +40,7 @@ def this_machine(root: Path = Path("/")) -> Machine:
     return Machine(
         processor=cpu.get("model name"),
         features=tuple(each for each in FEATURES if each in flags),
-        n_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        n_cores=n_cores(),
         cpu_quota=_cpu_quota(root),
         memory_bytes=_kilobytes(memory.get("MemTotal")),
         available_bytes=_kilobytes(memory.get("MemAvailable")),

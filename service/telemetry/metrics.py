@@ -46,8 +46,9 @@ class ServiceState:
 
     is_ready: bool
     n_slots: int
-    n_taken: int  # slots of requests being received, waiting or computed
-    n_computing: int
+    in_phase: Mapping[str, int]  # receiving, waiting, computing -> number of requests
+    n_bytes: int  # held by requests
+    max_bytes: int  # that requests may hold
     model: ModelIdentity
     runtime: str  # runtime, precision and device
     batch_sizes: Mapping[int, int]  # chips of a pass -> number of passes, since the model was loaded
@@ -167,11 +168,13 @@ class StateCollector(Collector):
         """Yield the state as gauges, and the sizes of batches as a histogram."""
         state = self._state()
         yield GaugeMetricFamily("visavis_ready", "1 after the first inference, else 0.", value=state.is_ready)
-        yield GaugeMetricFamily("visavis_slots", "Requests that may be in progress.", value=state.n_slots)
-        yield GaugeMetricFamily("visavis_in_flight", "Requests that hold a slot.", value=state.n_taken)
-        yield GaugeMetricFamily("visavis_computing", "Requests being computed.", value=state.n_computing)
-        waiting = max(0, state.n_taken - state.n_computing)
-        yield GaugeMetricFamily("visavis_waiting", "Requests being received or waiting.", value=waiting)
+        yield GaugeMetricFamily("visavis_slots", "Requests that may wait or be computed.", value=state.n_slots)
+        in_flight = GaugeMetricFamily("visavis_in_flight", "Requests in progress, by phase.", labels=["phase"])
+        for phase, n in state.in_phase.items():
+            in_flight.add_metric([phase], n)
+        yield in_flight
+        yield GaugeMetricFamily("visavis_held_bytes", "Bytes that requests hold.", value=state.n_bytes)
+        yield GaugeMetricFamily("visavis_held_bytes_limit", "Bytes that requests may hold.", value=state.max_bytes)
         last = state.is_last_reload_successful
         yield GaugeMetricFamily("visavis_last_reload_successful", "0 if the last reload failed.", value=last)
         reloads = CounterMetricFamily("visavis_reloads", "Reloads of the model, by outcome.", labels=["outcome"])

@@ -16,8 +16,11 @@ MAX_CONNECTIONS = 8  # at a time; further ones are closed
 
 
 @contextmanager
-def metrics_served(metrics: ServiceMetrics, listener: socket.socket) -> Iterator[None]:
-    """Serve metrics on a listening socket until the block ends."""
+def metrics_served(metrics: ServiceMetrics, listener: socket.socket | None) -> Iterator[None]:
+    """Serve metrics on a listening socket until the block ends; without one, do nothing."""
+    if listener is None:
+        yield
+        return
     server = _MetricsServer(metrics, listener)
     thread = threading.Thread(target=server.serve_forever, name="visavis-metrics", daemon=True)
     thread.start()

@@ -105,9 +105,13 @@ def test_what_a_client_sends_is_in_no_line(log_format: str, client: TestClient, 
 
 def test_every_line_of_a_served_process_is_json() -> None:
     program = (
-        "import logging, sys; from service.telemetry.logs import start_logs, tell; start_logs('info', 'json');"
-        "tell('visavis is ready', 'json'); logging.getLogger('uvicorn.error').error('a\\nb');"
-        "logging.getLogger('uvicorn').info('not told'); logging.getLogger('asyncio').warning('c')"
+        "import logging; from service.log_handler import start_log, say;"
+        "from service.telemetry.logs import log_formatter; writer = start_log('info', log_formatter('json'));"
+        "say('visavis is ready'); logging.getLogger('visavis.server').error('a\\nb'); writer.flush()"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert [json.loads(line)["message"] for line in ran.stderr.splitlines()] == ["visavis is ready", "a\nb", "c"]
+    told = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [(each["logger"], each["message"]) for each in told] == [
+        ("visavis", "visavis is ready"),
+        ("visavis.server", "a\nb"),
+    ]

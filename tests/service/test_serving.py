@@ -6,37 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
+from serving_process import COMMAND, PATIENCE_S, ROOT, serving
 
 from service.serving import _listening
-
-COMMAND = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()"]
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
-
-
-@contextmanager
-def _serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service on a free port; gives the process and its address, once it says that it is ready."""
-    env = {**os.environ, **environment}
-    command = [*COMMAND, "--port", "0", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
-    try:
-        assert process.stderr is not None
-        assert "loading" in process.stderr.readline()
-        ready = process.stderr.readline()
-        found = re.search(r"visavis is ready on (http://\S+) \(API: (\S+)\)", ready)
-        assert found, ready
-        assert found[2] == f"{found[1]}/docs"
-        yield process, found[1]
-    finally:
-        process.kill()
-        process.communicate(timeout=PATIENCE_S)
 
 
 def _refused(*arguments: str, **environment: str) -> str:
@@ -59,7 +35,7 @@ def _refused(*arguments: str, **environment: str) -> str:
 def test_it_answers_as_soon_as_it_says_so_and_stops_in_order_on_sigterm(examples: Path) -> None:
     photos = {"probe": "001-neutral", "reference": "001-smiling"}
     files = {part: (examples / f"{name}.jpg").read_bytes() for part, name in photos.items()}
-    with _serving() as (process, url):
+    with serving() as (process, url):
         assert httpx2.get(f"{url}/readyz").json() == {"status": "ready"}
         assert httpx2.post(f"{url}/v1/verify", files=files, timeout=PATIENCE_S).json()["same"]
         process.send_signal(signal.SIGTERM)
@@ -71,7 +47,7 @@ def test_it_answers_as_soon_as_it_says_so_and_stops_in_order_on_sigterm(examples
 
 
 def test_it_stops_in_order_on_ctrl_c() -> None:
-    with _serving("--host", "localhost") as (process, url):
+    with serving("--host", "localhost") as (process, url):
         assert url.startswith("http://localhost:")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0
@@ -90,7 +66,7 @@ def test_a_taken_port_is_told() -> None:
     [(("--model", "dlib-resnet29-128"), {}), ((), {"VISAVIS_MODEL": "dlib-resnet29-128"})],
 )
 def test_a_built_in_model_is_served_by_its_name(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    with _serving(*arguments, **environment) as (_, url):
+    with serving(*arguments, **environment) as (_, url):
         assert httpx2.get(f"{url}/v1/model").json()["name"] == "dlib-resnet29-128"
 
 

@@ -87,6 +87,17 @@ def test_all_faults_of_all_sources_are_told_and_the_valid_settings_are_kept(
     assert (reading.settings.max_concurrent, reading.settings.max_waiting) == (7, 32)
 
 
+def test_a_limit_that_depends_on_others_is_checked_when_all_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _file(tmp_path, "memory_bytes = 100000000")
+    reading = read_settings(file)
+    assert [fault for fault in reading.faults if "memory_bytes" in fault.lower()] == list(reading.faults)
+    assert reading.settings == Settings()
+    monkeypatch.setenv("VISAVIS_MAX_PIXELS", "1000000")
+    assert load_settings(file).memory_bytes == 100_000_000
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

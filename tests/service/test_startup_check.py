@@ -30,7 +30,7 @@ def test_with_the_defaults_nothing_is_wrong_and_the_model_is_named() -> None:
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISAVIS_PROT", "8000")
     file = tmp_path / "visavis.toml"
-    file.write_text('max_waiting = "many"\nmax_concurrent = 256\nmax_pixels = 178000000')
+    file.write_text('max_waiting = "many"\nmemory_bytes = 1000000000000000')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         findings = check(str(file), port=taken.getsockname()[1], model=str(tmp_path))
     assert {"settings", "port", "memory", "model"} <= _wrong(findings).keys()
