@@ -1,4 +1,8 @@
-# The service with its built-in model, on a CPU: docker build -t visavis . && docker run --rm -p 8000:8000 visavis
+# The service with its built-in model, on a CPU. It needs keys, in a volume:
+#   docker build -t visavis .
+#   docker run --rm -v visavis-keys:/keys visavis visavis keys create app --scope verify --file /keys/keys.json
+#   docker run --rm -v visavis-keys:/keys -e VISAVIS_KEYS=/keys/keys.json -p 8000:8000 visavis
+# or none, for this machine alone: docker run --rm -e VISAVIS_INSECURE=true -p 127.0.0.1:8000:8000 visavis
 
 FROM python:3.11-slim AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
@@ -24,6 +28,8 @@ RUN hatch/bin/hatchling build -t wheel && /opt/visavis/bin/pip install --no-deps
 FROM python:3.11-slim
 COPY --from=builder /opt/visavis /opt/visavis
 ENV PATH=/opt/visavis/bin:$PATH
+# A new volume takes its owner from here.
+RUN install -d -m 700 -o 65534 -g 65534 /keys
 # nobody and nogroup, by number, so that Kubernetes can see that it is not root.
 USER 65534:65534
 EXPOSE 8000

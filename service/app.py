@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from embedder import FaceEmbedder
 
 from . import problems
+from .access.control import AccessControl, AccessPolicy, ScopeCheck, checked
 from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
@@ -44,8 +45,10 @@ def create_app(
 ) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference.
 
-    `load_again` loads the model for a reload; None = the model cannot be reloaded.
+    `load_again` loads the model for a reload; None = the model cannot be reloaded. Raises KeyFileError if the file of
+    keys cannot be used.
     """
+    policy = AccessPolicy.of(settings)
     readiness = Readiness(embedder, on_ready=on_ready)
     max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
     limiter = ConcurrencyLimiter(
@@ -61,31 +64,35 @@ def create_app(
         settings.request_timeout_s,
         metrics.observe,
     )
-    app = _new_app(readiness)
+    app = _new_app(readiness, policy)
     for resource in (verify, faces, explain):
-        app.include_router(resource.router(runner))
+        app.include_router(checked(resource.router(runner)))
     for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
-        app.include_router(routes)
-    app.include_router(operations.router(metrics, reloader))
+        app.include_router(checked(routes))
+    app.include_router(checked(operations.router(metrics, reloader)))
     app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
     problems.install_exception_handlers(app)
+    app.add_middleware(AccessControl, policy=policy)
     app.add_middleware(
-        RequestContextMiddleware, across_origins=_across_origins(settings.origins), observe=_observer(metrics)
+        RequestContextMiddleware,
+        across_origins=_across_origins(settings.origins),
+        check_host=policy.check_host,
+        observe=_observer(metrics),
     )
     return app
 
 
-def _new_app(readiness: Readiness) -> FastAPI:
+def _new_app(readiness: Readiness, policy: AccessPolicy) -> FastAPI:
     return FastAPI(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
-        dependencies=[Depends(read_query)],
+        dependencies=[Depends(ScopeCheck(needs_keys=policy.keys is not None)), Depends(read_query)],
         openapi_url=None,  # FastAPI's route has no dependencies; pages.py serves /openapi.json
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness),
+        lifespan=_lifespan(readiness, policy),
         # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
@@ -131,16 +138,19 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=("GET", "HEAD", "POST"),
-        allow_headers=("Content-Type", "X-Request-Id"),
-        expose_headers=("X-Request-Id", "Retry-After"),
+        allow_headers=("Authorization", "Content-Type", "X-Request-Id"),
+        expose_headers=("X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"),
     )
 
 
-def _lifespan(readiness: Readiness) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(readiness: Readiness, policy: AccessPolicy) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with create_task_group() as group:
             group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
+            if policy.keys is not None:
+                group.start_soon(policy.keys.watch)
             yield
+            group.cancel_scope.cancel()
 
     return lifespan

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -134,9 +135,11 @@ class HttpServer(uvicorn.Server):
             log.error("a connection failed unexpectedly (%s)", type(error).__name__)
 
 
-def http_config(app: Any, limits: ConnectionLimits) -> uvicorn.Config:
-    """Return uvicorn's configuration for an ASGI app."""
-    return uvicorn.Config(
+def http_config(
+    app: Any, limits: ConnectionLimits, tls_certificate: str | None = None, tls_key: str | None = None
+) -> uvicorn.Config:
+    """Return uvicorn's configuration for an ASGI app, loaded; TLS if certificate and key are given."""
+    config = uvicorn.Config(
         app,
         http=protocol_with(limits),
         ws="none",
@@ -147,7 +150,13 @@ def http_config(app: Any, limits: ConnectionLimits) -> uvicorn.Config:
         proxy_headers=False,  # by itself uvicorn believes X-Forwarded-For of every program on this machine
         backlog=BACKLOG,
         timeout_keep_alive=cast("int", limits.idle_timeout_s),  # any number is right
+        ssl_certfile=tls_certificate,
+        ssl_keyfile=tls_key,
     )
+    config.load()
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    return config
 
 
 def raise_descriptor_limit(max_connections: int) -> int | None:

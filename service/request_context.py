@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access.caller import Caller
-from .errors import Stopping
+from .errors import ServiceError, Stopping
 from .problems import problem_response
 from .telemetry.logs import METHODS, NO_ROUTE, OTHER, RequestOutcome, log_request
 
@@ -48,6 +48,10 @@ def unchanged(app: ASGIApp) -> ASGIApp:
     return app
 
 
+def accept_any(_scope: Scope) -> None:
+    """Check nothing."""
+
+
 @dataclass(slots=True)
 class RequestContext:
     """The id and the state of one request."""
@@ -76,6 +80,7 @@ class RequestContextMiddleware:
 
     app: ASGIApp
     across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
+    check_host: Callable[[Scope], None] = accept_any  # raises a ServiceError for a request to another host
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
     observe: Callable[[RequestOutcome], None] = log_request  # called once, after each answer
@@ -97,13 +102,18 @@ class RequestContextMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
+            self.check_host(scope)
             if scope["state"].get("stopping") and scope["path"] not in ANSWERED_TO_THE_END:
-                raise Stopping  # noqa: TRY301 - answered like every error, by the lines below
+                raise Stopping
+        except ServiceError as refusal:  # also of a preflight request, so before the CORS headers
+            await problem_response(refusal, exchange.request_id)(scope, receive, exchange.answer)
+            return
+        try:
             await self.across_origins(self.app)(scope, receive, exchange.answer)
+        except ServiceError as refusal:  # of access control; those of a route are answered inside
+            await self._refuse(refusal, scope, receive, exchange)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
-        except Stopping as error:
-            await self._refuse(error, scope, receive, exchange)
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:

@@ -4,14 +4,18 @@ import errno
 import logging
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load, n_cores
 
+from .access.control import is_loopback
+from .access.keys import KeyFile, KeyFileError
 from .app import create_app
 from .http_protocol import ConnectionLimits
 from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
@@ -31,15 +35,17 @@ class ServingError(Exception):
 def run(config: str | None = None, **given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
     settings = _settings(config, given)
-    _check_descriptors(settings.max_connections)
+    check_descriptors(settings.max_connections)
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
-    with _listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
+    check_access(settings)
+    check_tls(settings)
+    with listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
         say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
             app = create_app(
                 settings,
                 embedder,
-                on_ready=lambda: _announce(listener, settings.host),
+                on_ready=lambda: _announce(listener, settings),
                 load_again=lambda: _load_again(settings, config, given),
             )
             with (
@@ -59,13 +65,63 @@ def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
         raise ServingError(str(error)) from None
 
 
-def _check_descriptors(max_connections: int) -> None:
+def check_descriptors(max_connections: int) -> None:
+    """Raise ServingError if the process may not have the file descriptors of its connections."""
     allowed = raise_descriptor_limit(max_connections)
     if allowed is not None:
         raise ServingError(
             f"VISAVIS_MAX_CONNECTIONS={max_connections} needs {max_connections + SPARE_DESCRIPTORS} file descriptors, "
             f"and this process may have {allowed}; raise the limit (ulimit -n), or set fewer connections"
         )
+
+
+WARNING = """visavis: WARNING: everyone who reaches this address may use the service, without a key.
+  Make keys: visavis keys create NAME --scope verify --file keys.json, and serve with --keys keys.json."""
+
+
+def check_access(settings: Settings) -> None:
+    """Refuse keys that cannot be used, and to serve others without keys unless told to. Raises ServingError."""
+    if settings.keys is not None:
+        try:
+            KeyFile(Path(settings.keys)).read()
+        except KeyFileError as error:
+            raise ServingError(f"VISAVIS_KEYS: {error}") from None
+    elif not _is_local(settings.host):
+        if not settings.insecure:
+            raise ServingError(
+                f"without keys the service listens on this machine only, not on {settings.host}. Make a key: visavis "
+                "keys create NAME --scope verify --file keys.json, and serve with --keys keys.json (VISAVIS_KEYS); or "
+                "let everyone in who reaches the address: --insecure (VISAVIS_INSECURE=true)"
+            )
+        say(WARNING)
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether only this machine reaches an address; a name that is none is told when it is listened on."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return True
+    return all(is_loopback(str(address[0])) for *_, address in found)
+
+
+def check_tls(settings: Settings) -> None:
+    """Read certificate and key before the model is loaded. Raises ServingError if they do not fit."""
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise ServingError("VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY are needed together; one of them is not set")
+    try:
+        # The password is for a key with a passphrase: without it OpenSSL would ask on the terminal, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_certificate, settings.tls_key, password=lambda: ""
+        )
+    except OSError as error:  # also ssl.SSLError
+        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ServingError(
+            f"VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY cannot be used ({reason or 'no PEM'}); they are the paths of "
+            "a certificate and its key, both as PEM, the key without passphrase"
+        ) from None
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
@@ -91,13 +147,13 @@ def _metrics_listening(settings: Settings) -> Iterator[socket.socket | None]:
     if settings.metrics_port is None:
         yield None
         return
-    with _listening(settings.host, settings.metrics_port) as listener:
+    with listening(settings.host, settings.metrics_port) as listener:
         say(f"metrics are on port {listener.getsockname()[1]}")
         yield listener
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
     """Listen before the model is loaded, so that a port in use is reported at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -121,15 +177,16 @@ def _hint(error: OSError) -> str:
     return "check --host and --port"
 
 
-def _announce(listener: socket.socket, host: str) -> None:
-    port = listener.getsockname()[1]
+def _announce(listener: socket.socket, settings: Settings) -> None:
+    port, host = listener.getsockname()[1], settings.host
     name = f"[{host}]" if ":" in host else host
-    say(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)")
+    url = f"{'http' if settings.tls_key is None else 'https'}://{name}:{port}"
+    say(f"visavis is ready on {url} (API: {url}/docs)")
 
 
 def _serve(app: FastAPI, settings: Settings, listener: socket.socket, writer: LogWriter) -> None:
-    limits = connection_limits(settings)
-    HttpServer(http_config(app, limits), grace_s=GRACE_S, before_end=writer.flush).run(sockets=[listener])
+    config = http_config(app, connection_limits(settings), settings.tls_certificate, settings.tls_key)
+    HttpServer(config, grace_s=GRACE_S, before_end=writer.flush).run(sockets=[listener])
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -22,6 +23,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     create_model,
+    field_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -31,7 +33,6 @@ from embedder import Precision, RuntimeName
 PREFIX = "VISAVIS_"
 CONFIG = PREFIX + "CONFIG"  # the path of the settings file
 MAX_FILE_BYTES = 2**20
-PASSWORD = re.compile(r"//[^/@\s]+@")  # in an address, where it does not belong
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -46,27 +47,55 @@ ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+
 DEFAULT_PORTS = re.compile(r"http://.*[^:]:80|https://.*[^:]:443")  # which browsers leave out
 
 
-def _origins(given: object) -> object:
-    """Split a list of origins at its commas, and check each; an empty text is an empty list."""
-    if isinstance(given, str):
-        given = tuple(each.strip() for each in given.split(",")) if given.strip() else ()
-    return _checked(tuple(given)) if isinstance(given, list | tuple) else given
+HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+KEY_START = re.compile(r"visavis_[0-9A-Za-z]{8}_")
 
 
-def _checked(origins: tuple[object, ...]) -> tuple[object, ...]:
+def _listed(check: Callable[[tuple[str, ...]], None]) -> BeforeValidator:
+    """Split a text at its commas, and check the entries; an empty text is an empty list. No entry is repeated."""
+
+    def split(given: object) -> object:
+        if isinstance(given, str):
+            given = tuple(each.strip() for each in given.split(",")) if given.strip() else ()
+        if isinstance(given, list):  # of the file
+            given = tuple(given)
+        if isinstance(given, tuple):
+            check(tuple(map(str, given)))
+        return given
+
+    return BeforeValidator(split)
+
+
+def _check_origins(origins: tuple[str, ...]) -> None:
     if ANY_ORIGIN in origins and len(origins) > 1:
         raise ValueError("* means every origin: give it alone, or list the origins without it")
-    for origin in origins:
-        if origin != ANY_ORIGIN and not _is_origin(str(origin)):
+    for place, origin in enumerate(origins, 1):
+        if origin != ANY_ORIGIN and not _is_origin(origin):
             raise ValueError(
-                f"{str(origin)!a} is not an origin as browsers send it: scheme, host and port, in lower case, "
+                f"entry {place} is not an origin as browsers send it: scheme, host and port, in lower case, "
                 "without path, final slash or default port, such as https://app.example.org or http://localhost:3000"
             )
-    return origins
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> None:
+    for place, host in enumerate(hosts, 1):
+        if not HOST_NAME.fullmatch(host):
+            raise ValueError(f"entry {place} is not a host name in lower case without port, such as face.example.org")
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for place, network in enumerate(networks, 1):
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError(f"entry {place} is not an address or network, such as 10.0.0.0/8 or ::1") from None
 
 
 def _is_origin(text: str) -> bool:
     return ORIGIN.fullmatch(text) is not None and DEFAULT_PORTS.fullmatch(text) is None
+
+
+Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 
 
 def _enough(memory_bytes: int, info: ValidationInfo) -> int:
@@ -116,7 +145,15 @@ class Settings(BaseSettings):
     idle_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 75.0  # between two requests
     min_body_rate: Annotated[int, Field(gt=0)] = 1000  # bytes/s of a body, and of a client that reads an answer
     # Of web pages on other hosts that may use the service from a browser; by default none.
-    origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
+    origins: Annotated[tuple[str, ...], NoDecode, _listed(_check_origins)] = ()
+    keys: str | None = None  # the path of a file made by `visavis keys`; None = no key is needed
+    insecure: bool = False  # whether to listen beyond this machine without keys
+    hosts: Annotated[tuple[str, ...], NoDecode, _listed(_check_hosts)] = ()  # names of this service, beside its address
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, _listed(_check_networks)] = ()  # whose X-Forwarded-For counts
+    tls_certificate: str | None = None  # a PEM file: the certificate, then those above it
+    tls_key: str | None = None  # a PEM file: its key, without passphrase
+    rate_limit: Rate | None = None  # of a key that has none of its own
+    address_rate_limit: Rate | None = None  # of an address, or of 2^64 addresses of IPv6
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # for GET /metrics alone; None = no such port
@@ -125,6 +162,14 @@ class Settings(BaseSettings):
     def picture_bytes(self) -> int:
         """The part of `memory_bytes` that is for decoded pictures."""
         return PICTURE_BYTES_PER_PIXEL * self.max_pixels
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_key(cls, given: object) -> object:
+        """Refuse a key that stands in a setting by mistake, before any message could show it."""
+        if isinstance(given, str) and KEY_START.search(given):
+            raise ValueError("this is an API key, which no setting takes; VISAVIS_KEYS is the path of the file of keys")
+        return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +201,7 @@ def read_settings(config: str | None = None, **given: object) -> SettingsReading
     try:
         return SettingsReading(Settings.model_validate(values), faults)
     except ValidationError as error:
-        return SettingsReading(_repaired(values, _names(error)), faults + _in_words(error, _source))
+        return SettingsReading(_repaired(values, _names(error)), faults + _in_words(error, _variable))
 
 
 def _repaired(values: Values, invalid: set[str]) -> Settings:
@@ -200,7 +245,7 @@ def _read_file(path: str | None) -> tuple[Values, tuple[str, ...]]:
     try:
         _file_model().model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        faults += _in_words(error, lambda name: f"{path}: {name} = ")
+        faults += _in_words(error, lambda name: f"{path}: {name}")
         values = {name: value for name, value in values.items() if name not in _names(error)}
     return values, faults
 
@@ -234,15 +279,12 @@ def _names(error: ValidationError) -> set[str]:
     return {str(fault["loc"][0]) for fault in error.errors()}
 
 
-def _source(name: str) -> str:
-    return f"{_variable(name)}="
-
-
 def _in_words(error: ValidationError, source: Callable[[str], str]) -> tuple[str, ...]:
-    faults = error.errors(include_url=False, include_context=False)
-    return tuple(shown(f"{source(str(fault['loc'][0]))}{fault['input']}: {fault['msg']}") for fault in faults)
+    """Say what is wrong without the values, because one of them could be a secret in a wrong place."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return tuple(f"{source(str(fault['loc'][0]))}: {fault['msg']}" for fault in faults)
 
 
 def shown(text: str) -> str:
-    """Return a text for one line of a terminal or a log, without control characters and passwords of addresses."""
-    return PASSWORD.sub("//***@", text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text)
+    """Return a text for one line of a terminal or a log, without control characters."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

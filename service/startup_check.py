@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from embedder import Limits, ModelError, RuntimeOptions, load
 
 from .routes.health import first_inference
-from .serving import ServingError, _listening
+from .serving import ServingError, check_access, check_descriptors, check_tls, listening
 from .settings import Settings, read_settings, shown
 from .telemetry.machine import this_machine
 
@@ -38,10 +38,25 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         return
     for port in asked:
         try:
-            with _listening(settings.host, port):
+            with listening(settings.host, port):
                 yield Finding("port", f"{shown(settings.host)} port {port} is free")
         except ServingError as error:
             yield Finding("port", shown(str(error)), is_wrong=True)
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    """Check keys and address, certificate and key of TLS, and the limit of file descriptors."""
+    checks: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("access", lambda: check_access(settings)),
+        ("tls", lambda: check_tls(settings)),
+        ("files", lambda: check_descriptors(settings.max_connections)),
+    )
+    for subject, run in checks:
+        try:
+            run()
+        except ServingError as error:
+            yield Finding(subject, shown(str(error)), is_wrong=True)
+    yield Finding("access", "keys are needed" if settings.keys else "no key is needed")
 
 
 def _memory(settings: Settings) -> Iterator[Finding]:
@@ -71,4 +86,4 @@ def _model(settings: Settings) -> Iterator[Finding]:
     yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _memory, _model)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _memory, _model)

@@ -25,8 +25,8 @@ def serving(
     try:
         assert process.stderr is not None
         assert "loading" in process.stderr.readline()
-        ready = process.stderr.readline()
-        found = re.search(r"visavis is ready on (http://\S+) \(API: (\S+)\)", ready)
+        ready = next(line for line in process.stderr if " DEBUG " not in line)
+        found = re.search(r"visavis is ready on (https?://\S+) \(API: (\S+)\)", ready)
         assert found, ready
         assert found[2] == f"{found[1]}/docs"
         yield process, found[1]

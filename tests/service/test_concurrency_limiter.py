@@ -292,6 +292,6 @@ def _ask(url: str, photo: bytes) -> httpx2.Response:
 def _unfinished_upload(url: str) -> socket.socket:
     address = urlsplit(url)
     connection = socket.create_connection((address.hostname, address.port), timeout=30)
-    head = "POST /v1/faces HTTP/1.1\r\nHost: visavis\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    head = "POST /v1/faces HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     connection.sendall(head.encode() + b"{")
     return connection

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -14,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
-from service.access.caller import Caller
+from service.access.caller import Scope
+from service.access.keys import KeyFile, KeyGrant
 from service.app import create_app
 from service.settings import Settings
 from service.telemetry.logs import RequestOutcome
@@ -22,7 +24,6 @@ from service.telemetry.metrics import CODES, QUALITY, ServiceMetrics
 from service.telemetry.metrics_server import MAX_CONNECTIONS, metrics_served
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-METRICS_KEY = Caller("k1", scopes=frozenset({"metrics"}))
 
 
 @pytest.fixture
@@ -156,17 +157,17 @@ def test_without_a_key_the_main_port_does_not_have_them(watched: TestClient) -> 
     assert "/metrics" not in watched.get("/openapi.json").json()["paths"]
 
 
-def test_a_key_with_the_scope_reads_them_on_the_main_port(embedder: FaceEmbedder) -> None:
-    app = create_app(Settings(), embedder)
-
-    async def with_key(scope: dict[str, object], receive: object, send: object) -> None:
-        scope["state"] = {"caller": METRICS_KEY}
-        await app(scope, receive, send)  # type: ignore[arg-type]
-
-    answer = TestClient(with_key).get("/metrics")  # type: ignore[arg-type]
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert "visavis_slots 34.0" in answer.text
+@pytest.mark.parametrize(("scope", "status"), [("metrics", 200), ("verify", 403)])
+def test_a_key_with_the_scope_reads_them_on_the_main_port(
+    scope: Scope, status: int, embedder: FaceEmbedder, tmp_path: Path
+) -> None:
+    key = KeyFile(tmp_path / "keys.json").create(KeyGrant("a key", (scope,)))
+    client = TestClient(create_app(Settings(keys=str(tmp_path / "keys.json")), embedder))
+    answer = client.get("/metrics", headers={"Authorization": f"Bearer {key.text}"})
+    assert answer.status_code == status
+    assert ("visavis_slots 34.0" in answer.text) == (status == 200)
+    assert client.get("/metrics").status_code == 401
+    assert _value(client, "visavis_requests_total", method="GET", route="(no route)", status="401", code="unauthorized")
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from live_service import served, until
 from starlette.testclient import TestClient
 
 from embedder import BUILT_IN, BundleError, FaceEmbedder, load
-from service.access.caller import Caller
+from service.access.caller import Scope
+from service.access.keys import KeyFile, KeyGrant
 from service.app import create_app
 from service.reloading import ModelReloader, check_model
 from service.routes.health import Readiness, ReadinessState
@@ -175,39 +176,35 @@ async def test_a_reload_makes_a_service_ready_whose_first_inference_failed() -> 
     holder.close()
 
 
-def _client(load_again: Callable[[], FaceEmbedder], caller: Caller) -> TestClient:
-    app = create_app(Settings(), load(), load_again=load_again)
-
-    async def with_key(scope: dict[str, object], receive: object, send: object) -> None:
-        scope["state"] = {"caller": caller}
-        await app(scope, receive, send)  # type: ignore[arg-type]
-
-    return TestClient(with_key)  # type: ignore[arg-type]
+def _client(load_again: Callable[[], FaceEmbedder], folder: Path, scope: Scope = "admin") -> TestClient:
+    key = KeyFile(folder / "keys.json").create(KeyGrant("a key", (scope,)))
+    app = create_app(Settings(keys=str(folder / "keys.json")), load(), load_again=load_again)
+    return TestClient(app, headers={"Authorization": f"Bearer {key.text}"})
 
 
-def test_a_key_with_the_scope_reloads_by_http() -> None:
-    with _client(lambda: load(DLIB), Caller("k", scopes=frozenset({"admin"}))) as client:
+def test_a_key_with_the_scope_reloads_by_http(tmp_path: Path) -> None:
+    with _client(lambda: load(DLIB), tmp_path) as client:
         answer = client.post("/v1/admin/reload")
         assert (answer.status_code, answer.json()["reloaded"], answer.json()["model"]["name"]) == (200, True, DLIB)
         assert client.get("/v1/model").json()["name"] == DLIB
 
 
-def test_a_refused_reload_is_answered_with_the_reason() -> None:
+def test_a_refused_reload_is_answered_with_the_reason(tmp_path: Path) -> None:
     def fail() -> FaceEmbedder:
         raise BundleError("the card is broken")
 
-    with _client(fail, Caller("k", scopes=frozenset({"admin"}))) as client:
+    with _client(fail, tmp_path) as client:
         answer = client.post("/v1/admin/reload").json()
     assert (answer["reloaded"], answer["model"]["name"]) == (False, "sface-128")
     assert "the card is broken" in answer["reason"]
 
 
-@pytest.mark.parametrize(
-    ("caller", "status"), [(Caller(), 404), (Caller("k", scopes=frozenset({"verify", "metrics"})), 403)]
-)
-def test_nobody_else_reloads(caller: Caller, status: int) -> None:
-    with _client(load, caller) as client:
-        assert client.post("/v1/admin/reload").status_code == status
+def test_nobody_else_reloads(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    with _client(load, tmp_path, "verify") as client:
+        assert client.post("/v1/admin/reload").status_code == 403
+        assert client.post("/v1/admin/reload", headers={"Authorization": ""}).status_code == 401
+    without_keys = TestClient(create_app(Settings(), embedder, load_again=load))
+    assert without_keys.post("/v1/admin/reload").json()["code"] == "not_found"
 
 
 def test_sighup_reloads_the_model_of_the_settings_file_and_a_bad_one_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,16 @@ from service.settings import Settings, SettingsError, load_settings, read_settin
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "visavis.toml"
 # What the example states for settings that have no value by default.
-WITHOUT_DEFAULT = {"model": "sface-128", "runtime": "openvino", "metrics_port": 9464}
+WITHOUT_DEFAULT = {
+    "model": "sface-128",
+    "runtime": "openvino",
+    "metrics_port": 9464,
+    "keys": "keys.json",
+    "tls_certificate": "certificate.pem",
+    "tls_key": "key.pem",
+    "rate_limit": "600/minute",
+    "address_rate_limit": "600/minute",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +63,15 @@ def test_an_unknown_name_is_refused_with_a_suggestion(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('port = "8000"', "port = 8000: Input should be a valid integer"),
-        ("port = true", "port = True: Input should be a valid integer"),
-        ("port = 99999", "port = 99999: Input should be less than or equal to 65535"),
-        ("host = 1", "host = 1: Input should be a valid string"),
-        ("port = 2026-01-01", "port = 2026-01-01: Input should be a valid integer"),
-        ("body_timeout_s = nan", "body_timeout_s = nan: Input should be a finite number"),
-        ('origins = ["example.org"]', "'example.org' is not an origin"),
-        ('log_level = "loud"', "log_level = loud: Input should be 'debug'"),
-        ("[port]\nnumber = 1", "port = {'number': 1}: Input should be a valid integer"),
+        ('port = "8000"', "port: Input should be a valid integer"),
+        ("port = true", "port: Input should be a valid integer"),
+        ("port = 99999", "port: Input should be less than or equal to 65535"),
+        ("host = 1", "host: Input should be a valid string"),
+        ("port = 2026-01-01", "port: Input should be a valid integer"),
+        ("body_timeout_s = nan", "body_timeout_s: Input should be a finite number"),
+        ('origins = ["example.org"]', "origins: Value error, entry 1 is not an origin"),
+        ('log_level = "loud"', "log_level: Input should be 'debug'"),
+        ("[port]\nnumber = 1", "port: Input should be a valid integer"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told_with_file_and_key(line: str, told: str, tmp_path: Path) -> None:
@@ -83,7 +92,7 @@ def test_all_faults_of_all_sources_are_told_and_the_valid_settings_are_kept(
     reading = read_settings(_file(tmp_path, 'hots = "a"\nmax_waiting = "x"\nmax_concurrent = 7'))
     told = " ".join(reading.faults)
     assert len(reading.faults) == 4
-    assert all(name in told for name in ("VISAVIS_PROT", "VISAVIS_MAX_PIXELS=0", "hots", "max_waiting = x"))
+    assert all(name in told for name in ("VISAVIS_PROT", "VISAVIS_MAX_PIXELS: ", "hots", "max_waiting: "))
     assert (reading.settings.max_concurrent, reading.settings.max_waiting) == (7, 32)
 
 
@@ -119,7 +128,7 @@ def test_a_file_that_cannot_be_read_is_told(name: str, tmp_path: Path) -> None:
         load_settings(str(tmp_path / name))
 
 
-def test_a_fault_is_one_line_and_shows_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_one_line_and_shows_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISAVIS_ORIGINS", "https://user:hunter2@example.org/\n2026 INFO all is well\x1b[2J")
     monkeypatch.setenv("VISAVIS_API\nKEY", "hunter2")
     reading = read_settings(_file(tmp_path, '"to\\nken" = "hunter2"'))

@@ -44,6 +44,13 @@ def test_a_broken_bundle_is_told(file: str, tmp_path: Path) -> None:
     assert "cannot be served" in _wrong(check(port=0, model=str(bundle)))["model"]
 
 
+def test_access_and_tls_are_checked(tmp_path: Path) -> None:
+    wrong = _wrong(check(port=0, host="0.0.0.0", tls_certificate=str(tmp_path / "none.pem")))  # noqa: S104 - it is refused
+    assert "without keys" in wrong["access"]
+    assert "needed together" in wrong["tls"]
+    assert "VISAVIS_KEYS" in _wrong(check(port=0, keys=str(tmp_path / "none.json")))["access"]
+
+
 def test_one_port_for_two_things_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
