@@ -15,7 +15,7 @@ import pytest
 from serving_process import COMMAND, PATIENCE_S, ROOT, serving
 
 from service.access.keys import KeyFile, KeyGrant
-from service.serving import _listening
+from service.serving import listening
 
 
 def _refused(*arguments: str, **environment: str) -> str:
@@ -83,7 +83,7 @@ def test_a_bad_bundle_is_told(tmp_path: Path) -> None:
 
 
 def test_an_answer_does_not_wait_for_its_beginning_to_be_acknowledged() -> None:
-    with _listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
