@@ -1,1 +1,9 @@
+from .access.caller import Scope as Scope
+from .access.keys import (
+    KeyFile as KeyFile,
+    KeyFileError as KeyFileError,
+    KeyGrant as KeyGrant,
+    KeyRecord as KeyRecord,
+    NewKey as NewKey,
+)
 from .serving import ServingError as ServingError, run as run
