@@ -133,6 +133,11 @@ def _embedder(settings: Settings) -> FaceEmbedder:
         return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
+    except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
+        raise ServingError(
+            f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
+            "process have at least 1 GB (ulimit -v, the container's limit)"
+        ) from None
 
 
 def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
