@@ -257,9 +257,10 @@ class _Server:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         paths = "\n".join(str(Path(each).absolute()) for each in sys.path)
         arguments = [_COMMAND, paths, str(theirs.fileno()), str(limits.max_bytes), str(limits.max_pixels)]
+        options = ["-I", "-W", "ignore", *(["-B"] if sys.dont_write_bytecode else [])]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this Python
-                [sys.executable, "-I", "-W", "ignore", "-c", *arguments],
+                [sys.executable, *options, "-c", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # codecs write about pictures here
