@@ -7,3 +7,4 @@ from .access.keys import (
     NewKey as NewKey,
 )
 from .serving import ServingError as ServingError, run as run
+from .startup_check import Finding as Finding, check as check
