@@ -1,5 +1,6 @@
 """Start the server from its settings; on Ctrl-C or SIGTERM it finishes the requests in progress and stops."""
 
+import ctypes
 import errno
 import logging
 import os
@@ -7,7 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -26,6 +27,8 @@ from .telemetry.logs import log_formatter
 from .telemetry.metrics_server import metrics_served
 
 GRACE_S = 30.0  # for requests in progress when the server is stopped; then the process ends
+LARGE_BLOCK_BYTES = 4 * 2**20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 class ServingError(Exception):
@@ -34,6 +37,7 @@ class ServingError(Exception):
 
 def run(config: str | None = None, **given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
+    give_back_memory()
     settings = _settings(config, given)
     check_descriptors(settings.max_connections)
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
@@ -56,6 +60,17 @@ def run(config: str | None = None, **given: object) -> None:
                 _serve(app, settings, listener, writer)
     writer.flush()
     say("visavis has stopped.")
+
+
+def give_back_memory() -> None:
+    """Let glibc return large blocks to the system when they are freed; it keeps up to 32 MiB each by default.
+
+    Otherwise the process keeps the memory of the largest pictures it ever held. Other C libraries have no such setting.
+    """
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK_BYTES)
 
 
 def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
@@ -133,6 +148,11 @@ def _embedder(settings: Settings) -> FaceEmbedder:
         return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
+    except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
+        raise ServingError(
+            f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
+            "process have at least 1 GB (ulimit -v, the container's limit)"
+        ) from None
 
 
 def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
