@@ -8,3 +8,4 @@ from .access.keys import (
 )
 from .serving import ServingError as ServingError, run as run
 from .startup_check import Finding as Finding, check as check
+from .telemetry.machine import Machine as Machine, this_machine as this_machine

@@ -22,7 +22,6 @@ from .routes import atlas, explain, faces, health, model, operations, pages, ver
 from .routes.health import Readiness, ReadinessState
 from .served_model import ServedModel
 from .settings import Settings
-from .telemetry.logs import RequestOutcome, log_request
 from .telemetry.metrics import ServiceMetrics, ServiceState
 
 DESCRIPTION = """Are these two photos of one person?
@@ -77,7 +76,7 @@ def create_app(
         RequestContextMiddleware,
         across_origins=_across_origins(settings.origins),
         check_host=policy.check_host,
-        observe=_observer(metrics),
+        observe=metrics.ended,
     )
     return app
 
@@ -120,14 +119,6 @@ def _state(
         n_reloads={} if reloader is None else dict(reloader.n_outcomes),
         is_last_reload_successful=reloader is None or reloader.is_last_successful,
     )
-
-
-def _observer(metrics: ServiceMetrics) -> Callable[[RequestOutcome], None]:
-    def observe(outcome: RequestOutcome) -> None:
-        log_request(outcome)
-        metrics.count(outcome)
-
-    return observe
 
 
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
