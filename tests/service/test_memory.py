@@ -67,7 +67,7 @@ def _unfinished(url: str, header: str, body: bytes = b"") -> socket.socket:
 def test_an_announced_body_holds_its_memory_before_it_is_read(url: str, photos: dict[str, bytes]) -> None:
     photo = photos["001-neutral"]
     with _unfinished(url, f"Content-Length: {MOST - 1000}"):
-        until(lambda: _ask(url, photo) == FULL)  # at once: later, a body that does not arrive gives its memory to others
+        until(lambda: _ask(url, photo) == FULL)  # later it would give way
         refused = httpx2.post(f"{url}/v1/faces", files={"image": photo}, timeout=30)
         assert refused.headers["retry-after"] == "1"
         with _unfinished(url, f"Content-Length: {MOST // 2}") as second:  # refused without its body
