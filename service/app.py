@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from anyio import create_task_group
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -14,7 +16,9 @@ from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
 from . import problems
-from .access.control import AccessControl, AccessPolicy, ScopeCheck, checked
+from .access.control import PUBLIC, AccessControl, AccessPolicy, ScopeCheck, need_of
+from .errors import CrossSiteRequest, Forbidden, RateLimited, Unauthorized, UnknownHost
+from .openapi import responses
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
 from .request_execution import ConcurrencyLimiter, RequestExecutor
@@ -27,6 +31,19 @@ DESCRIPTION = """Are these two photos of one person?
 Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. The service stores nothing.
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
+
+
+KEY = "key"
+SECURITY_SCHEMES = {KEY: {"type": "http", "scheme": "bearer", "description": "A key, by visavis keys create."}}
+ACCESS_PROBLEMS = responses(Unauthorized, Forbidden, CrossSiteRequest, UnknownHost, RateLimited)
+
+
+class _Service(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return FastAPI's description, and how a key is sent."""
+        description = super().openapi()
+        description["components"]["securitySchemes"] = SECURITY_SCHEMES
+        return description
 
 
 def _do_nothing() -> None:
@@ -50,7 +67,7 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         ),
         settings.request_timeout_s,
     )
-    app = FastAPI(
+    app = _Service(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
@@ -70,14 +87,24 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         },
     )
     for resource in (verify, faces, explain):
-        app.include_router(checked(resource.router(runner)))
+        app.include_router(_checked(resource.router(runner)))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
-        app.include_router(checked(routes))
+        app.include_router(_checked(routes))
     problems.install_exception_handlers(app)
     app.add_middleware(AccessControl, policy=policy)
     across_origins = _across_origins(settings.origins)
     app.add_middleware(RequestContextMiddleware, across_origins=across_origins, check_host=policy.check_host)
     return app
+
+
+def _checked(router: APIRouter) -> APIRouter:
+    """Return a router whose routes all say who may use them, also in the description. Raises RuntimeError."""
+    for route in router.routes:
+        if need_of(route) != PUBLIC and isinstance(route, APIRoute):
+            route.responses = {**route.responses, **ACCESS_PROBLEMS}
+            # An empty requirement, because a service without keys needs none.
+            route.openapi_extra = {**(route.openapi_extra or {}), "security": [{}, {KEY: []}]}
+    return router
 
 
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
