@@ -7,3 +7,5 @@ from .access.keys import (
     NewKey as NewKey,
 )
 from .serving import ServingError as ServingError, run as run
+from .startup_check import Finding as Finding, check as check
+from .telemetry.machine import Machine as Machine, this_machine as this_machine

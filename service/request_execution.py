@@ -8,7 +8,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import partial
 from typing import TypeVar
@@ -17,13 +17,17 @@ from anyio import CancelScope, CapacityLimiter, Event, create_task_group, move_o
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory, use_deadline
+from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory, Timings, use_deadline
 from embedder.explain import Explainer
 
 from .access.caller import caller_of
 from .errors import Busy, MemoryFull, Unavailable
 from .request_body import BodyReader, HoldBytes
 from .request_parsing import OptionsT, ParsedRequest, RequestSpec
+from .served_model import ServedModel
+
+LATELY_S = 10.0
+MAX_REMEMBERED = 1000  # callers
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT")
@@ -53,20 +57,35 @@ class Place:
         self.refusal = why
         self.scope.cancel()
 
+    def require_kept(self) -> None:
+        """Raise the error if the request has been refused; its task may go on up to where it next waits."""
+        if self.refusal is not None:
+            raise self.refusal
+
 
 class ConcurrencyLimiter:
     """Computes `max_concurrent` requests at a time, and lets `max_concurrent` + `max_waiting` be computed or wait.
 
-    As many further ones may be received. The callers whose requests wait take turns. `max_bytes` bounds what all hold.
+    As many further ones may be received. The callers whose requests wait take turns, and one thread is kept free of a
+    caller for others that have sent requests lately. `max_bytes` bounds what all requests hold.
     """
 
-    def __init__(self, *, max_concurrent: int, max_waiting: int, max_bytes: int = 2**30) -> None:
+    def __init__(
+        self,
+        *,
+        max_concurrent: int,
+        max_waiting: int,
+        max_bytes: int = 2**30,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.max_bytes = max_bytes
         self._max_concurrent, self._n_places = max_concurrent, max_concurrent + max_waiting
         self._threads = CapacityLimiter(max_concurrent)
         self._places: list[Place] = []  # the oldest first
         self._queues: OrderedDict[str, deque[Place]] = OrderedDict()  # by caller, the next one first
         self._n_bytes = 0
+        self._clock = clock
+        self._seen_s: dict[str, float] = {}  # when each caller sent its newest request, the oldest first
 
     @property
     def n_taken(self) -> int:
@@ -77,6 +96,15 @@ class ConcurrencyLimiter:
     def n_bytes(self) -> int:
         """The number of bytes that all requests hold."""
         return self._n_bytes
+
+    @property
+    def n_places(self) -> int:
+        """The number of requests that may wait or be computed."""
+        return self._n_places
+
+    def n_in(self, *phases: Phase) -> int:
+        """Return the number of requests in these phases."""
+        return sum(each.phase in phases for each in self._places)
 
     @contextmanager
     def slot(self, caller: str = "") -> Iterator[Place]:
@@ -96,6 +124,7 @@ class ConcurrencyLimiter:
 
     def hold(self, place: Place, n_bytes: int) -> None:
         """Count bytes as held by a request, until it leaves its place. Raises MemoryFull."""
+        place.require_kept()
         while self._n_bytes + n_bytes > self.max_bytes:
             held = self._held(lambda each: each.n_bytes)
             newest = self._newest_of_heaviest(held, lambda each: each.n_bytes > 0 and each.phase != Phase.COMPUTING)
@@ -110,6 +139,7 @@ class ConcurrencyLimiter:
 
         Cancellation works only until the task starts.
         """
+        place.require_kept()
         place.phase = Phase.WAITING
         self._queues.setdefault(place.caller, deque()).append(place)
         self._give_turns()
@@ -123,18 +153,19 @@ class ConcurrencyLimiter:
         self._make_room(place.caller, (Phase.RECEIVING,))
         self._make_room(place.caller, (Phase.WAITING, Phase.COMPUTING))
         self._places.append(place)
+        self._seen_s.pop(place.caller, None)
+        self._seen_s[place.caller] = self._clock()
+        if len(self._seen_s) > MAX_REMEMBERED:
+            del self._seen_s[next(iter(self._seen_s))]
 
     def _make_room(self, caller: str, phases: tuple[Phase, ...]) -> None:
-        if self._n_in(*phases) < self._n_places:
+        if self.n_in(*phases) < self._n_places:
             return
         held = self._held(lambda each: each.phase in phases)
         newest = self._newest_of_heaviest(held, lambda each: each.phase == phases[0])
         if newest is None or held[newest.caller] <= held[caller] + 1:
             raise Busy
         self._refuse(newest, Busy())
-
-    def _n_in(self, *phases: Phase) -> int:
-        return sum(each.phase in phases for each in self._places)
 
     def _held(self, amount: Callable[[Place], int]) -> Counter[str]:
         """What each caller holds."""
@@ -159,18 +190,31 @@ class ConcurrencyLimiter:
         queue = self._queues.get(place.caller, deque())
         if place in queue:
             queue.remove(place)
+            self._forget_if_empty(place.caller)
         self._give_turns()
 
     def _give_turns(self) -> None:
         """Let the next callers in turn compute, as many as there are threads for."""
-        while self._queues and self._n_in(Phase.COMPUTING) < self._max_concurrent:
-            caller, queue = self._queues.popitem(last=False)
-            if queue:
-                place = queue.popleft()
-                place.phase = Phase.COMPUTING
-                place.turn.set()
-            if queue:
-                self._queues[caller] = queue  # behind all others
+        while self.n_in(Phase.COMPUTING) < self._max_concurrent:
+            caller = next((each for each in self._queues if self._may_compute(each)), None)
+            if caller is None:
+                return
+            place = self._queues[caller].popleft()
+            place.phase = Phase.COMPUTING
+            place.turn.set()
+            self._queues.move_to_end(caller)  # behind all others
+            self._forget_if_empty(caller)
+
+    def _may_compute(self, caller: str) -> bool:
+        """Whether a caller may use one more thread. It may not use the last one if others have sent requests lately."""
+        n_computing = sum(each.caller == caller and each.phase == Phase.COMPUTING for each in self._places)
+        newest_other = next((seen_s for each, seen_s in reversed(self._seen_s.items()) if each != caller), None)
+        is_alone = newest_other is None or self._clock() - newest_other > LATELY_S
+        return is_alone or n_computing < max(1, self._max_concurrent - 1)
+
+    def _forget_if_empty(self, caller: str) -> None:
+        if not self._queues[caller]:
+            del self._queues[caller]
 
 
 def _run(task: Callable[[], T], deadline: Deadline) -> T:
@@ -183,16 +227,50 @@ def _run(task: Callable[[], T], deadline: Deadline) -> T:
             raise OutOfMemory from None  # without the traceback, which holds the images
 
 
+def ignore(_result: object) -> None:
+    """Observe nothing."""
+
+
+class StageTimes(dict[str, float]):
+    """Stage of a request -> time in ms. `receive` and `wait` are measured here, the others by the embedder."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock, self._since = clock, clock()
+
+    def end(self, stage: str) -> None:
+        """End a stage; the next one begins."""
+        now = self._clock()
+        self[stage], self._since = (now - self._since) * 1000, now
+
+    def add(self, result: object) -> None:
+        """Add the times that the embedder measured, if the result has them."""
+        found = result[0] if isinstance(result, tuple) else result  # with the options of its request
+        timings = getattr(getattr(found, "comparison", found), "timings_ms", None)
+        if isinstance(timings, Timings):
+            self.update(asdict(timings))
+
+
 @dataclass(frozen=True, slots=True)
 class RequestExecutor:
     """The objects that every route with inference uses. `timeout_s` is for a request from the end of its body on."""
 
-    embedder: FaceEmbedder
-    explainer: Explainer
+    served: ServedModel
     body_reader: BodyReader
     limiter: ConcurrencyLimiter
     timeout_s: float = 30.0
+    observe: Callable[[object], None] = field(default=ignore, repr=False)  # called with each result of `work`
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
+
+    @property
+    def embedder(self) -> FaceEmbedder:
+        """The embedder of this request."""
+        return self.served.of_request.embedder
+
+    @property
+    def explainer(self) -> Explainer:
+        """The explainer of this request."""
+        return self.served.of_request.explainer
 
     async def run(
         self, request: Request, spec: RequestSpec[OptionsT], work: Callable[[ParsedRequest[OptionsT]], T]
@@ -210,11 +288,22 @@ class RequestExecutor:
 
         Raises Busy, MemoryFull, DeadlineExceeded, OutOfMemory, ClientDisconnect and the errors of both functions.
         """
-        with self.limiter.slot(caller_of(request).share) as place:
+        stages = request.state.stages_ms = StageTimes(self.clock)
+        with self.limiter.slot(caller_of(request).share) as place, self.served.held() as model:
+            request.state.model = model.embedder.identity
             parse = await read(partial(self.limiter.hold, place))
+            stages.end("receive")
             deadline = Deadline(self.timeout_s)
-            task = partial(self.limiter.work, place, lambda: work(parse()), deadline)
-            return await while_connected(request, task, deadline)
+
+            def compute() -> T:
+                stages.end("wait")
+                with self.served.held(again=model):
+                    return work(parse())
+
+            result = await while_connected(request, partial(self.limiter.work, place, compute, deadline), deadline)
+        stages.add(result)
+        self.observe(result)
+        return result
 
     async def run_without_body(self, request: Request, work: Callable[[], T]) -> T:
         """Run `work` in a thread, in a slot, and return its result."""

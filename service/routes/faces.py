@@ -99,15 +99,15 @@ def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
             ),
             lambda asked: _compare(runner, asked),
         )
-        return _answer(distances, runner, request)
+        return _answer(distances, request)
 
 
-def _answer(distances: Distances, runner: RequestExecutor, request: Request) -> CompareResponse:
+def _answer(distances: Distances, request: Request) -> CompareResponse:
     return CompareResponse(
         results=[serializers.judgement(each) for each in distances.results],
         operating_point=serializers.operating_point(distances.operating_point),
         prior=distances.prior,
-        model=serializers.model(runner.embedder.identity),
+        model=serializers.model(request.state.model),
         request_id=serializers.request_id(request),
     )
 

@@ -24,7 +24,7 @@ from service.app import create_app
 from service.errors import UnknownHost
 from service.settings import Settings
 
-GUARDED = [path for path, need in NEEDS.items() if need != PUBLIC and path != "/metrics"]
+GUARDED = [path for path, need in NEEDS.items() if need not in (PUBLIC, "metrics", "admin")]
 OPEN = ["/healthz", "/readyz", "/", "/page/main.js", "/docs", "/docs/start.js", "/openapi.json", "/errors"]
 POSTS = ("/v1/verify", "/v1/verify/many", "/v1/faces", "/v1/embeddings", "/v1/embeddings/compare", "/v1/explain",
          "/v1/maps")  # fmt: skip
