@@ -203,7 +203,12 @@ def test_keys_are_in_no_answer_and_no_log(
     for given in odd_credentials(keys).values():
         reply = keyed.request("GET", "/v1/model", headers=given)
         assert keys["verify"].text.split("_")[2].encode() not in reply.body
-    assert all(key.text.split("_")[2] not in logged(caplog) for key in keys.values())
+    metrics = keyed.request("GET", "/metrics", headers=bearer(keys["metrics"]))
+    assert metrics.status == 200
+    for key in keys.values():
+        assert key.text.split("_")[2] not in logged(caplog)
+        assert key.text.split("_")[2].encode() not in metrics.body
+        assert key.record.hash.encode() not in metrics.body
 
 
 def raw_post(site: Site, *headers: str) -> bytes:
