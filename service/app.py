@@ -4,16 +4,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from anyio import create_task_group
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from embedder import FaceEmbedder
 
 from . import problems
-from .access.control import AccessControl, AccessPolicy, ScopeCheck, checked
+from .access.control import PUBLIC, AccessControl, AccessPolicy, ScopeCheck, need_of
+from .errors import CrossSiteRequest, Forbidden, RateLimited, Unauthorized, UnknownHost
+from .openapi import responses
 from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
@@ -29,6 +33,19 @@ DESCRIPTION = """Are these two photos of one person?
 Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. The service stores nothing.
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
+
+
+KEY = "key"
+SECURITY_SCHEMES = {KEY: {"type": "http", "scheme": "bearer", "description": "A key, by visavis keys create."}}
+ACCESS_PROBLEMS = responses(Unauthorized, Forbidden, CrossSiteRequest, UnknownHost, RateLimited)
+
+
+class _Service(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return FastAPI's description, and how a key is sent."""
+        description = super().openapi()
+        description["components"]["securitySchemes"] = SECURITY_SCHEMES
+        return description
 
 
 def _do_nothing() -> None:
@@ -65,10 +82,10 @@ def create_app(
     )
     app = _new_app(readiness, policy)
     for resource in (verify, faces, explain):
-        app.include_router(checked(resource.router(runner)))
+        app.include_router(_checked(resource.router(runner)))
     for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
-        app.include_router(checked(routes))
-    app.include_router(checked(operations.router(metrics, reloader)))
+        app.include_router(_checked(routes))
+    app.include_router(_checked(operations.router(metrics, reloader)))
     app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
     problems.install_exception_handlers(app)
     app.add_middleware(AccessControl, policy=policy)
@@ -82,7 +99,7 @@ def create_app(
 
 
 def _new_app(readiness: Readiness, policy: AccessPolicy) -> FastAPI:
-    return FastAPI(
+    return _Service(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
@@ -119,6 +136,16 @@ def _state(
         n_reloads={} if reloader is None else dict(reloader.n_outcomes),
         is_last_reload_successful=reloader is None or reloader.is_last_successful,
     )
+
+
+def _checked(router: APIRouter) -> APIRouter:
+    """Return a router whose routes all say who may use them, also in the description. Raises RuntimeError."""
+    for route in router.routes:
+        if need_of(route) != PUBLIC and isinstance(route, APIRoute):
+            route.responses = {**route.responses, **ACCESS_PROBLEMS}
+            # An empty requirement, because a service without keys needs none.
+            route.openapi_extra = {**(route.openapi_extra or {}), "security": [{}, {KEY: []}]}
+    return router
 
 
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
