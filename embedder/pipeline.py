@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .alignment import cut_chip, eye_distance
-from .deadline import check_deadline
+from .deadline import check_deadline, count_pixels
 from .decision import (
     ComparedFace,
     Comparison,
@@ -163,8 +163,10 @@ class FacePreprocessor:
     def _decoded(self, image: bytes) -> Iterator[tuple[Photo, Tone]]:
         """Decode a photo, with its grey levels stretched if it is dark or flat; yield its own tone with it."""
         check_deadline()
+        count_pixels(0)  # none are decoded after those that were too many
         try:
             with self._decoder(image) as photo:
+                count_pixels(photo.size[0] * photo.size[1] // photo.least_factor**2)
                 tone = photo.tone()
                 yield photo.stretched(tone) if tone.is_stretchable else photo, tone
         except MemoryError:
