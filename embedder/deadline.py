@@ -71,7 +71,11 @@ def check_deadline() -> None:
 
 
 def count_pixels(n_pixels: int) -> None:
-    """Count the pixels of an image for the limit of this context. Raises ImageTooLarge if they are too many."""
+    """Check the deadline of this context, and count the pixels of an image for its limit.
+
+    Raises DeadlineExceeded, or ImageTooLarge if the pixels are too many.
+    """
+    check_deadline()
     deadline = _current.get()
     if deadline is not None:
         deadline.count_pixels(n_pixels)
