@@ -28,6 +28,9 @@ from .served_model import ServedModel
 from .settings import Settings
 from .telemetry.metrics import ServiceMetrics, ServiceState
 
+# Whose pixels all images of a request may have together: enough for 17 phone photos of 12 megapixels.
+MAX_WHOLE_PICTURES = 5
+
 DESCRIPTION = """Are these two photos of one person?
 
 Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. The service stores nothing.
@@ -78,6 +81,7 @@ def create_app(
         BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
         limiter,
         settings.request_timeout_s,
+        MAX_WHOLE_PICTURES * settings.max_pixels,
         metrics.observe,
     )
     app = _new_app(readiness, policy)

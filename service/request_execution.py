@@ -281,6 +281,7 @@ class RequestExecutor:
     body_reader: BodyReader
     limiter: ConcurrencyLimiter
     timeout_s: float = 30.0
+    max_pixels: int | None = None  # of all images of a request
     observe: Callable[[object], None] = field(default=ignore, repr=False)  # called with each result of `work`
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
@@ -315,7 +316,7 @@ class RequestExecutor:
             request.state.model = model.embedder.identity
             parse = await read(partial(self.limiter.hold, place))
             stages.end("receive")
-            deadline = Deadline(self.timeout_s)
+            deadline = Deadline(self.timeout_s, self.max_pixels)
 
             def compute() -> T:
                 stages.end("wait")

@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from subprocess import check_output
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from live_service import served, until
+from PIL import Image
 
 from embedder import FaceEmbedder
 from service.app import create_app
@@ -109,6 +111,18 @@ def test_all_images_of_a_request_may_be_as_large_as_four_of_the_largest(
             for n in (3, 5)
         ]
     assert [_told(each) for each in many] == [(200, ""), (413, "body_too_large")]
+
+
+def test_all_images_of_a_request_may_have_as_many_pixels_as_five_of_the_largest(
+    embedder: FaceEmbedder, photos: dict[str, bytes]
+) -> None:
+    photo = photos["001-neutral"]
+    width, height = Image.open(BytesIO(photo)).size
+    with served(create_app(Settings(max_pixels=width * height), embedder)) as url:
+        sent = [("probe", photo), *[("reference", photo)] * 6]
+        results = httpx2.post(f"{url}/v1/verify/many", files=sent, timeout=30).json()["results"]
+    refused = [each["problem"]["code"] for each in results if "problem" in each]
+    assert (len(results), refused) == (6, ["image_too_large"] * 2)
 
 
 @pytest.mark.parametrize("given", [{"memory_bytes": 300_000_000}, {"max_pixels": 178_000_000}])
