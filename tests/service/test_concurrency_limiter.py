@@ -287,6 +287,30 @@ async def test_requests_that_are_received_take_no_place_from_those_that_wait() -
         received.set()
 
 
+async def test_a_request_that_is_slow_to_arrive_loses_its_place_to_the_next() -> None:
+    now_s = 0.0
+    limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=1, clock=lambda: now_s)
+    refused: list[int] = []
+
+    async def receive(k: int) -> None:
+        try:
+            with limiter.slot("one caller"):
+                await anyio.sleep_forever()
+        except Busy:
+            refused.append(k)
+
+    async with anyio.create_task_group() as group:
+        for k in range(2):
+            group.start_soon(receive, k)
+        await _until(lambda: limiter.n_taken == 2)
+        with pytest.raises(Busy), limiter.slot("one caller"):
+            pass
+        now_s = 1.1
+        with limiter.slot("one caller"):
+            await _until(lambda: refused == [0])
+        group.cancel_scope.cancel()
+
+
 async def test_a_lack_of_memory_is_told_as_such() -> None:
     def work() -> None:
         raise MemoryError
