@@ -315,7 +315,7 @@ def _with_raw_mode(args: tuple[object, ...] | str | None, mode: str) -> tuple[ob
 
 def _decoded(picture: ImageFile.ImageFile, factor: int = 1) -> Image.Image:
     """The picture, upright and RGB; a JPEG at 1/factor of its size."""
-    with _faults_told():
+    with _faults_told(picture.width * picture.height // factor**2):
         if factor > 1:
             picture.draft(None, (max(1, picture.width // factor), max(1, picture.height // factor)))
         picture.load()
@@ -333,15 +333,26 @@ def _decoded_jpeg(data: bytes, factor: int) -> Image.Image:
 
 
 @contextmanager
-def _faults_told() -> Iterator[None]:
-    """Raise ImageUnreadable for what a codec raises, which may be any exception; OutOfMemory if memory is missing."""
+def _faults_told(n_pixels: int = 0) -> Iterator[None]:
+    """Raise ImageUnreadable for what a codec raises, which may be any exception; OutOfMemory if memory is missing.
+
+    Some codecs do not tell one from the other. Memory is missing if so many pixels find no place.
+    """
     try:
         yield
     except VisavisError:
         raise
     except Exception as fault:
-        if isinstance(fault, MemoryError) or _NO_MEMORY in str(fault).lower():
+        if isinstance(fault, MemoryError) or _NO_MEMORY in str(fault).lower() or not _has_place(n_pixels):
             raise OutOfMemory from None
         raise ImageUnreadable(
             f"the image is broken or of an unusual kind ({type(fault).__name__}); save it as JPEG or PNG and send that"
         ) from fault
+
+
+def _has_place(n_pixels: int) -> bool:
+    try:
+        np.empty((n_pixels, 4), np.uint8)
+    except MemoryError:
+        return False
+    return True
