@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import click
 import uvicorn
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_in, load
 
 from .app import create_app
 from .settings import Settings, SettingsError, load_settings
@@ -55,9 +55,12 @@ def _embedder(settings: Settings) -> FaceEmbedder:
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
     try:
-        return load(settings.model, limits=limits, running=running)
+        embedder = load(settings.model, limits=limits, running=running)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
+    if not is_built_in(embedder.card):
+        click.echo(f"model: {embedder.card.name} (not built in), card digest {embedder.card.card_digest}", err=True)
+    return embedder
 
 
 @contextmanager
