@@ -11,10 +11,10 @@ def open_regular_file(path: str | os.PathLike[str]) -> BinaryIO:
 
     The opening of a FIFO or of a device would block, or act on the device.
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb")
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
     raise OSError(errno.EINVAL, "not a regular file")
 
 
