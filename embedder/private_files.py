@@ -30,6 +30,11 @@ class PrivateFiles:
         with self.new(path) as file:
             file.write(content)
 
+    def remove(self, path: Path) -> None:
+        """Remove a file, if there is one. Raises `error`."""
+        with self._raising(path):
+            path.unlink(missing_ok=True)
+
     @contextmanager
     def sole_use(self, folder: Path) -> Iterator[None]:
         """Create a private folder if it is missing, and lock it against other processes. Raises `error`."""
