@@ -11,15 +11,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from embedder import FaceEmbedder
-from embedder.explain import Explainer
 
 from . import problems
+from .access.control import AccessControl, AccessPolicy, ScopeCheck, checked
+from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
-from .request_execution import ConcurrencyLimiter, RequestExecutor
-from .routes import atlas, explain, faces, health, model, pages, verify
-from .routes.health import Readiness
+from .request_execution import ConcurrencyLimiter, Phase, RequestExecutor
+from .routes import atlas, explain, faces, health, model, operations, pages, verify
+from .routes.health import Readiness, ReadinessState
+from .served_model import ServedModel
 from .settings import Settings
+from .telemetry.metrics import ServiceMetrics, ServiceState
 
 DESCRIPTION = """Are these two photos of one person?
 
@@ -32,25 +35,63 @@ def _do_nothing() -> None:
     """Ignore that the service is ready."""
 
 
-def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
-    """Build the service around an embedder; `on_ready` is called once, after the first inference."""
+def create_app(
+    settings: Settings,
+    embedder: FaceEmbedder,
+    *,
+    on_ready: Callable[[], None] = _do_nothing,
+    load_again: Callable[[], FaceEmbedder] | None = None,
+) -> FastAPI:
+    """Build the service around an embedder; `on_ready` is called once, after the first inference.
+
+    `load_again` loads the model for a reload; None = the model cannot be reloaded. Raises KeyFileError if the file of
+    keys cannot be used.
+    """
+    policy = AccessPolicy.of(settings)
     readiness = Readiness(embedder, on_ready=on_ready)
-    runner = RequestExecutor(
-        embedder,
-        Explainer(embedder),
-        BodyReader(settings.max_image_bytes, settings.body_timeout_s),
-        ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
+    max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
+    limiter = ConcurrencyLimiter(
+        max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
     )
-    app = FastAPI(
+    served = ServedModel(embedder)
+    reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
+    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
+    runner = RequestExecutor(
+        served,
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
+        limiter,
+        settings.request_timeout_s,
+        metrics.observe,
+    )
+    app = _new_app(readiness, policy)
+    for resource in (verify, faces, explain):
+        app.include_router(checked(resource.router(runner)))
+    for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
+        app.include_router(checked(routes))
+    app.include_router(checked(operations.router(metrics, reloader)))
+    app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
+    problems.install_exception_handlers(app)
+    app.add_middleware(AccessControl, policy=policy)
+    app.add_middleware(
+        RequestContextMiddleware,
+        across_origins=_across_origins(settings.origins),
+        check_host=policy.check_host,
+        observe=metrics.ended,
+    )
+    return app
+
+
+def _new_app(readiness: Readiness, policy: AccessPolicy) -> FastAPI:
+    return FastAPI(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
-        dependencies=[Depends(read_query)],
+        dependencies=[Depends(ScopeCheck(needs_keys=policy.keys is not None)), Depends(read_query)],
         openapi_url=None,  # FastAPI's route has no dependencies; pages.py serves /openapi.json
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness),
+        lifespan=_lifespan(readiness, policy),
         # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
@@ -60,13 +101,24 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
             "auto_configure": False,
         },
     )
-    for resource in (verify, faces, explain):
-        app.include_router(resource.router(runner))
-    for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
-        app.include_router(routes)
-    problems.install_exception_handlers(app)
-    app.add_middleware(RequestContextMiddleware, across_origins=_across_origins(settings.origins))
-    return app
+
+
+def _state(
+    readiness: Readiness, limiter: ConcurrencyLimiter, served: ServedModel, reloader: ModelReloader | None
+) -> ServiceState:
+    embedder = served.current
+    return ServiceState(
+        is_ready=readiness.state is ReadinessState.SUCCEEDED,
+        n_slots=limiter.n_places,
+        in_phase={phase.name.lower(): limiter.n_in(phase) for phase in Phase},
+        n_bytes=limiter.n_bytes,
+        max_bytes=limiter.max_bytes,
+        model=embedder.identity,
+        runtime=embedder.runtime_description,
+        batch_sizes=dict(embedder.batch_sizes),
+        n_reloads={} if reloader is None else dict(reloader.n_outcomes),
+        is_last_reload_successful=reloader is None or reloader.is_last_successful,
+    )
 
 
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
@@ -77,16 +129,19 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=("GET", "HEAD", "POST"),
-        allow_headers=("Content-Type", "X-Request-Id"),
-        expose_headers=("X-Request-Id", "Retry-After"),
+        allow_headers=("Authorization", "Content-Type", "X-Request-Id"),
+        expose_headers=("X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"),
     )
 
 
-def _lifespan(readiness: Readiness) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(readiness: Readiness, policy: AccessPolicy) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with create_task_group() as group:
             group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
+            if policy.keys is not None:
+                group.start_soon(policy.keys.watch)
             yield
+            group.cancel_scope.cancel()
 
     return lifespan

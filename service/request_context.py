@@ -16,12 +16,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .access.caller import Caller
+from .errors import ServiceError, Stopping
 from .problems import problem_response
+from .telemetry.logs import METHODS, NO_ROUTE, OTHER, RequestOutcome, log_request
 
-access_log = logging.getLogger("visavis.access")
 failure_log = logging.getLogger("visavis.failure")
 
 HEAD = "HEAD"
+ANSWERED_TO_THE_END = ("/healthz", "/metrics")  # while the service is being stopped
 CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ALWAYS = {
@@ -43,6 +46,10 @@ def new_request_id() -> str:
 def unchanged(app: ASGIApp) -> ASGIApp:
     """Return an app as it is."""
     return app
+
+
+def accept_any(_scope: Scope) -> None:
+    """Check nothing."""
 
 
 @dataclass(slots=True)
@@ -73,8 +80,10 @@ class RequestContextMiddleware:
 
     app: ASGIApp
     across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
+    check_host: Callable[[Scope], None] = accept_any  # raises a ServiceError for a request to another host
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
+    observe: Callable[[RequestOutcome], None] = log_request  # called once, after each answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -89,18 +98,30 @@ class RequestContextMiddleware:
         try:
             await self._answer(scope, receive, exchange)
         finally:
-            _log_access(scope, exchange, (self.clock() - arrived) * 1000)
+            self.observe(_outcome(scope, exchange, (self.clock() - arrived) * 1000))
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
+            self.check_host(scope)
+            if scope["state"].get("stopping") and scope["path"] not in ANSWERED_TO_THE_END:
+                raise Stopping
+        except ServiceError as refusal:  # also of a preflight request, so before the CORS headers
+            await problem_response(refusal, exchange.request_id)(scope, receive, exchange.answer)
+            return
+        try:
             await self.across_origins(self.app)(scope, receive, exchange.answer)
+        except ServiceError as refusal:  # of access control; those of a route are answered inside
+            await self._refuse(refusal, scope, receive, exchange)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:
-                problem = problem_response(error, exchange.request_id)
-                await self.across_origins(problem)(scope, receive, exchange.answer)
+                await self._refuse(error, scope, receive, exchange)
+
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
+        problem = problem_response(error, exchange.request_id)
+        await self.across_origins(problem)(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:
@@ -108,9 +129,19 @@ def _given_id(scope: Scope) -> str | None:
     return given if SAFE_ID.fullmatch(given) else None
 
 
-def _log_access(scope: Scope, exchange: RequestContext, took_ms: float) -> None:
-    route = getattr(scope.get("route"), "path", "(no route)")
-    access_log.info("%s %s %s %.0f ms id=%s", exchange.method, route, exchange.status, took_ms, exchange.request_id)
+def _outcome(scope: Scope, exchange: RequestContext, took_ms: float) -> RequestOutcome:
+    state = scope["state"]
+    caller = state.get("caller")
+    return RequestOutcome(
+        exchange.request_id,
+        exchange.method if exchange.method in METHODS else OTHER,
+        getattr(scope.get("route"), "path", NO_ROUTE),
+        exchange.status,
+        state.get("problem_code"),
+        took_ms,
+        caller.key_id if isinstance(caller, Caller) else None,
+        dict(state.get("stages_ms", {})),
+    )
 
 
 def _log_failure(error: BaseException, request_id: str) -> None:

@@ -1,70 +1,183 @@
 """Start the server from its settings; on Ctrl-C or SIGTERM it finishes the requests in progress and stops."""
 
+import ctypes
 import errno
 import logging
 import os
-import signal
 import socket
+import ssl
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
-import click
-import uvicorn
+from fastapi import FastAPI
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_in, load
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_in, load, n_cores
 
+from .access.control import is_loopback
+from .access.keys import KeyFile, KeyFileError
 from .app import create_app
+from .http_protocol import ConnectionLimits
+from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
+from .log_handler import LogWriter, say, start_log
+from .reloading import reloading_on_sighup
 from .settings import Settings, SettingsError, load_settings
+from .telemetry.logs import log_formatter
+from .telemetry.metrics_server import metrics_served
 
-GRACE_S = 30  # for requests in progress when the server is stopped
-BACKLOG = 2048
+GRACE_S = 30.0  # for requests in progress when the server is stopped; then the process ends
+LARGE_BLOCK_BYTES = 4 * 2**20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 class ServingError(Exception):
     """The service cannot start; the message says why and what to do."""
 
 
-def run(**given: object) -> None:
-    """Serve until Ctrl-C or SIGTERM; arguments override the environment. Raises ServingError."""
-    settings = _settings(given)
-    _start_logs(settings.log_level)
-    with _listening(settings.host, settings.port) as listener:
-        click.echo("visavis is loading its model ...", err=True)
+def run(config: str | None = None, **given: object) -> None:
+    """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
+    give_back_memory()
+    settings = _settings(config, given)
+    check_descriptors(settings.max_connections)
+    writer = start_log(settings.log_level, log_formatter(settings.log_format))
+    check_access(settings)
+    check_tls(settings)
+    with listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
+        say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
-            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings.host))
-            config = uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+            app = create_app(
+                settings,
+                embedder,
+                on_ready=lambda: _announce(listener, settings),
+                load_again=lambda: _load_again(settings, config, given),
             )
-            _serve(uvicorn.Server(config), listener)
-    click.echo("visavis has stopped.", err=True)
+            with (
+                closing(app.state.served),  # after a reload it is another one than `embedder`
+                metrics_served(app.state.metrics, metrics_listener),
+                reloading_on_sighup(app.state.reloader.reload),
+            ):
+                _serve(app, settings, listener, writer)
+    writer.flush()
+    say("visavis has stopped.")
 
 
-def _settings(given: Mapping[str, object]) -> Settings:
+def give_back_memory() -> None:
+    """Let glibc return large blocks to the system when they are freed; it keeps up to 32 MiB each by default.
+
+    Otherwise the process keeps the memory of the largest pictures it ever held. Other C libraries have no such setting.
+    """
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK_BYTES)
+
+
+def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
     try:
-        return load_settings(**given)
+        return load_settings(config, **given)
     except SettingsError as error:
         raise ServingError(str(error)) from None
 
 
-def _start_logs(level: str) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper())
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))  # visavis prints its own start
+def check_descriptors(max_connections: int) -> None:
+    """Raise ServingError if the process may not have the file descriptors of its connections."""
+    allowed = raise_descriptor_limit(max_connections)
+    if allowed is not None:
+        raise ServingError(
+            f"VISAVIS_MAX_CONNECTIONS={max_connections} needs {max_connections + SPARE_DESCRIPTORS} file descriptors, "
+            f"and this process may have {allowed}; raise the limit (ulimit -n), or set fewer connections"
+        )
+
+
+WARNING = """visavis: WARNING: everyone who reaches this address may use the service, without a key.
+  Make keys: visavis keys create NAME --scope verify --file keys.json, and serve with --keys keys.json."""
+
+
+def check_access(settings: Settings) -> None:
+    """Refuse keys that cannot be used, and to serve others without keys unless told to. Raises ServingError."""
+    if settings.keys is not None:
+        try:
+            KeyFile(Path(settings.keys)).read()
+        except KeyFileError as error:
+            raise ServingError(f"VISAVIS_KEYS: {error}") from None
+    elif not _is_local(settings.host):
+        if not settings.insecure:
+            raise ServingError(
+                f"without keys the service listens on this machine only, not on {settings.host}. Make a key: visavis "
+                "keys create NAME --scope verify --file keys.json, and serve with --keys keys.json (VISAVIS_KEYS); or "
+                "let everyone in who reaches the address: --insecure (VISAVIS_INSECURE=true)"
+            )
+        say(WARNING)
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether only this machine reaches an address; a name that is none is told when it is listened on."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return True
+    return all(is_loopback(str(address[0])) for *_, address in found)
+
+
+def check_tls(settings: Settings) -> None:
+    """Read certificate and key before the model is loaded. Raises ServingError if they do not fit."""
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise ServingError("VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY are needed together; one of them is not set")
+    try:
+        # The password is for a key with a passphrase: without it OpenSSL would ask on the terminal, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_certificate, settings.tls_key, password=lambda: ""
+        )
+    except OSError as error:  # also ssl.SSLError
+        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ServingError(
+            f"VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY cannot be used ({reason or 'no PEM'}); they are the paths of "
+            "a certificate and its key, both as PEM, the key without passphrase"
+        ) from None
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
+    # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
+    n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     try:
-        embedder = load(settings.model, limits=limits, running=running)
+        embedder = load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
-    if not is_built_in(embedder.card):
-        click.echo(f"model: {embedder.card.name} (not built in), card digest {embedder.card.card_digest}", err=True)
+    except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
+        raise ServingError(
+            f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
+            "process have at least 1 GB (ulimit -v, the container's limit)"
+        ) from None
+    card = embedder.card
+    if not is_built_in(card):
+        say(f"model: {card.name} (not built in), card digest {card.card_digest}")
     return embedder
 
 
+def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
+    """Load the model that the settings name now, and apply their log level; all others stay until a restart."""
+    fresh = load_settings(config, **given)
+    logging.root.setLevel(fresh.log_level.upper())
+    return _embedder(settings.model_copy(update={"model": fresh.model}))
+
+
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def _metrics_listening(settings: Settings) -> Iterator[socket.socket | None]:
+    if settings.metrics_port is None:
+        yield None
+        return
+    with listening(settings.host, settings.metrics_port) as listener:
+        say(f"metrics are on port {listener.getsockname()[1]}")
+        yield listener
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
     """Listen before the model is loaded, so that a port in use is reported at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -88,18 +201,20 @@ def _hint(error: OSError) -> str:
     return "check --host and --port"
 
 
-def _announce(listener: socket.socket, host: str) -> None:
-    port = listener.getsockname()[1]
+def _announce(listener: socket.socket, settings: Settings) -> None:
+    port, host = listener.getsockname()[1], settings.host
     name = f"[{host}]" if ":" in host else host
-    click.echo(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", err=True)
+    url = f"{'http' if settings.tls_key is None else 'https'}://{name}:{port}"
+    say(f"visavis is ready on {url} (API: {url}/docs)")
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    # After a graceful stop uvicorn raises the signal again for the previous handler; this one ignores it.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _serve(app: FastAPI, settings: Settings, listener: socket.socket, writer: LogWriter) -> None:
+    config = http_config(app, connection_limits(settings), settings.tls_certificate, settings.tls_key)
+    HttpServer(config, grace_s=GRACE_S, before_end=writer.flush).run(sockets=[listener])
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of connections among the settings."""
+    return ConnectionLimits(
+        settings.max_connections, settings.header_timeout_s, settings.idle_timeout_s, settings.min_body_rate
+    )

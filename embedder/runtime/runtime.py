@@ -1,14 +1,19 @@
-"""The protocol of runtimes, dynamic batching, and the number of cores.
+"""The protocol of runtimes, dynamic batching, the number of cores, and threads on all of them.
 
 Requests are batched without a timer: a request runs at once if no pass is running. Requests that arrive during a pass
 form the next batch.
 """
 
 import os
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +21,40 @@ from numpy.typing import NDArray
 from ..types import Chips, Inputs, Pass, Precision, Vectors
 from ..weights.bundle import Bundle
 
+ItemT = TypeVar("ItemT")
+T = TypeVar("T")
+
 
 def n_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class CoreThreads:
+    """Threads that work beside the calling one, so that all cores are in use. They have the caller's context."""
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(max(1, n_cores() - 1), name)  # plus the calling thread
+
+    @contextmanager
+    def begun(self, task: Callable[[ItemT], T], items: Sequence[ItemT]) -> Iterator[Callable[[], list[T]]]:
+        """Begin a task for each item; yields a function that helps the threads and returns all results."""
+        others = [self._threads.submit(copy_context().run, task, item) for item in items]
+        try:
+            yield partial(_shared, task, items, others)
+        finally:
+            for each in others:
+                each.cancel()
+
+    def close(self) -> None:
+        """Stop the threads; each finishes its current item first."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+def _shared(task: Callable[[ItemT], T], items: Sequence[ItemT], others: Sequence[Future[T]]) -> list[T]:
+    """Work in this thread, starting from the last, on the items that no other thread has started on."""
+    done_here = {place: task(items[place]) for place in reversed(range(len(others))) if others[place].cancel()}
+    return [done_here[place] if place in done_here else each.result() for place, each in enumerate(others)]
 
 
 MAX_BATCH = 64  # chips per pass; bounds memory, and larger batches are no faster on a CPU
@@ -40,6 +75,11 @@ class EmbeddingSession:
     precision: Precision
     description: str  # runtime, precision, device; embeddings of different ones are not bit-identical
 
+    @property
+    def batch_sizes(self) -> Mapping[int, int]:
+        """Chips of a pass -> number of passes until now; empty if the runtime does not batch. It goes on to change."""
+        return self.one.batch_sizes if isinstance(self.one, DynamicBatcher) else {}
+
     def __call__(self, chips: Chips) -> Vectors:
         """Map uint8 chips (n, side, side, 3) to float32 (n, 128)."""
         return np.concatenate(
@@ -55,6 +95,7 @@ class DynamicBatcher:
 
     def __init__(self, one: Pass) -> None:
         self._one = one
+        self.batch_sizes: Counter[int] = Counter()  # chips -> passes
         self._waiting: deque[_Request] = deque()
         self._under_way = Lock()
 
@@ -77,6 +118,7 @@ class DynamicBatcher:
         while self._waiting and n_chips + len(self._waiting[0].pixels) <= MAX_BATCH:
             few.append(self._waiting.popleft())
             n_chips += len(few[-1].pixels)
+        self.batch_sizes[n_chips] += 1
         return few
 
     def _run(self, few: list["_Request"]) -> None:

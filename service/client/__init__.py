@@ -15,6 +15,7 @@ from ..wire import (
     VerifyResponse,
 )
 from .errors import (
+    AccessDenied,
     BusyError,
     ClientError,
     DigestMismatchError,
@@ -22,12 +23,14 @@ from .errors import (
     FaceRejected,
     ImageRejected,
     ImageTooLargeError,
+    ImageTooSlowError,
     ImageUnreadableError,
     LowQualityError,
     NoFaceError,
     NoSuchFaceError,
     NotAnImageError,
     OperatingPointUnavailableError,
+    RateLimitedError,
     RequestRejected,
     SampleRejected,
     ServerError,
@@ -44,6 +47,7 @@ from .inputs import EmbeddingInput, ImageInput
 from .retry import Retry
 
 __all__ = [
+    "AccessDenied",
     "AsyncFaceClient",
     "BusyError",
     "ClientError",
@@ -62,6 +66,7 @@ __all__ = [
     "ImageProblem",
     "ImageRejected",
     "ImageTooLargeError",
+    "ImageTooSlowError",
     "ImageUnreadableError",
     "LowQualityError",
     "ModelResponse",
@@ -71,6 +76,7 @@ __all__ = [
     "OperatingPointUnavailableError",
     "Problem",
     "QualityChoice",
+    "RateLimitedError",
     "RequestRejected",
     "Retry",
     "SampleRejected",

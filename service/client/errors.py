@@ -7,13 +7,16 @@ ClientError                     carries status, code, request_id, image, n_faces
 ├── UnexpectedAnswer            an answer that is not the service's: a proxy's page, another program on the port
 ├── DigestMismatchError         embeddings of different models; found here before sending, or by the service
 └── ServerError                 the service refused the request or failed
+    ├── AccessDenied            401 or 403: the key is missing or invalid, or lacks the scope
+    ├── RateLimitedError        429: too many requests; `retry_after_s` says when to send the next
     ├── RequestRejected         the request as a whole; also any 4xx whose code is unknown here
     │   └── OperatingPointUnavailableError  the model has no such point; `available` lists those it has
     ├── SampleRejected          one image of the request; `image` says which, if there are two
     │   ├── ImageRejected       its bytes
     │   │   ├── ImageTooLargeError
     │   │   ├── NotAnImageError
-    │   │   └── ImageUnreadableError
+    │   │   ├── ImageUnreadableError
+    │   │   └── ImageTooSlowError
     │   ├── FaceRejected        its faces
     │   │   ├── NoFaceError
     │   │   ├── SeveralFacesError
@@ -98,6 +101,14 @@ class ServerError(ClientError):
     """The service answered with a problem."""
 
 
+class AccessDenied(ServerError):
+    """The key is missing, unknown, expired or revoked, or lacks the scope of the method; see `api_key`."""
+
+
+class RateLimitedError(ServerError):
+    """The key or the address has sent too many requests, at each of the attempts; see `retry_after_s`."""
+
+
 class RequestRejected(ServerError):
     """The service refused the request as a whole."""
 
@@ -120,6 +131,10 @@ class ImageTooLargeError(ImageRejected):
 
 class NotAnImageError(ImageRejected):
     """The bytes are not in a supported image format."""
+
+
+class ImageTooSlowError(ImageRejected):
+    """Decoding the image takes more time or memory than ordinary images of its size do."""
 
 
 class ImageUnreadableError(ImageRejected):
@@ -168,6 +183,7 @@ KINDS: dict[str, type[ClientError]] = {
     "image_too_large": ImageTooLargeError,
     "not_an_image": NotAnImageError,
     "image_unreadable": ImageUnreadableError,
+    "image_too_slow": ImageTooSlowError,
     "face_error": FaceRejected,
     "no_face": NoFaceError,
     "several_faces": SeveralFacesError,
@@ -176,6 +192,9 @@ KINDS: dict[str, type[ClientError]] = {
     "low_quality": LowQualityError,
     "face_covered": FaceCoveredError,
     "digest_mismatch": DigestMismatchError,
+    "unauthorized": AccessDenied,
+    "forbidden": AccessDenied,
+    "rate_limited": RateLimitedError,
     "operating_point_unavailable": OperatingPointUnavailableError,
 }
 

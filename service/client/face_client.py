@@ -35,23 +35,26 @@ class FaceClient:
 
     Pass the service's address, or an `httpx2.Client` (`http=`), which the caller must close. With an address it uses no
     proxy and no `.netrc`, and never follows redirects, so that photos of faces are sent to this address only.
+    `api_key` is sent with each request, if the service needs keys.
     `timeout_s` limits each wait for the network (connecting, sending, the next bytes of an answer); default 30 s, or
     the timeout of `http`. `deadline_s` limits a whole call, with all attempts and pauses. Threads may share a client.
 
     Every method raises a `ClientError` of `service.client` if the service refuses, fails or cannot be reached.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the address by keyword
         self,
         base_url: str | None = None,
         *,
         http: httpx2.Client | None = None,
+        api_key: str | None = None,
         timeout_s: float | None = None,
         deadline_s: float = DEADLINE_S,
         retry: Retry | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._is_own, self._timeout_s, self._deadline_s = http is None, timeout_s, transport.deadline(deadline_s)
+        self._key = transport.key_of(api_key, base_url)
         self._http = transport.open_blocking(base_url, http, timeout_s)
         self._retry = retry or Retry()
         self._sleep = sleep
@@ -145,7 +148,8 @@ class FaceClient:
         return transport.answer_of(call, outcome, self._retry)
 
     def _attempt(self, call: calls.ApiCall[AnswerT], limits: CallLimits) -> Outcome:
-        return attempt(self._http, transport.request_of(call, self._http, self._timeout_s), limits)
+        request = transport.request_of(call, self._http, self._timeout_s, self._key)
+        return attempt(self._http, request, limits)
 
 
 P = ParamSpec("P")
@@ -158,17 +162,19 @@ class AsyncFaceClient:
     and encodes images, so that the event loop is not blocked. A client belongs to one event loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the address by keyword
         self,
         base_url: str | None = None,
         *,
         http: httpx2.AsyncClient | None = None,
+        api_key: str | None = None,
         timeout_s: float | None = None,
         deadline_s: float = DEADLINE_S,
         retry: Retry | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._is_own, self._timeout_s, self._deadline_s = http is None, timeout_s, transport.deadline(deadline_s)
+        self._key = transport.key_of(api_key, base_url)
         self._http = transport.open_async(base_url, http, timeout_s)
         self._retry = retry or Retry()
         self._sleep = sleep
@@ -265,4 +271,5 @@ class AsyncFaceClient:
         return transport.answer_of(call, outcome, self._retry)
 
     async def _attempt(self, call: calls.ApiCall[AnswerT], limits: CallLimits) -> Outcome:
-        return await attempt_async(self._http, transport.request_of(call, self._http, self._timeout_s), limits)
+        request = transport.request_of(call, self._http, self._timeout_s, self._key)
+        return await attempt_async(self._http, request, limits)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from fastapi import APIRouter, Request
 
 from embedder import QualityChoice, UnknownLayer
-from embedder.explain import Drawing, Explanation, FeatureMaps, draw_maps
+from embedder.explain import Drawing, Explanation, FeatureMaps, NetworkDescription, draw_maps
 
 from .. import serializers
 from ..errors import Busy, InternalError, MalformedRequest
@@ -41,11 +41,11 @@ def router(runner: RequestExecutor) -> APIRouter:
         )
 
     @routes.get("/v1/layers", responses=responses(MalformedRequest, InternalError, Busy))
-    async def layers() -> LayersResponse:
+    async def layers(request: Request) -> LayersResponse:
         """Return the network layer by layer, as it runs."""
-        with runner.limiter.slot():  # the first request builds the description, which takes part of a second
-            description = await runner.limiter.work(runner.explainer.describe)
-        return serializers.layers(description, runner.embedder.identity)
+        # The first request builds the description, which takes part of a second.
+        description = await runner.run_without_body(request, lambda: _described(runner))
+        return serializers.layers(description, request.state.model)
 
     @routes.post(
         "/v1/maps",
@@ -58,6 +58,11 @@ def router(runner: RequestExecutor) -> APIRouter:
         return serializers.maps(made.maps, made.drawing, serializers.request_id(request))
 
     return routes
+
+
+def _described(runner: RequestExecutor) -> NetworkDescription:
+    """Describe the network of the model that the request holds."""
+    return runner.explainer.describe()
 
 
 def _explained(runner: RequestExecutor, parsed: ParsedRequest[ExplainOptions]) -> tuple[Explanation, QualityChoice]:

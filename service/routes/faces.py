@@ -94,18 +94,20 @@ def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
         """Compare one embedding with up to 1,000 others from the same model."""
         distances = await runner.run_reading(
             request,
-            lambda: runner.body_reader.read_json(request, CompareRequest, DecisionOptions, max_bytes=MAX_COMPARE_BYTES),
+            lambda hold: runner.body_reader.read_json(
+                request, CompareRequest, DecisionOptions, hold, max_bytes=MAX_COMPARE_BYTES
+            ),
             lambda asked: _compare(runner, asked),
         )
-        return _answer(distances, runner, request)
+        return _answer(distances, request)
 
 
-def _answer(distances: Distances, runner: RequestExecutor, request: Request) -> CompareResponse:
+def _answer(distances: Distances, request: Request) -> CompareResponse:
     return CompareResponse(
         results=[serializers.judgement(each) for each in distances.results],
         operating_point=serializers.operating_point(distances.operating_point),
         prior=distances.prior,
-        model=serializers.model(runner.embedder.identity),
+        model=serializers.model(request.state.model),
         request_id=serializers.request_id(request),
     )
 

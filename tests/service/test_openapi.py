@@ -58,9 +58,13 @@ def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any
         else set()
     )
     of_one = {"unknown_layer"} if "maps" in path else {"too_many_faces"} if "embeddings" in path else set()
-    assert {"no_face", "several_faces", "no_such_face", "image_unreadable"} | of_pairs | of_one == set(
-        content["examples"]
-    )
+    assert {
+        "no_face",
+        "several_faces",
+        "no_such_face",
+        "image_unreadable",
+        "image_too_slow",
+    } | of_pairs | of_one == set(content["examples"])
 
 
 def test_every_example_of_a_problem_is_one(described: dict[str, Any]) -> None:
@@ -115,3 +119,17 @@ def test_the_document_of_the_api_has_every_measure_of_quality(measure: str) -> N
 def test_the_document_of_the_api_has_every_route(path: str) -> None:
     document = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     assert re.search(rf"^## .*{path}\b", document, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_documented_request_is_answered_as_it_stands(
+    path: str, described: dict[str, Any], client: TestClient
+) -> None:
+    example = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+    answer = client.post(path, json=example)
+    assert answer.status_code == 200, answer.text
+
+
+def test_the_pictures_in_the_description_are_small(client: TestClient) -> None:
+    assert len(openapi.EXAMPLE_IMAGE) < 1000
+    assert client.get("/openapi.json").text.count(openapi.EXAMPLE_IMAGE) >= 6

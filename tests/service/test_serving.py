@@ -2,48 +2,28 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from pathlib import Path
 
 import httpx2
 import pytest
+from serving_process import COMMAND, PATIENCE_S, ROOT, serving
 
 from embedder import copy_bundle, read_bundle
-from service.serving import _listening
-
-COMMAND = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()"]
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
+from service.access.keys import KeyFile, KeyGrant
+from service.serving import listening
 
 
-@contextmanager
-def _serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service on a free port; gives the process and its address, once it says that it is ready."""
-    env = {**os.environ, **environment}
-    command = [*COMMAND, "--port", "0", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
-    try:
-        assert process.stderr is not None
-        assert "loading" in process.stderr.readline()
-        ready = process.stderr.readline()
-        found = re.search(r"visavis is ready on (http://\S+) \(API: (\S+)\)", ready)
-        assert found, ready
-        assert found[2] == f"{found[1]}/docs"
-        yield process, found[1]
-    finally:
-        process.kill()
-        process.communicate(timeout=PATIENCE_S)
-
-
-def _refused(*arguments: str, **environment: str) -> str:
+def _refused(*arguments: str, prefix: tuple[str, ...] = (), **environment: str) -> str:
     """Start in vain; gives what was said."""
     ended = subprocess.run(
-        [*COMMAND, *arguments],
+        [*prefix, *COMMAND, *arguments],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -60,7 +40,7 @@ def _refused(*arguments: str, **environment: str) -> str:
 def test_it_answers_as_soon_as_it_says_so_and_stops_in_order_on_sigterm(examples: Path) -> None:
     photos = {"probe": "001-neutral", "reference": "001-smiling"}
     files = {part: (examples / f"{name}.jpg").read_bytes() for part, name in photos.items()}
-    with _serving() as (process, url):
+    with serving() as (process, url):
         assert httpx2.get(f"{url}/readyz").json() == {"status": "ready"}
         assert httpx2.post(f"{url}/v1/verify", files=files, timeout=PATIENCE_S).json()["same"]
         process.send_signal(signal.SIGTERM)
@@ -72,7 +52,7 @@ def test_it_answers_as_soon_as_it_says_so_and_stops_in_order_on_sigterm(examples
 
 
 def test_it_stops_in_order_on_ctrl_c() -> None:
-    with _serving("--host", "localhost") as (process, url):
+    with serving("--host", "localhost") as (process, url):
         assert url.startswith("http://localhost:")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0
@@ -91,7 +71,7 @@ def test_a_taken_port_is_told() -> None:
     [(("--model", "dlib-resnet29-128"), {}), ((), {"VISAVIS_MODEL": "dlib-resnet29-128"})],
 )
 def test_a_built_in_model_is_served_by_its_name(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    with _serving(*arguments, **environment) as (_, url):
+    with serving(*arguments, **environment) as (_, url):
         assert httpx2.get(f"{url}/v1/model").json()["name"] == "dlib-resnet29-128"
 
 
@@ -118,8 +98,42 @@ def test_a_bad_bundle_is_told(tmp_path: Path) -> None:
     assert "the model cannot be served" in _refused("--port", "0", "--model", str(tmp_path))
 
 
+def test_too_little_memory_is_told_in_one_line() -> None:
+    said = _refused("--port", "0", prefix=("sh", "-c", 'ulimit -v 400000; exec "$@"', "sh"))
+    assert "the memory is too small" in said
+    assert said.count("\n") == 2  # that it loads its model, and why it does not
+
+
+@pytest.mark.parametrize("name", ["card.json", "weights.safetensors", "network.onnx"])
+def test_a_damaged_file_of_a_bundle_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    bundle = shutil.copytree(ROOT / "embedder" / "weights" / "sface-128", tmp_path / "bundle")
+    content = (bundle / name).read_bytes()
+    (bundle / name).write_bytes(content[: len(content) // 2])
+    said = _refused("--port", "0", "--model", str(bundle))
+    assert "the model cannot be served" in said
+    assert said.count("\n") == 2
+
+
+def test_it_serves_from_a_folder_that_it_may_not_write(tmp_path: Path, examples: Path) -> None:
+    bundle = shutil.copytree(ROOT / "embedder" / "weights" / "sface-128", tmp_path / "bundle")
+    for path in (*bundle.iterdir(), bundle):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    before = sorted(path.name for path in bundle.iterdir())
+    files = {part: (examples / "001-neutral.jpg").read_bytes() for part in ("probe", "reference")}
+    with serving("--model", str(bundle)) as (_, url):
+        assert httpx2.post(f"{url}/v1/verify", files=files, timeout=PATIENCE_S).json()["same"]
+    assert sorted(path.name for path in bundle.iterdir()) == before
+    bundle.chmod(0o700)
+
+
+def test_a_limit_of_file_descriptors_that_is_too_low_is_told() -> None:
+    said = _refused("--port", "0", prefix=("sh", "-c", 'ulimit -n 300; exec "$@"', "sh"))
+    assert "VISAVIS_MAX_CONNECTIONS=512 needs 768 file descriptors, and this process may have 300" in said
+    assert said.count("\n") == 1
+
+
 def test_an_answer_does_not_wait_for_its_beginning_to_be_acknowledged() -> None:
-    with _listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
@@ -138,3 +152,96 @@ def test_its_help_needs_nothing_heavy(module: str) -> None:
     program = f"import sys, visavis.cli.serve; print({module!r} in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - refused
+def test_without_keys_it_listens_on_this_machine_only(host: str) -> None:
+    said = _refused("--port", "0", "--host", host)
+    assert "visavis keys create" in said
+    assert "--insecure" in said
+
+
+def test_insecure_is_told_loudly_and_serves_all_addresses() -> None:
+    command = [*COMMAND, "--port", "0", "--host", "0.0.0.0"]  # noqa: S104 - closed within a second
+    env = {**os.environ, "VISAVIS_INSECURE": "true"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env) as process:
+        assert process.stderr is not None
+        assert "WARNING: everyone" in process.stderr.readline()
+        process.kill()
+
+
+def _a_key(tmp_path: Path) -> tuple[str, Path]:
+    file = KeyFile(tmp_path / "keys.json")
+    return file.create(KeyGrant("app", ("verify",))).text, file.path
+
+
+def test_with_keys_it_serves_all_addresses_and_logs_no_key(tmp_path: Path) -> None:
+    key, path = _a_key(tmp_path)
+    with serving("--host", "0.0.0.0", "--keys", str(path), VISAVIS_LOG_LEVEL="debug") as (process, url):  # noqa: S104
+        here = url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - not an address to bind
+        statuses = [
+            httpx2.get(f"{here}/v1/model", headers=headers).status_code
+            for headers in ({"Authorization": f"Bearer {key}"}, {"Authorization": f"Bearer {key[:-1]}"}, {})
+        ]
+        statuses += [httpx2.get(f"{here}/{where}{key}").status_code for where in ("v1/model?key=", "", "%00")]
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+        said = process.stderr.read() if process.stderr else ""
+    assert statuses == [200, 401, 401, 401, 401, 401]
+    assert "(no route) 401" in said
+    assert key.split("_")[2] not in said
+
+
+@pytest.mark.parametrize("damage", [b"{", None])
+def test_keys_that_cannot_be_used_are_told(damage: bytes | None, tmp_path: Path) -> None:
+    _, path = _a_key(tmp_path)
+    path.unlink() if damage is None else path.write_bytes(damage)
+    assert "VISAVIS_KEYS: the file of keys" in _refused("--port", "0", "--keys", str(path))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of a certificate for localhost, of its key, and of that key with a passphrase."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = {name: str(folder / f"{name}.pem") for name in ("certificate", "key", "locked", "other")}
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
+    lock = ["openssl", "ec", "-aes128", "-passout", "pass:hunter2", "-in", made["key"], "-out", made["locked"]]
+    for command in (
+        [*new, *about, "-keyout", made["other"], "-out", str(folder / "unused.pem")],
+        [*new, *about, "-keyout", made["key"], "-out", made["certificate"]],
+        lock,
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def test_it_speaks_tls_of_version_1_2_and_above(certificate: dict[str, str]) -> None:
+    files = ("--tls-certificate", certificate["certificate"], "--tls-key", certificate["key"])
+    context = ssl.create_default_context(cafile=certificate["certificate"])
+    with serving("--host", "localhost", *files) as (_, url):
+        assert url.startswith("https://localhost:")
+        answer = httpx2.get(f"{url}/healthz", verify=context)
+        assert answer.json() == {"status": "ok"}
+        assert "strict-transport-security" not in answer.headers
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.load_verify_locations(certificate["certificate"])
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{url}/healthz", verify=old)
+
+
+@pytest.mark.parametrize(
+    ("used", "key"), [("certificate", "other"), ("certificate", "locked"), ("key", "key"), ("certificate", "none")]
+)
+def test_files_of_tls_that_do_not_fit_are_told(used: str, key: str, certificate: dict[str, str]) -> None:
+    said = _refused("--port", "0", "--tls-certificate", certificate[used], "--tls-key", certificate.get(key, "none"))
+    assert "VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY cannot be used" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_certificate_without_its_key_is_told(certificate: dict[str, str]) -> None:
+    assert "needed together" in _refused("--port", "0", "--tls-certificate", certificate["certificate"])

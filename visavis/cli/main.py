@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("visavis.cli.explain:explain", "Explain why two photos match, or do not."),
     "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
     "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),
+    "keys": ("visavis.cli.keys:keys", "Make, list, revoke and rotate keys of the HTTP service."),
+    "doctor": ("visavis.cli.doctor:doctor", "Tell what this machine can do."),
     "prepare": ("visavis.cli.prepare:prepare_command", "Find and align the faces in photos, for training."),
     "check-labels": ("visavis.cli.check_labels:check_labels_command", "Find photos under a wrong name."),
     "train": ("visavis.cli.train:train_command", "Train a model on photos of people."),
