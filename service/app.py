@@ -1,7 +1,7 @@
 """The application factory: builds the FastAPI app from its routes, handlers and middleware."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -27,6 +27,7 @@ from .routes.health import Readiness, ReadinessState
 from .served_model import ServedModel
 from .settings import Settings
 from .telemetry.metrics import ServiceMetrics, ServiceState
+from .telemetry.traces import RequestObserver, traced
 
 # Whose pixels all images of a request may have together: enough for 17 phone photos of 12 megapixels.
 MAX_WHOLE_PICTURES = 5
@@ -84,7 +85,8 @@ def create_app(
         MAX_WHOLE_PICTURES * settings.max_pixels,
         metrics.observe,
     )
-    app = _new_app(readiness, policy)
+    ended = traced(metrics.ended)
+    app = _new_app(readiness, policy, ended)
     for resource in (verify, faces, explain):
         app.include_router(_checked(resource.router(runner)))
     for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
@@ -97,12 +99,12 @@ def create_app(
         RequestContextMiddleware,
         across_origins=_across_origins(settings.origins),
         check_host=policy.check_host,
-        observe=metrics.ended,
+        observe=ended,
     )
     return app
 
 
-def _new_app(readiness: Readiness, policy: AccessPolicy) -> FastAPI:
+def _new_app(readiness: Readiness, policy: AccessPolicy, ended: RequestObserver) -> FastAPI:
     return _Service(
         title="visavis",
         version=version("visavis"),
@@ -112,7 +114,7 @@ def _new_app(readiness: Readiness, policy: AccessPolicy) -> FastAPI:
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness, policy),
+        lifespan=_lifespan(readiness, policy, ended),
         # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
@@ -165,14 +167,17 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
     )
 
 
-def _lifespan(readiness: Readiness, policy: AccessPolicy) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    readiness: Readiness, policy: AccessPolicy, ended: RequestObserver
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with create_task_group() as group:
-            group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
-            if policy.keys is not None:
-                group.start_soon(policy.keys.watch)
-            yield
-            group.cancel_scope.cancel()
+        with closing(ended):
+            async with create_task_group() as group:
+                group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
+                if policy.keys is not None:
+                    group.start_soon(policy.keys.watch)
+                yield
+                group.cancel_scope.cancel()
 
     return lifespan
