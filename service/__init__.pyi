@@ -1,1 +1,10 @@
+from .audit.chain import (
+    Anchor as Anchor,
+    AuditFolderError as AuditFolderError,
+    AuditLine as AuditLine,
+    ChainReader as ChainReader,
+    open_plain as open_plain,
+    read_anchors as read_anchors,
+    verify_chain as verify_chain,
+)
 from .serving import ServingError as ServingError, run as run

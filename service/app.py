@@ -1,7 +1,7 @@
 """The application factory: builds the FastAPI app from its routes, handlers and middleware."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 
@@ -14,6 +14,8 @@ from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
 from . import problems
+from .audit.log import AuditLog, AuditRecorder
+from .audit.requests import AuditMiddleware
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
 from .request_execution import ConcurrencyLimiter, RequestExecutor
@@ -33,8 +35,12 @@ def _do_nothing() -> None:
 
 
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
-    """Build the service around an embedder; `on_ready` is called once, after the first inference."""
-    readiness = Readiness(embedder, on_ready=on_ready)
+    """Build the service around an embedder; `on_ready` is called once, after the first inference.
+
+    Raises AuditFolderError if the settings name an audit folder that cannot be written.
+    """
+    audit = None if settings.audit is None else AuditRecorder(AuditLog(settings.audit))
+    readiness = Readiness(embedder, on_ready=on_ready, audit=audit)
     runner = RequestExecutor(
         embedder,
         Explainer(embedder),
@@ -50,7 +56,7 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness),
+        lifespan=_lifespan(readiness, audit),
         # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
@@ -65,8 +71,15 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
         app.include_router(routes)
     problems.install_exception_handlers(app)
-    app.add_middleware(RequestContextMiddleware, across_origins=_across_origins(settings.origins))
+    app.add_middleware(
+        RequestContextMiddleware, across_origins=_across_origins(settings.origins), audited=_audited(audit)
+    )
     return app
+
+
+def _audited(audit: AuditRecorder | None) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what records the answers of an app before they go out."""
+    return unchanged if audit is None else partial(AuditMiddleware, recorder=audit)
 
 
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
@@ -82,10 +95,12 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
     )
 
 
-def _lifespan(readiness: Readiness) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    readiness: Readiness, audit: AuditRecorder | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with create_task_group() as group:
+        async with nullcontext() if audit is None else audit.running(), create_task_group() as group:
             group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
             yield
 

@@ -73,6 +73,7 @@ class RequestContextMiddleware:
 
     app: ASGIApp
     across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
+    audited: Callable[[ASGIApp], ASGIApp] = unchanged  # records the answers of an app before they go out
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
 
@@ -93,14 +94,14 @@ class RequestContextMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
-            await self.across_origins(self.app)(scope, receive, exchange.answer)
+            await self.across_origins(self.audited(self.app))(scope, receive, exchange.answer)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:
                 problem = problem_response(error, exchange.request_id)
-                await self.across_origins(problem)(scope, receive, exchange.answer)
+                await self.across_origins(self.audited(problem))(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:

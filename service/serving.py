@@ -5,15 +5,17 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import click
 import uvicorn
+from fastapi import FastAPI
 
 from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
 
 from .app import create_app
+from .audit.chain import AuditFolderError
 from .settings import Settings, SettingsError, load_settings
 
 GRACE_S = 30  # for requests in progress when the server is stopped
@@ -31,7 +33,7 @@ def run(**given: object) -> None:
     with _listening(settings.host, settings.port) as listener:
         click.echo("visavis is loading its model ...", err=True)
         with _embedder(settings) as embedder:
-            app = create_app(settings, embedder, on_ready=lambda: _announce(listener, settings.host))
+            app = _app(settings, embedder, lambda: _announce(listener, settings.host))
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
             )
@@ -58,6 +60,13 @@ def _embedder(settings: Settings) -> FaceEmbedder:
         return load(settings.model, limits=limits, running=running)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
+
+
+def _app(settings: Settings, embedder: FaceEmbedder, on_ready: Callable[[], None]) -> FastAPI:
+    try:
+        return create_app(settings, embedder, on_ready=on_ready)
+    except AuditFolderError as error:
+        raise ServingError(str(error)) from None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     # Of web pages on other hosts that may use the service from a browser; by default none.
     origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     log_level: LogLevel = "info"
+    audit: Path | None = None  # the folder of the audit log; None = none is written
 
 
 def load_settings(**given: object) -> Settings:
