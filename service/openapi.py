@@ -10,6 +10,7 @@ from embedder import (
     FORMATS_IN_WORDS,
     FaceCovered,
     ImageTooLarge,
+    ImageTooSlow,
     ImageUnreadable,
     LowQuality,
     NoFace,
@@ -281,7 +282,7 @@ BODY_PROBLEMS: tuple[KnownError, ...] = (
     InternalError,
     Busy,
 )
-IMAGE_PROBLEMS: tuple[KnownError, ...] = (ImageTooLarge, NotAnImage, ImageUnreadable)
+IMAGE_PROBLEMS: tuple[KnownError, ...] = (ImageTooLarge, NotAnImage, ImageUnreadable, ImageTooSlow)
 FACE_PROBLEMS: tuple[KnownError, ...] = (NoFace, SeveralFaces, NoSuchFace)
 PAIR_PROBLEMS: tuple[KnownError, ...] = (
     *BODY_PROBLEMS,

@@ -13,7 +13,8 @@ ClientError                     carries status, code, request_id, image, n_faces
     │   ├── ImageRejected       its bytes
     │   │   ├── ImageTooLargeError
     │   │   ├── NotAnImageError
-    │   │   └── ImageUnreadableError
+    │   │   ├── ImageUnreadableError
+    │   │   └── ImageTooSlowError
     │   ├── FaceRejected        its faces
     │   │   ├── NoFaceError
     │   │   ├── SeveralFacesError
@@ -122,6 +123,10 @@ class NotAnImageError(ImageRejected):
     """The bytes are not in a supported image format."""
 
 
+class ImageTooSlowError(ImageRejected):
+    """Decoding the image takes more time or memory than ordinary images of its size do."""
+
+
 class ImageUnreadableError(ImageRejected):
     """The format is supported, but the file cannot be decoded."""
 
@@ -168,6 +173,7 @@ KINDS: dict[str, type[ClientError]] = {
     "image_too_large": ImageTooLargeError,
     "not_an_image": NotAnImageError,
     "image_unreadable": ImageUnreadableError,
+    "image_too_slow": ImageTooSlowError,
     "face_error": FaceRejected,
     "no_face": NoFaceError,
     "several_faces": SeveralFacesError,

@@ -58,9 +58,13 @@ def test_the_problems_of_faces_are_described(path: str, described: dict[str, Any
         else set()
     )
     of_one = {"unknown_layer"} if "maps" in path else {"too_many_faces"} if "embeddings" in path else set()
-    assert {"no_face", "several_faces", "no_such_face", "image_unreadable"} | of_pairs | of_one == set(
-        content["examples"]
-    )
+    assert {
+        "no_face",
+        "several_faces",
+        "no_such_face",
+        "image_unreadable",
+        "image_too_slow",
+    } | of_pairs | of_one == set(content["examples"])
 
 
 def test_every_example_of_a_problem_is_one(described: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import guarded
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -96,6 +97,13 @@ def process(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def weights(run: Path) -> str:
     return sha256((run / "bundle" / "weights.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.skipif(not guarded.IS_AVAILABLE, reason="the guard knows Linux on x86-64 only")
+def test_a_training_connects_to_nothing(run_file: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.argv[0] = 'visavis'; from visavis.cli.main import main; main()"
+    command = (sys.executable, "-c", program, "train", run_file, "--out", tmp_path / "run")
+    process(sys.executable, guarded.__file__, "client", *command)
 
 
 def test_a_run_ends_in_a_bundle_that_the_other_commands_take(finished: Finished, examples: Path) -> None:
