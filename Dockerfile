@@ -1,18 +1,23 @@
-# The service with its built-in model, on a CPU: docker build -t visavis . && docker run --rm -p 8000:8000 visavis
+# The service with its built-in model, on a CPU. It needs keys, in a volume:
+#   docker build -t visavis .
+#   docker run --rm -v visavis-keys:/keys visavis visavis keys create app --scope verify --file /keys/keys.json
+#   docker run --rm -v visavis-keys:/keys -e VISAVIS_KEYS=/keys/keys.json -p 8000:8000 visavis
+# or none, for this machine alone: docker run --rm -e VISAVIS_INSECURE=true -p 127.0.0.1:8000:8000 visavis
 
 FROM python:3.11-slim AS builder
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_CONSTRAINT=constraints.txt
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all:
 WORKDIR /build
-COPY constraints.txt pyproject.toml ./
 
-# What visavis stands on, before visavis itself: this layer stays when only our code changes. Without ['heif'] below,
-# HEIC is refused, and the image contains no code under the GPL (docs/architecture.md).
+# What visavis stands on, before visavis itself: this layer stays when only our code changes. pip checks the hash of
+# each file. Without pillow-heif in requirements-service.txt (`make lock` writes it), HEIC is refused, and the image
+# contains no code under the GPL (docs/architecture.md).
+COPY requirements-service.txt ./
 RUN python -m venv /opt/visavis
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['service'], *p['optional-dependencies']['heif'], sep='\n')" > requirements.txt
-RUN /opt/visavis/bin/pip install --no-cache-dir -r requirements.txt
+RUN /opt/visavis/bin/pip install --no-cache-dir --require-hashes -r requirements-service.txt
 
 # hatchling builds the wheel from an environment of its own, which does not go into the image.
-RUN python -m venv hatch && hatch/bin/pip install --no-cache-dir hatchling
+COPY constraints.txt pyproject.toml ./
+RUN python -m venv hatch && hatch/bin/pip install --no-cache-dir -c constraints.txt hatchling
 COPY LICENSE README.md ./
 COPY embedder embedder
 COPY service service
@@ -23,6 +28,8 @@ RUN hatch/bin/hatchling build -t wheel && /opt/visavis/bin/pip install --no-deps
 FROM python:3.11-slim
 COPY --from=builder /opt/visavis /opt/visavis
 ENV PATH=/opt/visavis/bin:$PATH
+# A new volume takes its owner from here.
+RUN install -d -m 700 -o 65534 -g 65534 /keys
 # nobody and nogroup, by number, so that Kubernetes can see that it is not root.
 USER 65534:65534
 EXPOSE 8000

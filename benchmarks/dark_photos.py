@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from embedder import Face, FaceEmbedder, NoFace, load
-from embedder.image import Tone
+from embedder.types import Tone
 
 MEANS = (13, 20, 30)
 CRUSHED = 1.8  # exponent

@@ -1,16 +1,18 @@
 """A real service on a free port of this machine, in a thread: for the tests and the scripts in this folder."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 
-import uvicorn
 from fastapi import FastAPI
 from odd_inputs import BODY_TIMEOUT_S, MAX_IMAGE_BYTES, Site
 
 from embedder import Limits, load
 from service.app import create_app
+from service.http_server import HttpServer, http_config
+from service.serving import connection_limits
 from service.settings import Settings
 
 PATIENCE_S = 30
@@ -27,13 +29,13 @@ def small_site() -> Iterator[Site]:
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """Serve until the block ends; gives the address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run)
+    server = HttpServer(http_config(app, connection_limits(Settings())), grace_s=PATIENCE_S)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         until(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)

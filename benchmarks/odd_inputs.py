@@ -258,7 +258,7 @@ LIMIT = 2 * MAX_IMAGE_BYTES + 64 * 1024
 
 
 def _raw(headers: str, *pieces: bytes) -> Callable[[Site], Reply]:
-    head = f"POST /v1/verify HTTP/1.1\r\nHost: visavis\r\n{headers}\r\n\r\n"
+    head = f"POST /v1/verify HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n"
     return lambda site: site.raw(head.encode(), *pieces)
 
 
@@ -329,7 +329,7 @@ ADDRESSES = (
 
 
 def _get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: visavis\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def _compare(**keys: object) -> Callable[[Site], Reply]:

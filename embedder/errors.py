@@ -60,7 +60,7 @@ class ImageTooLarge(ImageError):
     def __init__(self, size: int, limit: int, unit: str, *, at_least: bool = False) -> None:
         more = "more than " if at_least else ""
         super().__init__(f"the image has {more}{size:,} {unit}, the limit is {limit:,}; send a smaller one")
-        self.size, self.limit, self.unit = size, limit, unit
+        self.size, self.limit, self.unit, self.at_least = size, limit, unit, at_least
 
 
 class NotAnImage(ImageError):

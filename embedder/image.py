@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from .errors import ImageTooLarge, ImageUnreadable, NotAnImage
+from .errors import ImageTooLarge, ImageUnreadable, NotAnImage, OutOfMemory
 from .image_formats import (
     FORMATS,
     FORMATS_IN_WORDS,
@@ -38,39 +38,14 @@ from .image_formats import (
     raw_format,
     refusal_of,
 )
+from .types import Tone
 
 FACTORS = (8, 4, 2, 1)
 FIRST_SIDE_PX = 320  # least longer side after the first decoding; enough for most faces
 
-
-MIN_SPAN, LEAST_SPAN = 64, 8  # grey levels: below the first a picture is flat, below the second it shows nothing
-DARK = 50  # mean grey level below which a picture is called dark
 _MIDDLE_GREY = (128, 128, 128)
 _CLIPPED = 0.01  # of the values, at each end
 _TONE_FACTOR = 4  # the size at which the tone is measured: fast, and with less noise
-
-
-@dataclass(frozen=True, slots=True)
-class Tone:
-    """The brightness of a picture, in grey levels 0..255."""
-
-    mean: float
-    low: int  # 1% of the values are lower
-    high: int  # 1% of the values are higher
-
-    @property
-    def is_stretchable(self) -> bool:
-        """Whether the picture is so dark or flat that its grey levels should be stretched."""
-        return LEAST_SPAN <= self.high - self.low < MIN_SPAN
-
-    @property
-    def fault(self) -> str | None:
-        """What is wrong with the light, in words; None if nothing is."""
-        if self.mean < DARK:
-            return f"the picture is very dark (mean grey {self.mean:.0f} of 255)"
-        if self.high - self.low < MIN_SPAN:
-            return f"the picture is flat or washed out (its grey levels span {self.high - self.low} of 255)"
-        return None
 
 
 class Photo:
@@ -109,9 +84,19 @@ class Photo:
         return max(factor_for(shrinking), self._least_factor)
 
     @property
+    def least_factor(self) -> int:
+        """The factor of the largest size at which the photo may be decoded."""
+        return self._least_factor
+
+    @property
+    def smallest(self) -> Image.Image:
+        """The picture at the smallest size that is decoded."""
+        return self._at[max(self._at)]
+
+    @property
     def has_grey_corner(self) -> bool:
         """Whether a corner is middle grey, which libjpeg puts where a file has no pixels."""
-        picture = self._at[max(self._at)]
+        picture = self.smallest
         places = ((x, y) for x in (0, picture.width - 1) for y in (0, picture.height - 1))
         return any(picture.getpixel(place) == _MIDDLE_GREY for place in places)
 
@@ -163,10 +148,12 @@ class Limits:
     max_pixels: int = 50_000_000
 
 
-def decode_image(data: bytes, limits: Limits) -> Photo:
+def decode_image(data: bytes, limits: Limits, reserve: Callable[[int], None] = lambda _: None) -> Photo:
     """Read an image file and decode it at the size that face detection needs first.
 
-    Raises ImageTooLarge, NotAnImage or ImageUnreadable. The photo's methods raise ImageUnreadable.
+    `reserve` is called with the number of pixels of the largest size, before any is decoded.
+
+    Raises ImageTooLarge, NotAnImage, ImageUnreadable or OutOfMemory. The photo's methods raise the last two.
     """
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(len(data), limits.max_bytes, "bytes")
@@ -174,6 +161,7 @@ def decode_image(data: bytes, limits: Limits) -> Photo:
     n_pixels = picture.width * picture.height
     if isinstance(picture, JpegImageFile):
         least_factor = _least_factor(data, n_pixels, limits)
+        reserve(n_pixels // least_factor**2)
         ended = _ended(data)
         photo = Photo(_upright_size(picture), lambda factor: _decoded_jpeg(ended, factor), least_factor=least_factor)
         if photo.has_grey_corner and lacks_pixels(ended, _drawn_jpeg):
@@ -181,8 +169,14 @@ def decode_image(data: bytes, limits: Limits) -> Photo:
         return photo
     if n_pixels > limits.max_pixels:
         raise ImageTooLarge(n_pixels, limits.max_pixels, "pixels")
+    reserve(n_pixels)
     whole = _whole(data, picture, limits)
     return Photo(whole.size, lambda _: whole)
+
+
+def decode_jpeg(data: bytes, factor: int) -> Image.Image:
+    """Decode a JPEG that `decode_image` accepts at 1/factor of its size. Raises ImageUnreadable or OutOfMemory."""
+    return _decoded_jpeg(_ended(data), factor)
 
 
 def _least_factor(data: bytes, n_pixels: int, limits: Limits) -> int:
@@ -337,7 +331,9 @@ def _decoded_jpeg(data: bytes, factor: int) -> Image.Image:
     return _decoded(picture, factor)
 
 
-def _unreadable(fault: Exception) -> ImageUnreadable:
+def _unreadable(fault: Exception) -> ImageUnreadable | OutOfMemory:
+    if isinstance(fault, MemoryError):
+        return OutOfMemory()
     return ImageUnreadable(
         f"the image is broken or of an unusual kind ({type(fault).__name__}); save it as JPEG or PNG and send that"
     )

@@ -1,12 +1,14 @@
 """Load a FaceEmbedder from a bundle."""
 
 import os
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 
 from .detection.detector import ONET, SHAPES, YUNET, CoarseToFineDetector, built_in_detector
 from .errors import BundleError
 from .image import Limits
-from .pipeline import FaceEmbedder
+from .pipeline import Decoder, FaceEmbedder, InProcessDecoder
 from .quality import OCCLUSION_GRAPH
 from .runtime.choice import RuntimeOptions, load_small_network, runtime_for
 from .weights.bundle import read_bundle
@@ -21,6 +23,7 @@ def load(
     limits: Limits | None = None,
     mirror: bool | None = None,
     running: RuntimeOptions = AS_IT_IS_QUICKEST,
+    decoding_processes: int = 0,
 ) -> FaceEmbedder:
     """Load a model from a bundle's path or a built-in model's name; works offline. Raises ModelError.
 
@@ -28,7 +31,27 @@ def load(
 
     `mirror` overrides the card: whether an embedding is the mean over a chip and its mirror image. A value other than
     the card's changes the digest and leaves no operating points.
+
+    With `decoding_processes`, images are decoded in so many processes, within a time limit; 0 decodes in this process.
+    It takes Linux.
     """
+    loaded = partial(_loaded, model, running, mirror=mirror)
+    limits = limits or Limits()
+    if not decoding_processes:
+        return loaded(InProcessDecoder(limits))
+    from .decoder_pool import DecoderPool  # noqa: PLC0415 - Linux only
+
+    with ExitStack() as on_failure:
+        decoder = on_failure.enter_context(closing(DecoderPool(limits, decoding_processes)))
+        embedder = loaded(decoder)
+        decoder.require_started()
+        on_failure.pop_all()
+    return embedder
+
+
+def _loaded(
+    model: str | os.PathLike[str] | None, running: RuntimeOptions, decoder: Decoder, *, mirror: bool | None
+) -> FaceEmbedder:
     bundle = read_bundle(model)
     _require_our_detector(bundle.card)
     if mirror is not None:
@@ -39,7 +62,7 @@ def load(
         runtime.embedding(bundle),
         CoarseToFineDetector(load_small_network(YUNET, SHAPES), load_small_network(ONET)),
         load_small_network(OCCLUSION_GRAPH),
-        limits or Limits(),
+        decoder,
     )
 
 

@@ -1,17 +1,17 @@
 """FaceEmbedder: image bytes -> faces -> chips -> embeddings -> comparisons. It stores none of them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Self, TypeVar, Unpack
+from typing import Protocol, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .alignment import cut_chip, eye_distance
+from .deadline import check_deadline
 from .decision import (
     ComparedFace,
     Comparison,
@@ -27,10 +27,10 @@ from .decision import (
     with_notes,
 )
 from .detection.detector import Detector, face_selector, min_area_ratio_of, select_face
-from .errors import DigestMismatch, NoFace, SampleError, SeveralFaces, TooManyFaces
-from .image import Limits, Photo, Tone, decode_image
+from .errors import DigestMismatch, NoFace, OutOfMemory, SampleError, SeveralFaces, TooManyFaces
+from .image import Limits, Photo, decode_image
 from .quality import OcclusionMeter, quality_of
-from .runtime.runtime import EmbeddingSession, n_cores
+from .runtime.runtime import CoreThreads, EmbeddingSession
 from .types import (
     EMBEDDING_SIZE,
     Chip,
@@ -43,43 +43,53 @@ from .types import (
     Pass,
     Pixels,
     Precision,
+    PreparedImage,
     Quality,
     Sample,
     Timings,
+    Tone,
     Vectors,
 )
 from .weights.bundle import Bundle
 from .weights.card import Alignment
 
-T = TypeVar("T")
 ALL_FACES = "all"
 MAX_FACES = 256  # of all images of one call; bounds its memory and time
 PASS = 32  # chips
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedImage:
-    """The chips of the selected faces of one image, and the time spent on decoding and detection."""
+class Decoder(Protocol):
+    """Decodes image files within its limits. Thread-safe."""
 
-    chips: tuple[Chip, ...]
-    decode_s: float
-    detect_s: float
+    def __call__(self, image: bytes) -> AbstractContextManager[Photo]:
+        """Decode as `decode_image` does; the photo may be used until the context ends."""
 
-    @property
-    def chip(self) -> Chip:
-        """The only chip."""
-        (chip,) = self.chips
-        return chip
+    def close(self) -> None:
+        """Stop; further calls raise ValueError."""
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessDecoder:
+    """The Decoder of a library: it decodes in the calling thread."""
+
+    limits: Limits
+
+    def __call__(self, image: bytes) -> AbstractContextManager[Photo]:
+        """See Decoder."""
+        return nullcontext(decode_image(image, self.limits))
+
+    def close(self) -> None:
+        """See Decoder."""
 
 
 class FacePreprocessor:
     """Decodes images, detects faces and cuts chips. Thread-safe; a call after `close` raises ValueError."""
 
-    def __init__(self, detector: Detector, occlusion: Pass, limits: Limits, alignment: Alignment) -> None:
+    def __init__(self, detector: Detector, occlusion: Pass, decoder: Decoder, alignment: Alignment) -> None:
         self.detector = detector
         self._occlusion = OcclusionMeter(occlusion, alignment)
-        self._limits, self._alignment = limits, alignment
-        self._workers = ThreadPoolExecutor(max(1, n_cores() - 1), "visavis-photo")  # plus the calling thread
+        self._decoder, self._alignment = decoder, alignment
+        self._threads = CoreThreads("visavis-photo")
         self._is_closed = False
 
     def __call__(self, image: bytes, selector: FaceSelector) -> PreparedImage:
@@ -97,7 +107,9 @@ class FacePreprocessor:
         """Prepare a probe and its references, on all cores; the error of an unusable reference takes its place."""
         self.require_open()
         reference = partial(self._reference, choice=options.face_of_reference)
-        with self._begun(references, reference) as results:  # if the probe is unusable, they are not needed
+        with self._threads.begun(
+            partial(_outcome, reference), references
+        ) as results:  # if the probe is unusable, they are not needed
             with attributing_errors_to("probe"):
                 first = self(probe, options.face_of_probe)
             return first, results()
@@ -107,27 +119,14 @@ class FacePreprocessor:
     ) -> list[PreparedImage | SampleError]:
         """Prepare images, on all cores; the error of an unusable image takes its place."""
         self.require_open()
-        with self._begun(images, prepare) as results:
+        with self._threads.begun(partial(_outcome, prepare), images) as results:
             return results()
-
-    @contextmanager
-    def _begun(
-        self, images: Sequence[bytes], prepare: Callable[[bytes], PreparedImage]
-    ) -> Iterator[Callable[[], list[PreparedImage | SampleError]]]:
-        """Begin to prepare images in the workers; yields a function that helps them and returns all results."""
-        outcome = partial(_outcome, prepare)
-        others = [self._workers.submit(outcome, image) for image in images]
-        try:
-            yield partial(_shared, images, others, outcome)
-        finally:
-            for each in others:
-                each.cancel()
 
     def faces(self, image: bytes) -> list[Face]:
         """Detect all faces, largest first. Raises ImageError."""
         self.require_open()
-        photo, _ = self._decoded(image)
-        return list(self.detector(photo).faces)
+        with self._decoded(image) as (photo, _):
+            return list(self.detector(photo).faces)
 
     def require_open(self) -> None:
         """Raise ValueError if this preprocessor is closed."""
@@ -137,7 +136,8 @@ class FacePreprocessor:
     def close(self) -> None:
         """Stop the threads; each finishes its current photo first."""
         self._is_closed = True
-        self._workers.shutdown(cancel_futures=True)
+        self._threads.close()
+        self._decoder.close()
 
     def _reference(self, image: bytes, choice: str) -> PreparedImage:
         with attributing_errors_to("reference"):
@@ -148,24 +148,30 @@ class FacePreprocessor:
     ) -> PreparedImage:
         self.require_open()
         start = perf_counter()
-        photo, tone = self._decoded(image)
-        decoded = perf_counter()
-        try:
-            faces, n_faces = select(photo)
-        except NoFace:
-            raise NoFace(tone.fault) from None
-        sample = partial(Sample, choice=choice, n_faces=n_faces, is_stretched=tone.is_stretchable)
-        cut = ((face, *self._cut(photo, face)) for face in faces)
-        chips = tuple(Chip(pixels, sample(face=face, quality=quality)) for face, pixels, quality in cut)
+        with self._decoded(image) as (photo, tone):
+            decoded = perf_counter()
+            try:
+                faces, n_faces = select(photo)
+            except NoFace:
+                raise NoFace(tone.fault) from None
+            sample = partial(Sample, choice=choice, n_faces=n_faces, is_stretched=tone.is_stretchable)
+            cut = ((face, *self._cut(photo, face)) for face in faces)
+            chips = tuple(Chip(pixels, sample(face=face, quality=quality)) for face, pixels, quality in cut)
         return PreparedImage(chips, decoded - start, perf_counter() - decoded)
 
-    def _decoded(self, image: bytes) -> tuple[Photo, Tone]:
-        """Decode a photo, with its grey levels stretched if it is dark or flat; return its own tone with it."""
-        photo = decode_image(image, self._limits)
-        tone = photo.tone()
-        return photo.stretched(tone) if tone.is_stretchable else photo, tone
+    @contextmanager
+    def _decoded(self, image: bytes) -> Iterator[tuple[Photo, Tone]]:
+        """Decode a photo, with its grey levels stretched if it is dark or flat; yield its own tone with it."""
+        check_deadline()
+        try:
+            with self._decoder(image) as photo:
+                tone = photo.tone()
+                yield photo.stretched(tone) if tone.is_stretchable else photo, tone
+        except MemoryError:
+            raise OutOfMemory from None
 
     def _cut(self, photo: Photo, face: Face) -> tuple[Pixels, Quality]:
+        check_deadline()
         pixels = cut_chip(photo, face.landmarks, self._alignment)
         return pixels, quality_of(photo, face, pixels, eye_distance(self._alignment), self._occlusion(pixels))
 
@@ -191,17 +197,13 @@ class FacePreprocessor:
         return [select_face(detections, choice, center)], detections.n_faces
 
 
-def _outcome(prepare: Callable[[bytes], T], image: bytes) -> T | SampleError:
+def _outcome(prepare: Callable[[bytes], PreparedImage], image: bytes) -> PreparedImage | SampleError:
     try:
         return prepare(image)
     except SampleError as error:
+        # The frames of a traceback hold the decoded picture, of the errors before it as well.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return error
-
-
-def _shared(images: Sequence[bytes], others: Sequence[Future[T]], prepare: Callable[[bytes], T]) -> list[T]:
-    """Prepare in this thread, starting from the last, the images that no worker has started on."""
-    prepared_here = {place: prepare(images[place]) for place in reversed(range(len(others))) if others[place].cancel()}
-    return [prepared_here[place] if place in prepared_here else each.result() for place, each in enumerate(others)]
 
 
 class FaceEmbedder:
@@ -211,13 +213,13 @@ class FaceEmbedder:
     """
 
     def __init__(
-        self, bundle: Bundle, network: EmbeddingSession, detector: Detector, occlusion: Pass, limits: Limits
+        self, bundle: Bundle, network: EmbeddingSession, detector: Detector, occlusion: Pass, decoder: Decoder
     ) -> None:
         self.bundle = bundle
         self.card = bundle.card
         self._network = network
         self._verifier = Verifier(self.card.quality_penalties, self.identity)
-        self._preprocessor = FacePreprocessor(detector, occlusion, limits, self.card.alignment)
+        self._preprocessor = FacePreprocessor(detector, occlusion, decoder, self.card.alignment)
 
     def __enter__(self) -> Self:
         return self
@@ -226,7 +228,7 @@ class FaceEmbedder:
         self.close()
 
     def close(self) -> None:
-        """Stop the threads that prepare photos. Calling it again has no effect."""
+        """Stop the threads and processes that prepare photos. Calling it again has no effect."""
         self._preprocessor.close()
 
     @property
@@ -298,6 +300,7 @@ class FaceEmbedder:
         chip and its mirror image. `embed_faces` handles both cases.
         """
         self._preprocessor.require_open()
+        check_deadline()
         side = self.card.alignment.chip_size_px
         if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):  # noqa: PLR2004 - n, height, width, channels
             raise ValueError(

@@ -19,6 +19,8 @@ QUALITY_CHOICES = get_args(QualityChoice)
 FacePart = Literal["eyes", "mouth"]
 FACE_PARTS = get_args(FacePart)
 CoveredPart = FacePart | Literal["both"]
+MIN_SPAN, LEAST_SPAN = 64, 8  # grey levels: below the first a picture is flat, below the second it shows nothing
+DARK = 50  # mean grey level below which a picture is called dark
 LEAST_VISIBLE = 0.65  # a part counts as covered below it: benchmarks/covered_faces.py
 Precision = Literal["f32", "bf16", "int8"]  # the numerical precision of the embeddings
 PRECISIONS = get_args(Precision)
@@ -151,6 +153,44 @@ class EmbeddingBatch:
     results: tuple[tuple[Embedding, ...] | SampleError, ...]
     model: ModelIdentity
     timings_ms: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """The brightness of a picture, in grey levels 0..255."""
+
+    mean: float
+    low: int  # 1% of the values are lower
+    high: int  # 1% of the values are higher
+
+    @property
+    def is_stretchable(self) -> bool:
+        """Whether the picture is so dark or flat that its grey levels should be stretched."""
+        return LEAST_SPAN <= self.high - self.low < MIN_SPAN
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the light, in words; None if nothing is."""
+        if self.mean < DARK:
+            return f"the picture is very dark (mean grey {self.mean:.0f} of 255)"
+        if self.high - self.low < MIN_SPAN:
+            return f"the picture is flat or washed out (its grey levels span {self.high - self.low} of 255)"
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedImage:
+    """The chips of the selected faces of one image, and the time spent on decoding and detection."""
+
+    chips: tuple[Chip, ...]
+    decode_s: float
+    detect_s: float
+
+    @property
+    def chip(self) -> Chip:
+        """The only chip."""
+        (chip,) = self.chips
+        return chip
 
 
 class Picture(Protocol):

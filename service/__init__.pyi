@@ -1,3 +1,11 @@
+from .access.caller import Scope as Scope
+from .access.keys import (
+    KeyFile as KeyFile,
+    KeyFileError as KeyFileError,
+    KeyGrant as KeyGrant,
+    KeyRecord as KeyRecord,
+    NewKey as NewKey,
+)
 from .audit.chain import (
     Anchor as Anchor,
     AuditFolderError as AuditFolderError,

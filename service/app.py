@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from anyio import create_task_group
 from fastapi import Depends, FastAPI
@@ -14,6 +15,7 @@ from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
 from . import problems
+from .access.control import AccessControl, AccessPolicy, ScopeCheck, checked
 from .audit.log import AuditLog, AuditRecorder
 from .audit.requests import AuditMiddleware
 from .request_body import BodyReader, read_query
@@ -29,6 +31,15 @@ Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) expl
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
 
+# Of FastAPI's own: spans and metrics contain paths and errors, which could name a person.
+NO_TELEMETRY: FastAPITelemetry = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
 
 def _do_nothing() -> None:
     """Ignore that the service is ready."""
@@ -37,42 +48,45 @@ def _do_nothing() -> None:
 def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference.
 
-    Raises AuditFolderError if the settings name an audit folder that cannot be written.
+    Raises KeyFileError if the file of keys cannot be used, AuditFolderError if the audit log cannot be written.
     """
-    audit = None if settings.audit is None else AuditRecorder(AuditLog(settings.audit))
+    policy = AccessPolicy.of(settings)
+    audit = None if settings.audit is None else AuditRecorder(AuditLog(Path(settings.audit)))
     readiness = Readiness(embedder, on_ready=on_ready, audit=audit)
+    max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
     runner = RequestExecutor(
         embedder,
         Explainer(embedder),
-        BodyReader(settings.max_image_bytes, settings.body_timeout_s),
-        ConcurrencyLimiter(max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting),
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
+        ConcurrencyLimiter(
+            max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
+        ),
+        settings.request_timeout_s,
     )
     app = FastAPI(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
-        dependencies=[Depends(read_query)],
+        dependencies=[Depends(ScopeCheck(needs_keys=policy.keys is not None)), Depends(read_query)],
         openapi_url=None,  # FastAPI's route has no dependencies; pages.py serves /openapi.json
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness, audit),
-        # Spans and metrics contain paths and errors, which could name a person.
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-            "operation_spans": False,
-            "auto_configure": False,
-        },
+        lifespan=_lifespan(readiness, policy, audit),
+        telemetry=NO_TELEMETRY,
     )
     for resource in (verify, faces, explain):
-        app.include_router(resource.router(runner))
+        app.include_router(checked(resource.router(runner)))
     for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
-        app.include_router(routes)
+        app.include_router(checked(routes))
     problems.install_exception_handlers(app)
+    app.add_middleware(AccessControl, policy=policy)
+    across_origins = _across_origins(settings.origins)
     app.add_middleware(
-        RequestContextMiddleware, across_origins=_across_origins(settings.origins), audited=_audited(audit)
+        RequestContextMiddleware,
+        across_origins=across_origins,
+        audited=_audited(audit),
+        check_host=policy.check_host,
     )
     return app
 
@@ -90,18 +104,21 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=("GET", "HEAD", "POST"),
-        allow_headers=("Content-Type", "X-Request-Id"),
-        expose_headers=("X-Request-Id", "Retry-After"),
+        allow_headers=("Authorization", "Content-Type", "X-Request-Id"),
+        expose_headers=("X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"),
     )
 
 
 def _lifespan(
-    readiness: Readiness, audit: AuditRecorder | None
+    readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with nullcontext() if audit is None else audit.running(), create_task_group() as group:
             group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
+            if policy.keys is not None:
+                group.start_soon(policy.keys.watch)
             yield
+            group.cancel_scope.cancel()
 
     return lifespan

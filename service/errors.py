@@ -115,9 +115,10 @@ class BodyTooSlow(ServiceError):
 
     code = "body_too_slow"
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, *, part: str = "body", at_least: int | None = None) -> None:
+        what = f"the {part}" if at_least is None else f"a part of {at_least:,} bytes of the {part}"
         super().__init__(
-            f"the body did not arrive within {limit_s:g} s; send a smaller body or use a faster connection"
+            f"{what} did not arrive within {limit_s:g} s; send a smaller {part} or use a faster connection"
         )
 
 

@@ -288,6 +288,8 @@ def type_uri(code: str) -> str:
 
 def problem_of(error: Exception, request_id: str | None = None) -> Problem:
     """Convert any error to a problem; an unexpected one becomes an internal error, without its message."""
+    if isinstance(error, MemoryError):
+        error = OutOfMemory()
     known = error if isinstance(error, VisavisError | ServiceError) else InternalError()
     kind = problem_type_of(type(known))
     fields = {
@@ -340,6 +342,7 @@ def install_exception_handlers(app: FastAPI) -> None:
 
     app.add_exception_handler(VisavisError, known)
     app.add_exception_handler(ServiceError, known)
+    app.add_exception_handler(MemoryError, known)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, framework)
 

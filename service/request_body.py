@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
-from anyio import fail_after, to_thread
+from anyio import fail_after
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
@@ -31,46 +31,69 @@ from .wire import Message
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
+HoldBytes: TypeAlias = Callable[[int], None]  # counts memory as held; raises MemoryFull
+
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
 NETPBM = re.compile(rb"P[1-7]\s")  # how a PGM or PPM file begins
+MAX_WHOLE_IMAGES = 4  # whose size all images of a request may have together
+JSON_BYTES_PER_BYTE = 2  # a body and the images in it, or the numbers
+LONGEST_DELIMITER_END = 66  # blanks, and a line break or two hyphens
+DELIMITER_END = re.compile(rb"[ \t]{0,64}(\r\n|--)")
 OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
 
 
 @dataclass(frozen=True, slots=True)
 class BodyReader:
-    """Reads bodies within size and time limits; stores none."""
+    """Reads bodies within size and time limits; stores none. `max_bytes`: the memory that one request may hold."""
 
     max_image_bytes: int
     timeout_s: float
+    max_bytes: int = 2**30
 
-    async def read(self, request: Request, spec: RequestSpec[OptionsT]) -> ParsedRequest[OptionsT]:
-        """Read images and options, sent as a form or as JSON; options may be in the query instead."""
+    async def read(
+        self, request: Request, spec: RequestSpec[OptionsT], hold: HoldBytes
+    ) -> Callable[[], ParsedRequest[OptionsT]]:
+        """Receive images and options, sent as a form or as JSON; options may be in the query instead.
+
+        `hold` is told the memory that the body needs: before it is read, or while it grows if its length is unknown.
+        Returns the function that parses them, once, and lets the body go. It takes time, so call it in a thread.
+        """
         query = request.state.query
         media_type = _media_type(request, (FORM, JSON))
-        limit = self._limit(spec, media_type)
-        _check_length(request, limit)
+        per_byte = 1 if media_type == FORM else JSON_BYTES_PER_BYTE
+        limit = min(self._limit(spec, media_type), self.max_bytes // per_byte)
         with _in_time(self.timeout_s):
-            async with aclosing(_counted(request, limit)) as stream:
+            async with aclosing(_counted(request, limit, lambda n_bytes: hold(per_byte * n_bytes))) as stream:
                 if media_type == FORM:
                     form = await _read_form(request.headers["content-type"], stream, spec)
-                    return from_form(form, spec, query)
+                    parsed = from_form(form, spec, query)
+                    return lambda: parsed
                 body = await _whole(stream)
-        return await to_thread.run_sync(from_json, body, spec, query)  # decoding megabytes would block the event loop
+        return lambda: from_json(body.taken(), spec, query)
 
     async def read_json(
-        self, request: Request, model: type[ModelT], options_model: type[Message], *, max_bytes: int
-    ) -> ModelT:
-        """Read a JSON body without images; its options, the fields of `options_model`, may be in the query instead."""
+        self,
+        request: Request,
+        model: type[ModelT],
+        options_model: type[Message],
+        hold: HoldBytes,
+        *,
+        max_bytes: int,
+    ) -> Callable[[], ModelT]:
+        """Receive a JSON body without images; its options, the fields of `options_model`, may be in the query instead.
+
+        Returns the function that parses it, as `read` does.
+        """
         _media_type(request, (JSON,))
-        _check_length(request, max_bytes)
+        limit = min(max_bytes, self.max_bytes // JSON_BYTES_PER_BYTE)
         with _in_time(self.timeout_s):
-            body = await _whole(_counted(request, max_bytes))
-        return await to_thread.run_sync(with_query, body, model, options_model, request.state.query)
+            body = await _whole(_counted(request, limit, lambda n_bytes: hold(JSON_BYTES_PER_BYTE * n_bytes)))
+        return lambda: with_query(body.taken(), model, options_model, request.state.query)
 
     def _limit(self, spec: RequestSpec[OptionsT], media_type: str) -> int:
         image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
-        return spec.n_images * image_bytes + OVERHEAD_BYTES
+        return min(spec.n_images, MAX_WHOLE_IMAGES) * image_bytes + OVERHEAD_BYTES
 
 
 async def read_query(request: Request) -> None:
@@ -90,28 +113,52 @@ def _media_type(request: Request, accepted: tuple[str, ...]) -> str:
     return media_type
 
 
-def _check_length(request: Request, limit: int) -> None:
-    announced = request.headers.get("content-length")
-    if announced is None:
-        return
+def _announced_length(request: Request, limit: int) -> int:
+    """The body's length according to its header, 0 if that is unknown. Raises BodyTooLarge or MalformedRequest."""
+    announced = request.headers.get("content-length", "0")
     if not (announced.isascii() and announced.isdigit()):
         raise MalformedRequest("Content-Length must be a whole number of bytes")
     if int(announced[:20]) > limit:
         raise BodyTooLarge(limit)
+    return int(announced)
 
 
-async def _counted(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    n_bytes = 0
+async def _counted(request: Request, limit: int, hold: HoldBytes) -> AsyncGenerator[bytes, None]:
+    """Yield the body; hold its announced length before it is read, and what comes without announcement as it comes."""
+    n_bytes, n_held = 0, _announced_length(request, limit)
+    hold(n_held)
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
             n_bytes += len(chunk)
             if n_bytes > limit:
                 raise BodyTooLarge(limit)
+            if n_bytes > n_held:
+                hold(n_bytes - n_held)
+                n_held = n_bytes
             yield chunk
 
 
-async def _whole(stream: AsyncGenerator[bytes, None]) -> bytes:
-    return b"".join([chunk async for chunk in stream])
+@dataclass(slots=True)
+class _WholeBody:
+    """A body in memory, which grows in place: it is never there twice."""
+
+    _content: bytearray = field(default_factory=bytearray, repr=False)
+
+    def add(self, chunk: bytes) -> None:
+        """Append a chunk."""
+        self._content += chunk
+
+    def taken(self) -> bytearray:
+        """Return the content and forget it, so that it goes when its reader is done."""
+        content, self._content = self._content, bytearray()
+        return content
+
+
+async def _whole(stream: AsyncGenerator[bytes, None]) -> _WholeBody:
+    body = _WholeBody()
+    async for chunk in stream:
+        body.add(chunk)
+    return body
 
 
 @contextmanager
@@ -133,10 +180,14 @@ async def _read_form(
 ) -> MultipartForm:
     """Read a multipart body; raises MalformedRequest."""
     _, parameters = parse_options_header(content_type)
-    reader = _PartReader(spec, parameters.get(b"charset", b"utf-8").decode("latin-1"))
+    reader = _PartReader(spec)
+    boundary = _boundary(parameters)
     try:
-        parser = MultipartParser(_boundary(parameters), reader.callbacks())
+        parser = MultipartParser(boundary, reader.callbacks())
+        delimiters = _DelimiterCheck(b"\r\n--" + boundary)
         async for chunk in stream:
+            if not reader.has_ended:
+                delimiters.check(chunk)
             parser.write(chunk)
         parser.finalize()
     except FormParserError:
@@ -147,7 +198,7 @@ async def _read_form(
 
 
 def _boundary(parameters: dict[bytes, bytes]) -> bytes:
-    if b"boundary" not in parameters:
+    if not parameters.get(b"boundary"):
         raise _unreadable("Missing boundary in multipart")
     return parameters[b"boundary"]
 
@@ -156,12 +207,34 @@ def _unreadable(reason: str) -> MalformedRequest:
     return MalformedRequest(f"the multipart body cannot be read ({reason}); build it with an HTTP library")
 
 
+class _DelimiterCheck:
+    """Refuses a line that begins as a delimiter and is none, which RFC 2046 forbids.
+
+    The parser reads such lines byte by byte, so a body full of them would take seconds.
+    """
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        self._unchecked = b""
+
+    def check(self, chunk: bytes) -> None:
+        """Check the next chunk of a body. Raises MalformedRequest."""
+        content, length = self._unchecked + chunk, len(self._delimiter)
+        place = content.find(self._delimiter)
+        while 0 <= place <= len(content) - length - LONGEST_DELIMITER_END:
+            if not DELIMITER_END.match(content, place + length):
+                raise _unreadable("Invalid boundary in multipart")
+            place = content.find(self._delimiter, place + length)
+        # What may be, or may become, a delimiter without its end.
+        self._unchecked = content[place if place >= 0 else max(0, len(content) - length + 1) :]
+
+
 class _PartReader:
     """Collects a form's parts from `python_multipart`'s callbacks; checks each part after its headers."""
 
-    def __init__(self, spec: RequestSpec[OptionsT], charset: str) -> None:
+    def __init__(self, spec: RequestSpec[OptionsT]) -> None:
         self.has_ended = False
-        self._spec, self._charset = spec, charset
+        self._spec = spec
         self._files: dict[str, list[bytes]] = {name: [] for name in spec.images}
         self._fields: dict[str, str] = {}
         self._seen: Counter[str] = Counter()
@@ -229,10 +302,8 @@ class _PartReader:
         self.has_ended = True
 
     def _text(self, content: bytes) -> str:
-        try:
-            return content.decode(self._charset)
-        except (UnicodeDecodeError, LookupError):
-            return content.decode("latin-1")
+        """Decode a name or a value; valid ones are ASCII, so a charset that the body states makes no difference."""
+        return content.decode("utf-8", "replace")
 
 
 def _is_text(content: bytes) -> bool:

@@ -16,12 +16,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .errors import ServiceError, Stopping
 from .problems import problem_response
 
 access_log = logging.getLogger("visavis.access")
 failure_log = logging.getLogger("visavis.failure")
 
 HEAD = "HEAD"
+ANSWERED_TO_THE_END = ("/healthz", "/metrics")  # while the service is being stopped
 CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ALWAYS = {
@@ -43,6 +45,10 @@ def new_request_id() -> str:
 def unchanged(app: ASGIApp) -> ASGIApp:
     """Return an app as it is."""
     return app
+
+
+def accept_any(_scope: Scope) -> None:
+    """Check nothing."""
 
 
 @dataclass(slots=True)
@@ -73,6 +79,7 @@ class RequestContextMiddleware:
 
     app: ASGIApp
     across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
+    check_host: Callable[[Scope], None] = accept_any  # raises a ServiceError for a request to another host
     audited: Callable[[ASGIApp], ASGIApp] = unchanged  # records the answers of an app before they go out
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
@@ -94,14 +101,27 @@ class RequestContextMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
+            self.check_host(scope)
+            if scope["state"].get("stopping") and scope["path"] not in ANSWERED_TO_THE_END:
+                raise Stopping
+        except ServiceError as refusal:  # also of a preflight request, so before the CORS headers
+            problem = problem_response(refusal, exchange.request_id)
+            await self.audited(problem)(scope, receive, exchange.answer)
+            return
+        try:
             await self.across_origins(self.audited(self.app))(scope, receive, exchange.answer)
+        except ServiceError as refusal:  # of access control; those of a route are answered inside
+            await self._refuse(refusal, scope, receive, exchange)
         except ClientDisconnect:
             exchange.status = CLIENT_LEFT
         except Exception as error:  # noqa: BLE001 - the last place that can turn a failure into an answer
             _log_failure(error, exchange.request_id)
             if exchange.status is None:
-                problem = problem_response(error, exchange.request_id)
-                await self.across_origins(self.audited(problem))(scope, receive, exchange.answer)
+                await self._refuse(error, scope, receive, exchange)
+
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
+        problem = problem_response(error, exchange.request_id)
+        await self.across_origins(self.audited(problem))(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -1,114 +1,256 @@
-"""Run a request: hold a slot, read the body, compute in a thread. Requests beyond the slots are refused at once."""
+"""Run a request: hold a place and memory, read the body, compute in a thread before a deadline; fair between callers.
+
+Requests beyond the places or the memory are refused at once. If another caller holds more of what is missing, that
+caller's newest request is refused instead, so one caller alone may use everything, but cannot shut out others.
+"""
 
 import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from typing import TypeVar
 
-from anyio import CancelScope, CapacityLimiter, create_task_group, to_thread
+from anyio import CancelScope, CapacityLimiter, Event, create_task_group, move_on_after, to_thread
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from embedder import FaceEmbedder
+from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory, use_deadline
 from embedder.explain import Explainer
 
-from .errors import Busy
-from .request_body import BodyReader
+from .access.caller import caller_of
+from .errors import Busy, MemoryFull, Unavailable
+from .request_body import BodyReader, HoldBytes
 from .request_parsing import OptionsT, ParsedRequest, RequestSpec
 
 T = TypeVar("T")
+BodyT = TypeVar("BodyT")
+
+
+class Phase(Enum):
+    """What a request does with its place."""
+
+    RECEIVING = 0
+    WAITING = 1
+    COMPUTING = 2
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """The place of one request, the bytes that it holds, and what its caller is counted by."""
+
+    caller: str
+    scope: CancelScope = field(repr=False)
+    phase: Phase = Phase.RECEIVING
+    n_bytes: int = 0
+    turn: Event = field(default_factory=Event, repr=False)  # set when it may compute
+    refusal: Unavailable | None = None
+
+    def refuse(self, why: Unavailable) -> None:
+        """End the request with this error, for another caller's sake."""
+        self.refusal = why
+        self.scope.cancel()
 
 
 class ConcurrencyLimiter:
-    """Admits `max_concurrent` + `max_waiting` requests and computes `max_concurrent` of them at a time."""
+    """Computes `max_concurrent` requests at a time, and lets `max_concurrent` + `max_waiting` be computed or wait.
 
-    def __init__(self, *, max_concurrent: int, max_waiting: int) -> None:
-        self._n_slots = max_concurrent + max_waiting
-        self._n_taken = 0
-        self._workers = CapacityLimiter(max_concurrent)
+    As many further ones may be received. The callers whose requests wait take turns. `max_bytes` bounds what all hold.
+    """
+
+    def __init__(self, *, max_concurrent: int, max_waiting: int, max_bytes: int = 2**30) -> None:
+        self.max_bytes = max_bytes
+        self._max_concurrent, self._n_places = max_concurrent, max_concurrent + max_waiting
+        self._threads = CapacityLimiter(max_concurrent)
+        self._places: list[Place] = []  # the oldest first
+        self._queues: OrderedDict[str, deque[Place]] = OrderedDict()  # by caller, the next one first
+        self._n_bytes = 0
 
     @property
     def n_taken(self) -> int:
-        """The number of slots in use."""
-        return self._n_taken
+        """The number of places in use."""
+        return len(self._places)
+
+    @property
+    def n_bytes(self) -> int:
+        """The number of bytes that all requests hold."""
+        return self._n_bytes
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold a slot, starting before the body is read, which also limits the bodies in memory.
+    def slot(self, caller: str = "") -> Iterator[Place]:
+        """Hold a place, starting before the body is read. An exception or a cancellation releases it.
 
-        Raises Busy if no slot is free. An exception or a cancellation releases the slot.
+        Raises Busy if none is free, and Busy or MemoryFull if it is taken away for another caller's request.
         """
-        if self._n_taken >= self._n_slots:
+        with CancelScope() as scope:
+            place = Place(caller, scope)
+            self._admit(place)
+            try:
+                yield place
+            finally:
+                self._release(place)
+        if place.refusal is not None:
+            raise place.refusal
+
+    def hold(self, place: Place, n_bytes: int) -> None:
+        """Count bytes as held by a request, until it leaves its place. Raises MemoryFull."""
+        while self._n_bytes + n_bytes > self.max_bytes:
+            held = self._held(lambda each: each.n_bytes)
+            newest = self._newest_of_heaviest(held, lambda each: each.n_bytes > 0 and each.phase != Phase.COMPUTING)
+            if newest is None or held[newest.caller] - newest.n_bytes < held[place.caller] + n_bytes:
+                raise MemoryFull
+            self._refuse(newest, MemoryFull())
+        place.n_bytes += n_bytes
+        self._n_bytes += n_bytes
+
+    async def work(self, place: Place, task: Callable[[], T], deadline: Deadline) -> T:
+        """Run `task` in a thread when it is the place's turn. Raises DeadlineExceeded if it is not begun in time.
+
+        Cancellation works only until the task starts.
+        """
+        place.phase = Phase.WAITING
+        self._queues.setdefault(place.caller, deque()).append(place)
+        self._give_turns()
+        with move_on_after(deadline.remaining_s):
+            await place.turn.wait()
+        if not place.turn.is_set():
+            raise DeadlineExceeded(deadline.limit_s)
+        return await to_thread.run_sync(partial(_run, task, deadline), limiter=self._threads)
+
+    def _admit(self, place: Place) -> None:
+        self._make_room(place.caller, (Phase.RECEIVING,))
+        self._make_room(place.caller, (Phase.WAITING, Phase.COMPUTING))
+        self._places.append(place)
+
+    def _make_room(self, caller: str, phases: tuple[Phase, ...]) -> None:
+        if self._n_in(*phases) < self._n_places:
+            return
+        held = self._held(lambda each: each.phase in phases)
+        newest = self._newest_of_heaviest(held, lambda each: each.phase == phases[0])
+        if newest is None or held[newest.caller] <= held[caller] + 1:
             raise Busy
-        self._n_taken += 1
+        self._refuse(newest, Busy())
+
+    def _n_in(self, *phases: Phase) -> int:
+        return sum(each.phase in phases for each in self._places)
+
+    def _held(self, amount: Callable[[Place], int]) -> Counter[str]:
+        """What each caller holds."""
+        held: Counter[str] = Counter()
+        for each in self._places:
+            held[each.caller] += amount(each)
+        return held
+
+    def _newest_of_heaviest(self, held: Counter[str], may_go: Callable[[Place], bool]) -> Place | None:
+        candidates = [each for each in self._places if may_go(each)]
+        heaviest = max((each.caller for each in candidates), key=lambda caller: held[caller], default=None)
+        return next((each for each in reversed(candidates) if each.caller == heaviest), None)
+
+    def _refuse(self, place: Place, why: Unavailable) -> None:
+        place.refuse(why)
+        self._release(place)  # at once: its task ends a little later
+
+    def _release(self, place: Place) -> None:
+        if place in self._places:
+            self._places.remove(place)
+            self._n_bytes -= place.n_bytes
+        queue = self._queues.get(place.caller, deque())
+        if place in queue:
+            queue.remove(place)
+        self._give_turns()
+
+    def _give_turns(self) -> None:
+        """Let the next callers in turn compute, as many as there are threads for."""
+        while self._queues and self._n_in(Phase.COMPUTING) < self._max_concurrent:
+            caller, queue = self._queues.popitem(last=False)
+            if queue:
+                place = queue.popleft()
+                place.phase = Phase.COMPUTING
+                place.turn.set()
+            if queue:
+                self._queues[caller] = queue  # behind all others
+
+
+def _run(task: Callable[[], T], deadline: Deadline) -> T:
+    if deadline.remaining_s == 0:
+        raise DeadlineExceeded(deadline.limit_s)
+    with use_deadline(deadline):
         try:
-            yield
-        finally:
-            self._n_taken -= 1
-
-    async def work(self, task: Callable[[], T]) -> T:
-        """Run `task` in a thread as soon as one is free; cancellation works only until the task starts."""
-        return await to_thread.run_sync(task, limiter=self._workers)
-
-
-BodyT = TypeVar("BodyT")
+            return task()
+        except MemoryError:
+            raise OutOfMemory from None  # without the traceback, which holds the images
 
 
 @dataclass(frozen=True, slots=True)
 class RequestExecutor:
-    """The objects that every route with inference uses."""
+    """The objects that every route with inference uses. `timeout_s` is for a request from the end of its body on."""
 
     embedder: FaceEmbedder
     explainer: Explainer
     body_reader: BodyReader
     limiter: ConcurrencyLimiter
+    timeout_s: float = 30.0
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
     async def run(
         self, request: Request, spec: RequestSpec[OptionsT], work: Callable[[ParsedRequest[OptionsT]], T]
     ) -> T:
         """Read images and options, run `work` on them in a thread and return its result."""
-        return await self.run_reading(request, lambda: self.body_reader.read(request, spec), work)
+        return await self.run_reading(request, lambda hold: self.body_reader.read(request, spec, hold), work)
 
     async def run_reading(
-        self, request: Request, read: Callable[[], Awaitable[BodyT]], work: Callable[[BodyT], T]
+        self,
+        request: Request,
+        read: Callable[[HoldBytes], Awaitable[Callable[[], BodyT]]],
+        work: Callable[[BodyT], T],
     ) -> T:
-        """Hold a slot while `read` receives the body and `work` runs in a thread.
+        """Hold a slot while `read` receives the body, and while the body is parsed and `work` runs in a thread.
 
-        Raises Busy, ClientDisconnect and the errors of both functions.
+        Raises Busy, MemoryFull, DeadlineExceeded, OutOfMemory, ClientDisconnect and the errors of both functions.
         """
-        with self.limiter.slot():
-            body = await read()
-            return await while_connected(request, lambda: self.limiter.work(partial(work, body)))
+        with self.limiter.slot(caller_of(request).share) as place:
+            parse = await read(partial(self.limiter.hold, place))
+            deadline = Deadline(self.timeout_s)
+            task = partial(self.limiter.work, place, lambda: work(parse()), deadline)
+            return await while_connected(request, task, deadline)
+
+    async def run_without_body(self, request: Request, work: Callable[[], T]) -> T:
+        """Run `work` in a thread, in a slot, and return its result."""
+        return await self.run_reading(request, _no_body, lambda _: work())
 
     def elapsed_ms(self, request: Request) -> float:
         """Milliseconds since the request arrived."""
         return (self.clock() - float(request.state.arrived)) * 1000
 
 
-async def while_connected(request: Request, task: Callable[[], Awaitable[T]]) -> T:
-    """Await `task`; if the client disconnects first, cancel it and raise ClientDisconnect.
+async def _no_body(_: HoldBytes) -> Callable[[], None]:
+    return lambda: None
+
+
+async def while_connected(request: Request, task: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+    """Await `task`; if the client disconnects first, cancel it and its deadline, and raise ClientDisconnect.
 
     The body must have been read before, because the next message after it is the disconnect.
     """
     outcome: list[T | Exception] = []
     async with create_task_group() as group:
-        group.start_soon(_cancel_when_gone, request, group.cancel_scope)
+        group.start_soon(_cancel_when_gone, request, group.cancel_scope, deadline)
         try:
             outcome.append(await task())
         except Exception as error:  # noqa: BLE001 - raised below: inside, the group would wrap it
             outcome.append(error)
         group.cancel_scope.cancel()
-    if not outcome:
+    if not outcome or deadline.is_cancelled:
         raise ClientDisconnect
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     return outcome[0]
 
 
-async def _cancel_when_gone(request: Request, scope: CancelScope) -> None:
+async def _cancel_when_gone(request: Request, scope: CancelScope, deadline: Deadline) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    scope.cancel()
+    deadline.cancel()  # stops a task that has begun, at its next check
+    scope.cancel()  # keeps one that waits from beginning

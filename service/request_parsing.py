@@ -1,8 +1,7 @@
 """The images and options that each route accepts, and their validation: the same for forms, JSON and queries."""
 
-import binascii
 import json
-from base64 import b64decode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -16,7 +15,9 @@ from embedder import VerifyOptions
 
 from . import wire
 from .errors import MalformedRequest
+from .json_body import LONGEST_TEXT, Base64, Body, JsonOutline, check_bounds, not_json, outline_of
 from .wire import (
+    MAX_EMBEDDINGS,
     MAX_IMAGES,
     MAX_REFERENCES,
     EmbeddingOptions,
@@ -38,6 +39,9 @@ ImageRequest: TypeAlias = (
 )
 MAX_FAULTS_SHOWN = 3
 MAX_QUERY_BYTES = 2000  # of an address's query; ten times a form's longest field
+LONGEST_NAME = 100  # of an unknown name for which a known one is suggested
+# Of a body of embeddings: twice the allowed numbers, so that a few too many get their own error.
+MAX_VALUES, MAX_LISTS = 2 * MAX_EMBEDDINGS * 128, 2 * MAX_EMBEDDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +128,17 @@ def from_form(form: MultipartForm, spec: RequestSpec[OptionsT], query: Mapping[s
     return ParsedRequest(form.files, _options(spec.options_model, form.fields, query))
 
 
-def from_json(body: bytes, spec: RequestSpec[OptionsT], query: Mapping[str, str]) -> ParsedRequest[OptionsT]:
+def from_json(body: Body, spec: RequestSpec[OptionsT], query: Mapping[str, str]) -> ParsedRequest[OptionsT]:
     """Validate a JSON body, with the options of the query, and decode its images."""
-    request = validated(body, spec.json_form)
+    outline = outline_of(body, _names(spec.json_form))
+    request = validated(outline.body, spec.json_form)
     options = _options(spec.options_model, _sent(request, spec.options_model), query)
-    return ParsedRequest({name: _images(request, name) for name in spec.images}, options)
+    return ParsedRequest({name: _images(request, name, outline) for name in spec.images}, options)
 
 
-def with_query(body: bytes, model: type[ModelT], options_model: type[Message], query: Mapping[str, str]) -> ModelT:
+def with_query(body: Body, model: type[ModelT], options_model: type[Message], query: Mapping[str, str]) -> ModelT:
     """Validate a JSON body without images, with the options of the query."""
+    check_bounds(body, _names(model), max_values=MAX_VALUES, max_lists=MAX_LISTS)
     request = validated(body, model)
     options = _options(options_model, _sent(request, options_model), query)
     return request.model_copy(update=dict(options))
@@ -154,8 +160,8 @@ def _options(model: type[OptionsT], body: Mapping[str, object], query: Mapping[s
         raise MalformedRequest(validation_detail(error, tuple(model.model_fields))) from None
 
 
-def validated(body: bytes, model: type[ModelT]) -> ModelT:
-    """Validate a JSON body; the error never contains values of the body."""
+def validated(body: Body, model: type[ModelT]) -> ModelT:
+    """Validate a JSON body whose size is bounded; the error never contains values of the body."""
     try:
         request = model.model_validate_json(body)
     except ValidationError as error:
@@ -165,14 +171,13 @@ def validated(body: bytes, model: type[ModelT]) -> ModelT:
     return request
 
 
-def _may_repeat_a_key(body: bytes, model: type[BaseModel]) -> bool:
+def _may_repeat_a_key(body: Body, model: type[BaseModel]) -> bool:
     """A quick check of a valid body: parsing it again in Python takes longer than validating it."""
     return b"\\" in body or any(body.count(f'"{name}"'.encode()) > 1 for name in model.model_fields)
 
 
 def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    names = [name for name, _ in pairs]
-    repeated = next((name for name in names if names.count(name) > 1), None)
+    repeated = next((name for name, n in Counter(name for name, _ in pairs).items() if n > 1), None)
     if repeated is not None:
         raise MalformedRequest(f"{repeated} was sent more than once in the body; send it once")
     return dict(pairs)
@@ -190,7 +195,7 @@ def _fault_in_words(fault: ErrorDetails, names: tuple[str, ...]) -> str:
     place = ".".join(shown(step)[1:-1] if isinstance(step, str) else str(step) for step in fault["loc"])
     match fault["type"]:
         case "json_invalid":
-            return f"the body is not JSON ({fault['msg'].removeprefix('Invalid JSON: ')})"
+            return str(not_json(fault["msg"].removeprefix("Invalid JSON: ").partition(" column ")[0]))
         case "model_type":
             return f"the body must be a JSON object with the keys: {', '.join(names)}"
         case "missing":
@@ -208,31 +213,31 @@ def _names(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(sorted(model.model_fields, key=lambda name: not model.model_fields[name].is_required()))
 
 
-def _images(request: ImageRequest, name: str) -> tuple[bytes, ...]:
+def _images(request: ImageRequest, name: str, outline: JsonOutline) -> tuple[bytes, ...]:
     texts: str | list[str] = getattr(request, name)
-    return tuple(_image(text, name) for text in ([texts] if isinstance(texts, str) else texts))
+    return tuple(
+        _image(outline.base64(text), name, _role(name)) for text in ([texts] if isinstance(texts, str) else texts)
+    )
 
 
-def _image(text: str, name: str) -> bytes:
+def _image(text: Base64, name: str, role: str | None) -> bytes:
     """Decode base64, which may be a data: URI and may contain line breaks."""
     payload = text
-    if text.startswith("data:"):
-        header, _, payload = text.partition(",")
-        if not header.endswith(";base64"):
-            raise MalformedRequest(
-                f"{name} is a data: URI without ;base64; send the image file as base64", image=_role(name)
-            )
+    if text.start().startswith(b"data:"):
+        header, comma, _ = text.start().partition(b",")
+        if not comma or not header.endswith(b";base64"):
+            raise MalformedRequest(f"{name} is a data: URI without ;base64; send the image file as base64", image=role)
+        payload = text.without(len(header) + 1)
     try:
-        return b64decode("".join(payload.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise MalformedRequest(_not_base64(text, name), image=_role(name)) from None
+        return payload.decoded()
+    except ValueError:
+        raise MalformedRequest(_not_base64(text.start(), name), image=role) from None
 
 
-def _not_base64(text: str, name: str) -> str:
-    start = text[:12].lower()
-    if start.startswith(("http://", "https://", "ftp://", "file:", "s3://")):
+def _not_base64(start: bytes, name: str) -> str:
+    if start.lower().startswith((b"http:", b"https:", b"ftp:", b"file:", b"s3:")):
         return f"{name} is an address; the service fetches no addresses: send the image file itself, as base64"
-    if len(text) < 300 and "." in text[-6:]:  # noqa: PLR2004 - typical of a path; no image is that short
+    if len(start) < LONGEST_TEXT and b"." in start[-6:]:  # typical of a path; no image is that short
         return f"{name} looks like a path; the service reads no paths: send the image file itself, as base64"
     return f"{name} is not base64 (the standard alphabet, with padding); send the image file as base64"
 
@@ -262,6 +267,8 @@ _ALSO_CALLED: dict[str, tuple[str, ...]] = {
 
 def meant_by(name: str, known: Sequence[str]) -> str | None:
     """Return the known name that was probably meant by `name`, or None."""
+    if len(name) > LONGEST_NAME:  # comparing texts takes time that grows with the product of their lengths
+        return None
     lowered = name.strip().lower()
     for candidate in _ALSO_CALLED.get(lowered, ()):
         if candidate in known:

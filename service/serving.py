@@ -3,23 +3,28 @@
 import errno
 import logging
 import os
-import signal
 import socket
+import ssl
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
-import click
-import uvicorn
 from fastapi import FastAPI
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load, n_cores
 
+from .access.control import is_loopback
+from .access.keys import KeyFile, KeyFileError
 from .app import create_app
 from .audit.chain import AuditFolderError
+from .http_protocol import ConnectionLimits
+from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
+from .log_handler import LogWriter, say, start_log
 from .settings import Settings, SettingsError, load_settings
 
-GRACE_S = 30  # for requests in progress when the server is stopped
-BACKLOG = 2048
+GRACE_S = 30.0  # for requests in progress when the server is stopped; then the process ends
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 class ServingError(Exception):
@@ -29,16 +34,17 @@ class ServingError(Exception):
 def run(**given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments override the environment. Raises ServingError."""
     settings = _settings(given)
-    _start_logs(settings.log_level)
+    _check_descriptors(settings.max_connections)
+    writer = start_log(settings.log_level, logging.Formatter(LOG_FORMAT))
+    _check_access(settings)
+    _check_tls(settings)
     with _listening(settings.host, settings.port) as listener:
-        click.echo("visavis is loading its model ...", err=True)
+        say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
-            app = _app(settings, embedder, lambda: _announce(listener, settings.host))
-            config = uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
-            )
-            _serve(uvicorn.Server(config), listener)
-    click.echo("visavis has stopped.", err=True)
+            app = _app(settings, embedder, lambda: _announce(listener, settings))
+            _serve(app, settings, listener, writer)
+    writer.flush()
+    say("visavis has stopped.")
 
 
 def _settings(given: Mapping[str, object]) -> Settings:
@@ -48,16 +54,71 @@ def _settings(given: Mapping[str, object]) -> Settings:
         raise ServingError(str(error)) from None
 
 
-def _start_logs(level: str) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper())
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))  # visavis prints its own start
+def _check_descriptors(max_connections: int) -> None:
+    allowed = raise_descriptor_limit(max_connections)
+    if allowed is not None:
+        raise ServingError(
+            f"VISAVIS_MAX_CONNECTIONS={max_connections} needs {max_connections + SPARE_DESCRIPTORS} file descriptors, "
+            f"and this process may have {allowed}; raise the limit (ulimit -n), or set fewer connections"
+        )
+
+
+WARNING = """visavis: WARNING: everyone who reaches this address may use the service, without a key.
+  Make keys: visavis keys create NAME --scope verify --file keys.json, and serve with --keys keys.json."""
+
+
+def _check_access(settings: Settings) -> None:
+    """Refuse keys that cannot be used, and to serve others without keys unless told to. Raises ServingError."""
+    if settings.keys is not None:
+        try:
+            KeyFile(Path(settings.keys)).read()
+        except KeyFileError as error:
+            raise ServingError(f"VISAVIS_KEYS: {error}") from None
+    elif not _is_local(settings.host):
+        if not settings.insecure:
+            raise ServingError(
+                f"without keys the service listens on this machine only, not on {settings.host}. Make a key: visavis "
+                "keys create NAME --scope verify --file keys.json, and serve with --keys keys.json (VISAVIS_KEYS); or "
+                "let everyone in who reaches the address: --insecure (VISAVIS_INSECURE=true)"
+            )
+        say(WARNING)
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether only this machine reaches an address; a name that is none is told when it is listened on."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return True
+    return all(is_loopback(str(address[0])) for *_, address in found)
+
+
+def _check_tls(settings: Settings) -> None:
+    """Read certificate and key before the model is loaded. Raises ServingError if they do not fit."""
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise ServingError("VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY are needed together; one of them is not set")
+    try:
+        # The password is for a key with a passphrase: without it OpenSSL would ask on the terminal, and wait.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_certificate, settings.tls_key, password=lambda: ""
+        )
+    except OSError as error:  # also ssl.SSLError
+        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ServingError(
+            f"VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY cannot be used ({reason or 'no PEM'}); they are the paths of "
+            "a certificate and its key, both as PEM, the key without passphrase"
+        ) from None
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
+    # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
+    n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     try:
-        return load(settings.model, limits=limits, running=running)
+        return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
 
@@ -94,18 +155,20 @@ def _hint(error: OSError) -> str:
     return "check --host and --port"
 
 
-def _announce(listener: socket.socket, host: str) -> None:
-    port = listener.getsockname()[1]
+def _announce(listener: socket.socket, settings: Settings) -> None:
+    port, host = listener.getsockname()[1], settings.host
     name = f"[{host}]" if ":" in host else host
-    click.echo(f"visavis is ready on http://{name}:{port} (API: http://{name}:{port}/docs)", err=True)
+    url = f"{'http' if settings.tls_key is None else 'https'}://{name}:{port}"
+    say(f"visavis is ready on {url} (API: {url}/docs)")
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    # After a graceful stop uvicorn raises the signal again for the previous handler; this one ignores it.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _serve(app: FastAPI, settings: Settings, listener: socket.socket, writer: LogWriter) -> None:
+    config = http_config(app, connection_limits(settings), settings.tls_certificate, settings.tls_key)
+    HttpServer(config, grace_s=GRACE_S, before_end=writer.flush).run(sockets=[listener])
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of connections among the settings."""
+    return ConnectionLimits(
+        settings.max_connections, settings.header_timeout_s, settings.idle_timeout_s, settings.min_body_rate
+    )

@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from pathlib import Path
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder import Precision, RuntimeName
@@ -17,33 +17,75 @@ PREFIX = "VISAVIS_"
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+# Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
+PICTURE_BYTES_PER_PIXEL = 6
+
 ANY_ORIGIN = "*"
 # As browsers send it: scheme and host in lower case, no path, no final slash.
 ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 DEFAULT_PORTS = re.compile(r"http://.*[^:]:80|https://.*[^:]:443")  # which browsers leave out
 
 
-def _origins(given: object) -> object:
-    """Split a list of origins at its commas, and check each; an empty text is an empty list."""
-    if isinstance(given, str):
-        given = tuple(each.strip() for each in given.split(",")) if given.strip() else ()
-    return _checked(given) if isinstance(given, tuple) else given
+HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+KEY_START = re.compile(r"visavis_[0-9A-Za-z]{8}_")
 
 
-def _checked(origins: tuple[object, ...]) -> tuple[object, ...]:
+def _listed(check: Callable[[tuple[str, ...]], None]) -> BeforeValidator:
+    """Split a text at its commas, and check the entries; an empty text is an empty list. No entry is repeated."""
+
+    def split(given: object) -> object:
+        if isinstance(given, str):
+            given = tuple(each.strip() for each in given.split(",")) if given.strip() else ()
+        if isinstance(given, tuple):
+            check(tuple(map(str, given)))
+        return given
+
+    return BeforeValidator(split)
+
+
+def _check_origins(origins: tuple[str, ...]) -> None:
     if ANY_ORIGIN in origins and len(origins) > 1:
         raise ValueError("* means every origin: give it alone, or list the origins without it")
-    for origin in origins:
-        if origin != ANY_ORIGIN and not _is_origin(str(origin)):
+    for place, origin in enumerate(origins, 1):
+        if origin != ANY_ORIGIN and not _is_origin(origin):
             raise ValueError(
-                f"{str(origin)!a} is not an origin as browsers send it: scheme, host and port, in lower case, "
+                f"entry {place} is not an origin as browsers send it: scheme, host and port, in lower case, "
                 "without path, final slash or default port, such as https://app.example.org or http://localhost:3000"
             )
-    return origins
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> None:
+    for place, host in enumerate(hosts, 1):
+        if not HOST_NAME.fullmatch(host):
+            raise ValueError(f"entry {place} is not a host name in lower case without port, such as face.example.org")
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for place, network in enumerate(networks, 1):
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError(f"entry {place} is not an address or network, such as 10.0.0.0/8 or ::1") from None
 
 
 def _is_origin(text: str) -> bool:
     return ORIGIN.fullmatch(text) is not None and DEFAULT_PORTS.fullmatch(text) is None
+
+
+Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
+
+
+def _enough(memory_bytes: int, info: ValidationInfo) -> int:
+    """Refuse memory that is too small for one picture and the two images of a comparison."""
+    if not {"max_image_bytes", "max_pixels"} <= info.data.keys():
+        return memory_bytes  # they are invalid, which is told instead
+    least = PICTURE_BYTES_PER_PIXEL * info.data["max_pixels"] + 2 * info.data["max_image_bytes"]
+    if memory_bytes < least:
+        raise ValueError(
+            f"must be at least {least}: {PICTURE_BYTES_PER_PIXEL} for each of VISAVIS_MAX_PIXELS, and 2 times "
+            "VISAVIS_MAX_IMAGE_BYTES"
+        )
+    return memory_bytes
 
 
 class SettingsError(Exception):
@@ -65,12 +107,41 @@ class Settings(BaseSettings):
     # To decode of one image, according to its header; Pillow itself opens no image of more than 178,956,970 pixels.
     max_pixels: Annotated[int, Field(gt=0, le=178_956_970)] = 50_000_000
     max_concurrent: Annotated[int, Field(gt=0, le=256)] = 2  # requests being computed at a time
-    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests being received or waiting
+    max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 32  # further requests that wait; as many as both are received
+    # For all that requests hold at a time: bodies, images and the pictures decoded from them.
+    memory_bytes: Annotated[int, Field(gt=0, validate_default=True), AfterValidator(_enough)] = 2**30
+    request_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # from the end of its body on
     body_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0  # for a request's body to arrive
+    max_connections: Annotated[int, Field(gt=0, le=100_000)] = 512  # open at a time, of all clients
+    header_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0  # for a request's head to arrive
+    # Longer than the 60 s of common load balancers, which would otherwise use a connection that is being closed.
+    idle_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 75.0  # between two requests
+    min_body_rate: Annotated[int, Field(gt=0)] = 1000  # bytes/s of a body, and of a client that reads an answer
     # Of web pages on other hosts that may use the service from a browser; by default none.
-    origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
+    origins: Annotated[tuple[str, ...], NoDecode, _listed(_check_origins)] = ()
+    keys: str | None = None  # the path of a file made by `visavis keys`; None = no key is needed
+    insecure: bool = False  # whether to listen beyond this machine without keys
+    hosts: Annotated[tuple[str, ...], NoDecode, _listed(_check_hosts)] = ()  # names of this service, beside its address
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, _listed(_check_networks)] = ()  # whose X-Forwarded-For counts
+    tls_certificate: str | None = None  # a PEM file: the certificate, then those above it
+    tls_key: str | None = None  # a PEM file: its key, without passphrase
+    rate_limit: Rate | None = None  # of a key that has none of its own
+    address_rate_limit: Rate | None = None  # of an address, or of 2^64 addresses of IPv6
     log_level: LogLevel = "info"
-    audit: Path | None = None  # the folder of the audit log; None = none is written
+    audit: str | None = None  # the folder of the audit log; None = none is written
+
+    @property
+    def picture_bytes(self) -> int:
+        """The part of `memory_bytes` that is for decoded pictures."""
+        return PICTURE_BYTES_PER_PIXEL * self.max_pixels
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_key(cls, given: object) -> object:
+        """Refuse a key that stands in a setting by mistake, before any message could show it."""
+        if isinstance(given, str) and KEY_START.search(given):
+            raise ValueError("this is an API key, which no setting takes; VISAVIS_KEYS is the path of the file of keys")
+        return given
 
 
 def load_settings(**given: object) -> Settings:
@@ -99,5 +170,6 @@ def _variable(field: str) -> str:
 
 
 def _in_words(error: ValidationError) -> str:
-    faults = error.errors(include_url=False, include_context=False)
-    return "; ".join(f"{_variable(str(fault['loc'][0]))}={fault['input']}: {fault['msg']}" for fault in faults)
+    """Say what is wrong without the values, because one of them could be a secret in a wrong variable."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in faults)

@@ -316,7 +316,7 @@ def other_model() -> Iterator[Question]:
 def while_busy(site: Site) -> Reply:
     """Ask while another request, whose body does not come, holds the only place."""
     address = urlsplit(site.url)
-    head = "POST /v1/faces HTTP/1.1\r\nHost: visavis\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+    head = "POST /v1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
     with socket.create_connection((address.hostname or "", address.port or 0)) as held:
         held.sendall(head.encode())
         time.sleep(0.5)

@@ -73,7 +73,7 @@ def files_of_a_request(rooms: dict[str, Path]) -> list[str]:
     from service.settings import Settings  # noqa: PLC0415 - the same
 
     photos = {name: (EXAMPLES / f"001-{photo}.jpg").read_bytes() for name, photo in PARTS.items()}
-    with load() as embedder, TestClient(create_app(Settings(), embedder)) as client:
+    with load() as embedder, TestClient(create_app(Settings(), embedder), "http://localhost") as client:
         client.post("/v1/verify", files=photos).raise_for_status()
         while not client.get("/readyz").is_success:  # the service checks its own readiness
             sleep(0.1)
@@ -82,7 +82,12 @@ def files_of_a_request(rooms: dict[str, Path]) -> list[str]:
         is_on = False
     parents = [folder.parent for folder in rooms.values()]
     ours = [Path(name) for name in seen if any(Path(name).is_relative_to(folder) for folder in rooms.values())]
-    return [str(path.relative_to(next(each for each in parents if path.is_relative_to(each)))) for path in ours]
+    named = [str(path.relative_to(next(each for each in parents if path.is_relative_to(each)))) for path in ours]
+    return [name for name in named if not name.startswith(AROUND)]
+
+
+# Layers around every request, which a reader of the comparison does not pass.
+AROUND = ("service/access/", "service/telemetry/", "service/audit/")
 
 
 PARTS = {"probe": "neutral", "reference": "smiling"}

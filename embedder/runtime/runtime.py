@@ -1,4 +1,4 @@
-"""The protocol of runtimes, dynamic batching, and the number of cores.
+"""The protocol of runtimes, dynamic batching, the number of cores, and threads on all of them.
 
 Requests are batched without a timer: a request runs at once if no pass is running. Requests that arrive during a pass
 form the next batch.
@@ -6,9 +6,14 @@ form the next batch.
 
 import os
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +21,40 @@ from numpy.typing import NDArray
 from ..types import Chips, Inputs, Pass, Precision, Vectors
 from ..weights.bundle import Bundle
 
+ItemT = TypeVar("ItemT")
+T = TypeVar("T")
+
 
 def n_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class CoreThreads:
+    """Threads that work beside the calling one, so that all cores are in use. They have the caller's context."""
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(max(1, n_cores() - 1), name)  # plus the calling thread
+
+    @contextmanager
+    def begun(self, task: Callable[[ItemT], T], items: Sequence[ItemT]) -> Iterator[Callable[[], list[T]]]:
+        """Begin a task for each item; yields a function that helps the threads and returns all results."""
+        others = [self._threads.submit(copy_context().run, task, item) for item in items]
+        try:
+            yield partial(_shared, task, items, others)
+        finally:
+            for each in others:
+                each.cancel()
+
+    def close(self) -> None:
+        """Stop the threads; each finishes its current item first."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+def _shared(task: Callable[[ItemT], T], items: Sequence[ItemT], others: Sequence[Future[T]]) -> list[T]:
+    """Work in this thread, starting from the last, on the items that no other thread has started on."""
+    done_here = {place: task(items[place]) for place in reversed(range(len(others))) if others[place].cancel()}
+    return [done_here[place] if place in done_here else each.result() for place, each in enumerate(others)]
 
 
 MAX_BATCH = 64  # chips per pass; bounds memory, and larger batches are no faster on a CPU

@@ -15,6 +15,7 @@ from ..wire import (
     VerifyResponse,
 )
 from .errors import (
+    AccessDenied,
     BusyError,
     ClientError,
     DigestMismatchError,
@@ -29,6 +30,7 @@ from .errors import (
     NoSuchFaceError,
     NotAnImageError,
     OperatingPointUnavailableError,
+    RateLimitedError,
     RequestRejected,
     SampleRejected,
     ServerError,
@@ -45,6 +47,7 @@ from .inputs import EmbeddingInput, ImageInput
 from .retry import Retry
 
 __all__ = [
+    "AccessDenied",
     "AsyncFaceClient",
     "BusyError",
     "ClientError",
@@ -73,6 +76,7 @@ __all__ = [
     "OperatingPointUnavailableError",
     "Problem",
     "QualityChoice",
+    "RateLimitedError",
     "RequestRejected",
     "Retry",
     "SampleRejected",

@@ -7,6 +7,8 @@ ClientError                     carries status, code, request_id, image, n_faces
 ├── UnexpectedAnswer            an answer that is not the service's: a proxy's page, another program on the port
 ├── DigestMismatchError         embeddings of different models; found here before sending, or by the service
 └── ServerError                 the service refused the request or failed
+    ├── AccessDenied            401 or 403: the key is missing or invalid, or lacks the scope
+    ├── RateLimitedError        429: too many requests; `retry_after_s` says when to send the next
     ├── RequestRejected         the request as a whole; also any 4xx whose code is unknown here
     │   └── OperatingPointUnavailableError  the model has no such point; `available` lists those it has
     ├── SampleRejected          one image of the request; `image` says which, if there are two
@@ -99,6 +101,14 @@ class ServerError(ClientError):
     """The service answered with a problem."""
 
 
+class AccessDenied(ServerError):
+    """The key is missing, unknown, expired or revoked, or lacks the scope of the method; see `api_key`."""
+
+
+class RateLimitedError(ServerError):
+    """The key or the address has sent too many requests, at each of the attempts; see `retry_after_s`."""
+
+
 class RequestRejected(ServerError):
     """The service refused the request as a whole."""
 
@@ -182,6 +192,9 @@ KINDS: dict[str, type[ClientError]] = {
     "low_quality": LowQualityError,
     "face_covered": FaceCoveredError,
     "digest_mismatch": DigestMismatchError,
+    "unauthorized": AccessDenied,
+    "forbidden": AccessDenied,
+    "rate_limited": RateLimitedError,
     "operating_point_unavailable": OperatingPointUnavailableError,
 }
 

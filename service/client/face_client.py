@@ -33,6 +33,7 @@ class FaceClient:
 
     Pass the service's address, or an `httpx2.Client` (`http=`), which the caller must close. With an address it uses no
     proxy and no `.netrc`, and never follows redirects, so that photos of faces are sent to this address only.
+    `api_key` is sent with each request, if the service needs keys.
     `timeout_s` limits each wait for the network (connecting, sending, the next bytes of an answer), not their sum;
     default 30 s, or the timeout of `http`. Threads may share a client.
 
@@ -44,11 +45,13 @@ class FaceClient:
         base_url: str | None = None,
         *,
         http: httpx2.Client | None = None,
+        api_key: str | None = None,
         timeout_s: float | None = None,
         retry: Retry | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._is_own, self._timeout_s = http is None, timeout_s
+        self._key = transport.key_of(api_key, base_url)
         self._http = transport.open_blocking(base_url, http, timeout_s)
         self._retry = retry or Retry()
         self._sleep = sleep
@@ -140,7 +143,7 @@ class FaceClient:
         return transport.answer_of(call, outcome, self._retry)
 
     def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
-        request = transport.request_of(call, self._http, self._timeout_s)
+        request = transport.request_of(call, self._http, self._timeout_s, self._key)
         try:
             return self._http.send(request, follow_redirects=False)
         except httpx2.RequestError as error:
@@ -162,11 +165,13 @@ class AsyncFaceClient:
         base_url: str | None = None,
         *,
         http: httpx2.AsyncClient | None = None,
+        api_key: str | None = None,
         timeout_s: float | None = None,
         retry: Retry | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._is_own, self._timeout_s = http is None, timeout_s
+        self._key = transport.key_of(api_key, base_url)
         self._http = transport.open_async(base_url, http, timeout_s)
         self._retry = retry or Retry()
         self._sleep = sleep
@@ -261,7 +266,7 @@ class AsyncFaceClient:
         return transport.answer_of(call, outcome, self._retry)
 
     async def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
-        request = transport.request_of(call, self._http, self._timeout_s)
+        request = transport.request_of(call, self._http, self._timeout_s, self._key)
         try:
             return await self._http.send(request, follow_redirects=False)
         except httpx2.RequestError as error:

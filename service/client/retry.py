@@ -21,7 +21,7 @@ LOST = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ReadError, httpx2.Wri
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The retry policy for a busy service (503) and for lost connections.
+    """The retry policy for a busy service (503), a limit that is reached (429) and for lost connections.
 
     The pause after attempt n is uniform between half and all of min(longest_pause_s, first_pause_s * 2**(n-1)).
     A `Retry-After` is always waited for in full; one longer than `longest_pause_s` ends the attempts at once.
@@ -70,5 +70,5 @@ class Retry:
 
 def _is_passing(outcome: Outcome) -> bool:
     if isinstance(outcome, httpx2.Response):
-        return outcome.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        return outcome.status_code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
     return isinstance(outcome, LOST)

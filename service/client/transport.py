@@ -3,6 +3,7 @@
 The two clients do the sending and waiting.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NoReturn, TypeVar
@@ -12,16 +13,47 @@ from pydantic import ValidationError
 
 from ..wire import Answer, Health, Problem
 from .calls import ApiCall
-from .errors import BusyError, ClientError, ErrorFacts, TimedOut, UnexpectedAnswer, Unreachable, from_problem
+from .errors import (
+    BusyError,
+    ClientError,
+    ErrorFacts,
+    RateLimitedError,
+    TimedOut,
+    UnexpectedAnswer,
+    Unreachable,
+    from_problem,
+)
 from .retry import Outcome, Retry
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The caller's API key; no repr shows it."""
+
+    headers: dict[str, str] = field(repr=False)
+
+
+NO_KEY = Key({})
+
+
+def key_of(api_key: str | None, base_url: str | None) -> Key:
+    """Return the key as headers. Raises ValueError, which does not show it, if it cannot be one."""
+    if api_key is None:
+        return NO_KEY
+    if not api_key.isascii() or not api_key.isprintable() or " " in api_key or not api_key:
+        raise ValueError("api_key must be a key as visavis keys create prints it, without spaces and line breaks")
+    if base_url is not None and address_of(base_url).auth is not None:
+        raise ValueError("pass api_key or a name and password in base_url, not both")
+    return Key({"authorization": f"Bearer {api_key}"})
+
+
 def request_of(
-    call: ApiCall[AnswerT], http: httpx2.Client | httpx2.AsyncClient, timeout_s: float | None
+    call: ApiCall[AnswerT], http: httpx2.Client | httpx2.AsyncClient, timeout_s: float | None, key: Key = NO_KEY
 ) -> httpx2.Request:
     """Build the request of one attempt; with `timeout_s` None the timeouts of `http` apply."""
+    media_type = {"content-type": "application/json"} if call.json is not None else {}
     # The file name of a part is the part's name, because the name of a file could name a person.
     files = [(part, (part, content, "application/octet-stream")) for part, content in call.images]
     return http.build_request(
@@ -30,7 +62,7 @@ def request_of(
         data=dict(call.fields) or None,
         files=files or None,
         content=call.json,
-        headers={"content-type": "application/json"} if call.json is not None else None,
+        headers=media_type | key.headers,
         timeout=httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
     )
 
@@ -71,17 +103,23 @@ def _raise_lost(error: httpx2.RequestError) -> NoReturn:
     raise Unreachable(f"no answer from {origin} ({reason}); is the service running there?") from error
 
 
+# Refusals that may come from a proxy in front of the service, so without a problem.
+OF_A_PROXY: Mapping[int, type[ClientError]] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: BusyError,
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimitedError,
+}
+
+
 def _refusal(response: httpx2.Response, retry: Retry) -> ClientError:
     retry_after_s = retry.retry_after_s(response)
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError as error:
-        if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+        kind = OF_A_PROXY.get(response.status_code)
+        if kind is None:
             return _unexpected(response, _reason(error))
-        facts = ErrorFacts(
-            status=response.status_code, retry_after_s=retry_after_s
-        )  # of a proxy in front of the service
-        return BusyError(f"{origin_of(response.request.url)} is unavailable; try again later", facts)
+        facts = ErrorFacts(status=response.status_code, retry_after_s=retry_after_s)
+        return kind(f"{origin_of(response.request.url)} is unavailable; try again later", facts)
     return from_problem(problem, retry_after_s=retry_after_s)
 
 

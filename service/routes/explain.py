@@ -43,10 +43,10 @@ def router(runner: RequestExecutor) -> APIRouter:
         )
 
     @routes.get("/v1/layers", responses=responses(MalformedRequest, InternalError, Busy))
-    async def layers() -> LayersResponse:
+    async def layers(request: Request) -> LayersResponse:
         """Return the network layer by layer, as it runs."""
-        with runner.limiter.slot():  # the first request builds the description, which takes part of a second
-            description = await runner.limiter.work(runner.explainer.describe)
+        # The first request builds the description, which takes part of a second.
+        description = await runner.run_without_body(request, runner.explainer.describe)
         return serializers.layers(description, runner.embedder.identity)
 
     @routes.post(

@@ -97,7 +97,9 @@ def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
         """Compare one embedding with up to 1,000 others from the same model."""
         distances = await runner.run_reading(
             request,
-            lambda: runner.body_reader.read_json(request, CompareRequest, DecisionOptions, max_bytes=MAX_COMPARE_BYTES),
+            lambda hold: runner.body_reader.read_json(
+                request, CompareRequest, DecisionOptions, hold, max_bytes=MAX_COMPARE_BYTES
+            ),
             lambda asked: _compare(runner, asked),
         )
         note_facts(request, facts_of_distances(distances, runner.embedder.identity))

@@ -157,7 +157,7 @@ def test_a_busy_server_is_asked_again_until_it_answers(browser: Browser, embedde
 def taken_place(url: str) -> Iterator[None]:
     """Hold the one place that the service has: a request whose body does not come."""
     address = urlsplit(url)
-    head = "POST /v1/faces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    head = "POST /v1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(head.encode())
         yield

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from service.client import AsyncFaceClient, FaceClient, UnexpectedAnswer, Unreachable
+from service.client import AsyncFaceClient, FaceClient, RateLimitedError, Retry, UnexpectedAnswer, Unreachable
 
 if TYPE_CHECKING:
     from tests.client.conftest import Connector, ScriptedServer
@@ -144,3 +144,55 @@ def test_nothing_that_listens_is_unreachable_at_its_origin(connect: Connector, s
     with pytest.raises(Unreachable, match=r"no answer from http://127\.0\.0\.1:\d+ \(ConnectError") as caught:
         connect(server.url.replace("//", "//someone:s3cret@")).ready()
     assert "s3cret" not in str(caught.value)
+
+
+KEY = "visavis_0123abcd_" + "s3cret" * 7 + "x_000000"
+
+
+def test_the_key_is_sent_with_every_request_and_shown_nowhere(
+    connect: Connector, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.answers(503).answers(200, READY).answers(200, READY)
+    client = connect(server.url, api_key=KEY)
+    assert [client.ready(), client.ready()] == [False, True]
+    http = connect.http(base_url=server.url)
+    assert connect(http=http, api_key=KEY).ready()
+    connect.close_http(http)
+    assert [each.headers["authorization"] for each in server.requests] == [f"Bearer {KEY}"] * 3
+    assert "s3cret" not in caplog.text + repr(client)
+
+
+def test_without_a_key_none_is_sent_also_not_from_the_environment(
+    connect: Connector, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_API_KEY", KEY)
+    server.answers(200, READY)
+    assert connect(server.url).ready()
+    assert "authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("odd", ["", KEY + "\n", f"Bearer {KEY}", KEY + "\r\nX-Other: 1", "schlüssel-s3cret"])
+def test_what_is_no_key_is_refused_without_being_repeated(connect: Connector, odd: str) -> None:
+    with pytest.raises(ValueError, match="api_key") as caught:
+        connect("http://127.0.0.1", api_key=odd)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_key_beside_a_password_is_refused(connect: Connector) -> None:
+    with pytest.raises(ValueError, match="not both") as caught:
+        connect("http://me:s3cret@127.0.0.1", api_key=KEY)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"title": "t", "status": 429, "detail": "d", "code": "rate_limited"}'])
+def test_a_limit_is_waited_for_within_reason(connect: Connector, server: ScriptedServer, body: bytes) -> None:
+    server.answers(429, body, Retry_After="2").answers(200, b"{}").answers(429, body, Retry_After="60")
+    client = connect(server.url, retry=Retry(attempts=3))
+    with pytest.raises(UnexpectedAnswer):  # the second answer is no model, but it was asked for
+        client.model()
+    assert 2 <= connect.pauses_s[0] <= 2.25
+    with pytest.raises(RateLimitedError) as caught:
+        client.model()
+    assert (caught.value.status, caught.value.retry_after_s) == (429, 60.0)
+    assert len(connect.pauses_s) == 1

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from service.client import (
+    AccessDenied,
     BusyError,
     ClientError,
     DigestMismatchError,
@@ -21,6 +22,7 @@ from service.client import (
     NotAnImageError,
     OperatingPointUnavailableError,
     Problem,
+    RateLimitedError,
     RequestRejected,
     SampleRejected,
     ServerError,
@@ -54,6 +56,9 @@ def problem(code: str, status: int, **more: object) -> Problem:
         ("not_found", 404, RequestRejected),
         ("body_too_large", 413, RequestRejected),
         ("a_code_of_a_newer_service", 422, RequestRejected),
+        ("unauthorized", 401, AccessDenied),
+        ("forbidden", 403, AccessDenied),
+        ("rate_limited", 429, RateLimitedError),
         ("busy", 503, BusyError),
         ("not_ready", 503, BusyError),
         ("internal_error", 500, ServiceFailed),

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from embedder import FaceEmbedder, Limits, NoFace
-from embedder.image import Photo, Tone, decode_image
+from embedder.image import Photo, decode_image
+from embedder.types import Tone
 
 PEOPLE = ("001", "005", "021", "041")
 

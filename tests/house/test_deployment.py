@@ -13,6 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from service import KeyFile, KeyFileError, KeyGrant
 from service.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -88,6 +89,16 @@ def test_keys_come_from_a_secret_by_a_path_that_is_no_link(pod: dict[str, Any]) 
     assert pod["volumes"][0]["secret"] == {"secretName": "visavis-keys", "defaultMode": 0o440}
 
 
+def test_keys_are_read_as_kubernetes_mounts_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "..2026_11_29").mkdir()
+    KeyFile(tmp_path / "..2026_11_29" / "keys.json").create(KeyGrant("app", ("verify",)))
+    (tmp_path / "..data").symlink_to("..2026_11_29")
+    (tmp_path / "keys.json").symlink_to("..data/keys.json")
+    assert len(KeyFile(tmp_path / "..data" / "keys.json").read()) == 1
+    with pytest.raises(KeyFileError):
+        KeyFile(tmp_path / "keys.json").read()
+
+
 def test_probes_ask_for_health_and_readiness(pod: dict[str, Any]) -> None:
     (container,) = pod["containers"]
     probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
@@ -149,7 +160,9 @@ def test_the_unit_is_valid_and_hardened(unit: Path) -> None:
 def test_every_variable_in_the_examples_is_a_setting() -> None:
     texts = [path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*") if path.is_file()]
     named = {
-        name for text in texts for name in re.findall(r"^\s*(?:- name: |Environment=)?(VISAVIS_[A-Z_]+)", text, re.MULTILINE)
+        name
+        for text in texts
+        for name in re.findall(r"^\s*(?:- name: |Environment=)?(VISAVIS_[A-Z_]+)", text, re.MULTILINE)
     }
     assert len(named) > 3
     assert named <= {f"VISAVIS_{name.upper()}" for name in Settings.model_fields}

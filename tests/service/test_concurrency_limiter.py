@@ -3,7 +3,9 @@
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from time import sleep
 from urllib.parse import urlsplit
 
 import anyio
@@ -13,9 +15,10 @@ from live_service import served, until
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from embedder import FaceEmbedder
+from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory
+from embedder.deadline import check_deadline
 from service.app import create_app
-from service.errors import Busy
+from service.errors import Busy, MemoryFull
 from service.request_execution import ConcurrencyLimiter, while_connected
 from service.settings import Settings
 
@@ -46,9 +49,9 @@ async def _until(condition: Callable[[], bool]) -> None:
             await anyio.sleep(0.005)
 
 
-async def _pass(limiter: ConcurrencyLimiter, work: Work) -> None:
-    with limiter.slot():
-        await limiter.work(work)
+async def _pass(limiter: ConcurrencyLimiter, work: Callable[[], object], caller: str = "", limit_s: float = 30) -> None:
+    with limiter.slot(caller) as place:
+        await limiter.work(place, work, Deadline(limit_s))
 
 
 async def test_no_more_are_at_work_than_allowed() -> None:
@@ -76,8 +79,8 @@ async def test_one_more_than_there_are_places_is_refused_at_once() -> None:
 async def test_a_failing_task_frees_its_place() -> None:
     limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), limiter.slot():
-            await limiter.work(lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            await _pass(limiter, lambda: 1 // 0)
     assert limiter.n_taken == 0
 
 
@@ -101,8 +104,9 @@ async def test_a_client_that_leaves_while_waiting_is_given_up() -> None:
         return {"type": "http.disconnect"}
 
     async def ask() -> None:
-        with pytest.raises(ClientDisconnect), limiter.slot():
-            await while_connected(Request(SCOPE, receive), lambda: limiter.work(work))
+        deadline = Deadline(30)
+        with pytest.raises(ClientDisconnect), limiter.slot() as place:
+            await while_connected(Request(SCOPE, receive), partial(limiter.work, place, work, deadline), deadline)
 
     async with anyio.create_task_group() as group:
         group.start_soon(_pass, limiter, work)
@@ -124,7 +128,145 @@ async def test_an_error_of_the_task_comes_out_as_it_is() -> None:
         raise KeyError("as it is")
 
     with pytest.raises(KeyError, match="as it is"):
-        await while_connected(Request(SCOPE, receive), fail)
+        await while_connected(Request(SCOPE, receive), fail, Deadline(30))
+
+
+async def test_work_is_stopped_at_its_next_check_when_its_client_leaves() -> None:
+    limiter, left, has_begun = ConcurrencyLimiter(max_concurrent=1, max_waiting=0), anyio.Event(), threading.Event()
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    def work() -> None:
+        has_begun.set()
+        while True:
+            check_deadline()
+            sleep(0.001)
+
+    async def ask() -> None:
+        deadline = Deadline(30)
+        with pytest.raises(ClientDisconnect), limiter.slot() as place:
+            await while_connected(Request(SCOPE, receive), partial(limiter.work, place, work, deadline), deadline)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await _until(has_begun.is_set)
+        left.set()
+    assert limiter.n_taken == 0
+
+
+async def test_work_past_its_deadline_is_stopped_at_its_next_check_and_not_begun_if_it_waited_so_long() -> None:
+    limiter, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work()
+
+    def endless() -> None:
+        while True:
+            check_deadline()
+            sleep(0.001)
+
+    with pytest.raises(DeadlineExceeded):
+        await _pass(limiter, endless, limit_s=0.05)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_pass, limiter, work)
+        await _until(lambda: work.n_running == 1)
+        with pytest.raises(DeadlineExceeded):
+            await _pass(limiter, endless, limit_s=0.05)
+        assert limiter.n_taken == 1
+        work.may_end.set()
+
+
+async def test_the_callers_take_turns() -> None:
+    limiter, first, order = ConcurrencyLimiter(max_concurrent=1, max_waiting=10), Work(), list[str]()
+    async with anyio.create_task_group() as group:
+        group.start_soon(_pass, limiter, first)
+        await _until(lambda: first.n_running == 1)
+        for caller in "aaaabbc":
+            group.start_soon(_pass, limiter, partial(order.append, caller), caller)
+        await _until(lambda: limiter.n_taken == 8)
+        first.may_end.set()
+    assert "".join(order) == "abcabaa"
+
+
+async def _refused_of(limiter: ConcurrencyLimiter, callers: str) -> str:
+    """The callers of those that are refused, while each waits for its body."""
+    refused, may_end = list[str](), anyio.Event()
+
+    async def receive(caller: str) -> None:
+        try:
+            with limiter.slot(caller) as place:
+                limiter.hold(place, 10)
+                await may_end.wait()
+        except (Busy, MemoryFull):
+            refused.append(caller)
+
+    async with anyio.create_task_group() as group:
+        for caller in callers:
+            group.start_soon(receive, caller)
+        await anyio.wait_all_tasks_blocked()
+        may_end.set()
+    assert (limiter.n_taken, limiter.n_bytes) == (0, 0)
+    return "".join(refused)
+
+
+@pytest.mark.parametrize(
+    ("callers", "refused"),
+    [
+        ("aaaaaa", "aa"),
+        ("aaaab", "a"),
+        ("aaaabb", "aa"),
+        ("aaaabbb", "baa"),
+        ("bbaac", "b"),
+        ("aabbbc", "ab"),
+        ("abcde", "e"),
+    ],
+)
+@pytest.mark.parametrize("what", ["places", "bytes"])
+async def test_one_caller_may_hold_all_of_it_until_another_wants_some(what: str, callers: str, refused: str) -> None:
+    limits = {"max_waiting": 3} if what == "places" else {"max_waiting": 100, "max_bytes": 40}
+    limiter = ConcurrencyLimiter(max_concurrent=1, **limits)
+    assert sorted(await _refused_of(limiter, callers)) == sorted(refused)
+
+
+async def test_who_computes_keeps_its_memory_whatever_others_want() -> None:
+    limiter, work = ConcurrencyLimiter(max_concurrent=1, max_waiting=1, max_bytes=10), Work()
+
+    async def compute() -> None:
+        with limiter.slot("a") as place:
+            limiter.hold(place, 10)
+            await limiter.work(place, work, Deadline(30))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(compute)
+        await _until(lambda: work.n_running == 1)
+        with pytest.raises(MemoryFull), limiter.slot("b") as place:
+            limiter.hold(place, 1)
+        work.may_end.set()
+
+
+async def test_requests_that_are_received_take_no_place_from_those_that_wait() -> None:
+    limiter, work, received = ConcurrencyLimiter(max_concurrent=1, max_waiting=1), Work(), anyio.Event()
+
+    async def receive() -> None:
+        with limiter.slot():
+            await received.wait()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(_pass, limiter, work)
+        await _until(lambda: work.n_running == 1)
+        group.start_soon(receive)
+        group.start_soon(_pass, limiter, work)
+        await anyio.wait_all_tasks_blocked()
+        assert limiter.n_taken == 3
+        work.may_end.set()
+        received.set()
+
+
+async def test_a_lack_of_memory_is_told_as_such() -> None:
+    def work() -> None:
+        raise MemoryError
+
+    with pytest.raises(OutOfMemory):
+        await _pass(ConcurrencyLimiter(max_concurrent=1, max_waiting=0), work)
 
 
 def test_a_full_service_says_busy_and_takes_requests_again_when_someone_leaves(
@@ -150,6 +292,6 @@ def _ask(url: str, photo: bytes) -> httpx2.Response:
 def _unfinished_upload(url: str) -> socket.socket:
     address = urlsplit(url)
     connection = socket.create_connection((address.hostname, address.port), timeout=30)
-    head = "POST /v1/faces HTTP/1.1\r\nHost: visavis\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    head = "POST /v1/faces HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     connection.sendall(head.encode() + b"{")
     return connection

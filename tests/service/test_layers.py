@@ -4,6 +4,7 @@ import base64
 import io
 import json
 
+import httpx2
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -100,14 +101,14 @@ def test_what_does_not_belong_to_maps_is_refused(client: TestClient, photos: dic
     assert client.get("/v1/maps").status_code == 405
 
 
-def test_a_full_house_is_told_at_once(embedder: FaceEmbedder) -> None:
+async def test_a_full_house_is_told_at_once(embedder: FaceEmbedder) -> None:
     limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     app = FastAPI()
     app.include_router(explain.router(RequestExecutor(embedder, Explainer(embedder), BodyReader(1000, 1.0), limiter)))
     problems.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
-    client = TestClient(app)
-    with limiter.slot():
-        refused = [client.get("/v1/layers"), client.post("/v1/maps", files={"image": b"photo"})]
-    assert [(each.status_code, each.json()["code"]) for each in refused] == [(503, "busy")] * 2
-    assert client.get("/v1/layers").status_code == 200
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
+        with limiter.slot():
+            refused = [await client.get("/v1/layers"), await client.post("/v1/maps", files={"image": b"photo"})]
+        assert [(each.status_code, each.json()["code"]) for each in refused] == [(503, "busy")] * 2
+        assert (await client.get("/v1/layers")).status_code == 200

@@ -4,39 +4,18 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from pathlib import Path
 
 import httpx2
 import pytest
+from serving_process import COMMAND, PATIENCE_S, ROOT, serving
 
+from service.access.keys import KeyFile, KeyGrant
 from service.serving import _listening
-
-COMMAND = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()"]
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
-
-
-@contextmanager
-def _serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service on a free port; gives the process and its address, once it says that it is ready."""
-    env = {**os.environ, **environment}
-    command = [*COMMAND, "--port", "0", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
-    try:
-        assert process.stderr is not None
-        assert "loading" in process.stderr.readline()
-        ready = process.stderr.readline()
-        found = re.search(r"visavis is ready on (http://\S+) \(API: (\S+)\)", ready)
-        assert found, ready
-        assert found[2] == f"{found[1]}/docs"
-        yield process, found[1]
-    finally:
-        process.kill()
-        process.communicate(timeout=PATIENCE_S)
 
 
 def _refused(*arguments: str, **environment: str) -> str:
@@ -59,7 +38,7 @@ def _refused(*arguments: str, **environment: str) -> str:
 def test_it_answers_as_soon_as_it_says_so_and_stops_in_order_on_sigterm(examples: Path) -> None:
     photos = {"probe": "001-neutral", "reference": "001-smiling"}
     files = {part: (examples / f"{name}.jpg").read_bytes() for part, name in photos.items()}
-    with _serving() as (process, url):
+    with serving() as (process, url):
         assert httpx2.get(f"{url}/readyz").json() == {"status": "ready"}
         assert httpx2.post(f"{url}/v1/verify", files=files, timeout=PATIENCE_S).json()["same"]
         process.send_signal(signal.SIGTERM)
@@ -71,7 +50,7 @@ def test_it_answers_as_soon_as_it_says_so_and_stops_in_order_on_sigterm(examples
 
 
 def test_it_stops_in_order_on_ctrl_c() -> None:
-    with _serving("--host", "localhost") as (process, url):
+    with serving("--host", "localhost") as (process, url):
         assert url.startswith("http://localhost:")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0
@@ -90,7 +69,7 @@ def test_a_taken_port_is_told() -> None:
     [(("--model", "dlib-resnet29-128"), {}), ((), {"VISAVIS_MODEL": "dlib-resnet29-128"})],
 )
 def test_a_built_in_model_is_served_by_its_name(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    with _serving(*arguments, **environment) as (_, url):
+    with serving(*arguments, **environment) as (_, url):
         assert httpx2.get(f"{url}/v1/model").json()["name"] == "dlib-resnet29-128"
 
 
@@ -123,3 +102,96 @@ def test_its_help_needs_nothing_heavy(module: str) -> None:
     program = f"import sys, visavis.cli.serve; print({module!r} in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - refused
+def test_without_keys_it_listens_on_this_machine_only(host: str) -> None:
+    said = _refused("--port", "0", "--host", host)
+    assert "visavis keys create" in said
+    assert "--insecure" in said
+
+
+def test_insecure_is_told_loudly_and_serves_all_addresses() -> None:
+    command = [*COMMAND, "--port", "0", "--host", "0.0.0.0"]  # noqa: S104 - closed within a second
+    env = {**os.environ, "VISAVIS_INSECURE": "true"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env) as process:
+        assert process.stderr is not None
+        assert "WARNING: everyone" in process.stderr.readline()
+        process.kill()
+
+
+def _a_key(tmp_path: Path) -> tuple[str, Path]:
+    file = KeyFile(tmp_path / "keys.json")
+    return file.create(KeyGrant("app", ("verify",))).text, file.path
+
+
+def test_with_keys_it_serves_all_addresses_and_logs_no_key(tmp_path: Path) -> None:
+    key, path = _a_key(tmp_path)
+    with serving("--host", "0.0.0.0", "--keys", str(path), VISAVIS_LOG_LEVEL="debug") as (process, url):  # noqa: S104
+        here = url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - not an address to bind
+        statuses = [
+            httpx2.get(f"{here}/v1/model", headers=headers).status_code
+            for headers in ({"Authorization": f"Bearer {key}"}, {"Authorization": f"Bearer {key[:-1]}"}, {})
+        ]
+        statuses += [httpx2.get(f"{here}/{where}{key}").status_code for where in ("v1/model?key=", "", "%00")]
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+        said = process.stderr.read() if process.stderr else ""
+    assert statuses == [200, 401, 401, 401, 401, 401]
+    assert "(no route) 401" in said
+    assert key.split("_")[2] not in said
+
+
+@pytest.mark.parametrize("damage", [b"{", None])
+def test_keys_that_cannot_be_used_are_told(damage: bytes | None, tmp_path: Path) -> None:
+    _, path = _a_key(tmp_path)
+    path.unlink() if damage is None else path.write_bytes(damage)
+    assert "VISAVIS_KEYS: the file of keys" in _refused("--port", "0", "--keys", str(path))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of a certificate for localhost, of its key, and of that key with a passphrase."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = {name: str(folder / f"{name}.pem") for name in ("certificate", "key", "locked", "other")}
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
+    lock = ["openssl", "ec", "-aes128", "-passout", "pass:hunter2", "-in", made["key"], "-out", made["locked"]]
+    for command in (
+        [*new, *about, "-keyout", made["other"], "-out", str(folder / "unused.pem")],
+        [*new, *about, "-keyout", made["key"], "-out", made["certificate"]],
+        lock,
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def test_it_speaks_tls_of_version_1_2_and_above(certificate: dict[str, str]) -> None:
+    files = ("--tls-certificate", certificate["certificate"], "--tls-key", certificate["key"])
+    context = ssl.create_default_context(cafile=certificate["certificate"])
+    with serving("--host", "localhost", *files) as (_, url):
+        assert url.startswith("https://localhost:")
+        answer = httpx2.get(f"{url}/healthz", verify=context)
+        assert answer.json() == {"status": "ok"}
+        assert "strict-transport-security" not in answer.headers
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.load_verify_locations(certificate["certificate"])
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{url}/healthz", verify=old)
+
+
+@pytest.mark.parametrize(
+    ("used", "key"), [("certificate", "other"), ("certificate", "locked"), ("key", "key"), ("certificate", "none")]
+)
+def test_files_of_tls_that_do_not_fit_are_told(used: str, key: str, certificate: dict[str, str]) -> None:
+    said = _refused("--port", "0", "--tls-certificate", certificate[used], "--tls-key", certificate.get(key, "none"))
+    assert "VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY cannot be used" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_certificate_without_its_key_is_told(certificate: dict[str, str]) -> None:
+    assert "needed together" in _refused("--port", "0", "--tls-certificate", certificate["certificate"])

@@ -1,0 +1,147 @@
+"""`visavis keys`: make, list, revoke and rotate the keys of the HTTP service."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import click
+
+from service import KeyFile, KeyFileError, KeyGrant, KeyRecord, NewKey, Scope
+
+from .options import json_option, stop
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+ONCE = "Keep this key now: it is shown once and stored nowhere."
+
+T = TypeVar("T")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list, revoke and rotate the keys of the HTTP service.
+
+    The file has the keys' salted hashes, not the keys. A running service reads a changed file within a second.
+    """
+
+
+file_option = click.option(
+    "--file",
+    "path",
+    envvar="VISAVIS_KEYS",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file of keys; default: the variable VISAVIS_KEYS.",
+)
+
+
+def _duration(text: str) -> timedelta | None:
+    found = DURATION.fullmatch(text)
+    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
+
+
+def _an_end(_ctx: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    now, lasts = datetime.now(UTC).replace(microsecond=0), _duration(value)
+    try:
+        end = now + lasts if lasts else datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter("must be like 90d, 12h or 2027-01-01 (the start of that day, UTC)") from None
+    if end <= now:
+        raise click.BadParameter(f"must be in the future, not {value}")
+    return end
+
+
+def _an_overlap(_ctx: click.Context, _option: click.Parameter, value: str) -> timedelta:
+    lasts = timedelta(0) if value == "0" else _duration(value)
+    if lasts is None:
+        raise click.BadParameter("must be like 24h, 30m or 7d, or 0")
+    return lasts
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(get_args(Scope)),
+    help="What the key may do; give it more than once for several.",
+)
+@click.option("--expires", callback=_an_end, metavar="90d|DATE", help="When the key ends; default: never.")
+@click.option("--rate", metavar="N/minute", help="Requests in a second, minute, hour or day, such as 600/minute.")
+@click.option("--quota", metavar="N/day", help="A second limit over a longer time, such as 100000/day.")
+@file_option
+@json_option
+def create(path: Path, *, as_json: bool, scopes: tuple[Scope, ...], **given: str) -> None:
+    """Make a key and print it, once."""
+    grant = KeyGrant(scopes=tuple(dict.fromkeys(scopes)), **given)  # type: ignore[arg-type] # expires is a datetime
+    _print_new(_done(lambda: KeyFile(path).create(grant)), as_json=as_json)
+
+
+@keys.command("list")
+@file_option
+@json_option
+def list_command(path: Path, *, as_json: bool) -> None:
+    """List the keys: ids, names, scopes, limits, when they end."""
+    facts = [_facts(record) for record in _done(KeyFile(path).read)]
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for each in facts:
+        limits = "".join(f"  {each[name]}" for name in ("rate", "quota") if each[name])
+        end = f" until {each['expires']}" if each["state"] == "valid" and each["expires"] else ""
+        click.echo(f"{each['id']}  {each['state']}{end}  {','.join(each['scopes'] or ())}{limits}  {each['name']}")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@file_option
+def revoke(key_id: str, path: Path) -> None:
+    """Make a key invalid from now on."""
+    record = _done(lambda: KeyFile(path).revoke(key_id))
+    click.echo(f"{record.id} is revoked ({record.name})")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--overlap",
+    callback=_an_overlap,
+    default="24h",
+    show_default=True,
+    metavar="24h",
+    help="How long the old key stays valid.",
+)
+@file_option
+@json_option
+def rotate(key_id: str, path: Path, overlap: timedelta, *, as_json: bool) -> None:
+    """Make a key like an old one, which ends soon, and print the new one, once."""
+    _print_new(_done(lambda: KeyFile(path).rotate(key_id, overlap)), as_json=as_json)
+
+
+def _done(act: Callable[[], T]) -> T:
+    try:
+        return act()
+    except KeyFileError as error:
+        stop(str(error))
+
+
+def _print_new(made: NewKey, *, as_json: bool) -> None:
+    """Print the key alone on stdout, so that it can be piped; the rest goes to stderr."""
+    click.echo(json.dumps({"key": made.text} | _facts(made.record), indent=2) if as_json else made.text)
+    click.echo(f"visavis: id {made.record.id}. {ONCE}", err=True)
+
+
+def _facts(record: KeyRecord) -> dict[str, str | list[str] | None]:
+    """Return what may be shown of a key: neither salt nor hash."""
+    now = datetime.now(UTC)
+    state = "revoked" if record.revoked else "valid" if record.is_valid(now) else "expired"
+    shown = record.model_dump(mode="json", exclude={"salt", "hash"})
+    return shown | {"state": state}
