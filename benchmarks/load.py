@@ -93,7 +93,8 @@ def overload(load: Load, factor: float, seconds: float) -> bool:
     click.echo(
         f"{factor:g} times for {seconds:.0f} s: {told}; goodput {goodput:.0%} of the capacity; accepted: p50 "
         f"{quantile(accepted, 0.5):.2f} s, p99 {quantile(accepted, 0.99):.2f} s, longest "
-        f"{max(accepted, default=0):.2f} s; memory {memory.samples[0][1]:.0f} MiB at the start, {memory.peak_mib:.0f} at most, "
+        f"{max(accepted, default=0):.2f} s; memory {memory.samples[0][1]:.0f} MiB at the start, "
+        f"{memory.peak_mib:.0f} at most, "
         f"{load.service.memory_mib():.0f} after; back to normal after {recovered_s:.1f} s; the generator took "
         f"{(time.process_time() - own) / seconds:.0%} of a core"
     )
@@ -135,7 +136,7 @@ def main(
             form_request(
                 "/v1/verify",
                 service.host,
-                {"probe": (FACES / f"{a}.jpg").read_bytes(), "reference": (FACES / f"{b}.jpg").read_bytes()},
+                [("probe", (FACES / f"{a}.jpg").read_bytes()), ("reference", (FACES / f"{b}.jpg").read_bytes())],
                 key,
             )
             for a, b in PAIRS

@@ -113,14 +113,14 @@ class OpenLoop:
         self._results.append(Sent(exchange.due_s, self._now() - exchange.due_s, status or fault or "no answer"))
 
 
-def form_request(path: str, host: str, images: dict[str, bytes], key: str | None = None) -> bytes:
+def form_request(path: str, host: str, images: Sequence[tuple[str, bytes]], key: str | None = None) -> bytes:
     """Return a whole POST request with images as a form, and `Connection: close`."""
     boundary = b"----------open-loop"
     body = (
         b"".join(
             b'--%s\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\n%s\r\n'
             % (boundary, name.encode(), image)
-            for name, image in images.items()
+            for name, image in images
         )
         + b"--%s--\r\n" % boundary
     )

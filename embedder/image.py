@@ -8,8 +8,8 @@ of an animation is used, and transparent pixels are blended with white. ICC prof
 were trained on unconverted pixels.
 """
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -19,30 +19,37 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from .errors import ImageTooLarge, ImageUnreadable, NotAnImage, OutOfMemory
+from .container_structure import check_container
+from .errors import ImageTooLarge, ImageUnreadable, NotAnImage, OutOfMemory, VisavisError
 from .image_formats import (
     FORMATS,
     FORMATS_IN_WORDS,
     HEIF_FORMATS,
-    JPEG_END,
-    JPEG_START,
     NAMED_FORMATS,
-    ImageReader,
-    ended_jpeg,
     format_of,
     heif_reader,
-    is_decoded_by_rows,
     is_whole_jpeg2000,
-    lacks_pixels,
     limit_avif_threads,
     raw_format,
     refusal_of,
 )
+from .image_structure import (
+    JPEG_END,
+    JPEG_START,
+    check_exif,
+    check_jpeg,
+    ended_jpeg,
+    is_decoded_by_rows,
+    lacks_pixels,
+)
+from .pixel_modes import DARKEST_16_BIT, OTHER_BYTE, colours_of_two_bytes, to_rgb
+from .pnm import is_pnm, readable_pnm
 from .types import Tone
 
 FACTORS = (8, 4, 2, 1)
 FIRST_SIDE_PX = 320  # least longer side after the first decoding; enough for most faces
 
+_MAX_8_BIT = 255
 _MIDDLE_GREY = (128, 128, 128)
 _CLIPPED = 0.01  # of the values, at each end
 _TONE_FACTOR = 4  # the size at which the tone is measured: fast, and with less noise
@@ -129,8 +136,8 @@ def factor_for(shrinking: float) -> int:
     return next((factor for factor in FACTORS if factor <= shrinking), 1)
 
 
-_TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _BREAKS_OFF = "the image is broken: it ends before its last pixels; send the whole file"
+_NO_MEMORY = "out of memory"  # what codecs say of it
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 LARGE_JPEG_FACTOR = 2  # of the largest size at which a JPEG with too many pixels is decoded
 
@@ -209,39 +216,22 @@ def _drawn_jpeg(data: bytes) -> bytes | None:
     return sha256(picture.tobytes()).digest()
 
 
-_MAX_8_BIT, _MAX_16_BIT = 255, 65535
-_DEPTHS = (8, 10, 12, 14, 16)  # bits
-_DARKEST_16_BIT = 2**14 >> 8  # the upper byte of a value that needs more than 14 bits
-_FLOATS_EXCEED = 2  # the greatest value of floats, as a multiple of their range
-_BELOW = 0.1  # the same, below 0
-# Where Pillow takes one byte of two for each colour: the way to take the other one.
-_OTHER_BYTE = {
-    "RGB;16B": "RGB;16L",
-    "RGB;16L": "RGB;16B",
-    "RGB;16N": f"RGB;16{'B' if sys.byteorder == 'little' else 'L'}",
-}
-
-
 def _upright_size(picture: Image.Image) -> tuple[int, int]:
-    try:
+    with _faults_told():
         is_sideways = picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
-    except Exception as fault:  # as in _open
-        raise _unreadable(fault) from fault
     return (picture.height, picture.width) if is_sideways else picture.size
 
 
 def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
     if not data:
         raise NotAnImage(f"the image is empty (0 bytes); send a {FORMATS_IN_WORDS} file")
-    try:
-        picture = _identified(data)
+    with _faults_told():
+        try:
+            picture = _identified(data)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise ImageTooLarge(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels, "pixels", at_least=True) from None
         raw = raw_format(picture) if isinstance(picture, TiffImageFile) else None
-    except (ImageUnreadable, NotAnImage):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageTooLarge(Image.MAX_IMAGE_PIXELS or 0, limits.max_pixels, "pixels", at_least=True) from None
-    except Exception as fault:  # a codec may raise any exception on hostile bytes; all of them mean an unreadable image
-        raise _unreadable(fault) from fault
+        check_exif(picture.info.get("exif") or b"")
     if raw is not None:
         raise NotAnImage(refusal_of(raw))
     if picture.format == "JPEG2000" and not is_whole_jpeg2000(data):
@@ -252,21 +242,23 @@ def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
 def _identified(data: bytes) -> ImageFile.ImageFile:
     """Open an image of any supported format. Raises NotAnImage, ImageUnreadable or what the format's reader raises."""
     if data.startswith(JPEG_START):
+        check_jpeg(data)
         return _open_jpeg(data)
     name = format_of(data)
     if name not in (None, *NAMED_FORMATS):  # before a reader takes a raw file's preview for the picture
         raise NotAnImage(refusal_of(name))
+    check_container(data)
     if name is not None:
         limit_avif_threads()
     try:
-        return Image.open(BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as fault:
+        return Image.open(BytesIO(readable_pnm(data) if is_pnm(data) else data), formats=FORMATS)
+    except UnidentifiedImageError:
         reader = heif_reader() if name in HEIF_FORMATS else None
         if reader is not None:
-            return _opened(data, reader)
+            return reader(BytesIO(data))
         if name is None or name in HEIF_FORMATS:
             raise NotAnImage(refusal_of(name)) from None
-        raise _unreadable(fault) from None
+        raise
 
 
 def _open_jpeg(data: bytes) -> JpegImageFile:
@@ -277,23 +269,19 @@ def _open_jpeg(data: bytes) -> JpegImageFile:
         raise NotAnImage(refusal_of(None)) from None
 
 
-def _opened(data: bytes, reader: ImageReader) -> ImageFile.ImageFile:
-    try:
-        return reader(BytesIO(data))
-    except SyntaxError as fault:  # what readers raise for a format that is not theirs, or broken
-        raise _unreadable(fault) from fault
-
-
 def _whole(data: bytes, picture: ImageFile.ImageFile, limits: Limits) -> Image.Image:
     """Decode at full size. Pillow keeps the upper 8 of 16 bits of a colour; if all are dark, the lower are read too."""
     rawmode = _raw_mode(picture)
     whole = _decoded(picture)
-    if rawmode not in _OTHER_BYTE or np.asarray(whole).max() >= _DARKEST_16_BIT:
+    if rawmode not in OTHER_BYTE or _brightest(whole) >= DARKEST_16_BIT:
         return whole
     lower = _open(data, limits)
-    lower.tile = [tile._replace(args=_with_raw_mode(tile.args, _OTHER_BYTE[rawmode])) for tile in lower.tile]
-    values = np.asarray(whole).astype(np.uint16) << 8 | np.asarray(_decoded(lower))
-    return Image.fromarray(_to_8_bit(values))
+    lower.tile = [tile._replace(args=_with_raw_mode(tile.args, OTHER_BYTE[rawmode])) for tile in lower.tile]
+    return colours_of_two_bytes(whole, _decoded(lower))
+
+
+def _brightest(picture: Image.Image) -> int:
+    return max(place % (_MAX_8_BIT + 1) for place, n in enumerate(picture.histogram()) if n)  # of all colours
 
 
 def _raw_mode(picture: ImageFile.ImageFile) -> str:
@@ -309,76 +297,32 @@ def _with_raw_mode(args: tuple[object, ...] | str | None, mode: str) -> tuple[ob
 
 def _decoded(picture: ImageFile.ImageFile, factor: int = 1) -> Image.Image:
     """The picture, upright and RGB; a JPEG at 1/factor of its size."""
-    try:
+    with _faults_told():
         if factor > 1:
             picture.draft(None, (max(1, picture.width // factor), max(1, picture.height // factor)))
         picture.load()
         if picture.format == "AVIF":
             picture.info.pop("xmp", None)  # Pillow would apply its orientation where the container has none
         ImageOps.exif_transpose(picture, in_place=True)
-        return _to_rgb(picture)
-    except ImageUnreadable:
-        raise
-    except Exception as fault:  # as in _open
-        raise _unreadable(fault) from fault
+        return picture if picture.mode == "RGB" else to_rgb(picture)
 
 
 def _decoded_jpeg(data: bytes, factor: int) -> Image.Image:
-    try:
+    with _faults_told():
         picture = _open_jpeg(data)
-    except Exception as fault:  # as in _open
-        raise _unreadable(fault) from fault
     return _decoded(picture, factor)
 
 
-def _unreadable(fault: Exception) -> ImageUnreadable | OutOfMemory:
-    if isinstance(fault, MemoryError):
-        return OutOfMemory()
-    return ImageUnreadable(
-        f"the image is broken or of an unusual kind ({type(fault).__name__}); save it as JPEG or PNG and send that"
-    )
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB":
-        return picture
-    if picture.mode in _TRANSPARENT_MODES or "transparency" in picture.info:
-        return _over_white(picture.convert("RGBA"))
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return Image.fromarray(_to_8_bit(np.asarray(picture))).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _over_white(picture: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
-
-
-def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Scale integers or floats to 0..255, by their greatest value.
-
-    Integers are taken for numbers of 8, 10, 12, 14 or 16 bits, whichever is the least that contains all of them,
-    because cameras and scanners store fewer bits in 16. A picture of 16 bits that is nowhere brighter than a quarter of
-    the range thus becomes brighter. Floats up to 2 are taken for 0..1, floats up to 510 for 0..255, because rounding
-    and resampling exceed the range a little; what exceeds it is clipped. Larger floats are taken for integers.
-    """
-    numbers = values.astype(np.float64) if values.dtype.kind == "f" else values
-    if not np.isfinite(numbers).all():
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """Raise ImageUnreadable for what a codec raises, which may be any exception; OutOfMemory if memory is missing."""
+    try:
+        yield
+    except VisavisError:
+        raise
+    except Exception as fault:
+        if isinstance(fault, MemoryError) or _NO_MEMORY in str(fault).lower():
+            raise OutOfMemory from None
         raise ImageUnreadable(
-            "the image contains values that are not finite (NaN or infinity); save it as 8-bit and send that"
-        )
-    low, high = float(numbers.min()), float(numbers.max())
-    top = _range(high, is_float=values.dtype.kind == "f")
-    if low < -_BELOW * top or high > _MAX_16_BIT:
-        raise ImageUnreadable(
-            f"the image contains values from {low:g} to {high:g}, outside 0 to 65535; save it as 8-bit"
-        )
-    scaled: np.ndarray = np.rint(np.clip(numbers, 0, top) * (_MAX_8_BIT / top)).astype(np.uint8)
-    return scaled
-
-
-def _range(high: float, *, is_float: bool) -> int:
-    """The top of the range that a picture with this greatest value has."""
-    if is_float and high <= _FLOATS_EXCEED * _MAX_8_BIT:
-        return 1 if high <= _FLOATS_EXCEED else _MAX_8_BIT
-    return next((2**bits - 1 for bits in _DEPTHS if high < 2**bits), _MAX_16_BIT)
+            f"the image is broken or of an unusual kind ({type(fault).__name__}); save it as JPEG or PNG and send that"
+        ) from fault

@@ -1,11 +1,10 @@
-"""Image formats: what is read, what a file is by its first bytes and name, the structure of JPEG files, encoding."""
+"""Image formats: what is read, what a file is by its first bytes and name, encoding."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from PIL import Image, ImageFile
 
 if TYPE_CHECKING:
@@ -141,81 +140,6 @@ _TILE_PART, _CODESTREAM_END = b"\xff\x90", b"\xff\xd9"  # of JPEG 2000; neither 
 def is_whole_jpeg2000(data: bytes) -> bool:
     """Return whether the end of the codestream follows the last part of a tile; OpenJPEG leaves out what is missing."""
     return data.rfind(_CODESTREAM_END) > data.rfind(_TILE_PART)
-
-
-JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-_SEQUENTIAL = (0xC0, 0xC1)  # frames with Huffman codes that are not progressive
-_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
-_SCAN = 0xDA
-_WITHOUT_LENGTH = (0x00, 0x01, *range(0xD0, 0xDA), 0xFF)
-_MOST_SEGMENTS = 1000  # before the first scan
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield marker and place of a JPEG's segments up to its first scan; ends early if the structure is unusual."""
-    at = 2
-    for _ in range(_MOST_SEGMENTS):
-        head = data[at : at + 4]  # FF, marker, length
-        if len(head) < 4 or head[0] != 0xFF or head[1] in _WITHOUT_LENGTH:  # noqa: PLR2004 - as above
-            return
-        yield head[1], at
-        if head[1] == _SCAN:
-            return
-        at += 2 + int.from_bytes(head[2:])
-
-
-def is_decoded_by_rows(data: bytes) -> bool:
-    """Return whether libjpeg keeps a few rows of this JPEG in memory, not the coefficients of the whole picture.
-
-    That is so if it is sequential and its first scan contains all components. False if its structure is unusual.
-    """
-    segments = [each for each in _segments(data) if each[0] in (*_FRAMES, _SCAN)]
-    if [marker in _SEQUENTIAL for marker, _ in segments] != [True, False] or segments[1][0] != _SCAN:
-        return False
-    (_, frame), (_, scan) = segments
-    return data[frame + 9 : frame + 10] == data[scan + 4 : scan + 5]  # their numbers of components
-
-
-_FILLER = b"\xff\x00"  # what a file that was not written to its end is filled up with
-_NOT_FILLER = 2  # so many of these bytes may be the last of the pixels
-_TIGHT = 8  # bytes; without so many at its end, a file that has no filler is not complete
-_NOISE = np.random.default_rng(0).integers(0, 0xFF, 256, np.uint8).tobytes()  # without FF, which begins a marker
-
-
-def ended_jpeg(data: bytes, draw: Callable[[bytes], bytes | None]) -> bytes | None:
-    """Return a JPEG with its end marker, which is added if it is missing; None if pixels are missing as well.
-
-    `draw` decodes a JPEG to comparable bytes; None if it cannot. No pixels are missing if the picture does not change
-    when noise follows the last byte, in the place of what might have been cut off. Zeros that fill up the file are not
-    taken for pixels.
-    """
-    scan = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
-    if data.rfind(JPEG_END, scan) >= 0:
-        return data
-    kept = data[: len(data.rstrip(_FILLER)) + _NOT_FILLER].rstrip(b"\xff")
-    if _is_complete(kept, draw):
-        return kept + JPEG_END
-    is_plain = kept != data and _is_complete(data, draw) and not _is_complete(data[:-_TIGHT], draw)
-    return data + JPEG_END if is_plain else None  # the code of a plain ground may be all zeros
-
-
-def lacks_pixels(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:
-    """Return whether the end marker of a JPEG comes before the last of its pixels; `draw` is as above."""
-    scan = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
-    return not _is_complete(data[: data.find(JPEG_END, scan)], draw)
-
-
-def _is_complete(data: bytes, draw: Callable[[bytes], bytes | None]) -> bool:
-    whole = draw(data + JPEG_END)
-    return whole is not None and draw(data + _noisy_rest(data) + JPEG_END) == whole
-
-
-def _noisy_rest(data: bytes) -> bytes:
-    """Noise, then noise after each restart marker, starting with the one that would be next."""
-    markers = [bytes((0xFF, 0xD0 + number)) for number in range(8)]
-    places = [data.rfind(marker) for marker in markers]
-    following = places.index(max(places)) + 1 if max(places) >= 0 else 0
-    return _NOISE + b"".join(marker + _NOISE for marker in (*markers[following:], *markers[:following]))
 
 
 def png(picture: Image.Image) -> bytes:

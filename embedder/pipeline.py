@@ -218,6 +218,7 @@ class FaceEmbedder:
         self.bundle = bundle
         self.card = bundle.card
         self._network = network
+        self.batch_sizes = network.batch_sizes  # chips of a pass -> number of passes until now
         self._verifier = Verifier(self.card.quality_penalties, self.identity)
         self._preprocessor = FacePreprocessor(detector, occlusion, decoder, self.card.alignment)
 
@@ -321,10 +322,10 @@ class FaceEmbedder:
         All keywords are optional. `face` selects the face in an image that shows several: by a rule (`dominant`,
         `only`, `largest`, `center`), by a point (`at:x,y`) or by its index in the list of `detect`. `probe_face` and
         `reference_face` select it in one of the images. By default the threshold is that of the card's default
-        operating point. Set `threshold` to a distance, or `operating_point` to a point's
-        name (`fmr-1e-4`) or a false match rate (`fmr=1e-4`: the nearest point that is at least as strict). `prior` is
-        the probability of one person before seeing the photos, between 0 and 1. A photo that is too poor for the card
-        is refused, unless `quality` is "ignore".
+        operating point. Set `threshold` to a distance, or `operating_point` to a point's name (`fmr-1e-4`) or a false
+        match rate (`fmr=1e-4`: the nearest point that is at least as strict). `prior` is the probability of one person
+        before seeing the photos, between 0 and 1. A photo that is too poor for the card is refused, unless `quality` is
+        "ignore".
 
         Raises OperatingPointUnavailable; also ImageError, FaceError or LowQuality, whose `image` names the unusable
         image.

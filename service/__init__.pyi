@@ -16,3 +16,4 @@ from .audit.chain import (
     verify_chain as verify_chain,
 )
 from .serving import ServingError as ServingError, run as run
+from .startup_check import Finding as Finding, check as check

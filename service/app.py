@@ -12,18 +12,21 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from embedder import FaceEmbedder
-from embedder.explain import Explainer
 
 from . import problems
 from .access.control import AccessControl, AccessPolicy, ScopeCheck, checked
 from .audit.log import AuditLog, AuditRecorder
 from .audit.requests import AuditMiddleware
+from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
-from .request_execution import ConcurrencyLimiter, RequestExecutor
-from .routes import atlas, explain, faces, health, model, pages, verify
-from .routes.health import Readiness
+from .request_execution import ConcurrencyLimiter, Phase, RequestExecutor
+from .routes import atlas, explain, faces, health, model, operations, pages, verify
+from .routes.health import Readiness, ReadinessState
+from .served_model import ServedModel
 from .settings import Settings
+from .telemetry.logs import RequestOutcome, log_request
+from .telemetry.metrics import ServiceMetrics, ServiceState
 
 DESCRIPTION = """Are these two photos of one person?
 
@@ -31,39 +34,61 @@ Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) expl
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
 
-# Of FastAPI's own: spans and metrics contain paths and errors, which could name a person.
-NO_TELEMETRY: FastAPITelemetry = {
-    "tracing": False,
-    "metrics": False,
-    "logs": False,
-    "operation_spans": False,
-    "auto_configure": False,
-}
-
 
 def _do_nothing() -> None:
     """Ignore that the service is ready."""
 
 
-def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable[[], None] = _do_nothing) -> FastAPI:
+def create_app(
+    settings: Settings,
+    embedder: FaceEmbedder,
+    *,
+    on_ready: Callable[[], None] = _do_nothing,
+    load_again: Callable[[], FaceEmbedder] | None = None,
+) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference.
 
-    Raises KeyFileError if the file of keys cannot be used, AuditFolderError if the audit log cannot be written.
+    `load_again` loads the model for a reload; None = the model cannot be reloaded. Raises KeyFileError if the file of
+    keys cannot be used, and AuditFolderError if the audit log cannot be written.
     """
     policy = AccessPolicy.of(settings)
     audit = None if settings.audit is None else AuditRecorder(AuditLog(Path(settings.audit)))
     readiness = Readiness(embedder, on_ready=on_ready, audit=audit)
     max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
-    runner = RequestExecutor(
-        embedder,
-        Explainer(embedder),
-        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
-        ConcurrencyLimiter(
-            max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
-        ),
-        settings.request_timeout_s,
+    limiter = ConcurrencyLimiter(
+        max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
     )
-    app = FastAPI(
+    served = ServedModel(embedder)
+    reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
+    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
+    runner = RequestExecutor(
+        served,
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
+        limiter,
+        settings.request_timeout_s,
+        metrics.observe,
+    )
+    app = _new_app(readiness, policy, audit)
+    for resource in (verify, faces, explain):
+        app.include_router(checked(resource.router(runner)))
+    for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
+        app.include_router(checked(routes))
+    app.include_router(checked(operations.router(metrics, reloader)))
+    app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
+    problems.install_exception_handlers(app)
+    app.add_middleware(AccessControl, policy=policy)
+    app.add_middleware(
+        RequestContextMiddleware,
+        across_origins=_across_origins(settings.origins),
+        audited=_audited(audit),
+        check_host=policy.check_host,
+        observe=_observer(metrics),
+    )
+    return app
+
+
+def _new_app(readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None) -> FastAPI:
+    return FastAPI(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
@@ -73,22 +98,41 @@ def create_app(settings: Settings, embedder: FaceEmbedder, *, on_ready: Callable
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
         lifespan=_lifespan(readiness, policy, audit),
-        telemetry=NO_TELEMETRY,
+        # Spans and metrics contain paths and errors, which could name a person.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
-    for resource in (verify, faces, explain):
-        app.include_router(checked(resource.router(runner)))
-    for routes in (model.router(embedder), atlas.router(embedder), health.router(readiness), pages.router()):
-        app.include_router(checked(routes))
-    problems.install_exception_handlers(app)
-    app.add_middleware(AccessControl, policy=policy)
-    across_origins = _across_origins(settings.origins)
-    app.add_middleware(
-        RequestContextMiddleware,
-        across_origins=across_origins,
-        audited=_audited(audit),
-        check_host=policy.check_host,
+
+
+def _state(
+    readiness: Readiness, limiter: ConcurrencyLimiter, served: ServedModel, reloader: ModelReloader | None
+) -> ServiceState:
+    embedder = served.current
+    return ServiceState(
+        is_ready=readiness.state is ReadinessState.SUCCEEDED,
+        n_slots=limiter.n_places,
+        in_phase={phase.name.lower(): limiter.n_in(phase) for phase in Phase},
+        n_bytes=limiter.n_bytes,
+        max_bytes=limiter.max_bytes,
+        model=embedder.identity,
+        runtime=embedder.runtime_description,
+        batch_sizes=dict(embedder.batch_sizes),
+        n_reloads={} if reloader is None else dict(reloader.n_outcomes),
+        is_last_reload_successful=reloader is None or reloader.is_last_successful,
     )
-    return app
+
+
+def _observer(metrics: ServiceMetrics) -> Callable[[RequestOutcome], None]:
+    def observe(outcome: RequestOutcome) -> None:
+        log_request(outcome)
+        metrics.count(outcome)
+
+    return observe
 
 
 def _audited(audit: AuditRecorder | None) -> Callable[[ASGIApp], ASGIApp]:

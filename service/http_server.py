@@ -24,7 +24,9 @@ SPARE_DESCRIPTORS = 256  # beside those of connections: files, the backlog, othe
 CHECK_EVERY = 5  # ticks of 0.1 s
 TICK_S = 0.1
 SETTLE_S = 1.0  # in which open connections and load balancers see that the service stops
+LAST_S = 0.2  # for requests on connections that were just opened
 CLOSE_S = 1.0  # for the last answers to leave
+SHORT_S = 0.02
 UNFINISHED = 1  # the exit status if requests were left unanswered
 NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 REPORT_EVERY_S = 60.0
@@ -104,14 +106,19 @@ class HttpServer(uvicorn.Server):
             await self.on_tick(n_ticks)
 
     async def _close_connections(self) -> None:
+        """Refuse what was sent to the last connections, then close them."""
+        await self._until_none_is_open(LAST_S)
         for connection in self.open_connections:
             connection.link.close()
-        for _ in range(int(CLOSE_S / TICK_S)):
-            if not self.server_state.connections:
-                return
-            await asyncio.sleep(TICK_S)
+        await self._until_none_is_open(CLOSE_S)
         for connection in self.open_connections:
             connection.link.abort()
+
+    async def _until_none_is_open(self, limit_s: float) -> None:
+        for _ in range(int(limit_s / SHORT_S)):
+            if not self.server_state.connections:
+                return
+            await asyncio.sleep(SHORT_S)
 
     def _end_late(self) -> None:
         n = len(self.server_state.tasks)

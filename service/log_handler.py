@@ -10,17 +10,21 @@ import select
 import threading
 from logging.handlers import QueueHandler
 
+from .telemetry.logs import JsonFormatter
+
 STDERR = 2
 MAX_WAITING_LINES = 10_000
 FLUSH_S = 1.0  # for lines that wait when the service ends
 OURS = logging.Filter("visavis")
+SAID = {"name": "visavis", "levelname": "INFO"}
 
 
 class DroppingQueueHandler(QueueHandler):
     """Puts records into a bounded queue; if it is full, drops and counts them, and says so when there is place."""
 
-    def __init__(self, records: "queue.Queue[logging.LogRecord | None]") -> None:
+    def __init__(self, records: "queue.Queue[logging.LogRecord | None]", line_format: logging.Formatter) -> None:
         super().__init__(records)
+        self.line_format = line_format  # of the lines as they are written
         self.n_dropped = 0
 
     def enqueue(self, record: logging.LogRecord) -> None:
@@ -68,7 +72,7 @@ class LogWriter:
         self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(MAX_WAITING_LINES)
         self._target = DescriptorHandler(descriptor)
         self._target.setFormatter(formatter)
-        self.handler = DroppingQueueHandler(self._records)
+        self.handler = DroppingQueueHandler(self._records, formatter)
         self.handler.addFilter(OURS)
         self._thread = threading.Thread(target=self._write, name="visavis log", daemon=True)
         self._thread.start()
@@ -96,7 +100,10 @@ def start_log(level: str, formatter: logging.Formatter, descriptor: int = STDERR
 
 
 def say(line: str) -> None:
-    """Print a line for the operator on stderr; it is dropped if nothing reads there."""
+    """Print a line for the operator on stderr, as JSON if the log is JSON; it is dropped if nothing reads there."""
+    for handler in logging.root.handlers:
+        if isinstance(handler, DroppingQueueHandler) and isinstance(handler.line_format, JsonFormatter):
+            line = handler.line_format.format(logging.makeLogRecord(SAID | {"msg": line}))
     _, writable, _ = select.select([], [STDERR], [], FLUSH_S)
     if writable:
         os.write(STDERR, f"{line}\n".encode(errors="backslashreplace"))

@@ -294,7 +294,17 @@ PAIR_PROBLEMS: tuple[KnownError, ...] = (
 )
 
 EXAMPLE_REQUEST_ID = "5f0c9d2ab1e84c37"
-EXAMPLE_IMAGE = "/9j/4AAQSkZJRgABAQ..."
+# A drawn face, which shows no person: tools/draw_example_face.py makes it. So a documented request is answered.
+EXAMPLE_IMAGE = (
+    "UklGRm4CAABXRUJQVlA4IGICAADwFwCdASqAAIAAPu1oqk2ppiQiMnPpyTAdiWMAzjZoZ7dCYgp0vllZgBlPuyRCBYc2tk2eclhec6IQRuOBKI"
+    "PCNi4wFh9Zq8zWvIl+TkJ0jkMnzie6GxI7bTvqnLseK6qoU0dlmOTOnd9FpJG4bvyAIb477wGpHFU9hiXGYzMmTUYEJl3vqSofj28m5DcZ2goN"
+    "uXSr4x+CMlAQmmKr3wOvb5B+ojs3GKqNpYexaRiRhKAaUewviBl3/3MLzO3O49ynj1RwJSsT4AD+43KzhrZ7O3heoDvOlGGbLrSPwsIr0ZuZ35"
+    "Lga9C+PjyfCztKG/C6JqnBHpT4ZZFU+grYz0sKrzinP2PRuaoLahj4Hw5sjDSzXmtJyb/Iw5FdmP5YKAjh7RNtP4b/q2wnTVBmvmejryVulYeZ"
+    "gfBqSa3SjiV7qb94REVzN3aV61yF1Jr24AsdMSiRNtnhiEJ2YiVNFOBvB4r8rdJDE1hpd5EcJtxn1RNFJEx4X1CBz7zAEjcjFT6zC7YWZM/mOQ"
+    "/TPmweeqXN5sTHlhCjCYalUn9yM5/rN/Pz9AJHF9MCQGj58UUjr05E4V9DlmDOtlypQR5iWFXLbHNGrF6k93QAJes5c0ZTX2OncFabQMEkKlEC"
+    "D8c3bhwHFrV3KMSyA1CuYoxp5CoDLYJ3Y94RLwRQvl4IXVyXHG5obP5TIDEBWMy/W1zJ00uOJt7kduI2Xus+du8MmemG7L3UjKhdX1YtwN76BF"
+    "AEnk8/giaRmnVFciANdoyxycIl000jDdyGGyNmLp2sS6yeKveKJ6ANBbp8U02w96UAAAAA"
+)
 
 
 def responses(*errors: KnownError, example: object = None) -> dict[int | str, dict[str, Any]]:

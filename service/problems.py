@@ -8,6 +8,7 @@ from typing import TypeAlias
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from embedder import (
     FORMATS_IN_WORDS,
@@ -311,12 +312,25 @@ def problem_of(error: Exception, request_id: str | None = None) -> Problem:
     return Problem.model_validate({key: value for key, value in fields.items() if value is not None})
 
 
+class ProblemResponse(Response):
+    """The answer to an error; leaves its code in the request's state, for logs and metrics."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None) -> None:
+        super().__init__(problem.model_dump_json(exclude_unset=True), problem.status, headers)
+        self._code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        scope.setdefault("state", {})["problem_code"] = self._code
+        await super().__call__(scope, receive, send)
+
+
 def problem_response(error: Exception, request_id: str) -> Response:
     """Build the response for an error."""
-    problem = problem_of(error, request_id)
     headers = error.headers if isinstance(error, ServiceError) else None
-    content = problem.model_dump_json(exclude_unset=True)
-    return Response(content, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+    return ProblemResponse(problem_of(error, request_id), headers)
 
 
 def _detail(error: VisavisError | ServiceError, kind: ProblemType) -> str:

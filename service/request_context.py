@@ -16,10 +16,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .access.caller import Caller
 from .errors import ServiceError, Stopping
 from .problems import problem_response
+from .telemetry.logs import METHODS, NO_ROUTE, OTHER, RequestOutcome, log_request
 
-access_log = logging.getLogger("visavis.access")
 failure_log = logging.getLogger("visavis.failure")
 
 HEAD = "HEAD"
@@ -83,6 +84,7 @@ class RequestContextMiddleware:
     audited: Callable[[ASGIApp], ASGIApp] = unchanged  # records the answers of an app before they go out
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
+    observe: Callable[[RequestOutcome], None] = log_request  # called once, after each answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -97,7 +99,7 @@ class RequestContextMiddleware:
         try:
             await self._answer(scope, receive, exchange)
         finally:
-            _log_access(scope, exchange, (self.clock() - arrived) * 1000)
+            self.observe(_outcome(scope, exchange, (self.clock() - arrived) * 1000))
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         try:
@@ -129,9 +131,19 @@ def _given_id(scope: Scope) -> str | None:
     return given if SAFE_ID.fullmatch(given) else None
 
 
-def _log_access(scope: Scope, exchange: RequestContext, took_ms: float) -> None:
-    route = getattr(scope.get("route"), "path", "(no route)")
-    access_log.info("%s %s %s %.0f ms id=%s", exchange.method, route, exchange.status, took_ms, exchange.request_id)
+def _outcome(scope: Scope, exchange: RequestContext, took_ms: float) -> RequestOutcome:
+    state = scope["state"]
+    caller = state.get("caller")
+    return RequestOutcome(
+        exchange.request_id,
+        exchange.method if exchange.method in METHODS else OTHER,
+        getattr(scope.get("route"), "path", NO_ROUTE),
+        exchange.status,
+        state.get("problem_code"),
+        took_ms,
+        caller.key_id if isinstance(caller, Caller) else None,
+        dict(state.get("stages_ms", {})),
+    )
 
 
 def _log_failure(error: BaseException, request_id: str) -> None:

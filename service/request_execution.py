@@ -8,7 +8,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import partial
 from typing import TypeVar
@@ -17,13 +17,14 @@ from anyio import CancelScope, CapacityLimiter, Event, create_task_group, move_o
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory, use_deadline
+from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory, Timings, use_deadline
 from embedder.explain import Explainer
 
 from .access.caller import caller_of
 from .errors import Busy, MemoryFull, Unavailable
 from .request_body import BodyReader, HoldBytes
 from .request_parsing import OptionsT, ParsedRequest, RequestSpec
+from .served_model import ServedModel
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT")
@@ -78,6 +79,15 @@ class ConcurrencyLimiter:
         """The number of bytes that all requests hold."""
         return self._n_bytes
 
+    @property
+    def n_places(self) -> int:
+        """The number of requests that may wait or be computed."""
+        return self._n_places
+
+    def n_in(self, *phases: Phase) -> int:
+        """Return the number of requests in these phases."""
+        return sum(each.phase in phases for each in self._places)
+
     @contextmanager
     def slot(self, caller: str = "") -> Iterator[Place]:
         """Hold a place, starting before the body is read. An exception or a cancellation releases it.
@@ -125,16 +135,13 @@ class ConcurrencyLimiter:
         self._places.append(place)
 
     def _make_room(self, caller: str, phases: tuple[Phase, ...]) -> None:
-        if self._n_in(*phases) < self._n_places:
+        if self.n_in(*phases) < self._n_places:
             return
         held = self._held(lambda each: each.phase in phases)
         newest = self._newest_of_heaviest(held, lambda each: each.phase == phases[0])
         if newest is None or held[newest.caller] <= held[caller] + 1:
             raise Busy
         self._refuse(newest, Busy())
-
-    def _n_in(self, *phases: Phase) -> int:
-        return sum(each.phase in phases for each in self._places)
 
     def _held(self, amount: Callable[[Place], int]) -> Counter[str]:
         """What each caller holds."""
@@ -163,7 +170,7 @@ class ConcurrencyLimiter:
 
     def _give_turns(self) -> None:
         """Let the next callers in turn compute, as many as there are threads for."""
-        while self._queues and self._n_in(Phase.COMPUTING) < self._max_concurrent:
+        while self._queues and self.n_in(Phase.COMPUTING) < self._max_concurrent:
             caller, queue = self._queues.popitem(last=False)
             if queue:
                 place = queue.popleft()
@@ -183,16 +190,50 @@ def _run(task: Callable[[], T], deadline: Deadline) -> T:
             raise OutOfMemory from None  # without the traceback, which holds the images
 
 
+def ignore(_result: object) -> None:
+    """Observe nothing."""
+
+
+class StageTimes(dict[str, float]):
+    """Stage of a request -> time in ms. `receive` and `wait` are measured here, the others by the embedder."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock, self._since = clock, clock()
+
+    def end(self, stage: str) -> None:
+        """End a stage; the next one begins."""
+        now = self._clock()
+        self[stage], self._since = (now - self._since) * 1000, now
+
+    def add(self, result: object) -> None:
+        """Add the times that the embedder measured, if the result has them."""
+        found = result[0] if isinstance(result, tuple) else result  # with the options of its request
+        timings = getattr(getattr(found, "comparison", found), "timings_ms", None)
+        if isinstance(timings, Timings):
+            self.update(asdict(timings))
+
+
 @dataclass(frozen=True, slots=True)
 class RequestExecutor:
     """The objects that every route with inference uses. `timeout_s` is for a request from the end of its body on."""
 
-    embedder: FaceEmbedder
-    explainer: Explainer
+    served: ServedModel
     body_reader: BodyReader
     limiter: ConcurrencyLimiter
     timeout_s: float = 30.0
+    observe: Callable[[object], None] = field(default=ignore, repr=False)  # called with each result of `work`
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
+
+    @property
+    def embedder(self) -> FaceEmbedder:
+        """The embedder of this request."""
+        return self.served.of_request.embedder
+
+    @property
+    def explainer(self) -> Explainer:
+        """The explainer of this request."""
+        return self.served.of_request.explainer
 
     async def run(
         self, request: Request, spec: RequestSpec[OptionsT], work: Callable[[ParsedRequest[OptionsT]], T]
@@ -210,11 +251,22 @@ class RequestExecutor:
 
         Raises Busy, MemoryFull, DeadlineExceeded, OutOfMemory, ClientDisconnect and the errors of both functions.
         """
-        with self.limiter.slot(caller_of(request).share) as place:
+        stages = request.state.stages_ms = StageTimes(self.clock)
+        with self.limiter.slot(caller_of(request).share) as place, self.served.held() as model:
+            request.state.model = model.embedder.identity
             parse = await read(partial(self.limiter.hold, place))
+            stages.end("receive")
             deadline = Deadline(self.timeout_s)
-            task = partial(self.limiter.work, place, lambda: work(parse()), deadline)
-            return await while_connected(request, task, deadline)
+
+            def compute() -> T:
+                stages.end("wait")
+                with self.served.held(again=model):
+                    return work(parse())
+
+            result = await while_connected(request, partial(self.limiter.work, place, compute, deadline), deadline)
+        stages.add(result)
+        self.observe(result)
+        return result
 
     async def run_without_body(self, request: Request, work: Callable[[], T]) -> T:
         """Run `work` in a thread, in a slot, and return its result."""

@@ -1,5 +1,6 @@
 """Start the server from its settings; on Ctrl-C or SIGTERM it finishes the requests in progress and stops."""
 
+import ctypes
 import errno
 import logging
 import os
@@ -7,7 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -21,40 +22,67 @@ from .audit.chain import AuditFolderError
 from .http_protocol import ConnectionLimits
 from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
 from .log_handler import LogWriter, say, start_log
+from .reloading import reloading_on_sighup
 from .settings import Settings, SettingsError, load_settings
+from .telemetry.logs import log_formatter
+from .telemetry.metrics_server import metrics_served
 
 GRACE_S = 30.0  # for requests in progress when the server is stopped; then the process ends
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+LARGE_BLOCK_BYTES = 4 * 2**20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 class ServingError(Exception):
     """The service cannot start; the message says why and what to do."""
 
 
-def run(**given: object) -> None:
-    """Serve until Ctrl-C or SIGTERM; arguments override the environment. Raises ServingError."""
-    settings = _settings(given)
-    _check_descriptors(settings.max_connections)
-    writer = start_log(settings.log_level, logging.Formatter(LOG_FORMAT))
-    _check_access(settings)
-    _check_tls(settings)
-    with _listening(settings.host, settings.port) as listener:
+def run(config: str | None = None, **given: object) -> None:
+    """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
+    give_back_memory()
+    settings = _settings(config, given)
+    check_descriptors(settings.max_connections)
+    writer = start_log(settings.log_level, log_formatter(settings.log_format))
+    check_access(settings)
+    check_tls(settings)
+    with listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
         say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
-            app = _app(settings, embedder, lambda: _announce(listener, settings))
-            _serve(app, settings, listener, writer)
+            app = _app(
+                settings,
+                embedder,
+                on_ready=lambda: _announce(listener, settings),
+                load_again=lambda: _load_again(settings, config, given),
+            )
+            with (
+                closing(app.state.served),  # after a reload it is another one than `embedder`
+                metrics_served(app.state.metrics, metrics_listener),
+                reloading_on_sighup(app.state.reloader.reload),
+            ):
+                _serve(app, settings, listener, writer)
     writer.flush()
     say("visavis has stopped.")
 
 
-def _settings(given: Mapping[str, object]) -> Settings:
+def give_back_memory() -> None:
+    """Let glibc return large blocks to the system when they are freed; it keeps up to 32 MiB each by default.
+
+    Otherwise the process keeps the memory of the largest pictures it ever held. Other C libraries have no such setting.
+    """
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK_BYTES)
+
+
+def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
     try:
-        return load_settings(**given)
+        return load_settings(config, **given)
     except SettingsError as error:
         raise ServingError(str(error)) from None
 
 
-def _check_descriptors(max_connections: int) -> None:
+def check_descriptors(max_connections: int) -> None:
+    """Raise ServingError if the process may not have the file descriptors of its connections."""
     allowed = raise_descriptor_limit(max_connections)
     if allowed is not None:
         raise ServingError(
@@ -67,7 +95,7 @@ WARNING = """visavis: WARNING: everyone who reaches this address may use the ser
   Make keys: visavis keys create NAME --scope verify --file keys.json, and serve with --keys keys.json."""
 
 
-def _check_access(settings: Settings) -> None:
+def check_access(settings: Settings) -> None:
     """Refuse keys that cannot be used, and to serve others without keys unless told to. Raises ServingError."""
     if settings.keys is not None:
         try:
@@ -93,7 +121,7 @@ def _is_local(host: str) -> bool:
     return all(is_loopback(str(address[0])) for *_, address in found)
 
 
-def _check_tls(settings: Settings) -> None:
+def check_tls(settings: Settings) -> None:
     """Read certificate and key before the model is loaded. Raises ServingError if they do not fit."""
     if settings.tls_certificate is None and settings.tls_key is None:
         return
@@ -121,17 +149,45 @@ def _embedder(settings: Settings) -> FaceEmbedder:
         return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
+    except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
+        raise ServingError(
+            f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
+            "process have at least 1 GB (ulimit -v, the container's limit)"
+        ) from None
 
 
-def _app(settings: Settings, embedder: FaceEmbedder, on_ready: Callable[[], None]) -> FastAPI:
+def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
+    """Load the model that the settings name now, and apply their log level; all others stay until a restart."""
+    fresh = load_settings(config, **given)
+    logging.root.setLevel(fresh.log_level.upper())
+    return _embedder(settings.model_copy(update={"model": fresh.model}))
+
+
+def _app(
+    settings: Settings,
+    embedder: FaceEmbedder,
+    *,
+    on_ready: Callable[[], None],
+    load_again: Callable[[], FaceEmbedder],
+) -> FastAPI:
     try:
-        return create_app(settings, embedder, on_ready=on_ready)
+        return create_app(settings, embedder, on_ready=on_ready, load_again=load_again)
     except AuditFolderError as error:
         raise ServingError(str(error)) from None
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def _metrics_listening(settings: Settings) -> Iterator[socket.socket | None]:
+    if settings.metrics_port is None:
+        yield None
+        return
+    with listening(settings.host, settings.metrics_port) as listener:
+        say(f"metrics are on port {listener.getsockname()[1]}")
+        yield listener
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
     """Listen before the model is loaded, so that a port in use is reported at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]

@@ -1,21 +1,42 @@
-"""The operator's settings: address, model, limits, log level. Facts about a model are in its card, not here."""
+"""The operator's settings: address, model, limits, logs; from flags, the environment and a TOML file, in this order.
 
+Facts about a model are in its card, not here.
+"""
+
+import json
 import os
 import re
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder import Precision, RuntimeName
 
 PREFIX = "VISAVIS_"
+CONFIG = PREFIX + "CONFIG"  # the path of the settings file
+MAX_FILE_BYTES = 2**20
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-
+LogFormat = Literal["text", "json"]
+Values: TypeAlias = Mapping[str, object]
 
 # Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
 PICTURE_BYTES_PER_PIXEL = 6
@@ -36,6 +57,8 @@ def _listed(check: Callable[[tuple[str, ...]], None]) -> BeforeValidator:
     def split(given: object) -> object:
         if isinstance(given, str):
             given = tuple(each.strip() for each in given.split(",")) if given.strip() else ()
+        if isinstance(given, list):  # of the file
+            given = tuple(given)
         if isinstance(given, tuple):
             check(tuple(map(str, given)))
         return given
@@ -89,7 +112,11 @@ def _enough(memory_bytes: int, info: ValidationInfo) -> int:
 
 
 class SettingsError(Exception):
-    """A setting is invalid; the message names it and the allowed values."""
+    """Settings are invalid; `faults` names each, with its source and the allowed values."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults))
 
 
 class Settings(BaseSettings):
@@ -128,6 +155,8 @@ class Settings(BaseSettings):
     rate_limit: Rate | None = None  # of a key that has none of its own
     address_rate_limit: Rate | None = None  # of an address, or of 2^64 addresses of IPv6
     log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # for GET /metrics alone; None = no such port
     audit: str | None = None  # the folder of the audit log; None = none is written
 
     @property
@@ -144,32 +173,119 @@ class Settings(BaseSettings):
         return given
 
 
-def load_settings(**given: object) -> Settings:
-    """Read the settings from the environment; arguments override their variables.
+@dataclass(frozen=True, slots=True)
+class SettingsReading:
+    """Settings, and what is wrong with them; an invalid value is replaced by its default."""
 
-    Raises SettingsError for an unknown VISAVIS_ variable or an invalid value.
+    settings: Settings
+    faults: tuple[str, ...]
+
+
+def load_settings(config: str | None = None, **given: object) -> Settings:
+    """Read the settings: arguments go before the environment, and this before the file `config` or VISAVIS_CONFIG.
+
+    Raises SettingsError for an unknown name or an invalid value, with all of them.
     """
-    _refuse_unknown(os.environ)
+    reading = read_settings(config, **given)
+    if reading.faults:
+        raise SettingsError(reading.faults)
+    return reading.settings
+
+
+def read_settings(config: str | None = None, **given: object) -> SettingsReading:
+    """Read the settings as `load_settings` does, but return the faults with them."""
+    from_file, faults = _read_file(config or os.environ.get(CONFIG))
+    faults = _unknown_variables(os.environ) + faults
+    flags = {name: value for name, value in given.items() if value is not None}
+    variables = {name.upper() for name in os.environ}
+    values = {name: value for name, value in from_file.items() if _variable(name) not in variables} | flags
     try:
-        return Settings.model_validate({name: value for name, value in given.items() if value is not None})
+        return SettingsReading(Settings.model_validate(values), faults)
     except ValidationError as error:
-        raise SettingsError(_in_words(error)) from None
+        return SettingsReading(_repaired(values, _names(error)), faults + _in_words(error, _variable))
 
 
-def _refuse_unknown(names: Iterable[str]) -> None:
-    known = [_variable(name) for name in Settings.model_fields]
-    for name in sorted(names):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = get_close_matches(name.upper(), known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise SettingsError(f"there is no setting {name}{hint}; the settings are {', '.join(known)}")
+def _repaired(values: Values, invalid: set[str]) -> Settings:
+    """Return the settings with defaults for the invalid ones, or for all if the valid ones do not fit those."""
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    try:
+        return Settings.model_validate(dict(values) | {name: defaults[name] for name in invalid})
+    except ValidationError:
+        return Settings.model_validate(defaults)
+
+
+def _unknown_variables(names: Iterable[str]) -> tuple[str, ...]:
+    known = [CONFIG, *map(_variable, Settings.model_fields)]
+    return tuple(
+        f"there is no setting {shown(name)}{_hint(name.upper(), known)}; the settings are {', '.join(known)}"
+        for name in sorted(names)
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def _in_words(error: ValidationError) -> str:
-    """Say what is wrong without the values, because one of them could be a secret in a wrong variable."""
+def _read_file(path: str | None) -> tuple[Values, tuple[str, ...]]:
+    """Read the valid settings of the file, types checked strictly, and what is wrong with the others."""
+    if path is None:
+        return {}, ()
+    try:
+        document = _parse(path)
+    except SettingsError as error:
+        return {}, error.faults
+    unknown = [name for name in document if name not in Settings.model_fields]
+    faults = tuple(f"{path}: there is no setting {shown(name)}{_hint(name, Settings.model_fields)}" for name in unknown)
+    values = {name: value for name, value in document.items() if name not in unknown}
+    try:
+        _file_model().model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        faults += _in_words(error, lambda name: f"{path}: {name}")
+        values = {name: value for name, value in values.items() if name not in _names(error)}
+    return values, faults
+
+
+def _parse(path: str) -> dict[str, Any]:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise SettingsError([f"{path}: a settings file has at most {MAX_FILE_BYTES} bytes"])
+        return tomllib.loads(content.decode())
+    except OSError as error:
+        raise SettingsError([f"{path}: the settings file cannot be read: {error.strerror}"]) from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise SettingsError([f"{path}: not a TOML file: {shown(str(error))}"]) from None
+
+
+def _file_model() -> type[BaseModel]:
+    """Return a model with the fields of Settings that reads no environment and converts no types."""
+    fields: dict[str, Any] = {name: (_alone(field), field.default) for name, field in Settings.model_fields.items()}
+    return create_model("SettingsFile", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+def _alone(field: FieldInfo) -> Any:
+    """Return a field's type with its own limits; what depends on others is checked when all are known."""
+    limits = [each for each in field.metadata if not isinstance(each, AfterValidator)]
+    return Annotated[field.annotation, Field(), *limits]
+
+
+def _names(error: ValidationError) -> set[str]:
+    return {str(fault["loc"][0]) for fault in error.errors()}
+
+
+def _in_words(error: ValidationError, source: Callable[[str], str]) -> tuple[str, ...]:
+    """Say what is wrong without the values, because one of them could be a secret in a wrong place."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in faults)
+    return tuple(f"{source(str(fault['loc'][0]))}: {fault['msg']}" for fault in faults)
+
+
+def shown(text: str) -> str:
+    """Return a text for one line of a terminal or a log, without control characters."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

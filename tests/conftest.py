@@ -12,7 +12,7 @@ from embedder import FaceEmbedder, load
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared" / "data"))
 
-os.environ["VISAVIS_HOSTS"] = "testserver"  # the name by which Starlette's TestClient asks
+os.environ["VISAVIS_HOSTS"] = "testserver,a"  # by which Starlette's TestClient asks, and tests that write bytes
 
 # Tests with these fixtures run whole networks on photographs, in all kinds of ways; `make test-fast` leaves them out.
 SLOW_FIXTURES = {

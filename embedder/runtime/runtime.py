@@ -5,8 +5,8 @@ form the next batch.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -75,6 +75,11 @@ class EmbeddingSession:
     precision: Precision
     description: str  # runtime, precision, device; embeddings of different ones are not bit-identical
 
+    @property
+    def batch_sizes(self) -> Mapping[int, int]:
+        """Chips of a pass -> number of passes until now; empty if the runtime does not batch. It goes on to change."""
+        return self.one.batch_sizes if isinstance(self.one, DynamicBatcher) else {}
+
     def __call__(self, chips: Chips) -> Vectors:
         """Map uint8 chips (n, side, side, 3) to float32 (n, 128)."""
         return np.concatenate(
@@ -90,6 +95,7 @@ class DynamicBatcher:
 
     def __init__(self, one: Pass) -> None:
         self._one = one
+        self.batch_sizes: Counter[int] = Counter()  # chips -> passes
         self._waiting: deque[_Request] = deque()
         self._under_way = Lock()
 
@@ -112,6 +118,7 @@ class DynamicBatcher:
         while self._waiting and n_chips + len(self._waiting[0].pixels) <= MAX_BATCH:
             few.append(self._waiting.popleft())
             n_chips += len(few[-1].pixels)
+        self.batch_sizes[n_chips] += 1
         return few
 
     def _run(self, few: list["_Request"]) -> None:

@@ -40,6 +40,7 @@ NEEDS: Mapping[str, Need] = {
     "/v1/layers": ANY_KEY,
     "/v1/atlas": ANY_KEY,
     "/metrics": "metrics",
+    "/v1/admin/reload": "admin",
     "/healthz": PUBLIC,
     "/readyz": PUBLIC,
     "/": PUBLIC,

@@ -200,6 +200,19 @@ def _locked(folder: Path) -> int:
     return handle
 
 
+def check_audit_folder(folder: Path) -> None:
+    """Raise AuditFolderError unless a log can be begun or continued in a folder; a service may be writing it."""
+    existing = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise AuditFolderError(f"{existing}: is not a folder that the service may write; name another one")
+    if existing != folder:
+        return
+    try:
+        find_end(folder)
+    except OSError as error:
+        raise AuditFolderError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
+
+
 def find_end(folder: Path) -> LogEnd:
     """Find the last complete line. Raises AuditFolderError if it is damaged: then the log is no line's continuation."""
     files = audit_files(folder)

@@ -66,7 +66,6 @@ class Decided:
 class AuditFacts:
     """What a route tells the audit log."""
 
-    model: str  # digest
     considered: Considered = Considered()
     decided: Decided = Decided()
 
@@ -80,42 +79,40 @@ def facts_of_comparison(comparison: Comparison, quality: QualityChoice) -> Audit
     """Return the facts of one comparison."""
     n_faces = _unless_empty([comparison.probe.n_faces, comparison.reference.n_faces])
     considered = Considered(_name(comparison.operating_point), quality, n_faces=n_faces)
-    return _with_results(comparison.model, considered, [comparison])
+    return _with_results(considered, [comparison])
 
 
 def facts_of_batch(batch: ComparisonBatch, quality: QualityChoice) -> AuditFacts:
     """Return the facts of a comparison with several references."""
     compared = [each for each in batch.results if isinstance(each, Comparison)]
     if not compared:
-        return _with_results(batch.model, Considered(quality=quality), batch.results)
+        return _with_results(Considered(quality=quality), batch.results)
     references = [each.reference.n_faces if isinstance(each, Comparison) else None for each in batch.results]
     n_faces = _unless_empty([compared[0].probe.n_faces, *references])
     considered = Considered(_name(compared[0].operating_point), quality, n_faces=n_faces)
-    return _with_results(batch.model, considered, batch.results)
+    return _with_results(considered, batch.results)
 
 
-def facts_of_distances(distances: Distances, model: ModelIdentity) -> AuditFacts:
+def facts_of_distances(distances: Distances) -> AuditFacts:
     """Return the facts of a comparison of embeddings."""
-    return _with_results(model, Considered(_name(distances.operating_point)), distances.results)
+    return _with_results(Considered(_name(distances.operating_point)), distances.results)
 
 
 def facts_of_embeddings(found: Embedding | EmbeddingBatch) -> AuditFacts:
     """Return the facts of an answer with embeddings."""
     if isinstance(found, Embedding):
-        return AuditFacts(found.model.digest, Considered(n_faces=_unless_empty([found.sample.n_faces]), n_embeddings=1))
+        return AuditFacts(Considered(n_faces=_unless_empty([found.sample.n_faces]), n_embeddings=1))
     n_embeddings = sum(len(each) for each in found.results if not isinstance(each, SampleError))
     decided = Decided(problems=_codes(found.results))
-    return AuditFacts(found.model.digest, Considered(n_embeddings=n_embeddings), decided)
+    return AuditFacts(Considered(n_embeddings=n_embeddings), decided)
 
 
-def facts_of_faces(n_faces: int | None, model: ModelIdentity) -> AuditFacts:
+def facts_of_faces(n_faces: int | None) -> AuditFacts:
     """Return the facts of an answer about the faces of one image."""
-    return AuditFacts(model.digest, Considered(n_faces=_unless_empty([n_faces])))
+    return AuditFacts(Considered(n_faces=_unless_empty([n_faces])))
 
 
-def _with_results(
-    model: ModelIdentity, considered: Considered, results: Sequence[Judgement | SampleError]
-) -> AuditFacts:
+def _with_results(considered: Considered, results: Sequence[Judgement | SampleError]) -> AuditFacts:
     judged = [None if isinstance(each, SampleError) else each for each in results]
     numbers = replace(
         considered,
@@ -123,9 +120,7 @@ def _with_results(
         normalized_distances=_unless_empty(_rounded(each.normalized_distance if each else None) for each in judged),
         thresholds=tuple(_rounded(each.threshold if each else None) for each in judged),
     )
-    return AuditFacts(
-        model.digest, numbers, Decided(tuple(each.same if each else None for each in judged), _codes(results))
-    )
+    return AuditFacts(numbers, Decided(tuple(each.same if each else None for each in judged), _codes(results)))
 
 
 def _name(point: OperatingPoint | None) -> str | None:
@@ -250,10 +245,12 @@ async def record_answer(recorder: AuditRecorder, request: Request, status: int, 
 
 def _fields(request: Request, route: str | None, key: str | None, status: int) -> dict[str, object]:
     facts = getattr(request.state, "audit_facts", None)
+    model = getattr(request.state, "model", None)
     return {
         "key": key,
         "request_id": request.state.request_id,
         "route": route,
+        "model": model.digest if isinstance(model, ModelIdentity) else None,
         **(asdict(facts) if isinstance(facts, AuditFacts) else {}),
         "status": status,
     }

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from fastapi import APIRouter, Request
 
 from embedder import QualityChoice, UnknownLayer
-from embedder.explain import Drawing, Explanation, FeatureMaps, draw_maps
+from embedder.explain import Drawing, Explanation, FeatureMaps, NetworkDescription, draw_maps
 
 from .. import serializers
 from ..audit.requests import facts_of_comparison, facts_of_faces, note_facts
@@ -46,8 +46,8 @@ def router(runner: RequestExecutor) -> APIRouter:
     async def layers(request: Request) -> LayersResponse:
         """Return the network layer by layer, as it runs."""
         # The first request builds the description, which takes part of a second.
-        description = await runner.run_without_body(request, runner.explainer.describe)
-        return serializers.layers(description, runner.embedder.identity)
+        description = await runner.run_without_body(request, lambda: _described(runner))
+        return serializers.layers(description, request.state.model)
 
     @routes.post(
         "/v1/maps",
@@ -57,10 +57,15 @@ def router(runner: RequestExecutor) -> APIRouter:
     async def maps(request: Request) -> MapsResponse:
         """Return the feature maps of a layer for one face, as a picture. Treat it like the photo."""
         made = await runner.run(request, MAPS, lambda parsed: _draw(runner, parsed))
-        note_facts(request, facts_of_faces(made.maps.chip.sample.n_faces, made.maps.model))
+        note_facts(request, facts_of_faces(made.maps.chip.sample.n_faces))
         return serializers.maps(made.maps, made.drawing, serializers.request_id(request))
 
     return routes
+
+
+def _described(runner: RequestExecutor) -> NetworkDescription:
+    """Describe the network of the model that the request holds."""
+    return runner.explainer.describe()
 
 
 def _explained(runner: RequestExecutor, parsed: ParsedRequest[ExplainOptions]) -> tuple[Explanation, QualityChoice]:

@@ -58,7 +58,7 @@ def router(runner: RequestExecutor) -> APIRouter:
     async def faces(request: Request) -> FacesResponse:
         """Find every face, largest first; for an image without a face the list is empty."""
         found = await runner.run(request, FACES, lambda parsed: runner.embedder.detect(parsed.one("image")))
-        note_facts(request, facts_of_faces(len(found), runner.embedder.identity))
+        note_facts(request, facts_of_faces(len(found)))
         return FacesResponse(
             faces=[serializers.face(each) for each in found], request_id=serializers.request_id(request)
         )
@@ -102,16 +102,16 @@ def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
             ),
             lambda asked: _compare(runner, asked),
         )
-        note_facts(request, facts_of_distances(distances, runner.embedder.identity))
-        return _answer(distances, runner, request)
+        note_facts(request, facts_of_distances(distances))
+        return _answer(distances, request)
 
 
-def _answer(distances: Distances, runner: RequestExecutor, request: Request) -> CompareResponse:
+def _answer(distances: Distances, request: Request) -> CompareResponse:
     return CompareResponse(
         results=[serializers.judgement(each) for each in distances.results],
         operating_point=serializers.operating_point(distances.operating_point),
         prior=distances.prior,
-        model=serializers.model(runner.embedder.identity),
+        model=serializers.model(request.state.model),
         request_id=serializers.request_id(request),
     )
 

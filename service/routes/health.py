@@ -50,8 +50,13 @@ class Readiness:
             self.state = ReadinessState.FAILED
             log.exception("the first inference failed; the service stays not ready")
             return
-        self.state = ReadinessState.SUCCEEDED
-        self._on_ready()
+        self.succeed()
+
+    def succeed(self) -> None:
+        """Store that an inference succeeded: the first one, or after a failure that of a reload. Thread-safe."""
+        if self.state is not ReadinessState.SUCCEEDED:
+            self.state = ReadinessState.SUCCEEDED
+            self._on_ready()
 
     async def check_all(self) -> None:
         """Raise NotReady unless the first inference succeeded, AuditUnavailable if the audit log cannot be written."""
@@ -64,7 +69,7 @@ class Readiness:
         if self.state is ReadinessState.UNDER_WAY:
             raise NotReady("the model is loading; try again in a moment")
         if self.state is ReadinessState.FAILED:
-            raise NotReady("the model's first inference failed; see the service's log and restart the service")
+            raise NotReady("the first inference failed; see the service's log, then reload the model or restart")
 
 
 def first_inference(embedder: FaceEmbedder) -> None:

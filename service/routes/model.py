@@ -9,26 +9,32 @@ from embedder import FaceEmbedder, ModelCard, Precision
 
 from ..errors import MalformedRequest
 from ..openapi import responses
+from ..served_model import ServedModel
 from ..wire import ModelResponse, OperatingPoint
 
 
-def router(embedder: FaceEmbedder) -> APIRouter:
+def router(served: ServedModel) -> APIRouter:
     """Return the router of GET /v1/model."""
     routes = APIRouter(tags=["model"])
-    # The card, with the `model` fields of other answers: a card cannot contain its own digest, and its `digest` is
-    # that of embeddings in f32.
-    identity, precision = embedder.identity, embedder.precision
-    served = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
-    content = embedder.card.model_dump(mode="json") | served
     answer_type = _answer_type()
-    answer = answer_type.model_validate(content)
+    example = _content(served.current)
 
-    @routes.get("/v1/model", response_model=answer_type, responses=responses(MalformedRequest, example=content))
+    @routes.get("/v1/model", response_model=answer_type, responses=responses(MalformedRequest, example=example))
     async def model() -> ModelResponse:
         """Return the model card: description, operating points, limits and licence."""
-        return answer
+        return answer_type.model_validate(_content(served.current))
 
     return routes
+
+
+def _content(embedder: FaceEmbedder) -> dict[str, Any]:
+    """Return the card, with the `model` fields of other answers.
+
+    A card cannot contain its own digest, and its `digest` is that of embeddings in f32.
+    """
+    identity, precision = embedder.identity, embedder.precision
+    digests = {"digest": identity.digest, "card_digest": identity.card_digest, "precision": precision}
+    return embedder.card.model_dump(mode="json") | digests
 
 
 def _answer_type() -> type[ModelResponse]:

@@ -289,6 +289,15 @@ class Health(Answer):
     status: Literal["ok", "ready"]
 
 
+class ReloadResponse(Answer):
+    """The answer of POST /v1/admin/reload; a model that was refused leaves the one before."""
+
+    reloaded: bool
+    reason: str | None  # why the model was refused
+    model: ModelIdentity  # served now
+    request_id: str
+
+
 class CalibrationData(Answer):
     """The photos that the error rates were measured on."""
 

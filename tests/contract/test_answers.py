@@ -288,7 +288,7 @@ async def test_questions_may_be_asked_side_by_side(url: str, photo: Photo) -> No
 
 async def test_the_async_client_also_talks_to_an_app_in_its_own_process(embedder: FaceEmbedder, photo: Photo) -> None:
     transport = httpx2.ASGITransport(create_app(Settings(), embedder))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://app") as http:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         answer = await AsyncFaceClient(http=http).verify(photo("001-neutral"), photo("001-smiling"))
     assert answer.same is True
 

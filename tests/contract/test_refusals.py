@@ -34,6 +34,7 @@ from service.client import (
     Unreachable,
     errors,
 )
+from service.errors import Forbidden, RateLimited, Unauthorized
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -164,8 +165,8 @@ def test_a_wrong_path_in_the_address_is_told_as_such(url: str) -> None:
     assert (caught.value.status, caught.value.code) == (404, "not_found")
 
 
-def test_every_error_of_images_embeddings_and_points_that_the_service_has_is_a_class_here() -> None:
-    kinds = SampleError | DigestMismatch | OperatingPointUnavailable
+def test_every_error_of_images_embeddings_points_and_access_that_the_service_has_is_a_class_here() -> None:
+    kinds = SampleError | DigestMismatch | OperatingPointUnavailable | Unauthorized | Forbidden | RateLimited
     theirs = {kind.code for kind in problems.TABLE if issubclass(kind, kinds)}
     assert theirs == set(errors.KINDS)
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from embedder import FaceEmbedder, ImageTooLarge, ImageUnreadable, Limits
 from embedder.image import FACTORS, decode_image
-from embedder.image_formats import is_decoded_by_rows
+from embedder.image_structure import is_decoded_by_rows
 
 
 def jpeg(picture: Image.Image, **options: object) -> bytes:

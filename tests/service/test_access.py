@@ -13,12 +13,14 @@ import pytest
 from fastapi import APIRouter
 from live_service import served
 from odd_inputs import Reply, Site
+from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
-from service.access.control import NEEDS, PUBLIC, checked
+from service.access.control import NEEDS, PUBLIC, HostNames, checked
 from service.access.keys import KeyFile, KeyGrant, NewKey
 from service.app import create_app
+from service.errors import UnknownHost
 from service.settings import Settings
 
 GUARDED = [path for path, need in NEEDS.items() if need != PUBLIC and path != "/metrics"]
@@ -248,12 +250,25 @@ def test_the_services_own_names_are_known(host: str, open_site: Site) -> None:
 @pytest.mark.parametrize("path", ["/", "/healthz", "/v1/model", "/v1/verify", "/nothing"])
 @pytest.mark.parametrize(
     "host",
-    ["evil.test", "evil.test:8000", "127.0.0.1.evil.test", "localhost.evil.test", "face.example.org.evil", "", "[::1"],
+    [
+        "evil.test",
+        "evil.test:8000",
+        "127.0.0.1.evil.test",
+        "localhost.evil.test",
+        "face.example.org.evil",
+        "app.face.example.org",
+    ],
 )
 def test_another_name_is_refused_before_anything_else(host: str, path: str, open_site: Site) -> None:
     for method in ("GET", "POST", "OPTIONS"):
         refused = open_site.request(method, path, headers={"Host": host})
         assert (refused.status, refused.problem["code"]) == (421, "unknown_host")
+
+
+@pytest.mark.parametrize("host", ["", "[::1", "me@localhost", "localhost:", "a b"])
+def test_what_is_no_name_is_refused(host: str) -> None:
+    with pytest.raises(UnknownHost):
+        HostNames(frozenset({"localhost"})).check(Headers({"host": host}))
 
 
 def test_a_preflight_to_another_name_is_refused_too(embedder: FaceEmbedder) -> None:

@@ -23,7 +23,7 @@ from service.audit.chain import (
     read_anchors,
     verify_chain,
 )
-from service.audit.log import AuditLog, Disk
+from service.audit.log import AuditLog, Disk, check_audit_folder
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SMALL_FILE = 2_000  # bytes; some six lines
@@ -202,6 +202,19 @@ def test_a_log_whose_last_line_is_damaged_is_not_continued(whole: Path) -> None:
     _edit(whole, -1, lambda lines: [*lines[:-1], b"{}\n"])
     with pytest.raises(AuditFolderError, match="its last complete line is damaged"):
         AuditLog(whole)
+
+
+def test_a_folder_is_checked_before_a_start_and_left_as_it_is(whole: Path, tmp_path: Path) -> None:
+    before = {file: file.read_bytes() for file in whole.iterdir()}
+    check_audit_folder(whole)
+    check_audit_folder(tmp_path / "new" / "audit")
+    assert {file: file.read_bytes() for file in whole.iterdir()} == before
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(AuditFolderError, match="is not a folder"):
+        check_audit_folder(_files(whole)[0])
+    _edit(whole, -1, lambda lines: [*lines[:-1], b"{}\n"])
+    with pytest.raises(AuditFolderError, match="damaged"):
+        check_audit_folder(whole)
 
 
 def test_a_second_process_cannot_write_the_same_folder(tmp_path: Path) -> None:

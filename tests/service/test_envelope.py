@@ -50,9 +50,9 @@ def test_the_log_has_one_line_a_request_and_names_nobody(
     client.post("/v1/faces", files={"image": ("alice.jpg", photo)}, headers={"X-Request-Id": "one"})
     client.get("/photos/alice-smith.jpg", headers={"X-Request-Id": "two"})
     lines = [record.getMessage() for record in caplog.records if record.name == "visavis.access"]
-    assert re.fullmatch(r"POST /v1/faces 400 \d+ ms id=zero", lines[0])
+    assert re.fullmatch(r"POST /v1/faces 400 \d+ ms id=zero code=malformed_request", lines[0])
     assert re.fullmatch(r"POST /v1/faces 200 \d+ ms id=one", lines[1])
-    assert re.fullmatch(r"GET \(no route\) 404 \d+ ms id=two", lines[2])
+    assert re.fullmatch(r"GET \(no route\) 404 \d+ ms id=two code=not_found", lines[2])
     assert "alice" not in " ".join(record.getMessage() for record in caplog.records if record.name != "httpx2")
 
 

@@ -18,6 +18,7 @@ from service.request_body import BodyReader
 from service.request_context import RequestContextMiddleware
 from service.request_execution import ConcurrencyLimiter, RequestExecutor
 from service.routes import explain
+from service.served_model import ServedModel
 from service.wire import LayersResponse, MapsResponse
 from visavis.cli.output import layer_record
 
@@ -104,7 +105,7 @@ def test_what_does_not_belong_to_maps_is_refused(client: TestClient, photos: dic
 async def test_a_full_house_is_told_at_once(embedder: FaceEmbedder) -> None:
     limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     app = FastAPI()
-    app.include_router(explain.router(RequestExecutor(embedder, Explainer(embedder), BodyReader(1000, 1.0), limiter)))
+    app.include_router(explain.router(RequestExecutor(ServedModel(embedder), BodyReader(1000, 1.0), limiter)))
     problems.install_exception_handlers(app)
     app.add_middleware(RequestContextMiddleware)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:

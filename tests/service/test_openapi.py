@@ -119,3 +119,17 @@ def test_the_document_of_the_api_has_every_measure_of_quality(measure: str) -> N
 def test_the_document_of_the_api_has_every_route(path: str) -> None:
     document = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     assert re.search(rf"^## .*{path}\b", document, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_documented_request_is_answered_as_it_stands(
+    path: str, described: dict[str, Any], client: TestClient
+) -> None:
+    example = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+    answer = client.post(path, json=example)
+    assert answer.status_code == 200, answer.text
+
+
+def test_the_pictures_in_the_description_are_small(client: TestClient) -> None:
+    assert len(openapi.EXAMPLE_IMAGE) < 1000
+    assert client.get("/openapi.json").text.count(openapi.EXAMPLE_IMAGE) >= 6

@@ -83,3 +83,25 @@ def test_the_licence_of_what_is_vendored_stands_beside_it() -> None:
     licence = (FOLDER / "SWAGGER-UI-LICENSE.txt").read_text(encoding="utf-8")
     assert "Apache License" in licence
     assert "SmartBear" in licence
+
+
+@pytest.mark.parametrize("path", ["/", "/page/main.js", "/docs", "/docs/start.js", "/openapi.json", "/errors"])
+def test_what_a_browser_has_already_is_not_sent_again(path: str, client: TestClient) -> None:
+    first = client.get(path)
+    tag = first.headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = client.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert again.headers["cache-control"] == first.headers["cache-control"] == "no-cache"
+        assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+        assert "content-length" not in again.headers
+    assert client.get(path, headers={"If-None-Match": '"other"'}).content == first.content
+
+
+def test_each_page_has_a_tag_of_its_own(client: TestClient) -> None:
+    tags = [client.get(f"{url}/{name}").headers["etag"] for url, name in FILES]
+    assert len(set(tags)) == len(tags)
+
+
+def test_what_a_caller_sends_is_never_answered_from_a_cache(client: TestClient) -> None:
+    assert client.get("/v1/model").headers["cache-control"] == "no-store"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -15,13 +16,13 @@ import pytest
 from serving_process import COMMAND, PATIENCE_S, ROOT, serving
 
 from service.access.keys import KeyFile, KeyGrant
-from service.serving import _listening
+from service.serving import listening
 
 
-def _refused(*arguments: str, **environment: str) -> str:
+def _refused(*arguments: str, prefix: tuple[str, ...] = (), **environment: str) -> str:
     """Start in vain; gives what was said."""
     ended = subprocess.run(
-        [*COMMAND, *arguments],
+        [*prefix, *COMMAND, *arguments],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -82,8 +83,42 @@ def test_a_bad_bundle_is_told(tmp_path: Path) -> None:
     assert "the model cannot be served" in _refused("--port", "0", "--model", str(tmp_path))
 
 
+def test_too_little_memory_is_told_in_one_line() -> None:
+    said = _refused("--port", "0", prefix=("sh", "-c", 'ulimit -v 400000; exec "$@"', "sh"))
+    assert "the memory is too small" in said
+    assert said.count("\n") == 2  # that it loads its model, and why it does not
+
+
+@pytest.mark.parametrize("name", ["card.json", "weights.safetensors", "network.onnx"])
+def test_a_damaged_file_of_a_bundle_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    bundle = shutil.copytree(ROOT / "embedder" / "weights" / "sface-128", tmp_path / "bundle")
+    content = (bundle / name).read_bytes()
+    (bundle / name).write_bytes(content[: len(content) // 2])
+    said = _refused("--port", "0", "--model", str(bundle))
+    assert "the model cannot be served" in said
+    assert said.count("\n") == 2
+
+
+def test_it_serves_from_a_folder_that_it_may_not_write(tmp_path: Path, examples: Path) -> None:
+    bundle = shutil.copytree(ROOT / "embedder" / "weights" / "sface-128", tmp_path / "bundle")
+    for path in (*bundle.iterdir(), bundle):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    before = sorted(path.name for path in bundle.iterdir())
+    files = {part: (examples / "001-neutral.jpg").read_bytes() for part in ("probe", "reference")}
+    with serving("--model", str(bundle)) as (_, url):
+        assert httpx2.post(f"{url}/v1/verify", files=files, timeout=PATIENCE_S).json()["same"]
+    assert sorted(path.name for path in bundle.iterdir()) == before
+    bundle.chmod(0o700)
+
+
+def test_a_limit_of_file_descriptors_that_is_too_low_is_told() -> None:
+    said = _refused("--port", "0", prefix=("sh", "-c", 'ulimit -n 300; exec "$@"', "sh"))
+    assert "VISAVIS_MAX_CONNECTIONS=512 needs 768 file descriptors, and this process may have 300" in said
+    assert said.count("\n") == 1
+
+
 def test_an_answer_does_not_wait_for_its_beginning_to_be_acknowledged() -> None:
-    with _listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

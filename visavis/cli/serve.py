@@ -1,8 +1,15 @@
 """`visavis serve`: start the HTTP service. Imports nothing heavy, so that --help works in the base installation."""
 
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
 import click
 
 from .main import missing_module
+
+if TYPE_CHECKING:
+    from service import Finding
 
 
 class ServeError(click.ClickException):
@@ -12,6 +19,8 @@ class ServeError(click.ClickException):
 
 
 @click.command()
+@click.option("--config", metavar="FILE", help="A TOML file of settings (VISAVIS_CONFIG).")
+@click.option("--check", is_flag=True, help="Serve nothing: tell everything that is wrong, and exit with 0 or 1.")
 @click.option(
     "--host", metavar="ADDRESS", help="Address to listen on (127.0.0.1; 0.0.0.0 = all addresses of this machine)."
 )
@@ -28,18 +37,31 @@ class ServeError(click.ClickException):
 @click.option("--insecure", is_flag=True, default=None, help="Listen beyond this machine without keys.")
 @click.option("--tls-certificate", metavar="FILE", help="A PEM file with the certificate, and those above it.")
 @click.option("--tls-key", metavar="FILE", help="A PEM file with the certificate's key, without passphrase.")
-def serve(**given: object) -> None:
+def serve(*, check: bool, **given: Any) -> None:
     """Start the HTTP service.
 
-    Every setting is also an environment variable: VISAVIS_HOST, VISAVIS_PORT, VISAVIS_MODEL and more; see docs/api.md.
+    Every setting is also an environment variable and a key of the file: VISAVIS_PORT, port; see docs/api.md.
     """
     try:
-        from service import ServingError, run  # noqa: PLC0415 - needs the extra "service"
+        import service  # noqa: PLC0415 - needs the extra "service"
+
+        start, look = service.run, service.check
     except ModuleNotFoundError as error:
         raise ServeError(
             f"{missing_module(error)} is not installed; install the service: pip install 'visavis[service]'"
         ) from None
+    if check:
+        _tell(look(**given))
     try:
-        run(**given)
-    except ServingError as error:
+        start(**given)
+    except service.ServingError as error:
         raise ServeError(str(error)) from None
+
+
+def _tell(findings: "Sequence[Finding]") -> NoReturn:
+    for each in findings:
+        mark = click.style("wrong", fg="red") if each.is_wrong else click.style("ok   ", fg="green")
+        click.echo(f"{mark}  {each.subject:<9} {each.text}")
+    n_wrong = sum(each.is_wrong for each in findings)
+    click.echo(f"{n_wrong} wrong; nothing was served" if n_wrong else "nothing is wrong; nothing was served")
+    sys.exit(1 if n_wrong else 0)

@@ -44,7 +44,11 @@ export const chinese = {
   serverSays: "服务器的答复：",
   again: "重试",
   anyway: "仍然比较",
+  keyLabel: "密钥",
   problem: {
+    unauthorized: "此服务器需要密钥。密钥只保留到本页面关闭为止，不会存储在任何地方。",
+    forbidden: "您的密钥不允许此操作。请向服务器的管理者索取有相应权限的密钥。",
+    rate_limited: "请求过多。请稍后重试。",
     not_an_image: "此文件不是可以读取的图片。请使用 JPEG、PNG 或 WebP。",
     image_unreadable: "此图片已损坏。请打开后另存，或换一张。",
     image_too_large: "此图片太大。请使用较小的图片。",

@@ -45,7 +45,11 @@ export const english = {
   serverSays: "The server says:",
   again: "Try again",
   anyway: "Compare all the same",
+  keyLabel: "Key",
   problem: {
+    unauthorized: "This server needs a key. The page keeps it until it is closed, and stores it nowhere.",
+    forbidden: "Your key does not allow this. Ask whoever runs the server for one that does.",
+    rate_limited: "Too many requests. Try again later.",
     not_an_image: "This file is not a picture that can be read. Use JPEG, PNG or WebP.",
     image_unreadable: "This picture is damaged. Open it and save it again, or use another.",
     image_too_large: "This picture is too large. Send a smaller one.",

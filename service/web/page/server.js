@@ -1,5 +1,10 @@
 // Asking this server, and no other. What it refuses becomes a Problem; when it is busy it is asked again.
 const TRIES = 3;
+let key = ""; // kept in this tab's memory only
+
+export const useKey = (text) => {
+  key = text;
+};
 
 export class Problem extends Error {
   constructor(told, retryAfter = null) {
@@ -23,7 +28,8 @@ async function attempt(path, asked, left) {
 }
 
 async function once(path, { body, signal }) {
-  const request = body ? { method: "POST", body: asForm(body), signal } : { signal };
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const request = body ? { method: "POST", body: asForm(body), headers, signal } : { headers, signal };
   const response = await fetch(path, request).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Problem({ code: "unreachable" });

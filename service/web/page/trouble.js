@@ -1,11 +1,17 @@
 // What went wrong with a comparison, and the way forward.
 import { make, show } from "./elements.js";
+import { useKey } from "./server.js";
 import { knows, say } from "./words.js";
 
 export function tellTrouble(place, problem, { again, anyway }) {
   const key = knows(`problem.${problem.code}`) ? problem.code : "other";
   const where = problem.image ? say("inPhoto", { which: say(problem.image === "probe" ? "first" : "second") }) : "";
-  const buttons = make("div", { class: "row" }, button("again", say("again"), again));
+  const field = problem.code === "unauthorized" ? keyField() : null;
+  const retry = () => {
+    if (field) useKey(field.value.trim());
+    again();
+  };
+  const buttons = make("div", { class: "row" }, field, button("again", say("again"), retry));
   if (["low_quality", "face_covered"].includes(problem.code)) buttons.append(button("anyway", say("anyway"), anyway));
   const card = make(
     "section",
@@ -20,5 +26,7 @@ export function tellTrouble(place, problem, { again, anyway }) {
 }
 
 export const tellNoTrouble = (place) => show(place);
+
+const keyField = () => make("input", { type: "password", autocomplete: "off", "data-key": "key", "aria-label": say("keyLabel"), placeholder: say("keyLabel") });
 
 const button = (key, text, act) => make("button", { type: "button", "data-key": key, onclick: act }, text);

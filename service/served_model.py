@@ -1,0 +1,80 @@
+"""The holder of the model that is served, which may be replaced; each request ends on the model that it began with."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from embedder import FaceEmbedder
+from embedder.explain import Explainer
+
+
+@dataclass(slots=True, eq=False)
+class LoadedModel:
+    """A model in memory; `n_users` requests use it."""
+
+    embedder: FaceEmbedder
+    explainer: Explainer = field(init=False)
+    n_users: int = 0
+    is_retired: bool = False  # replaced, and to be closed after its last user
+
+    def __post_init__(self) -> None:
+        self.explainer = Explainer(self.embedder)
+
+
+class ServedModel:
+    """The holder of the model. Thread-safe."""
+
+    def __init__(self, embedder: FaceEmbedder) -> None:
+        self._current = LoadedModel(embedder)
+        self._of_request: ContextVar[LoadedModel | None] = ContextVar("model", default=None)
+        self._lock = threading.Lock()
+
+    @property
+    def current(self) -> FaceEmbedder:
+        """The model that new requests get."""
+        return self._current.embedder
+
+    @property
+    def of_request(self) -> LoadedModel:
+        """The model that this request holds; without one, the current model."""
+        return self._of_request.get() or self._current
+
+    @contextmanager
+    def held(self, again: LoadedModel | None = None) -> Iterator[LoadedModel]:
+        """Hold the current model, or one that is held already `again`: it is not closed before the block ends.
+
+        A request holds it from its beginning, and again in its thread, which may outlive the request.
+        """
+        with self._lock:
+            model = again or self._current
+            model.n_users += 1
+        token = self._of_request.set(model)
+        try:
+            yield model
+        finally:
+            self._of_request.reset(token)
+            with self._lock:
+                model.n_users -= 1
+                is_idle = model.is_retired and not model.n_users
+            if is_idle:
+                _close(model)
+
+    def replace(self, embedder: FaceEmbedder) -> None:
+        """Serve another model from now on; the one before is closed after its last request."""
+        with self._lock:
+            before, self._current = self._current, LoadedModel(embedder)
+            before.is_retired = True
+            is_idle = not before.n_users
+        if is_idle:
+            _close(before)
+
+    def close(self) -> None:
+        """Close the current model."""
+        self.current.close()
+
+
+def _close(model: LoadedModel) -> None:
+    """Close a model in a thread, since that waits for the threads of the model."""
+    threading.Thread(target=model.embedder.close, name="visavis-close").start()

@@ -1,0 +1,102 @@
+"""`visavis serve --check`: try everything that a start needs, and tell all that is wrong at once. Serves nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedder import Limits, ModelError, RuntimeOptions, load
+
+from .audit.chain import AuditFolderError
+from .audit.log import check_audit_folder
+from .routes.health import first_inference
+from .serving import ServingError, check_access, check_descriptors, check_tls, listening
+from .settings import Settings, read_settings, shown
+from .telemetry.machine import this_machine
+
+MIB = 2**20
+IDLE_BYTES = 400 * MIB  # of the process and its decoders without requests
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was checked, and the outcome in words."""
+
+    subject: str
+    text: str
+    is_wrong: bool = False
+
+
+def check(config: str | None = None, **given: object) -> list[Finding]:
+    """Check the settings, with the arguments of `run`, and all that they name; an invalid one counts as its default."""
+    reading = read_settings(config, **given)
+    faults = [Finding("settings", fault, is_wrong=True) for fault in reading.faults]
+    settings = faults or [Finding("settings", "all known and valid")]
+    return [*settings, *(finding for each in CHECKS for finding in each(reading.settings))]
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    asked = [settings.port] if settings.metrics_port is None else [settings.port, settings.metrics_port]
+    if settings.port and settings.port == settings.metrics_port:
+        yield Finding("port", f"port and metrics_port are both {settings.port}; choose another one", is_wrong=True)
+        return
+    for port in asked:
+        try:
+            with listening(settings.host, port):
+                yield Finding("port", f"{shown(settings.host)} port {port} is free")
+        except ServingError as error:
+            yield Finding("port", shown(str(error)), is_wrong=True)
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    """Check keys and address, certificate and key of TLS, and the limit of file descriptors."""
+    checks: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("access", lambda: check_access(settings)),
+        ("tls", lambda: check_tls(settings)),
+        ("files", lambda: check_descriptors(settings.max_connections)),
+    )
+    for subject, run in checks:
+        try:
+            run()
+        except ServingError as error:
+            yield Finding(subject, shown(str(error)), is_wrong=True)
+    yield Finding("access", "keys are needed" if settings.keys else "no key is needed")
+
+
+def _memory(settings: Settings) -> Iterator[Finding]:
+    """Compare the memory that requests may hold, and that of an idle service, with what the machine has."""
+    machine = this_machine().usable_memory_bytes
+    if machine is None:
+        yield Finding("memory", "the memory of this machine is unknown")
+        return
+    needed = settings.memory_bytes + IDLE_BYTES
+    told = f"{needed // MIB:,} MiB of {machine // MIB:,} MiB, {settings.memory_bytes // MIB:,} MiB of them for requests"
+    if needed > machine:
+        yield Finding("memory", f"{told}; lower memory_bytes", is_wrong=True)
+    else:
+        yield Finding("memory", told)
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
+    limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
+    try:
+        with load(settings.model, limits=limits, running=running) as embedder:
+            first_inference(embedder)
+            identity, runs_on = embedder.identity, embedder.runtime_description
+    except (ModelError, OSError, ValueError) as error:
+        yield Finding("model", shown(f"it cannot be served: {error}"), is_wrong=True)
+        return
+    yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    if settings.audit is None:
+        return
+    try:
+        check_audit_folder(Path(settings.audit))
+        yield Finding("audit", "the audit log can be continued")
+    except AuditFolderError as error:
+        yield Finding("audit", shown(str(error)), is_wrong=True)
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _audit, _memory, _model)

@@ -1,0 +1,1 @@
+"""What an operator sees of the service: metrics, logs, traces, and the machine it runs on. No biometrics, no paths."""

@@ -1,0 +1,76 @@
+"""The second port, which serves GET /metrics alone, from a thread: it answers also when the service is busy."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from .metrics import ServiceMetrics
+
+PATIENCE_S = 10  # of a connection
+MAX_CONNECTIONS = 8  # at a time; further ones are closed
+
+
+@contextmanager
+def metrics_served(metrics: ServiceMetrics, listener: socket.socket | None) -> Iterator[None]:
+    """Serve metrics on a listening socket until the block ends; without one, do nothing."""
+    if listener is None:
+        yield
+        return
+    server = _MetricsServer(metrics, listener)
+    thread = threading.Thread(target=server.serve_forever, name="visavis-metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+class _MetricsServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, metrics: ServiceMetrics, listener: socket.socket) -> None:
+        super().__init__(listener.getsockname()[:2], _MetricsHandler, bind_and_activate=False)
+        self.socket.close()
+        self.socket, self.metrics = listener, metrics
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def verify_request(self, _request: object, _client_address: object) -> bool:
+        """Whether there is a place for the connection."""
+        return self._places.acquire(blocking=False)
+
+    def process_request_thread(self, request: object, client_address: object) -> None:
+        """Answer one connection, and give its place back."""
+        try:
+            super().process_request_thread(request, client_address)  # type: ignore[arg-type] # typeshed names a union
+        finally:
+            self._places.release()
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Ignore that a client left: the default prints a traceback."""
+
+
+class _MetricsHandler(BaseHTTPRequestHandler):
+    server: _MetricsServer
+    timeout: ClassVar[int] = PATIENCE_S
+    server_version, sys_version = "visavis", ""
+
+    def do_GET(self) -> None:
+        """Answer with the metrics, or with 404."""
+        is_known = self.path.partition("?")[0] == "/metrics"
+        content = self.server.metrics.text() if is_known else b"the only path is /metrics\n"
+        self.send_response(200 if is_known else 404)
+        self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing: a path is the client's text."""

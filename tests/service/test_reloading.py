@@ -1,0 +1,242 @@
+"""Reload under load loses no request, and a model that cannot be served leaves the one before."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from live_service import served, until
+from starlette.testclient import TestClient
+
+from embedder import BUILT_IN, BundleError, FaceEmbedder, load
+from service.access.caller import Scope
+from service.access.keys import KeyFile, KeyGrant
+from service.app import create_app
+from service.reloading import ModelReloader, check_model
+from service.routes.health import Readiness, ReadinessState
+from service.served_model import LoadedModel, ServedModel
+from service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()"]
+PATIENCE_S = 60
+DLIB = "dlib-resnet29-128"
+
+
+def _do_nothing() -> None:
+    """Be told of a success."""
+
+
+def _is_open(embedder: FaceEmbedder) -> bool:
+    try:
+        embedder.embed_chips(np.zeros((0, *([embedder.card.alignment.chip_size_px] * 2), 3), np.uint8))
+    except ValueError:
+        return False
+    return True
+
+
+@contextmanager
+def _asking(url: str, files: dict[str, bytes]) -> Iterator[Callable[[], list[tuple[int, str]]]]:
+    """Verify without a pause in two threads; gives status and model of all answers."""
+    answers: list[tuple[int, str]] = []
+    has_ended = threading.Event()
+
+    def ask() -> None:
+        with httpx2.Client(timeout=PATIENCE_S) as client:
+            while not has_ended.is_set():
+                answer = client.post(f"{url}/v1/verify", files=files)
+                answers.append((answer.status_code, answer.json().get("model", {}).get("name", answer.text)))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for each in threads:
+        each.start()
+    try:
+        yield lambda: answers
+    finally:
+        has_ended.set()
+        for each in threads:
+            each.join(PATIENCE_S)
+
+
+def test_a_reload_under_load_loses_no_request_and_closes_the_model_before(photos: dict[str, bytes]) -> None:
+    models = iter([DLIB, None])
+    app = create_app(Settings(), first := load(), load_again=lambda: load(next(models)))
+    files = {"probe": photos["001-neutral"], "reference": photos["001-smiling"]}
+    with served(app) as url, _asking(url, files) as answers:
+        until(lambda: len(answers()) > 2)
+        for _ in range(2):
+            assert app.state.reloader.reload().is_reloaded
+            n_before = len(answers())
+            until(lambda: len(answers()) > n_before + 4)  # noqa: B023 - it is called in this turn
+        assert answers()[-1][1] == "sface-128"
+        assert httpx2.get(f"{url}/v1/model").json()["name"] == "sface-128"
+    told = answers()
+    assert Counter(status for status, _ in told) == {200: len(told)}
+    assert {name for _, name in told} == {"sface-128", DLIB}
+    until(lambda: not _is_open(first))
+    app.state.served.close()
+
+
+def test_a_model_is_closed_after_its_last_user_and_not_before() -> None:
+    first, second = load(), load()
+    holder, has_ended = ServedModel(first), threading.Event()
+
+    def work(model: LoadedModel) -> bool:
+        with holder.held(again=model):
+            has_ended.wait(PATIENCE_S)
+            return holder.of_request.embedder is first and _is_open(first)
+
+    with ThreadPoolExecutor() as threads:
+        with holder.held() as model:
+            outlives = threads.submit(work, model)
+            until(lambda: model.n_users == 2)
+            holder.replace(second)
+            assert holder.of_request.embedder is first
+            assert holder.current is second
+        assert _is_open(first)
+        has_ended.set()
+        assert outlives.result()
+    until(lambda: not _is_open(first))
+    with holder.held():
+        assert holder.of_request.embedder is second
+    holder.close()
+    assert not _is_open(second)
+
+
+def _broken(folder: Path, name: str) -> Callable[[], FaceEmbedder]:
+    bundle = shutil.copytree(BUILT_IN, folder / "bundle")
+    (bundle / name).write_bytes((bundle / name).read_bytes()[:1000])
+    return lambda: load(bundle)
+
+
+@pytest.mark.parametrize("name", ["card.json", "weights.safetensors", "network.onnx"])
+def test_a_broken_bundle_leaves_the_model_and_says_why_in_one_line(
+    name: str, tmp_path: Path, embedder: FaceEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = ServedModel(embedder)
+    reloader = ModelReloader(holder, _broken(tmp_path, name), _do_nothing)
+    outcome = reloader.reload()
+    assert (outcome.is_reloaded, outcome.model, holder.current) == (False, embedder.identity, embedder)
+    assert outcome.reason
+    assert _is_open(embedder)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "the model was not reloaded, and sface-128 goes on" in line
+    assert line.isprintable()
+    assert (reloader.n_outcomes["failure"], reloader.is_last_successful) == (1, False)
+
+
+class Unsteady(FaceEmbedder):
+    """A model whose embeddings have noise."""
+
+    def embed_chips(self, chips: np.ndarray) -> np.ndarray:
+        return super().embed_chips(chips) + np.random.default_rng().normal(0, 0.01, (len(chips), 128))
+
+
+class Shifted(FaceEmbedder):
+    """A model whose embeddings are not those of its digest."""
+
+    def embed_chips(self, chips: np.ndarray) -> np.ndarray:
+        return super().embed_chips(chips) + np.float32(0.01)
+
+
+@pytest.mark.parametrize(("kind", "told"), [(Unsteady, "two embeddings of one picture"), (Shifted, "has the digest")])
+def test_a_model_that_is_not_what_it_claims_is_refused_and_closed(
+    kind: type[FaceEmbedder], told: str, embedder: FaceEmbedder
+) -> None:
+    fresh = load()
+    fresh.__class__ = kind
+    outcome = ModelReloader(ServedModel(embedder), lambda: fresh, _do_nothing).reload()
+    assert told in str(outcome.reason)
+    assert not _is_open(fresh)
+
+
+def test_each_built_in_model_passes_the_checks_beside_each(each_model: FaceEmbedder, embedder: FaceEmbedder) -> None:
+    check_model(each_model, embedder)
+
+
+async def test_a_reload_makes_a_service_ready_whose_first_inference_failed() -> None:
+    closed, said = load(), []
+    closed.close()
+    readiness = Readiness(closed, on_ready=lambda: said.append(True))
+    await readiness.find_out()
+    assert (readiness.state, said) == (ReadinessState.FAILED, [])
+    holder = ServedModel(load())
+    assert ModelReloader(holder, load, readiness.succeed).reload().is_reloaded
+    assert (readiness.state, said) == (ReadinessState.SUCCEEDED, [True])
+    holder.close()
+
+
+def _client(load_again: Callable[[], FaceEmbedder], folder: Path, scope: Scope = "admin") -> TestClient:
+    key = KeyFile(folder / "keys.json").create(KeyGrant("a key", (scope,)))
+    app = create_app(Settings(keys=str(folder / "keys.json")), load(), load_again=load_again)
+    return TestClient(app, headers={"Authorization": f"Bearer {key.text}"})
+
+
+def test_a_key_with_the_scope_reloads_by_http(tmp_path: Path) -> None:
+    with _client(lambda: load(DLIB), tmp_path) as client:
+        answer = client.post("/v1/admin/reload")
+        assert (answer.status_code, answer.json()["reloaded"], answer.json()["model"]["name"]) == (200, True, DLIB)
+        assert client.get("/v1/model").json()["name"] == DLIB
+
+
+def test_a_refused_reload_is_answered_with_the_reason(tmp_path: Path) -> None:
+    def fail() -> FaceEmbedder:
+        raise BundleError("the card is broken")
+
+    with _client(fail, tmp_path) as client:
+        answer = client.post("/v1/admin/reload").json()
+    assert (answer["reloaded"], answer["model"]["name"]) == (False, "sface-128")
+    assert "the card is broken" in answer["reason"]
+
+
+def test_nobody_else_reloads(tmp_path: Path, embedder: FaceEmbedder) -> None:
+    with _client(load, tmp_path, "verify") as client:
+        assert client.post("/v1/admin/reload").status_code == 403
+        assert client.post("/v1/admin/reload", headers={"Authorization": ""}).status_code == 401
+    without_keys = TestClient(create_app(Settings(), embedder, load_again=load))
+    assert without_keys.post("/v1/admin/reload").json()["code"] == "not_found"
+
+
+def test_sighup_reloads_the_model_of_the_settings_file_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "visavis.toml"
+    file.write_text('log_format = "json"')
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--config", str(file)], stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stderr is not None
+    try:
+        url = _line(process, "visavis is ready").split()[4]
+        for content, told in (
+            (f'model = "{DLIB}"', f"the model was reloaded: {DLIB}"),
+            ('model = "vgg"', f"not reloaded, and {DLIB} goes on"),
+            ("modle = 1", "there is no setting modle"),
+        ):
+            file.write_text(content)
+            process.send_signal(signal.SIGHUP)
+            assert told in _line(process, "reloaded")
+            assert httpx2.get(f"{url}/v1/model").json()["name"] == DLIB
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def _line(process: subprocess.Popen[str], part: str) -> str:
+    """The message of the next line with these words."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        message = str(json.loads(line)["message"])
+        if part in message:
+            return message
+    raise AssertionError(f"the service ended without saying {part!r}")
