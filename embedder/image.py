@@ -304,6 +304,7 @@ def _decoded(picture: ImageFile.ImageFile, factor: int = 1) -> Image.Image:
         if picture.format == "AVIF":
             picture.info.pop("xmp", None)  # Pillow would apply its orientation where the container has none
         ImageOps.exif_transpose(picture, in_place=True)
+        vars(picture).pop("_decoder", None)  # WebP's and AVIF's, which hold the picture twice
         return picture if picture.mode == "RGB" else to_rgb(picture)
 
 

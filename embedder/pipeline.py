@@ -217,8 +217,7 @@ class FaceEmbedder:
     ) -> None:
         self.bundle = bundle
         self.card = bundle.card
-        self._network = network
-        self.batch_sizes = network.batch_sizes  # chips of a pass -> number of passes until now
+        self._network, self.batch_sizes = network, network.batch_sizes  # chips of a pass -> passes until now
         self._verifier = Verifier(self.card.quality_penalties, self.identity)
         self._preprocessor = FacePreprocessor(detector, occlusion, decoder, self.card.alignment)
 

@@ -78,13 +78,19 @@ def _in_8_bits(size: tuple[int, int], values: Callable[[tuple[int, int, int, int
     and resampling exceed the range a little; what exceeds it is clipped. Larger floats are taken for integers.
     """
     top = _range(values(box) for box in _boxes(size))
+    levels = _scaled(np.arange(top + 1), top)
 
-    def scaled(box: tuple[int, int, int, int]) -> Image.Image:
-        numbers = values(box).astype(np.float64)
-        pixels = np.rint(np.clip(numbers, 0, top) * (_MAX_8_BIT / top)).astype(np.uint8)
+    def strip(box: tuple[int, int, int, int]) -> Image.Image:
+        clipped = np.clip(values(box), 0, top)
+        pixels = levels[clipped] if clipped.dtype.kind in "iu" else _scaled(np.asarray(clipped, np.float64), top)
         return Image.fromarray(pixels).convert("RGB")
 
-    return _by_strips(size, scaled)
+    return _by_strips(size, strip)
+
+
+def _scaled(numbers: _Values, top: int) -> NDArray[np.uint8]:
+    scaled: NDArray[np.uint8] = np.rint(numbers.astype(np.float64) * (_MAX_8_BIT / top)).astype(np.uint8)
+    return scaled
 
 
 def _range(strips: Iterator[_Values]) -> int:

@@ -25,7 +25,6 @@ from .routes import atlas, explain, faces, health, model, operations, pages, ver
 from .routes.health import Readiness, ReadinessState
 from .served_model import ServedModel
 from .settings import Settings
-from .telemetry.logs import RequestOutcome, log_request
 from .telemetry.metrics import ServiceMetrics, ServiceState
 
 DESCRIPTION = """Are these two photos of one person?
@@ -82,7 +81,7 @@ def create_app(
         across_origins=_across_origins(settings.origins),
         audited=_audited(audit),
         check_host=policy.check_host,
-        observe=_observer(metrics),
+        observe=metrics.ended,
     )
     return app
 
@@ -125,14 +124,6 @@ def _state(
         n_reloads={} if reloader is None else dict(reloader.n_outcomes),
         is_last_reload_successful=reloader is None or reloader.is_last_successful,
     )
-
-
-def _observer(metrics: ServiceMetrics) -> Callable[[RequestOutcome], None]:
-    def observe(outcome: RequestOutcome) -> None:
-        log_request(outcome)
-        metrics.count(outcome)
-
-    return observe
 
 
 def _audited(audit: AuditRecorder | None) -> Callable[[ASGIApp], ASGIApp]:

@@ -26,6 +26,9 @@ from .request_body import BodyReader, HoldBytes
 from .request_parsing import OptionsT, ParsedRequest, RequestSpec
 from .served_model import ServedModel
 
+LATELY_S = 10.0
+MAX_REMEMBERED = 1000  # callers
+
 T = TypeVar("T")
 BodyT = TypeVar("BodyT")
 
@@ -54,20 +57,35 @@ class Place:
         self.refusal = why
         self.scope.cancel()
 
+    def require_kept(self) -> None:
+        """Raise the error if the request has been refused; its task may go on up to where it next waits."""
+        if self.refusal is not None:
+            raise self.refusal
+
 
 class ConcurrencyLimiter:
     """Computes `max_concurrent` requests at a time, and lets `max_concurrent` + `max_waiting` be computed or wait.
 
-    As many further ones may be received. The callers whose requests wait take turns. `max_bytes` bounds what all hold.
+    As many further ones may be received. The callers whose requests wait take turns, and one thread is kept free of a
+    caller for others that have sent requests lately. `max_bytes` bounds what all requests hold.
     """
 
-    def __init__(self, *, max_concurrent: int, max_waiting: int, max_bytes: int = 2**30) -> None:
+    def __init__(
+        self,
+        *,
+        max_concurrent: int,
+        max_waiting: int,
+        max_bytes: int = 2**30,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.max_bytes = max_bytes
         self._max_concurrent, self._n_places = max_concurrent, max_concurrent + max_waiting
         self._threads = CapacityLimiter(max_concurrent)
         self._places: list[Place] = []  # the oldest first
         self._queues: OrderedDict[str, deque[Place]] = OrderedDict()  # by caller, the next one first
         self._n_bytes = 0
+        self._clock = clock
+        self._seen_s: dict[str, float] = {}  # when each caller sent its newest request, the oldest first
 
     @property
     def n_taken(self) -> int:
@@ -106,6 +124,7 @@ class ConcurrencyLimiter:
 
     def hold(self, place: Place, n_bytes: int) -> None:
         """Count bytes as held by a request, until it leaves its place. Raises MemoryFull."""
+        place.require_kept()
         while self._n_bytes + n_bytes > self.max_bytes:
             held = self._held(lambda each: each.n_bytes)
             newest = self._newest_of_heaviest(held, lambda each: each.n_bytes > 0 and each.phase != Phase.COMPUTING)
@@ -120,6 +139,7 @@ class ConcurrencyLimiter:
 
         Cancellation works only until the task starts.
         """
+        place.require_kept()
         place.phase = Phase.WAITING
         self._queues.setdefault(place.caller, deque()).append(place)
         self._give_turns()
@@ -133,6 +153,10 @@ class ConcurrencyLimiter:
         self._make_room(place.caller, (Phase.RECEIVING,))
         self._make_room(place.caller, (Phase.WAITING, Phase.COMPUTING))
         self._places.append(place)
+        self._seen_s.pop(place.caller, None)
+        self._seen_s[place.caller] = self._clock()
+        if len(self._seen_s) > MAX_REMEMBERED:
+            del self._seen_s[next(iter(self._seen_s))]
 
     def _make_room(self, caller: str, phases: tuple[Phase, ...]) -> None:
         if self.n_in(*phases) < self._n_places:
@@ -166,18 +190,31 @@ class ConcurrencyLimiter:
         queue = self._queues.get(place.caller, deque())
         if place in queue:
             queue.remove(place)
+            self._forget_if_empty(place.caller)
         self._give_turns()
 
     def _give_turns(self) -> None:
         """Let the next callers in turn compute, as many as there are threads for."""
-        while self._queues and self.n_in(Phase.COMPUTING) < self._max_concurrent:
-            caller, queue = self._queues.popitem(last=False)
-            if queue:
-                place = queue.popleft()
-                place.phase = Phase.COMPUTING
-                place.turn.set()
-            if queue:
-                self._queues[caller] = queue  # behind all others
+        while self.n_in(Phase.COMPUTING) < self._max_concurrent:
+            caller = next((each for each in self._queues if self._may_compute(each)), None)
+            if caller is None:
+                return
+            place = self._queues[caller].popleft()
+            place.phase = Phase.COMPUTING
+            place.turn.set()
+            self._queues.move_to_end(caller)  # behind all others
+            self._forget_if_empty(caller)
+
+    def _may_compute(self, caller: str) -> bool:
+        """Whether a caller may use one more thread. It may not use the last one if others have sent requests lately."""
+        n_computing = sum(each.caller == caller and each.phase == Phase.COMPUTING for each in self._places)
+        newest_other = next((seen_s for each, seen_s in reversed(self._seen_s.items()) if each != caller), None)
+        is_alone = newest_other is None or self._clock() - newest_other > LATELY_S
+        return is_alone or n_computing < max(1, self._max_concurrent - 1)
+
+    def _forget_if_empty(self, caller: str) -> None:
+        if not self._queues[caller]:
+            del self._queues[caller]
 
 
 def _run(task: Callable[[], T], deadline: Deadline) -> T:

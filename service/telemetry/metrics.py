@@ -20,7 +20,7 @@ from embedder import Comparison, ComparisonBatch, Embedding, EmbeddingBatch, Mod
 from embedder.explain import Explanation
 
 from ..problems import TABLE
-from .logs import RequestOutcome
+from .logs import RequestOutcome, log_request
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 DISTANCES = tuple(round(0.05 * step, 2) for step in range(4, 33))  # 0.2 to 1.6, where faces lie
@@ -85,6 +85,11 @@ class ServiceMetrics:
         for collector in (ProcessCollector, PlatformCollector):
             collector(registry=registry)
         registry.register(StateCollector(state))
+
+    def ended(self, outcome: RequestOutcome) -> None:
+        """Log a request that has ended, and count it."""
+        log_request(outcome)
+        self.count(outcome)
 
     def count(self, outcome: RequestOutcome) -> None:
         """Count a request and observe its stages."""

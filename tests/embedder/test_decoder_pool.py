@@ -47,7 +47,7 @@ def pool() -> Iterator[DecoderPool]:
 
 @pytest.fixture
 def quick() -> Iterator[DecoderPool]:
-    """It ends a decoding after half a second."""
+    """It ends a decoding that takes half a second."""
     pool = DecoderPool(Limits(), 2, time_limit_s=0.5)
     yield pool
     pool.close()
@@ -171,10 +171,10 @@ def test_an_error_is_the_same_as_without_the_pool(pool: DecoderPool, name: str) 
 
 def test_a_picture_that_takes_too_long_is_refused_and_its_process_replaced(quick: DecoderPool) -> None:
     decode(quick, FILES["PNG"])
-    quick._time_limit_s = 0.1
+    quick._time_limit_s = 0.05
     (before,) = workers_of(quick)
     begun = time.monotonic()
-    with pytest.raises(ImageTooSlow, match=r"takes more than 0\.1 s; save it as JPEG or PNG"):
+    with pytest.raises(ImageTooSlow, match=r"takes more than 0\.05 s; save it as JPEG or PNG"):
         decode(quick, SLOW)
     assert time.monotonic() - begun < 1
     assert not is_running(before)

@@ -58,7 +58,7 @@ def gif_with(more: bytes) -> bytes:
 
 
 def tiff(*more: tuple[int, int, int, bytes], rows: int = 64, n_strips: int = 1, compression: int = 1) -> bytes:
-    """A grey TIFF of 64 by `rows` * `n_strips` px, its strips in one place; `more` tags: number, type, n, bytes."""
+    """A grey TIFF of 64 by `rows` * `n_strips` px, with all strips in one place; `more` tags follow."""
     short, long = 3, 4
     offsets = struct.pack(f"<{n_strips}I", *[8] * n_strips)
     sizes = struct.pack(f"<{n_strips}I", *[64 * rows] * n_strips)

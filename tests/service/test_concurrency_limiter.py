@@ -187,6 +187,22 @@ async def test_the_callers_take_turns() -> None:
     assert "".join(order) == "abcabaa"
 
 
+async def test_one_thread_is_kept_free_for_others_that_were_there_lately() -> None:
+    now_s, work = 0.0, Work()
+    limiter = ConcurrencyLimiter(max_concurrent=2, max_waiting=10, clock=lambda: now_s)
+    await _pass(limiter, lambda: None, "b")
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(_pass, limiter, work, "a")
+        await _until(lambda: work.n_running == 1)
+        await _pass(limiter, lambda: None, "b")  # it need not wait
+        assert work.n_begun == 1
+        now_s = 11
+        group.start_soon(_pass, limiter, work, "a")
+        await _until(lambda: work.n_running == 2)
+        work.may_end.set()
+
+
 async def _refused_of(limiter: ConcurrencyLimiter, callers: str) -> str:
     """The callers of those that are refused, while each waits for its body."""
     refused, may_end = list[str](), anyio.Event()
@@ -225,6 +241,16 @@ async def test_one_caller_may_hold_all_of_it_until_another_wants_some(what: str,
     limits = {"max_waiting": 3} if what == "places" else {"max_waiting": 100, "max_bytes": 40}
     limiter = ConcurrencyLimiter(max_concurrent=1, **limits)
     assert sorted(await _refused_of(limiter, callers)) == sorted(refused)
+
+
+async def test_a_place_that_was_taken_away_holds_nothing_more() -> None:
+    limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
+    with pytest.raises(Busy), limiter.slot() as place:  # noqa: PT012 - the place ends by the first refusal
+        limiter._refuse(place, Busy())
+        with pytest.raises(Busy):
+            await limiter.work(place, list, Deadline(30))
+        limiter.hold(place, 10)
+    assert (limiter.n_taken, limiter.n_bytes) == (0, 0)
 
 
 async def test_who_computes_keeps_its_memory_whatever_others_want() -> None:
