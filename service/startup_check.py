@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from embedder import Limits, ModelError, RuntimeOptions, load
 
+from .audit.chain import AuditFolderError
+from .audit.log import check_audit_folder
 from .routes.health import first_inference
 from .serving import ServingError, check_access, check_descriptors, check_tls, listening
 from .settings import Settings, read_settings, shown
@@ -86,4 +89,14 @@ def _model(settings: Settings) -> Iterator[Finding]:
     yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _memory, _model)
+def _audit(settings: Settings) -> Iterator[Finding]:
+    if settings.audit is None:
+        return
+    try:
+        check_audit_folder(Path(settings.audit))
+        yield Finding("audit", "the audit log can be continued")
+    except AuditFolderError as error:
+        yield Finding("audit", shown(str(error)), is_wrong=True)
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _audit, _memory, _model)

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
     "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),
     "keys": ("visavis.cli.keys:keys", "Make, list, revoke and rotate keys of the HTTP service."),
+    "audit": ("visavis.cli.audit:audit", "Verify or summarise the audit log of a service."),
     "doctor": ("visavis.cli.doctor:doctor", "Tell what this machine can do."),
     "prepare": ("visavis.cli.prepare:prepare_command", "Find and align the faces in photos, for training."),
     "check-labels": ("visavis.cli.check_labels:check_labels_command", "Find photos under a wrong name."),
