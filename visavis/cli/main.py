@@ -118,5 +118,5 @@ def main() -> None:
     # Busy-waiting threads slow down a busy machine, some jobs to a fifth of their speed; sleeping threads cost nothing
     # on an idle one. OpenMP reads this when a subcommand imports torch.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Pillow warns about huge images on stderr; visavis refuses them itself, with an error.
-    filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
+    # Pillow warns on stderr about huge images and odd tags; visavis refuses what it does not read, with an error.
+    filterwarnings("ignore", module=r"PIL\.")
