@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from embedder import Limits, ModelError, RuntimeOptions, load
 
-from .audit.chain import AuditFolderError
-from .audit.log import check_audit_folder
 from .routes.health import first_inference
-from .serving import ServingError, check_access, check_descriptors, check_tls, listening
+from .serving import ServingError, check_access, check_audit, check_descriptors, check_tls, listening
 from .settings import Settings, read_settings, shown
 from .telemetry.machine import this_machine
 
@@ -48,10 +45,11 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 
 def _access(settings: Settings) -> Iterator[Finding]:
-    """Check keys and address, certificate and key of TLS, and the limit of file descriptors."""
+    """Check keys and address, certificate and key of TLS, the audit folder, and the limit of file descriptors."""
     checks: tuple[tuple[str, Callable[[], None]], ...] = (
         ("access", lambda: check_access(settings)),
         ("tls", lambda: check_tls(settings)),
+        ("audit", lambda: check_audit(settings)),
         ("files", lambda: check_descriptors(settings.max_connections)),
     )
     for subject, run in checks:
@@ -89,14 +87,4 @@ def _model(settings: Settings) -> Iterator[Finding]:
     yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
 
 
-def _audit(settings: Settings) -> Iterator[Finding]:
-    if settings.audit is None:
-        return
-    try:
-        check_audit_folder(Path(settings.audit))
-        yield Finding("audit", "the audit log can be continued")
-    except AuditFolderError as error:
-        yield Finding("audit", shown(str(error)), is_wrong=True)
-
-
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _audit, _memory, _model)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _memory, _model)

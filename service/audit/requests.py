@@ -17,6 +17,9 @@ from embedder import (
     Distances,
     Embedding,
     EmbeddingBatch,
+    ImageError,
+    ImageTooSlow,
+    ImageUnreadable,
     Judgement,
     ModelIdentity,
     OperatingPoint,
@@ -38,6 +41,7 @@ CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 FIRST_ERROR = 400
 NOT_FOUND, METHOD_NOT_ALLOWED = 404, 405
 COMPUTED = {422, 500}  # and below 400: answers that cost a computation; all others are refusals, of which many may come
+UNREAD = {each.code for each in (ImageError, ImageUnreadable, ImageTooSlow)}  # with status 422, but soon found
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -237,7 +241,7 @@ async def record_answer(recorder: AuditRecorder, request: Request, status: int, 
         return
     key = caller_of(request).key_id
     fields = _fields(request, route, key, status) | {"problem": asdict(problem)}
-    if status < FIRST_ERROR or status in COMPUTED:
+    if status < FIRST_ERROR or (status in COMPUTED and problem.code not in UNREAD):
         await recorder.record(REQUEST, fields)
     else:
         await recorder.record_refusal(REQUEST, fields, key=key, code=problem.code or str(status))

@@ -17,13 +17,16 @@ from typing import Any
 import httpx2
 import pytest
 from live_service import until
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from embedder import FaceEmbedder
 from service.access.keys import KeyFile, KeyGrant
 from service.app import create_app
 from service.audit.chain import ChainReader, verify_chain
 from service.audit.log import MAX_REFUSALS, AuditLog, AuditRecorder
+from service.audit.requests import AuditMiddleware
 from service.errors import AuditUnavailable
 from service.settings import Settings
 
@@ -139,6 +142,20 @@ async def test_a_flood_of_refusals_is_counted_and_not_written(tmp_path: Path) ->
     await recorder.record("request", {"status": 200})
     (counted,) = _lines(tmp_path, "refusals")
     assert counted["counts"] == [{"key": None, "code": "unauthorized", "n": 500 - MAX_REFUSALS}]
+
+
+async def test_a_client_that_leaves_is_recorded_as_well(tmp_path: Path) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise ClientDisconnect
+
+    async def nothing(*_: object) -> Any:
+        raise AssertionError("nobody is there to be answered")
+
+    scope = {"type": "http", "method": "POST", "headers": [], "state": {"request_id": "r1"}}
+    with pytest.raises(ClientDisconnect):
+        await AuditMiddleware(app, AuditRecorder(AuditLog(tmp_path)))(scope, nothing, nothing)
+    (line,) = _lines(tmp_path)
+    assert (line["request_id"], line["status"], line["problem"]["code"]) == ("r1", 499, "client_left")
 
 
 async def test_requests_that_wait_together_share_one_fsync(tmp_path: Path) -> None:
@@ -260,7 +277,7 @@ def test_a_folder_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) ->
     env = {**os.environ, "VISAVIS_AUDIT": str(tmp_path / "file")}
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
     assert ended.returncode == 2
-    assert "the audit log cannot be written" in ended.stderr
+    assert "is not a folder that the service may write" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
