@@ -148,7 +148,7 @@ class DecoderPool:
                 worker.end()
 
     def _taken(self) -> "_Worker":
-        """A worker, as soon as there is one; counted as busy. Raises OutOfMemory or RuntimeUnavailable."""
+        """A worker, as soon as there is one; counted as busy. Raises OutOfMemory."""
         with self._changed:
             while self._n_busy >= self._n_workers and not self._is_closed:
                 self._changed.wait(POLL_S)
@@ -168,10 +168,10 @@ class DecoderPool:
     def _started(self, instead_of: "_Worker | None") -> "_Worker":
         if instead_of is not None:
             instead_of.end()
-        try:
-            return self._living_server().fork()
-        except RuntimeUnavailable:  # it was killed just now
-            return self._living_server().fork()
+        for _ in range(2):
+            with suppress(RuntimeUnavailable):  # it was killed just now
+                return self._living_server().fork()
+        raise OutOfMemory  # what most often kills it; the next image may find it running
 
     def _living_server(self) -> "_Server":
         with self._changed:
