@@ -55,9 +55,10 @@ class Place:
     n_bytes: int = 0
     n_arrived: int = 0
     turn: Event = field(default_factory=Event, repr=False)  # set when it may compute
-    refusal: Unavailable | None = None
+    # What makes the error: one that is stored would refer to itself by its traceback, and keep the body in memory.
+    refusal: Callable[[], Unavailable] | None = None
 
-    def refuse(self, why: Unavailable) -> None:
+    def refuse(self, why: Callable[[], Unavailable]) -> None:
         """End the request with this error, for another caller's sake."""
         self.refusal = why
         self.scope.cancel()
@@ -65,7 +66,7 @@ class Place:
     def require_kept(self) -> None:
         """Raise the error if the request has been refused; its task may go on up to where it next waits."""
         if self.refusal is not None:
-            raise self.refusal
+            raise self.refusal()
 
 
 class ConcurrencyLimiter:
@@ -125,8 +126,7 @@ class ConcurrencyLimiter:
                 yield place
             finally:
                 self._release(place)
-        if place.refusal is not None:
-            raise place.refusal
+        place.require_kept()
 
     def hold(self, place: Place, n_bytes: int, n_arrived: int = 0) -> None:
         """Count bytes as held by a request, until it leaves its place, and bytes that arrived. Raises MemoryFull."""
@@ -139,7 +139,7 @@ class ConcurrencyLimiter:
                 newest = self._slowest(lambda each: each.n_bytes > 0 and each is not place)
             if newest is None:
                 raise MemoryFull
-            self._refuse(newest, MemoryFull())
+            self._refuse(newest, MemoryFull)
         place.n_bytes += n_bytes
         self._n_bytes += n_bytes
 
@@ -176,7 +176,7 @@ class ConcurrencyLimiter:
             newest = self._slowest(lambda _: phases[0] is Phase.RECEIVING)
         if newest is None:
             raise Busy
-        self._refuse(newest, Busy())
+        self._refuse(newest, Busy)
 
     def _slowest(self, may_go: Callable[[Place], bool]) -> Place | None:
         """Of these requests, the one that arrives most slowly, if it is slower than others should wait for."""
@@ -201,7 +201,7 @@ class ConcurrencyLimiter:
         heaviest = max((each.caller for each in candidates), key=lambda caller: held[caller], default=None)
         return next((each for each in reversed(candidates) if each.caller == heaviest), None)
 
-    def _refuse(self, place: Place, why: Unavailable) -> None:
+    def _refuse(self, place: Place, why: Callable[[], Unavailable]) -> None:
         place.refuse(why)
         self._release(place)  # at once: its task ends a little later
 
@@ -356,9 +356,13 @@ async def while_connected(request: Request, task: Callable[[], Awaitable[T]], de
         group.cancel_scope.cancel()
     if not outcome or deadline.is_cancelled:
         raise ClientDisconnect
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+    ended = outcome.pop()
+    if not isinstance(ended, Exception):
+        return ended
+    try:
+        raise ended
+    finally:
+        del ended  # which refers to itself by its traceback, and would keep the images in memory
 
 
 async def _cancel_when_gone(request: Request, scope: CancelScope, deadline: Deadline) -> None:

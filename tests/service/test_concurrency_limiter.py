@@ -1,9 +1,12 @@
 """How much is taken on: so many at work, so many waiting, the rest refused at once; who leaves frees a place."""
 
+import gc
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from select import select
@@ -248,7 +251,7 @@ async def test_one_caller_may_hold_all_of_it_until_another_wants_some(what: str,
 async def test_a_place_that_was_taken_away_holds_nothing_more() -> None:
     limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=0)
     with pytest.raises(Busy), limiter.slot() as place:  # noqa: PT012 - the place ends by the first refusal
-        limiter._refuse(place, Busy())
+        limiter._refuse(place, Busy)
         with pytest.raises(Busy):
             await limiter.work(place, list, Deadline(30))
         limiter.hold(place, 10)
@@ -369,3 +372,32 @@ def _unfinished_upload(url: str, source: str = "127.0.0.1") -> socket.socket:
     head = "POST /v1/faces HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     connection.sendall(head.encode() + b"{")
     return connection
+
+
+class Body:
+    """What a request holds."""
+
+
+async def failing(body: Body) -> None:
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def fail() -> None:
+        if body:
+            raise OutOfMemory
+
+    await while_connected(Request(SCOPE, receive), fail, Deadline(30))
+
+
+async def test_the_error_of_a_request_keeps_no_body_in_memory() -> None:
+    body = Body()
+    kept = weakref.ref(body)
+    gc.disable()  # what refers to itself would only go with the next collection
+    try:
+        with suppress(OutOfMemory):
+            await failing(body)
+        del body
+        assert kept() is None
+    finally:
+        gc.enable()
