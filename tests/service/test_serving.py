@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from serving_process import COMMAND, PATIENCE_S, ROOT, connected, received, serving
 
+from embedder import copy_bundle, read_bundle
 from service.access.keys import KeyFile, KeyGrant
 from service.serving import listening
 
@@ -72,6 +73,20 @@ def test_a_taken_port_is_told() -> None:
 def test_a_built_in_model_is_served_by_its_name(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
     with serving(*arguments, **environment) as (_, url):
         assert httpx2.get(f"{url}/v1/model").json()["name"] == "dlib-resnet29-128"
+
+
+def test_a_model_that_is_not_built_in_is_told_at_the_start_with_its_card_digest(tmp_path: Path) -> None:
+    card = read_bundle().card.model_copy(update={"summary": "Another summary."})
+    copy_bundle(None, tmp_path / "bundle", card)
+    command = [*COMMAND, "--port", "0", "--model", str(tmp_path / "bundle")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stderr is not None
+            lines = [process.stderr.readline() for _ in range(3)]
+        finally:
+            process.kill()
+    assert lines[1] == f"model: sface-128 (not built in), card digest {card.card_digest}\n"
+    assert "ready" in lines[2]
 
 
 def test_an_unknown_model_is_told_with_the_names_of_the_built_in_ones() -> None:
