@@ -27,6 +27,7 @@ HEAD = "HEAD"
 ANSWERED_TO_THE_END = ("/healthz", "/metrics")  # while the service is being stopped
 CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -81,6 +82,7 @@ class RequestContextMiddleware:
     app: ASGIApp
     across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
     check_host: Callable[[Scope], None] = accept_any  # raises a ServiceError for a request to another host
+    audited: Callable[[ASGIApp], ASGIApp] = unchanged  # records the answers of an app before they go out
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
     observe: Callable[[RequestOutcome], None] = log_request  # called once, after each answer
@@ -106,10 +108,11 @@ class RequestContextMiddleware:
             if scope["state"].get("stopping") and scope["path"] not in ANSWERED_TO_THE_END:
                 raise Stopping
         except ServiceError as refusal:  # also of a preflight request, so before the CORS headers
-            await problem_response(refusal, exchange.request_id)(scope, receive, exchange.answer)
+            problem = problem_response(refusal, exchange.request_id)
+            await self.audited(problem)(scope, receive, exchange.answer)
             return
         try:
-            await self.across_origins(self.app)(scope, receive, exchange.answer)
+            await self.across_origins(self.audited(self.app))(scope, receive, exchange.answer)
         except ServiceError as refusal:  # of access control; those of a route are answered inside
             await self._refuse(refusal, scope, receive, exchange)
         except ClientDisconnect:
@@ -121,7 +124,7 @@ class RequestContextMiddleware:
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         problem = problem_response(error, exchange.request_id)
-        await self.across_origins(problem)(scope, receive, exchange.answer)
+        await self.across_origins(self.audited(problem))(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:
@@ -140,8 +143,14 @@ def _outcome(scope: Scope, exchange: RequestContext, took_ms: float) -> RequestO
         state.get("problem_code"),
         took_ms,
         caller.key_id if isinstance(caller, Caller) else None,
+        _traceparent(scope),
         dict(state.get("stages_ms", {})),
     )
+
+
+def _traceparent(scope: Scope) -> str | None:
+    given = Headers(scope=scope).get("traceparent", "")
+    return given if TRACEPARENT.fullmatch(given) else None
 
 
 def _log_failure(error: BaseException, request_id: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from serving_process import COMMAND, PATIENCE_S, ROOT, serving
+from serving_process import COMMAND, PATIENCE_S, ROOT, connected, received, serving
 
 from embedder import copy_bundle, read_bundle
 from service.access.keys import KeyFile, KeyGrant
@@ -232,6 +232,18 @@ def test_it_speaks_tls_of_version_1_2_and_above(certificate: dict[str, str]) -> 
             old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{url}/healthz", verify=old)
+
+
+def test_a_client_that_does_not_begin_to_speak_tls_is_cut(certificate: dict[str, str]) -> None:
+    files = ("--tls-certificate", certificate["certificate"], "--tls-key", certificate["key"])
+    with serving(*files, VISAVIS_HEADER_TIMEOUT_S="1") as (_, url):
+        with connected(url.replace("https", "http")) as silent:
+            silent.settimeout(10)
+            assert received(silent) == b""
+        with connected(url.replace("https", "http")) as plain:
+            plain.settimeout(10)
+            plain.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"HTTP" not in received(plain)
 
 
 @pytest.mark.parametrize(
