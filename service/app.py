@@ -1,9 +1,10 @@
 """The application factory: builds the FastAPI app from its routes, handlers and middleware."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from anyio import create_task_group
@@ -16,6 +17,8 @@ from embedder import FaceEmbedder
 
 from . import problems
 from .access.control import PUBLIC, AccessControl, AccessPolicy, ScopeCheck, need_of
+from .audit.log import AuditLog, AuditRecorder
+from .audit.requests import AuditMiddleware
 from .errors import CrossSiteRequest, Forbidden, RateLimited, Unauthorized, UnknownHost
 from .openapi import responses
 from .reloading import ModelReloader
@@ -66,10 +69,11 @@ def create_app(
     """Build the service around an embedder; `on_ready` is called once, after the first inference.
 
     `load_again` loads the model for a reload; None = the model cannot be reloaded. Raises KeyFileError if the file of
-    keys cannot be used.
+    keys cannot be used, and AuditFolderError if the audit log cannot be written.
     """
     policy = AccessPolicy.of(settings)
-    readiness = Readiness(embedder, on_ready=on_ready)
+    audit = None if settings.audit is None else AuditRecorder(AuditLog(Path(settings.audit)))
+    readiness = Readiness(embedder, on_ready=on_ready, audit=audit)
     max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
     limiter = ConcurrencyLimiter(
         max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
@@ -86,7 +90,7 @@ def create_app(
         metrics.observe,
     )
     ended = traced(metrics.ended)
-    app = _new_app(readiness, policy, ended)
+    app = _new_app(policy, _lifespan(readiness, policy, audit, ended))
     for resource in (verify, faces, explain):
         app.include_router(_checked(resource.router(runner)))
     for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
@@ -98,13 +102,14 @@ def create_app(
     app.add_middleware(
         RequestContextMiddleware,
         across_origins=_across_origins(settings.origins),
+        audited=_audited(audit),
         check_host=policy.check_host,
         observe=ended,
     )
     return app
 
 
-def _new_app(readiness: Readiness, policy: AccessPolicy, ended: RequestObserver) -> FastAPI:
+def _new_app(policy: AccessPolicy, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
     return _Service(
         title="visavis",
         version=version("visavis"),
@@ -114,7 +119,7 @@ def _new_app(readiness: Readiness, policy: AccessPolicy, ended: RequestObserver)
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness, policy, ended),
+        lifespan=lifespan,
         # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
@@ -154,6 +159,11 @@ def _checked(router: APIRouter) -> APIRouter:
     return router
 
 
+def _audited(audit: AuditRecorder | None) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what records the answers of an app before they go out."""
+    return unchanged if audit is None else partial(AuditMiddleware, recorder=audit)
+
+
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
     """Return what adds the headers by which browsers let pages of other origins read an answer; never credentials."""
     if not origins:
@@ -168,12 +178,12 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
 
 
 def _lifespan(
-    readiness: Readiness, policy: AccessPolicy, ended: RequestObserver
+    readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None, ended: RequestObserver
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with closing(ended):
-            async with create_task_group() as group:
+            async with nullcontext() if audit is None else audit.running(), create_task_group() as group:
                 group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
                 if policy.keys is not None:
                     group.start_soon(policy.keys.watch)

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_
 from .access.control import is_loopback
 from .access.keys import KeyFile, KeyFileError
 from .app import create_app
+from .audit.chain import AuditFolderError
+from .audit.log import check_audit_folder
 from .http_protocol import ConnectionLimits
 from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
 from .log_handler import LogWriter, say, start_log
@@ -43,10 +45,11 @@ def run(config: str | None = None, **given: object) -> None:
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
     check_access(settings)
     check_tls(settings)
+    check_audit(settings)
     with listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
         say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
-            app = create_app(
+            app = _app(
                 settings,
                 embedder,
                 on_ready=lambda: _announce(listener, settings),
@@ -164,6 +167,28 @@ def _load_again(settings: Settings, config: str | None, given: Mapping[str, obje
     fresh = load_settings(config, **given)
     logging.root.setLevel(fresh.log_level.upper())
     return _embedder(settings.model_copy(update={"model": fresh.model}))
+
+
+def check_audit(settings: Settings) -> None:
+    """Check the audit folder before the model is loaded. Raises ServingError."""
+    try:
+        if settings.audit is not None:
+            check_audit_folder(Path(settings.audit))
+    except AuditFolderError as error:
+        raise ServingError(str(error)) from None
+
+
+def _app(
+    settings: Settings,
+    embedder: FaceEmbedder,
+    *,
+    on_ready: Callable[[], None],
+    load_again: Callable[[], FaceEmbedder],
+) -> FastAPI:
+    try:
+        return create_app(settings, embedder, on_ready=on_ready, load_again=load_again)
+    except AuditFolderError as error:
+        raise ServingError(str(error)) from None
 
 
 @contextmanager

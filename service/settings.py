@@ -157,6 +157,7 @@ class Settings(BaseSettings):
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # for GET /metrics alone; None = no such port
+    audit: str | None = None  # the folder of the audit log; None = none is written
 
     @property
     def picture_bytes(self) -> int:
