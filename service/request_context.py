@@ -82,6 +82,7 @@ class RequestContextMiddleware:
     app: ASGIApp
     across_origins: Callable[[ASGIApp], ASGIApp] = unchanged  # adds CORS headers to the answers of an app
     check_host: Callable[[Scope], None] = accept_any  # raises a ServiceError for a request to another host
+    audited: Callable[[ASGIApp], ASGIApp] = unchanged  # records the answers of an app before they go out
     clock: Callable[[], float] = time.perf_counter
     new_id: Callable[[], str] = new_request_id
     observe: Callable[[RequestOutcome], None] = log_request  # called once, after each answer
@@ -107,10 +108,11 @@ class RequestContextMiddleware:
             if scope["state"].get("stopping") and scope["path"] not in ANSWERED_TO_THE_END:
                 raise Stopping
         except ServiceError as refusal:  # also of a preflight request, so before the CORS headers
-            await problem_response(refusal, exchange.request_id)(scope, receive, exchange.answer)
+            problem = problem_response(refusal, exchange.request_id)
+            await self.audited(problem)(scope, receive, exchange.answer)
             return
         try:
-            await self.across_origins(self.app)(scope, receive, exchange.answer)
+            await self.across_origins(self.audited(self.app))(scope, receive, exchange.answer)
         except ServiceError as refusal:  # of access control; those of a route are answered inside
             await self._refuse(refusal, scope, receive, exchange)
         except ClientDisconnect:
@@ -122,7 +124,7 @@ class RequestContextMiddleware:
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, exchange: RequestContext) -> None:
         problem = problem_response(error, exchange.request_id)
-        await self.across_origins(problem)(scope, receive, exchange.answer)
+        await self.across_origins(self.audited(problem))(scope, receive, exchange.answer)
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -7,17 +7,19 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load, n_cores
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_in, load, n_cores
 
 from .access.control import is_loopback
 from .access.keys import KeyFile, KeyFileError
 from .app import create_app
+from .audit.chain import AuditFolderError
+from .audit.log import check_audit_folder
 from .http_protocol import ConnectionLimits
 from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
 from .log_handler import LogWriter, say, start_log
@@ -43,10 +45,11 @@ def run(config: str | None = None, **given: object) -> None:
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
     check_access(settings)
     check_tls(settings)
+    check_audit(settings)
     with listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
         say("visavis is loading its model ...")
         with _embedder(settings) as embedder:
-            app = create_app(
+            app = _app(
                 settings,
                 embedder,
                 on_ready=lambda: _announce(listener, settings),
@@ -145,7 +148,7 @@ def _embedder(settings: Settings) -> FaceEmbedder:
     # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
     n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     try:
-        return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
+        embedder = load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
     except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
@@ -153,6 +156,10 @@ def _embedder(settings: Settings) -> FaceEmbedder:
             f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
             "process have at least 1 GB (ulimit -v, the container's limit)"
         ) from None
+    card = embedder.card
+    if not is_built_in(card):
+        say(f"model: {card.name} (not built in), card digest {card.card_digest}")
+    return embedder
 
 
 def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
@@ -160,6 +167,28 @@ def _load_again(settings: Settings, config: str | None, given: Mapping[str, obje
     fresh = load_settings(config, **given)
     logging.root.setLevel(fresh.log_level.upper())
     return _embedder(settings.model_copy(update={"model": fresh.model}))
+
+
+def check_audit(settings: Settings) -> None:
+    """Check the audit folder before the model is loaded. Raises ServingError."""
+    try:
+        if settings.audit is not None:
+            check_audit_folder(Path(settings.audit))
+    except AuditFolderError as error:
+        raise ServingError(str(error)) from None
+
+
+def _app(
+    settings: Settings,
+    embedder: FaceEmbedder,
+    *,
+    on_ready: Callable[[], None],
+    load_again: Callable[[], FaceEmbedder],
+) -> FastAPI:
+    try:
+        return create_app(settings, embedder, on_ready=on_ready, load_again=load_again)
+    except AuditFolderError as error:
+        raise ServingError(str(error)) from None
 
 
 @contextmanager

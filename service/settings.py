@@ -39,7 +39,7 @@ LogFormat = Literal["text", "json"]
 Values: TypeAlias = Mapping[str, object]
 
 # Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
-PICTURE_BYTES_PER_PIXEL = 6
+PICTURE_BYTES_PER_PIXEL = 8
 
 ANY_ORIGIN = "*"
 # As browsers send it: scheme and host in lower case, no path, no final slash.
@@ -157,6 +157,7 @@ class Settings(BaseSettings):
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # for GET /metrics alone; None = no such port
+    audit: str | None = None  # the folder of the audit log; None = none is written
 
     @property
     def picture_bytes(self) -> int:

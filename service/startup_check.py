@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from embedder import Limits, ModelError, RuntimeOptions, load
 
 from .routes.health import first_inference
-from .serving import ServingError, check_access, check_descriptors, check_tls, listening
+from .serving import ServingError, check_access, check_audit, check_descriptors, check_tls, listening
 from .settings import Settings, read_settings, shown
 from .telemetry.machine import this_machine
 
@@ -45,10 +45,11 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 
 def _access(settings: Settings) -> Iterator[Finding]:
-    """Check keys and address, certificate and key of TLS, and the limit of file descriptors."""
+    """Check keys and address, certificate and key of TLS, the audit folder, and the limit of file descriptors."""
     checks: tuple[tuple[str, Callable[[], None]], ...] = (
         ("access", lambda: check_access(settings)),
         ("tls", lambda: check_tls(settings)),
+        ("audit", lambda: check_audit(settings)),
         ("files", lambda: check_descriptors(settings.max_connections)),
     )
     for subject, run in checks:

@@ -8,6 +8,7 @@ from embedder import QualityChoice, UnknownLayer
 from embedder.explain import Drawing, Explanation, FeatureMaps, NetworkDescription, draw_maps
 
 from .. import serializers
+from ..audit.requests import facts_of_comparison, facts_of_faces, note_facts
 from ..errors import Busy, InternalError, MalformedRequest
 from ..openapi import BODY_PROBLEMS, EXPLAIN_ANSWER, FACE_PROBLEMS, IMAGE_PROBLEMS, PAIR_PROBLEMS, image_body, responses
 from ..request_execution import RequestExecutor
@@ -36,6 +37,7 @@ def router(runner: RequestExecutor) -> APIRouter:
         They explain the plain distance, before any threshold. The answer shows the faces: treat it like the photos.
         """
         found, asked = await runner.run(request, EXPLAIN, lambda parsed: _explained(runner, parsed))
+        note_facts(request, facts_of_comparison(found.comparison, asked))
         return serializers.explanation(
             found, asked, total_ms=runner.elapsed_ms(request), asked_as=serializers.request_id(request)
         )
@@ -55,6 +57,7 @@ def router(runner: RequestExecutor) -> APIRouter:
     async def maps(request: Request) -> MapsResponse:
         """Return the feature maps of a layer for one face, as a picture. Treat it like the photo."""
         made = await runner.run(request, MAPS, lambda parsed: _draw(runner, parsed))
+        note_facts(request, facts_of_faces(made.maps.chip.sample.n_faces))
         return serializers.maps(made.maps, made.drawing, serializers.request_id(request))
 
     return routes

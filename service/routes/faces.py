@@ -15,6 +15,7 @@ from embedder import (
 )
 
 from .. import serializers
+from ..audit.requests import facts_of_distances, facts_of_embeddings, facts_of_faces, note_facts
 from ..openapi import (
     BODY_PROBLEMS,
     COMPARE_ANSWER,
@@ -57,6 +58,7 @@ def router(runner: RequestExecutor) -> APIRouter:
     async def faces(request: Request) -> FacesResponse:
         """Find every face, largest first; for an image without a face the list is empty."""
         found = await runner.run(request, FACES, lambda parsed: runner.embedder.detect(parsed.one("image")))
+        note_facts(request, facts_of_faces(len(found)))
         return FacesResponse(
             faces=[serializers.face(each) for each in found], request_id=serializers.request_id(request)
         )
@@ -74,6 +76,7 @@ def router(runner: RequestExecutor) -> APIRouter:
         Embeddings are biometric data: protect them like the photos.
         """
         found = await runner.run(request, EMBEDDING, lambda parsed: _embed(runner, parsed))
+        note_facts(request, facts_of_embeddings(found))
         total_ms, asked_as = runner.elapsed_ms(request), serializers.request_id(request)
         if isinstance(found, Embedding):
             return serializers.embedding(found, total_ms=total_ms, asked_as=asked_as)
@@ -99,6 +102,7 @@ def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
             ),
             lambda asked: _compare(runner, asked),
         )
+        note_facts(request, facts_of_distances(distances))
         return _answer(distances, request)
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from embedder import FaceEmbedder
 
-from ..errors import MalformedRequest, NotReady
+from ..audit.log import AuditRecorder
+from ..errors import AuditUnavailable, MalformedRequest, NotReady
 from ..openapi import responses
 from ..wire import Health
 
@@ -33,8 +34,11 @@ class ReadinessState(Enum):
 class Readiness:
     """Runs the first inference and stores its outcome."""
 
-    def __init__(self, embedder: FaceEmbedder, *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, embedder: FaceEmbedder, *, on_ready: Callable[[], None], audit: AuditRecorder | None = None
+    ) -> None:
         self._embedder = embedder
+        self._audit = audit
         self._on_ready = on_ready
         self.state = ReadinessState.UNDER_WAY
 
@@ -53,6 +57,12 @@ class Readiness:
         if self.state is not ReadinessState.SUCCEEDED:
             self.state = ReadinessState.SUCCEEDED
             self._on_ready()
+
+    async def check_all(self) -> None:
+        """Raise NotReady unless the first inference succeeded, AuditUnavailable if the audit log cannot be written."""
+        self.check()
+        if self._audit is not None:
+            await self._audit.require_writable()
 
     def check(self) -> None:
         """Raise NotReady unless the first inference succeeded."""
@@ -88,10 +98,10 @@ def router(readiness: Readiness) -> APIRouter:
         """Answer as long as the process is alive."""
         return Health(status="ok")
 
-    @routes.get("/readyz", responses=responses(MalformedRequest, NotReady))
+    @routes.get("/readyz", responses=responses(MalformedRequest, NotReady, AuditUnavailable))
     async def ready() -> Health:
         """Answer with 200 once the model has completed a real inference."""
-        readiness.check()
+        await readiness.check_all()
         return Health(status="ready")
 
     return routes

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from embedder import Comparison, ComparisonBatch
 
 from .. import serializers
+from ..audit.requests import facts_of_batch, facts_of_comparison, note_facts
 from ..openapi import PAIR_PROBLEMS, VERIFY_ANSWER, VERIFY_MANY_ANSWER, image_body, responses
 from ..request_execution import RequestExecutor
 from ..request_parsing import VERIFY, VERIFY_MANY, ParsedRequest, verify_options
@@ -23,6 +24,7 @@ def router(runner: RequestExecutor) -> APIRouter:
     async def verify(request: Request) -> VerifyResponse:
         """Decide whether two images show one person. No liveness detection: it cannot tell a live face from a photo."""
         comparison, asked = await runner.run(request, VERIFY, lambda parsed: _compare(runner, parsed))
+        note_facts(request, facts_of_comparison(comparison, asked))
         return VerifyResponse(
             **dict(serializers.verdict(comparison, asked)),
             model=serializers.model(comparison.model),
@@ -39,6 +41,7 @@ def router(runner: RequestExecutor) -> APIRouter:
     async def verify_many(request: Request) -> VerifyManyResponse:
         """Compare a probe with up to 16 references and return a verdict or a problem for each, in order."""
         batch, asked = await runner.run(request, VERIFY_MANY, lambda parsed: _compare_many(runner, parsed))
+        note_facts(request, facts_of_batch(batch, asked))
         return VerifyManyResponse(
             results=[serializers.many_result(result, asked) for result in batch.results],
             model=serializers.model(batch.model),

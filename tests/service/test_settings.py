@@ -68,7 +68,8 @@ def test_a_value_that_cannot_be_used_is_told_with_its_variable(
 KEY = "visavis_0123abcd_" + "s3cr3t" * 7 + "x_000000"
 
 
-TEXTS = ("host", "model", "device", "keys", "tls_certificate", "tls_key")  # accepted as they are, and used later
+# accepted as they are, and used later
+TEXTS = ("host", "model", "device", "keys", "audit", "tls_certificate", "tls_key")
 
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))

@@ -15,6 +15,7 @@ WITHOUT_DEFAULT = {
     "runtime": "openvino",
     "metrics_port": 9464,
     "keys": "keys.json",
+    "audit": "/var/lib/visavis/audit",
     "tls_certificate": "certificate.pem",
     "tls_key": "key.pem",
     "rate_limit": "600/minute",

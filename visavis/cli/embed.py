@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedder import ALL_FACES, Embedding, RuntimeOptions, load, show_progress
+from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
 from embedder.bulk import BulkRequest
 
-from .main import EXIT_INTERRUPTED, ExtraMissing, missing_module
+from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
@@ -40,6 +40,7 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
         "rows": summary.n_rows,
         "failed": dict(summary.failed.most_common()),
         "other_files": summary.n_other_files,
+        "damaged_parts": summary.n_damaged_parts,
         "new_photos": summary.n_new,
         "wall_s": summary.wall_s,
         "photos_s": summary.photos_s,
@@ -54,6 +55,8 @@ def _text(summary: "BulkSummary", out: Path) -> str:
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
         lines.append(f"{summary.failed.total():,} photos failed ({reasons}); each is in {out}/_failed-*.jsonl")
+    if summary.n_damaged_parts:
+        lines.append(f"{summary.n_damaged_parts:,} parts of an earlier run were damaged or changed, and made again")
     lines += other_files_text(summary.n_other_files)
     return "\n".join([*lines, _pace(summary)])
 
@@ -125,7 +128,7 @@ def _all_as_record(embeddings: list[Embedding]) -> dict[str, object]:
 
 
 def _as_text(path: str, embedding: Embedding) -> str:
-    return f"{path}: {_start_of(embedding)} 128 channels (--json for all)"
+    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} 128 channels (--json for all)"
 
 
 def _all_as_text(path: str, embeddings: list[Embedding]) -> str:
