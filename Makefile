@@ -34,7 +34,7 @@ help: ## List the targets and settings
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo 'Settings:'
-	@echo '  HOST PORT    address of `make serve` (127.0.0.1, 8000)'
+	@echo '  HOST PORT    address of `make serve` (127.0.0.1, 8000); beyond this machine it needs keys: VISAVIS_KEYS=FILE'
 	@echo '  MODEL        a model bundle to serve instead of the built-in one'
 	@echo '  ARGS         more arguments for pytest or the benchmark, as in: make test ARGS="-k tight_crop --no-cov"'
 	@echo '  DATA         the folder of photographs for `make bench` and `make bench-all` (../shared/data)'

@@ -26,6 +26,7 @@ from running_service import MemoryWatch, RunningService, running_service
 
 GIVE_UP_S = 90.0
 USUAL_VERIFIES = 20
+VERIFIES, PAUSE_S, SETTLE_S = 100, 0.1, 1.0
 CLIENTS = 64
 IMAGES_OF_LARGEST = 4  # of 19 MiB: with the probe, no more fit into a request
 BUDGET_MIB, BESIDE_MIB = 1024, 300  # VISAVIS_MEMORY_BYTES, and what the process itself may take
@@ -113,10 +114,14 @@ def slow_sockets(service: RunningService, n: int, ordinary: bytes, usual_ms: flo
             head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
         connection.sendall(head.encode())
         connections.append(connection)
+    time.sleep(SETTLE_S)
     ended = threading.Event()
     thread = threading.Thread(target=_drip, args=(connections, ended), daemon=True)
     thread.start()
-    sent = [ask(service, ordinary) for _ in range(100)]
+    sent = []
+    for _ in range(VERIFIES):
+        time.sleep(PAUSE_S)
+        sent.append(ask(service, ordinary))
     ended.set()
     thread.join()
     told = Counter(each.status for each in sent)

@@ -9,8 +9,10 @@ the medians over the rounds, the pool's to the other's. Linux only.
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -27,7 +29,7 @@ N_PROCESSES = n_cores() + 1  # as the service starts with its default settings
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Seconds for one verification."""
+    """Seconds for one call."""
 
     wall_s: float
     cpu_s: float
@@ -40,24 +42,30 @@ def main() -> None:
     asked = parser.parse_args()
     with load() as here, load(decoding_processes=N_PROCESSES) as pool:
         server = pool._preprocessor._decoder._server._process.pid  # noqa: SLF001 - it is measured, not used
+
+        def rounds(calls: list[partial[object]], n_clients: int) -> str:
+            return told([[turn(call, server, n_clients, asked.seconds) for call in calls] for _ in range(asked.rounds)])
+
         for name, size in SIZES.items():
-            probe, reference = (photo(f"001-{each}", size) for each in ("neutral", "smiling"))
-            if here.verify(probe, reference).distance != pool.verify(probe, reference).distance:
+            photos = [photo(f"001-{each}", size) for each in ("neutral", "smiling")]
+            if here.verify(*photos).distance != pool.verify(*photos).distance:
                 raise SystemExit("the answers differ")
+            print(f"{name}, {len(photos[0]) / 1000:,.0f} kB")
+            decoding = [partial(decode, embedder, photos[0]) for embedder in (here, pool)]
+            print(f"  decoding alone: {rounds(decoding, 1)}", flush=True)
+            verifying = [partial(embedder.verify, *photos) for embedder in (here, pool)]
             for n_clients in N_CLIENTS:
-                rounds = [
-                    (
-                        turn(here, server, (probe, reference), n_clients, asked.seconds),
-                        turn(pool, server, (probe, reference), n_clients, asked.seconds),
-                    )
-                    for _ in range(asked.rounds)
-                ]
-                print(f"{name}, {len(probe) / 1000:,.0f} kB, {n_clients} at a time: {told(rounds)}", flush=True)
+                print(f"  verifying, {n_clients} at a time: {rounds(verifying, n_clients)}", flush=True)
         for pid in (server, *children(server)):
             print(f"{'server' if pid == server else 'worker'}: {proportional_mib(pid):.1f} MiB")
 
 
-def told(rounds: list[tuple[Turn, Turn]]) -> str:
+def decode(embedder: FaceEmbedder, image: bytes) -> None:
+    with embedder._preprocessor._decoder(image):  # noqa: SLF001 - it is measured, not used
+        pass
+
+
+def told(rounds: list[list[Turn]]) -> str:
     here, pool = zip(*rounds, strict=True)
     processor = compared([each.cpu_s for each in here], [each.cpu_s for each in pool])
     wall = compared([each.wall_s for each in here], [each.wall_s for each in pool])
@@ -66,7 +74,7 @@ def told(rounds: list[tuple[Turn, Turn]]) -> str:
 
 def compared(here: list[float], pool: list[float]) -> str:
     one, other = statistics.median(here), statistics.median(pool)
-    return f"{1000 * one:.1f} -> {1000 * other:.1f} ms, ratio {other / one:.3f}"
+    return f"{1000 * one:.2f} -> {1000 * other:.2f} ms, ratio {other / one:.3f}"
 
 
 def photo(name: str, size: tuple[int, int]) -> bytes:
@@ -78,15 +86,15 @@ def photo(name: str, size: tuple[int, int]) -> bytes:
     return out.getvalue()
 
 
-def turn(embedder: FaceEmbedder, server: int, photos: tuple[bytes, bytes], n_clients: int, seconds: float) -> Turn:
-    embedder.verify(*photos)
+def turn(call: Callable[[], object], server: int, n_clients: int, seconds: float) -> Turn:
+    call()
     cpu_before, begun = cpu_s(server), time.perf_counter()
     end = begun + seconds
 
     def client(_: int) -> int:
         n_done = 0
         while time.perf_counter() < end:
-            embedder.verify(*photos)
+            call()
             n_done += 1
         return n_done
 

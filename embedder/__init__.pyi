@@ -39,6 +39,7 @@ from .errors import (
     TooManyFaces as TooManyFaces,
     UnknownLayer as UnknownLayer,
     VisavisError as VisavisError,
+    printable as printable,
 )
 from .image import (
     Limits as Limits,
@@ -60,7 +61,7 @@ from .network import (
     new_network as new_network,
     tensors_of as tensors_of,
 )
-from .photo_files import image_file as image_file
+from .photo_files import image_file as image_file, is_folder as is_folder
 from .pipeline import ALL_FACES as ALL_FACES, FaceEmbedder as FaceEmbedder
 from .private_files import (
     PrivateFiles as PrivateFiles,
@@ -81,6 +82,7 @@ from .progress import (
     show_progress as show_progress,
 )
 from .quality import MEASURES as MEASURES
+from .regular_files import open_regular_file as open_regular_file, read_regular_file as read_regular_file
 from .runtime.choice import RuntimeName as RuntimeName, RuntimeOptions as RuntimeOptions
 from .runtime.export import (
     BAR as BAR,
@@ -118,6 +120,7 @@ from .weights.bundle import (
     bundle_folder as bundle_folder,
     copy_bundle as copy_bundle,
     int8_graph_of as int8_graph_of,
+    is_built_in as is_built_in,
     new_card as new_card,
     read_bundle as read_bundle,
     require_new_folder as require_new_folder,

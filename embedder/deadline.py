@@ -1,21 +1,28 @@
-"""The time limit of work in progress, checked between its steps. Without `use_deadline` there is none."""
+"""The limits of work in progress, checked between its steps: time and pixels. Without `use_deadline` there are none."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import Lock
 
-from .errors import DeadlineExceeded
+from .errors import DeadlineExceeded, ImageTooLarge
 
 
 @dataclass(slots=True)
 class Deadline:
-    """The time by which work must end, on the clock of `time.monotonic`; `cancel` ends it earlier. Thread-safe."""
+    """The time by which work must end, on the clock of `time.monotonic`; `cancel` ends it earlier. Thread-safe.
+
+    `max_pixels`: of all images of the work together, None for any number.
+    """
 
     limit_s: float
+    max_pixels: int | None = None
     is_cancelled: bool = field(default=False, init=False)
     _end_s: float = field(default=0.0, init=False)
+    _n_pixels: int = field(default=0, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._end_s = time.monotonic() + self.limit_s
@@ -28,6 +35,14 @@ class Deadline:
     def cancel(self) -> None:
         """Stop the work at its next check, because nobody waits for its result."""
         self.is_cancelled = True
+
+    def count_pixels(self, n_pixels: int) -> None:
+        """Count the pixels of an image. Raises ImageTooLarge if there are too many, and at each later call."""
+        with self._lock:
+            self._n_pixels += n_pixels
+            total = self._n_pixels
+        if self.max_pixels is not None and total > self.max_pixels:
+            raise ImageTooLarge(total, self.max_pixels, "pixels together with the others of the request")
 
 
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
@@ -53,3 +68,14 @@ def check_deadline() -> None:
     deadline = _current.get()
     if deadline is not None and deadline.remaining_s == 0:
         raise DeadlineExceeded(deadline.limit_s)
+
+
+def count_pixels(n_pixels: int) -> None:
+    """Check the deadline of this context, and count the pixels of an image for its limit.
+
+    Raises DeadlineExceeded, or ImageTooLarge if the pixels are too many.
+    """
+    check_deadline()
+    deadline = _current.get()
+    if deadline is not None:
+        deadline.count_pixels(n_pixels)

@@ -61,7 +61,7 @@ class DecoderPool:
     def __init__(self, limits: Limits, n_workers: int, *, time_limit_s: float = TIME_LIMIT_S) -> None:
         self._limits, self._n_workers, self._time_limit_s = limits, n_workers, time_limit_s
         self._pixels = _PixelBudget(limits.max_pixels)
-        self._n_uncounted = limits.max_pixels // 4
+        self._n_uncounted = limits.large_pixels
         self._changed = Condition()
         self._idle: list[_Worker] = []
         self._n_busy = 0

@@ -22,7 +22,7 @@ from typing import NamedTuple, NoReturn
 from PIL import Image
 
 from .errors import ImageError, ImageTooLarge, ImageTooSlow, ImageUnreadable, NotAnImage, OutOfMemory, VisavisError
-from .image import Limits, decode_image, decode_jpeg
+from .image import Limits, decode_again, decode_image
 
 MAX_MESSAGE = 4096  # bytes
 READY, SPAWN = b"ready", b"spawn"  # messages from and to the server
@@ -39,7 +39,7 @@ class DecodeRequest(NamedTuple):
 
     n_bytes: int
     n_reserved: int  # pixels that may be decoded
-    factor: int  # 0: decode as `decode_image` does; else decode a JPEG again, at 1/factor
+    factor: int  # 0: decode as `decode_image` does; else decode again, at 1/factor
 
     def packed(self) -> bytes:
         """The message."""
@@ -232,7 +232,7 @@ def _work(requests: socket.socket, memory: int, limits: Limits) -> None:
 def _decoded(request: DecodeRequest, memory: int, limits: Limits) -> bytes:
     data = os.pread(memory, request.n_bytes, 0)
     if request.factor:
-        picture = decode_jpeg(data, request.factor)
+        picture = decode_again(data, request.factor, limits)
         decoded = DecodedImage(picture.size, 1, picture.size)
     else:
         photo = decode_image(data, limits, partial(_require, request.n_reserved))

@@ -33,6 +33,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
+def printable(text: str, longest: int = 200) -> str:
+    """Return text of unknown origin as one line for a message: characters that do not print escaped, and cut."""
+    shown = text if len(text) <= longest else text[:longest] + "..."
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
+
+
 class VisavisError(Exception):
     """The base class of all errors that visavis raises; `code` is stable and machine-readable."""
 

@@ -11,6 +11,7 @@ were trained on unconverted pixels.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 
@@ -59,7 +60,7 @@ class Photo:
     """An upright RGB photo at several sizes. Not thread-safe."""
 
     def __init__(self, size: tuple[int, int], decode: Callable[[int], Image.Image], *, least_factor: int = 1) -> None:
-        """Decode the photo once; `decode` returns it at 1/factor of `size` (rounded up), or at full size.
+        """Decode the photo once; `decode` returns it at 1/factor of `size` (rounded up), or at half or full size.
 
         `least_factor` is 2 if the photo is too large to be decoded at full size.
         """
@@ -124,7 +125,12 @@ class Photo:
 
     def _take(self, factor: int) -> None:
         picture = self._decode(factor)
-        self._at[1 if picture.size == self.size else factor] = picture
+        larger = next((each for each in (1, 2) if picture.size == _reduced(self.size, each)), factor)
+        self._at[larger] = picture
+
+
+def _reduced(size: tuple[int, int], factor: int) -> tuple[int, int]:
+    return -(-size[0] // factor), -(-size[1] // factor)
 
 
 def _is_left_large(size: tuple[int, int], factor: int) -> bool:
@@ -154,6 +160,11 @@ class Limits:
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
 
+    @property
+    def large_pixels(self) -> int:
+        """More pixels than this make a picture large: it is used at half its size where that is enough."""
+        return self.max_pixels // 4
+
 
 def decode_image(data: bytes, limits: Limits, reserve: Callable[[int], None] = lambda _: None) -> Photo:
     """Read an image file and decode it at the size that face detection needs first.
@@ -178,12 +189,19 @@ def decode_image(data: bytes, limits: Limits, reserve: Callable[[int], None] = l
         raise ImageTooLarge(n_pixels, limits.max_pixels, "pixels")
     reserve(n_pixels)
     whole = _whole(data, picture, limits)
-    return Photo(whole.size, lambda _: whole)
+    return Photo(whole.size, partial(_part_of, whole, is_large=n_pixels > limits.large_pixels))
 
 
-def decode_jpeg(data: bytes, factor: int) -> Image.Image:
-    """Decode a JPEG that `decode_image` accepts at 1/factor of its size. Raises ImageUnreadable or OutOfMemory."""
-    return _decoded_jpeg(_ended(data), factor)
+def _part_of(whole: Image.Image, factor: int, *, is_large: bool) -> Image.Image:
+    """A large picture at half its size, unless all of it is needed: so a process hands on a quarter of the pixels."""
+    return whole.reduce(2) if is_large and factor > 1 else whole
+
+
+def decode_again(data: bytes, factor: int, limits: Limits) -> Image.Image:
+    """Decode a file that `decode_image` accepts at 1/factor of its size. Raises ImageUnreadable or OutOfMemory."""
+    if data.startswith(JPEG_START):
+        return _decoded_jpeg(_ended(data), factor)
+    return _whole(data, _open(data, limits), limits)
 
 
 def _least_factor(data: bytes, n_pixels: int, limits: Limits) -> int:
@@ -297,7 +315,7 @@ def _with_raw_mode(args: tuple[object, ...] | str | None, mode: str) -> tuple[ob
 
 def _decoded(picture: ImageFile.ImageFile, factor: int = 1) -> Image.Image:
     """The picture, upright and RGB; a JPEG at 1/factor of its size."""
-    with _faults_told():
+    with _faults_told(picture.width * picture.height // factor**2):
         if factor > 1:
             picture.draft(None, (max(1, picture.width // factor), max(1, picture.height // factor)))
         picture.load()
@@ -315,15 +333,26 @@ def _decoded_jpeg(data: bytes, factor: int) -> Image.Image:
 
 
 @contextmanager
-def _faults_told() -> Iterator[None]:
-    """Raise ImageUnreadable for what a codec raises, which may be any exception; OutOfMemory if memory is missing."""
+def _faults_told(n_pixels: int = 0) -> Iterator[None]:
+    """Raise ImageUnreadable for what a codec raises, which may be any exception; OutOfMemory if memory is missing.
+
+    Some codecs do not tell one from the other. Memory is missing if so many pixels find no place.
+    """
     try:
         yield
     except VisavisError:
         raise
     except Exception as fault:
-        if isinstance(fault, MemoryError) or _NO_MEMORY in str(fault).lower():
+        if isinstance(fault, MemoryError) or _NO_MEMORY in str(fault).lower() or not _has_place(n_pixels):
             raise OutOfMemory from None
         raise ImageUnreadable(
             f"the image is broken or of an unusual kind ({type(fault).__name__}); save it as JPEG or PNG and send that"
         ) from fault
+
+
+def _has_place(n_pixels: int) -> bool:
+    try:
+        np.empty((n_pixels, 4), np.uint8)
+    except MemoryError:
+        return False
+    return True

@@ -9,9 +9,9 @@ from .detection.detector import ONET, SHAPES, YUNET, CoarseToFineDetector, built
 from .errors import BundleError
 from .image import Limits
 from .pipeline import Decoder, FaceEmbedder, InProcessDecoder
-from .quality import OCCLUSION_GRAPH
+from .quality import OCCLUSION_GRAPH, OCCLUSION_SHA256
 from .runtime.choice import RuntimeOptions, load_small_network, runtime_for
-from .weights.bundle import read_bundle
+from .weights.bundle import read_bundle, sha256_of
 from .weights.card import ModelCard
 
 AS_IT_IS_QUICKEST = RuntimeOptions()
@@ -54,6 +54,7 @@ def _loaded(
 ) -> FaceEmbedder:
     bundle = read_bundle(model)
     _require_our_detector(bundle.card)
+    _require_our_occlusion_network()
     if mirror is not None:
         bundle = replace(bundle, card=bundle.card.with_mirror(mirror=mirror))
     runtime = runtime_for(bundle, running)
@@ -74,3 +75,9 @@ def _require_our_detector(card: ModelCard) -> None:
             f"{card.name} was made for the detector {card.detector.name}, but this visavis uses {ours.name}: "
             "its embeddings and thresholds are not valid here; use the visavis it was made with, or make it again"
         )
+
+
+def _require_our_occlusion_network() -> None:
+    """Raise BundleError if the network that measures covers was changed after visavis was made."""
+    if sha256_of(OCCLUSION_GRAPH.read_bytes()) != OCCLUSION_SHA256:
+        raise BundleError(f"{OCCLUSION_GRAPH.name} is not the file of this visavis (sha256 differs); install it again")

@@ -1,13 +1,14 @@
 """List the photos in the folders and files that the user names, in a reproducible order, and read them."""
 
+import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .errors import ImageTooLarge, VisavisError
+from .errors import ImageTooLarge, VisavisError, printable
 from .image import Limits
 from .image_formats import is_named_as_photo
+from .regular_files import read_regular_file
 
 
 class PhotoListError(VisavisError):
@@ -24,42 +25,55 @@ def start_of(given: Sequence[Path]) -> Path:
 class PhotoFiles:
     """The names of photos in folders, by suffix, and of all files given directly, whatever their suffix.
 
-    Only the names in the current folder and its parents are in memory. Links are followed, and a folder that contains
-    itself is entered once.
+    Only the names in the current folder and its parents are in memory. Links are followed, and each folder is entered
+    once, by whichever name comes first; links between folders would otherwise multiply without end.
     """
 
     def __init__(self, given: Sequence[Path]) -> None:
         self._given = given
-        self.n_others = 0  # files passed so far that are not photos by name; a hidden file or folder counts as one
+        # Files passed so far that are not photos by name. A hidden file or folder counts as one, and so does a folder
+        # that was entered before, by another name.
+        self.n_others = 0
+        self._entered: set[tuple[int, int]] = set()
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names, in the same order every time. Raises PhotoListError."""
-        start, self.n_others = start_of(self._given), 0
+        start, self.n_others, self._entered = start_of(self._given), 0, set()
         for path in self._given:
             if not path.is_dir():
                 yield _file(path)
             else:
                 prefix = "" if path == start else os.path.join(path, "")  # noqa: PTH118 - of a name
-                yield from self._inside(path, prefix, ())
+                yield from self._inside(path, prefix)
 
-    def _inside(self, folder: str | Path, prefix: str, within: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    def _inside(self, folder: str | Path, prefix: str) -> Iterator[str]:
         entries, itself = _listed(folder)
-        if itself in within:
+        if itself in self._entered:
+            self.n_others += 1
             return
+        self._entered.add(itself)
         for entry in entries:
             if entry.name.startswith("."):
                 self.n_others += 1
-            elif entry.is_dir():
-                yield from self._inside(entry.path, f"{prefix}{entry.name}/", (*within, itself))
+            elif is_folder(entry):
+                yield from self._inside(entry.path, f"{prefix}{entry.name}/")
             elif is_named_as_photo(entry.name):
                 yield prefix + entry.name
             else:
                 self.n_others += 1
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one. A link to itself is neither folder nor file."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _file(path: Path) -> str:
     if not path.exists():
-        raise PhotoListError(f"{path}: no such file or folder")
+        raise PhotoListError(f"{printable(str(path))}: no such file or folder")
     return str(path)
 
 
@@ -70,16 +84,17 @@ def _listed(folder: str | Path) -> tuple[list[os.DirEntry[str]], tuple[int, int]
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise PhotoListError(
-            f"{folder}: cannot be listed: {error.strerror}; change its permissions, or move it elsewhere"
+            f"{printable(str(folder))}: cannot be listed: {error.strerror}; change its permissions, or move it away"
         ) from error
     return entries, (facts.st_dev, facts.st_ino)
 
 
 def image_file(path: Path) -> bytes:
     """Read a regular file within the size limit; reading a pipe could block forever. Raises OSError, ImageTooLarge."""
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise OSError("not a regular file")
-    if facts.st_size > Limits().max_bytes:
-        raise ImageTooLarge(facts.st_size, Limits().max_bytes, "bytes")
-    return path.read_bytes()
+    max_bytes = Limits().max_bytes
+    try:
+        return read_regular_file(path, max_bytes)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ImageTooLarge(path.stat().st_size, max_bytes, "bytes") from error
+        raise

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .alignment import cut_chip, eye_distance
-from .deadline import check_deadline
+from .deadline import check_deadline, count_pixels
 from .decision import (
     ComparedFace,
     Comparison,
@@ -107,9 +107,8 @@ class FacePreprocessor:
         """Prepare a probe and its references, on all cores; the error of an unusable reference takes its place."""
         self.require_open()
         reference = partial(self._reference, choice=options.face_of_reference)
-        with self._threads.begun(
-            partial(_outcome, reference), references
-        ) as results:  # if the probe is unusable, they are not needed
+        # If the probe is unusable, the references are not needed.
+        with self._threads.begun(partial(_outcome, reference), references) as results:
             with attributing_errors_to("probe"):
                 first = self(probe, options.face_of_probe)
             return first, results()
@@ -162,9 +161,10 @@ class FacePreprocessor:
     @contextmanager
     def _decoded(self, image: bytes) -> Iterator[tuple[Photo, Tone]]:
         """Decode a photo, with its grey levels stretched if it is dark or flat; yield its own tone with it."""
-        check_deadline()
+        count_pixels(0)  # none are decoded after those that were too many
         try:
             with self._decoder(image) as photo:
+                count_pixels(photo.size[0] * photo.size[1] // photo.least_factor**2)
                 tone = photo.tone()
                 yield photo.stretched(tone) if tone.is_stretchable else photo, tone
         except MemoryError:

@@ -10,6 +10,8 @@ from typing import IO
 
 from .errors import VisavisError
 
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 @dataclass(frozen=True, slots=True)
 class PrivateFiles:
@@ -27,6 +29,11 @@ class PrivateFiles:
         """Write a whole file. Raises `error`."""
         with self.new(path) as file:
             file.write(content)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if there is one. Raises `error`."""
+        with self._raising(path):
+            path.unlink(missing_ok=True)
 
     @contextmanager
     def sole_use(self, folder: Path) -> Iterator[None]:
@@ -64,10 +71,12 @@ class PrivateFiles:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that gets its name, replacing an older one, only when it is complete. Raises OSError.
 
-    Two concurrent writers of the same name corrupt each other's file.
+    Links are never followed: one with the name of the file, or of the unfinished file, is itself replaced. Two
+    concurrent writers of the same name corrupt each other's file.
     """
+    unfinished(path).unlink(missing_ok=True)  # left by a process that was killed, or planted
     try:
-        with os.fdopen(os.open(unfinished(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(os.open(unfinished(path), NEW_FILE, 0o600), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

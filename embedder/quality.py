@@ -42,6 +42,8 @@ MEASURES = tuple(field.name for field in fields(Quality))
 
 
 OCCLUSION_GRAPH = Path(__file__).parent / "occlusion.onnx"
+# Shares, and with them penalties and refusals, are measured by this network alone. No digest of a model covers it.
+OCCLUSION_SHA256 = "sha256:2eace60e90535342e6a6e661c3be7369badbb22bd692c8a90fcc84a4ec1fd584"
 OCCLUSION_SIDE_PX = 56  # of the network's square input
 # The landmarks in a chip of twice that side: eyes, nose tip, mouth corners, as for the model sface-128.
 _POINTS = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))

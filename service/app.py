@@ -1,22 +1,26 @@
 """The application factory: builds the FastAPI app from its routes, handlers and middleware."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from anyio import create_task_group
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from embedder import FaceEmbedder
 
 from . import problems
-from .access.control import AccessControl, AccessPolicy, ScopeCheck, checked
+from .access.control import PUBLIC, AccessControl, AccessPolicy, ScopeCheck, need_of
 from .audit.log import AuditLog, AuditRecorder
 from .audit.requests import AuditMiddleware
+from .errors import CrossSiteRequest, Forbidden, RateLimited, Unauthorized, UnknownHost
+from .openapi import responses
 from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
@@ -26,12 +30,29 @@ from .routes.health import Readiness, ReadinessState
 from .served_model import ServedModel
 from .settings import Settings
 from .telemetry.metrics import ServiceMetrics, ServiceState
+from .telemetry.traces import RequestObserver, traced
+
+# Whose pixels all images of a request may have together: enough for 17 phone photos of 12 megapixels.
+MAX_WHOLE_PICTURES = 5
 
 DESCRIPTION = """Are these two photos of one person?
 
 Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. The service stores nothing.
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
+
+
+KEY = "key"
+SECURITY_SCHEMES = {KEY: {"type": "http", "scheme": "bearer", "description": "A key, by visavis keys create."}}
+ACCESS_PROBLEMS = responses(Unauthorized, Forbidden, CrossSiteRequest, UnknownHost, RateLimited)
+
+
+class _Service(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return FastAPI's description, and how a key is sent."""
+        description = super().openapi()
+        description["components"]["securitySchemes"] = SECURITY_SCHEMES
+        return description
 
 
 def _do_nothing() -> None:
@@ -65,14 +86,16 @@ def create_app(
         BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
         limiter,
         settings.request_timeout_s,
+        MAX_WHOLE_PICTURES * settings.max_pixels,
         metrics.observe,
     )
-    app = _new_app(readiness, policy, audit)
+    ended = traced(metrics.ended)
+    app = _new_app(readiness, policy, ended, audit)
     for resource in (verify, faces, explain):
-        app.include_router(checked(resource.router(runner)))
+        app.include_router(_checked(resource.router(runner)))
     for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
-        app.include_router(checked(routes))
-    app.include_router(checked(operations.router(metrics, reloader)))
+        app.include_router(_checked(routes))
+    app.include_router(_checked(operations.router(metrics, reloader)))
     app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
     problems.install_exception_handlers(app)
     app.add_middleware(AccessControl, policy=policy)
@@ -81,13 +104,15 @@ def create_app(
         across_origins=_across_origins(settings.origins),
         audited=_audited(audit),
         check_host=policy.check_host,
-        observe=metrics.ended,
+        observe=ended,
     )
     return app
 
 
-def _new_app(readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None) -> FastAPI:
-    return FastAPI(
+def _new_app(
+    readiness: Readiness, policy: AccessPolicy, ended: RequestObserver, audit: AuditRecorder | None
+) -> FastAPI:
+    return _Service(
         title="visavis",
         version=version("visavis"),
         description=DESCRIPTION,
@@ -96,7 +121,7 @@ def _new_app(readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | 
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness, policy, audit),
+        lifespan=_lifespan(readiness, policy, ended, audit),
         # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
@@ -131,6 +156,16 @@ def _audited(audit: AuditRecorder | None) -> Callable[[ASGIApp], ASGIApp]:
     return unchanged if audit is None else partial(AuditMiddleware, recorder=audit)
 
 
+def _checked(router: APIRouter) -> APIRouter:
+    """Return a router whose routes all say who may use them, also in the description. Raises RuntimeError."""
+    for route in router.routes:
+        if need_of(route) != PUBLIC and isinstance(route, APIRoute):
+            route.responses = {**route.responses, **ACCESS_PROBLEMS}
+            # An empty requirement, because a service without keys needs none.
+            route.openapi_extra = {**(route.openapi_extra or {}), "security": [{}, {KEY: []}]}
+    return router
+
+
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
     """Return what adds the headers by which browsers let pages of other origins read an answer; never credentials."""
     if not origins:
@@ -145,15 +180,16 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
 
 
 def _lifespan(
-    readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None
+    readiness: Readiness, policy: AccessPolicy, ended: RequestObserver, audit: AuditRecorder | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with nullcontext() if audit is None else audit.running(), create_task_group() as group:
-            group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
-            if policy.keys is not None:
-                group.start_soon(policy.keys.watch)
-            yield
-            group.cancel_scope.cancel()
+        with closing(ended):
+            async with nullcontext() if audit is None else audit.running(), create_task_group() as group:
+                group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
+                if policy.keys is not None:
+                    group.start_soon(policy.keys.watch)
+                yield
+                group.cancel_scope.cancel()
 
     return lifespan

@@ -32,6 +32,23 @@ NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 REPORT_EVERY_S = 60.0
 
 
+class ServerLoop(asyncio.SelectorEventLoop):
+    """An event loop that gives a client of TLS no more time for its handshake than for the head of a request.
+
+    asyncio gives it 60 s, in which the connection counts nowhere.
+    """
+
+    def __init__(self, handshake_timeout_s: float) -> None:
+        super().__init__()
+        self._handshake_timeout_s = handshake_timeout_s
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
+        """Listen as asyncio does."""
+        if options.get("ssl"):
+            options["ssl_handshake_timeout"] = self._handshake_timeout_s
+        return await super().create_server(*args, **options)
+
+
 class HttpServer(uvicorn.Server):
     """A server of one process; `before_end` is called before the process is ended without further ado."""
 
@@ -39,7 +56,8 @@ class HttpServer(uvicorn.Server):
         self, config: uvicorn.Config, *, grace_s: float, before_end: Callable[[], None] = lambda: None
     ) -> None:
         super().__init__(config)
-        self.refused = cast("type[HttpProtocol]", config.http).refused
+        protocol = cast("type[HttpProtocol]", config.http)
+        self.refused, self._limits = protocol.refused, protocol.limits
         self._grace_s, self._before_end = grace_s, before_end
         self._reported_at: float | None = None
 
@@ -47,6 +65,11 @@ class HttpServer(uvicorn.Server):
     def open_connections(self) -> list[HttpProtocol]:
         """All connections, those being closed too."""
         return list(cast("Iterable[HttpProtocol]", self.server_state.connections))
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal."""
+        with asyncio.Runner(loop_factory=lambda: ServerLoop(self._limits.header_timeout_s)) as runner:
+            runner.run(self.serve(sockets))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the system's arguments
         """Begin to stop; the second signal ends the process at once."""
@@ -122,7 +145,9 @@ class HttpServer(uvicorn.Server):
 
     def _end_late(self) -> None:
         n = len(self.server_state.tasks)
-        self._end(f"visavis has ended after {self._grace_s:g} s; {n} requests in progress were not answered.")
+        if n:
+            self._end(f"visavis has ended after {self._grace_s:g} s; {n} requests in progress were not answered.")
+        self._end("visavis has stopped, without waiting for its threads.", 0)
 
     def _end(self, line: str, status: int = UNFINISHED) -> None:
         """End the process, whatever its threads do."""
@@ -150,7 +175,6 @@ def http_config(
         app,
         http=protocol_with(limits),
         ws="none",
-        loop="asyncio",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -31,12 +31,14 @@ from .wire import Message
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-HoldBytes: TypeAlias = Callable[[int], None]  # counts memory as held; raises MemoryFull
+# Told how much more memory is held, and how many more bytes of the body have arrived; raises MemoryFull.
+HoldBytes: TypeAlias = Callable[[int, int], None]
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
 NETPBM = re.compile(rb"P[1-7]\s")  # how a PGM or PPM file begins
 MAX_WHOLE_IMAGES = 4  # whose size all images of a request may have together
+FORM_BYTES_PER_BYTE = 1.25  # a body, and an image of it that is there twice for a moment
 JSON_BYTES_PER_BYTE = 2  # a body and the images in it, or the numbers
 LONGEST_DELIMITER_END = 66  # blanks, and a line break or two hyphens
 DELIMITER_END = re.compile(rb"[ \t]{0,64}(\r\n|--)")
@@ -61,10 +63,10 @@ class BodyReader:
         """
         query = request.state.query
         media_type = _media_type(request, (FORM, JSON))
-        per_byte = 1 if media_type == FORM else JSON_BYTES_PER_BYTE
-        limit = min(self._limit(spec, media_type), self.max_bytes // per_byte)
+        per_byte = FORM_BYTES_PER_BYTE if media_type == FORM else JSON_BYTES_PER_BYTE
+        limit = min(self._limit(spec, media_type), int(self.max_bytes / per_byte))
         with _in_time(self.timeout_s):
-            async with aclosing(_counted(request, limit, lambda n_bytes: hold(per_byte * n_bytes))) as stream:
+            async with aclosing(_counted(request, limit, _times_memory(hold, per_byte))) as stream:
                 if media_type == FORM:
                     form = await _read_form(request.headers["content-type"], stream, spec)
                     parsed = from_form(form, spec, query)
@@ -88,7 +90,7 @@ class BodyReader:
         _media_type(request, (JSON,))
         limit = min(max_bytes, self.max_bytes // JSON_BYTES_PER_BYTE)
         with _in_time(self.timeout_s):
-            body = await _whole(_counted(request, limit, lambda n_bytes: hold(JSON_BYTES_PER_BYTE * n_bytes)))
+            body = await _whole(_counted(request, limit, _times_memory(hold, JSON_BYTES_PER_BYTE)))
         return lambda: with_query(body.taken(), model, options_model, request.state.query)
 
     def _limit(self, spec: RequestSpec[OptionsT], media_type: str) -> int:
@@ -123,18 +125,22 @@ def _announced_length(request: Request, limit: int) -> int:
     return int(announced)
 
 
+def _times_memory(hold: HoldBytes, per_byte: float) -> HoldBytes:
+    """`hold` for a body that needs so much memory for each of its bytes."""
+    return lambda n_bytes, n_arrived: hold(int(per_byte * n_bytes), n_arrived)
+
+
 async def _counted(request: Request, limit: int, hold: HoldBytes) -> AsyncGenerator[bytes, None]:
     """Yield the body; hold its announced length before it is read, and what comes without announcement as it comes."""
     n_bytes, n_held = 0, _announced_length(request, limit)
-    hold(n_held)
+    hold(n_held, 0)
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
             n_bytes += len(chunk)
             if n_bytes > limit:
                 raise BodyTooLarge(limit)
-            if n_bytes > n_held:
-                hold(n_bytes - n_held)
-                n_held = n_bytes
+            hold(max(0, n_bytes - n_held), len(chunk))
+            n_held = max(n_held, n_bytes)
             yield chunk
 
 

@@ -27,6 +27,7 @@ HEAD = "HEAD"
 ANSWERED_TO_THE_END = ("/healthz", "/metrics")  # while the service is being stopped
 CLIENT_LEFT = 499  # in the log only, since the client has disconnected
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -142,8 +143,14 @@ def _outcome(scope: Scope, exchange: RequestContext, took_ms: float) -> RequestO
         state.get("problem_code"),
         took_ms,
         caller.key_id if isinstance(caller, Caller) else None,
+        _traceparent(scope),
         dict(state.get("stages_ms", {})),
     )
+
+
+def _traceparent(scope: Scope) -> str | None:
+    given = Headers(scope=scope).get("traceparent", "")
+    return given if TRACEPARENT.fullmatch(given) else None
 
 
 def _log_failure(error: BaseException, request_id: str) -> None:

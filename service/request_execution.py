@@ -33,6 +33,9 @@ T = TypeVar("T")
 BodyT = TypeVar("BodyT")
 
 
+SLOW_S, SLOW_RATE = 0.5, 100_000  # a request that arrives for longer, at fewer bytes/s, may lose its place
+
+
 class Phase(Enum):
     """What a request does with its place."""
 
@@ -47,8 +50,10 @@ class Place:
 
     caller: str
     scope: CancelScope = field(repr=False)
+    since_s: float
     phase: Phase = Phase.RECEIVING
     n_bytes: int = 0
+    n_arrived: int = 0
     turn: Event = field(default_factory=Event, repr=False)  # set when it may compute
     refusal: Unavailable | None = None
 
@@ -66,8 +71,9 @@ class Place:
 class ConcurrencyLimiter:
     """Computes `max_concurrent` requests at a time, and lets `max_concurrent` + `max_waiting` be computed or wait.
 
-    As many further ones may be received. The callers whose requests wait take turns, and one thread is kept free of a
-    caller for others that have sent requests lately. `max_bytes` bounds what all requests hold.
+    As many further ones may be received; if there are more, a slow one gives its place to the next. The callers whose
+    requests wait take turns, and one thread is kept free of a caller for others that have sent requests lately.
+    `max_bytes` bounds what all requests hold.
     """
 
     def __init__(
@@ -113,7 +119,7 @@ class ConcurrencyLimiter:
         Raises Busy if none is free, and Busy or MemoryFull if it is taken away for another caller's request.
         """
         with CancelScope() as scope:
-            place = Place(caller, scope)
+            place = Place(caller, scope, self._clock())
             self._admit(place)
             try:
                 yield place
@@ -122,13 +128,16 @@ class ConcurrencyLimiter:
         if place.refusal is not None:
             raise place.refusal
 
-    def hold(self, place: Place, n_bytes: int) -> None:
-        """Count bytes as held by a request, until it leaves its place. Raises MemoryFull."""
+    def hold(self, place: Place, n_bytes: int, n_arrived: int = 0) -> None:
+        """Count bytes as held by a request, until it leaves its place, and bytes that arrived. Raises MemoryFull."""
         place.require_kept()
-        while self._n_bytes + n_bytes > self.max_bytes:
+        place.n_arrived += n_arrived
+        while n_bytes and self._n_bytes + n_bytes > self.max_bytes:
             held = self._held(lambda each: each.n_bytes)
             newest = self._newest_of_heaviest(held, lambda each: each.n_bytes > 0 and each.phase != Phase.COMPUTING)
             if newest is None or held[newest.caller] - newest.n_bytes < held[place.caller] + n_bytes:
+                newest = self._slowest(lambda each: each.n_bytes > 0 and each is not place)
+            if newest is None:
                 raise MemoryFull
             self._refuse(newest, MemoryFull())
         place.n_bytes += n_bytes
@@ -164,8 +173,21 @@ class ConcurrencyLimiter:
         held = self._held(lambda each: each.phase in phases)
         newest = self._newest_of_heaviest(held, lambda each: each.phase == phases[0])
         if newest is None or held[newest.caller] <= held[caller] + 1:
+            newest = self._slowest(lambda _: phases[0] is Phase.RECEIVING)
+        if newest is None:
             raise Busy
         self._refuse(newest, Busy())
+
+    def _slowest(self, may_go: Callable[[Place], bool]) -> Place | None:
+        """Of these requests, the one that arrives most slowly, if it is slower than others should wait for."""
+        now_s = self._clock()
+        late = [
+            each
+            for each in self._places
+            if each.phase is Phase.RECEIVING and now_s - each.since_s > SLOW_S and may_go(each)
+        ]
+        slowest = min(late, key=lambda each: each.n_arrived / (now_s - each.since_s), default=None)
+        return slowest if slowest is not None and slowest.n_arrived < SLOW_RATE * (now_s - slowest.since_s) else None
 
     def _held(self, amount: Callable[[Place], int]) -> Counter[str]:
         """What each caller holds."""
@@ -259,6 +281,7 @@ class RequestExecutor:
     body_reader: BodyReader
     limiter: ConcurrencyLimiter
     timeout_s: float = 30.0
+    max_pixels: int | None = None  # of all images of a request
     observe: Callable[[object], None] = field(default=ignore, repr=False)  # called with each result of `work`
     clock: Callable[[], float] = field(default=time.perf_counter, repr=False)
 
@@ -293,7 +316,7 @@ class RequestExecutor:
             request.state.model = model.embedder.identity
             parse = await read(partial(self.limiter.hold, place))
             stages.end("receive")
-            deadline = Deadline(self.timeout_s)
+            deadline = Deadline(self.timeout_s, self.max_pixels)
 
             def compute() -> T:
                 stages.end("wait")

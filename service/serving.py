@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, load, n_cores
+from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_in, load, n_cores
 
 from .access.control import is_loopback
 from .access.keys import KeyFile, KeyFileError
@@ -148,7 +148,7 @@ def _embedder(settings: Settings) -> FaceEmbedder:
     # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
     n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     try:
-        return load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
+        embedder = load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
     except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
@@ -156,6 +156,10 @@ def _embedder(settings: Settings) -> FaceEmbedder:
             f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
             "process have at least 1 GB (ulimit -v, the container's limit)"
         ) from None
+    card = embedder.card
+    if not is_built_in(card):
+        say(f"model: {card.name} (not built in), card digest {card.card_digest}")
+    return embedder
 
 
 def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:

@@ -39,7 +39,7 @@ LogFormat = Literal["text", "json"]
 Values: TypeAlias = Mapping[str, object]
 
 # Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
-PICTURE_BYTES_PER_PIXEL = 6
+PICTURE_BYTES_PER_PIXEL = 8
 
 ANY_ORIGIN = "*"
 # As browsers send it: scheme and host in lower case, no path, no final slash.

@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.export import Dim
 
-from embedder import FaceEmbedder, SampleError, load, show_progress
+from embedder import FaceEmbedder, SampleError, load, sha256_of, show_progress
 from embedder.alignment import cut_chip, landmarks_in_chip
 from embedder.detection.detector import select_face
 from embedder.image import Limits, decode_image
@@ -231,6 +231,7 @@ def main() -> None:
     GRAPH.write_bytes(
         graph(network.requires_grad_(requires_grad=False), pixels, {0: Dim("n", min=1)}, ["covered"], "", {})
     )
+    print("write into embedder/quality.py: OCCLUSION_SHA256 =", sha256_of(GRAPH.read_bytes()))
 
 
 if __name__ == "__main__":

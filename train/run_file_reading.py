@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embedder import BUILT_IN_MODELS, VisavisError
+from embedder import BUILT_IN_MODELS, VisavisError, read_regular_file
 
 from .run_file import RunFile
 
+MAX_BYTES = 2**20  # of a run file
 PATHS = (("data", "train"), ("data", "validation"), ("network", "weights"))
 BUNDLES = (("network", "start"),)  # a path too, unless it is "built-in"
 BUILT_IN = "built-in"
@@ -53,10 +54,10 @@ def to_json(run: RunFile) -> str:
 def read_json(path: Path) -> RunFile:
     """Read a file written by `to_json`. Raises RunFileError."""
     try:
-        return _validated(json.loads(path.read_bytes()), path)
+        return _validated(json.loads(read_regular_file(path, MAX_BYTES)), path)
     except OSError as error:
         raise RunFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunFileError(
             f"{path}: was changed or damaged after it was written; start a new run in another folder"
         ) from error
@@ -64,13 +65,15 @@ def read_json(path: Path) -> RunFile:
 
 def _parse(path: Path) -> Table:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(read_regular_file(path, MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise RunFileError(f"{path}: cannot be read: {error.strerror}; give the path of a run file") from error
     except UnicodeDecodeError as error:
         raise RunFileError(f"{path}: is not UTF-8 text (byte {error.start:,}); save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise RunFileError(f"{path}: is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; lists in lists in lists
+        raise RunFileError(f"{path}: is not a run file: {type(error).__name__}") from error
 
 
 def _apply(table: Table, setting: str) -> None:

@@ -5,6 +5,7 @@ The list of photos is stored beside it, so that a run need not keep it in memory
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import VisavisError
 from ..private_files import PrivateFiles
+from ..regular_files import read_regular_file
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
 
@@ -40,6 +42,7 @@ class BulkRequest:
 
 
 MANIFEST_FILE = "_run.json"  # readers of Parquet folders ignore names that start with _
+MAX_MANIFEST_BYTES = 2**16
 LIST_FILE = "_photos.jsonl"
 BLOCK = 2048  # photos per part: the most that is lost if a run is killed
 WORDS = {
@@ -91,7 +94,7 @@ def manifest_text(names: Iterable[str], lines: IO[bytes]) -> PhotoList:
 
 def require_as_begun(out: Path, manifest: Manifest) -> None:
     """Raise BulkError if the folder contains a run with other settings or inputs."""
-    if not (out / MANIFEST_FILE).exists():
+    if not os.path.lexists(out / MANIFEST_FILE):
         return
     before = _read(out / MANIFEST_FILE)
     differing = [
@@ -132,6 +135,6 @@ def blocks(out: Path, size: int) -> Iterator[tuple[str, ...]]:
 
 def _read(path: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(read_regular_file(path, MAX_MANIFEST_BYTES))
     except (OSError, ValidationError) as error:
         raise BulkError(f"{path}: not a readable description of a run; choose another --out") from error

@@ -28,7 +28,7 @@ from .manifest import (
     require_free_or_ours,
     write_manifest,
 )
-from .parts import failures, n_rows, part_path, write_part
+from .parts import failures, is_done, n_rows, sums_path, write_part
 from .workers import BATCH, CpuSeconds, PhotoOutcome, Task, in_order, workers
 
 
@@ -40,6 +40,7 @@ class BulkSummary:
     n_rows: int
     failed: Counter[str]  # by code
     n_other_files: int  # in the folders; not photos by name
+    n_damaged_parts: int  # of an earlier run: damaged or changed since, and made again
     n_new: int  # photos processed by this run
     wall_s: float  # from the first batch to the last part
     n_cores: int
@@ -107,14 +108,25 @@ def _embedded(wanted: BulkRequest, manifest: Manifest, n_other_files: int, progr
     missing = {
         number: min(manifest.block, manifest.n_photos - number * manifest.block)
         for number in range(n_parts)
-        if not part_path(out, number).exists()
+        if not is_done(out, number)
     }
+    n_damaged = sum(sums_path(out, number).exists() for number in missing)
     n_new, start = sum(missing.values()), perf_counter()
     with progress(Job("embedding", manifest.n_photos, n_done=manifest.n_photos - n_new)) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance) if missing else CpuSeconds()
     wall_s = perf_counter() - start
     n_embedded, failed = n_rows(out, n_parts), failures(out, n_parts)
-    return BulkSummary(manifest.n_photos, n_embedded, failed, n_other_files, n_new, wall_s, n_cores(), cpu_s)
+    return BulkSummary(
+        n_photos=manifest.n_photos,
+        n_rows=n_embedded,
+        failed=failed,
+        n_other_files=n_other_files,
+        n_damaged_parts=n_damaged,
+        n_new=n_new,
+        wall_s=wall_s,
+        n_cores=n_cores(),
+        cpu_s=cpu_s,
+    )
 
 
 def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:

@@ -24,6 +24,7 @@ from ..types import Box, Face, FaceSelector, Pass, Picture, Point, Rotation
 from ..weights.card import DetectorFacts
 from .yunet import (
     BORDER_SHARE,
+    MAX_FACES,
     MAX_OVERLAP,
     MIN_SCORE,
     Candidates,
@@ -282,7 +283,7 @@ class CoarseToFineDetector:
         """The faces of at least `min_area_ratio` of the largest one's area, with landmarks, largest first."""
         area = areas(found.boxes)
         order = np.argsort(-area, kind="stable")
-        chosen = found.at(order[area[order] >= min_area_ratio * area.max(initial=0)])
+        chosen = found.at(order[area[order] >= min_area_ratio * area.max(initial=0)][:MAX_FACES])
         landmarks = landmarks_of(self._onet, photo, chosen)
         return tuple(map(_face, chosen.boxes, chosen.scores, landmarks))
 

@@ -27,6 +27,7 @@ Indices = NDArray[np.intp]
 Clash = Callable[[Floats, Floats, float], Flags]  # as `iou_above`
 
 _AT_A_TIME = 512  # boxes compared pairwise; bounds memory
+MAX_FACES = 1500  # in one search; the time for a picture that seems to consist of faces grows with their square
 
 
 def areas(boxes: Floats) -> Floats:
@@ -35,7 +36,7 @@ def areas(boxes: Floats) -> Floats:
 
 
 def non_maximum_suppression(boxes: Floats, scores: Floats, limit: float, clash: Clash | None = None) -> Indices:
-    """Indices of the boxes kept by non-maximum suppression, best score first.
+    """Indices of the boxes kept by non-maximum suppression, best score first, MAX_FACES at most.
 
     A box is removed if it clashes with a better one. The default `clash` is `iou_above`.
     """
@@ -44,10 +45,12 @@ def non_maximum_suppression(boxes: Floats, scores: Floats, limit: float, clash: 
     kept = order[:0]
     for start in range(0, len(order), _AT_A_TIME):
         rest = order[start : start + _AT_A_TIME]
+        if len(kept) >= MAX_FACES:
+            break
         if len(kept):
             rest = rest[~clash(boxes[kept], boxes[rest], limit).any(axis=0)]
         kept = np.concatenate([kept, rest[_best_first(clash(boxes[rest], boxes[rest], limit))]])
-    return kept
+    return kept[:MAX_FACES]
 
 
 def iou_above(ones: Floats, others: Floats, limit: float) -> Flags:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ..errors import BundleError, RuntimeUnavailable
 from ..types import Inputs, Pass, Precision
-from ..weights.bundle import Bundle, int8_graph_of
+from ..weights.bundle import Bundle, int8_graph_of, is_built_in_graph
 from .runtime import DynamicBatcher, EmbeddingSession
+from .trial import require_runnable
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # its import then fails, which openvino tolerates
 import openvino  # noqa: E402 - telemetry must be blocked first
@@ -45,12 +46,14 @@ class OpenVinoRuntime:
             raise RuntimeUnavailable("this processor does not support bf16; use f32")
 
     def embedding(self, bundle: Bundle) -> EmbeddingSession:
-        """Load the network of a bundle. Raises BundleError if it has no graph, RuntimeUnavailable if none in int8."""
-        if self._precision == "int8":
-            return self.embedding_of_file(int8_graph_of(bundle))
-        if bundle.graph is None:
-            raise BundleError("the bundle has no exported network (network.onnx), which openvino needs; use torch")
-        return self.embedding_of_file(bundle.graph)
+        """Load the network of a bundle; one of unknown origin is first tried in a process of its own.
+
+        Raises BundleError if there is no graph or it cannot be run, RuntimeUnavailable if there is none in int8.
+        """
+        graph = int8_graph_of(bundle) if self._precision == "int8" else _graph_of(bundle)
+        if not is_built_in_graph(graph, bundle.card):
+            require_runnable(graph, bundle.card.digest_in(self._precision), bundle.card.alignment.chip_size_px)
+        return self.embedding_of_file(graph)
 
     def embedding_of_file(self, network: Path) -> EmbeddingSession:
         """Load an embedding network from a file: .onnx, or .xml with its .bin."""
@@ -62,6 +65,12 @@ class OpenVinoRuntime:
 
     def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
         return _compiled(self._core, self._core.read_model(graph), precision, threading)
+
+
+def _graph_of(bundle: Bundle) -> Path:
+    if bundle.graph is None:
+        raise BundleError("the bundle has no exported network (network.onnx), which openvino needs; use torch")
+    return bundle.graph
 
 
 def compile_small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:

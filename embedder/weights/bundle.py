@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors, save as save_safetensors
 
-from ..errors import BundleError, RuntimeUnavailable
+from ..errors import BundleError, RuntimeUnavailable, printable
+from ..regular_files import read_regular_file
 from .card import (
     Alignment,
     Architecture,
@@ -26,6 +28,7 @@ from .card import (
 from .card_parts import (
     TrainingRecord,
 )
+from .graph_check import GraphCheck
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.json"
@@ -35,10 +38,12 @@ BUILT_IN_MODELS: Mapping[str, Path] = {
     name: Path(__file__).parent / name for name in ("sface-128", "dlib-resnet29-128")
 }  # the first is the default
 BUILT_IN = BUILT_IN_MODELS["sface-128"]
-MAX_CARD_BYTES = 4 * 2**20
-MAX_WEIGHTS_BYTES = 4 * 2**30
+MAX_CARD_BYTES = 2**20
+MAX_WEIGHTS_BYTES = 2**30
+MAX_WEIGHTS_HEADER_BYTES = 2**20  # names, shapes and places of the tensors, as JSON
 MAX_GRAPH_BYTES = 4 * 2**20
 MAX_INT8_GRAPH_BYTES = 2**30  # its weights are inside
+MAX_REASON = 600  # characters of a reason that an error shows
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -75,7 +80,23 @@ def read_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
     weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)
     tensors = _parse_tensors(weights)
-    return Bundle(card, tensors, *_graphs(folder, card))
+    return Bundle(card, tensors, *_graphs(folder, card, len(weights)))
+
+
+def is_built_in(card: ModelCard) -> bool:
+    """Whether the card is, to the last number, that of a built-in model."""
+    return card.card_digest in {built_in.card_digest for built_in in _built_in_cards()}
+
+
+def is_built_in_graph(graph: Path, card: ModelCard) -> bool:
+    """Whether the exported network, in f32 or int8, is that of a built-in model."""
+    name = "int8_graph_sha256" if graph.name == INT8_GRAPH_FILE else "graph_sha256"
+    return getattr(card, name) in {getattr(built_in, name) for built_in in _built_in_cards()}
+
+
+@cache
+def _built_in_cards() -> tuple[ModelCard, ...]:
+    return tuple(_parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES)) for folder in BUILT_IN_MODELS.values())
 
 
 def write_bundle(
@@ -114,8 +135,9 @@ def copy_bundle(source: str | os.PathLike[str] | None, folder: Path, card: Model
     Raises BundleError.
     """
     original = bundle_folder(source)
-    graphs = (None if path is None else path.read_bytes() for path in _graphs(original, card))
-    write_bundle(folder, card, _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES), *graphs)
+    weights = _read_file(original / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    graphs = (None if path is None else path.read_bytes() for path in _graphs(original, card, len(weights)))
+    write_bundle(folder, card, weights, *graphs)
 
 
 def graphs_of(bundle: Bundle) -> tuple[bytes | None, bytes | None]:
@@ -162,18 +184,18 @@ def _as_described(card: ModelCard, given: Mapping[str, bytes | None]) -> dict[st
     return contents
 
 
-def _graphs(folder: Path, card: ModelCard) -> tuple[Path | None, Path | None]:
-    """Return the paths of the network's graph and int8 graph; None if the card has none."""
+def _graphs(folder: Path, card: ModelCard, n_weight_bytes: int) -> tuple[Path | None, Path | None]:
+    """Return the paths of the network's graph and int8 graph; None if the card has none. Raises BundleError."""
     return (
-        _graph(folder / GRAPH_FILE, MAX_GRAPH_BYTES, card.graph_sha256),
-        _graph(folder / INT8_GRAPH_FILE, MAX_INT8_GRAPH_BYTES, card.int8_graph_sha256),
+        _graph(folder / GRAPH_FILE, MAX_GRAPH_BYTES, card.graph_sha256, n_weight_bytes),
+        _graph(folder / INT8_GRAPH_FILE, MAX_INT8_GRAPH_BYTES, card.int8_graph_sha256, n_weight_bytes),
     )
 
 
-def _graph(path: Path, max_bytes: int, sha256: str | None) -> Path | None:
+def _graph(path: Path, max_bytes: int, sha256: str | None, n_weight_bytes: int) -> Path | None:
     if sha256 is None:
         return None
-    _described(path, max_bytes, sha256)
+    GraphCheck(path.name, (WEIGHTS_FILE, n_weight_bytes))(_described(path, max_bytes, sha256))
     return path
 
 
@@ -188,9 +210,7 @@ def _described(path: Path, max_bytes: int, sha256: str) -> bytes:
 
 def _read_file(path: Path, max_bytes: int) -> bytes:
     try:
-        if path.stat().st_size > max_bytes:
-            raise BundleError(f"{path.name} has more than {max_bytes:,} bytes, so it is not part of a valid bundle")
-        return path.read_bytes()
+        return read_regular_file(path, max_bytes)
     except OSError as error:
         raise BundleError(f"the bundle's {path.name} cannot be read: {error.strerror}") from error
 
@@ -201,9 +221,8 @@ def _parse_card(text: bytes) -> ModelCard:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "card"
-        raise BundleError(
-            f"card.json is not a valid model card: {place}: {first['msg']}{_ADVICE.get(place, '')}"
-        ) from error
+        reason = f"{printable(place)}: {printable(first['msg'], MAX_REASON)}"
+        raise BundleError(f"card.json is not a valid model card: {reason}{_ADVICE.get(place, '')}") from error
 
 
 _ADVICE = {
@@ -213,13 +232,15 @@ _ADVICE = {
 
 
 def _parse_tensors(content: bytes) -> Tensors:
+    if int.from_bytes(content[:8], "little") > MAX_WEIGHTS_HEADER_BYTES:
+        raise BundleError(f"{WEIGHTS_FILE} is not a safetensors file with a header of at most 1 MiB")
     try:
         tensors = load_safetensors(content)
     except (SafetensorError, json.JSONDecodeError, KeyError, ValueError) as error:
-        raise BundleError(f"{WEIGHTS_FILE} is not a safetensors file: {error}") from error
+        raise BundleError(f"{WEIGHTS_FILE} is not a safetensors file: {printable(str(error))}") from error
     for name, tensor in tensors.items():
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
-            raise BundleError(f"tensor {name} must contain only finite float32 numbers")
+            raise BundleError(f"tensor {printable(name)} must contain only finite float32 numbers")
     return tensors
 
 
@@ -238,7 +259,7 @@ def new_card(  # noqa: PLR0913 - one for each part of a card
     training: TrainingRecord | None = None,
 ) -> ModelCard:
     """Return a card without operating points, for the bytes of weights and graph. Raises pydantic's ValidationError."""
-    weights_sha256 = sha256_of(weights)
+    weights_sha256, graph_sha256 = sha256_of(weights), None if graph is None else sha256_of(graph)
     return ModelCard(
         format="visavis-bundle/1",
         name=name,
@@ -254,6 +275,6 @@ def new_card(  # noqa: PLR0913 - one for each part of a card
         provenance=provenance,
         training=training,
         weights_sha256=weights_sha256,
-        graph_sha256=None if graph is None else sha256_of(graph),
-        digest=embedding_digest(weights_sha256, architecture, preprocessing, alignment, detector),
+        graph_sha256=graph_sha256,
+        digest=embedding_digest((weights_sha256, graph_sha256), architecture, preprocessing, alignment, detector),
     )

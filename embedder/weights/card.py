@@ -181,13 +181,20 @@ class ModelCard(CardPart):
     @model_validator(mode="after")
     def _the_digest_is_that_of_the_facts(self) -> Self:
         if self.digest != self.computed_digest():
-            raise ValueError("the digest does not match the card's content: the card was altered after it was made")
+            raise ValueError(
+                "the digest does not match the card's content: the card was altered after it was made, or an earlier "
+                "visavis made it, whose digests did not cover the exported network: make the bundle again"
+            )
         return self
 
     def computed_digest(self) -> str:
-        """Digest of everything that determines an embedding: weights, architecture, input, alignment, detector."""
+        """Digest of everything that determines an embedding; see `embedding_digest`."""
         return embedding_digest(
-            self.weights_sha256, self.architecture, self.preprocessing, self.alignment, self.detector
+            (self.weights_sha256, self.graph_sha256),
+            self.architecture,
+            self.preprocessing,
+            self.alignment,
+            self.detector,
         )
 
     @property
@@ -240,7 +247,7 @@ class ModelCard(CardPart):
         if mirror == self.architecture.mirror:
             return self
         architecture = self.architecture.model_copy(update={"mirror": mirror})
-        digest = embedding_digest(self.weights_sha256, architecture, self.preprocessing, self.alignment, self.detector)
+        digest = self.model_copy(update={"architecture": architecture}).computed_digest()
         facts = {"architecture": architecture, "digest": digest, "calibration": None, "quality_penalties": ()}
         return self.model_copy(update=facts | {"operating_points": (), "default_point": None})
 
@@ -280,22 +287,26 @@ def _rate(asked: str) -> float:
 
 
 def embedding_digest(
-    weights_sha256: str,
+    files_sha256: tuple[str, str | None],
     architecture: Architecture,
     preprocessing: Preprocessing,
     alignment: Alignment,
     detector: DetectorFacts,
 ) -> str:
-    """Digest of everything that determines an embedding."""
+    """Digest of everything that determines an embedding in f32.
+
+    `files_sha256` are those of the weights and of the exported network, which is None if there is none. The network's
+    is included because a runtime computes what its graph says, whatever the architecture is called.
+    """
+    weights, graph = files_sha256
+    files = {"weights": weights} if graph is None else {"weights": weights, "graph": graph}
     parts = {
         "architecture": architecture,
         "preprocessing": preprocessing,
         "alignment": alignment,
         "detector": detector,
     }
-    return _sha256_of(
-        {"weights": weights_sha256} | {name: part.model_dump(mode="json") for name, part in parts.items()}
-    )
+    return _sha256_of(files | {name: part.model_dump(mode="json") for name, part in parts.items()})
 
 
 def _sha256_of(facts: object) -> str:

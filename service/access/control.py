@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal, Protocol, Self, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope as AsgiScope, Send
 
 from ..errors import CrossSiteRequest, Forbidden, Unauthorized, UnknownHost
@@ -239,15 +240,14 @@ class ScopeCheck:
             raise Forbidden(need)
 
 
-def checked(router: APIRouter) -> APIRouter:
-    """Return a router of which every route says in NEEDS who may use it. Raises RuntimeError if one does not.
+def need_of(route: BaseRoute) -> Need:
+    """Return who may use a route. Raises RuntimeError if NEEDS does not say it.
 
-    A route that is not FastAPI's own has no dependencies, so no scope would be checked.
+    A route that is not FastAPI's own is refused: it has no dependencies, so no scope would be checked.
     """
-    for route in router.routes:
-        if not isinstance(route, APIRoute) or route.path not in NEEDS:
-            raise RuntimeError(f"say in NEEDS of service/access/control.py who may use {route}")
-    return router
+    if not isinstance(route, APIRoute) or route.path not in NEEDS:
+        raise RuntimeError(f"say in NEEDS of service/access/control.py who may use {route}")
+    return NEEDS[route.path]
 
 
 def is_loopback(address: str) -> bool:

@@ -31,6 +31,10 @@ from .inputs import EmbeddingInput, ImageInput, comparison_of, read_image
 
 ONE_IMAGE = (str, bytes, bytearray, memoryview)  # sequences, but not of images
 
+MANY_FACES_BYTES = 2**23  # 256 faces with embeddings take some 4 KB each, a crowd of 1,500 faces 0.4 KB
+EXPLAIN_BYTES = 2**24  # two chips and two maps as pictures
+COMPARE_BYTES, RESULT_BYTES = 2**16, 2**12
+
 AnswerT = TypeVar("AnswerT", bound=Answer)
 OptionsT = TypeVar("OptionsT", bound=Message)
 
@@ -45,6 +49,8 @@ class ApiCall(Generic[AnswerT]):
     images: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)  # (part name, image file)
     fields: tuple[tuple[str, str], ...] = ()  # form fields beside the images
     json: bytes | None = field(default=None, repr=False)
+    n_results: int = 0  # results that the answer must have
+    max_answer_bytes: int = 2**20  # several times what this service sends
 
 
 def verify(probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> ApiCall[VerifyResponse]:
@@ -63,7 +69,9 @@ def verify_many(
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
-    return ApiCall("POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields)
+    return ApiCall(
+        "POST", "/v1/verify/many", VerifyManyResponse, images=images, fields=fields, n_results=len(references)
+    )
 
 
 def explain(
@@ -72,12 +80,13 @@ def explain(
     """Build the call that compares two images and explains the result."""
     fields = (*_fields(checked(VerifyOptions, options)), ("saliency", str(saliency).lower()))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
-    return ApiCall("POST", "/v1/explain", ExplainResponse, images=images, fields=fields)
+    return ApiCall("POST", "/v1/explain", ExplainResponse, images=images, fields=fields, max_answer_bytes=EXPLAIN_BYTES)
 
 
 def detect(image: ImageInput) -> ApiCall[FacesResponse]:
     """Build the call that finds all faces in an image."""
-    return ApiCall("POST", "/v1/faces", FacesResponse, images=(("image", read_image(image)),))
+    images = (("image", read_image(image)),)
+    return ApiCall("POST", "/v1/faces", FacesResponse, images=images, max_answer_bytes=MANY_FACES_BYTES)
 
 
 def embed(image: ImageInput, *, face: str | int) -> ApiCall[EmbeddingResponse]:
@@ -92,7 +101,10 @@ def embed_all(images: Sequence[ImageInput]) -> ApiCall[EmbedAllResponse]:
     if not 1 <= len(images) <= MAX_IMAGES:
         raise ValueError(f"embed 1 to {MAX_IMAGES} images at once, not {len(images)}; split them up")
     files = tuple(("image", read_image(image)) for image in images)
-    return ApiCall("POST", "/v1/embeddings", EmbedAllResponse, images=files, fields=(("face", ALL_FACES),))
+    fields = (("face", ALL_FACES),)
+    return ApiCall(
+        "POST", "/v1/embeddings", EmbedAllResponse, images=files, fields=fields, max_answer_bytes=MANY_FACES_BYTES
+    )
 
 
 def compare(
@@ -104,7 +116,16 @@ def compare(
 ) -> ApiCall[CompareResponse]:
     """Build the call that compares embeddings."""
     request = comparison_of(probe, references, model_digest=model_digest, options=checked(DecisionOptions, options))
-    return ApiCall("POST", "/v1/embeddings/compare", CompareResponse, json=request.model_dump_json().encode())
+    n_results, content = len(references), request.model_dump_json().encode()
+    max_bytes = COMPARE_BYTES + n_results * RESULT_BYTES
+    return ApiCall(
+        "POST",
+        "/v1/embeddings/compare",
+        CompareResponse,
+        json=content,
+        n_results=n_results,
+        max_answer_bytes=max_bytes,
+    )
 
 
 def model() -> ApiCall[ModelResponse]:

@@ -199,23 +199,47 @@ KINDS: dict[str, type[ClientError]] = {
 }
 
 
-def from_problem(problem: Problem | ImageProblem, *, retry_after_s: float | None = None) -> ClientError:
-    """Return the error for a problem, to be raised; also for one in an answer of `verify_many` or `embed_all`."""
-    kind = KINDS.get(problem.code) or _kind_of_status(problem.status)
+MAX_NAME, MAX_DETAIL = 100, 2000  # characters of a name and of a detail that an error keeps
+MAX_AVAILABLE = 100
+
+
+def printable(text: str, longest: int = 500) -> str:
+    """Return text from a server as one line: characters that do not print escaped, and cut."""
+    shown = text if len(text) <= longest else text[:longest] + "..."
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown)
+
+
+def from_problem(
+    problem: Problem | ImageProblem, *, status: int | None = None, retry_after_s: float | None = None
+) -> ClientError:
+    """Return the error for a problem, to be raised; also for one in an answer of `verify_many` or `embed_all`.
+
+    `status` is that of the answer, if the problem was one. Texts are made printable and cut.
+    """
+    of_answer = problem.status if status is None else status
+    kind = KINDS.get(problem.code) or _kind_of_status(of_answer)
     facts = ErrorFacts(
-        status=problem.status,
-        code=problem.code,
-        request_id=problem.request_id,
-        image=problem.image,
+        status=of_answer,
+        code=_name(problem.code),
+        request_id=_name_if_any(problem.request_id),
+        image=problem.image if isinstance(problem.image, int) else _name_if_any(problem.image),
         n_faces=problem.n_faces,
-        available=None if problem.available is None else tuple(problem.available),
-        measure=problem.measure,
+        available=None if problem.available is None else tuple(map(_name, problem.available[:MAX_AVAILABLE])),
+        measure=_name_if_any(problem.measure),
         value=problem.value,
         limit=problem.limit,
-        part=problem.part,
+        part=_name_if_any(problem.part),
         retry_after_s=retry_after_s,
     )
-    return kind(problem.detail, facts)
+    return kind(printable(problem.detail, MAX_DETAIL), facts)
+
+
+def _name(text: str) -> str:
+    return printable(text, MAX_NAME)
+
+
+def _name_if_any(text: str | None) -> str | None:
+    return None if text is None else _name(text)
 
 
 def _kind_of_status(status: int) -> type[ServerError]:

@@ -22,8 +22,10 @@ from ..wire import (
     VerifyResponse,
 )
 from . import calls, transport
+from .call_limits import CallLimits, attempt, attempt_async
 from .inputs import EmbeddingInput, ImageInput
 from .retry import Outcome, Retry
+from .transport import DEADLINE_S
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -34,23 +36,24 @@ class FaceClient:
     Pass the service's address, or an `httpx2.Client` (`http=`), which the caller must close. With an address it uses no
     proxy and no `.netrc`, and never follows redirects, so that photos of faces are sent to this address only.
     `api_key` is sent with each request, if the service needs keys.
-    `timeout_s` limits each wait for the network (connecting, sending, the next bytes of an answer), not their sum;
-    default 30 s, or the timeout of `http`. Threads may share a client.
+    `timeout_s` limits each wait for the network (connecting, sending, the next bytes of an answer); default 30 s, or
+    the timeout of `http`. `deadline_s` limits a whole call, with all attempts and pauses. Threads may share a client.
 
     Every method raises a `ClientError` of `service.client` if the service refuses, fails or cannot be reached.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the address by keyword
         self,
         base_url: str | None = None,
         *,
         http: httpx2.Client | None = None,
         api_key: str | None = None,
         timeout_s: float | None = None,
+        deadline_s: float = DEADLINE_S,
         retry: Retry | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._is_own, self._timeout_s = http is None, timeout_s
+        self._is_own, self._timeout_s, self._deadline_s = http is None, timeout_s, transport.deadline(deadline_s)
         self._key = transport.key_of(api_key, base_url)
         self._http = transport.open_blocking(base_url, http, timeout_s)
         self._retry = retry or Retry()
@@ -117,7 +120,8 @@ class FaceClient:
     def ready(self) -> bool:
         """Check once whether the service is ready; raises Unreachable if nothing answers."""
         call = calls.ready()
-        return transport.readiness_of(call, self._attempt(call), self._retry)
+        limits = transport.limits_of(call, self._deadline_s)
+        return transport.readiness_of(call, self._attempt(call, limits), self._retry)
 
     def close(self) -> None:
         """Close the connections, except those of a caller's `http`."""
@@ -136,18 +140,16 @@ class FaceClient:
         return f"{type(self).__name__}({transport.origin_of(self._http.base_url)!r})"
 
     def _ask(self, call: calls.ApiCall[AnswerT]) -> AnswerT:
-        outcome, n_made = self._attempt(call), 1
-        while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
+        limits = transport.limits_of(call, self._deadline_s)
+        outcome, n_made = self._attempt(call, limits), 1
+        while (pause_s := transport.pause_s(self._retry, n_made, outcome, limits)) is not None:
             self._sleep(pause_s)
-            outcome, n_made = self._attempt(call), n_made + 1
+            outcome, n_made = self._attempt(call, limits), n_made + 1
         return transport.answer_of(call, outcome, self._retry)
 
-    def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
+    def _attempt(self, call: calls.ApiCall[AnswerT], limits: CallLimits) -> Outcome:
         request = transport.request_of(call, self._http, self._timeout_s, self._key)
-        try:
-            return self._http.send(request, follow_redirects=False)
-        except httpx2.RequestError as error:
-            return error
+        return attempt(self._http, request, limits)
 
 
 P = ParamSpec("P")
@@ -160,17 +162,18 @@ class AsyncFaceClient:
     and encodes images, so that the event loop is not blocked. A client belongs to one event loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the address by keyword
         self,
         base_url: str | None = None,
         *,
         http: httpx2.AsyncClient | None = None,
         api_key: str | None = None,
         timeout_s: float | None = None,
+        deadline_s: float = DEADLINE_S,
         retry: Retry | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._is_own, self._timeout_s = http is None, timeout_s
+        self._is_own, self._timeout_s, self._deadline_s = http is None, timeout_s, transport.deadline(deadline_s)
         self._key = transport.key_of(api_key, base_url)
         self._http = transport.open_async(base_url, http, timeout_s)
         self._retry = retry or Retry()
@@ -239,7 +242,8 @@ class AsyncFaceClient:
     async def ready(self) -> bool:
         """Check once whether the service is ready; raises Unreachable if nothing answers."""
         call = calls.ready()
-        return transport.readiness_of(call, await self._attempt(call), self._retry)
+        limits = transport.limits_of(call, self._deadline_s)
+        return transport.readiness_of(call, await self._attempt(call, limits), self._retry)
 
     async def aclose(self) -> None:
         """Close the connections, except those of a caller's `http`."""
@@ -259,15 +263,13 @@ class AsyncFaceClient:
 
     async def _ask(self, ask: Callable[P, calls.ApiCall[AnswerT]], *question: P.args, **options: P.kwargs) -> AnswerT:
         call = await asyncio.to_thread(ask, *question, **options)
-        outcome, n_made = await self._attempt(call), 1
-        while (pause_s := self._retry.pause_s(n_made, outcome)) is not None:
+        limits = transport.limits_of(call, self._deadline_s)
+        outcome, n_made = await self._attempt(call, limits), 1
+        while (pause_s := transport.pause_s(self._retry, n_made, outcome, limits)) is not None:
             await self._sleep(pause_s)
-            outcome, n_made = await self._attempt(call), n_made + 1
+            outcome, n_made = await self._attempt(call, limits), n_made + 1
         return transport.answer_of(call, outcome, self._retry)
 
-    async def _attempt(self, call: calls.ApiCall[AnswerT]) -> Outcome:
+    async def _attempt(self, call: calls.ApiCall[AnswerT], limits: CallLimits) -> Outcome:
         request = transport.request_of(call, self._http, self._timeout_s, self._key)
-        try:
-            return await self._http.send(request, follow_redirects=False)
-        except httpx2.RequestError as error:
-            return error
+        return await attempt_async(self._http, request, limits)

@@ -12,6 +12,9 @@ from http import HTTPStatus
 
 import httpx2
 
+LONGEST_RETRY_AFTER_S = 86_400.0  # a longer one is nonsense, or hostile
+MAX_DIGITS, MAX_DATE = 20, 64  # characters that are read of a Retry-After
+
 Outcome = httpx2.Response | httpx2.RequestError  # of one attempt
 
 # The request did not arrive, or its answer was lost. Read timeouts are not among them: the service may still compute
@@ -54,14 +57,15 @@ class Retry:
         return asked_s + self._spread(self.first_pause_s)  # refused clients must not all return at the same moment
 
     def retry_after_s(self, response: httpx2.Response) -> float | None:
-        """Return the answer's `Retry-After` in seconds, 0 or more; None if it is missing or invalid."""
+        """Return the answer's `Retry-After` in seconds, 0 to one day; None if it is missing or invalid."""
         value = response.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
-            return float(value)
+            return min(float(value[:MAX_DIGITS]), LONGEST_RETRY_AFTER_S)
         try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - self.now_s())
-        except ValueError:
+            after_s = parsedate_to_datetime(value[:MAX_DATE]).timestamp() - self.now_s()
+        except (ValueError, TypeError, OverflowError, OSError):  # all of them occur, for dates that do not exist
             return None
+        return min(max(0.0, after_s), LONGEST_RETRY_AFTER_S)
 
     def _spread(self, pause_s: float) -> float:
         bounded = min(pause_s, self.longest_pause_s)

@@ -3,15 +3,20 @@
 The two clients do the sending and waiting.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from math import inf, isfinite
+from time import monotonic
 from typing import NoReturn, TypeVar
 
 import httpx2
 from pydantic import ValidationError
 
 from ..wire import Answer, Health, Problem
+from .call_limits import CallLimits, DeadlinePassed, LimitedTransport
 from .calls import ApiCall
 from .errors import (
     BusyError,
@@ -22,6 +27,7 @@ from .errors import (
     UnexpectedAnswer,
     Unreachable,
     from_problem,
+    printable,
 )
 from .retry import Outcome, Retry
 
@@ -62,7 +68,7 @@ def request_of(
         data=dict(call.fields) or None,
         files=files or None,
         content=call.json,
-        headers=media_type | key.headers,
+        headers={"accept-encoding": "identity"} | media_type | key.headers,
         timeout=httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
     )
 
@@ -74,9 +80,62 @@ def answer_of(call: ApiCall[AnswerT], outcome: Outcome, retry: Retry) -> AnswerT
     if outcome.status_code != HTTPStatus.OK:
         raise _refusal(outcome, retry)
     try:
-        return call.answer.model_validate_json(outcome.content)
-    except ValidationError as error:  # its text would show the answer, for example an embedding
+        answer = call.answer.model_validate(parsed(outcome.content))
+    except ValueError as error:  # its text would show the answer, for example an embedding
         raise _unexpected(outcome, _reason(error)) from None
+    _require_one_each(call, answer, outcome)
+    return answer
+
+
+def _require_one_each(call: ApiCall[AnswerT], answer: Answer, response: httpx2.Response) -> None:
+    """Raise UnexpectedAnswer unless the answer has a result for each thing that was asked."""
+    n_results = len(getattr(answer, "results", ()))
+    if n_results != call.n_results:
+        raise _unexpected(response, f"{n_results} results instead of {call.n_results}")
+
+
+def parsed(content: bytes) -> object:
+    """Parse JSON from a server that may be hostile. Raises ValueError.
+
+    Refused are NaN and infinities, also as 1e999; keys that occur twice; deep nesting; and more values than any answer
+    has, because each could become an error of its own.
+    """
+    if content.count(b",") > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES:,} values")
+    try:
+        value = json.loads(
+            content.decode(), object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite, parse_int=_whole
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if b"\\u" in content:
+        json.dumps(value, ensure_ascii=False).encode()  # raises UnicodeError for half of a surrogate pair
+    return value
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return named
+
+
+def _finite(text: str) -> float:
+    if not isfinite(number := float(text)):
+        raise ValueError("a number is not finite")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError("a number has too many digits")
+    return int(text)
+
+
+def pause_s(retry: Retry, n_made: int, outcome: Outcome, limits: CallLimits) -> float | None:
+    """Return the pause before the next attempt; None if there is none, also because the deadline would pass."""
+    asked_s = retry.pause_s(n_made, outcome)
+    return None if asked_s is None or asked_s >= limits.left_s() else asked_s
 
 
 def readiness_of(call: ApiCall[Health], outcome: Outcome, retry: Retry) -> bool:
@@ -96,10 +155,12 @@ def origin_of(url: httpx2.URL) -> str:
 def _raise_lost(error: httpx2.RequestError) -> NoReturn:
     origin = origin_of(error.request.url)
     if isinstance(error, httpx2.DecodingError):
-        raise UnexpectedAnswer(f"the answer from {origin} cannot be decoded: {error}") from error
+        raise UnexpectedAnswer(f"the answer from {origin} cannot be decoded: {printable(str(error))}") from error
+    if isinstance(error, DeadlinePassed):
+        raise TimedOut(f"no answer from {origin} before the deadline; set a longer deadline_s") from error
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
         raise TimedOut(f"no answer from {origin} in time ({type(error).__name__}); set a longer timeout_s") from error
-    reason = f"{type(error).__name__}: {error}".rstrip(": ")
+    reason = printable(f"{type(error).__name__}: {error}".rstrip(": "))
     raise Unreachable(f"no answer from {origin} ({reason}); is the service running there?") from error
 
 
@@ -113,14 +174,14 @@ OF_A_PROXY: Mapping[int, type[ClientError]] = {
 def _refusal(response: httpx2.Response, retry: Retry) -> ClientError:
     retry_after_s = retry.retry_after_s(response)
     try:
-        problem = Problem.model_validate_json(response.content)
-    except ValidationError as error:
+        problem = Problem.model_validate(parsed(response.content))
+    except ValueError as error:
         kind = OF_A_PROXY.get(response.status_code)
         if kind is None:
             return _unexpected(response, _reason(error))
         facts = ErrorFacts(status=response.status_code, retry_after_s=retry_after_s)
         return kind(f"{origin_of(response.request.url)} is unavailable; try again later", facts)
-    return from_problem(problem, retry_after_s=retry_after_s)
+    return from_problem(problem, status=response.status_code, retry_after_s=retry_after_s)
 
 
 def _unexpected(response: httpx2.Response, reason: str) -> UnexpectedAnswer:
@@ -129,12 +190,18 @@ def _unexpected(response: httpx2.Response, reason: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(message, ErrorFacts(status=response.status_code))
 
 
-def _reason(error: ValidationError) -> str:
+def _reason(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return "no valid JSON" if isinstance(error, json.JSONDecodeError | UnicodeError) else str(error)
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(step) for step in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]
+    return printable(f"{place}: {first['msg']}" if place else first["msg"])
 
 
+MAX_VALUES = 200_000  # 256 faces with their embeddings are 40,000
+MAX_DIGITS = 30
+
+DEADLINE_S = 300.0  # of a whole call: time to send 16 large photos over a slow connection
 TIMEOUT_S = 30.0  # even large photos on a slow and busy machine need only seconds
 
 HttpT = TypeVar("HttpT", httpx2.Client, httpx2.AsyncClient)
@@ -167,7 +234,14 @@ def open_blocking(base_url: str | None, http: httpx2.Client | None, timeout_s: f
     if http is not None:
         return _callers_own(http, httpx2.Client)
     address = address_of(base_url)
-    return httpx2.Client(base_url=address.base_url, auth=address.auth, timeout=TIMEOUT_S, trust_env=False)
+    return httpx2.Client(
+        base_url=address.base_url,
+        auth=address.auth,
+        timeout=TIMEOUT_S,
+        trust_env=False,
+        transport=LimitedTransport(),
+        cookies=_no_cookies(),
+    )
 
 
 def open_async(base_url: str | None, http: httpx2.AsyncClient | None, timeout_s: float | None) -> httpx2.AsyncClient:
@@ -176,7 +250,14 @@ def open_async(base_url: str | None, http: httpx2.AsyncClient | None, timeout_s:
     if http is not None:
         return _callers_own(http, httpx2.AsyncClient)
     address = address_of(base_url)
-    return httpx2.AsyncClient(base_url=address.base_url, auth=address.auth, timeout=TIMEOUT_S, trust_env=False)
+    return httpx2.AsyncClient(
+        base_url=address.base_url, auth=address.auth, timeout=TIMEOUT_S, trust_env=False, cookies=_no_cookies()
+    )
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that stays empty: visavis sets no cookies, and another server could fill it without end."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _callers_own(http: HttpT, kind: type[HttpT]) -> HttpT:
@@ -192,3 +273,15 @@ def _check(base_url: str | None, http: object, timeout_s: float | None) -> None:
         raise TypeError("pass exactly one of base_url and http=")
     if timeout_s is not None and not timeout_s > 0:
         raise ValueError(f"timeout_s must be greater than 0, not {timeout_s}")
+
+
+def limits_of(call: ApiCall[AnswerT], deadline_s: float) -> CallLimits:
+    """Return the limits of a call that begins now."""
+    return CallLimits(call.max_answer_bytes, monotonic() + deadline_s)
+
+
+def deadline(deadline_s: float) -> float:
+    """Check a deadline of calls. Raises ValueError."""
+    if not 0 < deadline_s < inf:
+        raise ValueError(f"deadline_s must be greater than 0 and finite, not {deadline_s}")
+    return deadline_s

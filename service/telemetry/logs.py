@@ -30,6 +30,7 @@ class RequestOutcome:
     code: str | None  # of the problem, if the answer is one
     duration_ms: float
     key_id: str | None  # of the caller
+    traceparent: str | None = None  # as the caller sent it, by W3C Trace Context
     stages_ms: Mapping[str, float] = field(default_factory=dict)  # receive, wait, decode, detect, embed: as known
 
     def __str__(self) -> str:

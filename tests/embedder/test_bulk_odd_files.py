@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from bulk_photos import bulk, make_photos
 from PIL import Image
 from pyarrow import parquet
 
-from embedder.bulk.parts import part_path
+from embedder.bulk.parts import failed_path, is_done, part_path, sums_path
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "faces"
 
 
 def run(photos: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -70,3 +75,68 @@ def test_a_process_that_is_killed_ends_the_run_with_the_reason_and_what_is_done_
 def _a_worker_of(pid: int) -> int:
     """The youngest process that this one started; the oldest is multiprocessing's own."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[-1])
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The photos and the output of a finished run."""
+    photos, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("out")
+    shutil.copy(EXAMPLES / "001-neutral.jpg", photos)
+    (photos / "empty.jpg").touch()
+    assert run(photos, out).returncode == 0
+    return photos, out
+
+
+@pytest.mark.parametrize("damage", [flipped, piped, emptied])
+@pytest.mark.parametrize("path", [part_path, failed_path, sums_path])
+def test_a_damaged_part_is_not_done(
+    path: Callable[[Path, int], Path], damage: Callable[[Path], None], finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished[1], tmp_path / "out"))
+    assert is_done(out, 0)
+    damage(path(out, 0))
+    assert not is_done(out, 0)
+
+
+def test_damaged_parts_are_told_and_made_again(finished: tuple[Path, Path], tmp_path: Path) -> None:
+    photos, out = finished[0], Path(shutil.copytree(finished[1], tmp_path / "out"))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    flipped(part_path(out, 0))
+    piped(failed_path(out, 0))
+    told = run(photos, out)
+    assert told.returncode == 0
+    assert "1 parts of an earlier run were damaged or changed, and made again" in told.stdout
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("content", ["[" * 10**6, '{"n_photos": "many"}'])
+def test_a_damaged_manifest_is_told_in_one_line(content: str, tmp_path: Path, examples: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "_run.json").write_text(content)
+    told = run(examples / "001-neutral.jpg", out)
+    assert told.returncode == 2
+    assert [line for line in told.stderr.splitlines() if "not a readable description of a run" in line]
+    assert "Traceback" not in told.stderr
+
+
+def test_a_manifest_that_is_a_pipe_is_not_waited_for(tmp_path: Path, examples: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    os.mkfifo(out / "_run.json")
+    assert "not a readable description of a run" in run(examples / "001-neutral.jpg", out).stderr

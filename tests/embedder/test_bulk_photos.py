@@ -62,6 +62,25 @@ def test_links_are_followed_and_one_that_leads_back_is_entered_once(tmp_path: Pa
     assert list(PhotoFiles([tmp_path / "all"])) == ["a/x.jpg", "b/y.jpg", "gone.jpg"]
 
 
+def test_a_link_to_itself_is_no_folder_and_does_not_end_the_listing(tmp_path: Path) -> None:
+    touched(tmp_path, "x.jpg")
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    (tmp_path / "itself.jpg").symlink_to(tmp_path / "itself.jpg")
+    files = PhotoFiles([tmp_path])
+    assert list(files) == ["itself.jpg", "x.jpg"]
+    assert files.n_others == 1
+
+
+def test_links_between_folders_do_not_multiply(tmp_path: Path) -> None:
+    for one in "abcdefgh":
+        touched(tmp_path, f"{one}/{one}.jpg")
+        for other in "abcdefgh":
+            (tmp_path / one / f"to-{other}").symlink_to(tmp_path / other)
+    files = PhotoFiles([tmp_path])
+    assert sorted(name.rpartition("/")[2] for name in files) == [f"{each}.jpg" for each in "abcdefgh"]
+    assert files.n_others == 8 * 8  # 72 ways into a folder, of which 8 lead into a new one
+
+
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PhotoListError, match="no such file or folder"):
         list(PhotoFiles([tmp_path / "nothing"]))

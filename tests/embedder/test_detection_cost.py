@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from embedder import FaceEmbedder, Limits
 from embedder.detection.detector import OTHER_ANGLES, SIDES_PX, CoarseToFineDetector
-from embedder.detection.yunet import _FACES_AT_A_TIME
-from embedder.image import decode_image
+from embedder.detection.yunet import _FACES_AT_A_TIME, MAX_FACES, non_maximum_suppression
+from embedder.image import FACTORS, Photo, decode_image
 from embedder.types import Inputs, Pass
 
 MOST_LOOKS = len(SIDES_PX) + len(OTHER_ANGLES) + 3 * len(SIDES_PX[1:])  # larger sizes: by quarter turns
@@ -95,3 +95,52 @@ def test_an_upright_portrait_is_looked_at_once_and_a_lying_one_eight_times(
         CoarseToFineDetector(yunet, onet)(decode_image(jpeg(picture.rotate(angle)), Limits()), min_area_ratio=0.5)
         assert len(yunet.shapes) == n_looks
     assert [shape[0] for shape in onet.shapes] == [1, 1]
+
+
+class ClaimsAll:
+    """A detection network that takes every place for a small face, as an adversarial texture might make it do."""
+
+    def __init__(self, network: Pass) -> None:
+        self._network, self._random = network, np.random.default_rng(0)
+
+    def __call__(self, pixels: Inputs) -> tuple[np.ndarray, ...]:
+        scores, offsets = self._network(pixels)
+        sizes = np.full_like(offsets[..., 2:], -1.5)
+        claimed = self._random.uniform(0.65, 0.95, scores.shape).astype(np.float32)
+        return claimed, np.concatenate([offsets[..., :2], sizes], axis=-1)
+
+
+def test_a_picture_that_seems_to_consist_of_faces_costs_no_more_than_a_crowd(yunet: Counted, onet: Counted) -> None:
+    photo = decode_image(jpeg(noise(1280, 1280)), Limits())
+    found = CoarseToFineDetector(ClaimsAll(yunet), onet)(photo)
+    assert len(yunet.shapes) <= MOST_LOOKS
+    assert len(found.faces) == sum(shape[0] for shape in onet.shapes) == MAX_FACES
+
+
+def test_of_more_faces_than_the_limit_the_best_are_kept() -> None:
+    places = np.arange(MAX_FACES + 700.0)[:, None] * 10
+    boxes = np.concatenate([places, places, places + 5, places + 5], axis=1)
+    scores = np.random.default_rng(0).permutation(len(boxes)) / len(boxes)
+    kept = non_maximum_suppression(boxes, scores, 0.3)
+    assert scores[kept].tolist() == sorted(scores, reverse=True)[:MAX_FACES]
+
+
+@pytest.mark.parametrize("change", ["as it is", "turned", "framed"])
+def test_a_crowd_at_the_edge_is_painted_once_for_each_size(
+    yunet: Counted, onet: Counted, examples: Path, change: str
+) -> None:
+    side = 140
+    picture = Image.new("RGB", (25 * side, 25 * side), "grey")
+    crowd = mosaic(examples / "005-neutral.jpg", 25, side)
+    for box in ((0, 0, 3500, side), (0, 0, side, 3500), (3360, 0, 3500, 3500), (0, 3360, 3500, 3500)):
+        picture.paste(crowd.crop(box), box)
+    picture = {"as it is": picture, "turned": picture.rotate(90), "framed": ImageOps.expand(picture, 200, "white")}[
+        change
+    ]
+    decoded: list[int] = []
+    photo = Photo(picture.size, lambda factor: decoded.append(factor) or picture.reduce(factor))
+    found = CoarseToFineDetector(yunet, onet)(photo)
+    assert len(found.faces) > 30
+    assert len(yunet.shapes) <= MOST_LOOKS
+    assert sorted(decoded) == sorted(set(decoded) & set(FACTORS))
+    assert len(found.faces) == sum(shape[0] for shape in onet.shapes)

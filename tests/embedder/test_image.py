@@ -1,12 +1,8 @@
 """Bytes to an upright RGB picture: formats, modes, orientation, limits."""
 
 import struct
-import subprocess
-import sys
 import zlib
-from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,59 +202,3 @@ def test_damaged_images_never_raise_anything_but_our_own_errors() -> None:
         except (ImageUnreadable, NotAnImage, ImageTooLarge, ImageTooSlow):
             n_refused += 1
     assert n_refused > 0
-
-
-MEMORY_OF_A_PROCESS = """
-import resource, sys
-from pathlib import Path
-from embedder import Limits, VisavisError
-from embedder.image import decode_image
-def megabytes(key):
-    return int(Path("/proc/self/status").read_text().split(key)[1].split()[0]) // 1000
-tiny, large = (Path(path).read_bytes() for path in sys.argv[1:3])
-decode_image(tiny, Limits())  # loads the libraries
-before = megabytes("VmHWM:")
-if len(sys.argv) > 3:
-    resource.setrlimit(resource.RLIMIT_AS, ((megabytes("VmSize:") + int(sys.argv[3])) * 1_000_000,) * 2)
-try:
-    print(decode_image(large, Limits()).size[0], megabytes("VmHWM:") - before)
-except VisavisError as error:
-    print(error.code, 0)
-"""
-
-
-def decoded_in_a_process(folder: Path, encode: Callable[[int], bytes], *limit: str) -> tuple[str, int]:
-    """The width, or the error, and the memory taken, in MB, of a picture of 5,000 by 5,000; its RGB takes 100 MB."""
-    for side in (50, 5000):
-        (folder / str(side)).write_bytes(encode(side))
-    command = [sys.executable, "-c", MEMORY_OF_A_PROCESS, str(folder / "50"), str(folder / "5000"), *limit]
-    outcome, n_megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return outcome, int(n_megabytes)
-
-
-LARGE: dict[str, tuple[Callable[[int], bytes], int]] = {
-    "RGBA": (lambda side: encoded(Image.new("RGBA", (side, side), (9, 90, 200, 99)), "PNG", compress_level=1), 250),
-    "grey, 16 bits": (lambda side: encoded(Image.fromarray(np.full((side, side), 999, np.uint16)), "PNG"), 200),
-    "colours, 16 bits": (lambda side: colour_png(np.full((side, side, 3), 99)), 360),
-}
-LARGE["floats"] = (
-    lambda side: encoded(Image.fromarray(np.full((side, side), 0.5, np.float32)), "TIFF", compression="tiff_lzw"),
-    250,
-)
-
-
-@pytest.mark.parametrize("kind", LARGE)
-def test_a_large_picture_of_any_mode_takes_little_more_memory_than_its_pixels(tmp_path: Path, kind: str) -> None:
-    encode, most = LARGE[kind]
-    outcome, n_megabytes = decoded_in_a_process(tmp_path, encode)
-    assert outcome == "5000"
-    assert 90 < n_megabytes < most
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000"])
-def test_too_little_memory_is_not_called_a_broken_image(tmp_path: Path, kind: str) -> None:
-    def encode(side: int) -> bytes:
-        options = {"compression": "tiff_lzw"} if kind == "TIFF" else {}
-        return encoded(Image.new("RGB", (side, side), "grey"), kind, **options)
-
-    assert decoded_in_a_process(tmp_path, encode, "60")[0] == ("5000" if kind == "JPEG" else "out_of_memory")

@@ -1,6 +1,5 @@
 """Runtimes: OpenVINO computes what torch does, without torch, from graphs whose weights lie beside them."""
 
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -139,10 +138,16 @@ def test_torch_takes_over_where_a_bundle_has_no_graph(tmp_path: Path) -> None:
 def without_graph(tmp_path: Path) -> Path:
     folder = Path(copytree(BUILT_IN, tmp_path / "bundle"))
     (folder / "network.onnx").unlink()
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    del card["graph_sha256"]
-    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    card = read_bundle(BUILT_IN).card.model_copy(
+        update={"graph_sha256": None, "operating_points": (), "default_point": None, "calibration": None}
+    )
+    card = card.model_copy(update={"digest": card.computed_digest()})
+    (folder / "card.json").write_text(card.to_json(), encoding="utf-8")
     return folder
+
+
+def test_a_bundle_without_a_graph_has_another_digest_than_with_it(tmp_path: Path) -> None:
+    assert read_bundle(without_graph(tmp_path)).card.digest != read_bundle(BUILT_IN).card.digest
 
 
 def test_another_graph_than_the_card_describes_is_refused(tmp_path: Path) -> None:

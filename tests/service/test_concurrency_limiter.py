@@ -1,10 +1,12 @@
 """How much is taken on: so many at work, so many waiting, the rest refused at once; who leaves frees a place."""
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from select import select
 from time import sleep
 from urllib.parse import urlsplit
 
@@ -287,6 +289,30 @@ async def test_requests_that_are_received_take_no_place_from_those_that_wait() -
         received.set()
 
 
+async def test_a_request_that_is_slow_to_arrive_loses_its_place_to_the_next() -> None:
+    now_s = 0.0
+    limiter = ConcurrencyLimiter(max_concurrent=1, max_waiting=1, clock=lambda: now_s)
+    refused: list[int] = []
+
+    async def receive(k: int) -> None:
+        try:
+            with limiter.slot("one caller"):
+                await anyio.sleep_forever()
+        except Busy:
+            refused.append(k)
+
+    async with anyio.create_task_group() as group:
+        for k in range(2):
+            group.start_soon(receive, k)
+        await _until(lambda: limiter.n_taken == 2)
+        with pytest.raises(Busy), limiter.slot("one caller"):
+            pass
+        now_s = 1.1
+        with limiter.slot("one caller"):
+            await _until(lambda: refused == [0])
+        group.cancel_scope.cancel()
+
+
 async def test_a_lack_of_memory_is_told_as_such() -> None:
     def work() -> None:
         raise MemoryError
@@ -311,13 +337,35 @@ def test_a_full_service_says_busy_and_takes_requests_again_when_someone_leaves(
         slow[1].close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_sockets_of_one_address_that_send_nothing_shut_out_nobody_else(embedder: FaceEmbedder, examples: Path) -> None:
+    photo = (examples / "001-neutral.jpg").read_bytes()
+    with served(create_app(Settings(max_concurrent=2, max_waiting=2), embedder)) as url:
+        slow = [_unfinished_upload(url, source="127.0.0.2") for _ in range(6)]
+        until(lambda: _has_answer(slow[-1]))  # all places are taken
+        assert [_ask(url, photo).status_code for _ in range(3)] == [200] * 3
+        for each in slow:
+            each.close()
+
+
+def test_a_request_that_takes_too_long_is_told_so(embedder: FaceEmbedder, examples: Path) -> None:
+    photo = (examples / "001-neutral.jpg").read_bytes()
+    with served(create_app(Settings(request_timeout_s=0.001), embedder)) as url:
+        told = _ask(url, photo)
+    assert (told.status_code, told.json()["code"]) == (503, "deadline_exceeded")
+
+
+def _has_answer(connection: socket.socket) -> bool:
+    return bool(select([connection], [], [], 0)[0])
+
+
 def _ask(url: str, photo: bytes) -> httpx2.Response:
     return httpx2.post(f"{url}/v1/faces", files={"image": photo}, timeout=30)
 
 
-def _unfinished_upload(url: str) -> socket.socket:
+def _unfinished_upload(url: str, source: str = "127.0.0.1") -> socket.socket:
     address = urlsplit(url)
-    connection = socket.create_connection((address.hostname, address.port), timeout=30)
+    connection = socket.create_connection((address.hostname, address.port), timeout=30, source_address=(source, 0))
     head = "POST /v1/faces HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     connection.sendall(head.encode() + b"{")
     return connection

@@ -74,6 +74,30 @@ def test_a_valid_key_is_found_and_no_other(file: KeyFile) -> None:
         assert ring.find(odd, NOW) is None
 
 
+def test_every_key_is_hashed_and_compared_once(file: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    hash_of, compare = keys.hash_of, keys.hmac.compare_digest
+    made, revoked = file.create(GRANT), file.create(GRANT)
+    file.revoke(revoked.record.id)
+    ring = KeyRing(file.read())
+
+    def hashed(key: str, salt: str) -> str:
+        calls.append(f"hash {len(key)} {len(salt)}")
+        return hash_of(key, salt)
+
+    def compared(one: str, other: str) -> bool:
+        calls.append(f"compare {len(one)} {len(other)}")
+        return compare(one, other)
+
+    monkeypatch.setattr(keys, "hash_of", hashed)
+    monkeypatch.setattr(keys.hmac, "compare_digest", compared)
+    unknown = "visavis_00000000" + made.text[16:]
+    for presented in (made.text, made.text[:-1] + "_", unknown, revoked.text, "", "x" * 10_000):
+        calls.clear()
+        ring.find(presented, NOW)
+        assert calls == [f"hash {len(made.text)} 32", "compare 64 64"]
+
+
 def test_a_key_ends_by_the_clock_when_it_is_used(file: KeyFile) -> None:
     made = file.create(KeyGrant("app", ("verify",), expires=NOW + timedelta(days=1)))
     ring = KeyRing(file.read())
@@ -127,6 +151,13 @@ def test_a_link_a_folder_and_a_pipe_are_refused(file: KeyFile, tmp_path: Path) -
     with pytest.raises(KeyFileError, match="plain file"):
         KeyFile(tmp_path / "link").create(GRANT)
     assert len(file.read()) == 1
+
+
+def test_a_file_in_a_linked_folder_is_read(file: KeyFile, tmp_path: Path) -> None:
+    """As Kubernetes mounts it: ..data is a link to the folder of the newest version."""
+    made = file.create(GRANT)
+    (tmp_path / "..data").symlink_to(tmp_path)
+    assert KeyFile(tmp_path / "..data" / "keys.json").read() == (made.record,)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +237,20 @@ def test_after_any_failed_call_the_file_is_whole_and_keeps_what_was_acknowledged
     assert n_fails == len(calls) >= 7, calls
     if isinstance(done, NewKey):
         assert KeyRing(now).find(done.text, NOW) == done.record
+
+
+def test_a_full_disk_leaves_the_old_file(file: KeyFile) -> None:
+    made = file.create(GRANT)
+    program = (
+        "import resource, sys; from pathlib import Path; from service.access.keys import KeyFile, KeyGrant\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))\n"  # the file has some 300 bytes for each key
+        "KeyFile(Path(sys.argv[1])).create(KeyGrant('app', ('verify',)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, file.path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "KeyFileError: the file of keys cannot be changed: File too large" in ended.stderr
+    assert file.read() == (made.record,)
 
 
 def test_a_writer_that_is_killed_leaves_the_old_file(file: KeyFile) -> None:

@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from subprocess import check_output
 from urllib.parse import urlsplit
@@ -12,14 +13,17 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from live_service import served, until
+from PIL import Image
 
 from embedder import FaceEmbedder
 from service.app import create_app
+from service.request_body import FORM_BYTES_PER_BYTE
 from service.settings import Settings, SettingsError, load_settings
 
 MIB = 2**20
 SPACE = 3 * MIB  # for requests
-SETTINGS = Settings(max_image_bytes=MIB, max_pixels=1_000_000, memory_bytes=6_000_000 + SPACE)
+MOST = int(SPACE / FORM_BYTES_PER_BYTE)  # of a form
+SETTINGS = Settings(max_image_bytes=MIB, max_pixels=1_000_000, memory_bytes=8_000_000 + SPACE)
 FULL = (503, "memory_full")
 GIVING_BACK = """
 from service.serving import give_back_memory
@@ -64,11 +68,11 @@ def _unfinished(url: str, header: str, body: bytes = b"") -> socket.socket:
 
 def test_an_announced_body_holds_its_memory_before_it_is_read(url: str, photos: dict[str, bytes]) -> None:
     photo = photos["001-neutral"]
-    with _unfinished(url, f"Content-Length: {SPACE - 1000}"):
-        until(lambda: _ask(url, photo) == FULL)
+    with _unfinished(url, f"Content-Length: {MOST - 1000}"):
+        until(lambda: _ask(url, photo) == FULL)  # later it would give way
         refused = httpx2.post(f"{url}/v1/faces", files={"image": photo}, timeout=30)
         assert refused.headers["retry-after"] == "1"
-        with _unfinished(url, f"Content-Length: {SPACE // 2}") as second:  # refused without its body
+        with _unfinished(url, f"Content-Length: {MOST // 2}") as second:  # refused without its body
             assert b" 503 " in second.recv(100)
     until(lambda: _ask(url, photo) == (200, ""))
 
@@ -107,6 +111,18 @@ def test_all_images_of_a_request_may_be_as_large_as_four_of_the_largest(
             for n in (3, 5)
         ]
     assert [_told(each) for each in many] == [(200, ""), (413, "body_too_large")]
+
+
+def test_all_images_of_a_request_may_have_as_many_pixels_as_five_of_the_largest(
+    embedder: FaceEmbedder, photos: dict[str, bytes]
+) -> None:
+    photo = photos["001-neutral"]
+    width, height = Image.open(BytesIO(photo)).size
+    with served(create_app(Settings(max_pixels=width * height), embedder)) as url:
+        sent = [("probe", photo), *[("reference", photo)] * 6]
+        results = httpx2.post(f"{url}/v1/verify/many", files=sent, timeout=30).json()["results"]
+    refused = [each["problem"]["code"] for each in results if "problem" in each]
+    assert (len(results), refused) == (6, ["image_too_large"] * 2)
 
 
 @pytest.mark.parametrize("given", [{"memory_bytes": 300_000_000}, {"max_pixels": 178_000_000}])

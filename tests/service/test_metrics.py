@@ -213,7 +213,7 @@ def test_observing_a_comparison_costs_less_than_a_hundredth_of_it(
     pair, metrics, repeats = (photos["001-neutral"], photos["001-smiling"]), _metrics(watched), 500
     comparison = embedder.verify(*pair)
     stages = dict.fromkeys(("receive", "wait", "decode", "detect", "embed"), 1.0)
-    outcome = RequestOutcome("id", "POST", "/v1/verify", 200, None, 5.0, None, stages)
+    outcome = RequestOutcome("id", "POST", "/v1/verify", 200, None, 5.0, None, None, stages)
     started = time.process_time()
     embedder.verify(*pair)
     compared = time.process_time()

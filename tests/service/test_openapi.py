@@ -44,9 +44,18 @@ def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", POSTS)
 def test_every_status_of_a_route_is_described_as_a_problem(path: str, described: dict[str, Any]) -> None:
     answers = described["paths"][path]["post"]["responses"]
-    assert {"200", "400", "408", "413", "415", "500", "503"} <= set(answers)
+    assert {"200", "400", "401", "403", "408", "413", "415", "421", "429", "500", "503"} <= set(answers)
     problems = {status: answer["content"] for status, answer in answers.items() if status != "200"}
     assert all(set(content) == {"application/problem+json"} for content in problems.values())
+
+
+def test_the_key_is_described_where_one_may_be_needed(described: dict[str, Any]) -> None:
+    (name,) = described["components"]["securitySchemes"]
+    assert described["components"]["securitySchemes"][name]["scheme"] == "bearer"
+    of_path = {path: next(iter(methods.values())).get("security") for path, methods in described["paths"].items()}
+    public = {path for path, security in of_path.items() if security is None}
+    assert public == {"/healthz", "/readyz"}
+    assert all(security == [{}, {name: []}] for path, security in of_path.items() if path not in public)
 
 
 @pytest.mark.parametrize("path", [path for path in POSTS if path not in ("/v1/embeddings/compare", "/v1/faces")])

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from serving_process import COMMAND, PATIENCE_S, ROOT, serving
+from serving_process import COMMAND, PATIENCE_S, ROOT, connected, received, serving
 
+from embedder import copy_bundle, read_bundle
 from service.access.keys import KeyFile, KeyGrant
 from service.serving import listening
 
@@ -72,6 +73,20 @@ def test_a_taken_port_is_told() -> None:
 def test_a_built_in_model_is_served_by_its_name(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
     with serving(*arguments, **environment) as (_, url):
         assert httpx2.get(f"{url}/v1/model").json()["name"] == "dlib-resnet29-128"
+
+
+def test_a_model_that_is_not_built_in_is_told_at_the_start_with_its_card_digest(tmp_path: Path) -> None:
+    card = read_bundle().card.model_copy(update={"summary": "Another summary."})
+    copy_bundle(None, tmp_path / "bundle", card)
+    command = [*COMMAND, "--port", "0", "--model", str(tmp_path / "bundle")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stderr is not None
+            lines = [process.stderr.readline() for _ in range(3)]
+        finally:
+            process.kill()
+    assert lines[1] == f"model: sface-128 (not built in), card digest {card.card_digest}\n"
+    assert "ready" in lines[2]
 
 
 def test_an_unknown_model_is_told_with_the_names_of_the_built_in_ones() -> None:
@@ -217,6 +232,18 @@ def test_it_speaks_tls_of_version_1_2_and_above(certificate: dict[str, str]) -> 
             old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{url}/healthz", verify=old)
+
+
+def test_a_client_that_does_not_begin_to_speak_tls_is_cut(certificate: dict[str, str]) -> None:
+    files = ("--tls-certificate", certificate["certificate"], "--tls-key", certificate["key"])
+    with serving(*files, VISAVIS_HEADER_TIMEOUT_S="1") as (_, url):
+        with connected(url.replace("https", "http")) as silent:
+            silent.settimeout(10)
+            assert received(silent) == b""
+        with connected(url.replace("https", "http")) as plain:
+            plain.settimeout(10)
+            plain.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"HTTP" not in received(plain)
 
 
 @pytest.mark.parametrize(

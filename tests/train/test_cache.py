@@ -200,7 +200,7 @@ def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path, warnings: list[str]
     with pytest.raises(CacheError, match=r"file cannot be used: .*; give another folder, or none"):
         EmbeddingCache(tmp_path / "file", "key", warnings.append)
     (tmp_path / "key-0.npz").mkdir()
-    with pytest.raises(CacheError, match=r"key-0\.npz cannot be used: Is a directory"):
+    with pytest.raises(CacheError, match=r"key-0\.npz cannot be used: not a regular file"):
         EmbeddingCache(tmp_path, "key", warnings.append).load()
 
 

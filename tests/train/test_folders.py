@@ -128,3 +128,12 @@ def test_folds_are_not_the_same_as_none() -> None:
     assert LISTED.pairs is not None
     unfolded = replace(LISTED, pairs=replace(LISTED.pairs, fold=None))
     assert data_digest(unfolded, IMAGES) != data_digest(LISTED, IMAGES)
+
+
+def test_links_to_themselves_and_to_other_people_are_counted_and_not_read(folder: Path) -> None:
+    before = read_identities(folder)
+    (folder / "itself").symlink_to(folder / "itself")
+    (folder / "aaa-also-bo").symlink_to(folder / "bo")
+    after = read_identities(folder)
+    assert [photo.name for photo in after.photos] == [photo.name for photo in before.photos]
+    assert after.n_other_files == before.n_other_files + 2

@@ -1,5 +1,6 @@
 """The run file: TOML with settings over it, every mistake told by its key."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,27 @@ def test_what_was_written_and_then_damaged_is_refused(tmp_path: Path) -> None:
         read_json(path)
     with pytest.raises(RunFileError, match="cannot be read"):
         read_json(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "content", ["a = " + "[" * 10**5, "a = " + "9" * 10**5, "a = 1 #" + "x" * 2**20, "a.b" + ".c" * 10**4 + " = 1"]
+)
+def test_a_run_file_that_is_meant_to_hurt_is_refused_in_one_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(content)
+    (tmp_path / "run.json").write_text(content.removeprefix("a = "))
+    with pytest.raises(RunFileError) as refusal:
+        read_run_file(tmp_path / "run.toml")
+    assert len(str(refusal.value).splitlines()) == 1
+    assert len(str(refusal.value)) < 1000
+    with pytest.raises(RunFileError):
+        read_json(tmp_path / "run.json")
+
+
+def test_a_pipe_is_no_run_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.toml")
+    for read in (read_run_file, read_json):
+        with pytest.raises(RunFileError, match="not a regular file"):
+            read(tmp_path / "run.toml")
 
 
 def test_a_run_file_keeps_nothing_that_it_does_not_know() -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from embedder import Alignment, DetectorFacts, FaceChoice, PrivateFiles
+from embedder import Alignment, DetectorFacts, FaceChoice, PrivateFiles, read_regular_file
 
 from ..errors import DataError
 
@@ -17,6 +17,7 @@ write_private, sole_use = _FILES.write, _FILES.sole_use
 
 FILE = "data.json"
 FORMAT = 3
+MAX_BYTES = 2**24  # of the description; 100 bytes a shard
 BEGUN, FINISHED = "begun", "finished"
 LIBRARIES = ("visavis", "numpy", "openvino", "pillow", "torch")  # that affect how faces are found and cut
 
@@ -72,12 +73,12 @@ def read_description(folder: Path) -> DatasetDescription | None:
     """Read the description; None if there is none. Raises DataError."""
     path = folder / FILE
     try:
-        return _parse(json.loads(path.read_bytes()))
+        return _parse(json.loads(read_regular_file(path, MAX_BYTES)))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path}: was not written by this version of visavis prepare; prepare the photos again in another folder"
         ) from error

@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from embedder import MEASURES, Pixels
+from embedder import MEASURES, Pixels, open_regular_file
 
 from ..errors import DataError
 from .photos import DigestedPhoto, SkippedPhoto
@@ -65,6 +65,7 @@ class Shard:
         """Open the file. Raises DataError if it is missing, or if its metadata is damaged."""
         self._path = path
         try:
+            open_regular_file(path).close()  # safe_open would wait for a pipe
             file: Any = safe_open(path, framework="numpy")  # its methods carry no types
             self._images = file.get_slice("images")
             self.facts = _facts(file)

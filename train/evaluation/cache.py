@@ -21,12 +21,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError, replacing
+from embedder import MEASURES, FaceChoice, FaceEmbedder, VisavisError, read_regular_file, replacing
 
 # Parts of the embedder whose code cannot change an embedding; a new file anywhere else invalidates the cache.
 NOT_DECIDING = ("bulk", "explain", "photo_files.py", "progress.py")
 LIBRARIES = ("facenet-pytorch", "numpy", "openvino", "pillow", "torch", "torchvision")
 
+MAX_PART_BYTES = 2**32
 EMBEDDING_SIZE = 128
 N_MEASURES = len(MEASURES)
 RECORD = np.dtype(
@@ -90,7 +91,7 @@ class EmbeddingCache:
     def _read(self, part: Path) -> Outcomes:
         with _trouble_told(part):
             try:
-                data = part.read_bytes()
+                data = read_regular_file(part, MAX_PART_BYTES)
             except FileNotFoundError:  # another process found it damaged
                 return {}
         try:

@@ -11,9 +11,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Self
 
-from embedder import replace_file
+from embedder import read_regular_file, replace_file
 
 from ..errors import TrainingError
+
+MAX_BYTES = 2**30  # of a log; a row has some 100 bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +61,8 @@ class CsvTable:
         kept = [] if resumed_from is None else self._rows_until(resumed_from)
         try:
             replace_file(path, "".join([self._header, *kept]).encode())
-            self._file = path.open("ab", buffering=0)  # no buffer whose flush could fail on close
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._file = os.fdopen(handle, "ab", buffering=0)  # no buffer whose flush could fail on close
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -115,9 +118,12 @@ def _line(cells: Sequence[str]) -> str:
 
 def _whole_lines(path: Path) -> list[str]:
     """Return the complete lines; the last one may be incomplete after a crash."""
-    if not path.exists():
+    try:
+        lines = read_regular_file(path, MAX_BYTES).decode("utf-8", "replace").splitlines(keepends=True)
+    except FileNotFoundError:
         return []
-    lines = path.read_bytes().decode("utf-8", "replace").splitlines(keepends=True)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read: {error.strerror}; remove it, or start a new run") from error
     return [line for line in lines if line.endswith("\n")]
 
 

@@ -40,6 +40,7 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
         "rows": summary.n_rows,
         "failed": dict(summary.failed.most_common()),
         "other_files": summary.n_other_files,
+        "damaged_parts": summary.n_damaged_parts,
         "new_photos": summary.n_new,
         "wall_s": summary.wall_s,
         "photos_s": summary.photos_s,
@@ -54,6 +55,8 @@ def _text(summary: "BulkSummary", out: Path) -> str:
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
         lines.append(f"{summary.failed.total():,} photos failed ({reasons}); each is in {out}/_failed-*.jsonl")
+    if summary.n_damaged_parts:
+        lines.append(f"{summary.n_damaged_parts:,} parts of an earlier run were damaged or changed, and made again")
     lines += other_files_text(summary.n_other_files)
     return "\n".join([*lines, _pace(summary)])
 

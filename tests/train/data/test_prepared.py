@@ -1,6 +1,7 @@
 """Reading prepared chips: in any order, from any thread or process, and never from a damaged or unfinished folder."""
 
 import json
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,10 +71,21 @@ def test_an_unfinished_folder_is_told(folder: Path) -> None:
         open_prepared(folder)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"format": 2}', "\udcff", "[" * 10**6, "9" * 10**5, '{"format": 3, "state": 0, "totals": 0}'],
+)
 def test_a_description_that_was_not_written_here_is_told(folder: Path, text: str) -> None:
     (folder / "data.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match=r"data\.json: was not written by this version of visavis prepare"):
+        open_prepared(folder)
+
+
+@pytest.mark.parametrize("name", ["data.json", "shard-00000.safetensors"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(DataError, match=name):
         open_prepared(folder)
 
 

@@ -1,5 +1,6 @@
 """Files of tensors: whole or not there, and told when they are damaged."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,24 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
     )
     with pytest.raises(TrainingError, match="is damaged"):
         read_tensors(path)
+
+
+def test_one_changed_bit_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "some.safetensors"
+    write_tensors(path, {"a": torch.arange(3.0), "b": torch.tensor(1).bfloat16(), "none": torch.zeros(0)}, "{}")
+    content = path.read_bytes()
+    for at in range(len(content)):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(TrainingError, match="is damaged"):
+            read_tensors(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TrainingError, match="is damaged"):
+        read_tensors(tmp_path / "pipe")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
