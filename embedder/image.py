@@ -33,10 +33,12 @@ from .image_formats import (
     limit_avif_threads,
     raw_format,
     refusal_of,
+    silence_tiff,
 )
 from .image_structure import (
     JPEG_END,
     JPEG_START,
+    TIFF_STARTS,
     check_exif,
     check_jpeg,
     ended_jpeg,
@@ -171,7 +173,7 @@ def decode_image(data: bytes, limits: Limits, reserve: Callable[[int], None] = l
 
     `reserve` is called with the number of pixels of the largest size, before any is decoded.
 
-    Raises ImageTooLarge, NotAnImage, ImageUnreadable or OutOfMemory. The photo's methods raise the last two.
+    Raises ImageTooLarge, ImageTooSlow, NotAnImage, ImageUnreadable or OutOfMemory; the photo's methods the last two.
     """
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(len(data), limits.max_bytes, "bytes")
@@ -268,6 +270,8 @@ def _identified(data: bytes) -> ImageFile.ImageFile:
     check_container(data)
     if name is not None:
         limit_avif_threads()
+    if data.startswith(TIFF_STARTS):
+        silence_tiff()
     try:
         return Image.open(BytesIO(readable_pnm(data) if is_pnm(data) else data), formats=FORMATS)
     except UnidentifiedImageError:

@@ -2,7 +2,12 @@
 
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
+from ctypes import CDLL, c_void_p
+from functools import cache
+from importlib.util import find_spec
 from io import BytesIO
+from logging import NullHandler, getLogger
 from typing import TYPE_CHECKING, Literal
 
 from PIL import Image, ImageFile
@@ -119,6 +124,21 @@ def limit_avif_threads() -> None:
     from PIL import AvifImagePlugin  # noqa: PLC0415 - loads a codec that few files need
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = AvifImagePlugin.DEFAULT_MAX_THREADS or 1
+
+
+@cache
+def silence_tiff() -> None:
+    """Keep libtiff, and Pillow about TIFF, from writing to stderr: millions of lines with bytes of the picture.
+
+    Pillow raises an error of its own. Where its libtiff cannot be reached, as on Windows, it is left as it is.
+    """
+    getLogger("PIL").addHandler(NullHandler())  # without a handler, Python writes to stderr
+    codecs = find_spec("PIL._imaging")
+    with suppress(OSError, AttributeError):
+        library = CDLL(codecs.origin if codecs else None)  # and, with it, the libtiff that it is linked to
+        set_handler = library.TIFFSetErrorHandler
+        set_handler.argtypes, set_handler.restype = (c_void_p,), c_void_p
+        set_handler(None)
 
 
 def heif_reader() -> ImageReader | None:

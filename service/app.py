@@ -90,7 +90,7 @@ def create_app(
         metrics.observe,
     )
     ended = traced(metrics.ended)
-    app = _new_app(readiness, policy, ended, audit)
+    app = _new_app(policy, _lifespan(readiness, policy, audit, ended))
     for resource in (verify, faces, explain):
         app.include_router(_checked(resource.router(runner)))
     for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
@@ -109,9 +109,7 @@ def create_app(
     return app
 
 
-def _new_app(
-    readiness: Readiness, policy: AccessPolicy, ended: RequestObserver, audit: AuditRecorder | None
-) -> FastAPI:
+def _new_app(policy: AccessPolicy, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
     return _Service(
         title="visavis",
         version=version("visavis"),
@@ -121,7 +119,7 @@ def _new_app(
         docs_url=None,  # FastAPI's page loads its script from a CDN; pages.py serves /docs
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lose the body of many clients
-        lifespan=_lifespan(readiness, policy, ended, audit),
+        lifespan=lifespan,
         # Spans and metrics contain paths and errors, which could name a person.
         telemetry={
             "tracing": False,
@@ -151,11 +149,6 @@ def _state(
     )
 
 
-def _audited(audit: AuditRecorder | None) -> Callable[[ASGIApp], ASGIApp]:
-    """Return what records the answers of an app before they go out."""
-    return unchanged if audit is None else partial(AuditMiddleware, recorder=audit)
-
-
 def _checked(router: APIRouter) -> APIRouter:
     """Return a router whose routes all say who may use them, also in the description. Raises RuntimeError."""
     for route in router.routes:
@@ -164,6 +157,11 @@ def _checked(router: APIRouter) -> APIRouter:
             # An empty requirement, because a service without keys needs none.
             route.openapi_extra = {**(route.openapi_extra or {}), "security": [{}, {KEY: []}]}
     return router
+
+
+def _audited(audit: AuditRecorder | None) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what records the answers of an app before they go out."""
+    return unchanged if audit is None else partial(AuditMiddleware, recorder=audit)
 
 
 def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
@@ -180,7 +178,7 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
 
 
 def _lifespan(
-    readiness: Readiness, policy: AccessPolicy, ended: RequestObserver, audit: AuditRecorder | None
+    readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None, ended: RequestObserver
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

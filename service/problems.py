@@ -112,8 +112,9 @@ TABLE: Mapping[KnownError, ProblemType] = {
     BodyTooSlow: ProblemType(
         408,
         "Body too slow",
-        "The body did not arrive in time, or is shorter than its Content-Length.",
-        "Send a smaller body or use a faster connection. The operator sets the time limit: VISAVIS_BODY_TIMEOUT_S.",
+        "The request did not arrive in time or came too slowly, or its body is shorter than its Content-Length.",
+        "Send a smaller body or use a faster connection. The operator sets the limits: VISAVIS_BODY_TIMEOUT_S, "
+        "VISAVIS_HEADER_TIMEOUT_S and VISAVIS_MIN_BODY_RATE.",
     ),
     DigestMismatch: ProblemType(
         409,

@@ -293,3 +293,35 @@ def test_the_brands_after_the_first_tell_what_is_in_a_container(
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(NotAnImage, match=f"the file is {name}, "):
         read(box(*brands))
+
+
+NOISY = """
+import sys
+from pathlib import Path
+from embedder import VisavisError
+from embedder.image import Limits, decode_image
+for file in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        print(decode_image(file.read_bytes(), Limits()).size[0])
+    except VisavisError as error:
+        print(error.code)
+"""
+
+
+def test_a_broken_tiff_writes_nothing_to_stderr(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
+    for codec in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "lzma", "group3", "group4", "tiff_ccitt"):
+        is_fax = codec in ("group3", "group4", "tiff_ccitt")
+        whole = bytearray(encoded(picture.convert("1") if is_fax else picture, "TIFF", compression=codec))
+        for place in rng.integers(200, len(whole), 30):
+            whole[place] ^= 0x55
+        (tmp_path / codec).write_bytes(whole)
+    too_many = encoded(picture, "TIFF").replace(
+        struct.pack("<HHIH", 277, 3, 1, 3), struct.pack("<HHIH", 277, 3, 1, 259)
+    )
+    (tmp_path / "samples").write_bytes(too_many)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NOISY, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert (len(done.stdout.split()), done.stderr) == (8, "")

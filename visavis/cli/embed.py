@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedder import ALL_FACES, Embedding, RuntimeOptions, load, show_progress
+from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
 from embedder.bulk import BulkRequest
 
-from .main import EXIT_INTERRUPTED, ExtraMissing, missing_module
+from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
@@ -128,7 +128,7 @@ def _all_as_record(embeddings: list[Embedding]) -> dict[str, object]:
 
 
 def _as_text(path: str, embedding: Embedding) -> str:
-    return f"{path}: {_start_of(embedding)} 128 channels (--json for all)"
+    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} 128 channels (--json for all)"
 
 
 def _all_as_text(path: str, embeddings: list[Embedding]) -> str:

@@ -10,7 +10,7 @@ from warnings import filterwarnings
 
 import click
 
-from embedder import VisavisError
+from embedder import VisavisError, printable
 
 # name -> location and line in --help, so that --help imports nothing
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -45,6 +45,7 @@ NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "prepa
 OURS = ("embedder", "service", "train", "visavis")
 
 EXIT_TROUBLE = 2
+MAX_MESSAGE, MAX_PATH = 10_000, 4096  # characters that are shown of an error and of a path
 EXIT_INTERRUPTED = 130  # the shells' status for a program ended by Ctrl-C
 
 
@@ -91,7 +92,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except VisavisError as error:
-            click.echo(f"visavis: {error}", err=True)
+            click.echo(f"visavis: {printable(str(error), MAX_MESSAGE)}", err=True)
             sys.exit(EXIT_TROUBLE)
         except KeyboardInterrupt:
             click.echo("visavis: interrupted", err=True)
@@ -118,5 +119,5 @@ def main() -> None:
     # Busy-waiting threads slow down a busy machine, some jobs to a fifth of their speed; sleeping threads cost nothing
     # on an idle one. OpenMP reads this when a subcommand imports torch.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Pillow warns about huge images on stderr; visavis refuses them itself, with an error.
-    filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
+    # Pillow warns on stderr about huge images and odd tags; visavis refuses what it does not read, with an error.
+    filterwarnings("ignore", module=r"PIL\.")

@@ -1,10 +1,12 @@
 """Options that subcommands share, reading and writing the user's files, and exiting with an error."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -22,9 +24,10 @@ from embedder import (
     SampleError,
     VerifyOptions,
     face_selector,
+    printable,
 )
 
-from .main import EXIT_TROUBLE
+from .main import EXIT_TROUBLE, MAX_MESSAGE
 
 MAX_THRESHOLD = 10  # as the service accepts
 PRIVATE = 0o600  # mode of a file that shows a face
@@ -230,15 +233,23 @@ def stop_for(error: SampleError, paths: Mapping[str, str]) -> NoReturn:
 
 
 def write_file(path: str, content: bytes, mode: int = 0o666) -> None:
-    """Write a file, or exit with an error; `mode` applies to a new file, minus the umask."""
+    """Write a file, or exit with an error; `mode` applies to a new file, minus the umask. Links are not followed."""
     try:
-        with open(path, "wb", opener=partial(os.open, mode=mode)) as file:
+        with open(path, "wb", opener=partial(_opened, mode=mode)) as file:
             file.write(content)
     except OSError as error:
-        stop(f"{path}: {error.strerror}")
+        is_link = error.errno == errno.ELOOP
+        stop(f"{path}: {'it is a link; give the path of a file' if is_link else error.strerror}")
+
+
+def _opened(path: str, flags: int, mode: int) -> int:
+    """Open a file. A link could be planted; those of /dev, such as /dev/stdout, and those to pipes are none."""
+    target = Path(path)
+    is_device = path.startswith("/dev/") or (target.exists() and not target.is_file())
+    return os.open(path, flags if is_device else flags | os.O_NOFOLLOW, mode)
 
 
 def stop(message: str) -> NoReturn:
     """Print the message to stderr and exit with status 2."""
-    click.echo(f"visavis: {message}", err=True)
+    click.echo(f"visavis: {printable(message, MAX_MESSAGE)}", err=True)
     sys.exit(EXIT_TROUBLE)

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 
 import click
 
-from embedder import Comparison, Face, Grade, OperatingPoint, Sample, SampleError, percent, rate_in_words
+from embedder import Comparison, Face, Grade, OperatingPoint, Sample, SampleError, percent, printable, rate_in_words
 from embedder.explain import Layer
 
-from .main import EXIT_TROUBLE
+from .main import EXIT_TROUBLE, MAX_PATH
 from .options import image_bytes, require_one_stdin
 
 
@@ -46,7 +46,7 @@ def rotation_text(face: Face) -> str:
 def faces_text(path: str, faces: Sequence[Face], remarks: Sequence[str]) -> str:
     """Return the faces of an image as lines: index, size and place, with a remark on each."""
     counted = "no face" if not faces else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-    return "\n".join([f"{path}: {counted}", *map(_face_text, range(len(faces)), faces, remarks)])
+    return "\n".join([f"{printable(path, MAX_PATH)}: {counted}", *map(_face_text, range(len(faces)), faces, remarks)])
 
 
 def _face_text(index: int, face: Face, remark: str) -> str:
@@ -212,4 +212,8 @@ def _record(outcome: T | ImageFault, view: OutputFormat[T]) -> dict[str, object]
 
 
 def _text(path: str, outcome: T | ImageFault, view: OutputFormat[T]) -> str:
-    return f"{path}: {outcome.detail}" if isinstance(outcome, ImageFault) else view.text(path, outcome)
+    return (
+        f"{printable(path, MAX_PATH)}: {outcome.detail}"
+        if isinstance(outcome, ImageFault)
+        else view.text(path, outcome)
+    )
