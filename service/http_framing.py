@@ -42,7 +42,7 @@ class StrictConnection(h11.Connection):
         before = self._unread() if self.their_state is h11.IDLE else b""
         event = super().next_event()
         if isinstance(event, h11.Request):
-            self._begin(before[: len(before) - len(self._unread())], event)
+            self._begin(before, event)
         elif isinstance(event, h11.Data) and self._is_chunked:
             self._count(event)
         elif isinstance(event, h11.EndOfMessage) and self._is_chunked:
@@ -58,7 +58,9 @@ class StrictConnection(h11.Connection):
         self.fault = fault
         raise h11.RemoteProtocolError(fault)
 
-    def _begin(self, head: bytes, request: h11.Request) -> None:
+    def _begin(self, before: bytes, request: h11.Request) -> None:
+        end = before.find(b"\r\n\r\n")  # if h11 found an earlier one, a line before this ends without CR LF
+        head = before[: end + 4] if end >= 0 else before
         for fault in _faults(head, request):
             self._refuse(fault)
         self._is_chunked = any(name == b"transfer-encoding" for name, _ in request.headers)

@@ -94,6 +94,12 @@ def test_the_tree_in_the_architecture_names_only_what_exists_and_every_folder_of
     assert folders - told == set()
 
 
+def test_every_test_and_script_that_the_security_policy_names_exists() -> None:
+    named = re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)`", (PROJECT / "SECURITY.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert [name for name in named if not (PROJECT / name).is_file()] == []
+
+
 def test_a_broken_link_is_found() -> None:
     here = Path("docs/architecture.md")
     text = 'See [a](nowhere.md), [b](glossary.md#no-such-heading), <img src="../no.png"> and [c](../../outside.md).'
