@@ -186,7 +186,6 @@ def test_a_picture_that_takes_too_long_is_refused_and_its_process_replaced(quick
     ("number", "error", "message"),
     [
         (signal.SIGSTOP, ImageTooSlow, "takes more than"),
-        (signal.SIGKILL, OutOfMemory, "too little memory"),
         (signal.SIGSEGV, ImageUnreadable, "its decoder crashed"),
     ],
 )
@@ -200,6 +199,25 @@ def test_a_process_that_ends_or_hangs_costs_one_picture(
         decode(quick, SLOW)
     assert decode(quick, FILES["PNG"]) == in_process(FILES["PNG"])
     assert not is_running(worker)
+
+
+def test_a_picture_whose_process_is_killed_is_decoded_once_more(quick: DecoderPool) -> None:
+    decode(quick, FILES["PNG"])
+    (worker,) = workers_of(quick)
+    Timer(0.1, os.kill, (worker, signal.SIGKILL)).start()
+    assert decode(quick, SLOW)
+    assert not is_running(worker)
+
+
+def test_a_picture_that_a_new_process_is_killed_for_is_given_up(quick: DecoderPool) -> None:
+    def kill() -> None:
+        soon(lambda: bool(workers_of(quick)))
+        os.kill(workers_of(quick)[0], signal.SIGKILL)
+
+    Timer(0, kill).start()
+    with pytest.raises(OutOfMemory, match="too little memory"):
+        decode(quick, SLOW)
+    assert decode(quick, FILES["PNG"]) == in_process(FILES["PNG"])
 
 
 def test_processes_that_are_killed_while_idle_cost_no_picture(quick: DecoderPool) -> None:
@@ -252,17 +270,6 @@ def test_large_photos_wait_for_each_other_and_small_ones_do_not(pool: DecoderPoo
     holding.join()
     with use_deadline(Deadline(10)):
         assert decode(pool, large) == in_process(large)
-
-
-def test_a_codec_cannot_write_the_log(pool: DecoderPool, capfd: pytest.CaptureFixture[str]) -> None:
-    broken = bytearray(encoded(SMALL, "TIFF", compression="tiff_adobe_deflate"))
-    broken[8:16] = b"\x55" * 8
-    with pytest.raises(ImageUnreadable):
-        decode_image(bytes(broken), FEW)
-    assert "ZIPDecode" in capfd.readouterr().err
-    with pytest.raises(ImageUnreadable):
-        decode(pool, bytes(broken))
-    assert capfd.readouterr() == ("", "")
 
 
 def test_a_process_is_bounded_and_writes_nowhere(pool: DecoderPool) -> None:

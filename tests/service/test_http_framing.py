@@ -58,6 +58,7 @@ def test_what_could_be_read_in_two_ways_is_refused_and_its_connection_closed(cas
     assert (status_of(head), problem["code"]) == (400, "malformed_request")
     assert reason in problem["detail"]
     assert b"connection: close" in head.lower()
+    assert f"x-request-id: {problem['request_id']}".encode() in head.lower()
 
 
 @pytest.mark.parametrize("case", SERVED)
