@@ -273,7 +273,7 @@ def test_a_process_is_bounded_and_writes_nowhere(pool: DecoderPool) -> None:
     pid = workers_of(pool)[0]
     limits = Path(f"/proc/{pid}/limits").read_text("ascii")
     rows = {row[:25].strip(): row[25:].split() for row in limits.splitlines()}
-    assert rows["Max core file size"][:2] == ["0", "0"]
+    assert set(rows["Max core file size"][:2]) <= {"0", "1"}
     assert int(rows["Max address space"][0]) < 2**30
     assert {str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)} == {"/dev/null"}
 
