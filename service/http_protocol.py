@@ -22,6 +22,7 @@ from .errors import BodyTooSlow, Busy, MalformedRequest, ServiceError
 from .http_framing import MAX_HEAD_BYTES, StrictConnection
 from .problems import problem_response
 from .request_context import ALWAYS, UNLESS_SET, new_request_id
+from .request_execution import SLOW_RATE, SLOW_S
 
 RATE_WINDOW_S = 5.0  # in each, a body and the reading of an answer must come to the least rate
 LINGER_S = 5.0  # for a client to read the answer to a request whose body is not read
@@ -160,6 +161,7 @@ class HttpProtocol(H11Protocol):
         self._served, self.app = self.app, self._serve
         self.address = ""
         self.since = self.loop.time()  # the connection, or the first byte of its current head
+        self.n_arrived = 0  # bytes since then
         self.is_reading_head = True
 
     @property
@@ -176,6 +178,12 @@ class HttpProtocol(H11Protocol):
     def is_receiving(self) -> bool:
         """Whether the client has begun a request, or is due to, and has not sent all of it."""
         return self.is_reading_head or (self.is_answering and self.cycle.more_body)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a request has arrived for longer than others should wait for it, and comes slowly."""
+        passed_s = self.loop.time() - self.since
+        return self.is_receiving and passed_s > SLOW_S and self.n_arrived < SLOW_RATE * passed_s
 
     @property
     def is_stopping(self) -> bool:
@@ -206,7 +214,8 @@ class HttpProtocol(H11Protocol):
             self.link.discard(len(data))
             return
         if self.conn.their_state is h11.IDLE and not self.is_reading_head:
-            self.is_reading_head, self.since = True, self.loop.time()
+            self.is_reading_head, self.since, self.n_arrived = True, self.loop.time(), 0
+        self.n_arrived += len(data)
         super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is the same for every fault
@@ -270,16 +279,17 @@ def _network(client: tuple[str, int] | None) -> str:
 
 
 def _replaceable(newcomer: HttpProtocol, connections: Iterable[HttpProtocol]) -> HttpProtocol | None:
-    """Return the connection that makes place for another one: of a client with more of them, or idle.
+    """Return the connection that makes place for another one: of a client with more of them, idle, or slow.
 
-    Nothing that is being computed is cut; idle ones of the same client go too.
+    Nothing that is being computed is cut; idle and slow ones of the same client go too.
     """
     n_of = Counter(each.address for each in connections)
 
     def may_go(each: HttpProtocol) -> bool:
         is_own = each.address == newcomer.address
         has_more = n_of[each.address] > n_of[newcomer.address]
-        return each is not newcomer and ((has_more and each.is_receiving) or ((has_more or is_own) and each.is_idle))
+        is_waste = each.is_idle or each.is_slow
+        return each is not newcomer and ((has_more and each.is_receiving) or ((has_more or is_own) and is_waste))
 
     return min(
         filter(may_go, connections), key=lambda each: (not each.is_idle, -n_of[each.address], each.since), default=None

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import logging
 import os
+import resource
 import socket
 import ssl
 import sys
@@ -40,6 +41,7 @@ class ServingError(Exception):
 def run(config: str | None = None, **given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
     give_back_memory()
+    prevent_core_dumps()
     settings = _settings(config, given)
     check_descriptors(settings.max_connections)
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
@@ -74,6 +76,16 @@ def give_back_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
         mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK_BYTES)
+
+
+def prevent_core_dumps() -> None:
+    """Let a crash write no memory, in which photos, embeddings and keys lie; child processes inherit it.
+
+    One byte is too few for a file and, unlike zero, also keeps Linux from passing the dump to a program.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    least = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (least, least))
 
 
 def _settings(config: str | None, given: Mapping[str, object]) -> Settings:

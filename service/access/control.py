@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Literal, Protocol, Self, TypeAlias
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -192,7 +192,7 @@ class AccessPolicy:
         if site == "same-origin" or ANY_ORIGIN in self.origins:
             return False
         if origin is not None:
-            return origin not in self.origins and urlsplit(origin).netloc != headers.get("host")
+            return origin not in self.origins and origin.partition("://")[2] != headers.get("host")
         is_link = method in NAVIGATIONS and headers.get("sec-fetch-mode") == "navigate"  # which no page can read
         return site in OTHER_SITES and not is_link
 

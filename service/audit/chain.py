@@ -21,6 +21,7 @@ FILE_NAME = re.compile(r"audit-([0-9]{6,12})\.jsonl")
 SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
 SEAL_BYTES = len(',"hash":""}\n') + 64
 ANCHOR = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
+MAX_NUMBER = 10**15  # of lines; a longer one was made to break what reads it
 MAX_FAULTS = 20  # told one by one; the others are counted
 
 Fields: TypeAlias = Mapping[str, object]
@@ -131,6 +132,7 @@ def _has_form(fields: object) -> bool:
     return (
         isinstance(fields, dict)
         and type(fields.get("seq")) is int
+        and 0 < fields["seq"] < MAX_NUMBER
         and all(isinstance(fields.get(name), str) for name in texts)
     )
 

@@ -298,6 +298,7 @@ OTHER = {"Origin": "http://127.0.0.1:1"}
         OTHER,
         {"Origin": "null"},
         {"Origin": "https://evil.test"},
+        {"Origin": "http://[::1"},  # no address at all
         OTHER | {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},

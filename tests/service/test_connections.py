@@ -151,14 +151,26 @@ def test_others_are_served_in_their_usual_time_beside_200_slow_connections(
     assert beside[0] < 2 * usual + 50
 
 
-def test_a_connection_too_many_is_answered_and_closed(service: Service) -> None:
+def test_a_connection_too_many_is_answered_and_closed() -> None:
+    few = {"VISAVIS_MAX_CONNECTIONS": "4", "VISAVIS_LOG_LEVEL": "error"}
+    with serving(**few) as (_, url), ExitStack() as stack:
+        for _ in range(4):  # at once, so that none counts as slow
+            stack.enter_context(connected(url))
+        answer = talk(url, GET, timeout_s=SOON_S)
+    assert (status_of(answer), b'"code":"busy"' in answer) == (503, True)
+    assert b"retry-after: 1" in answer.lower()
+
+
+@pytest.mark.parametrize("slow", [b"GET", POST + b"{"], ids=["heads", "bodies"])
+def test_a_slow_connection_makes_place_for_another_of_the_same_address(slow: bytes, service: Service) -> None:
     def one_too_many() -> None:
-        with_many_open(service[1], b"GET", lambda: answers.append(talk(service[1], GET, timeout_s=SOON_S)))
+        time.sleep(1.0)  # after which they count as slow
+        last = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        answers.append(talk(service[1], last, timeout_s=SOON_S))
 
     answers: list[bytes] = []
-    with_many_open(service[1], b"GET", one_too_many)
-    assert (status_of(answers[0]), b'"code":"busy"' in answers[0]) == (503, True)
-    assert b"retry-after: 1" in answers[0].lower()
+    with_many_open(service[1], slow, lambda: with_many_open(service[1], slow, one_too_many))
+    assert status_of(answers[0]) == 200
 
 
 def test_the_client_with_most_connections_makes_place_for_another(service: Service) -> None:

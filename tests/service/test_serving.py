@@ -132,6 +132,15 @@ def test_a_limit_of_file_descriptors_that_is_too_low_is_told() -> None:
     assert said.count("\n") == 1
 
 
+def test_no_process_of_it_can_dump_its_memory() -> None:
+    with serving(prefix=("sh", "-c", 'ulimit -c "$(ulimit -H -c)"; exec "$@"', "sh")) as (process, _):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        pids = [str(process.pid), *children]
+        limits = [Path(f"/proc/{pid}/limits").read_text() for pid in pids]
+    found = [re.findall(r"^Max core file size +(\S+) +(\S+)", each, re.MULTILINE) for each in limits]
+    assert {number for ((soft, hard),) in found for number in (soft, hard)} <= {"0", "1"}
+
+
 def test_an_answer_does_not_wait_for_its_beginning_to_be_acknowledged() -> None:
     with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
