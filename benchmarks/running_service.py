@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -33,13 +33,17 @@ class RunningService:
         return f"{self.address[0]}:{self.address[1]}"
 
     def pids(self) -> list[int]:
-        """The service's process and its children."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [self.process.pid, *(int(pid) for file in tasks for pid in file.read_text().split())]
+        """The service's process and all below it."""
+        found = [self.process.pid]
+        for pid in found:  # which grows meanwhile
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                with suppress(OSError):  # it has just ended
+                    found += map(int, children.read_text().split())
+        return found
 
     def memory_mib(self) -> float:
-        """Memory of all its processes; what they share counts once (PSS)."""
-        return sum(map(_pss_kib, self.pids())) / 1024
+        """Memory of all its processes, with memory files; what they share counts once (PSS)."""
+        return (sum(map(_pss_kib, self.pids())) * 1024 + _memory_files_bytes(self.process.pid)) / MIB
 
     def cpu_s(self) -> float:
         """Processor time of all its processes so far."""
@@ -53,6 +57,15 @@ def _pss_kib(pid: int) -> int:
         return 0
     found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
     return int(found[1]) if found else 0
+
+
+def _memory_files_bytes(pid: int) -> int:
+    """Bytes in memory files (memfd), which count for no process unless they are mapped."""
+    n_bytes = 0
+    for file in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(OSError):
+            n_bytes += file.stat().st_blocks * 512 if str(file.readlink()).startswith("/memfd:") else 0
+    return n_bytes
 
 
 def _cpu_s(pid: int) -> float:

@@ -154,7 +154,7 @@ class DecoderPool:
                 worker.end()
 
     def _taken(self, *, needs_new: bool) -> "_Worker":
-        """A worker, as soon as there is one; counted as busy. Raises OutOfMemory or RuntimeUnavailable."""
+        """A worker, as soon as there is one; counted as busy. Raises OutOfMemory."""
         with self._changed:
             while self._n_busy >= self._n_workers and not self._is_closed:
                 self._changed.wait(POLL_S)
@@ -176,10 +176,10 @@ class DecoderPool:
     def _started(self, instead_of: "_Worker | None") -> "_Worker":
         if instead_of is not None:
             instead_of.end()
-        try:
-            return self._living_server().fork()
-        except RuntimeUnavailable:  # it was killed just now
-            return self._living_server().fork()
+        for _ in range(2):
+            with suppress(RuntimeUnavailable):  # it was killed just now
+                return self._living_server().fork()
+        raise OutOfMemory  # what most often kills it; the next image may find it running
 
     def _living_server(self) -> "_Server":
         with self._changed:
@@ -296,12 +296,15 @@ class _Server:
         self.require_ready()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         memory = os.memfd_create("image", os.MFD_CLOEXEC)
-        with theirs, self._lock:
-            pid = self._ask(SPAWN, theirs.fileno(), memory)
-        if pid == 0:
+        try:
+            with theirs, self._lock:
+                pid = self._ask(SPAWN, theirs.fileno(), memory)
+            if pid == 0:
+                raise OutOfMemory  # noqa: TRY301 - nothing is left open, as after every error
+        except BaseException:
             ours.close()
             os.close(memory)
-            raise OutOfMemory
+            raise
         return _Worker(self, pid, ours, memory)
 
     def ended(self, pid: int) -> int | None:

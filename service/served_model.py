@@ -23,12 +23,23 @@ class LoadedModel:
         self.explainer = Explainer(self.embedder)
 
 
+@dataclass(slots=True)
+class _Use:
+    """The use of a model by one request.
+
+    What a request starts, such as a thread of the server, keeps the request's context for as long as it lives. So the
+    context has this object, which forgets the model, and not the model itself.
+    """
+
+    model: LoadedModel | None
+
+
 class ServedModel:
     """The holder of the model. Thread-safe."""
 
     def __init__(self, embedder: FaceEmbedder) -> None:
         self._current = LoadedModel(embedder)
-        self._of_request: ContextVar[LoadedModel | None] = ContextVar("model", default=None)
+        self._of_request: ContextVar[_Use | None] = ContextVar("model", default=None)
         self._lock = threading.Lock()
 
     @property
@@ -39,7 +50,8 @@ class ServedModel:
     @property
     def of_request(self) -> LoadedModel:
         """The model that this request holds; without one, the current model."""
-        return self._of_request.get() or self._current
+        use = self._of_request.get()
+        return (use and use.model) or self._current
 
     @contextmanager
     def held(self, again: LoadedModel | None = None) -> Iterator[LoadedModel]:
@@ -50,11 +62,13 @@ class ServedModel:
         with self._lock:
             model = again or self._current
             model.n_users += 1
-        token = self._of_request.set(model)
+        use = _Use(model)
+        token = self._of_request.set(use)
         try:
             yield model
         finally:
             self._of_request.reset(token)
+            use.model = None
             with self._lock:
                 model.n_users -= 1
                 is_idle = model.is_retired and not model.n_users

@@ -1,12 +1,12 @@
 """What an operator asks a running service: its metrics, and to reload its model."""
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from .. import serializers
 from ..access.caller import caller_of
-from ..errors import NotFound
+from ..errors import Busy, NotFound
 from ..reloading import ModelReloader
 from ..telemetry.metrics import ServiceMetrics
 from ..wire import ReloadResponse
@@ -15,6 +15,7 @@ from ..wire import ReloadResponse
 def router(metrics: ServiceMetrics, reloader: ModelReloader | None) -> APIRouter:
     """Return the router of GET /metrics and POST /v1/admin/reload."""
     routes = APIRouter(include_in_schema=False)
+    one_at_a_time = CapacityLimiter(1)  # of its own: reloads must not take the threads that read the keys again
 
     @routes.get("/metrics")
     async def scrape(request: Request) -> Response:
@@ -23,11 +24,16 @@ def router(metrics: ServiceMetrics, reloader: ModelReloader | None) -> APIRouter
 
     @routes.post("/v1/admin/reload")
     async def reload(request: Request) -> ReloadResponse:
-        """Load the model again, as SIGHUP does; the answer says whether it is served now, or why not."""
+        """Load the model again, as SIGHUP does; the answer says whether it is served now, or why not.
+
+        Raises Busy while another such request is in progress.
+        """
         _require_key(request, "keys with the scope admin reload the model; or send SIGHUP to the process")
         if reloader is None:
             raise NotFound("this service cannot reload its model; restart it")
-        outcome = await to_thread.run_sync(reloader.reload)
+        if one_at_a_time.borrowed_tokens:
+            raise Busy
+        outcome = await to_thread.run_sync(reloader.reload, limiter=one_at_a_time)
         return ReloadResponse(
             reloaded=outcome.is_reloaded,
             reason=outcome.reason,

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -12,7 +12,8 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from .metrics import ServiceMetrics
 
 PATIENCE_S = 10  # of a connection
-MAX_CONNECTIONS = 8  # at a time; further ones are closed
+MAX_CONNECTIONS = 8  # at a time; a further one takes the place of the oldest
+CUT_S = 1.0  # in which that must have ended
 
 
 @contextmanager
@@ -40,17 +41,37 @@ class _MetricsServer(ThreadingHTTPServer):
         self.socket.close()
         self.socket, self.metrics = listener, metrics
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._open: list[socket.socket] = []  # the oldest first
 
-    def verify_request(self, _request: object, _client_address: object) -> bool:
-        """Whether there is a place for the connection."""
-        return self._places.acquire(blocking=False)
+    def verify_request(self, request: socket.socket, _client_address: object) -> bool:  # type: ignore[override] # of TCP
+        """Whether there is a place for the connection; slow ones do not keep theirs."""
+        if not self._places.acquire(blocking=False):
+            with suppress(IndexError, OSError):
+                self._open.pop(0).shutdown(socket.SHUT_RDWR)
+            if not self._places.acquire(timeout=CUT_S):
+                return False
+        self._open.append(request)
+        return True
 
-    def process_request_thread(self, request: object, client_address: object) -> None:
+    def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
+        """Start a thread; if there is none, give the place back."""
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            self._leave(request)
+            raise
+
+    def process_request_thread(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         """Answer one connection, and give its place back."""
         try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type] # typeshed names a union
+            super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._leave(request)
+
+    def _leave(self, request: socket.socket) -> None:
+        with suppress(ValueError):  # another one has its place
+            self._open.remove(request)
+        self._places.release()
 
     def handle_error(self, _request: object, _client_address: object) -> None:
         """Ignore that a client left: the default prints a traceback."""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from threading import Event, Thread, Timer
@@ -224,6 +225,26 @@ def test_processes_that_are_killed_while_idle_cost_no_picture(quick: DecoderPool
         os.kill(pid, signal.SIGKILL)
         assert soon(lambda pid=pid: not is_running(pid))
         assert decode(quick, FILES["PNG"]) == in_process(FILES["PNG"])
+
+
+def test_processes_that_are_killed_again_and_again_are_told_as_too_little_memory(quick: DecoderPool) -> None:
+    has_ended, data = Event(), encoded(noise(64), "PNG")
+
+    def kill_on() -> None:
+        while not has_ended.is_set():
+            with suppress(ProcessLookupError):
+                os.kill(server_of(quick), signal.SIGKILL)
+
+    killer = Thread(target=kill_on)
+    killer.start()
+    try:
+        with pytest.raises(OutOfMemory):
+            for _ in range(100):
+                decode(quick, data)
+    finally:
+        has_ended.set()
+        killer.join()
+    assert decode(quick, data) == in_process(data)
 
 
 def test_work_that_nobody_waits_for_is_stopped() -> None:

@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -192,6 +192,15 @@ def test_sockets_that_send_nothing_take_no_more_than_their_places(watched: TestC
             each.close()
         time.sleep(0.2)
         assert httpx2.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+
+
+def test_slow_sockets_do_not_keep_the_port_from_others(watched: TestClient) -> None:
+    with _own_port(watched) as port, ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            slow.sendall(b"GET /metrics HTTP/1.1\r\n")
+        for _ in range(3):
+            assert httpx2.get(f"http://127.0.0.1:{port}/metrics", timeout=2).status_code == 200
 
 
 def test_concurrent_requests_are_all_counted(watched: TestClient) -> None:

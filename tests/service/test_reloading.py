@@ -1,15 +1,18 @@
 """Reload under load loses no request, and a model that cannot be served leaves the one before."""
 
+import gc
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 import httpx2
@@ -176,6 +179,18 @@ async def test_a_reload_makes_a_service_ready_whose_first_inference_failed() -> 
     holder.close()
 
 
+def test_what_a_request_leaves_behind_does_not_keep_its_model() -> None:
+    holder = ServedModel(load())
+    with holder.held() as model:
+        left_behind = copy_context()  # as the server's threads have it, which a request started
+    replaced = weakref.ref(model.embedder)
+    del model
+    holder.replace(load())
+    assert left_behind.run(lambda: holder.of_request.embedder) is holder.current
+    until(lambda: gc.collect() >= 0 and replaced() is None)
+    holder.close()
+
+
 def _client(load_again: Callable[[], FaceEmbedder], folder: Path, scope: Scope = "admin") -> TestClient:
     key = KeyFile(folder / "keys.json").create(KeyGrant("a key", (scope,)))
     app = create_app(Settings(keys=str(folder / "keys.json")), load(), load_again=load_again)
@@ -187,6 +202,23 @@ def test_a_key_with_the_scope_reloads_by_http(tmp_path: Path) -> None:
         answer = client.post("/v1/admin/reload")
         assert (answer.status_code, answer.json()["reloaded"], answer.json()["model"]["name"]) == (200, True, DLIB)
         assert client.get("/v1/model").json()["name"] == DLIB
+
+
+def test_one_reload_at_a_time_and_a_second_one_is_refused(tmp_path: Path) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def load_slowly() -> FaceEmbedder:
+        has_begun.set()
+        may_end.wait(PATIENCE_S)
+        return load()
+
+    with _client(load_slowly, tmp_path) as client, ThreadPoolExecutor() as threads:
+        first = threads.submit(client.post, "/v1/admin/reload")
+        has_begun.wait(PATIENCE_S)
+        second = client.post("/v1/admin/reload")
+        may_end.set()
+        assert (second.status_code, second.json()["code"]) == (503, "busy")
+        assert first.result().json()["reloaded"]
 
 
 def test_a_refused_reload_is_answered_with_the_reason(tmp_path: Path) -> None:
