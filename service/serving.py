@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import resource
+import signal
 import socket
 import ssl
 import sys
@@ -49,6 +50,7 @@ class ServingError(Exception):
 
 def run(config: str | None = None, **given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it reloads: the start itself loads what is there now
     give_back_memory()
     prevent_core_dumps()
     settings = _settings(config, given)

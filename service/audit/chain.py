@@ -307,10 +307,21 @@ def _skip_rest_of_line(file: IO[bytes], raw: bytes) -> None:
 
 def verify_chain(folder: Path, anchors: Iterable[Anchor] = ()) -> ChainReader:
     """Read a whole audit folder, and return the reader with what it found. Raises AuditFolderError."""
-    reader = ChainReader(folder, {each.seq: each.hash for each in anchors})
+    reader = ChainReader(folder, _by_number(anchors))
     for _ in reader:
         pass
     return reader
+
+
+def _by_number(anchors: Iterable[Anchor]) -> dict[int, str]:
+    found = dict[int, str]()
+    for each in anchors:
+        if found.setdefault(each.seq, each.hash) != each.hash:
+            raise AuditFolderError(
+                f"two anchors of line {each.seq} differ: they are of two logs, or the log was replaced between them; "
+                "verify with one of them at a time"
+            )
+    return found
 
 
 def read_anchors(text: str) -> list[Anchor]:

@@ -167,6 +167,13 @@ def _with_last_file(path: Path) -> Path:
     return path.parent
 
 
+def test_anchors_that_contradict_each_other_are_told(whole: Path) -> None:
+    anchor = verify_chain(whole).last
+    with pytest.raises(AuditFolderError, match=f"two anchors of line {anchor.seq} differ"):
+        verify_chain(whole, [anchor, Anchor(anchor.seq, "0" * 64)])
+    assert verify_chain(whole, [anchor, anchor]).faults == []
+
+
 def test_text_that_is_no_anchor_is_refused() -> None:
     assert read_anchors(f"\n{GENESIS}\n") == [GENESIS]
     for text in ("abc", "1:abc", f"-1:{'0' * 64}"):

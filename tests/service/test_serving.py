@@ -89,6 +89,17 @@ def test_a_model_that_is_not_built_in_is_told_at_the_start_with_its_card_digest(
     assert "ready" in lines[2]
 
 
+def test_a_reload_that_is_asked_for_while_it_starts_does_not_end_it() -> None:
+    with subprocess.Popen([*COMMAND, "--port", "0"], stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stderr is not None
+            assert "loading" in process.stderr.readline()
+            process.send_signal(signal.SIGHUP)
+            assert "ready" in process.stderr.readline()
+        finally:
+            process.kill()
+
+
 def test_an_unknown_model_is_told_with_the_names_of_the_built_in_ones() -> None:
     said = _refused("--port", "0", VISAVIS_MODEL="vgg")
     assert "the built-in ones are sface-128 and dlib-resnet29-128" in said
