@@ -14,7 +14,16 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_in, load, n_cores
+from embedder import (
+    FaceEmbedder,
+    Limits,
+    ModelError,
+    RuntimeOptions,
+    is_built_in,
+    load,
+    n_cores,
+    open_regular_file,
+)
 
 from .access.control import is_loopback
 from .access.keys import KeyFile, KeyFileError
@@ -142,6 +151,8 @@ def check_tls(settings: Settings) -> None:
     if settings.tls_certificate is None or settings.tls_key is None:
         raise ServingError("VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY are needed together; one of them is not set")
     try:
+        for path in (settings.tls_certificate, settings.tls_key):
+            open_regular_file(path).close()  # OpenSSL would wait for the writer of a pipe
         # The password is for a key with a passphrase: without it OpenSSL would ask on the terminal, and wait.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
             settings.tls_certificate, settings.tls_key, password=lambda: ""
