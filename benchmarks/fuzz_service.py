@@ -34,6 +34,7 @@ from service.wire import Problem
 CLIENTS = 16
 GIVE_UP_S = 60.0
 LONGEST_S, MOST_AGAIN = 2.0, 40
+MOST_CPU_S = 2 * LONGEST_S  # a request computes in two threads; an ordinary /v1/explain takes 2 s of processors
 REPORT_EVERY, SAMPLE_EVERY = 1000, 100
 GROWTH_MIB = 64.0  # of the second half of a run, in which nothing new is loaded
 SHOWN = 20  # findings
@@ -195,7 +196,7 @@ class FuzzRun:
         took_s, cpu_s = time.monotonic() - start, self.service.cpu_s() - cpu_s
         self.again_s = max(self.again_s, (cpu_s, n))
         self.n_again += 1
-        if cpu_s > LONGEST_S or took_s > GIVE_UP_S / 2:
+        if cpu_s > MOST_CPU_S or took_s > GIVE_UP_S / 2:
             self.findings.append(f"request {n} takes {took_s:.1f} s alone, and {cpu_s:.1f} s of processors")
 
     async def _client(self, left: Iterator[int]) -> None:

@@ -73,7 +73,11 @@ class LingeringTransport(asyncio.Transport):
         if not self._transport.can_write_eof():  # TLS, which ends a connection by messages of its own
             self._transport.close()
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has just reset the connection, and the event loop does not know yet
+            self.abort()
+            return
         self.resume_reading()
 
     def abort(self) -> None:
