@@ -210,9 +210,10 @@ def test_a_picture_whose_process_is_killed_is_decoded_once_more(quick: DecoderPo
 
 def test_a_picture_that_a_new_process_is_killed_for_is_given_up(quick: DecoderPool) -> None:
     def kill() -> None:
-        soon(lambda: bool(workers_of(quick)))
+        assert soon(lambda: bool(workers_of(quick)))
         os.kill(workers_of(quick)[0], signal.SIGKILL)
 
+    quick.require_started()
     Timer(0, kill).start()
     with pytest.raises(OutOfMemory, match="too little memory"):
         decode(quick, SLOW)
