@@ -28,8 +28,8 @@ RUN hatch/bin/hatchling build -t wheel && /opt/visavis/bin/pip install --no-deps
 FROM python:3.11-slim
 COPY --from=builder /opt/visavis /opt/visavis
 ENV PATH=/opt/visavis/bin:$PATH
-# A new volume takes its owner from here.
-RUN install -d -m 700 -o 65534 -g 65534 /keys
+# New volumes take their owner from here.
+RUN install -d -m 700 -o 65534 -g 65534 /keys /audit
 # nobody and nogroup, by number, so that Kubernetes can see that it is not root.
 USER 65534:65534
 EXPOSE 8000

@@ -77,6 +77,12 @@ fuzz: .venv-fuzz/.installed ## Mutate images, forms, JSON and cards in RUNS inpu
 	    .venv-fuzz/bin/python benchmarks/fuzz_parsers.py $$kind --runs $(or $(RUNS),1000000) --corpus .fuzz/$$kind; \
 	done
 
+.PHONY: fuzz-http
+fuzz-http: $(VENV)/.installed-service .venv-tools/.installed ## Send a running service RUNS mutated requests (20,000), and EXAMPLES of each operation (1,000)
+	$(BIN)/python benchmarks/fuzz_service.py --runs $(or $(RUNS),20000)
+	$(BIN)/python benchmarks/fuzz_service.py --runs $(or $(RUNS),20000) --no-keys --seed 1
+	$(BIN)/python benchmarks/fuzz_openapi.py --examples $(or $(EXAMPLES),1000)
+
 .PHONY: lock
 lock: .venv-tools/.installed ## Renew requirements-service.txt: versions of constraints.txt with the hashes of their files
 	printf '%s\n' '# Made by `make lock`: what the container installs, with the hashes of all files of these versions.' > requirements-service.txt
@@ -119,7 +125,7 @@ bench: rivals ## Measure speed against dlib and OpenCV, and accuracy against Ope
 
 .PHONY: bench-all
 bench-all: rivals ## Run all benchmarks: speed, accuracy on photographs from DATA, answers to bad inputs
-	@for script in $$(grep -l __main__ benchmarks/*.py); do \
+	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v /fuzz_); do \
 	    data=(); ! grep -q -- --data "$$script" || data=(--data '$(DATA)'); \
 	    if grep -q -- --chips "$$script"; then \
 	        [ -n '$(CHIPS)' ] || { echo "== $$script: skipped, because it needs CHIPS"; continue; }; data=(--chips '$(CHIPS)'); \

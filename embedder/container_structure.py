@@ -121,7 +121,10 @@ def _n_values(tag: Tag | None) -> int:
 # JPEG 2000: markers, and what a codestream may consist of
 _SIZES, _CODING, _CODING_OF_COMPONENT, _TILE_PART, _PIXELS_START = b"\x51", b"\x52", b"\x53", b"\x90", b"\x93"
 _MOST_TILES, _USUAL_TILE, _MOST_SEGMENTS, _MOST_LAYERS = 4096, 2**12, 20_000, 200
-_LEAST_BLOCK, _LEAST_PRECINCT = 8, 5  # log2 of the area of a code block, and of the side of a precinct, in px
+_LEAST_BLOCK, _LEAST_PRECINCT = (
+    8,
+    5,
+)  # log2 of the area of a code block, and of the side of a precinct, in px of the whole
 
 
 def _check_jpeg2000(data: bytes) -> None:
@@ -155,9 +158,11 @@ def _check_tiles(sizes: bytes) -> None:
 def _check_blocks(style: bytes, *, has_precincts: bool) -> None:
     """Check a coding style from its number of decompositions on: code blocks, then precincts of each resolution."""
     area = sum(value + 2 for value in style[1:3])
-    smallest = min((min(each % 16, each // 16) for each in style[5:]), default=15) if has_precincts else 15
+    halved = range(style[0] if style else 0, -1, -1)  # how often a resolution is halved; the first one most often
+    sides = [min(each % 16, each // 16) + n for each, n in zip(style[5:], halved, strict=False)]
+    is_small = has_precincts and min(sides, default=_LEAST_PRECINCT) < _LEAST_PRECINCT
     Tally().add("code blocks of less than 256 pixels", 0, int(area < _LEAST_BLOCK))
-    Tally().add("precincts of less than 32 pixels", 0, int(smallest < _LEAST_PRECINCT))
+    Tally().add("precincts of less than 32 pixels", 0, int(is_small))
 
 
 # AVIF and HEIF

@@ -109,17 +109,23 @@ class DecoderPool:
 
         return Photo(decoded.size, decode, least_factor=decoded.least_factor)
 
-    def _decode(self, image: bytes, request: DecodeRequest) -> tuple[DecodedImage, Image.Image]:
+    def _decode(
+        self, image: bytes, request: DecodeRequest, *, needs_new: bool = False
+    ) -> tuple[DecodedImage, Image.Image]:
+        """Decode in a worker; if one that had worked before was killed, perhaps while idle, then again in a new one."""
         check_deadline()
         try:
-            with self._worker() as worker:
+            with self._worker(needs_new=needs_new) as worker:
                 return worker.decode(image, request, self._time_limit_s)
         except TimeoutError:
             raise ImageTooSlow(
                 f"decoding the image takes more than {self._time_limit_s:g} s; save it as JPEG or PNG and send that"
             ) from None
         except (EOFError, ConnectionError):
-            raise self._lost(worker.status) from None
+            lost = self._lost(worker.status)
+            if isinstance(lost, OutOfMemory) and worker.n_decoded and not needs_new:
+                return self._decode(image, request, needs_new=True)
+            raise lost from None
         except OSError:  # no memory for the file, or no number for it
             raise OutOfMemory from None
 
@@ -132,9 +138,9 @@ class DecoderPool:
         return ImageUnreadable("the image is broken: its decoder crashed; save it as JPEG or PNG and send that")
 
     @contextmanager
-    def _worker(self) -> Iterator["_Worker"]:
+    def _worker(self, *, needs_new: bool) -> Iterator["_Worker"]:
         """Lease a worker; it is replaced later unless it is ready for the next image."""
-        worker = self._taken()
+        worker = self._taken(needs_new=needs_new)
         try:
             yield worker
         finally:
@@ -147,7 +153,7 @@ class DecoderPool:
             if not is_kept:
                 worker.end()
 
-    def _taken(self) -> "_Worker":
+    def _taken(self, *, needs_new: bool) -> "_Worker":
         """A worker, as soon as there is one; counted as busy. Raises OutOfMemory."""
         with self._changed:
             while self._n_busy >= self._n_workers and not self._is_closed:
@@ -158,7 +164,9 @@ class DecoderPool:
             self._n_busy += 1
             idle = self._idle.pop() if self._idle else None
         try:
-            return idle if idle is not None and idle.is_alive else self._started(instead_of=idle)
+            if idle is not None and idle.is_alive and not needs_new:
+                return idle
+            return self._started(instead_of=idle)
         except BaseException:
             with self._changed:
                 self._n_busy -= 1
@@ -190,6 +198,7 @@ class _Worker:
         self._window = mmap(memory, KEPT_BYTES, prot=PROT_READ)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(1e6 * POLL_S)))
         self.is_ready = True
+        self.n_decoded = 0
         self.status: int | None = None  # of a process that has ended
 
     @property
@@ -213,6 +222,7 @@ class _Worker:
         self._connection.send(request.packed())
         reply = self._reply(time_limit_s)
         self.is_ready = True
+        self.n_decoded += 1
         decoded = decoded_image(reply)
         picture = read_pixels(decoded.picture_size, self._memory, self._window)
         if os.fstat(self._memory).st_size > KEPT_BYTES:
@@ -286,12 +296,15 @@ class _Server:
         self.require_ready()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         memory = os.memfd_create("image", os.MFD_CLOEXEC)
-        with theirs, self._lock:
-            pid = self._ask(SPAWN, theirs.fileno(), memory)
-        if pid == 0:
+        try:
+            with theirs, self._lock:
+                pid = self._ask(SPAWN, theirs.fileno(), memory)
+            if pid == 0:
+                raise OutOfMemory  # noqa: TRY301 - nothing is left open, as after every error
+        except BaseException:
             ours.close()
             os.close(memory)
-            raise OutOfMemory
+            raise
         return _Worker(self, pid, ours, memory)
 
     def ended(self, pid: int) -> int | None:

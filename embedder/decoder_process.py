@@ -196,7 +196,7 @@ def _restricted(limits: Limits) -> VisavisError:
     file_bytes = max(limits.max_bytes, 2 * BYTES_PER_PIXEL * limits.max_pixels)
     memory_bytes = _own_bytes() + _FREE_BYTES + _BYTES_OF_PIXEL * limits.max_pixels
     bounds = {
-        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CORE: 1,  # unlike 0, it also keeps Linux from passing a dump to a program
         resource.RLIMIT_NOFILE: _MAX_FILES,
         resource.RLIMIT_FSIZE: file_bytes,
         resource.RLIMIT_AS: memory_bytes,

@@ -25,9 +25,10 @@ class Tally:
         """Count `n` more. Raises ImageTooSlow if there are more than `limit`."""
         self._n[what] += n
         if self._n[what] > limit:
+            more = f"more than {limit:,} " if limit else ""
             raise ImageTooSlow(
-                f"the image would take too long to decode, because it has more than {limit:,} {what}; save it as an "
-                "ordinary JPEG or PNG and send that"
+                f"the image would take too long to decode, because it has {more}{what}; save it as an ordinary JPEG or "
+                "PNG and send that"
             )
 
 

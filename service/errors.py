@@ -111,7 +111,7 @@ class MethodNotAllowed(ServiceError):
 
 
 class BodyTooSlow(ServiceError):
-    """The body did not arrive in time."""
+    """The body, or the head, did not arrive in time or at the least rate."""
 
     code = "body_too_slow"
 

@@ -73,7 +73,11 @@ class LingeringTransport(asyncio.Transport):
         if not self._transport.can_write_eof():  # TLS, which ends a connection by messages of its own
             self._transport.close()
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has just reset the connection, and the event loop does not know yet
+            self.abort()
+            return
         self.resume_reading()
 
     def abort(self) -> None:
@@ -247,8 +251,10 @@ class HttpProtocol(H11Protocol):
             if self.cycle.response_started:
                 self.link.abort()
                 return
-        response = problem_response(error, new_request_id())
-        headers = ALWAYS | UNLESS_SET | dict(response.headers) | {"Connection": "close"}
+        request_id = new_request_id()
+        response = problem_response(error, request_id)
+        own = {"X-Request-Id": request_id, "Connection": "close"}
+        headers = ALWAYS | UNLESS_SET | dict(response.headers) | own
         reason = HTTPStatus(response.status_code).phrase
         start = h11.Response(status_code=response.status_code, headers=list(headers.items()), reason=reason)
         parts = (start, h11.Data(data=bytes(response.body)), h11.EndOfMessage())

@@ -307,13 +307,23 @@ EXAMPLE_IMAGE = (
 )
 
 
-def responses(*errors: KnownError, example: object = None) -> dict[int | str, dict[str, Any]]:
+def responses(
+    *errors: KnownError, example: object = None, links: dict[str, dict[str, Any]] | None = None
+) -> dict[int | str, dict[str, Any]]:
     """Describe the 200 response and, by status, the problem of each error."""
     by_status: dict[int | str, list[KnownError]] = defaultdict(list)
     for error in errors:
         by_status[problem_type_of(error).status].append(error)
-    good = {} if example is None else {200: {"content": {JSON: {"example": example}}}}
-    return good | {status: _problems(of_status) for status, of_status in sorted(by_status.items(), key=str)}
+    content = {} if example is None else {"content": {JSON: {"example": example}}}
+    good = content | ({} if links is None else {"links": links})
+    return ({200: good} if good else {}) | {
+        status: _problems(of_status) for status, of_status in sorted(by_status.items(), key=str)
+    }
+
+
+def link(path: str, **what: object) -> dict[str, Any]:
+    """Describe a POST request that takes values of an answer: `description`, `parameters` or `requestBody`."""
+    return {"operationRef": f"#/paths/{path.replace('/', '~1')}/post", **what}
 
 
 def image_body(spec: RequestSpec[OptionsT]) -> dict[str, Any]:

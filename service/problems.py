@@ -39,6 +39,7 @@ from embedder import (
 )
 
 from .errors import (
+    RETRY_AFTER_S,
     AuditUnavailable,
     BodyTooLarge,
     BodyTooSlow,
@@ -112,8 +113,9 @@ TABLE: Mapping[KnownError, ProblemType] = {
     BodyTooSlow: ProblemType(
         408,
         "Body too slow",
-        "The body did not arrive in time, or is shorter than its Content-Length.",
-        "Send a smaller body or use a faster connection. The operator sets the time limit: VISAVIS_BODY_TIMEOUT_S.",
+        "The request did not arrive in time or came too slowly, or its body is shorter than its Content-Length.",
+        "Send a smaller body or use a faster connection. The operator sets the limits: VISAVIS_BODY_TIMEOUT_S, "
+        "VISAVIS_HEADER_TIMEOUT_S and VISAVIS_MIN_BODY_RATE.",
     ),
     DigestMismatch: ProblemType(
         409,
@@ -329,8 +331,9 @@ class ProblemResponse(Response):
 
 def problem_response(error: Exception, request_id: str) -> Response:
     """Build the response for an error."""
-    headers = error.headers if isinstance(error, ServiceError) else None
-    return ProblemResponse(problem_of(error, request_id), headers)
+    problem = problem_of(error, request_id)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == UNAVAILABLE else {}
+    return ProblemResponse(problem, headers | (error.headers if isinstance(error, ServiceError) else {}))
 
 
 def _detail(error: VisavisError | ServiceError, kind: ProblemType) -> str:
@@ -340,7 +343,7 @@ def _detail(error: VisavisError | ServiceError, kind: ProblemType) -> str:
 
 NEAR = 0.8  # similarity of two addresses, 0 to 1, from which one is suggested for the other
 LONGEST_PATH = 100
-METHOD_NOT_ALLOWED, NOT_FOUND, FAILED = 405, 404, 500
+METHOD_NOT_ALLOWED, NOT_FOUND, FAILED, UNAVAILABLE = 405, 404, 500, 503
 
 
 def install_exception_handlers(app: FastAPI) -> None:

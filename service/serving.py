@@ -4,6 +4,8 @@ import ctypes
 import errno
 import logging
 import os
+import resource
+import signal
 import socket
 import ssl
 import sys
@@ -13,7 +15,16 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from embedder import FaceEmbedder, Limits, ModelError, RuntimeOptions, is_built_in, load, n_cores
+from embedder import (
+    FaceEmbedder,
+    Limits,
+    ModelError,
+    RuntimeOptions,
+    is_built_in,
+    load,
+    n_cores,
+    open_regular_file,
+)
 
 from .access.control import is_loopback
 from .access.keys import KeyFile, KeyFileError
@@ -39,7 +50,9 @@ class ServingError(Exception):
 
 def run(config: str | None = None, **given: object) -> None:
     """Serve until Ctrl-C or SIGTERM; arguments go before the environment and the file `config`. Raises ServingError."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it reloads: the start itself loads what is there now
     give_back_memory()
+    prevent_core_dumps()
     settings = _settings(config, given)
     check_descriptors(settings.max_connections)
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
@@ -74,6 +87,16 @@ def give_back_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
         mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK_BYTES)
+
+
+def prevent_core_dumps() -> None:
+    """Let a crash write no memory, in which photos, embeddings and keys lie; child processes inherit it.
+
+    One byte is too few for a file and, unlike zero, also keeps Linux from passing the dump to a program.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    least = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (least, least))
 
 
 def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
@@ -130,6 +153,8 @@ def check_tls(settings: Settings) -> None:
     if settings.tls_certificate is None or settings.tls_key is None:
         raise ServingError("VISAVIS_TLS_CERTIFICATE and VISAVIS_TLS_KEY are needed together; one of them is not set")
     try:
+        for path in (settings.tls_certificate, settings.tls_key):
+            open_regular_file(path).close()  # OpenSSL would wait for the writer of a pipe
         # The password is for a key with a passphrase: without it OpenSSL would ask on the terminal, and wait.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
             settings.tls_certificate, settings.tls_key, password=lambda: ""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -28,11 +27,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from embedder import Precision, RuntimeName
+from embedder import Precision, RuntimeName, read_regular_file
 
 PREFIX = "VISAVIS_"
 CONFIG = PREFIX + "CONFIG"  # the path of the settings file
-MAX_FILE_BYTES = 2**20
+MAX_FILE_BYTES = 2**16
+MAX_NAME_SHOWN = 80  # characters of a name that is no setting
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -217,14 +217,19 @@ def _repaired(values: Values, invalid: set[str]) -> Settings:
 def _unknown_variables(names: Iterable[str]) -> tuple[str, ...]:
     known = [CONFIG, *map(_variable, Settings.model_fields)]
     return tuple(
-        f"there is no setting {shown(name)}{_hint(name.upper(), known)}; the settings are {', '.join(known)}"
+        f"there is no setting {_shown_name(name)}{_hint(name.upper(), known)}; the settings are {', '.join(known)}"
         for name in sorted(names)
         if name.upper().startswith(PREFIX) and name.upper() not in known
     )
 
 
+def _shown_name(name: str) -> str:
+    """Return a name that is no setting as it may be shown: it could be a key in a wrong place, or very long."""
+    return "with an API key as its name" if KEY_START.search(name) else shown(name[:MAX_NAME_SHOWN])
+
+
 def _hint(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name[:MAX_NAME_SHOWN], known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
@@ -241,7 +246,9 @@ def _read_file(path: str | None) -> tuple[Values, tuple[str, ...]]:
     except SettingsError as error:
         return {}, error.faults
     unknown = [name for name in document if name not in Settings.model_fields]
-    faults = tuple(f"{path}: there is no setting {shown(name)}{_hint(name, Settings.model_fields)}" for name in unknown)
+    faults = tuple(
+        f"{path}: there is no setting {_shown_name(name)}{_hint(name, Settings.model_fields)}" for name in unknown
+    )
     values = {name: value for name, value in document.items() if name not in unknown}
     try:
         _file_model().model_validate_json(json.dumps(values, default=str))
@@ -253,15 +260,13 @@ def _read_file(path: str | None) -> tuple[Values, tuple[str, ...]]:
 
 def _parse(path: str) -> dict[str, Any]:
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise SettingsError([f"{path}: a settings file has at most {MAX_FILE_BYTES} bytes"])
-        return tomllib.loads(content.decode())
+        return tomllib.loads(read_regular_file(path, MAX_FILE_BYTES).decode())
     except OSError as error:
         raise SettingsError([f"{path}: the settings file cannot be read: {error.strerror}"]) from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise SettingsError([f"{path}: not a TOML file: {shown(str(error))}"]) from None
+    except RecursionError:
+        raise SettingsError([f"{path}: not a TOML file of settings: it has lists in lists without end"]) from None
 
 
 def _file_model() -> type[BaseModel]:

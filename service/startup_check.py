@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from embedder import Limits, ModelError, RuntimeOptions, load
+from embedder import Limits, ModelError, RuntimeOptions, is_built_in, load
 
 from .routes.health import first_inference
 from .serving import ServingError, check_access, check_audit, check_descriptors, check_tls, listening
@@ -80,10 +80,12 @@ def _model(settings: Settings) -> Iterator[Finding]:
     try:
         with load(settings.model, limits=limits, running=running) as embedder:
             first_inference(embedder)
-            identity, runs_on = embedder.identity, embedder.runtime_description
+            identity, card, runs_on = embedder.identity, embedder.card, embedder.runtime_description
     except (ModelError, OSError, ValueError) as error:
         yield Finding("model", shown(f"it cannot be served: {error}"), is_wrong=True)
         return
+    if not is_built_in(card):
+        yield Finding("model", f"{shown(identity.name)} is not built in; card digest {card.card_digest}")
     yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
 
 

@@ -118,7 +118,7 @@ def _value(text: str) -> Any:
     """Parse a TOML value; anything else is text, so that paths and names need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # not TOML, thousands of digits, or lists in lists in lists
         return text
 
 

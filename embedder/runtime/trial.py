@@ -8,6 +8,7 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -17,17 +18,19 @@ import numpy as np
 from ..errors import BundleError, printable
 from ..types import EMBEDDING_SIZE
 from ..weights.bundle import WEIGHTS_FILE
+from .runtime import EmbeddingSession
 
 MEMORY_BYTES = 2 * 2**30  # for libraries, one pass, and the network; its weights may take WEIGHTS_COPIES more
 WEIGHTS_COPIES = 4
-TIME_S = 30.0
+TIME_S = 60.0  # some 1 s on an idle machine
 N_CHIPS = 2
 START = """
 import json, sys
 paths, graph, side_px, n_bytes = json.loads(sys.argv[1])
 sys.path[:] = paths
+from embedder.runtime.openvino import OpenVinoRuntime
 from embedder.runtime.trial import embed_grey_chips
-embed_grey_chips(graph, side_px, n_bytes)
+embed_grey_chips(OpenVinoRuntime(threads=1).embedding_of_file, graph, side_px, n_bytes)
 """
 FAILED = 3  # exit status: the reason is on stdout
 
@@ -52,15 +55,13 @@ def require_runnable(graph: Path, digest: str, side_px: int) -> None:  # noqa: A
         raise _fault(graph, f"it needs more than {n_bytes / 2**30:.1f} GiB of memory, or ended the process")
 
 
-def embed_grey_chips(graph: str, side_px: int, n_bytes: int) -> None:
+def embed_grey_chips(load: Callable[[Path], EmbeddingSession], graph: str, side_px: int, n_bytes: int) -> None:
     """Load a network and embed grey chips within `n_bytes` of memory; exit with the reason if that fails."""
-    from .openvino import OpenVinoRuntime  # noqa: PLC0415 - before the limit, which is meant for the network
-
     with suppress(ValueError, OSError):  # a lower limit may already hold; some systems have none
         resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
     try:
         chips = np.full((N_CHIPS, side_px, side_px, 3), 128, np.uint8)
-        vectors = OpenVinoRuntime(threads=1).embedding_of_file(Path(graph))(chips)
+        vectors = load(Path(graph))(chips)
     except Exception as error:  # noqa: BLE001 - whatever it is, the network cannot be used
         _exit(_line(error))
     if vectors.shape != (N_CHIPS, EMBEDDING_SIZE) or not np.isfinite(vectors).all():

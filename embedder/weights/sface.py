@@ -25,6 +25,7 @@ from ..backbones.plans import (
     SFaceBlockPlan,
 )
 from ..errors import SFaceFileError
+from ..regular_files import open_regular_file
 from ..types import EMBEDDING_SIZE
 from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
@@ -49,7 +50,7 @@ S = TypeVar("S", bound=np.generic)
 def read_sface_file(path: Path) -> dict[str, Weights]:
     """Read the .onnx file as float32 tensors, named as in the network. Raises SFaceFileError with the reason."""
     try:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             data = file.read(SFACE_FILE_BYTES + 1)
     except OSError as error:
         raise SFaceFileError(f"the SFace file cannot be read: {error.strerror}") from error
@@ -245,5 +246,6 @@ def import_sface(onnx_file: Path, folder: Path) -> ModelCard:
     bundle = read_bundle(SFACE)
     write_bundle(folder, bundle.card, weights, *graphs_of(bundle))
     for name in TERMS:
-        (folder / name).write_bytes((SFACE / name).read_bytes())
+        with (folder / name).open("xb") as file:  # never through a link
+            file.write((SFACE / name).read_bytes())
     return bundle.card

@@ -38,6 +38,7 @@ SALT_BYTES = 16
 MAX_FILE_BYTES = 2**20  # some 2,000 keys
 LOCK_TIMEOUT_S, LOCK_POLL_S = 10.0, 0.05
 REFRESH_S = 1.0
+LAST_TIME = datetime.max.replace(microsecond=0, tzinfo=UTC)
 MADE_BY = "make one: visavis keys create NAME --scope verify --file FILE"
 
 Limit = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
@@ -187,15 +188,20 @@ class KeyFile:
             old = _record_of(key_id, records)
             if not old.is_valid(now):
                 raise KeyFileError(f"the key {key_id} is expired or revoked; create a new one")
-            expires = None if old.expires is None else now + (old.expires - old.created)
+            expires = None if old.expires is None else _later(now, old.expires - old.created)
             made = make_key(KeyGrant(old.name, old.scopes, expires, old.rate, old.quota), now)
-            ends = min(now + overlap, old.expires or now + overlap)
+            ends = min(_later(now, overlap), old.expires or LAST_TIME)
             self._write((*_replaced(records, old.model_copy(update={"expires": ends})), made.record))
         return made
 
     def _write(self, records: Sequence[KeyRecord]) -> None:
-        content = KeyFileContent(keys=tuple(records)).model_dump_json(indent=2, exclude_none=True)
-        replace_file(self.path, content.encode() + b"\n")
+        content = KeyFileContent(keys=tuple(records)).model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
+        if len(content) > MAX_FILE_BYTES:
+            raise KeyFileError(
+                f"the file of keys would have more than {MAX_FILE_BYTES:,} bytes, and could not be read; delete keys "
+                "from it that are expired or revoked"
+            )
+        replace_file(self.path, content)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -299,6 +305,10 @@ def _refuse_unsafe(facts: os.stat_result) -> None:
         raise KeyFileError(f"the file of keys may be used by others (mode {mode}); run: chmod {allowed:o} FILE")
     if facts.st_size > MAX_FILE_BYTES:
         raise KeyFileError(f"the file of keys has {facts.st_size:,} bytes, of at most {MAX_FILE_BYTES:,}")
+
+
+def _later(time: datetime, by: timedelta) -> datetime:
+    return time + min(by, LAST_TIME - time)
 
 
 def _record_of(key_id: str, records: Sequence[KeyRecord]) -> KeyRecord:

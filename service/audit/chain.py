@@ -21,6 +21,7 @@ FILE_NAME = re.compile(r"audit-([0-9]{6,12})\.jsonl")
 SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
 SEAL_BYTES = len(',"hash":""}\n') + 64
 ANCHOR = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
+MAX_NUMBER = 10**15  # of lines; a longer one was made to break what reads it
 MAX_FAULTS = 20  # told one by one; the others are counted
 
 Fields: TypeAlias = Mapping[str, object]
@@ -131,6 +132,7 @@ def _has_form(fields: object) -> bool:
     return (
         isinstance(fields, dict)
         and type(fields.get("seq")) is int
+        and 0 < fields["seq"] < MAX_NUMBER
         and all(isinstance(fields.get(name), str) for name in texts)
     )
 
@@ -305,10 +307,21 @@ def _skip_rest_of_line(file: IO[bytes], raw: bytes) -> None:
 
 def verify_chain(folder: Path, anchors: Iterable[Anchor] = ()) -> ChainReader:
     """Read a whole audit folder, and return the reader with what it found. Raises AuditFolderError."""
-    reader = ChainReader(folder, {each.seq: each.hash for each in anchors})
+    reader = ChainReader(folder, _by_number(anchors))
     for _ in reader:
         pass
     return reader
+
+
+def _by_number(anchors: Iterable[Anchor]) -> dict[int, str]:
+    found = dict[int, str]()
+    for each in anchors:
+        if found.setdefault(each.seq, each.hash) != each.hash:
+            raise AuditFolderError(
+                f"two anchors of line {each.seq} differ: they are of two logs, or the log was replaced between them; "
+                "verify with one of them at a time"
+            )
+    return found
 
 
 def read_anchors(text: str) -> list[Anchor]:

@@ -90,6 +90,7 @@ class AuditLog:
         self._size, self._day, self._is_closed = 0, "", False
         try:
             self._lock = _locked(folder)
+            self._identity = folder.stat()
             end = find_end(folder)
             self.last, self._number, self._abandoned = end.last, end.n_files, end.abandoned
             self._begin_file("start")
@@ -100,10 +101,15 @@ class AuditLog:
             ) from None
 
     def append(self, events: Sequence[tuple[str, Fields]]) -> None:
-        """Write a line for each event, a name and its fields, and wait until the disk has them. Raises OSError."""
+        """Write a line for each event, a name and its fields, and wait until the disk has them.
+
+        Raises OSError, also if the file or the folder was removed or replaced meanwhile: then nobody could read them.
+        """
         handle = self._open_file()
         try:
-            self._confirm(*self._written(handle, events))
+            written = self._written(handle, events)
+            _require_same(self._folder / _file_name(self._number), os.fstat(handle))
+            self._confirm(*written)
         except OSError:
             self._abandoned = AbandonedEnd(_file_name(self._number), self._size)
             self._close_file()
@@ -131,6 +137,7 @@ class AuditLog:
 
     def _begin_file(self, reason: str) -> int:
         """Begin the next file. One of this name holds no confirmed line: a failure or a kill left it."""
+        _require_same(self._folder, self._identity)
         handle = self._disk.open(self._folder / _file_name(self._number + 1), NEW_FILE, 0o600)
         try:
             self._disk.truncate(handle, 0)
@@ -178,6 +185,12 @@ class AuditLog:
         if self._handle is not None:
             self._close(self._handle)
         self._handle = None
+
+
+def _require_same(path: Path, expected: os.stat_result) -> None:
+    """Raise OSError unless a path still leads to this file or folder."""
+    if not os.path.samestat(path.stat(), expected):
+        raise OSError(errno.ESTALE, "it was replaced while the service was running", str(path))
 
 
 def _file_name(number: int) -> str:

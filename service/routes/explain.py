@@ -10,10 +10,27 @@ from embedder.explain import Drawing, Explanation, FeatureMaps, NetworkDescripti
 from .. import serializers
 from ..audit.requests import facts_of_comparison, facts_of_faces, note_facts
 from ..errors import Busy, InternalError, MalformedRequest
-from ..openapi import BODY_PROBLEMS, EXPLAIN_ANSWER, FACE_PROBLEMS, IMAGE_PROBLEMS, PAIR_PROBLEMS, image_body, responses
+from ..openapi import (
+    BODY_PROBLEMS,
+    EXPLAIN_ANSWER,
+    FACE_PROBLEMS,
+    IMAGE_PROBLEMS,
+    PAIR_PROBLEMS,
+    image_body,
+    link,
+    responses,
+)
 from ..request_execution import RequestExecutor
 from ..request_parsing import EXPLAIN, MAPS, ParsedRequest, verify_options
 from ..wire import ExplainOptions, ExplainResponse, LayersResponse, MapsOptions, MapsResponse
+
+LINKS = {
+    "maps": link(
+        "/v1/maps",
+        description="Draw the maps of a layer; here of the first.",
+        parameters={"layer": "$response.body#/layers/0/name"},
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +59,7 @@ def router(runner: RequestExecutor) -> APIRouter:
             found, asked, total_ms=runner.elapsed_ms(request), asked_as=serializers.request_id(request)
         )
 
-    @routes.get("/v1/layers", responses=responses(MalformedRequest, InternalError, Busy))
+    @routes.get("/v1/layers", responses=responses(MalformedRequest, InternalError, Busy, links=LINKS))
     async def layers(request: Request) -> LayersResponse:
         """Return the network layer by layer, as it runs."""
         # The first request builds the description, which takes part of a second.

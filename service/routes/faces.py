@@ -26,6 +26,7 @@ from ..openapi import (
     IMAGE_PROBLEMS,
     image_body,
     json_body,
+    link,
     responses,
 )
 from ..request_execution import RequestExecutor
@@ -43,6 +44,17 @@ from ..wire import (
 
 LONGEST_CHANNEL = 64  # bytes of one number in JSON, with line break and indentation
 MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many get their own error
+LINKS = {
+    "compare": link(
+        "/v1/embeddings/compare",
+        description="Compare the embedding of one image with others of the same model; here with itself.",
+        requestBody={
+            "probe": "$response.body#/embedding",
+            "references": ["$response.body#/embedding"],
+            "model_digest": "$response.body#/model/digest",
+        },
+    )
+}
 
 
 def router(runner: RequestExecutor) -> APIRouter:
@@ -66,7 +78,9 @@ def router(runner: RequestExecutor) -> APIRouter:
     @routes.post(
         "/v1/embeddings",
         tags=["embeddings"],
-        responses=responses(*BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, TooManyFaces, example=EMBED_ALL_ANSWER),
+        responses=responses(
+            *BODY_PROBLEMS, *IMAGE_PROBLEMS, *FACE_PROBLEMS, TooManyFaces, example=EMBED_ALL_ANSWER, links=LINKS
+        ),
         openapi_extra=image_body(EMBEDDING),
         response_model_exclude_unset=True,
     )

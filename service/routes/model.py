@@ -8,9 +8,17 @@ from pydantic import BaseModel, create_model
 from embedder import FaceEmbedder, ModelCard, Precision
 
 from ..errors import MalformedRequest
-from ..openapi import responses
+from ..openapi import link, responses
 from ..served_model import ServedModel
 from ..wire import ModelResponse, OperatingPoint
+
+LINKS = {
+    "verify": link(
+        "/v1/verify",
+        description="Compare two images at the card's default operating point.",
+        parameters={"operating_point": "$response.body#/default_point"},
+    )
+}
 
 
 def router(served: ServedModel) -> APIRouter:
@@ -19,7 +27,11 @@ def router(served: ServedModel) -> APIRouter:
     answer_type = _answer_type()
     example = _content(served.current)
 
-    @routes.get("/v1/model", response_model=answer_type, responses=responses(MalformedRequest, example=example))
+    @routes.get(
+        "/v1/model",
+        response_model=answer_type,
+        responses=responses(MalformedRequest, example=example, links=LINKS),
+    )
     async def model() -> ModelResponse:
         """Return the model card: description, operating points, limits and licence."""
         return answer_type.model_validate(_content(served.current))

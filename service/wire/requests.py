@@ -14,6 +14,7 @@ MAX_REFERENCES = 16
 MAX_IMAGES = 16  # to embed
 MAX_EMBEDDINGS = 1000
 FACE_PATTERN = r"dominant|only|largest|center|at:-?\d{1,6}(\.\d{1,6})?,-?\d{1,6}(\.\d{1,6})?|0|[1-9]\d{0,5}"
+LAST_INDEX = 999_999  # by the pattern
 FACE_FORMS = (
     "dominant, only, largest, center, at:x,y (a point on the face, in px of the upright picture) or the index of the "
     "face in the list of detected faces, from 0"
@@ -25,6 +26,8 @@ ONLY_EMBEDDINGS = "all is for POST /v1/embeddings, which returns every face; her
 
 
 def _face_selector(given: object) -> str:
+    if isinstance(given, float) and given.is_integer():  # 1.0 is an integer in JSON
+        given = int(given)
     if isinstance(given, bool) or not re.fullmatch(FACE_PATTERN, str(given), re.ASCII):
         message = ONLY_EMBEDDINGS if given == ALL_FACES else "must be {forms}"
         raise PydanticCustomError("face_selector", message, {"forms": FACE_FORMS})
@@ -41,12 +44,16 @@ def _face_selector_or_all(given: object) -> str:
 FaceSelector = Annotated[
     str,
     BeforeValidator(_face_selector),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": f"^({FACE_PATTERN})$", "minimum": 0}),
+    WithJsonSchema(
+        {"type": ["string", "integer"], "pattern": f"^({FACE_PATTERN})$", "minimum": 0, "maximum": LAST_INDEX}
+    ),
 ]
 FaceSelectorOrAll = Annotated[
     str,
     BeforeValidator(_face_selector_or_all),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": f"^(all|{FACE_PATTERN})$", "minimum": 0}),
+    WithJsonSchema(
+        {"type": ["string", "integer"], "pattern": f"^(all|{FACE_PATTERN})$", "minimum": 0, "maximum": LAST_INDEX}
+    ),
 ]
 Base64Image = Annotated[str, Field(min_length=1, description="An image file, base64 (a data: URI is accepted too).")]
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from embedder import MEASURES, FaceEmbedder
 from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE
-from embedder.bulk.parts import failed_path, part_path
+from embedder.bulk.parts import failed_path, part_path, sums_path
 
 N_PHOTOS, N_FACES, N_PARTS = 18, 16, 5
 Told = subprocess.CompletedProcess[str]
@@ -196,11 +196,12 @@ def test_killed_it_goes_on_and_ends_with_the_same_rows(
     whole: tuple[Path, Told], photos: Path, tmp_path: Path, n_parts: int
 ) -> None:
     out = tmp_path / "out"
-    last = part_path(out, n_parts - 1) if n_parts else out / MANIFEST_FILE
+    last = sums_path(out, n_parts - 1) if n_parts else out / MANIFEST_FILE
     killed = stopped_when(out, photos, last.exists, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
-    kept = {path: path.stat().st_ino for path in out.glob("part-*")}
-    assert len(kept) < N_PARTS
+    whole_parts = [part_path(out, number) for number in range(N_PARTS) if sums_path(out, number).exists()]
+    kept = {path: path.stat().st_ino for path in whole_parts}
+    assert n_parts <= len(kept) < N_PARTS
     again = run(photos, "--out", out, "--json")
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_ino for path in kept} == kept

@@ -53,7 +53,7 @@ def test_work_is_stopped_between_two_passes(embedder: FaceEmbedder, face: bytes)
     Timer(0.3, deadline.cancel).start()
     with use_deadline(deadline), pytest.raises(DeadlineExceeded):
         embedder.verify_many(face, [face] * 1000)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 15  # all would take longer
     assert embedder.verify(face, face).same
 
 

@@ -136,7 +136,7 @@ SLOW: dict[str, tuple[Callable[[], bytes], str]] = {
     "TIFF loop": (lambda: tiff((34665, 4, 1, struct.pack("<I", 8))), "2,000 tags"),
     "JPEG 2000 layers": (lambda: jpeg2000(layers=201), "200 layers"),
     "JPEG 2000 blocks": (lambda: jpeg2000(block=0), "code blocks"),
-    "JPEG 2000 precincts": (lambda: jpeg2000(precinct=4), "precincts"),
+    "JPEG 2000 precincts": (lambda: jpeg2000(levels=0, precinct=4), "has precincts"),
     "AVIF boxes": (lambda: boxes(10_001), "10,000 boxes"),
     "overlays": (lambda: boxes(1, b"infe"), "overlays"),
 }
@@ -222,3 +222,9 @@ def test_a_tiff_of_one_row_a_strip_is_read(mode: str, options: dict[str, str]) -
     tags = {278: 1} if "tile" not in options and options.get("compression") != "jpeg" else {}
     Image.new(mode, (300, 8000), "grey").save(out, "TIFF", tiffinfo=tags, **options)
     assert decode_image(out.getvalue(), Limits()).size == (300, 8000)
+
+
+@pytest.mark.parametrize("precinct", [32, 64, 256])
+def test_a_jpeg_2000_file_whose_precincts_are_halved_with_each_resolution_is_read(precinct: int) -> None:
+    options = {"precinct_size": (precinct, precinct), "codeblock_size": (32, 32), "num_resolutions": 6}
+    assert decode_image(encoded("JPEG2000", (600, 500), **options), Limits()).size == (600, 500)

@@ -1,6 +1,7 @@
 """The reader of SFace's file on the real file: whole, cut short, altered, and put together otherwise."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,9 +147,13 @@ def test_a_missing_file_is_refused_in_words(tmp_path: Path) -> None:
         read_sface_file(tmp_path / "none.onnx")
 
 
-def test_of_a_file_without_an_end_only_so_much_is_read() -> None:
-    with pytest.raises(SFaceFileError, match=r"more than 10,667,852 bytes"):
+def test_a_file_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with pytest.raises(SFaceFileError, match="not a regular file"):
         read_sface_file(Path("/dev/zero"))
+    (tmp_path / "long").touch()
+    os.truncate(tmp_path / "long", 2**40)
+    with pytest.raises(SFaceFileError, match=r"more than 10,667,852 bytes"):
+        read_sface_file(tmp_path / "long")
 
 
 def test_without_onnx_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:

@@ -141,6 +141,16 @@ def test_the_containers_may_do_nothing_but_serve() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
+def test_new_volumes_belong_to_the_user_of_the_containers() -> None:
+    """A volume takes its owner from the image; without such a folder there it would belong to root."""
+    volumes = [
+        each for service in yaml.safe_load(COMPOSE.read_text())["services"].values() for each in service["volumes"]
+    ]
+    made = re.search(r"install -d -m 700 -o 65534 -g 65534 (.*)", (PROJECT / "Dockerfile").read_text())
+    assert made is not None
+    assert {volume.split(":")[1] for volume in volumes} == set(made[1].split())
+
+
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """The unit, with a program that exists here."""

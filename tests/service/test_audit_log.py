@@ -167,6 +167,13 @@ def _with_last_file(path: Path) -> Path:
     return path.parent
 
 
+def test_anchors_that_contradict_each_other_are_told(whole: Path) -> None:
+    anchor = verify_chain(whole).last
+    with pytest.raises(AuditFolderError, match=f"two anchors of line {anchor.seq} differ"):
+        verify_chain(whole, [anchor, Anchor(anchor.seq, "0" * 64)])
+    assert verify_chain(whole, [anchor, anchor]).faults == []
+
+
 def test_text_that_is_no_anchor_is_refused() -> None:
     assert read_anchors(f"\n{GENESIS}\n") == [GENESIS]
     for text in ("abc", "1:abc", f"-1:{'0' * 64}"):
@@ -298,6 +305,42 @@ def test_whichever_call_fails_all_that_was_confirmed_is_in_a_whole_chain(tmp_pat
         log.close()
         assert _numbers(folder) == [*confirmed, 99]
     assert n_failed > 10
+
+
+def test_nothing_is_confirmed_while_the_file_or_the_folder_is_another_one(tmp_path: Path) -> None:
+    folder, away = tmp_path / "audit", tmp_path / "away"
+    log = AuditLog(folder)
+    _append(log, 1)
+    folder.rename(away)
+    for make_other in (lambda: None, folder.mkdir, lambda: folder.symlink_to(tmp_path)):
+        make_other()
+        for _ in range(2):  # the file that is open, and the attempt to begin another
+            with pytest.raises(OSError, match=r"No such file|replaced"):
+                _append(log, 9)
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            assert _files(folder) == []
+            folder.rmdir()
+    away.rename(folder)
+    _append(log, 2)
+    assert _numbers(folder) == [1, 2]
+    _files(folder)[-1].unlink()
+    with pytest.raises(OSError, match="No such file"):
+        _append(log, 3)
+    _append(log, 4)
+    log.close()
+    assert "of the log are missing before it" in str(verify_chain(folder).faults[0])
+
+
+@pytest.mark.parametrize("seq", ["9" * 4_300, "-1", "0", "1e9"])
+def test_a_sealed_line_with_an_absurd_number_is_a_fault_and_is_not_continued(seq: str, tmp_path: Path) -> None:
+    body = f'{{"seq":{seq},"time":"","event":"request","previous":"{GENESIS.hash}"}}'.encode()
+    seal = f',"hash":"{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
+    (tmp_path / "audit-000001.jsonl").write_bytes(body[:-1] + seal)
+    assert "no number" in str(verify_chain(tmp_path).faults[0])
+    with pytest.raises(AuditFolderError, match="its last complete line is damaged"):
+        AuditLog(tmp_path)
 
 
 @pytest.fixture

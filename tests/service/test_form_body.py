@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from service.request_body import BodyReader
+from service.request_body import FORM_BYTES_PER_BYTE, BodyReader
 from service.request_parsing import VERIFY
 
 SIZE = 8_000_000
@@ -105,9 +105,11 @@ async def test_a_form_is_read_alike_however_it_is_cut(size: int) -> None:
     photos = {"001-neutral": lines, "001-smiling": lines[::-1]}
     body = _form(photos, padding=b" \t\r\n", end=b"\r\n--" + BOUNDARY + b"the epilogue is ignored")
     body = body.replace(b" \t", b"", 1)  # the first delimiter has no padding
-    held = list[int]()
-    parse = await BodyReader(20_000, 10).read(_request(body, size), VERIFY, held.append)
-    assert sum(held) == len(body)  # no length was announced
+    held = list[tuple[int, int]]()
+    parse = await BodyReader(20_000, 10).read(_request(body, size), VERIFY, lambda *counts: held.append(counts))
+    n_held, n_arrived = map(sum, zip(*held, strict=True))
+    assert n_arrived == len(body)  # no length was announced
+    assert n_held == pytest.approx(FORM_BYTES_PER_BYTE * len(body), abs=len(held))
     assert (parse().one("probe"), parse().one("reference")) == (lines, lines[::-1])
 
 

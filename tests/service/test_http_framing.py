@@ -1,9 +1,13 @@
 """A request that two readers could read differently is refused, and so is one that costs much to read."""
 
+import asyncio
 import json
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 import h11
 import pytest
@@ -12,6 +16,7 @@ from odd_inputs import Site
 from serving_process import connected, received, status_of, talk
 
 from service.http_framing import FREE_CHUNKS, MAX_HEADERS, StrictConnection
+from service.http_protocol import LingeringTransport
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = GET + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -58,6 +63,7 @@ def test_what_could_be_read_in_two_ways_is_refused_and_its_connection_closed(cas
     assert (status_of(head), problem["code"]) == (400, "malformed_request")
     assert reason in problem["detail"]
     assert b"connection: close" in head.lower()
+    assert f"x-request-id: {problem['request_id']}".encode() in head.lower()
 
 
 @pytest.mark.parametrize("case", SERVED)
@@ -123,3 +129,26 @@ def events(data: bytes, cuts: list[int]) -> Iterator[str]:
 def test_the_verdict_does_not_depend_on_how_the_bytes_arrive(case: str, cuts: list[int]) -> None:
     data = REFUSED[case][0] if case in REFUSED else SERVED[case]
     assert list(events(data, cuts)) == list(events(data, []))
+
+
+async def test_a_connection_that_its_client_has_just_reset_is_closed_without_an_error() -> None:
+    ended: asyncio.Future[LingeringTransport] = asyncio.get_running_loop().create_future()
+
+    class Closing(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+            client.close()
+            link = LingeringTransport(cast("asyncio.Transport", transport), time.monotonic)
+            try:
+                link.close()
+            except OSError as error:
+                ended.set_exception(error)
+            else:
+                ended.set_result(link)
+
+    server = await asyncio.get_running_loop().create_server(Closing, "127.0.0.1", 0)
+    client = socket.create_connection(server.sockets[0].getsockname())
+    async with server:
+        link = await ended
+    assert link.is_cut
+    assert link.is_closing()

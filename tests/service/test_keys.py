@@ -216,6 +216,21 @@ def changes(file: KeyFile, key_id: str) -> tuple[Callable[[], object], ...]:
     return lambda: file.create(GRANT), lambda: file.revoke(key_id), lambda: file.rotate(key_id, timedelta(hours=1))
 
 
+def test_a_file_never_grows_beyond_what_is_read(file: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "MAX_FILE_BYTES", 1_000)  # three keys
+    made = tuple(file.create(GRANT).record for _ in range(3))
+    with pytest.raises(KeyFileError, match="delete keys from it that are expired or revoked"):
+        file.create(GRANT)
+    assert file.read() == made
+
+
+def test_a_key_that_ends_in_the_last_year_is_rotated(file: KeyFile) -> None:
+    old = file.create(KeyGrant("app", ("verify",), datetime(9999, 12, 31, tzinfo=UTC)))
+    new = file.rotate(old.record.id, timedelta(days=3 * 10**6))
+    assert new.record.is_valid(NOW)
+    assert file.read()[0].expires == old.record.expires
+
+
 @pytest.mark.parametrize("which", range(3))
 def test_after_any_failed_call_the_file_is_whole_and_keeps_what_was_acknowledged(which: int, file: KeyFile) -> None:
     old = file.create(GRANT)

@@ -130,6 +130,40 @@ def test_the_document_of_the_api_has_every_route(path: str) -> None:
     assert re.search(rf"^## .*{path}\b", document, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("path", "link", "operation"),
+    [
+        ("/v1/model", "verify", "/v1/verify"),
+        ("/v1/layers", "maps", "/v1/maps"),
+        ("/v1/embeddings", "compare", "/v1/embeddings/compare"),
+    ],
+)
+def test_a_link_names_an_operation_and_what_it_accepts(
+    path: str, link: str, operation: str, described: dict[str, Any]
+) -> None:
+    (method,) = described["paths"][path].values()
+    found = method["responses"]["200"]["links"][link]
+    assert found["operationRef"] == f"#/paths/{operation.replace('/', '~1')}/post"
+    linked = described["paths"][operation]["post"]
+    assert set(found.get("parameters", {})) <= {each["name"] for each in linked["parameters"]}
+    properties = linked["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert set(found.get("requestBody", {})) <= set(properties)
+
+
+@pytest.mark.parametrize("given", [7, 7.0, "7"])
+def test_the_index_of_a_face_may_be_any_json_integer(given: object) -> None:
+    assert wire.FaceOption.model_validate({"face": given}).face == "7"
+
+
+@pytest.mark.parametrize("given", [-1, 1.5, 1_000_000, 1e300, float("nan"), float("inf"), True])
+def test_the_described_bounds_of_an_index_are_those_of_the_service(given: float) -> None:
+    described = wire.FaceOption.model_json_schema()["properties"]["face"]
+    assert (described["minimum"], described["maximum"]) == (0, 999_999)
+    assert wire.FaceOption.model_validate({"face": 999_999}).face == "999999"
+    with pytest.raises(ValueError, match="must be dominant"):
+        wire.FaceOption.model_validate({"face": given})
+
+
 @pytest.mark.parametrize("path", POSTS)
 def test_a_documented_request_is_answered_as_it_stands(
     path: str, described: dict[str, Any], client: TestClient

@@ -19,7 +19,7 @@ from embedder import (
 from service import problems
 from service.app import create_app
 from service.errors import Busy, ServiceError
-from service.problems import TABLE, KnownError, problem_of, problem_type_of
+from service.problems import TABLE, KnownError, problem_of, problem_response, problem_type_of
 from service.settings import Settings
 
 ERRORS_DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -111,3 +111,9 @@ def test_a_failure_is_answered_without_its_message_and_logged_under_its_id(
 def test_an_unknown_method_is_told_what_is_allowed(client: TestClient) -> None:
     answer = client.put("/v1/verify")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("error", [each for each in ALL if TABLE[each].status == 503], ids=lambda error: error.__name__)
+def test_every_503_says_when_to_ask_again(error: KnownError) -> None:
+    made = {"deadline_exceeded": (1.0,), "unavailable": ("full",), "not_ready": ("loading",)}
+    assert problem_response(error(*made.get(error.code, ())), "id").headers["retry-after"] == "1"

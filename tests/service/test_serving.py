@@ -89,6 +89,17 @@ def test_a_model_that_is_not_built_in_is_told_at_the_start_with_its_card_digest(
     assert "ready" in lines[2]
 
 
+def test_a_reload_that_is_asked_for_while_it_starts_does_not_end_it() -> None:
+    with subprocess.Popen([*COMMAND, "--port", "0"], stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stderr is not None
+            assert "loading" in process.stderr.readline()
+            process.send_signal(signal.SIGHUP)
+            assert "ready" in process.stderr.readline()
+        finally:
+            process.kill()
+
+
 def test_an_unknown_model_is_told_with_the_names_of_the_built_in_ones() -> None:
     said = _refused("--port", "0", VISAVIS_MODEL="vgg")
     assert "the built-in ones are sface-128 and dlib-resnet29-128" in said
@@ -130,6 +141,15 @@ def test_a_limit_of_file_descriptors_that_is_too_low_is_told() -> None:
     said = _refused("--port", "0", prefix=("sh", "-c", 'ulimit -n 300; exec "$@"', "sh"))
     assert "VISAVIS_MAX_CONNECTIONS=512 needs 768 file descriptors, and this process may have 300" in said
     assert said.count("\n") == 1
+
+
+def test_no_process_of_it_can_dump_its_memory() -> None:
+    with serving(prefix=("sh", "-c", 'ulimit -c "$(ulimit -H -c)"; exec "$@"', "sh")) as (process, _):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        pids = [str(process.pid), *children]
+        limits = [Path(f"/proc/{pid}/limits").read_text() for pid in pids]
+    found = [re.findall(r"^Max core file size +(\S+) +(\S+)", each, re.MULTILINE) for each in limits]
+    assert {number for ((soft, hard),) in found for number in (soft, hard)} <= {"0", "1"}
 
 
 def test_an_answer_does_not_wait_for_its_beginning_to_be_acknowledged() -> None:

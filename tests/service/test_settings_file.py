@@ -1,5 +1,6 @@
 """The settings file: below the environment and the flags, with strict types and known names only."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -114,7 +115,9 @@ def test_a_limit_that_depends_on_others_is_checked_when_all_are_known(
         (b"port = ", "not a TOML file"),
         (b"\xff\xfe", "not a TOML file"),
         (b"port = 1\nport = 2", "not a TOML file"),
-        (b"#" * (2**20 + 1), "at most 1048576 bytes"),
+        (b"#" * (2**16 + 1), "more than 65,536 bytes"),
+        (b"port = " + b"[" * 60_000, "lists in lists"),
+        (b"port = " + b"9" * 60_000, "not a TOML file"),
     ],
 )
 def test_what_is_no_settings_file_is_refused(content: bytes, told: str, tmp_path: Path) -> None:
@@ -127,6 +130,20 @@ def test_what_is_no_settings_file_is_refused(content: bytes, told: str, tmp_path
 def test_a_file_that_cannot_be_read_is_told(name: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="the settings file cannot be read"):
         load_settings(str(tmp_path / name))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "visavis.toml")
+    with pytest.raises(SettingsError, match="not a regular file"):
+        load_settings(str(tmp_path / "visavis.toml"))
+
+
+def test_a_key_in_the_place_of_a_name_is_not_shown_and_a_long_name_is_cut(tmp_path: Path) -> None:
+    key = f"visavis_aB3dE6gH_{'s' * 43}_0a0a0a"
+    with pytest.raises(SettingsError, match="no setting with an API key as its name") as refusal:
+        load_settings(_file(tmp_path, f"{key} = 1\n{'x' * 60_000} = 1"))
+    assert key not in str(refusal.value)
+    assert len(str(refusal.value)) < 1_000
 
 
 def test_a_fault_is_one_line_and_shows_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

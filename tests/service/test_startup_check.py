@@ -1,6 +1,7 @@
 """`visavis serve --check` tells everything that is wrong at once, and serves nothing."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder import BUILT_IN
+from embedder import BUILT_IN, copy_bundle, read_bundle
 from service.startup_check import Finding, check
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,19 @@ def test_access_and_tls_are_checked(tmp_path: Path) -> None:
     assert "without keys" in wrong["access"]
     assert "needed together" in wrong["tls"]
     assert "VISAVIS_KEYS" in _wrong(check(port=0, keys=str(tmp_path / "none.json")))["access"]
+
+
+def test_a_pipe_in_place_of_a_certificate_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    wrong = _wrong(check(port=0, tls_certificate=str(tmp_path / "pipe"), tls_key=str(tmp_path / "pipe")))
+    assert "not a regular file" in wrong["tls"]
+
+
+def test_a_card_that_is_not_built_in_is_told(tmp_path: Path) -> None:
+    card = read_bundle().card.model_copy(update={"summary": "Another summary."})
+    copy_bundle(None, tmp_path / "bundle", card)
+    told = [each.text for each in check(port=0, model=str(tmp_path / "bundle"))]
+    assert f"sface-128 is not built in; card digest {card.card_digest}" in told
 
 
 def test_one_port_for_two_things_is_told() -> None:

@@ -20,7 +20,7 @@ from embedder import FaceEmbedder
 from service.app import create_app
 from service.settings import Settings
 from service.telemetry.logs import RequestOutcome
-from service.telemetry.traces import FLUSH_S, RequestObserver, traced
+from service.telemetry.traces import RequestObserver, traced
 
 ROOT = Path(__file__).parents[2]
 PARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
@@ -142,4 +142,4 @@ def test_the_end_sends_what_is_left_and_does_not_wait_for_a_collector_that_is_si
         observer(outcome)
         start = time.monotonic()
         observer.close()
-        assert time.monotonic() - start < FLUSH_S + 1
+        assert time.monotonic() - start < 20  # the library by itself waits 30 s

@@ -98,3 +98,10 @@ def test_the_summary_of_a_changed_log_says_so(folder: Path) -> None:
     assert summary.exit_code == 1
     assert "the log is not whole" in summary.stderr
     assert "\x1b" not in summary.output
+
+
+def test_the_summary_leaves_out_counts_that_are_absurd(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    log.append([("refusals", {"counts": [{"key": "k1", "n": n} for n in (10**4_299, -1, True, 5)]})])
+    log.close()
+    assert [day["refused"] for day in json.loads(_run("summary", str(tmp_path), "--json").stdout)["days"]] == [5]

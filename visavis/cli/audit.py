@@ -19,6 +19,7 @@ P = ParamSpec("P")
 EXIT_FAULTS = 1
 MAX_ANCHOR_BYTES = 16 * 2**20
 MAX_GROUPS = 100_000  # keys times days of a summary
+MAX_COUNT = 10**15  # of refusals in a line; a larger one was made to break what reads it
 
 
 class AuditCommandError(click.ClickException):
@@ -161,7 +162,11 @@ def _group(groups: dict[tuple[str, str | None], DayOfKey], day: str, key: object
 def _counts(line: AuditLine) -> list[dict[str, int]]:
     counts = line.fields.get("counts") if line.fields["event"] == "refusals" else None
     found = counts if isinstance(counts, list) else []
-    return [each for each in found if isinstance(each, dict) and isinstance(each.get("n"), int)]
+    return [each for each in found if isinstance(each, dict) and _is_count(each.get("n"))]
+
+
+def _is_count(given: object) -> bool:
+    return type(given) is int and 0 <= given < MAX_COUNT
 
 
 def _as_table(groups: list[DayOfKey]) -> str:

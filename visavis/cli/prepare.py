@@ -4,12 +4,13 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import click
 
-from embedder import FaceChoice, FaceEmbedder, RuntimeOptions, load, show_progress
+from embedder import FaceChoice, FaceEmbedder, RuntimeOptions, load, read_regular_file, show_progress
 from train import (
     LABELS_FILE,
     LABELS_PAGE,
@@ -33,6 +34,7 @@ from .check_labels import check_prepared
 from .options import running_options
 
 N_IN_DOUBT = 5  # labels named in a terminal
+MAX_LABELS_BYTES = 2**28
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,11 @@ def _labels_in_doubt(data: Path, embedder: FaceEmbedder) -> list[str] | None:
             return None
         checked = check_prepared(open_prepared(data), embedder)
         write_labels(data, checked.report, checked.chips)
-    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
-        return list({row["rank"]: row["advice"] for row in csv.DictReader(text)}.values())
+    try:
+        text = read_regular_file(file, MAX_LABELS_BYTES).decode("utf-8", "surrogateescape")
+        return list({row["rank"]: row["advice"] for row in csv.DictReader(StringIO(text, newline=""))}.values())
+    except (OSError, KeyError, csv.Error) as error:
+        raise LabelsError(f"{file}: cannot be read ({type(error).__name__}); remove it, and run this again") from error
 
 
 def _label_lines(in_doubt: list[str] | None) -> Iterator[str]:

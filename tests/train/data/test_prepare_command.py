@@ -12,11 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from embedder import FaceEmbedder
+from train import LabelsError
 from train.data import preparing
 from train.data.prepared import open_prepared
 from train.data.shard import shard_path
 from train.errors import DataError
 from visavis.cli.main import main
+from visavis.cli.prepare import _labels_in_doubt
 
 SIZE = 3  # photos in a shard
 SMALL_SHARDS = """
@@ -236,3 +239,13 @@ def test_an_evaluation_photo_that_cannot_be_read_is_refused(people: Path, tmp_pa
     assert told.exit_code == 2
     assert "001/big.png: the image has 20,971,521 bytes" in told.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("damage", ["pipe", "other columns"])
+def test_a_damaged_list_of_labels_is_told_in_one_line(damage: str, tmp_path: Path, embedder: FaceEmbedder) -> None:
+    if damage == "pipe":
+        os.mkfifo(tmp_path / "labels.csv")
+    else:
+        (tmp_path / "labels.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(LabelsError, match=r"labels\.csv: cannot be read .*remove it, and run this again"):
+        _labels_in_doubt(tmp_path, embedder)
