@@ -324,6 +324,13 @@ async def test_a_lack_of_memory_is_told_as_such() -> None:
         await _pass(ConcurrencyLimiter(max_concurrent=1, max_waiting=0), work)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that arrives slowly keeps its place."""
+    monkeypatch.setattr("service.request_execution.SLOW_S", 3600)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_full_service_says_busy_and_takes_requests_again_when_someone_leaves(
     embedder: FaceEmbedder, examples: Path
 ) -> None:
@@ -340,6 +347,7 @@ def test_a_full_service_says_busy_and_takes_requests_again_when_someone_leaves(
         slow[1].close()
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
 def test_sockets_of_one_address_that_send_nothing_shut_out_nobody_else(embedder: FaceEmbedder, examples: Path) -> None:
     photo = (examples / "001-neutral.jpg").read_bytes()

@@ -66,10 +66,17 @@ def _unfinished(url: str, header: str, body: bytes = b"") -> socket.socket:
     return connection
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that arrives slowly keeps its place."""
+    monkeypatch.setattr("service.request_execution.SLOW_S", 3600)
+
+
+@pytest.mark.usefixtures("patient")
 def test_an_announced_body_holds_its_memory_before_it_is_read(url: str, photos: dict[str, bytes]) -> None:
     photo = photos["001-neutral"]
     with _unfinished(url, f"Content-Length: {MOST - 1000}"):
-        until(lambda: _ask(url, photo) == FULL)  # later it would give way
+        until(lambda: _ask(url, photo) == FULL)
         refused = httpx2.post(f"{url}/v1/faces", files={"image": photo}, timeout=30)
         assert refused.headers["retry-after"] == "1"
         with _unfinished(url, f"Content-Length: {MOST // 2}") as second:  # refused without its body
@@ -77,6 +84,7 @@ def test_an_announced_body_holds_its_memory_before_it_is_read(url: str, photos: 
     until(lambda: _ask(url, photo) == (200, ""))
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_body_of_unknown_length_holds_what_has_come(url: str, photos: dict[str, bytes]) -> None:
     photo, n_sent = photos["001-neutral"], 2 * MIB
     part = b'--x\r\nContent-Disposition: form-data; name="probe"; filename="a"\r\n\r\n'
