@@ -127,12 +127,6 @@ def test_the_compose_file_is_valid() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.skipif(_run("docker", "compose", "version").returncode != 0, reason="docker compose is not installed")
-def test_docker_reads_the_compose_file() -> None:
-    checked = _run("docker", "compose", "-f", str(COMPOSE), "config", "--quiet")
-    assert checked.returncode == 0, checked.stderr
-
-
 def test_the_containers_may_do_nothing_but_serve() -> None:
     for service in yaml.safe_load(COMPOSE.read_text())["services"].values():
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
