@@ -186,6 +186,10 @@ def main(*, only: str, sockets: int) -> None:
             if only in name:
                 request = form_request("/v1/verify", host, [("probe", make_image()), ("reference", files.face())])
                 measured(service, name, ordinary, lambda request=request: exchange(service, request))
+        for name, path, make_parts in files.batches():
+            if only in name:
+                request = form_request(path, host, make_parts())
+                measured(service, name, ordinary, lambda request=request: exchange(service, request))
         slow_sockets(service, sockets, ordinary, usual_ms)
         largest_requests(service)
         click.echo(f"\nLines in the log: {len(service.lines)}")

@@ -174,3 +174,17 @@ def images() -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield "240 faces, some at the edge", lambda: crowd(20, 12, is_framed=True)
     yield "1,452 faces", lambda: crowd(44, 33)
     yield "noise like eyes and mouths", texture
+
+
+def batches() -> Iterator[tuple[str, str, Callable[[], list[tuple[str, bytes]]]]]:
+    """Requests with many images or much to compute: what it is, the route, and what makes its parts."""
+    people = [("reference", face("001-smiling"))] * 16
+    yield "16 references", "/v1/verify/many", lambda: [("probe", face()), *people]
+    yield (
+        "16 references with 240 faces each",
+        "/v1/verify/many",
+        lambda: [("probe", face()), *[("reference", crowd(20, 12, is_framed=True))] * 16],
+    )
+    yield "all faces of a picture with 240", "/v1/embeddings?face=all", lambda: [("image", crowd(20, 12))]
+    yield "an explanation", "/v1/explain", lambda: [("probe", face()), people[0]]
+    yield "maps of a layer", "/v1/maps?layer=conv6", lambda: [("image", face())]
