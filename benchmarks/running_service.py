@@ -60,12 +60,13 @@ def _pss_kib(pid: int) -> int:
 
 
 def _memory_files_bytes(pid: int) -> int:
-    """Bytes in memory files (memfd), which count for no process unless they are mapped."""
-    n_bytes = 0
+    """Bytes in memory files (memfd), each once: they count for no process unless they are mapped."""
+    n_bytes = {}
     for file in Path(f"/proc/{pid}/fd").glob("*"):
         with suppress(OSError):
-            n_bytes += file.stat().st_blocks * 512 if str(file.readlink()).startswith("/memfd:") else 0
-    return n_bytes
+            if str(file.readlink()).startswith("/memfd:"):
+                n_bytes[file.stat().st_ino] = file.stat().st_blocks * 512
+    return sum(n_bytes.values())
 
 
 def _cpu_s(pid: int) -> float:

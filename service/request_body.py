@@ -162,8 +162,12 @@ class _WholeBody:
 
 async def _whole(stream: AsyncGenerator[bytes, None]) -> _WholeBody:
     body = _WholeBody()
-    async for chunk in stream:
-        body.add(chunk)
+    try:
+        async for chunk in stream:
+            body.add(chunk)
+    except BaseException:  # as in _read_form
+        body.taken()
+        raise
     return body
 
 
@@ -196,11 +200,13 @@ async def _read_form(
                 delimiters.check(chunk)
             parser.write(chunk)
         parser.finalize()
-    except FormParserError:
-        raise _unreadable("Invalid multipart data") from None
-    if not reader.has_ended:
-        raise MalformedRequest("the multipart body ends before its closing boundary; send the complete body")
-    return reader.form()
+        reader.require_ended()
+        return reader.form()
+    except BaseException as error:
+        reader.forget()  # the error's traceback may live for a while, and must not keep the images
+        if isinstance(error, FormParserError):
+            raise _unreadable("Invalid multipart data") from None
+        raise
 
 
 def _boundary(parameters: dict[bytes, bytes]) -> bytes:
@@ -261,6 +267,17 @@ class _PartReader:
     def form(self) -> MultipartForm:
         """Return all parts, by name."""
         return MultipartForm({name: tuple(files) for name, files in self._files.items()}, self._fields)
+
+    def require_ended(self) -> None:
+        """Raise MalformedRequest if the closing boundary is missing."""
+        if not self.has_ended:
+            raise MalformedRequest("the multipart body ends before its closing boundary; send the complete body")
+
+    def forget(self) -> None:
+        """Let go of all that was read."""
+        for files in self._files.values():
+            files.clear()
+        self._content = bytearray()
 
     def _begin(self) -> None:
         self._header_name, self._header_value = bytearray(), bytearray()

@@ -314,16 +314,19 @@ class RequestExecutor:
         stages = request.state.stages_ms = StageTimes(self.clock)
         with self.limiter.slot(caller_of(request).share) as place, self.served.held() as model:
             request.state.model = model.embedder.identity
-            parse = await read(partial(self.limiter.hold, place))
+            body = [await read(partial(self.limiter.hold, place))]  # emptied at the end
             stages.end("receive")
             deadline = Deadline(self.timeout_s, self.max_pixels)
 
             def compute() -> T:
                 stages.end("wait")
                 with self.served.held(again=model):
-                    return work(parse())
+                    return work(body[0]())
 
-            result = await while_connected(request, partial(self.limiter.work, place, compute, deadline), deadline)
+            try:
+                result = await while_connected(request, partial(self.limiter.work, place, compute, deadline), deadline)
+            finally:
+                body.clear()  # the traceback of an error would keep it for a while
         stages.add(result)
         self.observe(result)
         return result

@@ -39,16 +39,23 @@ class CoreThreads:
     @contextmanager
     def begun(self, task: Callable[[ItemT], T], items: Sequence[ItemT]) -> Iterator[Callable[[], list[T]]]:
         """Begin a task for each item; yields a function that helps the threads and returns all results."""
-        others = [self._threads.submit(copy_context().run, task, item) for item in items]
+        slots = [[item] for item in items]
+        others = [self._threads.submit(copy_context().run, _of_slot, task, slot) for slot in slots]
         try:
             yield partial(_shared, task, items, others)
         finally:
-            for each in others:
-                each.cancel()
+            for each, slot in zip(others, slots, strict=True):
+                if each.cancel():
+                    slot.clear()  # a cancelled task stays in the threads' queue, and must not keep an image there
 
     def close(self) -> None:
         """Stop the threads; each finishes its current item first."""
         self._threads.shutdown(cancel_futures=True)
+
+
+def _of_slot(task: Callable[[ItemT], T], slot: Sequence[ItemT]) -> T:
+    (item,) = slot
+    return task(item)
 
 
 def _shared(task: Callable[[ItemT], T], items: Sequence[ItemT], others: Sequence[Future[T]]) -> list[T]:
