@@ -2,11 +2,12 @@
 
 import gc
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from threading import Barrier, Timer
+from threading import Barrier, Event, Timer
 
 import pytest
 from PIL import Image
@@ -40,6 +41,23 @@ def test_all_threads_have_the_deadline_of_the_caller() -> None:
         assert results() == [deadline] * 2
     threads.close()
     assert current_deadline() is None
+
+
+class Item:
+    """What a task works on."""
+
+
+def test_items_of_tasks_that_are_given_up_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedder.runtime.runtime.n_cores", lambda: 2)
+    threads, busy = CoreThreads("test"), Event()
+    with threads.begun(lambda _: busy.wait(30), [None]):
+        items = [Item() for _ in range(3)]
+        kept = [weakref.ref(each) for each in items]
+        with threads.begun(lambda item: item, items):
+            del items
+        assert [each() for each in kept] == [None] * 3  # although the thread has not come to them
+        busy.set()
+    threads.close()
 
 
 def test_work_that_is_late_does_not_begin(embedder: FaceEmbedder, face: bytes) -> None:
