@@ -1,13 +1,18 @@
-"""The limits of work in progress, checked between its steps: time and pixels. Without `use_deadline` there are none."""
+"""The limits of work in progress, checked between its steps: time and pixels. Without `use_deadline` there are none.
+
+Between two steps work also gives way to more urgent work, if it is told to.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 
 from .errors import DeadlineExceeded, ImageTooLarge
+
+LONGEST_PAUSE_S = 0.1  # before one step
 
 
 @dataclass(slots=True)
@@ -23,9 +28,11 @@ class Deadline:
     _end_s: float = field(default=0.0, init=False)
     _n_pixels: int = field(default=0, init=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
+    _may_go_on: Event = field(default_factory=Event, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._end_s = time.monotonic() + self.limit_s
+        self._may_go_on.set()
 
     @property
     def remaining_s(self) -> float:
@@ -35,6 +42,17 @@ class Deadline:
     def cancel(self) -> None:
         """Stop the work at its next check, because nobody waits for its result."""
         self.is_cancelled = True
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Let the work wait before its next step, or go on."""
+        if is_paused:
+            self._may_go_on.clear()
+        else:
+            self._may_go_on.set()
+
+    def give_way(self) -> None:
+        """Wait while the work is paused, for at most LONGEST_PAUSE_S: it may hold what more urgent work waits for."""
+        self._may_go_on.wait(min(LONGEST_PAUSE_S, self.remaining_s))
 
     def count_pixels(self, n_pixels: int) -> None:
         """Count the pixels of an image. Raises ImageTooLarge if there are too many, and at each later call."""
@@ -68,6 +86,14 @@ def check_deadline() -> None:
     deadline = _current.get()
     if deadline is not None and deadline.remaining_s == 0:
         raise DeadlineExceeded(deadline.limit_s)
+
+
+def begin_step() -> None:
+    """Give way to more urgent work, and check the deadline. Call it without any lock. Raises DeadlineExceeded."""
+    deadline = _current.get()
+    if deadline is not None:
+        deadline.give_way()
+    check_deadline()
 
 
 def count_pixels(n_pixels: int) -> None:
