@@ -176,10 +176,10 @@ class FacePreprocessor:
         return pixels, quality_of(photo, face, pixels, eye_distance(self._alignment), self._occlusion(pixels))
 
     def _every(self, photo: Photo) -> tuple[Sequence[Face], int]:
-        faces = self.detector(photo).faces
-        if len(faces) > MAX_FACES:
-            raise TooManyFaces(len(faces), MAX_FACES)
-        return faces, len(faces)
+        found = self.detector(photo)
+        if len(found.boxes) > MAX_FACES:
+            raise TooManyFaces(len(found.boxes), MAX_FACES)
+        return found.faces, len(found.boxes)
 
     def _chosen(self, photo: Photo, choice: str) -> tuple[Sequence[Face], int | None]:
         """Select the face, and count all faces if the detector searched for all of them.

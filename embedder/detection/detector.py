@@ -10,9 +10,9 @@ complete search.
 import hashlib
 import re
 from cmath import phase
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import degrees, inf
 from pathlib import Path
 from typing import Protocol
@@ -40,17 +40,26 @@ from .yunet import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Detections:
-    """Detected faces, largest first. If not `is_whole`, the search stopped before it could find smaller ones."""
+    """The boxes of detected faces, largest first. If not `is_whole`, the search stopped before smaller faces.
 
-    faces: tuple[Face, ...]
+    Landmarks are located only for the faces that are asked for, because they cost most in a crowd.
+    """
+
+    boxes: tuple[Box, ...]
     is_whole: bool
+    locate: Callable[[Sequence[int]], tuple[Face, ...]]  # indices of boxes -> their faces
+
+    @cached_property
+    def faces(self) -> tuple[Face, ...]:
+        """All faces."""
+        return self.locate(range(len(self.boxes)))
 
     @property
     def n_faces(self) -> int | None:
         """The number of faces; None if it is not known."""
-        return len(self.faces) if self.is_whole else None
+        return len(self.boxes) if self.is_whole else None
 
 
 class Detector(Protocol):
@@ -75,7 +84,7 @@ def built_in_detector() -> DetectorFacts:
 
 RIVAL_SHARE = 0.5  # a second face of at least this share of the largest one's area makes "dominant" ambiguous
 
-Rule = Callable[[Detections, Point], Face]
+Rule = Callable[[Detections, Point], int]  # -> the index of a box
 
 
 FACE_PATTERN = r"dominant|only|largest|center|at:-?\d{1,6}(\.\d{1,6})?,-?\d{1,6}(\.\d{1,6})?|0|[1-9]\d{0,5}"
@@ -102,9 +111,10 @@ def select_face(found: Detections, choice: str, picture_center: Point) -> Face:
 
     Raises NoFace, SeveralFaces or NoSuchFace if it selects none.
     """
-    if not found.faces:
+    if not found.boxes:
         raise NoFace
-    return _rule_of(choice)(found, picture_center)
+    (face,) = found.locate([_rule_of(choice)(found, picture_center)])
+    return face
 
 
 def _rule_of(choice: str) -> Rule:
@@ -137,42 +147,52 @@ def _edges(box: Box) -> Floats:
     return np.array([[box.x, box.y, box.x + box.width, box.y + box.height]])
 
 
-def _largest(found: Detections, _: Point) -> Face:
-    return max(found.faces, key=lambda face: face.box.area)
+def _best(found: Detections, key: Callable[[Box], float]) -> int:
+    """The index of the box with the least key, the first of several."""
+    return min(range(len(found.boxes)), key=lambda index: key(found.boxes[index]))
 
 
-def _dominant(found: Detections, picture_center: Point) -> Face:
+def _largest(found: Detections, _: Point) -> int:
+    return _best(found, lambda box: -box.area)
+
+
+def _dominant(found: Detections, picture_center: Point) -> int:
     largest = _largest(found, picture_center)
-    if any(face is not largest and face.box.area >= RIVAL_SHARE * largest.box.area for face in found.faces):
+    rivals = (box for index, box in enumerate(found.boxes) if index != largest)
+    if any(box.area >= RIVAL_SHARE * found.boxes[largest].area for box in rivals):
         raise SeveralFaces(
-            len(found.faces),
-            f"found {len(found.faces)} faces, and the largest does not clearly dominate; "
+            len(found.boxes),
+            f"found {len(found.boxes)} faces, and the largest does not clearly dominate; "
             "send a crop with one face, or choose face=largest or face=center",
         )
     return largest
 
 
-def _only(found: Detections, _: Point) -> Face:
-    if len(found.faces) > 1:
+def _only(found: Detections, _: Point) -> int:
+    if len(found.boxes) > 1:
         raise SeveralFaces(
-            len(found.faces),
-            f"found {len(found.faces)} faces where only one is allowed; send a crop, or choose another face rule",
+            len(found.boxes),
+            f"found {len(found.boxes)} faces where only one is allowed; send a crop, or choose another face rule",
         )
-    return found.faces[0]
+    return 0
 
 
-def _center(found: Detections, picture_center: Point) -> Face:
-    return min(found.faces, key=lambda face: _distance_squared(face.box.center, picture_center))
+def _center(found: Detections, picture_center: Point) -> int:
+    return _best(found, lambda box: _distance_squared(box.center, picture_center))
 
 
-def _at_point(found: Detections, _: Point, *, point: Point) -> Face:
-    by_distance = sorted(found.faces, key=lambda face: _distance_squared(face.box.center, point))
-    around = [face for face in by_distance if _is_inside(point, face.box)]
+def _at_point(found: Detections, _: Point, *, point: Point) -> int:
+    def distance(index: int) -> float:
+        return _distance_squared(found.boxes[index].center, point)
+
+    by_distance = sorted(range(len(found.boxes)), key=distance)
+    around = [index for index in by_distance if _is_inside(point, found.boxes[index])]
     if not around:
-        (x, y), nearest = by_distance[0].box.center, found.faces.index(by_distance[0])
+        nearest = by_distance[0]
+        x, y = found.boxes[nearest].center
         raise NoSuchFace(
-            len(found.faces),
-            f"no face contains the point {point[0]:g},{point[1]:g}; found {_counted(found.faces)}, and the nearest has "
+            len(found.boxes),
+            f"no face contains the point {point[0]:g},{point[1]:g}; found {_counted(found.boxes)}, and the nearest has "
             f"its centre at {x:.0f},{y:.0f} (at:{x:.0f},{y:.0f} or index {nearest} selects it)",
         )
     return around[0]
@@ -182,18 +202,18 @@ def _is_inside(point: Point, box: Box) -> bool:
     return 0 <= point[0] - box.x <= box.width and 0 <= point[1] - box.y <= box.height
 
 
-def _at_index(found: Detections, _: Point, *, index: int) -> Face:
-    if index >= len(found.faces):
+def _at_index(found: Detections, _: Point, *, index: int) -> int:
+    if index >= len(found.boxes):
         raise NoSuchFace(
-            len(found.faces),
-            f"there is no face with index {index}; found {_counted(found.faces)}, the largest with index 0 and the "
-            f"smallest with index {len(found.faces) - 1}",
+            len(found.boxes),
+            f"there is no face with index {index}; found {_counted(found.boxes)}, the largest with index 0 and the "
+            f"smallest with index {len(found.boxes) - 1}",
         )
-    return found.faces[index]
+    return index
 
 
-def _counted(faces: tuple[Face, ...]) -> str:
-    return "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+def _counted(boxes: tuple[Box, ...]) -> str:
+    return "1 face" if len(boxes) == 1 else f"{len(boxes)} faces"
 
 
 def _distance_squared(a: Point, b: Point) -> float:
@@ -233,10 +253,10 @@ class CoarseToFineDetector:
         for side_px in larger:
             to_come = _largest_to_come(photo, side)
             if min_area_ratio and _are_settled(found, min_area_ratio, to_come):
-                return Detections(self._faces(photo, found, min_area_ratio), is_whole=False)
+                return self._detections(photo, found, min_area_ratio, is_whole=False)
             found = self._with_smaller(photo, side_px, found, to_come)
             side = side_px
-        return Detections(self._faces(photo, found, min_area_ratio), is_whole=True)
+        return self._detections(photo, found, min_area_ratio, is_whole=True)
 
     def _detect_coarsest(self, photo: Picture, side: int, min_area_ratio: float) -> Candidates:
         """Search the smallest picture; if the largest face is not surely upright, search it rotated as well."""
@@ -279,13 +299,17 @@ class CoarseToFineDetector:
         is_upright = ~clash[:, is_surer].any(axis=1)
         return upright.at(np.flatnonzero(is_upright)).and_also(lying.at(np.flatnonzero(is_surer)))
 
-    def _faces(self, photo: Picture, found: Candidates, min_area_ratio: float) -> tuple[Face, ...]:
-        """The faces of at least `min_area_ratio` of the largest one's area, with landmarks, largest first."""
+    def _detections(self, photo: Picture, found: Candidates, min_area_ratio: float, *, is_whole: bool) -> Detections:
+        """The faces of at least `min_area_ratio` of the largest one's area, largest first."""
         area = areas(found.boxes)
         order = np.argsort(-area, kind="stable")
         chosen = found.at(order[area[order] >= min_area_ratio * area.max(initial=0)][:MAX_FACES])
-        landmarks = landmarks_of(self._onet, photo, chosen)
-        return tuple(map(_face, chosen.boxes, chosen.scores, landmarks))
+
+        def locate(indices: Sequence[int]) -> tuple[Face, ...]:
+            asked = chosen.at(np.array(indices, np.intp))
+            return tuple(map(_face, asked.boxes, asked.scores, landmarks_of(self._onet, photo, asked)))
+
+        return Detections(tuple(map(_box, chosen.boxes)), is_whole, locate)
 
 
 def _sides(size: tuple[int, int]) -> list[int]:
@@ -353,9 +377,13 @@ def _without_shells(found: Candidates) -> Candidates:
     )
 
 
-def _face(box: Floats, score: float, landmarks: tuple[Point, ...]) -> Face:
-    left, top, right, bottom = box.tolist()
-    return Face(Box(left, top, right - left, bottom - top), landmarks, float(score), _rotation(landmarks))
+def _box(edges: Floats) -> Box:
+    left, top, right, bottom = edges.tolist()
+    return Box(left, top, right - left, bottom - top)
+
+
+def _face(edges: Floats, score: float, landmarks: tuple[Point, ...]) -> Face:
+    return Face(_box(edges), landmarks, float(score), _rotation(landmarks))
 
 
 def _rotation(landmarks: tuple[Point, ...]) -> Rotation:

@@ -1,5 +1,7 @@
 """Which face is meant: each rule by itself, a point, an index."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -18,7 +20,10 @@ def face(x: float, y: float, width: float, height: float) -> Face:
 
 
 def choose(faces: list[Face], choice: str, center: Point) -> Face:
-    return choose_of(Detections(tuple(faces), is_whole=True), choice, center)
+    def locate(indices: Sequence[int]) -> tuple[Face, ...]:
+        return tuple(faces[index] for index in indices)
+
+    return choose_of(Detections(tuple(each.box for each in faces), is_whole=True, locate=locate), choice, center)
 
 
 BIG, SMALL_AT_CENTER = face(0, 0, 30, 40), face(48, 48, 4, 4)

@@ -1,5 +1,6 @@
 """What a photo can cost at most: how many passes of the two networks, whatever is on it."""
 
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from embedder import FaceEmbedder, Limits
-from embedder.detection.detector import OTHER_ANGLES, SIDES_PX, CoarseToFineDetector
+from embedder import FaceEmbedder, Limits, SeveralFaces
+from embedder.detection.detector import OTHER_ANGLES, SIDES_PX, CoarseToFineDetector, select_face
 from embedder.detection.yunet import _FACES_AT_A_TIME, MAX_FACES, non_maximum_suppression
 from embedder.image import FACTORS, Photo, decode_image
 from embedder.types import Inputs, Pass
@@ -82,6 +83,18 @@ def test_of_a_thousand_faces_each_goes_through_the_second_network_once(
     assert len(found.faces) <= 2_000
 
 
+@pytest.mark.parametrize(("choice", "n_located"), [("dominant", 0), ("only", 0), ("largest", 1), ("center", 1)])
+def test_in_a_crowd_only_the_selected_face_goes_through_the_second_network(
+    yunet: Counted, onet: Counted, examples: Path, choice: str, n_located: int
+) -> None:
+    crowd = jpeg(mosaic(examples / "005-neutral.jpg", 20, 112))
+    found = CoarseToFineDetector(yunet, onet)(decode_image(crowd, Limits()))
+    assert len(found.boxes) > 300
+    with suppress(SeveralFaces):
+        select_face(found, choice, (1000, 1000))
+    assert sum(shape[0] for shape in onet.shapes) == n_located
+
+
 def test_a_mosaic_has_its_faces_so_the_bound_is_put_to_the_test(embedder: FaceEmbedder, examples: Path) -> None:
     assert len(embedder.detect(jpeg(mosaic(examples / "005-neutral.jpg", 36, 112)))) > 1_000
 
@@ -92,7 +105,8 @@ def test_an_upright_portrait_is_looked_at_once_and_a_lying_one_eight_times(
     picture = Image.open(examples / "001-neutral.jpg")
     for angle, n_looks in ((0, 1), (90, 1 + len(OTHER_ANGLES))):
         yunet.shapes.clear()
-        CoarseToFineDetector(yunet, onet)(decode_image(jpeg(picture.rotate(angle)), Limits()), min_area_ratio=0.5)
+        photo = decode_image(jpeg(picture.rotate(angle)), Limits())
+        (_,) = CoarseToFineDetector(yunet, onet)(photo, min_area_ratio=0.5).faces
         assert len(yunet.shapes) == n_looks
     assert [shape[0] for shape in onet.shapes] == [1, 1]
 
