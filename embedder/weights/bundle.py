@@ -25,9 +25,7 @@ from .card import (
     Provenance,
     embedding_digest,
 )
-from .card_parts import (
-    TrainingRecord,
-)
+from .card_parts import TrainingRecord
 from .graph_check import GraphCheck
 
 WEIGHTS_FILE = "weights.safetensors"

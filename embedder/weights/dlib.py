@@ -152,12 +152,9 @@ class DlibLayer:
 def read_dlib_file(path: Path) -> dict[str, Array]:
     """Read the .dat file as tensors, named as in the network. Raises DlibFileError with the reason."""
     try:
-        size = path.stat().st_size
-        data = read_regular_file(path, 2 * DLIB_FILE_BYTES) if size <= 2 * DLIB_FILE_BYTES else b""
+        data = read_regular_file(path, 2 * DLIB_FILE_BYTES)
     except OSError as error:
         raise DlibFileError(f"the dlib file cannot be read: {error.strerror}") from error
-    if size > 2 * DLIB_FILE_BYTES:
-        raise DlibFileError(f"not the known dlib file: it has {size:,} bytes instead of {DLIB_FILE_BYTES:,}")
     tensors = parse_dlib(data)
     if hashlib.sha256(data).hexdigest() != DLIB_FILE_SHA256:
         raise DlibFileError(
