@@ -121,10 +121,7 @@ def _n_values(tag: Tag | None) -> int:
 # JPEG 2000: markers, and what a codestream may consist of
 _SIZES, _CODING, _CODING_OF_COMPONENT, _TILE_PART, _PIXELS_START = b"\x51", b"\x52", b"\x53", b"\x90", b"\x93"
 _MOST_TILES, _USUAL_TILE, _MOST_SEGMENTS, _MOST_LAYERS = 4096, 2**12, 20_000, 200
-_LEAST_BLOCK, _LEAST_PRECINCT = (
-    8,
-    5,
-)  # log2 of the area of a code block, and of the side of a precinct, in px of the whole
+_LEAST_BLOCK, _LEAST_PRECINCT = 8, 5  # log2 of a code block's area, and of a precinct's side in px of the whole
 
 
 def _check_jpeg2000(data: bytes) -> None:
