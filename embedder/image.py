@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from .container_structure import check_container
+from .container_structure import check_container, is_whole_jpeg2000
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage, OutOfMemory, VisavisError
 from .image_formats import (
     FORMATS,
@@ -29,7 +29,6 @@ from .image_formats import (
     NAMED_FORMATS,
     format_of,
     heif_reader,
-    is_whole_jpeg2000,
     limit_avif_threads,
     raw_format,
     refusal_of,
