@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..backbones.plans import DLIB_BLOCKS, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL
 from ..errors import DlibFileError
-from ..regular_files import read_regular_file
+from ..files import read_regular_file
 from ..types import EMBEDDING_SIZE
 from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard

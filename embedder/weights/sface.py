@@ -25,7 +25,7 @@ from ..backbones.plans import (
     SFaceBlockPlan,
 )
 from ..errors import SFaceFileError
-from ..regular_files import read_regular_file
+from ..files import read_regular_file
 from ..types import EMBEDDING_SIZE
 from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
