@@ -49,7 +49,7 @@ def pool() -> Iterator[DecoderPool]:
 
 @pytest.fixture
 def quick() -> Iterator[DecoderPool]:
-    """It ends a decoding that takes half a second."""
+    """It ends a decoding that takes half a second of a processor."""
     pool = DecoderPool(Limits(), 2, time_limit_s=0.5)
     yield pool
     pool.close()
@@ -59,7 +59,7 @@ def noise(side: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8))
 
 
-SLOW = encoded(noise(5000), "JPEG", quality=30, progressive=True)  # to decode: a second and more
+SLOW = encoded(noise(5000), "JPEG", quality=30, progressive=True)  # to decode at all sizes: a second and more
 
 
 def server_of(pool: DecoderPool) -> int:
@@ -186,6 +186,7 @@ def test_a_process_that_ends_or_hangs_costs_one_picture(
 def test_a_picture_whose_process_is_killed_is_decoded_once_more(quick: DecoderPool) -> None:
     decode(quick, FILES["PNG"])
     (worker,) = workers_of(quick)
+    quick._time_limit_s = 10
     Timer(0.1, os.kill, (worker, signal.SIGKILL)).start()
     assert decode(quick, SLOW)
     assert not is_running(worker)
