@@ -1,12 +1,17 @@
-"""The limits of work in progress, checked between its steps: time and pixels. Without `use_deadline` there are none."""
+"""The limits of work in progress, checked between its steps: time and pixels. Without `use_deadline` there are none.
+
+Between two steps work also gives way to more urgent work, if it is told to.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Lock
+from threading import Event, Lock
 
 from .errors import DeadlineExceeded, ImageTooLarge
+
+LONGEST_PAUSE_S = 0.1  # before one step
 
 
 class Deadline:
@@ -20,6 +25,8 @@ class Deadline:
         self.is_cancelled = False
         self._end_s = time.monotonic() + limit_s
         self._n_pixels, self._lock = 0, Lock()
+        self._may_go_on = Event()
+        self._may_go_on.set()
 
     @property
     def remaining_s(self) -> float:
@@ -29,6 +36,17 @@ class Deadline:
     def cancel(self) -> None:
         """Stop the work at its next check, because nobody waits for its result."""
         self.is_cancelled = True
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Let the work wait before its next step, or go on."""
+        if is_paused:
+            self._may_go_on.clear()
+        else:
+            self._may_go_on.set()
+
+    def give_way(self) -> None:
+        """Wait while the work is paused, for at most LONGEST_PAUSE_S: it may hold what more urgent work waits for."""
+        self._may_go_on.wait(min(LONGEST_PAUSE_S, self.remaining_s))
 
     def count_pixels(self, n_pixels: int) -> None:
         """Count the pixels of an image. Raises ImageTooLarge if there are too many, and at each later call."""
@@ -62,6 +80,14 @@ def check_deadline() -> None:
     deadline = _current.get()
     if deadline is not None and deadline.remaining_s == 0:
         raise DeadlineExceeded(deadline.limit_s)
+
+
+def begin_step() -> None:
+    """Give way to more urgent work, and check the deadline. Call it without any lock. Raises DeadlineExceeded."""
+    deadline = _current.get()
+    if deadline is not None:
+        deadline.give_way()
+    check_deadline()
 
 
 def count_pixels(n_pixels: int) -> None:

@@ -18,7 +18,7 @@ from threading import Condition, Lock
 
 from PIL import Image
 
-from .deadline import check_deadline
+from .deadline import begin_step, check_deadline
 from .decoder_process import (
     MAX_MESSAGE,
     NUMBER,
@@ -112,7 +112,7 @@ class DecoderPool:
         self, image: bytes, request: DecodeRequest, *, needs_new: bool = False
     ) -> tuple[DecodedImage, Image.Image]:
         """Decode in a worker; if one that had worked before was killed, perhaps while idle, then again in a new one."""
-        check_deadline()
+        begin_step()
         try:
             with self._worker(needs_new=needs_new) as worker:
                 return worker.decode(image, request, self._time_limit_s)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .alignment import cut_chip, eye_distance
-from .deadline import check_deadline, count_pixels
+from .deadline import begin_step, count_pixels
 from .decision import (
     ComparedFace,
     Comparison,
@@ -171,7 +171,7 @@ class FacePreprocessor:
             raise OutOfMemory from None
 
     def _cut(self, photo: Photo, face: Face) -> tuple[Pixels, Quality]:
-        check_deadline()
+        begin_step()
         pixels = cut_chip(photo, face.landmarks, self._alignment)
         return pixels, quality_of(photo, face, pixels, eye_distance(self._alignment), self._occlusion(pixels))
 
@@ -300,7 +300,7 @@ class FaceEmbedder:
         chip and its mirror image. `embed_faces` handles both cases.
         """
         self._preprocessor.require_open()
-        check_deadline()
+        begin_step()
         side = self.card.alignment.chip_size_px
         if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):  # noqa: PLR2004 - n, height, width, channels
             raise ValueError(

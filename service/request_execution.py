@@ -36,6 +36,9 @@ BodyT = TypeVar("BodyT")
 SLOW_S, SLOW_RATE = 0.5, 100_000  # a request that arrives for longer, at fewer bytes/s, may lose its place
 
 
+FAR_MORE = 4  # times as many places: whose caller holds so many gives way
+
+
 class Phase(Enum):
     """What a request does with its place."""
 
@@ -57,6 +60,7 @@ class Place:
     turn: Event = field(default_factory=Event, repr=False)  # set when it may compute
     # What makes the error: one that is stored would refer to itself by its traceback, and keep the body in memory.
     refusal: Callable[[], Unavailable] | None = None
+    deadline: Deadline | None = None  # of its work
 
     def refuse(self, why: Callable[[], Unavailable]) -> None:
         """End the request with this error, for another caller's sake."""
@@ -149,7 +153,7 @@ class ConcurrencyLimiter:
         Cancellation works only until the task starts.
         """
         place.require_kept()
-        place.phase = Phase.WAITING
+        place.phase, place.deadline = Phase.WAITING, deadline
         self._queues.setdefault(place.caller, deque()).append(place)
         self._give_turns()
         with move_on_after(deadline.remaining_s):
@@ -166,6 +170,7 @@ class ConcurrencyLimiter:
         self._seen_s[place.caller] = self._clock()
         if len(self._seen_s) > MAX_REMEMBERED:
             del self._seen_s[next(iter(self._seen_s))]
+        self._give_way()
 
     def _make_room(self, caller: str, phases: tuple[Phase, ...]) -> None:
         if self.n_in(*phases) < self._n_places:
@@ -220,12 +225,22 @@ class ConcurrencyLimiter:
         while self.n_in(Phase.COMPUTING) < self._max_concurrent:
             caller = next((each for each in self._queues if self._may_compute(each)), None)
             if caller is None:
-                return
+                break
             place = self._queues[caller].popleft()
             place.phase = Phase.COMPUTING
             place.turn.set()
             self._queues.move_to_end(caller)  # behind all others
             self._forget_if_empty(caller)
+        self._give_way()
+
+    def _give_way(self) -> None:
+        """Pause the computations of callers who hold far more places than another whose request is being computed."""
+        computing = [each for each in self._places if each.phase is Phase.COMPUTING]
+        held = Counter(each.caller for each in self._places)
+        fewest = min((held[each.caller] for each in computing), default=0)
+        for each in computing:
+            if each.deadline is not None:
+                each.deadline.pause(is_paused=held[each.caller] > FAR_MORE * fewest)
 
     def _may_compute(self, caller: str) -> bool:
         """Whether a caller may use one more thread. It may not use the last one if others have sent requests lately."""

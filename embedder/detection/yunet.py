@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..deadline import check_deadline
+from ..deadline import begin_step
 from ..types import Pass, Picture, Pixels, Point
 
 Floats = NDArray[np.floating]
@@ -117,7 +117,7 @@ class Candidates:
 
 def candidates(network: Pass, picture: Pixels, *, angle: float = 0.0, min_score: float = MIN_SCORE) -> Candidates:
     """Find faces, each once, in an RGB picture (height, width, 3) whose sides are multiples of MULTIPLE_PX."""
-    check_deadline()
+    begin_step()
     scores, offsets = network(picture[None])
     cells = np.flatnonzero(scores[0] >= min_score)
     corners, strides = _places(cells, picture.shape[1], picture.shape[0])
@@ -239,7 +239,7 @@ class _Square:
 
     def cut(self, photo: Picture) -> Pixels:
         """Cut the square to the network's input, (48, 48, 3); black outside the photo."""
-        check_deadline()
+        begin_step()
         factor = photo.factor_for(abs(self._across) / _TWICE)
         picture, middle, across = photo.at(factor), self._middle / factor, self._across / factor
         if abs(across) <= _TWICE:

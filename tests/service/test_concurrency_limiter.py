@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory
-from embedder.deadline import check_deadline
+from embedder.deadline import begin_step, check_deadline
 from service.app import create_app
 from service.errors import Busy, MemoryFull
 from service.request_execution import ConcurrencyLimiter, while_connected
@@ -46,6 +46,19 @@ class Work:
         assert self.may_end.wait(30)
         with self._lock:
             self.n_running -= 1
+
+
+class Steps:
+    """A task of steps of a few milliseconds, until it is told to end; counts them."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.n = 0
+
+    def __call__(self) -> None:
+        while not self.may_end.wait(0.002):
+            begin_step()
+            self.n += 1
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -272,6 +285,24 @@ async def test_who_computes_keeps_its_memory_whatever_others_want() -> None:
         with pytest.raises(MemoryFull), limiter.slot("b") as place:
             limiter.hold(place, 1)
         work.may_end.set()
+
+
+async def test_who_holds_far_more_places_gives_way_while_another_computes() -> None:
+    limiter = ConcurrencyLimiter(max_concurrent=2, max_waiting=20)
+    flood, other = Steps(), Steps()
+    await _pass(limiter, lambda: None, "other")  # so one thread is kept free for it
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(_pass, limiter, flood, "flood")
+        await _until(lambda: flood.n > 0)
+        group.start_soon(_pass, limiter, other, "other")
+        await _until(lambda: other.n > 0)
+        before = flood.n
+        await _until(lambda: other.n >= 100)
+        assert flood.n - before < 20
+        other.may_end.set()
+        await _until(lambda: flood.n - before > 100)
+        flood.may_end.set()
 
 
 async def test_requests_that_are_received_take_no_place_from_those_that_wait() -> None:
