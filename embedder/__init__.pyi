@@ -41,6 +41,14 @@ from .errors import (
     VisavisError as VisavisError,
     printable as printable,
 )
+from .files import (
+    PrivateFiles as PrivateFiles,
+    open_regular_file as open_regular_file,
+    read_regular_file as read_regular_file,
+    replace_file as replace_file,
+    replacing as replacing,
+    unfinished as unfinished,
+)
 from .image import (
     Limits as Limits,
     decode_image as decode_image,
@@ -63,12 +71,6 @@ from .network import (
 )
 from .photo_files import image_file as image_file, is_folder as is_folder
 from .pipeline import ALL_FACES as ALL_FACES, FaceEmbedder as FaceEmbedder
-from .private_files import (
-    PrivateFiles as PrivateFiles,
-    replace_file as replace_file,
-    replacing as replacing,
-    unfinished as unfinished,
-)
 from .progress import (
     LINE_EVERY_S as LINE_EVERY_S,
     Advance as Advance,
@@ -82,7 +84,6 @@ from .progress import (
     show_progress as show_progress,
 )
 from .quality import MEASURES as MEASURES
-from .regular_files import open_regular_file as open_regular_file, read_regular_file as read_regular_file
 from .runtime.choice import RuntimeName as RuntimeName, RuntimeOptions as RuntimeOptions
 from .runtime.export import (
     BAR as BAR,

@@ -120,11 +120,9 @@ def _n_values(tag: Tag | None) -> int:
 
 # JPEG 2000: markers, and what a codestream may consist of
 _SIZES, _CODING, _CODING_OF_COMPONENT, _TILE_PART, _PIXELS_START = b"\x51", b"\x52", b"\x53", b"\x90", b"\x93"
+_END = b"\xd9"
 _MOST_TILES, _USUAL_TILE, _MOST_SEGMENTS, _MOST_LAYERS = 4096, 2**12, 20_000, 200
-_LEAST_BLOCK, _LEAST_PRECINCT = (
-    8,
-    5,
-)  # log2 of the area of a code block, and of the side of a precinct, in px of the whole
+_LEAST_BLOCK, _LEAST_PRECINCT = 8, 5  # log2 of a code block's area, and of a precinct's side in px of the whole
 
 
 def _check_jpeg2000(data: bytes) -> None:
@@ -143,6 +141,11 @@ def _check_jpeg2000(data: bytes) -> None:
         elif marker == _TILE_PART:
             part_end = at + _number(content, 2, 4) if any(content[2:6]) else len(data)
         at = part_end if marker == _PIXELS_START else at + 2 + size
+
+
+def is_whole_jpeg2000(data: bytes) -> bool:
+    """Return whether the end of the codestream follows the last part of a tile; OpenJPEG leaves out what is missing."""
+    return data.rfind(b"\xff" + _END) > data.rfind(b"\xff" + _TILE_PART)  # neither occurs in the data of a tile
 
 
 def _number(data: bytes, at: int, n_bytes: int) -> int:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from threading import Event, Lock
 
 from .errors import DeadlineExceeded, ImageTooLarge
@@ -15,23 +14,18 @@ from .errors import DeadlineExceeded, ImageTooLarge
 LONGEST_PAUSE_S = 0.1  # before one step
 
 
-@dataclass(slots=True)
 class Deadline:
     """The time by which work must end, on the clock of `time.monotonic`; `cancel` ends it earlier. Thread-safe.
 
     `max_pixels`: of all images of the work together, None for any number.
     """
 
-    limit_s: float
-    max_pixels: int | None = None
-    is_cancelled: bool = field(default=False, init=False)
-    _end_s: float = field(default=0.0, init=False)
-    _n_pixels: int = field(default=0, init=False)
-    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
-    _may_go_on: Event = field(default_factory=Event, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._end_s = time.monotonic() + self.limit_s
+    def __init__(self, limit_s: float, max_pixels: int | None = None) -> None:
+        self.limit_s, self.max_pixels = limit_s, max_pixels
+        self.is_cancelled = False
+        self._end_s = time.monotonic() + limit_s
+        self._n_pixels, self._lock = 0, Lock()
+        self._may_go_on = Event()
         self._may_go_on.set()
 
     @property

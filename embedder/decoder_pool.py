@@ -61,7 +61,6 @@ class DecoderPool:
     def __init__(self, limits: Limits, n_workers: int, *, time_limit_s: float = TIME_LIMIT_S) -> None:
         self._limits, self._n_workers, self._time_limit_s = limits, n_workers, time_limit_s
         self._pixels = _PixelBudget(limits.max_pixels)
-        self._n_uncounted = limits.large_pixels
         self._changed = Condition()
         self._idle: list[_Worker] = []
         self._n_busy = 0
@@ -82,7 +81,7 @@ class DecoderPool:
             raise ImageTooLarge(len(image), self._limits.max_bytes, "bytes")
         n_pixels, photo = 0, None
         try:
-            photo = self._photo(image, self._n_uncounted)
+            photo = self._photo(image, self._limits.large_pixels)
         except UnreservedError as large:
             n_pixels = large.n_pixels
         with self._pixels.held(n_pixels):

@@ -245,7 +245,3 @@ def _decoded(request: DecodeRequest, memory: int, limits: Limits) -> bytes:
 def _require(n_reserved: int, n_pixels: int) -> None:
     if n_pixels > n_reserved:
         raise UnreservedError(n_pixels)
-
-
-if __name__ == "__main__":
-    main()

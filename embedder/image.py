@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from .container_structure import check_container
+from .container_structure import check_container, is_whole_jpeg2000
 from .errors import ImageTooLarge, ImageUnreadable, NotAnImage, OutOfMemory, VisavisError
 from .image_formats import (
     FORMATS,
@@ -29,7 +29,6 @@ from .image_formats import (
     NAMED_FORMATS,
     format_of,
     heif_reader,
-    is_whole_jpeg2000,
     limit_avif_threads,
     raw_format,
     refusal_of,
@@ -67,7 +66,8 @@ class Photo:
         `least_factor` is 2 if the photo is too large to be decoded at full size.
         """
         self.size = size  # width, height, in px
-        self._decode, self._least_factor = decode, least_factor
+        self.least_factor = least_factor  # of the largest size at which the photo may be decoded
+        self._decode = decode
         self._at: dict[int, Image.Image] = {}
         first = next(factor for factor in FACTORS if factor == 1 or _is_left_large(size, factor))
         self._take(max(first, least_factor))
@@ -91,12 +91,7 @@ class Photo:
 
     def factor_for(self, shrinking: float) -> int:
         """The largest of FACTORS that does not exceed `shrinking`, or else the smallest that the photo allows."""
-        return max(factor_for(shrinking), self._least_factor)
-
-    @property
-    def least_factor(self) -> int:
-        """The factor of the largest size at which the photo may be decoded."""
-        return self._least_factor
+        return max(factor_for(shrinking), self.least_factor)
 
     @property
     def smallest(self) -> Image.Image:
@@ -123,7 +118,7 @@ class Photo:
         """The same photo with the grey levels from `tone.low` to `tone.high` stretched to 0..255, in all colours."""
         levels = (np.arange(_MAX_8_BIT + 1) - tone.low) * (_MAX_8_BIT / max(tone.high - tone.low, 1))
         table = np.rint(levels.clip(0, _MAX_8_BIT)).astype(int).tolist() * 3
-        return Photo(self.size, lambda factor: self.at(factor).point(table), least_factor=self._least_factor)
+        return Photo(self.size, lambda factor: self.at(factor).point(table), least_factor=self.least_factor)
 
     def _take(self, factor: int) -> None:
         picture = self._decode(factor)

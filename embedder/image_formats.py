@@ -154,14 +154,6 @@ def heif_reader() -> ImageReader | None:
     return reader
 
 
-_TILE_PART, _CODESTREAM_END = b"\xff\x90", b"\xff\xd9"  # of JPEG 2000; neither occurs in the data of a tile
-
-
-def is_whole_jpeg2000(data: bytes) -> bool:
-    """Return whether the end of the codestream follows the last part of a tile; OpenJPEG leaves out what is missing."""
-    return data.rfind(_CODESTREAM_END) > data.rfind(_TILE_PART)
-
-
 def png(picture: Image.Image) -> bytes:
     """Encode a picture as PNG."""
     buffer = BytesIO()

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .errors import ImageTooLarge, VisavisError, printable
+from .files import read_regular_file
 from .image import Limits
 from .image_formats import is_named_as_photo
-from .regular_files import read_regular_file
 
 
 class PhotoListError(VisavisError):

@@ -15,8 +15,7 @@ from typing import IO, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import VisavisError
-from ..private_files import PrivateFiles
-from ..regular_files import read_regular_file
+from ..files import PrivateFiles, read_regular_file
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from ..files import read_regular_file
 from ..pipeline import ALL_FACES
 from ..quality import MEASURES
-from ..regular_files import read_regular_file
 from ..types import EMBEDDING_SIZE
 from ..weights.bundle import sha256_of
 from .manifest import FILES, Manifest

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors, save as save_safetensors
 
 from ..errors import BundleError, RuntimeUnavailable, printable
-from ..regular_files import read_regular_file
+from ..files import read_regular_file
 from .card import (
     Alignment,
     Architecture,
@@ -25,9 +25,7 @@ from .card import (
     Provenance,
     embedding_digest,
 )
-from .card_parts import (
-    TrainingRecord,
-)
+from .card_parts import TrainingRecord
 from .graph_check import GraphCheck
 
 WEIGHTS_FILE = "weights.safetensors"

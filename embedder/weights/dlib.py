@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..backbones.plans import DLIB_BLOCKS, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL
 from ..errors import DlibFileError
-from ..regular_files import read_regular_file
+from ..files import read_regular_file
 from ..types import EMBEDDING_SIZE
 from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
@@ -152,12 +152,9 @@ class DlibLayer:
 def read_dlib_file(path: Path) -> dict[str, Array]:
     """Read the .dat file as tensors, named as in the network. Raises DlibFileError with the reason."""
     try:
-        size = path.stat().st_size
-        data = read_regular_file(path, 2 * DLIB_FILE_BYTES) if size <= 2 * DLIB_FILE_BYTES else b""
+        data = read_regular_file(path, 2 * DLIB_FILE_BYTES)
     except OSError as error:
         raise DlibFileError(f"the dlib file cannot be read: {error.strerror}") from error
-    if size > 2 * DLIB_FILE_BYTES:
-        raise DlibFileError(f"not the known dlib file: it has {size:,} bytes instead of {DLIB_FILE_BYTES:,}")
     tensors = parse_dlib(data)
     if hashlib.sha256(data).hexdigest() != DLIB_FILE_SHA256:
         raise DlibFileError(

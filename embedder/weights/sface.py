@@ -25,7 +25,7 @@ from ..backbones.plans import (
     SFaceBlockPlan,
 )
 from ..errors import SFaceFileError
-from ..regular_files import open_regular_file
+from ..files import read_regular_file
 from ..types import EMBEDDING_SIZE
 from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
@@ -50,12 +50,9 @@ S = TypeVar("S", bound=np.generic)
 def read_sface_file(path: Path) -> dict[str, Weights]:
     """Read the .onnx file as float32 tensors, named as in the network. Raises SFaceFileError with the reason."""
     try:
-        with open_regular_file(path) as file:
-            data = file.read(SFACE_FILE_BYTES + 1)
+        data = read_regular_file(path, SFACE_FILE_BYTES)
     except OSError as error:
         raise SFaceFileError(f"the SFace file cannot be read: {error.strerror}") from error
-    if len(data) > SFACE_FILE_BYTES:
-        raise fault(f"it has more than {SFACE_FILE_BYTES:,} bytes")
     tensors = parse_sface(data)
     if hashlib.sha256(data).hexdigest() != SFACE_FILE_SHA256:
         raise SFaceFileError(

@@ -1,11 +1,10 @@
 """Bytes to an upright RGB picture: formats, modes, orientation, limits."""
 
 import struct
-import zlib
-from io import BytesIO
 
 import numpy as np
 import pytest
+from image_files import encoded, png_of_16_bits
 from PIL import Image
 
 from embedder import ImageTooLarge, ImageTooSlow, ImageUnreadable, Limits, NotAnImage
@@ -17,12 +16,6 @@ KINDS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG2000")
 
 def read(data: bytes, limits: Limits) -> Image.Image:
     return read_photo(data, limits).at(1)
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    out = BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
 
 
 def half_red() -> Image.Image:
@@ -92,14 +85,9 @@ def test_fewer_bits_in_sixteen_are_scaled_by_their_own_range(kind: str, bits: in
 
 
 def colour_png(values: np.ndarray) -> bytes:
-    """A PNG of 16 bits for each colour, which Pillow does not write; values are (height, width, 3)."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    """A PNG of 16 bits for each colour; values are (height, width, 3)."""
+    height, width, _ = values.shape
+    return png_of_16_bits((width, height), b"".join(b"\0" + row.astype(">u2").tobytes() for row in values))
 
 
 def colour_tiff(values: np.ndarray, order: str) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_files import encoded
 from PIL import Image, TiffImagePlugin
 from pillow_heif import from_bytes, register_heif_opener
 
@@ -17,12 +18,6 @@ from embedder.image import decode_image
 register_heif_opener()  # so that these tests can write HEIC
 
 NEW = ["HEIF", "AVIF", "JPEG2000"]
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    out = BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
 
 
 def read(data: bytes) -> Image.Image:

@@ -1,23 +1,14 @@
 """The memory that decoding takes, measured in processes of their own, and what is said if there is too little."""
 
-import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from image_files import encoded, png_of_16_bits
 from PIL import Image
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    out = BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
-
 
 MEMORY_OF_A_PROCESS = """
 import resource, sys
@@ -49,16 +40,7 @@ def decoded_in_a_process(folder: Path, encode: Callable[[int], bytes], *limit: s
 
 def dark_png(side: int) -> bytes:
     """A PNG of 16 bits for each colour, none of which is above 255."""
-    rows = (b"\0" + b"\0\x63" * 3 * side) * side
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
+    return png_of_16_bits((side, side), (b"\0" + b"\0\x63" * 3 * side) * side)
 
 
 LARGE: dict[str, tuple[Callable[[int], bytes], int]] = {

@@ -4,9 +4,9 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
-from io import BytesIO
 
 import pytest
+from image_files import encoded, png_chunk
 from PIL import Image
 
 from embedder import ImageTooSlow, Limits
@@ -15,10 +15,8 @@ from embedder.image import decode_image
 MOST_SECONDS = 3
 
 
-def encoded(kind: str, size: tuple[int, int] = (64, 64), **options: object) -> bytes:
-    out = BytesIO()
-    Image.new("RGB", size, (90, 120, 140)).save(out, kind, **options)
-    return out.getvalue()
+def plain(kind: str, size: tuple[int, int] = (64, 64), **options: object) -> bytes:
+    return encoded(Image.new("RGB", size, (90, 120, 140)), kind, **options)
 
 
 def segment(marker: int, content: bytes) -> bytes:
@@ -26,13 +24,13 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def jpeg_with(more: bytes) -> bytes:
-    data = encoded("JPEG")
+    data = plain("JPEG")
     return data[:2] + more + data[2:]
 
 
 def jpeg_of_scans(n: int, size: tuple[int, int] = (64, 64)) -> bytes:
     """A progressive JPEG with n more scans, each of which says that it refines no block; 13 bytes for a small one."""
-    data = encoded("JPEG", size, progressive=True)
+    data = plain("JPEG", size, progressive=True)
     table = segment(0xC4, b"\x10" + bytes([1, *[0] * 15, 0xE0]))  # code 0: a run of 2**14 blocks, and 14 bits more
     n_runs = -(-(size[0] // 8) * (size[1] // 8) // (2**15 - 1))
     bits = ("0" + "1" * 13 + "0") * n_runs
@@ -41,18 +39,14 @@ def jpeg_of_scans(n: int, size: tuple[int, int] = (64, 64)) -> bytes:
     return data[:-2] + table + (segment(0xDA, b"\1\1\0\1\x3f\x10") + runs) * n + data[-2:]
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
 def png_with(more: bytes, before: bytes = b"IDAT") -> bytes:
-    data = encoded("PNG")
+    data = plain("PNG")
     place = data.index(before) - 4
     return data[:place] + more + data[place:]
 
 
 def gif_with(more: bytes) -> bytes:
-    data = encoded("GIF")
+    data = plain("GIF")
     place = 13 + 3 * (2 << (data[10] & 7))
     return data[:place] + more + data[place:]
 
@@ -94,7 +88,7 @@ def exif_of(n: int) -> bytes:
 
 def jpeg2000(*, levels: int = 5, layers: int = 1, block: int = 4, precinct: int | None = None) -> bytes:
     """A JPEG 2000 file with another coding style than it was written in, which need not decode."""
-    data = encoded("JPEG2000", no_jp2=True)
+    data = plain("JPEG2000", no_jp2=True)
     at = data.index(b"\xff\x52")
     size = int.from_bytes(data[at + 2 : at + 4])
     style = bytes((0 if precinct is None else 1, 0)) + struct.pack(">HBBBB", layers, 1, levels, block, block)
@@ -103,7 +97,7 @@ def jpeg2000(*, levels: int = 5, layers: int = 1, block: int = 4, precinct: int 
 
 
 def boxes(n: int, kind: bytes = b"free") -> bytes:
-    return encoded("AVIF") + (struct.pack(">I", 24) + kind + b"\2\0\0\0\0\1\0\0iovl\0\0\0\0") * n
+    return plain("AVIF") + (struct.pack(">I", 24) + kind + b"\2\0\0\0\0\1\0\0iovl\0\0\0\0") * n
 
 
 SLOW: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -116,11 +110,11 @@ SLOW: dict[str, tuple[Callable[[], bytes], str]] = {
     "fill bytes": (lambda: jpeg_with(b"\xff" * 70_000), "bytes between its segments"),
     "no marker": (lambda: jpeg_with(b"\xff\xe0\0\2" + bytes(70_000)), "bytes between its segments"),
     "fractions in a JPEG": (lambda: jpeg_of_exif(20_001), "fractions in tags"),
-    "PNG chunks": (lambda: png_with(chunk(b"abCd", b"") * 2001), "chunks of metadata"),
-    "PNG texts": (lambda: png_with(chunk(b"tEXt", b"a\0b") * 2001), "chunks of metadata"),
-    "PNG profiles": (lambda: png_with(chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(2**20))) * 101), "compressed"),
-    "PNG pieces": (lambda: png_with(chunk(b"IDAT", b"") * 50_001), "50,000 chunks"),
-    "fractions in a PNG": (lambda: png_with(chunk(b"eXIf", exif_of(20_001)[6:])), "fractions in tags"),
+    "PNG chunks": (lambda: png_with(png_chunk(b"abCd", b"") * 2001), "chunks of metadata"),
+    "PNG texts": (lambda: png_with(png_chunk(b"tEXt", b"a\0b") * 2001), "chunks of metadata"),
+    "PNG profiles": (lambda: png_with(png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(2**20))) * 101), "compressed"),
+    "PNG pieces": (lambda: png_with(png_chunk(b"IDAT", b"") * 50_001), "50,000 chunks"),
+    "fractions in a PNG": (lambda: png_with(png_chunk(b"eXIf", exif_of(20_001)[6:])), "fractions in tags"),
     "GIF comments": (lambda: gif_with(b"!\xfe\1a\0" * 60_000), "blocks before its pixels"),
     "GIF junk": (lambda: gif_with(b"\1" * 100_001), "blocks before its pixels"),
     "BMP runs": (lambda: bmp_rle(7000, 7000, b"\1\5\0\0" * 7000), "pixels in run-length code"),
@@ -167,11 +161,11 @@ READ: dict[str, Callable[[], bytes]] = {
     "segments": lambda: jpeg_with(segment(0xFE, b"a") * 3900),
     "Exif in pieces": lambda: jpeg_with(segment(0xE1, b"Exif\0\0" + bytes(60_000)) * 60),
     "Photoshop's blocks": lambda: jpeg_with(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\1\1\0\0\0\0\0\0" * 5400) * 60),
-    "restart markers": lambda: encoded("JPEG", (4000, 3000)).replace(b"\xff\xd9", b"\xff\xd0" * 2**20 + b"\xff\xd9"),
+    "restart markers": lambda: plain("JPEG", (4000, 3000)).replace(b"\xff\xd9", b"\xff\xd0" * 2**20 + b"\xff\xd9"),
     "fractions in a JPEG": lambda: jpeg_of_exif(19_000),
-    "PNG texts": lambda: png_with(chunk(b"tEXt", b"a\0b") * 1900),
-    "PNG profiles": lambda: png_with(chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(2**20))) * 99),
-    "PNG pieces": lambda: png_with(chunk(b"IDAT", b"") * 49_000),
+    "PNG texts": lambda: png_with(png_chunk(b"tEXt", b"a\0b") * 1900),
+    "PNG profiles": lambda: png_with(png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(2**20))) * 99),
+    "PNG pieces": lambda: png_with(png_chunk(b"IDAT", b"") * 49_000),
     "GIF comments": lambda: gif_with(b"!\xfe\1a\0" * 30_000),
     "BMP runs": lambda: bmp_rle(1990, 1990, b"\1\5\0\0" * 1990 + b"\0\1"),
     "PGM comments": lambda: b"P2 8 8 9 " + b"#\n" * 99_000 + b"1 " * 64,
@@ -190,7 +184,7 @@ def test_a_file_just_below_the_bounds_is_read_within_seconds(kind: str) -> None:
 
 def camera_jpeg() -> bytes:
     """A JPEG with all that cameras write: thumbnail, XMP in many pieces, large profile, second picture."""
-    thumbnail = encoded("JPEG", (160, 120), progressive=True)
+    thumbnail = plain("JPEG", (160, 120), progressive=True)
     exif = Image.Exif()
     exif[0x0112], exif[0x927C] = 1, thumbnail * 20
     xmp = [segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(65_000)) for _ in range(250)]
@@ -200,14 +194,14 @@ def camera_jpeg() -> bytes:
     more = (
         segment(0xE1, exif.tobytes()) + b"".join((*xmp, *profile, *preview, second)) + segment(0xED, b"Photoshop 3.0\0")
     )
-    return jpeg_with(more) + b"\0" * 500 + encoded("JPEG", (640, 480), progressive=True)
+    return jpeg_with(more) + b"\0" * 500 + plain("JPEG", (640, 480), progressive=True)
 
 
 def test_what_cameras_and_programs_write_is_read() -> None:
     assert len(camera_jpeg()) < Limits().max_bytes
     assert decode_image(camera_jpeg(), Limits()).size == (64, 64)
-    text = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b"<x/>" * 500_000)
-    pieces = b"".join(chunk(b"tEXt", b"parameters\0" + bytes([97 + n]) * 50_000) for n in range(20))
+    text = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b"<x/>" * 500_000)
+    pieces = b"".join(png_chunk(b"tEXt", b"parameters\0" + bytes([97 + n]) * 50_000) for n in range(20))
     assert decode_image(png_with(text + pieces), Limits()).size == (64, 64)
     assert decode_image(gif_with(b"!\xff\x0bXMP DataXMP" + (b"\x40" + b"a" * 64) * 20_000 + b"\0"), Limits()).size == (
         64,
@@ -218,13 +212,12 @@ def test_what_cameras_and_programs_write_is_read() -> None:
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("options", [{}, {"tile": (64, 64)}, {"compression": "tiff_lzw"}, {"compression": "jpeg"}])
 def test_a_tiff_of_one_row_a_strip_is_read(mode: str, options: dict[str, str]) -> None:
-    out = BytesIO()
     tags = {278: 1} if "tile" not in options and options.get("compression") != "jpeg" else {}
-    Image.new(mode, (300, 8000), "grey").save(out, "TIFF", tiffinfo=tags, **options)
-    assert decode_image(out.getvalue(), Limits()).size == (300, 8000)
+    data = encoded(Image.new(mode, (300, 8000), "grey"), "TIFF", tiffinfo=tags, **options)
+    assert decode_image(data, Limits()).size == (300, 8000)
 
 
 @pytest.mark.parametrize("precinct", [32, 64, 256])
 def test_a_jpeg_2000_file_whose_precincts_are_halved_with_each_resolution_is_read(precinct: int) -> None:
     options = {"precinct_size": (precinct, precinct), "codeblock_size": (32, 32), "num_resolutions": 6}
-    assert decode_image(encoded("JPEG2000", (600, 500), **options), Limits()).size == (600, 500)
+    assert decode_image(plain("JPEG2000", (600, 500), **options), Limits()).size == (600, 500)

@@ -9,24 +9,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from child_processes import children, is_running
 from PIL import Image
 from serving_process import PATIENCE_S, serving
 
 if sys.platform != "linux":
     pytest.skip("elsewhere the service decodes in its own process", allow_module_level=True)
-
-
-def children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(each) for task in tasks for each in task.read_text("ascii").split()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def broken_tiff(examples: Path) -> bytes:

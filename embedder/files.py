@@ -1,16 +1,44 @@
-"""Write files atomically and durably, readable only by their owner, because they contain data of faces."""
+"""Read files that others may have made, within bounds; write files atomically and durably, for their owner alone.
 
+What is read must be a regular file. What is written contains data of faces.
+"""
+
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from .errors import VisavisError
 
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+def open_regular_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read; links are followed. Raises OSError with a strerror, also if it is not a regular file.
+
+    The opening of a FIFO or of a device would block, or act on the device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise OSError(errno.EINVAL, "not a regular file")
+
+
+def read_regular_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Read a file as `open_regular_file` opens it. Raises OSError, also if it has more than `max_bytes`."""
+    with open_regular_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = b"" if size > max_bytes else file.read(size + 1)  # one more byte tells that it grows
+    if max(size, len(data)) > max_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {max_bytes:,} bytes")
+    return data
+
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +104,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """
     unfinished(path).unlink(missing_ok=True)  # left by a process that was killed, or planted
     try:
-        with os.fdopen(os.open(unfinished(path), NEW_FILE, 0o600), "wb") as file:
+        with os.fdopen(os.open(unfinished(path), _NEW_FILE, 0o600), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Files with data of faces are written for their owner alone, whole, and never through a link."""
+"""Files of faces are written whole, for their owner alone and never through a link; others are read within bounds."""
 
 import os
 import stat
