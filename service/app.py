@@ -37,7 +37,8 @@ MAX_WHOLE_PICTURES = 5
 
 DESCRIPTION = """Are these two photos of one person?
 
-Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. The service stores nothing.
+Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each.
+The service stores no image, face or embedding.
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
 

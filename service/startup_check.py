@@ -44,8 +44,8 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             yield Finding("port", shown(str(error)), is_wrong=True)
 
 
-def _access(settings: Settings) -> Iterator[Finding]:
-    """Check keys and address, certificate and key of TLS, the audit folder, and the limit of file descriptors."""
+def _before_the_model(settings: Settings) -> Iterator[Finding]:
+    """Check what a start checks first: access, the files of TLS, the audit folder, the limit of file descriptors."""
     for subject, run in START_CHECKS.items():
         try:
             run(settings)
@@ -83,4 +83,4 @@ def _model(settings: Settings) -> Iterator[Finding]:
     yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _memory, _model)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _before_the_model, _memory, _model)
