@@ -37,10 +37,10 @@ MAX_WHOLE_PICTURES = 5
 
 DESCRIPTION = """Are these two photos of one person?
 
-Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each. The service stores nothing.
+Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each.
+The service stores no image, face or embedding.
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
-
 
 KEY = "key"
 SECURITY_SCHEMES = {KEY: {"type": "http", "scheme": "bearer", "description": "A key, by visavis keys create."}}
@@ -73,30 +73,21 @@ def create_app(
     """
     policy = AccessPolicy.of(settings)
     audit = None if settings.audit is None else AuditRecorder(AuditLog(Path(settings.audit)))
-    readiness = Readiness(embedder, on_ready=on_ready, audit=audit)
-    max_bytes = settings.memory_bytes - settings.picture_bytes  # of the requests
-    limiter = ConcurrencyLimiter(
-        max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=max_bytes
-    )
     served = ServedModel(embedder)
+    readiness = Readiness(served, on_ready=on_ready, audit=audit)
     reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
-    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
-    runner = RequestExecutor(
-        served,
-        BodyReader(settings.max_image_bytes, settings.body_timeout_s, max_bytes),
-        limiter,
-        settings.request_timeout_s,
-        MAX_WHOLE_PICTURES * settings.max_pixels,
-        metrics.observe,
+    limiter = ConcurrencyLimiter(
+        max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=settings.request_bytes
     )
-    ended = traced(metrics.ended)
-    app = _new_app(policy, _lifespan(readiness, policy, audit, ended))
-    for resource in (verify, faces, explain):
-        app.include_router(_checked(resource.router(runner)))
-    for routes in (model.router(served), atlas.router(served), health.router(readiness), pages.router()):
-        app.include_router(_checked(routes))
-    app.include_router(_checked(operations.router(metrics, reloader)))
+    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
+    observer = traced(metrics.ended)
+    app = _new_app(policy, _lifespan(readiness, policy, audit, observer))
     app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
+    runner = _executor(settings, served, limiter, metrics)
+    routers = [resource.router(runner) for resource in (verify, faces, explain)]
+    routers += [model.router(served), atlas.router(served), health.router(readiness), pages.router()]
+    for each in (*routers, operations.router(metrics, reloader)):
+        app.include_router(_checked(each))
     problems.install_exception_handlers(app)
     app.add_middleware(AccessControl, policy=policy)
     app.add_middleware(
@@ -104,9 +95,22 @@ def create_app(
         across_origins=_across_origins(settings.origins),
         audited=_audited(audit),
         check_host=policy.check_host,
-        observe=ended,
+        observe=observer,
     )
     return app
+
+
+def _executor(
+    settings: Settings, served: ServedModel, limiter: ConcurrencyLimiter, metrics: ServiceMetrics
+) -> RequestExecutor:
+    return RequestExecutor(
+        served,
+        BodyReader(settings.max_image_bytes, settings.body_timeout_s, settings.request_bytes),
+        limiter,
+        settings.request_timeout_s,
+        MAX_WHOLE_PICTURES * settings.max_pixels,
+        metrics.observe,
+    )
 
 
 def _new_app(policy: AccessPolicy, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -178,11 +182,11 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
 
 
 def _lifespan(
-    readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None, ended: RequestObserver
+    readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None, observer: RequestObserver
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with closing(ended):
+        with closing(observer):
             async with nullcontext() if audit is None else audit.running(), create_task_group() as group:
                 group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
                 if policy.keys is not None:

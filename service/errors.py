@@ -1,6 +1,6 @@
 """Errors of the service itself; those about images, faces and models are the embedder's.
 
-RequestRefused
+ServiceError
 ├── MalformedRequest      the request does not match what its route accepts
 ├── Unauthorized          the key is missing, unknown, expired or revoked
 ├── Forbidden             the key lacks the scope of the route
@@ -139,13 +139,9 @@ class UnsupportedMediaType(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """The service cannot accept the request now; the answer has a Retry-After header."""
+    """The service cannot accept the request now; as every 503, the answer has a Retry-After header."""
 
     code = "unavailable"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.headers = {"Retry-After": str(RETRY_AFTER_S)}
 
 
 class Busy(Unavailable):

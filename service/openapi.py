@@ -223,7 +223,7 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
                 "type": "/errors#not_an_image",
                 "title": "Not an image",
                 "status": 415,
-                "detail": (f"the bytes are not in a supported image format; send a {FORMATS_IN_WORDS} file"),
+                "detail": f"the bytes are not in a supported image format; send a {FORMATS_IN_WORDS} file",
                 "code": "not_an_image",
                 "image": "reference",
             }
@@ -245,9 +245,7 @@ EMBED_ALL_ANSWER: dict[str, object] = {
             "type": "/errors#not_an_image",
             "title": "Not an image",
             "status": 415,
-            "detail": (
-                "the bytes are not in a supported image format; send a JPEG, PNG, WebP, BMP, TIFF, GIF, PGM or PPM file"
-            ),
+            "detail": f"the bytes are not in a supported image format; send a {FORMATS_IN_WORDS} file",
             "code": "not_an_image",
         }
     ],

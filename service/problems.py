@@ -64,6 +64,9 @@ from .wire import Problem
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_PAGE = "/errors"
+NEAR = 0.8  # similarity of two addresses, 0 to 1, from which one is suggested for the other
+LONGEST_PATH = 100
+NOT_FOUND, METHOD_NOT_ALLOWED, FAILED, UNAVAILABLE = 404, 405, 500, 503
 
 KnownError: TypeAlias = type[VisavisError] | type[ServiceError]
 
@@ -337,13 +340,8 @@ def problem_response(error: Exception, request_id: str) -> Response:
 
 
 def _detail(error: VisavisError | ServiceError, kind: ProblemType) -> str:
-    is_hidden = kind.status == 500  # noqa: PLR2004 - the message of a failure may name a file, so only the log has it
-    return f"{kind.cause} {kind.remedy}" if is_hidden else str(error)
-
-
-NEAR = 0.8  # similarity of two addresses, 0 to 1, from which one is suggested for the other
-LONGEST_PATH = 100
-METHOD_NOT_ALLOWED, NOT_FOUND, FAILED, UNAVAILABLE = 405, 404, 500, 503
+    # The message of a failure may name a file, so only the log has it.
+    return f"{kind.cause} {kind.remedy}" if kind.status == FAILED else str(error)
 
 
 def install_exception_handlers(app: FastAPI) -> None:

@@ -293,7 +293,7 @@ class _PartReader:
         """Refuse an unknown or duplicated part before its content is read."""
         if b"name" not in self._disposition:
             raise _unreadable('The Content-Disposition header field "name" must be provided')
-        self._name = self._text(self._disposition[b"name"])
+        self._name = _decoded(self._disposition[b"name"])
         self._is_image, self._is_file = self._name in self._spec.images, b"filename" in self._disposition
         self._seen[self._name] += 1
         if self._name not in self._spec.names:
@@ -313,7 +313,7 @@ class _PartReader:
     def _end(self) -> None:
         content = bytes(self._content)
         if not self._is_image:
-            self._fields[self._name] = self._text(content)
+            self._fields[self._name] = _decoded(content)
         elif not self._is_file and _is_text(content):
             raise MalformedRequest(_not_as_text(self._name))
         # A browser sends an empty file input as a part without file name and content.
@@ -324,9 +324,10 @@ class _PartReader:
     def _end_all(self) -> None:
         self.has_ended = True
 
-    def _text(self, content: bytes) -> str:
-        """Decode a name or a value; valid ones are ASCII, so a charset that the body states makes no difference."""
-        return content.decode("utf-8", "replace")
+
+def _decoded(content: bytes) -> str:
+    """Decode a name or a value; valid ones are ASCII, so a charset that the body states makes no difference."""
+    return content.decode("utf-8", "replace")
 
 
 def _is_text(content: bytes) -> bool:

@@ -54,26 +54,22 @@ def run(config: str | None = None, **given: object) -> None:
     give_back_memory()
     prevent_core_dumps()
     settings = _settings(config, given)
-    check_descriptors(settings.max_connections)
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
-    check_access(settings)
-    check_tls(settings)
-    check_audit(settings)
+    for check in START_CHECKS.values():
+        check(settings)
     with listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
         say("visavis is loading its model ...")
-        with _embedder(settings) as embedder:
-            app = _app(
-                settings,
-                embedder,
-                on_ready=lambda: _announce(listener, settings),
-                load_again=lambda: _load_again(settings, config, given),
-            )
-            with (
-                closing(app.state.served),  # after a reload it is another one than `embedder`
-                metrics_served(app.state.metrics, metrics_listener),
-                reloading_on_sighup(app.state.reloader.reload),
-            ):
-                _serve(app, settings, listener, writer)
+        app = _app(
+            settings,
+            on_ready=lambda: _announce(listener, settings),
+            load_again=lambda: _load_again(settings, config, given),
+        )
+        with (
+            closing(app.state.served),
+            metrics_served(app.state.metrics, metrics_listener),
+            reloading_on_sighup(app.state.reloader.reload),
+        ):
+            _serve(app, settings, listener, writer)
     writer.flush()
     say("visavis has stopped.")
 
@@ -106,8 +102,9 @@ def _settings(config: str | None, given: Mapping[str, object]) -> Settings:
         raise ServingError(str(error)) from None
 
 
-def check_descriptors(max_connections: int) -> None:
+def check_descriptors(settings: Settings) -> None:
     """Raise ServingError if the process may not have the file descriptors of its connections."""
+    max_connections = settings.max_connections
     allowed = raise_descriptor_limit(max_connections)
     if allowed is not None:
         raise ServingError(
@@ -167,13 +164,30 @@ def check_tls(settings: Settings) -> None:
         ) from None
 
 
-def _embedder(settings: Settings) -> FaceEmbedder:
+def check_audit(settings: Settings) -> None:
+    """Check the audit folder before the model is loaded. Raises ServingError."""
+    try:
+        if settings.audit is not None:
+            check_audit_folder(Path(settings.audit))
+    except AuditFolderError as error:
+        raise ServingError(str(error)) from None
+
+
+# What is tried before the model is loaded, by subject.
+START_CHECKS: Mapping[str, Callable[[Settings], None]] = {
+    "access": check_access,
+    "tls": check_tls,
+    "audit": check_audit,
+    "files": check_descriptors,
+}
+
+
+def load_model(settings: Settings, *, decoding_processes: int = 0) -> FaceEmbedder:
+    """Load the model that the settings name. Raises ServingError."""
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
-    # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
-    n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     try:
-        embedder = load(settings.model, limits=limits, running=running, decoding_processes=n_processes)
+        return load(settings.model, limits=limits, running=running, decoding_processes=decoding_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
     except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
@@ -181,6 +195,13 @@ def _embedder(settings: Settings) -> FaceEmbedder:
             f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
             "process have at least 1 GB (ulimit -v, the container's limit)"
         ) from None
+
+
+def _embedder(settings: Settings) -> FaceEmbedder:
+    """Load the model with processes that decode; say so if it is not built in."""
+    # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
+    n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
+    embedder = load_model(settings, decoding_processes=n_processes)
     card = embedder.card
     if not is_built_in(card):
         say(f"model: {card.name} (not built in), card digest {card.card_digest}")
@@ -194,25 +215,13 @@ def _load_again(settings: Settings, config: str | None, given: Mapping[str, obje
     return _embedder(settings.model_copy(update={"model": fresh.model}))
 
 
-def check_audit(settings: Settings) -> None:
-    """Check the audit folder before the model is loaded. Raises ServingError."""
-    try:
-        if settings.audit is not None:
-            check_audit_folder(Path(settings.audit))
-    except AuditFolderError as error:
-        raise ServingError(str(error)) from None
-
-
-def _app(
-    settings: Settings,
-    embedder: FaceEmbedder,
-    *,
-    on_ready: Callable[[], None],
-    load_again: Callable[[], FaceEmbedder],
-) -> FastAPI:
+def _app(settings: Settings, *, on_ready: Callable[[], None], load_again: Callable[[], FaceEmbedder]) -> FastAPI:
+    """Load the model and build the app, which owns it: nothing else may keep the one that a reload replaces."""
+    embedder = _embedder(settings)
     try:
         return create_app(settings, embedder, on_ready=on_ready, load_again=load_again)
-    except AuditFolderError as error:
+    except (AuditFolderError, KeyFileError) as error:  # their files have changed since they were checked
+        embedder.close()
         raise ServingError(str(error)) from None
 
 

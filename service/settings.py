@@ -36,6 +36,7 @@ MAX_NAME_SHOWN = 80  # characters of a name that is no setting
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
+Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 Values: TypeAlias = Mapping[str, object]
 
 # Of the pictures that are decoded at a time: as decoded, and a copy with other grey levels.
@@ -45,14 +46,12 @@ ANY_ORIGIN = "*"
 # As browsers send it: scheme and host in lower case, no path, no final slash.
 ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 DEFAULT_PORTS = re.compile(r"http://.*[^:]:80|https://.*[^:]:443")  # which browsers leave out
-
-
 HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 KEY_START = re.compile(r"visavis_[0-9A-Za-z]{8}_")
 
 
 def _listed(check: Callable[[tuple[str, ...]], None]) -> BeforeValidator:
-    """Split a text at its commas, and check the entries; an empty text is an empty list. No entry is repeated."""
+    """Split a text at its commas, and check the entries; an empty text is an empty list. No error shows an entry."""
 
     def split(given: object) -> object:
         if isinstance(given, str):
@@ -93,9 +92,6 @@ def _check_networks(networks: tuple[str, ...]) -> None:
 
 def _is_origin(text: str) -> bool:
     return ORIGIN.fullmatch(text) is not None and DEFAULT_PORTS.fullmatch(text) is None
-
-
-Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 
 
 def _enough(memory_bytes: int, info: ValidationInfo) -> int:
@@ -160,9 +156,9 @@ class Settings(BaseSettings):
     audit: str | None = None  # the folder of the audit log; None = none is written
 
     @property
-    def picture_bytes(self) -> int:
-        """The part of `memory_bytes` that is for decoded pictures."""
-        return PICTURE_BYTES_PER_PIXEL * self.max_pixels
+    def request_bytes(self) -> int:
+        """The part of `memory_bytes` that is for bodies and images; the rest is for decoded pictures."""
+        return self.memory_bytes - PICTURE_BYTES_PER_PIXEL * self.max_pixels
 
     @field_validator("*", mode="before")
     @classmethod

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from embedder import Limits, ModelError, RuntimeOptions, is_built_in, load
+from embedder import is_built_in
 
 from .routes.health import first_inference
-from .serving import ServingError, check_access, check_audit, check_descriptors, check_tls, listening
+from .serving import START_CHECKS, ServingError, listening, load_model
 from .settings import Settings, read_settings, shown
 from .telemetry.machine import this_machine
 
@@ -44,20 +44,16 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             yield Finding("port", shown(str(error)), is_wrong=True)
 
 
-def _access(settings: Settings) -> Iterator[Finding]:
-    """Check keys and address, certificate and key of TLS, the audit folder, and the limit of file descriptors."""
-    checks: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("access", lambda: check_access(settings)),
-        ("tls", lambda: check_tls(settings)),
-        ("audit", lambda: check_audit(settings)),
-        ("files", lambda: check_descriptors(settings.max_connections)),
-    )
-    for subject, run in checks:
+def _before_the_model(settings: Settings) -> Iterator[Finding]:
+    """Check what a start checks first: access, the files of TLS, the audit folder, the limit of file descriptors."""
+    for subject, run in START_CHECKS.items():
         try:
-            run()
+            run(settings)
         except ServingError as error:
             yield Finding(subject, shown(str(error)), is_wrong=True)
-    yield Finding("access", "keys are needed" if settings.keys else "no key is needed")
+        else:
+            if subject == "access":
+                yield Finding(subject, "keys are needed" if settings.keys else "no key is needed")
 
 
 def _memory(settings: Settings) -> Iterator[Finding]:
@@ -75,18 +71,16 @@ def _memory(settings: Settings) -> Iterator[Finding]:
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
-    running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
-    limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
     try:
-        with load(settings.model, limits=limits, running=running) as embedder:
+        with load_model(settings) as embedder:
             first_inference(embedder)
             identity, card, runs_on = embedder.identity, embedder.card, embedder.runtime_description
-    except (ModelError, OSError, ValueError) as error:
-        yield Finding("model", shown(f"it cannot be served: {error}"), is_wrong=True)
+    except (ServingError, OSError, ValueError) as error:
+        yield Finding("model", shown(str(error)), is_wrong=True)
         return
     if not is_built_in(card):
         yield Finding("model", f"{shown(identity.name)} is not built in; card digest {card.card_digest}")
     yield Finding("model", f"{shown(identity.name)}, digest {identity.digest[:19]}, runs with {runs_on}")
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _access, _memory, _model)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_ports, _before_the_model, _memory, _model)

@@ -27,6 +27,11 @@ from openvino._offline_transformations import apply_moc_transformations  # noqa:
 # Two threads that access a tensor's data for the first time at once deadlock. This access prevents that.
 _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
+# One for the process, which never ends. The CPU plugin of a Core gives the thread that first uses it another stack for
+# signals, and frees that stack at its own end. If another thread ends it, as after a reload, the next signal would find
+# no stack, and the system would end the process with SIGSEGV.
+_CORE = openvino.Core()
+
 # OpenVINO caches the kernels compiled for each input size. By default it keeps 5,000 per network, and with many sizes
 # memory then grows for thousands of photos.
 KERNELS_KEPT = 256
@@ -41,8 +46,8 @@ class OpenVinoRuntime:
 
     def __init__(self, precision: Precision = "f32", threads: int | None = None) -> None:
         """Compute embeddings in `precision`. Raises RuntimeUnavailable if this processor does not support it."""
-        self._core, self._precision, self._threads = openvino.Core(), precision, threads
-        if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        self._precision, self._threads = precision, threads
+        if precision == "bf16" and "BF16" not in _CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeUnavailable("this processor does not support bf16; use f32")
 
     def embedding(self, bundle: Bundle) -> EmbeddingSession:
@@ -64,7 +69,7 @@ class OpenVinoRuntime:
         )
 
     def _pass(self, graph: Path, precision: Precision, threading: dict[str, int | bool]) -> "_Compiled":
-        return _compiled(self._core, self._core.read_model(graph), precision, threading)
+        return _compiled(_CORE.read_model(graph), precision, threading)
 
 
 def _graph_of(bundle: Bundle) -> Path:
@@ -81,12 +86,10 @@ def compile_small_network(graph: Path, shapes: Collection[Shape] = ()) -> Pass:
     return _SmallNetwork(graph, frozenset(shapes))
 
 
-def _compiled(
-    core: openvino.Core, model: Model, precision: Precision, threading: Mapping[str, int | bool]
-) -> "_Compiled":
+def _compiled(model: Model, precision: Precision, threading: Mapping[str, int | bool]) -> "_Compiled":
     hint = "f32" if precision == "int8" else precision  # in an int8 graph it applies to the operations left in f32
     settings = {"INFERENCE_PRECISION_HINT": hint, "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT, **threading}
-    return _Compiled(core.compile_model(model, "CPU", settings))
+    return _Compiled(_CORE.compile_model(model, "CPU", settings))
 
 
 def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
@@ -96,12 +99,12 @@ def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
 
 def convert(graph: bytes, file: Path) -> None:
     """Write an ONNX graph that contains its weights in OpenVINO's format: `file` is the .xml, with a .bin beside it."""
-    openvino.save_model(openvino.Core().read_model(graph), file, compress_to_fp16=False)
+    openvino.save_model(_CORE.read_model(graph), file, compress_to_fp16=False)
 
 
 def folded(graph: Path | bytes) -> Model:
     """Load a graph as it runs for one input: with static shapes, and normalisation folded into convolutions."""
-    model = openvino.Core().read_model(graph)
+    model = _CORE.read_model(graph)
     (dimensions,) = (parameter.get_partial_shape() for parameter in model.get_parameters())
     model.reshape([1, *(dimension.get_length() for dimension in list(dimensions)[1:])])
     apply_moc_transformations(model, cf=True)
@@ -111,7 +114,7 @@ def folded(graph: Path | bytes) -> Model:
 def watched(model: Model, nodes: Sequence[Node]) -> Pass:
     """Return a pass that runs a model up to these nodes and returns the output of each."""
     part = openvino.Model([node.output(0) for node in nodes], model.get_parameters())
-    return _Compiled(openvino.Core().compile_model(part, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+    return _Compiled(_CORE.compile_model(part, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
 
 class _SmallNetwork:
@@ -120,7 +123,7 @@ class _SmallNetwork:
     THREADING: ClassVar[Mapping[str, int | bool]] = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1}
 
     def __init__(self, graph: Path, shapes: frozenset[Shape]) -> None:
-        self._core, self._graph, self._shapes = openvino.Core(), graph, shapes
+        self._graph, self._shapes = graph, shapes
         self._idle: dict[Shape | None, deque[_Compiled]] = {shape: deque() for shape in (None, *shapes)}
         self._idle[None].append(self._compiled(None))
 
@@ -137,10 +140,10 @@ class _SmallNetwork:
 
     def _compiled(self, shape: Shape | None) -> "_Compiled":
         """Compile a copy for inputs of one shape, or of any if None."""
-        model = self._core.read_model(self._graph)
+        model = _CORE.read_model(self._graph)
         if shape is not None:
             model.reshape(list(shape))
-        return _compiled(self._core, model, "f32", self.THREADING)
+        return _compiled(model, "f32", self.THREADING)
 
 
 class _Compiled:

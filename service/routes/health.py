@@ -15,6 +15,7 @@ from embedder import FaceEmbedder
 from ..audit.log import AuditRecorder
 from ..errors import AuditUnavailable, MalformedRequest, NotReady
 from ..openapi import responses
+from ..served_model import ServedModel
 from ..wire import Health
 
 log = logging.getLogger("visavis.readiness")
@@ -35,9 +36,9 @@ class Readiness:
     """Runs the first inference and stores its outcome."""
 
     def __init__(
-        self, embedder: FaceEmbedder, *, on_ready: Callable[[], None], audit: AuditRecorder | None = None
+        self, served: ServedModel, *, on_ready: Callable[[], None], audit: AuditRecorder | None = None
     ) -> None:
-        self._embedder = embedder
+        self._served = served
         self._audit = audit
         self._on_ready = on_ready
         self.state = ReadinessState.UNDER_WAY
@@ -45,7 +46,8 @@ class Readiness:
     async def find_out(self) -> None:
         """Run the first inference in a thread; a failure is logged and stored, not raised."""
         try:
-            await to_thread.run_sync(first_inference, self._embedder)
+            with self._served.held() as model:  # a reload meanwhile closes it afterwards
+                await to_thread.run_sync(first_inference, model.embedder)
         except Exception:  # the service goes on, to report that it is not ready; the image shows no face, so log it all
             self.state = ReadinessState.FAILED
             log.exception("the first inference failed; the service stays not ready")

@@ -1,5 +1,7 @@
 """A closed FaceEmbedder has no threads left, and says that it is closed."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,24 @@ import pytest
 
 from embedder import FaceEmbedder, load
 from embedder.explain import Explainer
+
+ROOT = Path(__file__).parents[2]
+LET_GO_IN_A_THREAD = """
+import gc, os, signal
+from concurrent.futures import ThreadPoolExecutor
+from embedder import load
+
+models = [load()]
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+
+def let_go():
+    models.pop().close()
+    gc.collect()
+
+with ThreadPoolExecutor() as threads:
+    threads.submit(let_go).result()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +74,10 @@ def test_a_closed_one_says_so(
 ) -> None:
     with pytest.raises(ValueError, match="this FaceEmbedder is closed: load the model again"):
         call(closed, photo)
+
+
+def test_a_signal_is_handled_after_another_thread_has_let_a_model_go() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LET_GO_IN_A_THREAD], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "handled\n")

@@ -11,13 +11,15 @@ from embedder import BUILT_IN, FaceEmbedder, load, read_bundle
 from service.app import create_app
 from service.errors import NotReady
 from service.routes.health import Readiness, ReadinessState, first_inference
+from service.served_model import ServedModel
 from service.settings import Settings
 
 
 class Broken:
     """An embedder whose network gives no numbers."""
 
-    card = read_bundle(BUILT_IN).card
+    bundle = read_bundle(BUILT_IN)
+    card = bundle.card
 
     def detect(self, _: bytes) -> list[object]:
         return []
@@ -43,7 +45,7 @@ def test_the_service_is_ready_after_its_first_inference_and_says_so_once(embedde
 
 async def test_a_failed_first_inference_is_never_ready(caplog: pytest.LogCaptureFixture) -> None:
     told: list[bool] = []
-    readiness = Readiness(Broken(), on_ready=lambda: told.append(True))
+    readiness = Readiness(ServedModel(Broken()), on_ready=lambda: told.append(True))
     await readiness.find_out()
     assert readiness.state is ReadinessState.FAILED
     with pytest.raises(NotReady, match="first inference failed"):

@@ -170,11 +170,11 @@ def test_each_built_in_model_passes_the_checks_beside_each(each_model: FaceEmbed
 async def test_a_reload_makes_a_service_ready_whose_first_inference_failed() -> None:
     closed, said = load(), []
     closed.close()
-    readiness = Readiness(closed, on_ready=lambda: said.append(True))
+    holder = ServedModel(closed)
+    readiness = Readiness(holder, on_ready=lambda: said.append(True))
     await readiness.find_out()
     assert (readiness.state, said) == (ReadinessState.FAILED, [])
-    holder = ServedModel(load())
-    assert ModelReloader(holder, load, readiness.succeed).reload().is_reloaded
+    assert ModelReloader(holder, lambda: load(DLIB), readiness.succeed).reload().is_reloaded
     assert (readiness.state, said) == (ReadinessState.SUCCEEDED, [True])
     holder.close()
 
@@ -189,6 +189,16 @@ def test_what_a_request_leaves_behind_does_not_keep_its_model() -> None:
     assert left_behind.run(lambda: holder.of_request.embedder) is holder.current
     until(lambda: gc.collect() >= 0 and replaced() is None)
     holder.close()
+
+
+def test_a_service_keeps_nothing_of_the_model_it_began_with() -> None:
+    app = create_app(Settings(), load(), load_again=load)
+    first = weakref.ref(app.state.served.current)
+    with TestClient(app) as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        assert app.state.reloader.reload().is_reloaded
+        until(lambda: gc.collect() >= 0 and first() is None)
+    app.state.served.close()
 
 
 def _client(load_again: Callable[[], FaceEmbedder], folder: Path, scope: Scope = "admin") -> TestClient:

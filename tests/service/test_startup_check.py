@@ -46,7 +46,9 @@ def test_a_broken_bundle_is_told(file: str, tmp_path: Path) -> None:
 
 
 def test_access_and_tls_are_checked(tmp_path: Path) -> None:
-    wrong = _wrong(check(port=0, host="0.0.0.0", tls_certificate=str(tmp_path / "none.pem")))  # noqa: S104 - it is refused
+    findings = check(port=0, host="0.0.0.0", tls_certificate=str(tmp_path / "none.pem"))  # noqa: S104 - it is refused
+    wrong = _wrong(findings)
+    assert [each.is_wrong for each in findings if each.subject == "access"] == [True]
     assert "without keys" in wrong["access"]
     assert "needed together" in wrong["tls"]
     assert "VISAVIS_KEYS" in _wrong(check(port=0, keys=str(tmp_path / "none.json")))["access"]
