@@ -58,7 +58,7 @@ def test_a_verification_has_a_line_with_what_was_considered_and_decided(
     answer = audited.post("/v1/verify", files=pair, headers={"X-Request-Id": "case-1"}).json()
     (line,) = _lines(tmp_path / "audit")
     assert (line["request_id"], line["route"], line["status"]) == ("case-1", "/v1/verify", 200)
-    assert line["model"] == answer["model"]["digest"]
+    assert (line["model"], line["card_digest"]) == (answer["model"]["digest"], answer["model"]["card_digest"])
     assert line["considered"]["distances"] == [round(answer["distance"], 6)]
     assert line["considered"]["thresholds"] == [round(answer["threshold"], 6)]
     assert line["considered"]["operating_point"] == answer["operating_point"]["name"]
