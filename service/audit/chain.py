@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import IO, ClassVar, TypeAlias
@@ -20,6 +20,7 @@ MAX_LINE_BYTES = 2**18
 FILE_NAME = re.compile(r"audit-([0-9]{6,12})\.jsonl")
 SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
 SEAL_BYTES = len(',"hash":""}\n') + 64
+CLOSED = "closed"  # the event of the last line of a service that was stopped in order
 ANCHOR = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 MAX_NUMBER = 10**15  # of lines; a longer one was made to break what reads it
 MAX_FAULTS = 20  # told one by one; the others are counted
@@ -62,13 +63,6 @@ class Opened:
     abandoned: AbandonedEnd | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The last line of a service that was stopped in order."""
-
-    event: ClassVar[str] = "closed"
-
-
 def seal(event: str, fields: Fields, *, time: str, after: Anchor) -> tuple[bytes, Anchor]:
     """Return the line that follows `after`, with its line break, and its own anchor; keys without a value are left out.
 
@@ -80,11 +74,6 @@ def seal(event: str, fields: Fields, *, time: str, after: Anchor) -> tuple[bytes
         raise ValueError(f"a line of the audit log would have {len(body):,} bytes, over {MAX_LINE_BYTES:,}")
     digest = hashlib.sha256(body).hexdigest()
     return body[:-1] + f',"hash":"{digest}"}}\n'.encode("ascii"), Anchor(after.seq + 1, digest)
-
-
-def fields_of(event: Opened | Closed) -> Fields:
-    """Return the fields of an event."""
-    return asdict(event)
 
 
 def _without_empty(fields: Fields) -> Fields:
