@@ -10,9 +10,11 @@ from typing import ParamSpec
 
 import click
 
+from embedder import printable
 from service import Anchor, AuditFolderError, AuditLine, ChainReader, open_plain, read_anchors, verify_chain
 
-from .options import json_option
+from .main import MAX_PATH
+from .options import json_option, stop
 
 P = ParamSpec("P")
 
@@ -22,21 +24,15 @@ MAX_GROUPS = 100_000  # keys times days of a summary
 MAX_COUNT = 10**15  # of refusals in a line; a larger one was made to break what reads it
 
 
-class AuditCommandError(click.ClickException):
-    """The log or an anchor cannot be read; printed in one line, with exit status 2."""
-
-    exit_code = 2
-
-
 def told_in_one_line(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn AuditFolderError into an error of the command."""
+    """Exit with an error if the log or an anchor cannot be read."""
 
     @wraps(command)
     def run(*given: P.args, **named: P.kwargs) -> None:
         try:
             command(*given, **named)
         except AuditFolderError as error:
-            raise AuditCommandError(_printable(str(error))) from None
+            stop(str(error))
 
     return run
 
@@ -136,7 +132,9 @@ def summary(folder: Path, *, as_json: bool) -> None:
     else:
         click.echo(_as_table(groups))
     if reader.n_faults:
-        click.echo(f"visavis: the log is not whole; run visavis audit verify {_printable(str(folder))}", err=True)
+        click.echo(
+            f"visavis: the log is not whole; run visavis audit verify {printable(str(folder), MAX_PATH)}", err=True
+        )
         sys.exit(EXIT_FAULTS)
 
 
@@ -173,7 +171,7 @@ def _as_table(groups: list[DayOfKey]) -> str:
     lines = [f"{'day':10}  {'key':24} {'requests':>10} {'same':>10} {'different':>10} {'failed':>8} {'refused':>10}"]
     for each in groups:
         numbers = f"{each.requests:10,} {each.same:10,} {each.different:10,} {each.failed:8,} {each.refused:10,}"
-        lines.append(f"{_printable(each.day):10}  {_printable(each.key or '(no key)'):24} {numbers}")
+        lines.append(f"{printable(each.day):10}  {printable(each.key or '(no key)'):24} {numbers}")
     return "\n".join(lines)
 
 
@@ -186,10 +184,6 @@ def _anchors(given: str) -> list[Anchor]:
     except OSError as error:
         raise AuditFolderError(f"{given}: cannot be read: {error.strerror}; give an anchor or a file of them") from None
     return read_anchors(content.decode("ascii", "replace"))
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)
 
 
 def _last(reader: ChainReader) -> Anchor:
