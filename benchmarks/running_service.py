@@ -31,31 +31,33 @@ class RunningService:
         """Host and port, as in a Host header."""
         return f"{self.address[0]}:{self.address[1]}"
 
-    def pids(self) -> list[int]:
-        """The service's process and all below it."""
-        found = [self.process.pid]
-        for pid in found:  # which grows meanwhile
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with suppress(OSError):  # it has just ended
-                    found += map(int, children.read_text().split())
-        return found
-
     def memory_mib(self) -> float:
         """Memory of all its processes, with memory files; what they share counts once (PSS)."""
-        return (sum(map(_pss_kib, self.pids())) * 1024 + _memory_files_bytes(self.process.pid)) / MIB
+        return (sum(map(pss_bytes, pids_from(self.process.pid))) + _memory_files_bytes(self.process.pid)) / MIB
 
     def cpu_s(self) -> float:
         """Processor time of all its processes so far."""
-        return sum(map(_cpu_s, self.pids()))
+        return sum(map(_cpu_s, pids_from(self.process.pid)))
 
 
-def _pss_kib(pid: int) -> int:
+def pids_from(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for each in found:  # which grows meanwhile
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            with suppress(OSError):  # it has just ended
+                found += map(int, children.read_text().split())
+    return found
+
+
+def pss_bytes(pid: int) -> int:
+    """Return the memory of a process; what it shares with others counts in part."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:  # it has just ended
         return 0
     found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    return int(found[1]) * 1024 if found else 0
 
 
 def _memory_files_bytes(pid: int) -> int:
