@@ -2,11 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
 
 import click
 
@@ -14,27 +12,12 @@ from embedder import printable
 from service import Anchor, AuditFolderError, AuditLine, ChainReader, open_plain, read_anchors, verify_chain
 
 from .main import MAX_PATH
-from .options import json_option, stop
-
-P = ParamSpec("P")
+from .options import json_option, stops_on
 
 EXIT_FAULTS = 1
 MAX_ANCHOR_BYTES = 16 * 2**20
 MAX_GROUPS = 100_000  # keys times days of a summary
 MAX_COUNT = 10**15  # of refusals in a line; a larger one was made to break what reads it
-
-
-def told_in_one_line(command: Callable[P, None]) -> Callable[P, None]:
-    """Exit with an error if the log or an anchor cannot be read."""
-
-    @wraps(command)
-    def run(*given: P.args, **named: P.kwargs) -> None:
-        try:
-            command(*given, **named)
-        except AuditFolderError as error:
-            stop(str(error))
-
-    return run
 
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
@@ -57,7 +40,7 @@ def audit() -> None:
     metavar="FILE|NUMBER:HASH",
     help="An anchor of `visavis audit anchor`, kept elsewhere, or a file with one in each line; may be repeated.",
 )
-@told_in_one_line
+@stops_on(AuditFolderError)
 def verify(folder: Path, anchors: tuple[str, ...]) -> None:
     """Find lines that were changed, removed, reordered or cut off.
 
@@ -78,7 +61,7 @@ def verify(folder: Path, anchors: tuple[str, ...]) -> None:
 
 @audit.command()
 @folder_argument
-@told_in_one_line
+@stops_on(AuditFolderError)
 def anchor(folder: Path) -> None:
     """Print the number and hash of the last line, to be kept on another machine.
 
@@ -117,7 +100,7 @@ class DayOfKey:
 @audit.command()
 @folder_argument
 @json_option
-@told_in_one_line
+@stops_on(AuditFolderError)
 def summary(folder: Path, *, as_json: bool) -> None:
     """Count requests and decisions by day and key.
 
