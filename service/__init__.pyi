@@ -11,7 +11,6 @@ from .audit.chain import (
     AuditFolderError as AuditFolderError,
     AuditLine as AuditLine,
     ChainReader as ChainReader,
-    open_plain as open_plain,
     read_anchors as read_anchors,
     verify_chain as verify_chain,
 )

@@ -3,18 +3,18 @@
 A line ends with its own hash, `,"hash":"..."}`: the SHA-256 of the same line without this key. Nothing here writes.
 """
 
-import errno
 import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import IO, ClassVar, TypeAlias
+
+from embedder import open_regular_file
 
 MAX_LINE_BYTES = 2**18
 FILE_NAME = re.compile(r"audit-([0-9]{6,12})\.jsonl")
@@ -149,18 +149,9 @@ def audit_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names, key=lambda name: (len(name), name))]
 
 
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a regular file to read; never a link, a pipe or a device. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    return os.fdopen(handle, "rb")
-
-
 def has_no_line(path: Path) -> bool:
     """Whether a file is empty, or holds only the beginning of its first line. Raises OSError."""
-    with open_plain(path) as file:
+    with open_regular_file(path, follow_links=False) as file:
         head = file.read(MAX_LINE_BYTES)
     return len(head) < MAX_LINE_BYTES and b"\n" not in head
 
@@ -168,7 +159,7 @@ def has_no_line(path: Path) -> bool:
 def first_line(path: Path) -> AuditLine | None:
     """Return the first line of a file, or None if it has none."""
     try:
-        with open_plain(path) as file:
+        with open_regular_file(path, follow_links=False) as file:
             found = parse_line(file.readline(MAX_LINE_BYTES))
     except OSError:
         return None
@@ -207,7 +198,7 @@ class ChainReader:
 
     def _lines_of(self, path: Path, following: Path | None) -> Iterator[AuditLine]:
         try:
-            with open_plain(path) as file:
+            with open_regular_file(path, follow_links=False) as file:
                 checked = (self._checked(path.name, *each) for each in self._raw_lines(file, path, following))
                 yield from (line for line in checked if line is not None)
         except OSError as error:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from anyio import CapacityLimiter, Lock, create_task_group, sleep, to_thread
 
+from embedder import open_regular_file
+
 from ..errors import AuditUnavailable
 from .chain import (
     CLOSED,
@@ -28,7 +30,6 @@ from .chain import (
     Opened,
     audit_files,
     has_no_line,
-    open_plain,
     parse_line,
     seal,
 )
@@ -225,7 +226,7 @@ def find_end(folder: Path) -> LogEnd:
 
 
 def _end_of(path: Path, number: int) -> LogEnd:
-    with open_plain(path) as file:
+    with open_regular_file(path, follow_links=False) as file:
         size = file.seek(0, os.SEEK_END)
         begin = file.seek(max(0, size - 2 * MAX_LINE_BYTES))
         tail = file.read()

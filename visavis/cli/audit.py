@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from embedder import printable
-from service import Anchor, AuditFolderError, AuditLine, ChainReader, open_plain, read_anchors, verify_chain
+from embedder import printable, read_regular_file
+from service import Anchor, AuditFolderError, AuditLine, ChainReader, read_anchors, verify_chain
 
 from .main import MAX_PATH
 from .options import json_option, stops_on
@@ -162,8 +162,7 @@ def _anchors(given: str) -> list[Anchor]:
     if ":" in given and not Path(given).exists():
         return read_anchors(given)
     try:
-        with open_plain(Path(given)) as file:
-            content = file.read(MAX_ANCHOR_BYTES)
+        content = read_regular_file(given, MAX_ANCHOR_BYTES, follow_links=False)
     except OSError as error:
         raise AuditFolderError(f"{given}: cannot be read: {error.strerror}; give an anchor or a file of them") from None
     return read_anchors(content.decode("ascii", "replace"))
