@@ -12,17 +12,16 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Self
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain, count
 
 import click
 import hostile_files as files
-from load import ask, quantile
-from open_loop import OpenLoop, form_request
-from running_service import MemoryWatch, RunningService, running_service
+from open_loop import OpenLoop, ask, form_request, post_request, quantile, verify_request
+from running_service import RunningService, in_background, running_service, watched_memory
 
 GIVE_UP_S = 90.0
 USUAL_VERIFIES = 20
@@ -33,36 +32,19 @@ BUDGET_MIB, BESIDE_MIB = 1024, 300  # VISAVIS_MEMORY_BYTES, and what the process
 HEAD = "| request | answer | time, s | processor, s | peak memory, MiB | healthz, ms | a verification, ms |"
 
 
-@dataclass(slots=True)
-class Others:
-    """Ordinary requests in the background; the longest time that each kind took, in ms."""
+@contextmanager
+def others(service: RunningService, verify: bytes) -> Iterator[dict[str, float]]:
+    """Ordinary requests in the background; gives the longest time that each kind took so far, in ms."""
+    healthz = f"GET /healthz HTTP/1.1\r\nHost: {service.host}\r\nConnection: close\r\n\r\n".encode()
+    longest_ms = {"healthz": 0.0, "verify": 0.0}
 
-    service: RunningService
-    verify: bytes
-    longest_ms: dict[str, float] = field(default_factory=lambda: {"healthz": 0.0, "verify": 0.0})
-    statuses: Counter[str] = field(default_factory=Counter)
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    def go_on(name: str, request: bytes, pause_s: float, ended: threading.Event) -> None:
+        while not ended.is_set():
+            longest_ms[name] = max(longest_ms[name], ask(service.address, request).took_s * 1000)
+            ended.wait(pause_s)
 
-    def __enter__(self) -> Self:
-        healthz = f"GET /healthz HTTP/1.1\r\nHost: {self.service.host}\r\nConnection: close\r\n\r\n".encode()
-        for name, request, pause_s in (("healthz", healthz, 0.05), ("verify", self.verify, 0.2)):
-            thread = threading.Thread(target=self._ask, args=(name, request, pause_s), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        return self
-
-    def __exit__(self, *_why: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, name: str, request: bytes, pause_s: float) -> None:
-        while not self._ended.is_set():
-            sent = ask(self.service, request)
-            self.longest_ms[name] = max(self.longest_ms[name], sent.took_s * 1000)
-            self.statuses[f"{name} {sent.status}"] += 1
-            time.sleep(pause_s)
+    with in_background(partial(go_on, "healthz", healthz, 0.05), partial(go_on, "verify", verify, 0.2)):
+        yield longest_ms
 
 
 def exchange(service: RunningService, request: bytes) -> str:
@@ -87,20 +69,15 @@ def _send(connection: socket.socket, request: bytes) -> None:
         connection.sendall(request)
 
 
-def json_request(path: str, host: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Connection: close\r\n\r\n" + body
-
-
 def measured(service: RunningService, name: str, ordinary: bytes, do: Callable[[], str]) -> None:
     """Do something to the service and print its row."""
     cpu_s, start = service.cpu_s(), time.perf_counter()
-    with MemoryWatch(service, every_s=0.05) as memory, Others(service, ordinary) as others:
+    with watched_memory(service, every_s=0.05) as memory, others(service, ordinary) as longest_ms:
         answer = do()
         took_s = time.perf_counter() - start
     click.echo(
         f"| {name} | {answer} | {took_s:.1f} | {service.cpu_s() - cpu_s:.1f} | {memory.peak_mib:.0f} | "
-        f"{others.longest_ms['healthz']:.0f} | {others.longest_ms['verify']:.0f} |"
+        f"{longest_ms['healthz']:.0f} | {longest_ms['verify']:.0f} |"
     )
 
 
@@ -115,15 +92,11 @@ def slow_sockets(service: RunningService, n: int, ordinary: bytes, usual_ms: flo
         connection.sendall(head.encode())
         connections.append(connection)
     time.sleep(SETTLE_S)
-    ended = threading.Event()
-    thread = threading.Thread(target=_drip, args=(connections, ended), daemon=True)
-    thread.start()
     sent = []
-    for _ in range(VERIFIES):
-        time.sleep(PAUSE_S)
-        sent.append(ask(service, ordinary))
-    ended.set()
-    thread.join()
+    with in_background(partial(_drip, connections)):
+        for _ in range(VERIFIES):
+            time.sleep(PAUSE_S)
+            sent.append(ask(service.address, ordinary))
     told = Counter(each.status for each in sent)
     p50, p99 = (quantile([each.took_s * 1000 for each in sent], share) for share in (0.5, 0.99))
     click.echo(
@@ -149,16 +122,11 @@ def largest_requests(service: RunningService) -> None:
     image = picture + bytes(files.MOST_BYTES - len(picture))
     parts = [("probe", image), *[("reference", image)] * (IMAGES_OF_LARGEST - 1)]
     request = form_request("/v1/verify/many", service.host, parts)
-    with MemoryWatch(service, every_s=0.05) as memory:
-        loops = [OpenLoop(service.address, [request], give_up_s=GIVE_UP_S, seed=k) for k in range(CLIENTS)]
-        results: list[str] = []
-        threads = [threading.Thread(target=lambda loop=loop: results.extend(_three_times(loop))) for loop in loops]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    loops = [OpenLoop(service.address, [request], give_up_s=GIVE_UP_S, seed=k) for k in range(CLIENTS)]
+    with watched_memory(service, every_s=0.05) as memory, ThreadPoolExecutor(CLIENTS) as clients:
+        results = Counter(chain.from_iterable(clients.map(_three_times, loops)))
     click.echo(
-        f"\n{CLIENTS} clients with requests of {len(request) / files.MIB:.0f} MiB: {dict(Counter(results))}; peak "
+        f"\n{CLIENTS} clients with requests of {len(request) / files.MIB:.0f} MiB: {dict(results)}; peak "
         f"memory {memory.peak_mib:.0f} MiB; the budget and {BESIDE_MIB} MiB are {BUDGET_MIB + BESIDE_MIB} MiB"
     )
 
@@ -174,13 +142,13 @@ def main(*, only: str, sockets: int) -> None:
     """Print the table and the two measurements after it."""
     with running_service() as service:
         host = service.host
-        ordinary = form_request("/v1/verify", host, [("probe", files.face()), ("reference", files.face("001-smiling"))])
-        usual_ms = quantile([ask(service, ordinary).took_s * 1000 for _ in range(USUAL_VERIFIES)], 0.5)
+        ordinary = verify_request(host)
+        usual_ms = quantile([ask(service.address, ordinary).took_s * 1000 for _ in range(USUAL_VERIFIES)], 0.5)
         click.echo(f"A verification takes {usual_ms:.0f} ms; the service has {service.memory_mib():.0f} MiB.\n")
         click.echo(f"{HEAD}\n|---|---|---|---|---|---|---|")
         for name, path, make in files.bodies():
             if only in name:
-                request = json_request(path, host, make())
+                request = post_request(path, host, "application/json", make())
                 measured(service, name, ordinary, lambda request=request: exchange(service, request))
         for name, make_image in files.images():
             if only in name:

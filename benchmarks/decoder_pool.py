@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/decoder_pool.py [--rounds N] [--seconds S]. Two embedders of the built-in model take turns in
 this process: one decodes here, the other in a DecoderPool as the service does. A turn lasts S seconds, with one client
-or with eight threads. Processor time is that of this process and of the pool's. Each ratio is that of
-the medians over the rounds, the pool's to the other's. Linux only.
+or with eight threads. Processor time is that of this process and of the pool's. Each ratio is that of the medians over
+the rounds, the pool's to the other's. Linux only.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from running_service import MIB, pids_from, pss_bytes
 
 from embedder import FaceEmbedder, load, n_cores
 
@@ -56,8 +57,8 @@ def main() -> None:
             verifying = [partial(embedder.verify, *photos) for embedder in (here, pool)]
             for n_clients in N_CLIENTS:
                 print(f"  verifying, {n_clients} at a time: {rounds(verifying, n_clients)}", flush=True)
-        for pid in (server, *children(server)):
-            print(f"{'server' if pid == server else 'worker'}: {proportional_mib(pid):.1f} MiB")
+        for pid in pids_from(server):
+            print(f"{'server' if pid == server else 'worker'}: {pss_bytes(pid) / MIB:.1f} MiB")
 
 
 def decode(embedder: FaceEmbedder, image: bytes) -> None:
@@ -105,17 +106,8 @@ def turn(call: Callable[[], object], server: int, n_clients: int, seconds: float
 
 def cpu_s(server: int) -> float:
     """Processor time of this process and of the pool's."""
-    others = [Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0] for pid in (server, *children(server))]
+    others = [Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0] for pid in pids_from(server)]
     return time.process_time() + sum(map(int, others)) / 1e9
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
-
-
-def proportional_mib(pid: int) -> float:
-    rows = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
-    return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) / 1024
 
 
 if __name__ == "__main__":

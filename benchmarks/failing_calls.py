@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from service.access.keys import KeyFile, KeyFileError, KeyGrant, KeyRecord
 from service.audit.chain import AuditFolderError, ChainReader
-from service.audit.log import AuditLog, Disk
+from service.audit.log import AuditLog
 from service.settings import SettingsError, load_settings
 
 Mode = Literal["undisturbed", "failed", "failed half way", "killed before", "killed after"]
@@ -145,11 +145,10 @@ def _check_keys(folder: Path, acknowledged: list[Any], _mode: Mode) -> str | Non
 
 def _write_audit(folder: Path, acknowledge: Callable[[object], None]) -> None:
     """Append pairs of lines, over several files, as a service that goes on after each failure."""
-    disk = Disk(os.open, os.ftruncate, os.write, os.fsync, os.close)
     log: AuditLog | None = None
     for number in range(0, N_REQUESTS, 2):
         try:
-            log = log or AuditLog(folder / "audit", disk=disk, max_file_bytes=SMALL_FILE)
+            log = log or AuditLog(folder / "audit", max_file_bytes=SMALL_FILE)
             log.append([("request", {"n": number}), ("request", {"n": number + 1})])
         except (OSError, AuditFolderError):
             continue

@@ -17,14 +17,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Self
 
 import click
 from failing_calls import Outcome, outcomes
-from load import FACES, PAIRS, ask
-from open_loop import form_request
-from running_service import RunningService, running_service
+from open_loop import PAIRS, ask, verify_request
+from running_service import RunningService, in_background, running_service
 
 from embedder import BUILT_IN_MODELS
 from service.audit.chain import ChainReader
@@ -36,32 +36,20 @@ PATIENCE_S = 60
 CARD = "card.json"
 
 
-class Clients:
+@contextmanager
+def asking(service: RunningService) -> Iterator[Counter[str]]:
     """CLIENTS callers, each with one verification after the other, until the block ends or the service is gone."""
+    statuses: Counter[str] = Counter()
 
-    def __init__(self, service: RunningService) -> None:
-        self._service, self._ended = service, threading.Event()
-        self.statuses: Counter[str] = Counter()
+    def go_on(request: bytes, ended: threading.Event) -> None:
+        status = "200"
+        while not ended.is_set() and status.isdecimal():  # else the connection failed
+            status = ask(service.address, request).status
+            statuses[status] += 1
 
-    def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._go_on, args=(k,)) for k in range(CLIENTS)]
-        for each in self._threads:
-            each.start()
-        return self
-
-    def __exit__(self, *_why: object) -> None:
-        self._ended.set()
-        for each in self._threads:
-            each.join()
-
-    def _go_on(self, k: int) -> None:
-        photos = [(FACES / f"{name}.jpg").read_bytes() for name in PAIRS[k % len(PAIRS)]]
-        request = form_request("/v1/verify", self._service.host, list(zip(("probe", "reference"), photos, strict=True)))
-        while not self._ended.is_set():
-            status = ask(self._service, request).status
-            self.statuses[status] += 1
-            if not status.isdecimal():  # the connection failed
-                return
+    requests = [verify_request(service.host, pair) for pair in islice(cycle(PAIRS), CLIENTS)]
+    with in_background(*(partial(go_on, request) for request in requests)):
+        yield statuses
 
 
 def answered_lines(folder: Path) -> tuple[int, ChainReader]:
@@ -73,26 +61,26 @@ def answered_lines(folder: Path) -> tuple[int, ChainReader]:
 
 def stop(folder: Path, seconds: float) -> bool:
     """SIGTERM under load: each request is answered, or the connection was never accepted."""
-    with running_service(environment={"VISAVIS_AUDIT": str(folder)}) as service, Clients(service) as clients:
+    with running_service(environment={"VISAVIS_AUDIT": str(folder)}) as service, asking(service) as statuses:
         time.sleep(seconds)
         service.process.send_signal(signal.SIGTERM)
         status = service.process.wait(PATIENCE_S)
     n_lines, reader = answered_lines(folder)
-    lost = {each: n for each, n in clients.statuses.items() if each not in ("200", "503", NEVER_ACCEPTED)}
-    print(f"stop: exit {status}; clients saw {dict(clients.statuses)}; {n_lines} answers in the log; lost: {lost or 0}")
-    return not lost and n_lines == clients.statuses["200"] and status == 0 and not reader.faults
+    lost = {each: n for each, n in statuses.items() if each not in ("200", "503", NEVER_ACCEPTED)}
+    print(f"stop: exit {status}; clients saw {dict(statuses)}; {n_lines} answers in the log; lost: {lost or 0}")
+    return not lost and n_lines == statuses["200"] and status == 0 and not reader.faults
 
 
 def kill(folder: Path, seconds: float) -> bool:
     """SIGKILL under load: every answer that a client has is in the log, and the chain is whole."""
     with running_service(environment={"VISAVIS_AUDIT": str(folder)}) as service:
         before, _ = answered_lines(folder)
-        with Clients(service) as clients:
+        with asking(service) as statuses:
             time.sleep(seconds)
             service.process.kill()
             service.process.wait(PATIENCE_S)
     after, reader = answered_lines(folder)
-    had, n_lines = clients.statuses["200"], after - before
+    had, n_lines = statuses["200"], after - before
     torn = [note for note in reader.notes if "not complete" in note]
     print(f"kill: {had} answers at clients, {n_lines} in the log; faults: {len(reader.faults)}; torn ends: {torn or 0}")
     return not reader.faults and had <= n_lines <= had + CLIENTS
@@ -153,7 +141,7 @@ def reload(folder: Path, seconds: float) -> bool:
     """Reload under load: good bundles are served, broken ones refused, and no request fails."""
     file, wrong = folder / "visavis.toml", list[str]()
     file.write_text("")
-    with running_service("--config", str(file)) as service, Clients(service) as clients:
+    with running_service("--config", str(file)) as service, asking(service) as statuses:
         time.sleep(seconds)
         for model in (OTHER_MODEL, "sface-128"):
             line = _reload(service, file, model)
@@ -164,8 +152,8 @@ def reload(folder: Path, seconds: float) -> bool:
             is_refused = "was not reloaded, and sface-128 goes on" in line
             wrong += [] if is_refused else [name]
             print(f"reload: {name}: {'refused' if is_refused else 'TAKEN'}: {line.rpartition('goes on: ')[2][:110]}")
-    print(f"reload: clients saw {dict(clients.statuses)}; wrong: {wrong or 0}")
-    return not wrong and set(clients.statuses) == {"200"}
+    print(f"reload: clients saw {dict(statuses)}; wrong: {wrong or 0}")
+    return not wrong and set(statuses) == {"200"}
 
 
 def calls(folder: Path) -> bool:

@@ -9,21 +9,18 @@ minute.
 """
 
 import statistics
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import cycle, islice
 
 import click
-from open_loop import OpenLoop, Sent, form_request
-from running_service import MemoryWatch, RunningService, running_service
+from open_loop import GIVE_UP_S, PAIRS, OpenLoop, ask, quantile, verify_request
+from running_service import RunningService, running_service, watched_memory
 
-FACES = Path(__file__).parents[1] / "examples" / "faces"
-PAIRS = (("001-neutral", "001-smiling"), ("005-neutral", "021-neutral"), ("041-neutral", "041-smiling"))
 CLIENTS, CAPACITY_S = 8, 20.0
-GIVE_UP_S = 60.0
 ALLOWED = {"200", "429", "503"}
 USUAL = 1.5  # times the usual latency counts as back to normal
 SOAK_SHARE = 0.8
@@ -39,40 +36,28 @@ class Load:
     usual_s: float  # of one request alone, median
 
 
-def ask(service: RunningService, request: bytes) -> Sent:
-    (result,) = OpenLoop(service.address, [request], give_up_s=GIVE_UP_S, seed=0).run(1e-9, 1e-9)
-    return result
-
-
 def measured_capacity(service: RunningService, requests: Sequence[bytes]) -> float:
     """Verifications a second by CLIENTS clients that each wait for an answer before they ask again."""
-    end, counts = time.perf_counter() + CAPACITY_S, [0] * CLIENTS
+    end = time.perf_counter() + CAPACITY_S
 
-    def go_on(k: int) -> None:
+    def go_on(request: bytes) -> int:
+        n_answered = 0
         while time.perf_counter() < end:
-            counts[k] += ask(service, requests[k % len(requests)]).status == "200"
+            n_answered += ask(service.address, request).status == "200"
+        return n_answered
 
-    threads = [threading.Thread(target=go_on, args=(k,)) for k in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / CAPACITY_S
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        return sum(clients.map(go_on, islice(cycle(requests), CLIENTS))) / CAPACITY_S
 
 
 def usual_latency_s(service: RunningService, request: bytes) -> float:
-    return statistics.median(ask(service, request).took_s for _ in range(20))
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+    return statistics.median(ask(service.address, request).took_s for _ in range(20))
 
 
 def recovery_s(load: Load) -> float:
     """Seconds until a single request takes its usual time again."""
     start = time.perf_counter()
-    while (sent := ask(load.service, load.requests[0])).status != "200" or sent.took_s > USUAL * load.usual_s:
+    while (sent := ask(load.service.address, load.requests[0])).status != "200" or sent.took_s > USUAL * load.usual_s:
         if time.perf_counter() - start > GIVE_UP_S:
             return float("inf")
     return time.perf_counter() - start
@@ -81,7 +66,7 @@ def recovery_s(load: Load) -> float:
 def overload(load: Load, factor: float, seconds: float) -> bool:
     """Print a line for one factor; False if an answer was none of those allowed."""
     own = time.process_time()
-    with MemoryWatch(load.service) as memory:
+    with watched_memory(load.service) as memory:
         results = OpenLoop(load.service.address, load.requests, give_up_s=GIVE_UP_S, seed=1).run(
             factor * load.capacity, seconds
         )
@@ -103,7 +88,7 @@ def overload(load: Load, factor: float, seconds: float) -> bool:
 
 def soak(load: Load, minutes: float) -> bool:
     """Print memory and p99 by the minute at SOAK_SHARE of the capacity."""
-    with MemoryWatch(load.service, every_s=5.0) as memory:
+    with watched_memory(load.service, every_s=5.0) as memory:
         results = OpenLoop(load.service.address, load.requests, give_up_s=GIVE_UP_S, seed=2).run(
             SOAK_SHARE * load.capacity, minutes * 60
         )
@@ -132,15 +117,7 @@ def main(
 ) -> None:
     """Print capacity, then a line for each factor, then the soak."""
     with running_service(*options) as service:
-        requests = [
-            form_request(
-                "/v1/verify",
-                service.host,
-                [("probe", (FACES / f"{a}.jpg").read_bytes()), ("reference", (FACES / f"{b}.jpg").read_bytes())],
-                key,
-            )
-            for a, b in PAIRS
-        ]
+        requests = [verify_request(service.host, pair, key) for pair in PAIRS]
         usual_s, capacity = usual_latency_s(service, requests[0]), measured_capacity(service, requests)
         click.echo(f"one request alone {usual_s * 1000:.0f} ms (median); capacity {capacity:.1f} verifications/s")
         load = Load(service, requests, capacity, usual_s)

@@ -42,7 +42,7 @@ OPTION_VALUES: Mapping[str, tuple[str, ...]] = {
 }
 ODD_TEXTS = (
     "", " ", "\0", "null", "NaN", "1e999", "-1", "0x10", "true", "\N{FULLWIDTH DIGIT ONE}", "\ufeff", "\u202e",
-    "\ud800",    "%00", "%ff", "../../etc/passwd", "http://127.0.0.1/", "' or 1=1 --", "<script>", "{{7*7}}", "${jndi:ldap://x}",
+    "\ud800", "%00", "%ff", "../../etc/passwd", "http://127.0.0.1/", "' or 1=1 --", "<script>", "{{7*7}}", "${jndi:ldap://x}",
     "a" * 300, "a" * 5000, "at:1e9,1e9", "at:99999999,1", "999999", "fmr=", "fmr=0", "fmr=nan", "all", "\r\nX-Evil: 1",
 )  # fmt: skip
 ODD_VALUES: tuple[object, ...] = (

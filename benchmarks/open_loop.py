@@ -11,7 +11,13 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+FACES = Path(__file__).parents[1] / "examples" / "faces"
+PAIRS = (("001-neutral", "001-smiling"), ("005-neutral", "021-neutral"), ("041-neutral", "041-smiling"))
+BOUNDARY = "----------open-loop"
+FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+GIVE_UP_S = 60.0  # of one request
 READ_BYTES = 65536
 STATUS_AT = slice(9, 12)  # in an answer's first line
 TICK_S = 0.05
@@ -113,23 +119,54 @@ class OpenLoop:
         self._results.append(Sent(exchange.due_s, self._now() - exchange.due_s, status or fault or "no answer"))
 
 
-def form_request(path: str, host: str, images: Sequence[tuple[str, bytes]], key: str | None = None) -> bytes:
-    """Return a whole POST request with images as a form, and `Connection: close`."""
-    boundary = b"----------open-loop"
-    body = (
-        b"".join(
-            b'--%s\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\n%s\r\n'
-            % (boundary, name.encode(), image)
-            for name, image in images
-        )
-        + b"--%s--\r\n" % boundary
-    )
+def ask(address: tuple[str, int], request: bytes) -> Sent:
+    """Send one request and wait for its answer."""
+    (result,) = OpenLoop(address, [request], give_up_s=GIVE_UP_S, seed=0).run(1e-9, 1e-9)
+    return result
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return a quantile of latencies; nan if there are none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+def post_request(path: str, host: str, content_type: str, body: bytes, key: str | None = None) -> bytes:
+    """Return a whole POST request with `Connection: close`."""
     headers = {
         "Host": host,
-        "Content-Type": f"multipart/form-data; boundary={boundary.decode()}",
+        "Content-Type": content_type,
         "Content-Length": str(len(body)),
         "Connection": "close",
         **({} if key is None else {"Authorization": f"Bearer {key}"}),
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def form_request(path: str, host: str, images: Sequence[tuple[str, bytes]], key: str | None = None) -> bytes:
+    """Return a whole POST request with images as a form."""
+    return post_request(path, host, FORM_TYPE, form_body(images), key)
+
+
+def verify_request(host: str, pair: tuple[str, str] = PAIRS[0], key: str | None = None) -> bytes:
+    """Return a whole request to verify two of the example faces."""
+    return form_request("/v1/verify", host, pair_images(pair), key)
+
+
+def pair_images(pair: tuple[str, str]) -> list[tuple[str, bytes]]:
+    """Return two of the example faces as the images of a verification."""
+    return [
+        (part, (FACES / f"{name}.jpg").read_bytes()) for part, name in zip(("probe", "reference"), pair, strict=True)
+    ]
+
+
+def form_body(images: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return the body of a form of images, of type FORM_TYPE."""
+    boundary = BOUNDARY.encode()
+    parts = [
+        b'--%s\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\n%s\r\n'
+        % (boundary, name.encode(), image)
+        for name, image in images
+    ]
+    return b"".join(parts) + b"--%s--\r\n" % boundary

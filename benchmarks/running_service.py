@@ -6,12 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
-from typing import Self
+from time import monotonic
 
 COMMAND = (sys.executable, "-c", "import sys; sys.argv[0] = 'visavis'; from visavis.cli.main import main; main()")
 READY = re.compile(r"ready on https?://([0-9.]+):(\d+)")
@@ -32,31 +31,33 @@ class RunningService:
         """Host and port, as in a Host header."""
         return f"{self.address[0]}:{self.address[1]}"
 
-    def pids(self) -> list[int]:
-        """The service's process and all below it."""
-        found = [self.process.pid]
-        for pid in found:  # which grows meanwhile
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with suppress(OSError):  # it has just ended
-                    found += map(int, children.read_text().split())
-        return found
-
     def memory_mib(self) -> float:
         """Memory of all its processes, with memory files; what they share counts once (PSS)."""
-        return (sum(map(_pss_kib, self.pids())) * 1024 + _memory_files_bytes(self.process.pid)) / MIB
+        return (sum(map(pss_bytes, pids_from(self.process.pid))) + _memory_files_bytes(self.process.pid)) / MIB
 
     def cpu_s(self) -> float:
         """Processor time of all its processes so far."""
-        return sum(map(_cpu_s, self.pids()))
+        return sum(map(_cpu_s, pids_from(self.process.pid)))
 
 
-def _pss_kib(pid: int) -> int:
+def pids_from(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for each in found:  # which grows meanwhile
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            with suppress(OSError):  # it has just ended
+                found += map(int, children.read_text().split())
+    return found
+
+
+def pss_bytes(pid: int) -> int:
+    """Return the memory of a process; what it shares with others counts in part."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:  # it has just ended
         return 0
     found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    return int(found[1]) * 1024 if found else 0
 
 
 def _memory_files_bytes(pid: int) -> int:
@@ -99,30 +100,42 @@ def running_service(*options: str, environment: dict[str, str] | None = None) ->
             process.kill()
 
 
-class MemoryWatch:
-    """Measures a service's memory every half second while the block runs."""
+@contextmanager
+def in_background(*actions: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Run each action in a thread of its own; it gets an event that is set when the block ends, and ends then."""
+    ended = threading.Event()
+    threads = [threading.Thread(target=action, args=(ended,), daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
 
-    def __init__(self, service: RunningService, every_s: float = 0.5) -> None:
-        self._service, self._every_s = service, every_s
-        self._ended = threading.Event()
-        self.samples: list[tuple[float, float]] = []  # seconds, MiB
+
+@dataclass(slots=True)
+class MemorySamples:
+    """What a service's memory was, at several times."""
+
+    samples: list[tuple[float, float]] = field(default_factory=list)  # seconds, MiB
 
     @property
     def peak_mib(self) -> float:
         """The largest of the samples."""
         return max((mib for _, mib in self.samples), default=0.0)
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_why: object) -> None:
-        self._ended.set()
-        self._thread.join()
+@contextmanager
+def watched_memory(service: RunningService, every_s: float = 0.5) -> Iterator[MemorySamples]:
+    """Measure a service's memory again and again while the block runs."""
+    start, memory = monotonic(), MemorySamples()
 
-    def _watch(self) -> None:
-        start = monotonic()
-        while not self._ended.is_set():
-            self.samples.append((monotonic() - start, self._service.memory_mib()))
-            sleep(self._every_s)
+    def measure(ended: threading.Event) -> None:
+        while not ended.is_set():
+            memory.samples.append((monotonic() - start, service.memory_mib()))
+            ended.wait(every_s)
+
+    with in_background(measure):
+        yield memory

@@ -8,9 +8,7 @@ audit log's cost depends on the disk: name a folder on the one that you will use
 verifications a second is below 0.95.
 """
 
-import re
 import statistics
-import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +18,13 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import click
-from running_service import COMMAND, RunningService, running_service
+from open_loop import FORM_TYPE, PAIRS, form_body, pair_images
+from running_service import RunningService, running_service
 
-FACES = Path(__file__).parents[1] / "examples" / "faces"
-PAIR = (("probe", "001-neutral"), ("reference", "001-smiling"))
+from service.access.keys import KeyFile, KeyGrant
+
 CLIENTS = 8
 LEAST_RATIO = 0.95
-BOUNDARY = "a-line-between-photographs"
-KEY = re.compile(r"^\s*(visavis_\S+)$", re.MULTILINE)
 OK = 200
 
 
@@ -39,18 +36,9 @@ class Round:
     cpu_ms: float  # of one verification, all processes of the service
 
 
-def body() -> bytes:
-    parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{part}"; filename="p.jpg"\r\n\r\n'.encode()
-        + (FACES / f"{name}.jpg").read_bytes()
-        for part, name in PAIR
-    ]
-    return b"\r\n".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
-
-
 def ask(service: RunningService, headers: dict[str, str], n_requests: int) -> None:
     """Send verifications one after the other. Raises RuntimeError for an answer that is none."""
-    connection, content = HTTPConnection(*service.address, timeout=120), body()
+    connection, content = HTTPConnection(*service.address, timeout=120), form_body(pair_images(PAIRS[0]))
     for _ in range(n_requests):
         connection.request("POST", "/v1/verify", content, headers)
         answer = connection.getresponse()
@@ -66,15 +54,6 @@ def measured(service: RunningService, headers: dict[str, str], n_requests: int) 
         list(clients.map(lambda _: ask(service, headers, n_requests), range(CLIENTS)))
     n, took_s = CLIENTS * n_requests, time.perf_counter() - start
     return Round(n / took_s, (service.cpu_s() - cpu_s) / n * 1000)
-
-
-def new_key(file: Path) -> str:
-    command = [*COMMAND, "keys", "create", "benchmark", "--scope", "verify", "--file", str(file)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = KEY.search(told)
-    if found is None:
-        raise RuntimeError("visavis keys create printed no key")
-    return found[1]
 
 
 def protected_environment(folder: Path, keys: Path) -> dict[str, str]:
@@ -97,9 +76,9 @@ def main(rounds: int, n_requests: int, audit_folder: Path | None) -> None:
     """Print rates, processor time and the ratio."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        key = new_key(folder / "keys.json")
-        environment = protected_environment(audit_folder or folder / "audit", folder / "keys.json")
-        form = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        keys, form = folder / "keys.json", {"Content-Type": FORM_TYPE}
+        key = KeyFile(keys).create(KeyGrant("benchmark", ("verify",))).text
+        environment = protected_environment(audit_folder or folder / "audit", keys)
         plain = stack.enter_context(running_service()), form
         protected = (
             stack.enter_context(running_service(environment=environment)),

@@ -11,10 +11,10 @@ from .audit.chain import (
     AuditFolderError as AuditFolderError,
     AuditLine as AuditLine,
     ChainReader as ChainReader,
-    open_plain as open_plain,
     read_anchors as read_anchors,
     verify_chain as verify_chain,
 )
 from .serving import ServingError as ServingError, run as run
 from .startup_check import Finding as Finding, check as check
 from .telemetry.machine import Machine as Machine, this_machine as this_machine
+from .telemetry.traces import TRACE_ENDPOINTS as TRACE_ENDPOINTS

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope as AsgiScope, Send
 
 from ..errors import CrossSiteRequest, Forbidden, Unauthorized, UnknownHost
+from ..settings import Settings
 from .caller import Caller, Scope, caller_of
 from .keys import KEY_PATTERN, KeyFile, KeyStore
 from .rate_limits import RateLimits, joined
@@ -61,38 +62,6 @@ OTHER_SITES = ("cross-site", "same-site")
 ANY_ORIGIN = "*"
 
 
-class AccessSettings(Protocol):
-    """The settings that access control reads."""
-
-    @property
-    def host(self) -> str:
-        """The address to listen on."""
-
-    @property
-    def keys(self) -> str | None:
-        """The path of the file of keys."""
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """More names of this service."""
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """Origins whose pages may ask."""
-
-    @property
-    def trusted_proxies(self) -> tuple[str, ...]:
-        """Addresses and networks of proxies."""
-
-    @property
-    def rate_limit(self) -> str | None:
-        """The limit of a key that has none of its own."""
-
-    @property
-    def address_rate_limit(self) -> str | None:
-        """The limit of an address."""
-
-
 @dataclass(frozen=True, slots=True)
 class HostNames:
     """The names by which this service may be called; an address is always one, since no DNS can rebind it."""
@@ -102,7 +71,7 @@ class HostNames:
     def check(self, headers: Headers) -> None:
         """Raise UnknownHost if the Host header has another name. Without the header no browser has asked."""
         given = headers.getlist("host")
-        if len(given) > 1 or not all(_host_of(each) in self.names or _is_address(_host_of(each)) for each in given):
+        if len(given) > 1 or not all(host in self.names or _parsed(host) for host in map(_host_of, given)):
             raise UnknownHost
 
 
@@ -139,7 +108,7 @@ class AccessPolicy:
     limits: RateLimits
 
     @classmethod
-    def of(cls, settings: AccessSettings) -> Self:
+    def of(cls, settings: Settings) -> Self:
         """Read the settings, and the file of keys. Raises KeyFileError."""
         keys = None if settings.keys is None else KeyStore(KeyFile(Path(settings.keys)))
         names = HostNames(frozenset({"localhost", settings.host.lower(), *settings.hosts}))
@@ -177,10 +146,10 @@ class AccessPolicy:
     def _by_key(
         self, scope: AsgiScope, headers: Headers, address: str, keys: KeyStore
     ) -> tuple[Caller, dict[str, str]]:
-        record = keys.find(_presented(headers))
         is_in_url = _has_key(scope)
         if _is_public(scope["path"]) and not is_in_url:
             return Caller(address=address), {}
+        record = keys.find(_presented(headers))
         if record is None or is_in_url:
             self.limits.count_failure(address)
             raise Unauthorized
@@ -278,19 +247,14 @@ def _host_of(header: str) -> str:
     return (found[1] or found[2]).lower() if found else ""
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _address_of(text: str) -> IPv4Address | IPv6Address | None:
     """Return an address as proxies write it, also with its port; an IPv4 address in IPv6 as IPv4."""
-    bare = text if text.count(":") > 1 and not text.startswith("[") else _host_of(text)
+    parsed = _parsed(text if text.count(":") > 1 and not text.startswith("[") else _host_of(text))
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     try:
-        parsed = ip_address(bare)
+        return ip_address(address)
     except ValueError:
         return None
-    return getattr(parsed, "ipv4_mapped", None) or parsed

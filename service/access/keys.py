@@ -25,7 +25,7 @@ from zlib import crc32
 from anyio import sleep, to_thread
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from embedder import replace_file
+from embedder import open_regular_file, replace_file
 
 from .caller import Scope
 
@@ -226,13 +226,9 @@ class KeyFile:
 
     def _bytes(self) -> bytes:
         try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # never waits for a pipe's writer
-            try:
-                _refuse_unsafe(os.fstat(handle))
-                with open(handle, "rb", closefd=False) as file:
-                    return file.read(MAX_FILE_BYTES)
-            finally:
-                os.close(handle)
+            with open_regular_file(self.path, follow_links=False) as file:
+                _refuse_unsafe(os.fstat(file.fileno()))
+                return file.read(MAX_FILE_BYTES)
         except OSError as error:
             hint = MADE_BY if isinstance(error, FileNotFoundError) else "it must be a plain file of the service's user"
             raise KeyFileError(f"the file of keys cannot be read: {error.strerror}; {hint}") from None
@@ -296,8 +292,6 @@ def _lock(folder: int) -> None:
 def _refuse_unsafe(facts: os.stat_result) -> None:
     """Refuse what others may read or write; like PostgreSQL, root may give its own file to a group to read."""
     allowed = 0o640 if facts.st_uid == 0 and os.geteuid() != 0 else 0o600
-    if not stat.S_ISREG(facts.st_mode):
-        raise KeyFileError("the file of keys is not a plain file; give the path of one")
     if facts.st_uid not in (0, os.geteuid()):
         raise KeyFileError("the file of keys belongs to another user; give it to the service's user")
     if stat.S_IMODE(facts.st_mode) & ~allowed:

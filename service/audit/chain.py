@@ -3,23 +3,24 @@
 A line ends with its own hash, `,"hash":"..."}`: the SHA-256 of the same line without this key. Nothing here writes.
 """
 
-import errno
 import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import IO, ClassVar, TypeAlias
+
+from embedder import open_regular_file
 
 MAX_LINE_BYTES = 2**18
 FILE_NAME = re.compile(r"audit-([0-9]{6,12})\.jsonl")
 SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
 SEAL_BYTES = len(',"hash":""}\n') + 64
+CLOSED = "closed"  # the event of the last line of a service that was stopped in order
 ANCHOR = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 MAX_NUMBER = 10**15  # of lines; a longer one was made to break what reads it
 MAX_FAULTS = 20  # told one by one; the others are counted
@@ -62,13 +63,6 @@ class Opened:
     abandoned: AbandonedEnd | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The last line of a service that was stopped in order."""
-
-    event: ClassVar[str] = "closed"
-
-
 def seal(event: str, fields: Fields, *, time: str, after: Anchor) -> tuple[bytes, Anchor]:
     """Return the line that follows `after`, with its line break, and its own anchor; keys without a value are left out.
 
@@ -80,11 +74,6 @@ def seal(event: str, fields: Fields, *, time: str, after: Anchor) -> tuple[bytes
         raise ValueError(f"a line of the audit log would have {len(body):,} bytes, over {MAX_LINE_BYTES:,}")
     digest = hashlib.sha256(body).hexdigest()
     return body[:-1] + f',"hash":"{digest}"}}\n'.encode("ascii"), Anchor(after.seq + 1, digest)
-
-
-def fields_of(event: Opened | Closed) -> Fields:
-    """Return the fields of an event."""
-    return asdict(event)
 
 
 def _without_empty(fields: Fields) -> Fields:
@@ -160,18 +149,9 @@ def audit_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names, key=lambda name: (len(name), name))]
 
 
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a regular file to read; never a link, a pipe or a device. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    return os.fdopen(handle, "rb")
-
-
 def has_no_line(path: Path) -> bool:
     """Whether a file is empty, or holds only the beginning of its first line. Raises OSError."""
-    with open_plain(path) as file:
+    with open_regular_file(path, follow_links=False) as file:
         head = file.read(MAX_LINE_BYTES)
     return len(head) < MAX_LINE_BYTES and b"\n" not in head
 
@@ -179,7 +159,7 @@ def has_no_line(path: Path) -> bool:
 def first_line(path: Path) -> AuditLine | None:
     """Return the first line of a file, or None if it has none."""
     try:
-        with open_plain(path) as file:
+        with open_regular_file(path, follow_links=False) as file:
             found = parse_line(file.readline(MAX_LINE_BYTES))
     except OSError:
         return None
@@ -218,7 +198,7 @@ class ChainReader:
 
     def _lines_of(self, path: Path, following: Path | None) -> Iterator[AuditLine]:
         try:
-            with open_plain(path) as file:
+            with open_regular_file(path, follow_links=False) as file:
                 checked = (self._checked(path.name, *each) for each in self._raw_lines(file, path, following))
                 yield from (line for line in checked if line is not None)
         except OSError as error:

@@ -8,14 +8,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from anyio import CapacityLimiter, Lock, create_task_group, sleep, to_thread
 
+from embedder import open_regular_file
+
 from ..errors import AuditUnavailable
 from .chain import (
+    CLOSED,
     FILE_NAME,
     GENESIS,
     MAX_LINE_BYTES,
@@ -23,13 +26,10 @@ from .chain import (
     Anchor,
     AuditFolderError,
     AuditLine,
-    Closed,
     Fields,
     Opened,
     audit_files,
-    fields_of,
     has_no_line,
-    open_plain,
     parse_line,
     seal,
 )
@@ -42,17 +42,6 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 RETRY_S = 1.0  # after a failure, how long nothing is written
 MINUTE_S, HOUR_S = 60, 3600
 MAX_REFUSALS = 60  # lines a minute for the refusals of one key, and for those without a key; further ones are counted
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """The system calls that write the log; a test replaces them by failing ones."""
-
-    open: Callable[[Path, int, int], int] = os.open
-    truncate: Callable[[int, int], None] = os.ftruncate
-    write: Callable[[int, bytes], int] = os.write
-    fsync: Callable[[int], None] = os.fsync
-    close: Callable[[int], None] = os.close
 
 
 def utc_now() -> datetime:
@@ -80,12 +69,11 @@ class AuditLog:
         self,
         folder: Path,
         *,
-        disk: Disk | None = None,
         now: Callable[[], datetime] = utc_now,
         max_file_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         """Lock the folder, create it if it is missing, and begin a file. Raises AuditFolderError."""
-        self._folder, self._disk, self._now, self._max_file_bytes = folder, disk or Disk(), now, max_file_bytes
+        self._folder, self._now, self._max_file_bytes = folder, now, max_file_bytes
         self._handle: int | None = None
         self._size, self._day, self._is_closed = 0, "", False
         try:
@@ -118,11 +106,10 @@ class AuditLog:
     def close(self) -> None:
         """Write the closing line, if the disk allows it, and release the folder."""
         with suppress(OSError):
-            self.append([(Closed.event, fields_of(Closed()))])
+            self.append([(CLOSED, {})])
         self._close_file()
         self._is_closed = True
-        with suppress(OSError):
-            os.close(self._lock)
+        _close(self._lock)
 
     def _open_file(self) -> int:
         if self._is_closed:
@@ -138,13 +125,13 @@ class AuditLog:
     def _begin_file(self, reason: str) -> int:
         """Begin the next file. One of this name holds no confirmed line: a failure or a kill left it."""
         _require_same(self._folder, self._identity)
-        handle = self._disk.open(self._folder / _file_name(self._number + 1), NEW_FILE, 0o600)
+        handle = os.open(self._folder / _file_name(self._number + 1), NEW_FILE, 0o600)
         try:
-            self._disk.truncate(handle, 0)
-            last, size = self._written(handle, [(Opened.event, fields_of(Opened(reason, self._abandoned)))])
+            os.ftruncate(handle, 0)
+            last, size = self._written(handle, [(Opened.event, asdict(Opened(reason, self._abandoned)))])
             self._sync_folder()
         except OSError:
-            self._close(handle)
+            _close(handle)
             raise
         self._handle, self._number, self._day, self._abandoned = handle, self._number + 1, self._today(), None
         self._size = 0
@@ -159,9 +146,9 @@ class AuditLog:
             lines.append(line)
         rest = content = b"".join(lines)
         while rest:
-            rest = rest[self._disk.write(handle, rest) :]
+            rest = rest[os.write(handle, rest) :]
         if content:
-            self._disk.fsync(handle)
+            os.fsync(handle)
         return last, len(content)
 
     def _confirm(self, last: Anchor, size: int) -> None:
@@ -171,20 +158,21 @@ class AuditLog:
         return self._now().date().isoformat()
 
     def _sync_folder(self) -> None:
-        handle = self._disk.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, 0)
+        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._disk.fsync(handle)
+            os.fsync(handle)
         finally:
-            self._close(handle)
-
-    def _close(self, handle: int) -> None:
-        with suppress(OSError):  # all that counts has been confirmed by fsync
-            self._disk.close(handle)
+            _close(handle)
 
     def _close_file(self) -> None:
         if self._handle is not None:
-            self._close(self._handle)
+            _close(self._handle)
         self._handle = None
+
+
+def _close(handle: int) -> None:
+    with suppress(OSError):  # all that counts has been confirmed by fsync
+        os.close(handle)
 
 
 def _require_same(path: Path, expected: os.stat_result) -> None:
@@ -238,7 +226,7 @@ def find_end(folder: Path) -> LogEnd:
 
 
 def _end_of(path: Path, number: int) -> LogEnd:
-    with open_plain(path) as file:
+    with open_regular_file(path, follow_links=False) as file:
         size = file.seek(0, os.SEEK_END)
         begin = file.seek(max(0, size - 2 * MAX_LINE_BYTES))
         tail = file.read()

@@ -249,12 +249,14 @@ async def record_answer(recorder: AuditRecorder, request: Request, status: int, 
 
 def _fields(request: Request, route: str | None, key: str | None, status: int) -> dict[str, object]:
     facts = getattr(request.state, "audit_facts", None)
-    model = getattr(request.state, "model", None)
+    found = getattr(request.state, "model", None)
+    model = found if isinstance(found, ModelIdentity) else None
     return {
         "key": key,
         "request_id": request.state.request_id,
         "route": route,
-        "model": model.digest if isinstance(model, ModelIdentity) else None,
+        "model": model.digest if model else None,
+        "card_digest": model.card_digest if model else None,
         **(asdict(facts) if isinstance(facts, AuditFacts) else {}),
         "status": status,
     }

@@ -20,7 +20,7 @@ from embedder import Comparison, ComparisonBatch, Embedding, EmbeddingBatch, Mod
 from embedder.explain import Explanation
 
 from ..problems import TABLE
-from .logs import RequestOutcome, log_request
+from .logs import OTHER, RequestOutcome, log_request
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 DISTANCES = tuple(round(0.05 * step, 2) for step in range(4, 33))  # 0.2 to 1.6, where faces lie
@@ -37,7 +37,6 @@ QUALITY: Mapping[str, tuple[str, tuple[float, ...]]] = {
 CODES = frozenset(error.code for error in TABLE)
 IMAGE_CODES = frozenset(error.code for error in TABLE if issubclass(error, SampleError))
 OWN_THRESHOLD = "own threshold"  # of a request that named no operating point
-OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class ServiceMetrics:
 
     def count(self, outcome: RequestOutcome) -> None:
         """Count a request and observe its stages."""
-        code = "" if outcome.code is None else outcome.code if outcome.code in CODES else OTHER
+        code = "" if outcome.code is None else _known(outcome.code)
         self._requests.labels(outcome.method, outcome.route, str(outcome.status), code).inc()
         if code in IMAGE_CODES:
             self._refused.labels(code).inc()
@@ -129,12 +128,12 @@ class ServiceMetrics:
                 self._judged(each)
                 self._sampled(each.reference)
             else:
-                self._refused.labels(_code(each)).inc()
+                self._refused.labels(_known(each.code)).inc()
 
     def _embedded_many(self, batch: EmbeddingBatch) -> None:
         for each in batch.results:
             if isinstance(each, SampleError):
-                self._refused.labels(_code(each)).inc()
+                self._refused.labels(_known(each.code)).inc()
             else:
                 for embedding in each:
                     self._sampled(embedding.sample)
@@ -155,8 +154,8 @@ class ServiceMetrics:
             histogram.observe(value)
 
 
-def _code(error: SampleError) -> str:
-    return error.code if error.code in CODES else OTHER
+def _known(code: str) -> str:
+    return code if code in CODES else OTHER
 
 
 class StateCollector(Collector):

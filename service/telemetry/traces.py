@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("visavis.traces")
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+TRACE_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 IN_ORDER = ("receive", "wait")  # stages one after the other; those of computing overlap, photo by photo
 FAILED = 500
 NS_PER_MS = 1_000_000
@@ -50,12 +50,12 @@ class RequestObserver:
 
 def traced(observe: Callable[[RequestOutcome], None], environment: Mapping[str, str] = os.environ) -> RequestObserver:
     """Return an observer that also sends traces if an endpoint is set and the SDK is installed."""
-    if not any(environment.get(name) for name in ENDPOINTS):
+    if not any(environment.get(name) for name in TRACE_ENDPOINTS):
         return RequestObserver(observe)
     try:
         return RequestObserver(observe, _provider())
     except ModuleNotFoundError:
-        log.warning("%s is set, but no traces are sent: pip install 'visavis[telemetry]'", " or ".join(ENDPOINTS))
+        log.warning("%s is set, but no traces are sent: pip install 'visavis[telemetry]'", " or ".join(TRACE_ENDPOINTS))
         return RequestObserver(observe)
 
 

@@ -18,16 +18,15 @@ from service.client import (
     BusyError,
     ClientError,
     NoFaceError,
-    Problem,
     RequestRejected,
     Retry,
     TimedOut,
     UnexpectedAnswer,
     Unreachable,
-    VerifyResponse,
 )
 
 if TYPE_CHECKING:
+    from service.client import Problem, VerifyResponse
     from tests.client.conftest import Connector, ScriptedServer
 
 Script = Callable[[socket.socket], object]

@@ -2,21 +2,20 @@
 
 import json
 import os
-import re
 import resource
 import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from anyio import create_task_group
 from live_service import until
+from serving_process import COMMAND, PATIENCE_S, ROOT, serving
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
@@ -29,9 +28,6 @@ from service.audit.log import MAX_REFUSALS, AuditLog, AuditRecorder
 from service.audit.requests import AuditMiddleware
 from service.errors import AuditUnavailable
 from service.settings import Settings
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -58,7 +54,7 @@ def test_a_verification_has_a_line_with_what_was_considered_and_decided(
     answer = audited.post("/v1/verify", files=pair, headers={"X-Request-Id": "case-1"}).json()
     (line,) = _lines(tmp_path / "audit")
     assert (line["request_id"], line["route"], line["status"]) == ("case-1", "/v1/verify", 200)
-    assert line["model"] == answer["model"]["digest"]
+    assert (line["model"], line["card_digest"]) == (answer["model"]["digest"], answer["model"]["card_digest"])
     assert line["considered"]["distances"] == [round(answer["distance"], 6)]
     assert line["considered"]["thresholds"] == [round(answer["threshold"], 6)]
     assert line["considered"]["operating_point"] == answer["operating_point"]["name"]
@@ -159,8 +155,6 @@ async def test_a_client_that_leaves_is_recorded_as_well(tmp_path: Path) -> None:
 
 
 async def test_requests_that_wait_together_share_one_fsync(tmp_path: Path) -> None:
-    from anyio import create_task_group  # noqa: PLC0415 - only here
-
     log = AuditLog(tmp_path)
     batches = list[int]()
     append = log.append
@@ -204,26 +198,9 @@ def _no_file_may_grow(process: int) -> Iterator[None]:
         resource.prlimit(process, resource.RLIMIT_FSIZE, before)
 
 
-@contextmanager
-def _serving(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def _serving(folder: Path) -> AbstractContextManager[tuple[subprocess.Popen[str], str]]:
     """A service with an audit log; its log goes to a pipe, which has no size limit."""
-    command = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()", "--port", "0"]
-    env = {**os.environ, "VISAVIS_AUDIT": str(folder)}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=env)
-    heard = list[str]()
-    listener = threading.Thread(target=lambda: heard.extend(line.decode() for line in process.stderr or ()))
-    listener.start()
-    try:
-        until(lambda: any("ready on" in line for line in heard) or process.poll() is not None)
-        found = re.search(r"ready on (http://\S+)", "".join(heard))
-        assert found, heard
-        yield process, found[1]
-    finally:
-        process.kill()
-        process.wait(PATIENCE_S)
-        listener.join(PATIENCE_S)
-        if process.stderr is not None:
-            process.stderr.close()
+    return serving(VISAVIS_AUDIT=str(folder), VISAVIS_LOG_LEVEL="warning")
 
 
 def test_while_the_log_cannot_be_written_nothing_is_answered_and_the_service_is_not_ready(
@@ -273,9 +250,8 @@ def test_after_a_kill_under_load_every_answer_that_arrived_is_in_a_whole_log(
 
 def test_a_folder_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    command = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()", "--port", "0"]
     env = {**os.environ, "VISAVIS_AUDIT": str(tmp_path / "file")}
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+    ended = subprocess.run([*COMMAND, "--port", "0"], capture_output=True, text=True, cwd=ROOT, env=env, check=False)
     assert ended.returncode == 2
     assert "is not a folder that the service may write" in ended.stderr
     assert "Traceback" not in ended.stderr

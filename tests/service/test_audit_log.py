@@ -8,9 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from service.audit.chain import (
     read_anchors,
     verify_chain,
 )
-from service.audit.log import AuditLog, Disk, check_audit_folder
+from service.audit.log import AuditLog, check_audit_folder
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SMALL_FILE = 2_000  # bytes; some six lines
@@ -239,40 +240,35 @@ def test_a_closed_log_takes_no_line(tmp_path: Path) -> None:
         _append(log, 1)
 
 
-class FailingDisk:
-    """The real disk, of which one call fails; a failing write may leave half of its bytes."""
+@contextmanager
+def _failing(fails_at: int, *, leaves_half: bool) -> Iterator[list[str]]:
+    """Let one of the calls that write a log fail; a failing write may leave half of its bytes. Gives the calls."""
+    calls = list[str]()
 
-    def __init__(self, fails_at: int, *, leaves_half: bool) -> None:
-        self.n_calls, self._fails_at, self._leaves_half = 0, fails_at, leaves_half
+    def watched(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def call(*given: Any) -> object:
+            calls.append(name)
+            if len(calls) == fails_at:
+                if name == "write" and leaves_half:
+                    real(given[0], given[1][: len(given[1]) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*given)
 
-    def calls(self) -> Disk:
-        return Disk(
-            open=lambda path, flags, mode: self._run(lambda: os.open(path, flags, mode)),
-            truncate=lambda handle, size: self._run(lambda: os.ftruncate(handle, size)),
-            write=self._write,
-            fsync=lambda handle: self._run(lambda: os.fsync(handle)),
-            close=lambda handle: self._run(lambda: os.close(handle)),
-        )
+        return call
 
-    def _write(self, handle: int, content: bytes) -> int:
-        if self.n_calls + 1 == self._fails_at and self._leaves_half:
-            os.write(handle, content[: len(content) // 2])
-        return self._run(lambda: os.write(handle, content))
-
-    def _run(self, call: Callable[[], int | None]) -> int:
-        self.n_calls += 1
-        if self.n_calls == self._fails_at:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return call() or 0
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open", "ftruncate", "write", "fsync", "close"):
+            patch.setattr(os, name, watched(name, getattr(os, name)))
+        yield calls
 
 
-def _scenario(folder: Path, disk: FailingDisk) -> tuple[list[int], list[int]]:
+def _scenario(folder: Path) -> tuple[list[int], list[int]]:
     """Write 12 requests in pairs, over several files; give those that were confirmed, and those that failed."""
     confirmed, failed = list[int](), list[int]()
     try:
-        log = AuditLog(folder, disk=disk.calls(), max_file_bytes=SMALL_FILE)
+        log = AuditLog(folder, max_file_bytes=SMALL_FILE)
     except AuditFolderError:
-        log = AuditLog(folder, disk=disk.calls(), max_file_bytes=SMALL_FILE)
+        log = AuditLog(folder, max_file_bytes=SMALL_FILE)
     for number in range(0, 12, 2):
         try:
             _append(log, number, number + 1)
@@ -283,20 +279,16 @@ def _scenario(folder: Path, disk: FailingDisk) -> tuple[list[int], list[int]]:
     return confirmed, failed
 
 
-def _n_calls(folder: Path) -> int:
-    disk = FailingDisk(0, leaves_half=False)
-    _scenario(folder, disk)
-    return disk.n_calls
-
-
 @pytest.mark.parametrize("leaves_half", [False, True])
 def test_whichever_call_fails_all_that_was_confirmed_is_in_a_whole_chain(tmp_path: Path, *, leaves_half: bool) -> None:
-    n_calls = _n_calls(tmp_path / "counted")
-    assert n_calls > 20
+    with _failing(0, leaves_half=False) as calls:
+        _scenario(tmp_path / "counted")
+    assert len(calls) > 20
     n_failed = 0
-    for fails_at in range(1, n_calls + 1):
+    for fails_at in range(1, len(calls) + 1):
         folder = tmp_path / str(fails_at)
-        confirmed, failed = _scenario(folder, FailingDisk(fails_at, leaves_half=leaves_half))
+        with _failing(fails_at, leaves_half=leaves_half):
+            confirmed, failed = _scenario(folder)
         n_failed += len(failed)
         assert sorted(confirmed + failed) == list(range(12))
         assert _numbers(folder) == confirmed, f"call {fails_at} failed"

@@ -75,7 +75,7 @@ def test_an_anchor_that_is_none_is_told_in_one_line(given: str, folder: Path, tm
 def test_a_folder_without_a_log_is_told_in_one_line(command: str, tmp_path: Path) -> None:
     for given in (tmp_path, tmp_path / "missing"):
         told = _run(command, str(given))
-        assert (told.exit_code, told.stderr.splitlines()[-1][:6]) == (2, "Error:")
+        assert (told.exit_code, told.stderr.splitlines()[-1][:9]) == (2, "visavis: ")
 
 
 def test_the_summary_counts_by_day_and_key(folder: Path) -> None:

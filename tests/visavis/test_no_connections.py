@@ -1,7 +1,6 @@
 """Commands and service connect to nothing, as a guard of the kernel sees it, and leave nothing at home."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -11,11 +10,11 @@ from pathlib import Path
 import guarded
 import httpx2
 import pytest
+from serving_process import serving
 
 PROJECT = Path(__file__).parents[2]
 FACES = PROJECT / "examples" / "faces"
 PATIENCE_S = 120
-READY = re.compile(r"ready on (http://\S+)")
 PARTS = {"probe": "neutral", "reference": "smiling"}
 ROUTES = ("/v1/verify", "/v1/verify/many", "/v1/explain")
 
@@ -92,14 +91,10 @@ def test_a_command_connects_to_nothing(arguments: tuple[str, ...], status: int, 
     assert left_at(home) == []
 
 
-def test_the_service_connects_to_nothing(tmp_path: Path, home: Path) -> None:
-    command = under_guard("server", *visavis("serve", "--port", "0"))
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(home), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        found = next(filter(None, map(READY.search, process.stderr)), None)
-        assert found is not None
+def test_the_service_connects_to_nothing(home: Path) -> None:
+    with serving(prefix=(sys.executable, guarded.__file__, "server"), **environment(home)) as (process, url):
         photos = {part: (FACES / f"001-{name}.jpg").read_bytes() for part, name in PARTS.items()}
-        answers = [httpx2.post(f"{found[1]}{path}", files=photos, timeout=PATIENCE_S) for path in ROUTES]
+        answers = [httpx2.post(f"{url}{path}", files=photos, timeout=PATIENCE_S) for path in ROUTES]
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
     assert [answer.status_code for answer in answers] == [200, 200, 200]

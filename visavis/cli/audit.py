@@ -2,43 +2,22 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
 
 import click
 
-from service import Anchor, AuditFolderError, AuditLine, ChainReader, open_plain, read_anchors, verify_chain
+from embedder import printable, read_regular_file
+from service import Anchor, AuditFolderError, AuditLine, ChainReader, read_anchors, verify_chain
 
-from .options import json_option
-
-P = ParamSpec("P")
+from .main import MAX_PATH
+from .options import json_option, stops_on
 
 EXIT_FAULTS = 1
 MAX_ANCHOR_BYTES = 16 * 2**20
 MAX_GROUPS = 100_000  # keys times days of a summary
 MAX_COUNT = 10**15  # of refusals in a line; a larger one was made to break what reads it
-
-
-class AuditCommandError(click.ClickException):
-    """The log or an anchor cannot be read; printed in one line, with exit status 2."""
-
-    exit_code = 2
-
-
-def told_in_one_line(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn AuditFolderError into an error of the command."""
-
-    @wraps(command)
-    def run(*given: P.args, **named: P.kwargs) -> None:
-        try:
-            command(*given, **named)
-        except AuditFolderError as error:
-            raise AuditCommandError(_printable(str(error))) from None
-
-    return run
 
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
@@ -61,7 +40,7 @@ def audit() -> None:
     metavar="FILE|NUMBER:HASH",
     help="An anchor of `visavis audit anchor`, kept elsewhere, or a file with one in each line; may be repeated.",
 )
-@told_in_one_line
+@stops_on(AuditFolderError)
 def verify(folder: Path, anchors: tuple[str, ...]) -> None:
     """Find lines that were changed, removed, reordered or cut off.
 
@@ -82,7 +61,7 @@ def verify(folder: Path, anchors: tuple[str, ...]) -> None:
 
 @audit.command()
 @folder_argument
-@told_in_one_line
+@stops_on(AuditFolderError)
 def anchor(folder: Path) -> None:
     """Print the number and hash of the last line, to be kept on another machine.
 
@@ -121,7 +100,7 @@ class DayOfKey:
 @audit.command()
 @folder_argument
 @json_option
-@told_in_one_line
+@stops_on(AuditFolderError)
 def summary(folder: Path, *, as_json: bool) -> None:
     """Count requests and decisions by day and key.
 
@@ -136,7 +115,9 @@ def summary(folder: Path, *, as_json: bool) -> None:
     else:
         click.echo(_as_table(groups))
     if reader.n_faults:
-        click.echo(f"visavis: the log is not whole; run visavis audit verify {_printable(str(folder))}", err=True)
+        click.echo(
+            f"visavis: the log is not whole; run visavis audit verify {printable(str(folder), MAX_PATH)}", err=True
+        )
         sys.exit(EXIT_FAULTS)
 
 
@@ -173,7 +154,7 @@ def _as_table(groups: list[DayOfKey]) -> str:
     lines = [f"{'day':10}  {'key':24} {'requests':>10} {'same':>10} {'different':>10} {'failed':>8} {'refused':>10}"]
     for each in groups:
         numbers = f"{each.requests:10,} {each.same:10,} {each.different:10,} {each.failed:8,} {each.refused:10,}"
-        lines.append(f"{_printable(each.day):10}  {_printable(each.key or '(no key)'):24} {numbers}")
+        lines.append(f"{printable(each.day):10}  {printable(each.key or '(no key)'):24} {numbers}")
     return "\n".join(lines)
 
 
@@ -181,15 +162,10 @@ def _anchors(given: str) -> list[Anchor]:
     if ":" in given and not Path(given).exists():
         return read_anchors(given)
     try:
-        with open_plain(Path(given)) as file:
-            content = file.read(MAX_ANCHOR_BYTES)
+        content = read_regular_file(given, MAX_ANCHOR_BYTES, follow_links=False)
     except OSError as error:
         raise AuditFolderError(f"{given}: cannot be read: {error.strerror}; give an anchor or a file of them") from None
     return read_anchors(content.decode("ascii", "replace"))
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)
 
 
 def _last(reader: ChainReader) -> Anchor:

@@ -15,13 +15,12 @@ import numpy as np
 import openvino
 from PIL import Image
 
-from embedder import BUILT_IN_MODELS, FaceEmbedder, Precision, RuntimeOptions, VisavisError, load, n_cores
-from service import Machine, this_machine
+from embedder import BUILT_IN_MODELS, PRECISIONS, FaceEmbedder, Precision, RuntimeOptions, VisavisError, load
+from service import TRACE_ENDPOINTS, Machine, this_machine
 
 from .options import json_option
 
 PACKAGES = ("visavis", "openvino", "numpy", "pillow", "pillow-heif", "torch", "fastapi", "uvicorn", "prometheus-client")
-PRECISIONS: tuple[Precision, ...] = ("f32", "bf16", "int8")
 N_RUNS = 15
 PICTURE_PX = 640
 MIB = 2**20
@@ -159,9 +158,11 @@ def _about_memory(machine: Machine) -> list[str]:
 
 
 def _about_environment(environment: Mapping[str, str]) -> list[str]:
-    told = []
-    if any(name.startswith("OTEL_EXPORTER_OTLP") for name in environment):
-        told.append("OTEL_EXPORTER_OTLP_ENDPOINT is set: with opentelemetry installed, the service sends traces there")
+    told = [
+        f"{name} is set: with opentelemetry installed, the service sends traces there"
+        for name in TRACE_ENDPOINTS
+        if environment.get(name)
+    ]
     if "PYTHONDEVMODE" in environment or "PYTHONTRACEMALLOC" in environment:
         told.append("Python runs in a mode for debugging, which is slower: unset PYTHONDEVMODE and PYTHONTRACEMALLOC")
     if environment.get("OMP_WAIT_POLICY", "").upper() == "ACTIVE":
@@ -179,7 +180,7 @@ def as_text(found: Diagnosis) -> str:
             f"system      {found.platform}",
             f"processor   {machine.processor or 'unknown'}",
             f"features    {' '.join(machine.features) or 'none known'}",
-            f"cores       {n_cores()} usable{quota}",
+            f"cores       {machine.n_cores} usable{quota}",
             f"memory      {_mib(machine.memory_bytes)}, {_mib(machine.available_bytes)} available{limit}",
             *(f"openvino    {name}: {full}" for name, full in found.openvino_devices.items()),
             f"HEIC        {'read' if found.has_heic else 'not read: pip install visavis[heif]'}",

@@ -2,22 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import get_args
 
 import click
 
 from service import KeyFile, KeyFileError, KeyGrant, KeyRecord, NewKey, Scope
 
-from .options import json_option, stop
+from .options import json_option, stops_on
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 ONCE = "Keep this key now: it is shown once and stored nowhere."
-
-T = TypeVar("T")
 
 
 @click.group()
@@ -79,18 +76,20 @@ def _an_overlap(_ctx: click.Context, _option: click.Parameter, value: str) -> ti
 @click.option("--quota", metavar="N/day", help="A second limit over a longer time, such as 100000/day.")
 @file_option
 @json_option
+@stops_on(KeyFileError)
 def create(path: Path, *, as_json: bool, scopes: tuple[Scope, ...], **given: str) -> None:
     """Make a key and print it, once."""
     grant = KeyGrant(scopes=tuple(dict.fromkeys(scopes)), **given)  # type: ignore[arg-type] # expires is a datetime
-    _print_new(_done(lambda: KeyFile(path).create(grant)), as_json=as_json)
+    _print_new(KeyFile(path).create(grant), as_json=as_json)
 
 
 @keys.command("list")
 @file_option
 @json_option
+@stops_on(KeyFileError)
 def list_command(path: Path, *, as_json: bool) -> None:
     """List the keys: ids, names, scopes, limits, when they end."""
-    facts = [_facts(record) for record in _done(KeyFile(path).read)]
+    facts = [_facts(record) for record in KeyFile(path).read()]
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -103,9 +102,10 @@ def list_command(path: Path, *, as_json: bool) -> None:
 @keys.command()
 @click.argument("key_id", metavar="ID")
 @file_option
+@stops_on(KeyFileError)
 def revoke(key_id: str, path: Path) -> None:
     """Make a key invalid from now on."""
-    record = _done(lambda: KeyFile(path).revoke(key_id))
+    record = KeyFile(path).revoke(key_id)
     click.echo(f"{record.id} is revoked ({record.name})")
 
 
@@ -121,16 +121,10 @@ def revoke(key_id: str, path: Path) -> None:
 )
 @file_option
 @json_option
+@stops_on(KeyFileError)
 def rotate(key_id: str, path: Path, overlap: timedelta, *, as_json: bool) -> None:
     """Make a key like an old one, which ends soon, and print the new one, once."""
-    _print_new(_done(lambda: KeyFile(path).rotate(key_id, overlap)), as_json=as_json)
-
-
-def _done(act: Callable[[], T]) -> T:
-    try:
-        return act()
-    except KeyFileError as error:
-        stop(str(error))
+    _print_new(KeyFile(path).rotate(key_id, overlap), as_json=as_json)
 
 
 def _print_new(made: NewKey, *, as_json: bool) -> None:

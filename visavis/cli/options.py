@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -33,6 +33,7 @@ MAX_THRESHOLD = 10  # as the service accepts
 PRIVATE = 0o600  # mode of a file that shows a face
 
 F = TypeVar("F", bound=Callable[..., object])
+P = ParamSpec("P")
 
 
 FACE_METAVAR = "dominant|only|largest|center|at:x,y|INDEX"
@@ -247,6 +248,22 @@ def _opened(path: str, flags: int, mode: int) -> int:
     target = Path(path)
     is_device = path.startswith("/dev/") or (target.exists() and not target.is_file())
     return os.open(path, flags if is_device else flags | os.O_NOFOLLOW, mode)
+
+
+def stops_on(kind: type[Exception]) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Let a command exit with an error when an exception of this kind is raised."""
+
+    def decorate(command: Callable[P, None]) -> Callable[P, None]:
+        @wraps(command)
+        def run(*given: P.args, **named: P.kwargs) -> None:
+            try:
+                command(*given, **named)
+            except kind as error:
+                stop(str(error))
+
+        return run
+
+    return decorate
 
 
 def stop(message: str) -> NoReturn:
