@@ -118,26 +118,58 @@ def submit_form(page: Page, url: str) -> None:
     page.wait_for_timeout(500)
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "This server needs a key."), ("zh-CN", "此服务器需要密钥。")])
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", ("A key is needed", "This key is not valid")), ("zh-CN", ("需要密钥", "此密钥无效"))],
+)
 def test_the_page_asks_for_a_key_and_forgets_it(
-    language: str, words: str, browser: Browser, embedder: FaceEmbedder, examples: Path, tmp_path: Path
+    language: str, words: tuple[str, str], browser: Browser, embedder: FaceEmbedder, examples: Path, tmp_path: Path
 ) -> None:
+    needed, wrong = words
     file = KeyFile(tmp_path / "keys.json")
     made = file.create(KeyGrant("page", ("verify", "explain")))
     with served(create_app(Settings(keys=str(file.path)), embedder)) as url:
         page = opened(browser, language=language).new_page()
         page.goto(url)
-        page.wait_for_selector(f".trouble:has-text('{words}')")
-        page.fill("[data-key=key]", "wrong")
-        page.click("[data-key=again]")
-        page.wait_for_selector(".trouble code")
-        page.fill("[data-key=key]", made.text)
-        page.click("[data-key=again]")
-        page.wait_for_selector("#model:not(:empty)")
+        page.wait_for_selector(f".trouble:has-text('{needed}')")
+        visit = Visit(page)
+        for side, photo in (
+            ("probe", "001-neutral"),
+            ("reference", "001-smiling"),
+        ):  # both are looked at once a key is there
+            visit.give(side, examples / f"{photo}.jpg")
+            page.wait_for_selector(f".trouble:has-text('{needed}')")
+        for key in ("wrong", made.text):
+            page.fill("[data-key=key]", key)
+            page.press("[data-key=key]", "Enter")
+            if key == "wrong":
+                page.wait_for_selector(f".trouble:has-text('{wrong}')")
+        assert visit.verdict()
         assert page.locator(".trouble").count() == 0
-        assert Visit(page).compare(examples / "001-neutral.jpg", examples / "001-smiling.jpg")
+        assert page.inner_text("#model")
         assert page.evaluate("[document.cookie, localStorage.length, sessionStorage.length]") == ["", 0, 0]
         page.reload()
         page.wait_for_selector(".trouble", timeout=PATIENCE_MS)
         until(page, "() => document.querySelector('[data-key=key]').value === ''")
+        page.context.close()
+
+
+def test_another_key_can_be_given_where_one_lacks_a_scope(
+    browser: Browser, embedder: FaceEmbedder, examples: Path, tmp_path: Path
+) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    keys = [file.create(KeyGrant("page", scopes)).text for scopes in (("verify",), ("verify", "explain"))]
+    with served(create_app(Settings(keys=str(file.path)), embedder)) as url:
+        page = opened(browser).new_page()
+        page.goto(url)
+        page.fill("[data-key=key]", keys[0])
+        page.click("[data-key=again]")
+        page.wait_for_selector("#model:not(:empty)")
+        visit = Visit(page)
+        visit.give("probe", examples / "001-neutral.jpg")
+        visit.give("reference", examples / "001-smiling.jpg")
+        assert "explain" in page.inner_text(".trouble q")
+        page.fill("[data-key=key]", keys[1])
+        page.click("[data-key=again]")
+        assert visit.verdict() == "Same person"
         page.context.close()

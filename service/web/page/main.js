@@ -50,12 +50,24 @@ async function lookForFaces(side, photo) {
     photo.faces = fromLeft(faces);
   } catch (problem) {
     problem.image = side;
-    fail(problem, { again: () => lookForFaces(side, photo) });
+    fail(problem, { again: askWhatIsMissing });
     return;
   }
   renderPlaces();
   await compare();
 }
+
+// One key, or one answer of a server that was gone, helps with everything that failed for the lack of it.
+const askWhatIsMissing = () => {
+  const looks = SIDES.filter((side) => photos[side] && !photos[side].faces).map((side) => lookForFaces(side, photos[side]));
+  return Promise.all([...looks, about.card ? null : learnModel()]);
+};
+
+const learnModel = () =>
+  attempt(async () => {
+    [about.card, about.curves] = await Promise.all([ask("/v1/model"), ask("/page/distributions.json")]);
+    renderModel();
+  }, askWhatIsMissing);
 
 const fromLeft = (faces) => faces.toSorted((a, b) => a.box.x - b.box.x);
 
@@ -231,10 +243,7 @@ async function start() {
   installLanguageSwitch(at("language"), render);
   matchMedia("(max-width: 600px)").addEventListener("change", render);
   render();
-  await attempt(async () => {
-    [about.card, about.curves] = await Promise.all([ask("/v1/model"), ask("/page/distributions.json")]);
-    renderModel();
-  }, start);
+  await learnModel();
 }
 
 await start();

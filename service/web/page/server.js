@@ -6,6 +6,8 @@ export const useKey = (text) => {
   key = text;
 };
 
+export const hasKey = () => key !== "";
+
 export class Problem extends Error {
   constructor(told, retryAfter = null) {
     super(told.detail ?? told.title ?? "");

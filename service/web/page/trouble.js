@@ -1,25 +1,23 @@
 // What went wrong with a comparison, and the way forward.
 import { make, show } from "./elements.js";
-import { useKey } from "./server.js";
+import { hasKey, useKey } from "./server.js";
 import { knows, say } from "./words.js";
 
 export function tellTrouble(place, problem, { again, anyway }) {
+  const isKeyNeeded = problem.code === "unauthorized";
   const key = knows(`problem.${problem.code}`) ? problem.code : "other";
-  const where = problem.image ? say("inPhoto", { which: say(problem.image === "probe" ? "first" : "second") }) : "";
-  const field = problem.code === "unauthorized" ? keyField() : null;
-  const retry = () => {
-    if (field) useKey(field.value.trim());
-    again();
-  };
-  const buttons = make("div", { class: "row" }, field, button("again", say("again"), retry));
+  const words = isKeyNeeded && hasKey() ? say("wrongKey") : say(`problem.${key}`);
+  const isOfPhoto = problem.image && !isAboutKey(problem);
+  const where = isOfPhoto ? say("inPhoto", { which: say(problem.image === "probe" ? "first" : "second") }) : "";
+  const buttons = isAboutKey(problem) ? keyForm(again) : make("div", { class: "row" }, button("again", say("again"), again));
   if (["low_quality", "face_covered"].includes(problem.code)) buttons.append(button("anyway", say("anyway"), anyway));
   const card = make(
     "section",
     { class: "card trouble", role: "alert" },
-    make("h2", {}, say("problemTitle")),
-    make("p", {}, where + say(`problem.${key}`)),
-    problem.detail ? make("p", { class: "fine" }, `${say("serverSays")} `, make("q", { lang: "en" }, problem.detail)) : null,
-    problem.requestId ? make("p", { class: "fine" }, "id ", make("code", {}, problem.requestId)) : null,
+    make("h2", {}, say(isKeyNeeded ? "keyTitle" : "problemTitle")),
+    make("p", {}, where + words),
+    problem.detail && !isKeyNeeded ? make("p", { class: "fine" }, `${say("serverSays")} `, make("q", { lang: "en" }, problem.detail)) : null,
+    problem.requestId && !isKeyNeeded ? make("p", { class: "fine" }, "id ", make("code", {}, problem.requestId)) : null,
     buttons,
   );
   show(place, card);
@@ -27,6 +25,18 @@ export function tellTrouble(place, problem, { again, anyway }) {
 
 export const tellNoTrouble = (place) => show(place);
 
-const keyField = () => make("input", { type: "password", autocomplete: "off", "data-key": "key", "aria-label": say("keyLabel"), placeholder: say("keyLabel") });
+const isAboutKey = (problem) => ["unauthorized", "forbidden"].includes(problem.code);
+
+// A form, so that Enter sends the key.
+function keyForm(again) {
+  const words = { "aria-label": say("keyLabel"), placeholder: say("keyLabel") };
+  const field = make("input", { type: "password", autocomplete: "off", required: true, "data-key": "key", ...words });
+  const submit = (event) => {
+    event.preventDefault();
+    useKey(field.value.trim());
+    again();
+  };
+  return make("form", { class: "row", onsubmit: submit }, field, make("button", { "data-key": "again" }, say("useKey")));
+}
 
 const button = (key, text, act) => make("button", { type: "button", "data-key": key, onclick: act }, text);
