@@ -1,0 +1,27 @@
+from .errors import (
+    AlreadyEnrolled as AlreadyEnrolled,
+    AlreadyExists as AlreadyExists,
+    AnotherPerson as AnotherPerson,
+    ClaimUnavailable as ClaimUnavailable,
+    EnrolmentRefused as EnrolmentRefused,
+    GalleryError as GalleryError,
+    IdempotencyConflict as IdempotencyConflict,
+    NoSuchGallery as NoSuchGallery,
+    NoSuchPerson as NoSuchPerson,
+    NoSuchTemplate as NoSuchTemplate,
+    SchemaMismatch as SchemaMismatch,
+    StoreUnavailable as StoreUnavailable,
+    VersionConflict as VersionConflict,
+)
+from .types import (
+    Candidate as Candidate,
+    Claim as Claim,
+    Consent as Consent,
+    GalleryFacts as GalleryFacts,
+    Identification as Identification,
+    NewTemplate as NewTemplate,
+    Person as Person,
+    PersonFacts as PersonFacts,
+    Receipt as Receipt,
+    TemplateFacts as TemplateFacts,
+)

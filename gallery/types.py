@@ -1,0 +1,124 @@
+"""What a gallery holds and what it answers: people and their templates, candidates, claims, receipts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder import Quality
+
+ForgottenKind = Literal["gallery", "person", "template", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The person's agreement to be enrolled, as the caller states it."""
+
+    reference: str  # of the caller's own record of it
+    given_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """What a caller says about a person, besides the id."""
+
+    note: str | None = None
+    consent: Consent | None = None
+    forget_at: datetime | None = None  # with a time zone; from then on the person is found by no request
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFacts:
+    """A template without its embedding."""
+
+    id: str
+    model_digest: str  # of the embedding, which covers the detector: "sha256:..."
+    quality: Quality  # of the photo
+    enrolled_at: datetime
+    request_id: str | None  # of the request that enrolled it
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person in a gallery; `id` is the caller's."""
+
+    id: str
+    facts: PersonFacts
+    templates: tuple[TemplateFacts, ...]  # the oldest first
+    created_at: datetime
+    version: int  # changes with each write to the person or the templates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewTemplate:
+    """A template to be stored. Its `repr` does not show the embedding, which is biometric data."""
+
+    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    quality: Quality
+    model_digest: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryFacts:
+    """A gallery and how much it holds."""
+
+    name: str
+    created_at: datetime
+    version: int  # changes with each write to the gallery
+    n_people: int
+    n_templates: Mapping[str, int]  # by model digest
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was forgotten, without biometric data."""
+
+    kind: ForgottenKind
+    gallery: str
+    forgotten_at: datetime
+    n_people: int
+    n_templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The error rates that an identification claims, by the card's evidence."""
+
+    n_templates: int  # that the probe was compared with
+    fpir: float  # false positive identification rate: that of a probe whose person is not in the gallery
+    fpir_interval: tuple[float, float] | None  # 95%
+    fmr: float  # of one comparison, which follows from the two
+    threshold: float  # of the normalised distance
+    fnir: float | None  # false negative identification rate to expect for a person with one template
+    fnir_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A person whom the probe may show, by the best of the person's templates."""
+
+    person: str
+    template: str  # id of the nearest template
+    distance: float  # Euclidean
+    normalized_distance: float  # the distance plus the penalty of the pair, which the threshold applies to
+    probability: float | None  # 0..1, with the prior; None = card without calibration
+    log_likelihood_ratio: float | None
+    is_match: bool  # exactly normalized_distance < threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Who a face may be. No match is an answer: nobody in the gallery, at the claimed rates."""
+
+    candidates: tuple[Candidate, ...]  # the nearest person first; matches and, for comparison, the next ones
+    claim: Claim | None  # None = an empty gallery, which identifies nobody
+    prior: float  # 0..1, that the probe shows a given person before seeing the photo
+
+    @property
+    def match(self) -> Candidate | None:
+        """The nearest person if that is a match, else None."""
+        return next((each for each in self.candidates[:1] if each.is_match), None)
