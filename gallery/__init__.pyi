@@ -9,6 +9,7 @@ from .errors import (
     NoSuchGallery as NoSuchGallery,
     NoSuchPerson as NoSuchPerson,
     NoSuchTemplate as NoSuchTemplate,
+    PhotoRefusal as PhotoRefusal,
     SchemaMismatch as SchemaMismatch,
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
