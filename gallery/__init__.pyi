@@ -6,6 +6,7 @@ from .errors import (
     EnrolmentRefused as EnrolmentRefused,
     GalleryError as GalleryError,
     IdempotencyConflict as IdempotencyConflict,
+    InvalidValue as InvalidValue,
     NoSuchGallery as NoSuchGallery,
     NoSuchPerson as NoSuchPerson,
     NoSuchTemplate as NoSuchTemplate,
@@ -14,15 +15,20 @@ from .errors import (
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
 )
+from .opening import open_store as open_store
+from .store import Store as Store
 from .types import (
     Candidate as Candidate,
+    Changes as Changes,
     Claim as Claim,
     Consent as Consent,
     GalleryFacts as GalleryFacts,
+    IdempotencyKey as IdempotencyKey,
     Identification as Identification,
     NewTemplate as NewTemplate,
     Person as Person,
     PersonFacts as PersonFacts,
     Receipt as Receipt,
+    TemplateBlock as TemplateBlock,
     TemplateFacts as TemplateFacts,
 )

@@ -12,6 +12,7 @@ VisavisError
     │   └── AnotherPerson     it does not show the person of the other photos
     ├── ClaimUnavailable      the card's evidence does not carry the FPIR for that many templates
     ├── IdempotencyConflict   the idempotency key was used for another request
+    ├── InvalidValue          a name, an id or a fact that no gallery takes, or a URL that names no store
     ├── SchemaMismatch        the store's schema is older or newer than the code
     └── StoreUnavailable      the store cannot be read or written now
 """
@@ -105,6 +106,12 @@ class IdempotencyConflict(GalleryError):
     """The idempotency key was used for another request."""
 
     code = "idempotency_conflict"
+
+
+class InvalidValue(GalleryError, ValueError):
+    """A name, an id or a fact about a person that no gallery takes, or a URL that names no store."""
+
+    code = "invalid_value"
 
 
 class SchemaMismatch(GalleryError):
