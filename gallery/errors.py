@@ -97,9 +97,20 @@ class AnotherPerson(EnrolmentRefused):
 
 
 class ClaimUnavailable(GalleryError):
-    """The card's evidence does not carry the FPIR that was asked for, with that many templates."""
+    """The card's evidence does not carry the FPIR that was asked for, with that many templates.
+
+    `largest` is the largest number of templates for that FPIR (0 = none), `strictest` the strictest FPIR for that many
+    templates (None = none).
+    """
 
     code = "claim_unavailable"
+
+    def __init__(self, fpir: float, n_templates: int, *, largest: int, strictest: float | None) -> None:
+        super().__init__(
+            f"the model's card carries an FPIR of {fpir:g} for at most {largest:,} templates, and there are "
+            f"{n_templates:,}; {_remedy(strictest)}"
+        )
+        self.fpir, self.n_templates, self.largest, self.strictest = fpir, n_templates, largest, strictest
 
 
 class IdempotencyConflict(GalleryError):
@@ -124,3 +135,9 @@ class StoreUnavailable(GalleryError):
     """The store cannot be read or written now."""
 
     code = "store_unavailable"
+
+
+def _remedy(strictest: float | None) -> str:
+    if strictest is None:
+        return "use galleries with fewer templates, or measure more operating points with visavis calibrate"
+    return f"ask for an FPIR of {strictest:g} or more, or use galleries with fewer templates"
