@@ -23,7 +23,7 @@ AnyRow = Row[Any]
 _FACTS = [each for each in templates.c if each.name not in ("embedding", "gallery_id")]
 _BLOCK = [
     *(templates.c[name] for name in ("number", "id", "embedding")),
-    *(people.c.person, people.c.forget_at),
+    *(people.c.person, people.c.forget_at, people.c.id.label("person_number")),
     *(templates.c[measure] for measure in MEASURES),
 ]
 
@@ -104,10 +104,24 @@ class GalleryView:
         rows = self.connection.execute(query.order_by(templates.c.number).limit(limit)).all()
         return _block(rows), rows[-1].number if rows else after
 
+    def templates_of(self, person: str, digest: str) -> TemplateBlock:
+        """A person's templates with that model digest. Raises NoSuchPerson."""
+        query = self._living_templates(*_BLOCK).where(
+            templates.c.person_id == self.living_row(person).id, templates.c.model_digest == digest
+        )
+        return _block(self.connection.execute(query.order_by(templates.c.number)).all())
+
+    def people_of(self, template_ids: Sequence[str]) -> dict[str, str]:
+        """Whose each template is; without those that are forgotten."""
+        query = self._living_templates(templates.c.id, people.c.person).where(templates.c.id.in_(template_ids))
+        return {row.id: row.person for row in self.connection.execute(query)}
+
     def changes(self, since: int, digest: str) -> Changes:
         """What happened after version `since`, to templates of a digest."""
         if since > self.row.version or since < max(self.row.first_version, self.row.version - N_VERSIONS_KEPT):
             return Changes(self.row.version, is_complete=False, removed=frozenset(), added=_block([]))
+        if since == self.row.version:
+            return Changes(since, is_complete=True, removed=frozenset(), added=_block([]))
         later = (changes.c.gallery_id == self.row.id, changes.c.sequence > since)
         removed = select(changes.c.template_id).where(*later, changes.c.kind != "added")
         added = select(changes.c.template_id).where(*later, changes.c.kind != "removed")
@@ -150,6 +164,7 @@ def _block(rows: Sequence[AnyRow]) -> TemplateBlock:
     return TemplateBlock(
         ids=tuple(row.id for row in rows),
         persons=tuple(row.person for row in rows),
+        person_numbers=np.array([row.person_number for row in rows], np.int64),
         vectors=vectors.astype(np.float32, copy=False),
         qualities=qualities,
         forget_at=tuple(row.forget_at for row in rows),
