@@ -3,7 +3,7 @@
 Each write is one transaction, which locks the gallery's row first, so versions and changes are in the order of commits.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -36,6 +36,10 @@ class Backend(Protocol):
     """What differs between the databases."""
 
     engine: Engine
+
+    def options(self, *, writes: bool) -> Mapping[str, object]:
+        """Execution options of a connection for reading or writing."""
+        ...
 
     def announce(self, connection: Connection) -> None:
         """Tell others, once the transaction is committed, that a gallery has changed."""
@@ -237,7 +241,7 @@ class Store:
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         with raising_store_errors(), self._backend.engine.connect() as connection:
-            connection.execution_options(writes=writes)
+            connection.execution_options(**self._backend.options(writes=writes))
             with connection.begin():
                 yield connection
 
