@@ -100,7 +100,7 @@ from .runtime.export import (
     embedding_graph as embedding_graph,
     export as export,
 )
-from .runtime.runtime import n_cores as n_cores
+from .runtime.runtime import CoreThreads as CoreThreads, n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
     PRECISIONS as PRECISIONS,
