@@ -27,6 +27,17 @@ from .errors import (
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
 )
+from .exchange import (
+    DLIB_MODEL as DLIB_MODEL,
+    ExportSummary as ExportSummary,
+    ImportSummary as ImportSummary,
+    PortablePerson as PortablePerson,
+    export_gallery as export_gallery,
+    exported_name as exported_name,
+    import_people as import_people,
+    read_encodings as read_encodings,
+    read_export as read_export,
+)
 from .identification import (
     IdentifyOptions as IdentifyOptions,
     identify as identify,

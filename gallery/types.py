@@ -60,6 +60,7 @@ class NewTemplate:
     quality: Quality
     model_digest: str
     request_id: str | None = None
+    enrolled_at: datetime | None = None  # None = now; another time comes from an export
 
 
 @dataclass(frozen=True, slots=True)
