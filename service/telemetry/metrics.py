@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from embedder import Comparison, ComparisonBatch, Embedding, EmbeddingBatch, ModelIdentity, Sample, SampleError
 from embedder.explain import Explanation
 
-from ..problems import TABLE
+from ..problem_types import TABLE
 from .logs import OTHER, RequestOutcome, log_request
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

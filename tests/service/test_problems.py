@@ -19,7 +19,8 @@ from embedder import (
 from service import problems
 from service.app import create_app
 from service.errors import Busy, ServiceError
-from service.problems import TABLE, KnownError, problem_of, problem_response, problem_type_of
+from service.problem_types import TABLE, KnownError, problem_type_of
+from service.problems import problem_of, problem_response
 from service.settings import Settings
 
 ERRORS_DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
