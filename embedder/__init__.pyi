@@ -8,6 +8,8 @@ from .decision import (
     Judgement as Judgement,
     VerifyKeywords as VerifyKeywords,
     VerifyOptions as VerifyOptions,
+    euclidean as euclidean,
+    posterior as posterior,
 )
 from .detection.detector import (
     built_in_detector as built_in_detector,

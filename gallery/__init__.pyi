@@ -1,3 +1,9 @@
+from .claims import (
+    claim_for as claim_for,
+    fpir_of as fpir_of,
+    largest_gallery as largest_gallery,
+    strictest_fpir as strictest_fpir,
+)
 from .errors import (
     AlreadyEnrolled as AlreadyEnrolled,
     AlreadyExists as AlreadyExists,
@@ -10,9 +16,20 @@ from .errors import (
     NoSuchGallery as NoSuchGallery,
     NoSuchPerson as NoSuchPerson,
     NoSuchTemplate as NoSuchTemplate,
+    PhotoRefusal as PhotoRefusal,
     SchemaMismatch as SchemaMismatch,
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
+)
+from .identification import (
+    IdentifyOptions as IdentifyOptions,
+    identify as identify,
+    penalties_of as penalties_of,
+)
+from .index import (
+    NearestPeople as NearestPeople,
+    NearPerson as NearPerson,
+    TemplateIndex as TemplateIndex,
 )
 from .opening import open_store as open_store
 from .store import Store as Store
