@@ -20,7 +20,7 @@ from .access.control import PUBLIC, AccessControl, AccessPolicy, ScopeCheck, nee
 from .audit.log import AuditLog, AuditRecorder
 from .audit.requests import AuditMiddleware
 from .errors import CrossSiteRequest, Forbidden, RateLimited, Unauthorized, UnknownHost
-from .galleries import galleries_in, galleries_running, open_gallery_store
+from .galleries import GalleryUpkeep, galleries_in, open_gallery_store
 from .openapi import responses
 from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
@@ -92,10 +92,10 @@ def create_app(
     limiter = ConcurrencyLimiter(
         max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=settings.request_bytes
     )
-    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
+    upkeep = GalleryUpkeep(served, store, audit)
+    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader, upkeep))
     observer = traced(metrics.ended)
-    galleries_open = partial(galleries_running, served, store, audit)
-    app = _new_app(policy, _lifespan(readiness, policy, audit, observer, galleries_open))
+    app = _new_app(policy, _lifespan(readiness, policy, audit, observer, upkeep))
     app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
     runner = _executor(settings, served, limiter, metrics)
     routers = [resource.router(runner) for resource in (verify, faces, explain, galleries, identification)]
@@ -150,7 +150,11 @@ def _new_app(policy: AccessPolicy, lifespan: Callable[[FastAPI], AbstractAsyncCo
 
 
 def _state(
-    readiness: Readiness, limiter: ConcurrencyLimiter, served: ServedModel, reloader: ModelReloader | None
+    readiness: Readiness,
+    limiter: ConcurrencyLimiter,
+    served: ServedModel,
+    reloader: ModelReloader | None,
+    upkeep: GalleryUpkeep,
 ) -> ServiceState:
     embedder = served.current
     return ServiceState(
@@ -164,6 +168,7 @@ def _state(
         batch_sizes=dict(embedder.batch_sizes),
         n_reloads={} if reloader is None else dict(reloader.n_outcomes),
         is_last_reload_successful=reloader is None or reloader.is_last_successful,
+        galleries=upkeep.totals,
     )
 
 
@@ -200,14 +205,14 @@ def _lifespan(
     policy: AccessPolicy,
     audit: AuditRecorder | None,
     observer: RequestObserver,
-    galleries_open: Callable[[], AbstractAsyncContextManager[None]],
+    upkeep: GalleryUpkeep,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with closing(observer):
             async with (
                 nullcontext() if audit is None else audit.running(),
-                galleries_open(),
+                upkeep.running(),
                 create_task_group() as group,
             ):
                 group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile

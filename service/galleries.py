@@ -1,7 +1,7 @@
 """The galleries of a service: their store, opened by the settings, and the people whose time to be forgotten comes."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -16,13 +16,14 @@ from .audit.log import AuditRecorder
 from .errors import AuditUnavailable
 from .served_model import OpenGalleries, ServedModel, no_galleries
 from .settings import Settings
+from .telemetry.metrics import GalleryTotals
 
 if TYPE_CHECKING:
     from gallery import Store
 
 log = logging.getLogger("visavis.gallery")
 
-HOUR_S = 3600.0
+MINUTE_S, HOUR_S = 60.0, 3600.0
 EXPIRED = "expired"  # the event of the audit log
 
 
@@ -47,45 +48,58 @@ def galleries_in(store: "Store | None") -> OpenGalleries:
     return partial(Galleries, store)
 
 
-@asynccontextmanager
-async def galleries_running(
-    served: ServedModel, store: "Store | None", audit: AuditRecorder | None
-) -> AsyncIterator[None]:
-    """Forget expired people at once and then hourly; close the galleries and their store at the end."""
-    if store is None:
-        yield
-        return
-    async with create_task_group() as group:
-        group.start_soon(_forget_expired_hourly, served, audit)
-        try:
+class GalleryUpkeep:
+    """What is done beside requests: forgetting expired people at the start and hourly, and counting for metrics."""
+
+    def __init__(self, served: ServedModel, store: "Store | None", audit: AuditRecorder | None) -> None:
+        self._served, self._store, self._audit = served, store, audit
+        self._thread = CapacityLimiter(1)  # of its own: it must not take those of requests
+        self.totals = None if store is None else GalleryTotals()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work in the background until the block ends; then close the galleries and their store."""
+        if self._store is None:
             yield
-        finally:
-            group.cancel_scope.cancel()
-            if served.galleries is not None:
-                served.galleries.close()
-            store.close()
+            return
+        async with create_task_group() as group:
+            group.start_soon(self._repeat, self._forget_expired, HOUR_S)
+            group.start_soon(self._repeat, self._count, MINUTE_S)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+        if self._served.galleries is not None:
+            self._served.galleries.close()
+        self._store.close()
 
+    async def _repeat(self, work: Callable[[], Awaitable[None]], every_s: float) -> None:
+        while True:
+            try:
+                await work()
+            except (GalleryError, AuditUnavailable) as error:  # neither names anybody
+                log.error("the upkeep of galleries failed; next attempt in %.0f s: %s", every_s, error)  # noqa: TRY400 - the reason is enough
+            await sleep(every_s)
 
-async def _forget_expired_hourly(served: ServedModel, audit: AuditRecorder | None) -> None:
-    thread = CapacityLimiter(1)  # of its own: it must not take those of requests
-    while True:
-        try:
-            receipts = await to_thread.run_sync(_forget_expired, served, limiter=thread)
-            await _record(receipts, audit)
-        except (GalleryError, AuditUnavailable) as error:  # neither names anybody
-            log.error("expired people may not be forgotten yet; next attempt in an hour: %s", error)  # noqa: TRY400 - the reason is enough
-        await sleep(HOUR_S)
+    async def _forget_expired(self) -> None:
+        receipts = await to_thread.run_sync(self._expired, limiter=self._thread)
+        if not receipts:
+            return
+        n_people, n_templates = sum(each.n_people for each in receipts), sum(each.n_templates for each in receipts)
+        log.info("forgot people whose time had come: %d, with %d templates", n_people, n_templates)
+        if self._audit is not None:
+            await self._audit.record(EXPIRED, facts_of_expiry(n_people, n_templates))
 
+    def _expired(self) -> Sequence[Receipt]:
+        with self._served.held() as model:
+            return [] if model.galleries is None else model.galleries.forget_expired(datetime.now(UTC))
 
-def _forget_expired(served: ServedModel) -> Sequence[Receipt]:
-    with served.held() as model:
-        return [] if model.galleries is None else model.galleries.forget_expired(datetime.now(UTC))
+    async def _count(self) -> None:
+        self.totals = await to_thread.run_sync(self._counted, limiter=self._thread)
 
-
-async def _record(receipts: Sequence[Receipt], audit: AuditRecorder | None) -> None:
-    if not receipts:
-        return
-    n_people, n_templates = sum(each.n_people for each in receipts), sum(each.n_templates for each in receipts)
-    log.info("%d people were forgotten, whose time had come, with %d templates", n_people, n_templates)
-    if audit is not None:
-        await audit.record(EXPIRED, facts_of_expiry(n_people, n_templates))
+    def _counted(self) -> GalleryTotals | None:
+        if self._store is None:
+            return None
+        found = self._store.galleries()
+        n_templates = sum(sum(each.n_templates.values()) for each in found)
+        return GalleryTotals(len(found), sum(each.n_people for each in found), n_templates)
