@@ -4,6 +4,12 @@ from .claims import (
     largest_gallery as largest_gallery,
     strictest_fpir as strictest_fpir,
 )
+from .directory import (
+    Enrolment as Enrolment,
+    Galleries as Galleries,
+    Identified as Identified,
+    IdentifiedFace as IdentifiedFace,
+)
 from .errors import (
     AlreadyEnrolled as AlreadyEnrolled,
     AlreadyExists as AlreadyExists,
@@ -48,3 +54,4 @@ from .types import (
     TemplateBlock as TemplateBlock,
     TemplateFacts as TemplateFacts,
 )
+from .verification import PersonComparison as PersonComparison

@@ -77,10 +77,14 @@ def new_templates(ids: Sequence[str], persons: Sequence[int], vectors: Singles, 
 
 
 def packed_ids(ids: Sequence[str]) -> Ids:
-    """Return ids of 32 hexadecimal digits as numbers that sort in the same order."""
-    if any(len(each) != ID_DIGITS for each in ids):
-        raise ValueError(f"an id of a template has {ID_DIGITS} hexadecimal digits")
-    return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64).reshape(-1, 2)
+    """Return ids of 32 hexadecimal digits as numbers that sort in the same order: (n, 2). Raises ValueError."""
+    try:
+        packed = bytes.fromhex("".join(ids))
+    except ValueError:
+        packed = b""
+    if any(len(each) != ID_DIGITS for each in ids) or 2 * len(packed) != ID_DIGITS * len(ids):
+        raise ValueError(f"the id of a template must have {ID_DIGITS} hexadecimal digits")
+    return np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2)
 
 
 def text_of(packed: Ids) -> tuple[str, ...]:

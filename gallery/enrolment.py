@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embedder import Embedding, ModelCard, OperatingPoint, Quality, QualityPenalty, SampleError, chosen_point, printable
 
 from .errors import AlreadyEnrolled, AnotherPerson, EnrolmentRefused, PhotoRefusal
+from .identification import penalties_of
 
 ALREADY_ENROLLED_FMR = 1e-5
 MOST_TURN = 0.5  # in eye distances; beyond it the FNMR against frontal photos is 2.5 times that of all
@@ -53,7 +54,7 @@ class EnrolmentRules:
 
     one_person: OperatingPoint  # below it, two photos show one person
     already_enrolled: OperatingPoint  # below it, a photo shows a person who is enrolled already
-    quality_penalties: tuple[QualityPenalty, ...]
+    card: ModelCard
 
     @property
     def same_photo(self) -> float:
@@ -62,10 +63,8 @@ class EnrolmentRules:
 
     def pair_penalties(self, photos: Sequence[Embedding]) -> Distances:
         """The penalty of each two photos: that of the better one, summed over the measures."""
-        total = np.zeros((len(photos), len(photos)))
-        for rule in self.quality_penalties:
-            penalties = rule.of([getattr(each.sample.quality, rule.measure) for each in photos])
-            total += np.minimum(penalties[:, None], penalties[None])
+        penalties = penalties_of(self.card, [each.sample.quality for each in photos])
+        total: Distances = np.minimum(penalties[:, None], penalties[None]).sum(axis=2)
         return total
 
 
@@ -77,7 +76,7 @@ def enrolment_rules(card: ModelCard) -> EnrolmentRules:
     one_person = chosen_point(card, None)
     strict = [each for each in card.operating_points if each.fmr is not None and each.fmr <= ALREADY_ENROLLED_FMR]
     points = sorted(strict or card.operating_points, key=lambda point: point.threshold)
-    return EnrolmentRules(one_person, points[-1] if strict else points[0], card.quality_penalties)
+    return EnrolmentRules(one_person, points[-1] if strict else points[0], card)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _faults(place: int, photo: Embedding | SampleError, rules: EnrolmentRules) -
         yield PhotoRefusal(place, photo.code, str(photo))
         return
     quality = photo.sample.quality
-    for rule in rules.quality_penalties:
+    for rule in rules.card.quality_penalties:
         if (value := getattr(quality, rule.measure)) < rule.min_value:
             yield PhotoRefusal(place, "low_quality", _poor_in_words(rule, value))
     if quality.covered_part is not None:

@@ -4,16 +4,17 @@ A search has two passes. The first compares 8-bit codes of all embeddings, by a 
 on its error. The second computes the exact distance of every template that can be among the nearest by that bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf, sqrt
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numkong
 import numpy as np
 
-from embedder import euclidean
+from embedder import CoreThreads, euclidean
 
 from .blocks import (
     EMBEDDING_SIZE,
@@ -31,10 +32,12 @@ from .blocks import (
     text_of,
 )
 
-GROUP = 8  # templates that the kernel takes as one row; BLOCK is a multiple of it
+T = TypeVar("T")
+# Templates that the kernel takes as one row, the fastest number in units for matrices and in others; it divides BLOCK.
+GROUP = 16 if numkong.get_capabilities()["sapphireamx"] else 4
 STRIPES = 64  # parts of a block; the nearest template of each is found first
 FIRST_LOOK = 8  # templates looked at first for each person wanted
-ROUNDING = 2.0**-19  # more than the rounding errors of the estimates in f32, relative to the largest squared distance
+ROUNDING = 2.0**-19  # more than the rounding errors of an estimate in f32, relative to the largest squared distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,11 @@ class _Probe(NamedTuple):
 
 
 class _Estimates(NamedTuple):
-    """Squared distances by codes, each at most `slack` from the true one."""
+    """The squared distances of a block's templates by their codes, less the probe's squared length."""
 
+    block: Block
     squares: Singles  # (n,)
-    slack: float
+    slack: float  # no estimate is farther from the true value
     nearest: Rows  # of each stripe
 
 
@@ -90,6 +94,7 @@ class TemplateIndex:
 
     def __init__(self, n_measures: int) -> None:
         self._n_measures = n_measures
+        self._threads = CoreThreads("gallery-search")
         self._writing = Lock()
         self._now = Blocks()
 
@@ -125,13 +130,19 @@ class TemplateIndex:
         """
         now = self._now
         probe = _probe(vector, penalties)
-        estimates = [_estimates(block, probe) for block in now.blocks]
-        farthest = max(below, _kth_at_most(now.blocks, estimates, probe, k))
+        estimates = self._on_all_cores(partial(_estimates, probe=probe), now.blocks)
+        farthest = max(below, _kth_at_most(estimates, probe, min(k, now.n_people)))
         near = [
-            _compared(block, np.flatnonzero(_lowest(each) <= farthest), probe)
-            for block, each in zip(now.blocks, estimates, strict=True)
+            _compared(each.block, np.flatnonzero(each.squares <= farthest**2 - probe.square + each.slack), probe)
+            for each in estimates
         ]
         return _nearest(_joined(near), now, k, below)
+
+    def _on_all_cores(self, task: Callable[[Block], T], blocks: Sequence[Block]) -> list[T]:
+        if len(blocks) == 1:
+            return [task(blocks[0])]
+        with self._threads.begun(task, blocks) as results:
+            return results()
 
 
 def _probe(vector: Singles, penalties: Doubles) -> _Probe:
@@ -162,40 +173,38 @@ def _estimates(block: Block, probe: _Probe) -> _Estimates:
     squares = np.multiply(dots, block.arrays.steps[: block.n], dtype=np.float32)
     squares *= np.float32(-2 * probe.step)
     squares += block.arrays.squares[: block.n]
-    squares += np.float32(probe.square)
     length, longest = sqrt(probe.square), sqrt(block.square)
     slack = 2 * ((length + probe.error) * block.error + probe.error * longest) + ROUNDING * (length + longest) ** 2
-    return _Estimates(squares, slack, _nearest_of_stripes(squares))
+    return _Estimates(block, squares, slack, _nearest_of_stripes(squares))
 
 
 def _nearest_of_stripes(squares: Singles) -> Rows:
-    """Return the nearest template of each stripe of a block: (stripes,)."""
-    height = -(-len(squares) // STRIPES)
-    padded = np.full(height * STRIPES, np.inf, np.float32)
-    padded[: len(squares)] = squares
-    rows: Rows = padded.reshape(STRIPES, height).argmin(axis=1) + height * np.arange(STRIPES)
-    return rows.compress(rows < len(squares))
+    """Return the nearest template of each stripe of a block; a rest of fewer rows than a stripe has is left out."""
+    height = max(1, len(squares) // STRIPES)
+    n = len(squares) // height
+    rows: Rows = squares[: n * height].reshape(n, height).argmin(axis=1) + height * np.arange(n)
+    return rows
 
 
-def _lowest(estimates: _Estimates) -> Singles:
-    """Return distances that no template's true distance is below: (n,)."""
-    lowest: Singles = np.sqrt(np.maximum(estimates.squares - np.float32(estimates.slack), 0))
-    return lowest
-
-
-def _kth_at_most(blocks: Sequence[Block], estimates: Sequence[_Estimates], probe: _Probe, k: int) -> float:
+def _kth_at_most(estimates: Sequence[_Estimates], probe: _Probe, k: int) -> float:
     """Return a normalized distance that the k-th nearest person does not exceed: that of the k-th among a few."""
-    looked_at = [_compared(block, each.nearest, probe) for block, each in zip(blocks, estimates, strict=True)]
-    best = _best_of_people(_joined(looked_at))
-    return float(best.normalized[k - 1]) if len(best.normalized) >= k else inf
+    squares = [each.squares[each.nearest] for each in estimates]
+    ordered = np.sort(np.concatenate([np.empty(0, np.float32), *squares]))
+    for limit in (*ordered[FIRST_LOOK * k :][:1].tolist(), inf):
+        looks = zip(estimates, squares, strict=True)
+        compared = [_compared(each.block, each.nearest[theirs <= limit], probe) for each, theirs in looks]
+        best = _best_of_people(_joined(compared))
+        if 0 < k <= len(best.normalized):
+            return float(best.normalized[k - 1])
+    return inf
 
 
 def _compared(block: Block, rows: Rows, probe: _Probe) -> _Compared:
     """Compare some of a block's templates with the probe, exactly."""
-    templates = block.arrays.at(rows)
-    distances = np.array(euclidean(probe.vector, templates.vectors))
-    normalized = distances + np.minimum(templates.penalties, probe.penalties).sum(axis=1)
-    return _Compared(distances, normalized, templates.persons, templates.ids)
+    columns = block.arrays
+    distances = np.array(euclidean(probe.vector, columns.vectors[rows]))
+    normalized = distances + np.minimum(columns.penalties[rows], probe.penalties).sum(axis=1)
+    return _Compared(distances, normalized, columns.persons[rows], columns.ids[rows])
 
 
 def _joined(parts: Sequence[_Compared]) -> _Compared:

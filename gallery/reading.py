@@ -11,19 +11,19 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from embedder import MEASURES, Quality
 
+from .embeddings import N_CHANNELS
 from .errors import NoSuchGallery, NoSuchPerson
-from .schema import changes, galleries, people, templates
+from .schema import changes, embeddings, galleries, people, templates
 from .types import Changes, Consent, GalleryFacts, Person, PersonFacts, TemplateBlock, TemplateFacts
-from .values import N_CHANNELS
 
 N_VERSIONS_KEPT = 10_000  # a replica that has missed more writes to a gallery reads it anew
 
 AnyRow = Row[Any]
 
-_FACTS = [each for each in templates.c if each.name not in ("embedding", "gallery_id")]
+_FACTS = [each for each in templates.c if each.name not in ("slot", "gallery_id")]
 _BLOCK = [
-    *(templates.c[name] for name in ("number", "id", "embedding")),
-    *(people.c.person, people.c.forget_at),
+    *(templates.c.number, templates.c.id, embeddings.c.embedding),
+    *(people.c.person, people.c.forget_at, people.c.id.label("person_number")),
     *(templates.c[measure] for measure in MEASURES),
 ]
 
@@ -68,7 +68,7 @@ class GalleryView:
             created_at=self.row.created_at,
             version=self.row.version,
             n_people=self.connection.scalars(counted).one(),
-            n_templates={digest: n for digest, n in self.connection.execute(by_digest)},
+            n_templates={row[0]: row[1] for row in self.connection.execute(by_digest)},
         )
 
     def person_row(self, person: str) -> AnyRow | None:
@@ -100,21 +100,37 @@ class GalleryView:
 
     def block(self, digest: str, after: int, limit: int) -> tuple[TemplateBlock, int]:
         """Up to `limit` templates from number `after` on, and the number of the last one."""
-        query = self._living_templates(*_BLOCK).where(templates.c.model_digest == digest, templates.c.number > after)
+        query = self._with_embeddings(digest).where(templates.c.number > after)
         rows = self.connection.execute(query.order_by(templates.c.number).limit(limit)).all()
         return _block(rows), rows[-1].number if rows else after
+
+    def templates_of(self, person: str, digest: str) -> TemplateBlock:
+        """A person's templates with that model digest. Raises NoSuchPerson."""
+        query = self._with_embeddings(digest).where(templates.c.person_id == self.living_row(person).id)
+        return _block(self.connection.execute(query.order_by(templates.c.number)).all())
+
+    def people_of(self, template_ids: Sequence[str]) -> dict[str, str]:
+        """Whose each template is; without those that are forgotten."""
+        query = self._living_templates(templates.c.id, people.c.person).where(templates.c.id.in_(template_ids))
+        return {row.id: row.person for row in self.connection.execute(query)}
 
     def changes(self, since: int, digest: str) -> Changes:
         """What happened after version `since`, to templates of a digest."""
         if since > self.row.version or since < max(self.row.first_version, self.row.version - N_VERSIONS_KEPT):
             return Changes(self.row.version, is_complete=False, removed=frozenset(), added=_block([]))
+        if since == self.row.version:
+            return Changes(since, is_complete=True, removed=frozenset(), added=_block([]))
         later = (changes.c.gallery_id == self.row.id, changes.c.sequence > since)
         removed = select(changes.c.template_id).where(*later, changes.c.kind != "added")
         added = select(changes.c.template_id).where(*later, changes.c.kind != "removed")
-        query = self._living_templates(*_BLOCK).where(templates.c.model_digest == digest, templates.c.id.in_(added))
+        query = self._with_embeddings(digest).where(templates.c.id.in_(added))
         rows = self.connection.execute(query.order_by(templates.c.number)).all()
         gone = frozenset(self.connection.scalars(removed))
         return Changes(self.row.version, is_complete=True, removed=gone, added=_block(rows))
+
+    def _with_embeddings(self, digest: str) -> Select[Any]:
+        of_slot = templates.c.slot == embeddings.c.slot
+        return self._living_templates(*_BLOCK).join(embeddings, of_slot).where(templates.c.model_digest == digest)
 
     def _living_templates(self, *columns: ColumnElement[Any]) -> Select[Any]:
         joined = templates.join(people, templates.c.person_id == people.c.id)
@@ -150,6 +166,7 @@ def _block(rows: Sequence[AnyRow]) -> TemplateBlock:
     return TemplateBlock(
         ids=tuple(row.id for row in rows),
         persons=tuple(row.person for row in rows),
+        person_numbers=np.array([row.person_number for row in rows], np.int64),
         vectors=vectors.astype(np.float32, copy=False),
         qualities=qualities,
         forget_at=tuple(row.forget_at for row in rows),

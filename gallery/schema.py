@@ -1,9 +1,10 @@
-"""The tables of a store. `migrations/` creates them and changes those of an older version; both stores have the same."""
+"""The tables of a store, the same in both databases. `migrations/` creates them, and changes those of older ones."""
 
 from datetime import UTC, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -89,6 +90,15 @@ people = Table(
     sqlite_autoincrement=True,
 )
 
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("slot", WholeNumber, primary_key=True),
+    Column("is_free", Boolean, nullable=False),
+    Column("embedding", LargeBinary, nullable=False),  # 512 bytes: float32, little-endian; zeros if the slot is free
+)
+Index("ix_embeddings_free", embeddings.c.slot, sqlite_where=embeddings.c.is_free, postgresql_where=embeddings.c.is_free)
+
 templates = Table(
     "templates",
     metadata,
@@ -97,7 +107,7 @@ templates = Table(
     Column("gallery_id", ForeignKey("galleries.id", ondelete="CASCADE"), nullable=False),
     Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("model_digest", Text, nullable=False),
-    Column("embedding", LargeBinary, nullable=False),  # float32, little-endian
+    Column("slot", ForeignKey("embeddings.slot"), nullable=False, unique=True),
     *(Column(measure, Double, nullable=False) for measure in MEASURES),
     Column("enrolled_at", UtcTime, nullable=False),
     Column("request_id", Text),
@@ -126,5 +136,5 @@ idempotency = Table(
     Column("request_hash", Text, nullable=False),
     Column("person_id", ForeignKey("people.id", ondelete="SET NULL"), index=True),
     Column("answer", Text),  # JSON; none once the person is forgotten
-    Column("created_at", UtcTime, nullable=False, index=True),
+    Column("created_at", UtcTime, nullable=False),
 )

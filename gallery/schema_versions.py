@@ -1,14 +1,17 @@
-"""The version of a store's schema: created in an empty database, refused if it is not the code's, upgraded on request."""
+"""The version of a store's schema: created in an empty database, else refused unless it is the code's, or upgraded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 from .errors import SchemaMismatch
 from .schema import SCHEMA_REVISION
 
+LOCK = 8317  # an arbitrary number
 VERSION_TABLE = "alembic_version"
 
 
@@ -25,7 +28,7 @@ def require_schema(engine: Engine) -> None:
     with engine.connect() as connection, connection.begin():
         if _revision(connection) == SCHEMA_REVISION:
             return
-    with _locked(engine) as connection, connection.begin():
+    with _locked(engine) as connection:
         found = _revision(connection)
         if found is None:
             _upgrade(connection)
@@ -35,7 +38,7 @@ def require_schema(engine: Engine) -> None:
 
 def upgrade_schema(engine: Engine) -> SchemaUpgrade:
     """Bring the schema to the code's version. Raises SchemaMismatch if it is newer."""
-    with _locked(engine) as connection, connection.begin():
+    with _locked(engine) as connection:
         found = _revision(connection)
         if found is not None and found > SCHEMA_REVISION:
             _require(found)
@@ -44,11 +47,15 @@ def upgrade_schema(engine: Engine) -> SchemaUpgrade:
         return SchemaUpgrade(found, SCHEMA_REVISION)
 
 
-def _locked(engine: Engine) -> Connection:
-    """A connection whose transaction excludes other writers, as far as the database does that at its start."""
-    connection = engine.connect()
-    connection.execution_options(writes=True)
-    return connection
+@contextmanager
+def _locked(engine: Engine) -> Iterator[Connection]:
+    """A transaction that excludes others that would change the schema."""
+    with engine.connect() as connection:
+        connection.execution_options(writes=True)
+        with connection.begin():
+            if engine.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            yield connection
 
 
 def _revision(connection: Connection) -> str | None:
@@ -58,7 +65,7 @@ def _revision(connection: Connection) -> str | None:
         return None
     if VERSION_TABLE not in tables or "templates" not in tables:
         raise SchemaMismatch("the database has tables, but is no store of visavis; choose another one")
-    return connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).one()  # noqa: S608 - a constant
+    return str(connection.scalars(select(column("version_num")).select_from(table(VERSION_TABLE))).one())
 
 
 def _require(found: str) -> None:

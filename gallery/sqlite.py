@@ -4,8 +4,11 @@ import errno
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Lock
+from typing import cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -37,6 +40,10 @@ class SqliteBackend:
         self._polling, self._closed = Lock(), Event()
         self._seen = -1
 
+    def options(self, *, writes: bool) -> Mapping[str, object]:
+        """Options of a connection: whether it takes the lock of the writer, of which there is one at a time."""
+        return {"writes": writes}
+
     def announce(self, connection: Connection) -> None:
         """Nothing: others see the file's version."""
 
@@ -51,13 +58,21 @@ class SqliteBackend:
             return False
 
     def after_forgetting(self) -> None:
-        """Erase at once, unless another program reads the file for long."""
-        self.erase()
+        """Leave no copy of forgotten embeddings in the log, unless another program reads the file for long."""
+        self._truncate_log()
 
     def erase(self) -> tuple[str, ...]:
-        """Write the log of changes into the file, where forgotten rows are zeros, and cut it to no length."""
-        with self.engine.connect() as connection:
-            is_busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        """Rewrite the file too: copies of other columns of forgotten rows may be left in it."""
+        with self._bare_connection() as connection:
+            connection.execute("PRAGMA temp_store = FILE")  # VACUUM makes a second database there
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA temp_store = MEMORY")
+        return self._truncate_log()
+
+    def _truncate_log(self) -> tuple[str, ...]:
+        """Write the log of changes into the file, and cut it to no length."""
+        with self._bare_connection() as connection:
+            is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return ("another program reads the file; erase again when it has ended",) if is_busy else ()
 
     def close(self) -> None:
@@ -67,12 +82,18 @@ class SqliteBackend:
             self._poller.close()
         self.engine.dispose()
 
+    @contextmanager
+    def _bare_connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection outside any transaction."""
+        with closing(self.engine.raw_connection()) as connection:
+            yield cast("sqlite3.Connection", connection.driver_connection)
+
     def _has_changed(self) -> bool:
         if self._closed.is_set():
             return False
         version = self._poller.execute("PRAGMA data_version").fetchone()[0]
-        has_changed, self._seen = version != self._seen, version
-        return has_changed
+        before, self._seen = self._seen, version
+        return bool(version != before)
 
 
 def _path(url: URL) -> Path:

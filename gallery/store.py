@@ -3,7 +3,7 @@
 Each write is one transaction, which locks the gallery's row first, so versions and changes are in the order of commits.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -27,7 +27,7 @@ from .types import (
     TemplateBlock,
 )
 from .values import check_facts, check_name, check_templates
-from .writing import GalleryWrite, remembered_answer
+from .writing import GalleryWrite, remembered_answer, require_version
 
 BLOCK_SIZE = 10_000  # templates in a block, of some 10 MB
 
@@ -36,6 +36,10 @@ class Backend(Protocol):
     """What differs between the databases."""
 
     engine: Engine
+
+    def options(self, *, writes: bool) -> Mapping[str, object]:
+        """Execution options of a connection for reading or writing."""
+        ...
 
     def announce(self, connection: Connection) -> None:
         """Tell others, once the transaction is committed, that a gallery has changed."""
@@ -136,7 +140,7 @@ class Store:
         with self._view(gallery) as view:
             return view.people(after, limit)
 
-    def add_templates(
+    def add_templates(  # noqa: PLR0913 - conditions and what else is optional by keyword
         self,
         gallery: str,
         person: str,
@@ -144,9 +148,12 @@ class Store:
         *,
         facts: PersonFacts | None = None,
         if_version: int | None = None,
+        if_gallery_version: int | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> Person:
         """Add all templates or none to a person, who is created if missing. `facts` None = leave them as they are.
+
+        Raises VersionConflict if the person or the gallery has another version than the one stated.
 
         If the idempotency key was used by the same request, nothing is added, and the person is given as it is now;
         `remembered_answer` tells what was added then.
@@ -156,6 +163,7 @@ class Store:
         with self._write(gallery) as write:
             if idempotency and remembered_answer(write, idempotency) is not None:
                 return write.person(person)
+            require_version(write.row.version, if_gallery_version, f"gallery {gallery!r}")
             if facts is not None:
                 check_facts(facts, write.now)
             write.add_templates(person, new, facts, if_version)
@@ -202,6 +210,16 @@ class Store:
                 return
             yield block
 
+    def templates_of(self, gallery: str, person: str, digest: str) -> TemplateBlock:
+        """A person's templates with that model digest, the oldest first. Raises NoSuchPerson."""
+        with self._view(gallery) as view:
+            return view.templates_of(person, digest)
+
+    def people_of(self, gallery: str, template_ids: Sequence[str]) -> dict[str, str]:
+        """Whose each template is: id -> the caller's id of the person; without templates that are forgotten."""
+        with self._view(gallery) as view:
+            return view.people_of(template_ids)
+
     def changes(self, gallery: str, digest: str, *, since: int) -> Changes:
         """What happened to the templates with that digest after version `since` of the gallery."""
         with self._view(gallery) as view:
@@ -223,7 +241,7 @@ class Store:
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         with raising_store_errors(), self._backend.engine.connect() as connection:
-            connection.execution_options(writes=writes)
+            connection.execution_options(**self._backend.options(writes=writes))
             with connection.begin():
                 yield connection
 

@@ -90,6 +90,7 @@ class TemplateBlock:
 
     ids: tuple[str, ...]
     persons: tuple[str, ...]  # the caller's ids
+    person_numbers: NDArray[np.int64]  # (n,) the store's own, one for each person
     vectors: NDArray[np.float32] = field(repr=False)  # (n, 128)
     qualities: NDArray[np.float64]  # (n, 10), columns in the order of MEASURES
     forget_at: tuple[datetime | None, ...]  # of the persons

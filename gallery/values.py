@@ -6,12 +6,12 @@ from datetime import datetime
 
 import numpy as np
 
+from .embeddings import N_CHANNELS
 from .errors import InvalidValue
 from .types import NewTemplate, PersonFacts
 
 MAX_NAME_LENGTH = 200  # characters of a gallery's name and of a person's id
 MAX_TEXT_LENGTH = 2_000  # characters of a note and of a consent's reference
-N_CHANNELS = 128
 
 
 def check_name(name: str, what: str) -> None:
@@ -25,7 +25,7 @@ def check_name(name: str, what: str) -> None:
 def check_facts(facts: PersonFacts, now: datetime) -> None:
     """Raise InvalidValue if a fact cannot be stored, or the person would have to be forgotten already."""
     _check_text(facts.note, "the note")
-    _check_text(facts.consent and facts.consent.reference, "the consent's reference")
+    _check_text(facts.consent.reference if facts.consent else None, "the consent's reference")
     if facts.forget_at is None:
         return
     if facts.forget_at.utcoffset() is None:

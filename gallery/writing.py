@@ -7,10 +7,11 @@ from hashlib import sha256
 from typing import Literal
 from uuid import uuid4
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from embedder import MEASURES
 
+from .embeddings import store_embeddings, wipe_embeddings
 from .errors import AlreadyExists, IdempotencyConflict, NoSuchTemplate, VersionConflict
 from .reading import N_VERSIONS_KEPT, AnyRow, GalleryView, is_living
 from .schema import changes, galleries, idempotency, people, templates, versions
@@ -64,19 +65,16 @@ class GalleryWrite(GalleryView):
             self.put_person(person, facts or PersonFacts(), if_version, must_be_new=False)
             row = self.living_row(person)
         self._set(row)
-        ids = [uuid4().hex for _ in new]
-        self.connection.execute(
-            insert(templates),
-            [self._template_values(row, id_, each) for id_, each in zip(ids, new, strict=True)],
-        )
-        self._record("added", ids)
+        slots = store_embeddings(self.connection, [each.vector.astype("<f4").tobytes() for each in new])
+        values = [self._template_values(row, slot, each) for slot, each in zip(slots, new, strict=True)]
+        self.connection.execute(insert(templates), values)
+        self._record("added", [str(each["id"]) for each in values])
 
     def forget_template(self, person: str, template_id: str, if_version: int | None) -> Receipt:
         """Delete one template of a person."""
         row = self.living_row(person)
         require_version(row.version, if_version, f"person {person!r}")
-        it = (templates.c.person_id == row.id, templates.c.id == template_id)
-        if not self.connection.execute(delete(templates).where(*it)).rowcount:
+        if not self._delete_templates(and_(templates.c.person_id == row.id, templates.c.id == template_id)):
             raise NoSuchTemplate(f"person {person!r} has no template {template_id!r}; read the person for the ids")
         self._forget_answers(row)
         self._set(row)
@@ -99,14 +97,11 @@ class GalleryWrite(GalleryView):
     def forget_gallery(self, if_version: int | None) -> Receipt:
         """Delete the gallery and all that is in it."""
         require_version(self.row.version, if_version, f"gallery {self.row.name!r}")
-        counts = [select(func.count()).where(each.c.gallery_id == self.row.id) for each in (people, templates)]
-        receipt = self.receipt("gallery", *(self.connection.scalars(each).one() for each in counts))
-        highest = func.coalesce(select(versions.c.highest_forgotten).scalar_subquery(), 0)
-        self.connection.execute(update(versions).where(highest < self.version).values(highest_forgotten=self.version))
-        for table in (idempotency, changes, templates, people):
-            self.connection.execute(delete(table).where(table.c.gallery_id == self.row.id))
-        self.connection.execute(delete(galleries).where(galleries.c.id == self.row.id))
-        return receipt
+        n_people = self.connection.scalars(select(func.count()).where(people.c.gallery_id == self.row.id)).one()
+        self._reserve_version()
+        n_templates = self._delete_templates(templates.c.gallery_id == self.row.id)
+        self.connection.execute(delete(galleries).where(galleries.c.id == self.row.id))  # and with it the other rows
+        return self.receipt("gallery", n_people, n_templates)
 
     def receipt(self, kind: ForgottenKind, n_people: int, n_templates: int) -> Receipt:
         """What was forgotten in this gallery, now."""
@@ -114,8 +109,8 @@ class GalleryWrite(GalleryView):
 
     def remember(self, key: IdempotencyKey, person: Person) -> None:
         """Remember the answer to a request; forget old ones."""
-        too_old = idempotency.c.created_at <= self.now - ANSWERS_KEPT
-        self.connection.execute(delete(idempotency).where(too_old))
+        too_old = (idempotency.c.gallery_id == self.row.id, idempotency.c.created_at <= self.now - ANSWERS_KEPT)
+        self.connection.execute(delete(idempotency).where(*too_old))
         row = self.living_row(person.id)
         values = {
             "gallery_id": self.row.id,
@@ -126,6 +121,11 @@ class GalleryWrite(GalleryView):
             "created_at": self.now,
         }
         self.connection.execute(insert(idempotency), values)
+
+    def _reserve_version(self) -> None:
+        """Let no later gallery have versions of this one."""
+        is_higher = versions.c.highest_forgotten < self.version
+        self.connection.execute(update(versions).where(is_higher).values(highest_forgotten=self.version))
 
     def _row_or_none(self, person: str, if_version: int | None) -> AnyRow | None:
         """The person's row; one whose time has come is deleted first, as if the caller had come later."""
@@ -149,9 +149,13 @@ class GalleryWrite(GalleryView):
         ids = self._template_ids(row)
         self._record("removed", ids)
         self._forget_answers(row)
-        self.connection.execute(delete(templates).where(templates.c.person_id == row.id))
+        self._delete_templates(templates.c.person_id == row.id)
         self.connection.execute(delete(people).where(people.c.id == row.id))
         return len(ids)
+
+    def _delete_templates(self, which: ColumnElement[bool]) -> int:
+        wipe_embeddings(self.connection, select(templates.c.slot).where(which))
+        return self.connection.execute(delete(templates).where(which)).rowcount
 
     def _forget_answers(self, row: AnyRow) -> None:
         """Answers name what is forgotten. Their keys stay, so that a late repetition does not enrol it again."""
@@ -165,13 +169,13 @@ class GalleryWrite(GalleryView):
         if ids:
             self.connection.execute(insert(changes), [of_write | {"template_id": each} for each in ids])
 
-    def _template_values(self, row: AnyRow, template_id: str, new: NewTemplate) -> dict[str, object]:
+    def _template_values(self, row: AnyRow, slot: int, new: NewTemplate) -> dict[str, object]:
         return {
-            "id": template_id,
+            "id": uuid4().hex,
             "gallery_id": self.row.id,
             "person_id": row.id,
             "model_digest": new.model_digest,
-            "embedding": new.vector.astype("<f4").tobytes(),
+            "slot": slot,
             "enrolled_at": self.now,
             "request_id": new.request_id,
         } | dict(zip(MEASURES, astuple(new.quality), strict=True))

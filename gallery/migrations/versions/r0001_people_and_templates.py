@@ -21,6 +21,13 @@ MEASURES = (
     "eyes_visible",
     "mouth_visible",
 )
+PERSONAL = (
+    ("embeddings", "embedding"),
+    ("people", "person"),
+    ("people", "note"),
+    ("people", "consent_reference"),
+    ("idempotency", "answer"),
+)
 
 
 def upgrade() -> None:
@@ -28,9 +35,12 @@ def upgrade() -> None:
     _create_versions()
     _create_galleries()
     _create_people()
+    _create_embeddings()
     _create_templates()
     _create_changes()
     _create_idempotency()
+    if op.get_bind().dialect.name == "postgresql":
+        _keep_out_of_statistics()
 
 
 def _create_versions() -> None:
@@ -77,6 +87,18 @@ def _create_people() -> None:
     op.create_index("ix_people_forget_at", "people", ["forget_at"])
 
 
+def _create_embeddings() -> None:
+    op.create_table(
+        "embeddings",
+        sa.Column("slot", number, nullable=False),
+        sa.Column("is_free", sa.Boolean(), nullable=False),
+        sa.Column("embedding", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", name="pk_embeddings"),
+    )
+    is_free = sa.text("is_free")
+    op.create_index("ix_embeddings_free", "embeddings", ["slot"], sqlite_where=is_free, postgresql_where=is_free)
+
+
 def _create_templates() -> None:
     op.create_table(
         "templates",
@@ -85,12 +107,14 @@ def _create_templates() -> None:
         sa.Column("gallery_id", number, nullable=False),
         sa.Column("person_id", number, nullable=False),
         sa.Column("model_digest", sa.Text(), nullable=False),
-        sa.Column("embedding", sa.LargeBinary(), nullable=False),
+        sa.Column("slot", number, nullable=False),
         *(sa.Column(measure, sa.Double(), nullable=False) for measure in MEASURES),
         sa.Column("enrolled_at", time, nullable=False),
         sa.Column("request_id", sa.Text()),
         sa.PrimaryKeyConstraint("number", name="pk_templates"),
         sa.UniqueConstraint("id", name="uq_templates_id"),
+        sa.UniqueConstraint("slot", name="uq_templates_slot"),
+        sa.ForeignKeyConstraint(["slot"], ["embeddings.slot"], "fk_templates_slot"),
         _of_gallery("templates"),
         sa.ForeignKeyConstraint(["person_id"], ["people.id"], "fk_templates_person_id", ondelete="CASCADE"),
         sqlite_autoincrement=True,
@@ -130,7 +154,12 @@ def _create_idempotency() -> None:
         sa.ForeignKeyConstraint(["person_id"], ["people.id"], "fk_idempotency_person_id", ondelete="SET NULL"),
     )
     op.create_index("ix_idempotency_person_id", "idempotency", ["person_id"])
-    op.create_index("ix_idempotency_created_at", "idempotency", ["created_at"])
+
+
+def _keep_out_of_statistics() -> None:
+    """ANALYZE copies values of columns into its statistics, where they would outlive a person."""
+    for table, column in PERSONAL:
+        op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
 
 
 def _of_gallery(table: str) -> sa.ForeignKeyConstraint:
