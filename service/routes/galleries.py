@@ -47,8 +47,10 @@ from ..wire import (
     GalleryResponse,
     PeopleOptions,
     PeopleResponse,
+    PersonNames,
     PersonRequest,
     PersonResponse,
+    TemplateNames,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def put_gallery(request: Request, response: Response) -> GalleryResponse:
         """Create an empty gallery; one that is there stays as it is. Its name is all that it has."""
-        names, condition = names_of(request), write_condition(request)
+        names, condition = names_of(request, GalleryNames), write_condition(request)
         done = await runner.run_reading(
             request,
             lambda hold: runner.body_reader.read_small_json(request, GalleryRequest, hold),
@@ -111,7 +113,7 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def gallery(request: Request, response: Response) -> GalleryResponse | Response:
         """Return how many people and templates a gallery has."""
-        names = names_of(request)
+        names = names_of(request, GalleryNames)
         found = await runner.run_without_body(request, lambda: runner.galleries.gallery(names.gallery))
         _head(response, found.version)
         return _unless_had(request, found.version) or serializers.gallery(found, request)
@@ -123,7 +125,7 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def forget_gallery(request: Request) -> ForgetResponse:
         """Forget a gallery with all people and templates."""
-        names, version = names_of(request), if_version(request)
+        names, version = names_of(request, GalleryNames), if_version(request)
         return await forget(
             runner, request, lambda galleries: galleries.forget_gallery(names.gallery, if_version=version)
         )
@@ -135,7 +137,7 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def people(request: Request) -> PeopleResponse:
         """List the people of a gallery in the order of their ids, a page at a time."""
-        names, options = names_of(request), options_of(PeopleOptions, {}, request.state.query)
+        names, options = names_of(request, GalleryNames), options_of(PeopleOptions, {}, request.state.query)
         after, limit = person_before(options.cursor), options.limit
         found = await runner.run_without_body(
             request, lambda: runner.galleries.people(names.gallery, after=after, limit=limit + 1)
@@ -151,7 +153,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def put_person(request: Request, response: Response) -> PersonResponse:
         """Create a person, or replace what is stored beside the photos: note, consent, when to forget the person."""
-        names, condition = names_of(request), write_condition(request)
+        names, condition = names_of(request, PersonNames), write_condition(request)
         done = await runner.run_reading(
             request,
             lambda hold: runner.body_reader.read_small_json(request, PersonRequest, hold),
@@ -168,7 +170,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def person(request: Request, response: Response) -> PersonResponse | Response:
         """Return a person, with what is known of each template except the embedding."""
-        names = names_of(request)
+        names = names_of(request, PersonNames)
         found = await runner.run_without_body(request, lambda: runner.galleries.person(names.gallery, names.person))
         _head(response, found.version)
         return _unless_had(request, found.version) or serializers.person_answer(found, request)
@@ -180,7 +182,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def forget_person(request: Request) -> ForgetResponse:
         """Forget a person with all templates."""
-        names, version = names_of(request), if_version(request)
+        names, version = names_of(request, PersonNames), if_version(request)
         return await forget(
             runner, request, lambda galleries: galleries.forget_person(names.gallery, names.person, if_version=version)
         )
@@ -192,7 +194,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def forget_template(request: Request) -> ForgetResponse:
         """Forget one template of a person. If-Match is about the person."""
-        names, version = names_of(request), if_version(request)
+        names, version = names_of(request, TemplateNames), if_version(request)
         return await forget(
             runner,
             request,
@@ -222,7 +224,7 @@ def _put_gallery(galleries: "Galleries", names: GalleryNames, condition: WriteCo
 
 
 def _put_person(
-    galleries: "Galleries", names: GalleryNames, asked: PersonRequest, condition: WriteCondition
+    galleries: "Galleries", names: PersonNames, asked: PersonRequest, condition: WriteCondition
 ) -> Written[Person]:
     put = partial(galleries.put_person, names.gallery, names.person, _facts(asked))
     if condition.if_version is not None:

@@ -27,6 +27,7 @@ from ..wire import (
     GalleryNames,
     IdentifyOptions,
     IdentifyResponse,
+    PersonNames,
     PersonVerifyOptions,
     PersonVerifyResponse,
     QualityChoice,
@@ -50,7 +51,7 @@ def _join_enrolment(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def enrol(request: Request, response: Response) -> EnrolResponse:
         """Enrol up to 16 photos of a person, who is created if missing: all of them or none. No photo is kept."""
-        names, key, asked_as = names_of(request), idempotency_key(request), request_id(request)
+        names, key, asked_as = names_of(request, PersonNames), idempotency_key(request), request_id(request)
         require_unconditional(request, "if-match", "if-none-match")
         done = await runner.run(request, ENROL, lambda parsed: _enrol(runner, names, parsed, key, asked_as))
         note_facts(request, facts_of_enrolment(done))
@@ -66,7 +67,7 @@ def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def identify(request: Request) -> IdentifyResponse:
         """Find out whom a photo shows, if anybody in the gallery. No liveness detection."""
-        names = names_of(request)
+        names = names_of(request, GalleryNames)
         found = await runner.run(request, IDENTIFY, lambda parsed: _identify(runner, names, parsed))
         note_facts(request, facts_of_identification(found))
         return serializers.identification(found, request, runner.elapsed_ms(request))
@@ -78,7 +79,7 @@ def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def verify(request: Request) -> PersonVerifyResponse:
         """Decide whether a photo shows a person, by the nearest of the person's templates. No liveness detection."""
-        names = names_of(request)
+        names = names_of(request, PersonNames)
         found, quality = await runner.run(request, PERSON_VERIFY, lambda parsed: _verify(runner, names, parsed))
         note_facts(request, facts_of_person_comparison(found, quality))
         return serializers.person_comparison(found, quality, request, runner.elapsed_ms(request))
@@ -86,7 +87,7 @@ def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
 
 def _enrol(
     runner: RequestExecutor,
-    names: GalleryNames,
+    names: PersonNames,
     parsed: ParsedRequest[EnrolOptions],
     idempotency: str | None,
     asked_as: str,
@@ -103,7 +104,7 @@ def _enrol(
 
 
 def _verify(
-    runner: RequestExecutor, names: GalleryNames, parsed: ParsedRequest[PersonVerifyOptions]
+    runner: RequestExecutor, names: PersonNames, parsed: ParsedRequest[PersonVerifyOptions]
 ) -> tuple[PersonComparison, QualityChoice]:
     found = runner.galleries.verify(names.gallery, names.person, parsed.one("probe"), **dict(parsed.options))
     return found, parsed.options.quality
