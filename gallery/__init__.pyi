@@ -4,12 +4,7 @@ from .claims import (
     largest_gallery as largest_gallery,
     strictest_fpir as strictest_fpir,
 )
-from .directory import (
-    Enrolment as Enrolment,
-    Galleries as Galleries,
-    Identified as Identified,
-    IdentifiedFace as IdentifiedFace,
-)
+from .directory import Galleries as Galleries
 from .errors import (
     AlreadyEnrolled as AlreadyEnrolled,
     AlreadyExists as AlreadyExists,
@@ -55,9 +50,12 @@ from .types import (
     Changes as Changes,
     Claim as Claim,
     Consent as Consent,
+    Enrolment as Enrolment,
     GalleryFacts as GalleryFacts,
     IdempotencyKey as IdempotencyKey,
     Identification as Identification,
+    Identified as Identified,
+    IdentifiedFace as IdentifiedFace,
     NewTemplate as NewTemplate,
     Person as Person,
     PersonFacts as PersonFacts,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,10 +15,7 @@ from embedder import (
     Embedding,
     FaceEmbedder,
     FaceSelector,
-    ModelIdentity,
-    Sample,
     SampleError,
-    Timings,
     VerifyKeywords,
     VerifyOptions,
     require_quality,
@@ -28,37 +26,21 @@ from .errors import NoSuchGallery, NoSuchPerson, StoreUnavailable, VersionConfli
 from .identification import DEFAULT_FPIR, DEFAULT_LIMIT, NOBODY, IdentifyOptions
 from .replica import GalleryReplica
 from .store import Store
-from .types import IdempotencyKey, Identification, NewTemplate, Person, PersonFacts, Receipt
+from .types import (
+    Enrolment,
+    IdempotencyKey,
+    Identification,
+    Identified,
+    IdentifiedFace,
+    NewTemplate,
+    Person,
+    PersonFacts,
+    Receipt,
+)
 from .verification import PersonComparison, compare_with_person
 
 BATCH = 64  # photos that are embedded at a time
 ATTEMPTS = 50  # at an enrolment; each but the first follows a write of another process to the gallery
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What became of photos that were enrolled."""
-
-    person: Person  # after it
-    added: tuple[str, ...]  # ids of the new templates, in the order of their photos
-    already_there: tuple[str, ...]  # ids of the earlier templates of photos that were sent again
-
-
-@dataclass(frozen=True, slots=True)
-class IdentifiedFace:
-    """A face, and who it may be."""
-
-    sample: Sample
-    identification: Identification  # without a claim if the gallery is empty, or the face too poor to be compared
-
-
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """The faces of an image, and who they may be."""
-
-    faces: tuple[IdentifiedFace, ...]  # the largest first
-    model: ModelIdentity
-    timings_ms: Timings
 
 
 class EnrolKeywords(TypedDict, total=False):
@@ -109,6 +91,12 @@ class Galleries:
         # The store's own methods, which need no model.
         self.create_gallery, self.gallery, self.galleries = store.create_gallery, store.gallery, store.galleries
         self.put_person, self.person, self.people = store.put_person, store.person, store.people
+
+    def load(self) -> None:
+        """Read the templates of all galleries into memory, as else the first search in each one does."""
+        for each in self.store.galleries():
+            with suppress(NoSuchGallery):  # forgotten meanwhile
+                self._refreshed(each.name)
 
     def close(self) -> None:
         """Drop all templates from memory. The store stays open."""

@@ -1,0 +1,177 @@
+"""The client's calls about galleries as values, as `calls` has those of the other routes. Nothing is sent here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Unpack
+from urllib.parse import quote
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from ..wire import (
+    MAX_IMAGES,
+    MAX_PAGE,
+    ConsentRecord,
+    EnrolOptions,
+    EnrolResponse,
+    ForgetResponse,
+    GalleryNames,
+    GalleryResponse,
+    IdentifyKeywords,
+    IdentifyOptions,
+    IdentifyResponse,
+    PeopleOptions,
+    PeopleResponse,
+    PersonNames,
+    PersonRequest,
+    PersonResponse,
+    PersonVerifyKeywords,
+    PersonVerifyOptions,
+    PersonVerifyResponse,
+    TemplateNames,
+)
+from .calls import MANY_FACES_BYTES, ApiCall, checked, fields_of, require_sequence
+from .inputs import ImageInput, read_image
+
+PAGE_BYTES = 2**26  # 1,000 people with some 100 templates each
+Headers = tuple[tuple[str, str], ...]
+
+
+def create(gallery: str, *, must_be_new: bool) -> ApiCall[GalleryResponse]:
+    """Build the call that creates a gallery."""
+    headers = write_headers(None, must_be_new=must_be_new)
+    return ApiCall("PUT", _gallery(gallery), GalleryResponse, headers=headers, may_repeat=not must_be_new)
+
+
+def read(gallery: str) -> ApiCall[GalleryResponse]:
+    """Build the call for the facts about a gallery."""
+    return ApiCall("GET", _gallery(gallery), GalleryResponse)
+
+
+def forget(gallery: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
+    """Build the call that forgets a gallery."""
+    return _forget(_gallery(gallery), if_match)
+
+
+def people(gallery: str, *, cursor: str | None) -> ApiCall[PeopleResponse]:
+    """Build the call for a page of people."""
+    query = fields_of(checked(PeopleOptions, {"limit": MAX_PAGE, "cursor": cursor}))
+    return ApiCall("GET", f"{_gallery(gallery)}/people", PeopleResponse, query=query, max_answer_bytes=PAGE_BYTES)
+
+
+def put_person(
+    gallery: str, person: str, facts: PersonRequest, *, if_match: str | None, must_be_new: bool
+) -> ApiCall[PersonResponse]:
+    """Build the call that creates a person, or replaces the facts."""
+    return ApiCall(
+        "PUT",
+        _person(gallery, person),
+        PersonResponse,
+        json=facts.model_dump_json(exclude_none=True).encode(),
+        headers=write_headers(if_match, must_be_new=must_be_new),
+        may_repeat=if_match is None and not must_be_new,
+    )
+
+
+def read_person(gallery: str, person: str) -> ApiCall[PersonResponse]:
+    """Build the call for a person."""
+    return ApiCall("GET", _person(gallery, person), PersonResponse)
+
+
+def enrol(
+    gallery: str,
+    person: str,
+    photos: Sequence[ImageInput],
+    *,
+    idempotency_key: str | None,
+    **options: object,
+) -> ApiCall[EnrolResponse]:
+    """Build the call that enrols photos. It has a key, so that photos are enrolled once although it is sent again."""
+    fields = fields_of(checked(EnrolOptions, options))
+    require_sequence(photos, "photos")
+    if not 1 <= len(photos) <= MAX_IMAGES:
+        raise ValueError(f"enrol 1 to {MAX_IMAGES} photos at once, not {len(photos)}; split them up")
+    return ApiCall(
+        "POST",
+        f"{_person(gallery, person)}/photos",
+        EnrolResponse,
+        images=tuple(("image", read_image(photo)) for photo in photos),
+        fields=fields,
+        headers=(("idempotency-key", idempotency_key or str(uuid4())),),
+    )
+
+
+def identify(gallery: str, photo: ImageInput, **options: Unpack[IdentifyKeywords]) -> ApiCall[IdentifyResponse]:
+    """Build the call that identifies the faces of a photo."""
+    fields = fields_of(checked(IdentifyOptions, options))
+    images = (("probe", read_image(photo)),)
+    return ApiCall(
+        "POST",
+        f"{_gallery(gallery)}/identify",
+        IdentifyResponse,
+        images=images,
+        fields=fields,
+        max_answer_bytes=2 * MANY_FACES_BYTES,
+    )
+
+
+def verify(
+    gallery: str, person: str, photo: ImageInput, **options: Unpack[PersonVerifyKeywords]
+) -> ApiCall[PersonVerifyResponse]:
+    """Build the call that compares a photo with a person."""
+    fields = fields_of(checked(PersonVerifyOptions, options))
+    images = (("probe", read_image(photo)),)
+    return ApiCall("POST", f"{_person(gallery, person)}/verify", PersonVerifyResponse, images=images, fields=fields)
+
+
+def forget_person(gallery: str, person: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
+    """Build the call that forgets a person."""
+    return _forget(_person(gallery, person), if_match)
+
+
+def forget_template(gallery: str, person: str, template: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
+    """Build the call that forgets a template."""
+    return _forget(_template(gallery, person, template), if_match)
+
+
+def facts(*, note: str | None, consent: ConsentRecord | None, forget_at: datetime | None) -> PersonRequest:
+    """Check the facts about a person. Raises ValueError."""
+    return checked(PersonRequest, {"note": note, "consent": consent, "forget_at": forget_at})
+
+
+def write_headers(if_match: str | None, *, must_be_new: bool) -> Headers:
+    """Return the headers of a condition."""
+    if must_be_new and if_match is not None:
+        raise ValueError("pass if_match or must_be_new, not both")
+    if must_be_new:
+        return (("if-none-match", "*"),)
+    return () if if_match is None else (("if-match", if_match),)
+
+
+def _forget(path: str, if_match: str | None) -> ApiCall[ForgetResponse]:
+    headers = write_headers(if_match, must_be_new=False)
+    return ApiCall("DELETE", path, ForgetResponse, headers=headers, may_repeat=False)
+
+
+def _gallery(name: str) -> str:
+    """Return the address of a gallery. Raises ValueError for a name that cannot be one."""
+    return f"/v1/galleries/{_written(GalleryNames, gallery=name)}"
+
+
+def _person(gallery: str, person: str) -> str:
+    return f"{_gallery(gallery)}/people/{_written(PersonNames, gallery=gallery, person=person)}"
+
+
+def _template(gallery: str, person: str, template: str) -> str:
+    last = _written(TemplateNames, gallery=gallery, person=person, template=template)
+    return f"{_person(gallery, person)}/templates/{last}"
+
+
+def _written(kind: type[GalleryNames], **names: str) -> str:
+    """Return the last of the names as it stands in an address. Raises ValueError, which does not repeat it."""
+    try:
+        *_, last = dict(kind.model_validate(names)).values()
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{fault['loc'][0]}: {fault['msg']}") from None
+    return quote(last, safe="")
