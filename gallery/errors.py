@@ -12,6 +12,7 @@ VisavisError
     │   └── AnotherPerson     it does not show the person of the other photos
     ├── ClaimUnavailable      the card's evidence does not carry the FPIR for that many templates
     ├── IdempotencyConflict   the idempotency key was used for another request
+    ├── GroupingError         faces cannot be grouped as asked
     ├── SchemaMismatch        the store's schema is older or newer than the code
     └── StoreUnavailable      the store cannot be read or written now
 """
@@ -84,6 +85,12 @@ class IdempotencyConflict(GalleryError):
     """The idempotency key was used for another request."""
 
     code = "idempotency_conflict"
+
+
+class GroupingError(GalleryError):
+    """Faces cannot be grouped as asked; the message says what to do."""
+
+    code = "grouping_error"
 
 
 class SchemaMismatch(GalleryError):
