@@ -5,6 +5,7 @@ from .errors import (
     ClaimUnavailable as ClaimUnavailable,
     EnrolmentRefused as EnrolmentRefused,
     GalleryError as GalleryError,
+    GroupingError as GroupingError,
     IdempotencyConflict as IdempotencyConflict,
     NoSuchGallery as NoSuchGallery,
     NoSuchPerson as NoSuchPerson,

@@ -65,16 +65,22 @@ def write_contact_sheets(out: Path, grouped: GroupedPhotos, progress: Progress =
             _navigation(around, f"{number + 1} / {len(sheets)}"),
         ]
         FILES.write(out / sheet.file, _page("\n".join(body)))
+    for page in {*out.glob("page-*.html")} - {out / sheet.file for sheet in sheets}:
+        FILES.remove(page)  # of an earlier run with more people
     return out / PAGE
 
 
 def shown_faces(grouped: GroupedPhotos, place: int) -> list[int]:
     """Return the faces to show of a person: the most typical first, then those that may show somebody else."""
     person, distances = grouped.grouping.people[place], grouped.grouping.distances
-    apart = person.apart(grouped.grouping.rule)
+    apart = _apart(person)
     order = sorted(person.faces, key=lambda face: (distances[face], face))
     typical = [face for face in order if face not in apart]
     return typical[:MOST_TYPICAL] + [face for face in order if face in apart][:MOST_APART]
+
+
+def _apart(person: GroupedPerson) -> frozenset[int]:
+    return frozenset(() if person.split is None else person.split.faces)
 
 
 def _sheets(grouped: GroupedPhotos) -> list[Sheet]:
@@ -225,18 +231,17 @@ def _title(grouped: GroupedPhotos, place: int) -> str:
 
 def _notes(grouped: GroupedPhotos, person: GroupedPerson, files: dict[int, str]) -> Iterator[Words]:
     """Yield what is in doubt, and what it would take to split the person or to join it with another one."""
-    rule, split, rival = grouped.grouping.rule, person.split, person.rival
-    if split is not None and person.may_be_several(rule):
+    split, rival = person.split, person.doubtful_rival(grouped.grouping.rule)
+    if split is not None:
         n, fmr = len(split.faces), grouped.curve.fmr(split.distance)
         yield Words(
             f"The outlined faces ({n:,}) may show somebody else: their distance is {split.distance:.3f}, and an FMR "
             f"below {fmr:.2g} would split them off.",
             f"加框的人脸（{n:,} 张）可能是另一个人，距离为 {split.distance:.3f}，FMR 低于 {fmr:.2g} 时会分开。",
         )
-    if rival is not None and person.may_be_rival(rule):
-        yield _on_rival(
-            _link(rival.person, files), rival.distance, grouped.curve.fmr(rival.distance), rival.is_on_one_picture
-        )
+    if rival is not None:
+        fmr = grouped.curve.fmr(rival.distance)
+        yield _on_rival(_link(rival.person, files), rival.distance, fmr, rival.is_on_one_picture)
 
 
 def _on_rival(other: str, distance: float, fmr: float, is_on_one_picture: bool) -> Words:  # noqa: FBT001 - a fact
@@ -252,7 +257,7 @@ def _on_rival(other: str, distance: float, fmr: float, is_on_one_picture: bool) 
 
 
 def _faces(grouped: GroupedPhotos, place: int) -> Iterator[str]:
-    apart = grouped.grouping.people[place].apart(grouped.grouping.rule)
+    apart = _apart(grouped.grouping.people[place])
     for face in shown_faces(grouped, place):
         photo = grouped.photo(face)
         source = f"{THUMBNAILS}/{thumbnail_name(photo, grouped.embedded.faces[face])}"

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from .grouping import GroupedPerson, Grouping, group_faces
 from .link_rule import FmrCurve, link_rule
 
 FILES = PrivateFiles(GroupingError)
+EMBEDDINGS = "embeddings"  # the folder of the bulk run
 FACES_FILE, PEOPLE_FILE, LINKS = "faces.csv", "people.csv", "people"
 FACE_COLUMNS = (
     "photo", "face", "x", "y", "width", "height", "person", "name", "distance", "doubt", "other_person"
@@ -55,9 +56,8 @@ class GroupedPhotos:
 
     def doubts(self, person: GroupedPerson) -> tuple[str, ...]:
         """Return what is in doubt of a person: may_be_several, may_be_another."""
-        rule = self.grouping.rule
-        told = ("may_be_several", person.may_be_several(rule)), ("may_be_another", person.may_be_rival(rule))
-        return tuple(code for code, is_so in told if is_so)
+        told = ("may_be_several", person.split), ("may_be_another", person.doubtful_rival(self.grouping.rule))
+        return tuple(code for code, why in told if why is not None)
 
 
 def group_photos(
@@ -71,6 +71,16 @@ def group_photos(
     faces = FaceSet.by(card, embedded.vectors, pictures, embedded.qualities.astype(np.float64))
     rule = link_rule(card, int(faces.is_usable.sum()), fmr)
     return GroupedPhotos(start, embedded, group_faces(faces, rule, progress), FmrCurve.of(card), {})
+
+
+def require_free_or_ours(out: Path) -> None:
+    """Raise GroupingError unless the folder is missing, empty or that of an earlier grouping."""
+    try:
+        entries = {each.name for each in out.iterdir()} if out.exists() else set()
+    except OSError as error:
+        raise GroupingError(f"{out}: cannot be used: {error.strerror}; choose another --out") from error
+    if entries and EMBEDDINGS not in entries:
+        raise GroupingError(f"{out}: contains files that are not from a grouping; choose a new folder as --out")
 
 
 def require_fmr(card: ModelCard, fmr: float | None) -> None:
@@ -94,23 +104,22 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def _face_rows(grouped: GroupedPhotos) -> Iterator[Sequence[object]]:
-    grouping = grouped.grouping
-    apart = {face for person in grouping.people for face in person.apart(grouping.rule)}
+    people = grouped.grouping.people
+    apart = {face for person in people if person.split is not None for face in person.split.faces}
     for number, face in enumerate(grouped.embedded.faces):
-        box = face.box
-        place = [grouped.photo(number), face.index, *(f"{each:.1f}" for each in (box.x, box.y, box.width, box.height))]
-        yield [*place, *_face_facts(grouped, number, is_apart=number in apart)]
+        box = (f"{each:.1f}" for each in astuple(face.box))
+        yield grouped.photo(number), face.index, *box, *_face_facts(grouped, number, is_apart=number in apart)
 
 
 def _face_facts(grouped: GroupedPhotos, face: int, *, is_apart: bool) -> Sequence[object]:
     place = int(grouped.grouping.person_of[face])
     if place < 0:
         return "", "", "", "too_poor", ""
-    person, distance = grouped.grouping.people[place], float(grouped.grouping.distances[face])
-    is_rival = person.rival is not None and person.may_be_rival(grouped.grouping.rule)
-    doubt = "may_be_several" if is_apart else "may_be_another" if is_rival else ""
-    other = person.rival.person + 1 if person.rival is not None and is_rival else ""
-    return place + 1, grouped.names.get(place, ""), _number(distance), doubt, other
+    rival = grouped.grouping.people[place].doubtful_rival(grouped.grouping.rule)
+    doubt = "may_be_several" if is_apart else "" if rival is None else "may_be_another"
+    other = "" if rival is None else rival.person + 1
+    distance = _number(float(grouped.grouping.distances[face]))
+    return place + 1, grouped.names.get(place, ""), distance, doubt, other
 
 
 def _number(distance: float) -> str:

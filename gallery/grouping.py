@@ -5,8 +5,9 @@ Each round joins all pairs of clusters that are nearest to each other, as agglom
 whole, and the mean distance of its faces to those of the other is bounded too. The same faces give the same people.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -21,17 +22,17 @@ NO_PERSON = -1
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The farthest join of a person: a stricter threshold would leave `faces` apart."""
+    """The faces that a stricter threshold would leave apart, so that it is in doubt whether they are the person's."""
 
-    faces: tuple[int, ...]  # of the smaller side
-    distance: float
+    faces: tuple[int, ...]  # all but those of the largest part
+    distance: float  # of the largest part to the nearest other one
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The nearest other person: a looser threshold would join the two."""
+    """The nearest other person: a threshold above the distance would join the two."""
 
-    person: int
+    person: int  # place in Grouping.people
     distance: float
     is_on_one_picture: bool  # both have a face on one picture: no threshold joins them
 
@@ -41,20 +42,12 @@ class GroupedPerson:
     """The faces of one person, as numbers of faces in ascending order."""
 
     faces: tuple[int, ...]
-    split: Split | None  # None = a single face
+    split: Split | None  # None = not in doubt
     rival: Rival | None  # None = nobody within reach
 
-    def may_be_several(self, rule: LinkRule) -> bool:
-        """Whether it is in doubt that all faces show one person."""
-        return self.split is not None and self.split.distance >= rule.surely_joined
-
-    def apart(self, rule: LinkRule) -> frozenset[int]:
-        """Return the faces that may show somebody else; none if there is no doubt."""
-        return frozenset(self.split.faces if self.split is not None and self.may_be_several(rule) else ())
-
-    def may_be_rival(self, rule: LinkRule) -> bool:
-        """Whether it is in doubt that the nearest other person is another one."""
-        return self.rival is not None and self.rival.distance < rule.surely_apart
+    def doubtful_rival(self, rule: LinkRule) -> Rival | None:
+        """Return the nearest other person if it is in doubt that it is another one."""
+        return self.rival if self.rival is not None and self.rival.distance < rule.surely_apart else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,62 +60,75 @@ class Grouping:
     rule: LinkRule
 
 
-@dataclass(frozen=True, slots=True)
-class _Join:
-    """Two nodes of the tree of joins became one. The first nodes are the faces."""
-
-    first: int
-    second: int
-    distance: float
-
-
 def group_faces(faces: FaceSet, rule: LinkRule, progress: Progress = no_progress) -> Grouping:
     """Group faces. Memory grows linearly with their number, time at most with its square."""
     usable = np.flatnonzero(faces.is_usable)
     part = faces.part(usable)
-    clusters, tree = Clusters(part), _Tree(len(usable))
-    _join_all(clusters, tree, rule, progress)
-    people = tuple(_with_faces(person, usable) for person in _people(part, clusters, tree, rule, progress))
+    clusters = Clusters(part)
+    farthest = _join_all(clusters, rule, progress)
+    members = _members(clusters)
+    splits = [
+        _split(part, each, rule) if farthest[clusters.of_face[each[0]]] >= rule.surely_joined else None
+        for each in members
+    ]
+    rivals = _rivals(part, clusters, members, rule, progress)
     person_of, distances = np.full(len(faces.vectors), NO_PERSON), np.full(len(faces.vectors), np.nan)
-    for number, person in enumerate(people):
-        person_of[list(person.faces)] = number
+    for number, each in enumerate(members):
+        person_of[usable[each]] = number
     distances[usable] = clusters.own_distances()
+    people = tuple(map(partial(_person, usable), members, splits, rivals))
     return Grouping(people, person_of, distances, rule)
 
 
-def _with_faces(person: GroupedPerson, usable: Indices) -> GroupedPerson:
-    """Return the person with the numbers that faces have among all, too poor ones included."""
-    split = person.split
-    return GroupedPerson(
-        tuple(usable[list(person.faces)].tolist()),
-        None if split is None else Split(tuple(usable[list(split.faces)].tolist()), split.distance),
-        person.rival,
-    )
+def _person(usable: Indices, members: Indices, split: Split | None, rival: Rival | None) -> GroupedPerson:
+    """Return a person whose faces are numbered among all, too poor ones included."""
+    apart = None if split is None else Split(tuple(usable[list(split.faces)].tolist()), split.distance)
+    return GroupedPerson(tuple(usable[members].tolist()), apart, rival)
 
 
-def _people(
-    faces: FaceSet, clusters: Clusters, tree: "_Tree", rule: LinkRule, progress: Progress
-) -> Iterator[GroupedPerson]:
-    """Yield the people, those with the most faces first."""
+def _members(clusters: Clusters) -> list[Indices]:
+    """Return the faces of each cluster, the largest cluster first."""
+    if not len(clusters.of_face):
+        return []
     order = np.argsort(clusters.of_face, kind="stable")
-    starts = np.flatnonzero(np.diff(clusters.of_face[order], prepend=-1))
-    members = sorted(np.split(order, starts[1:]), key=lambda each: (-len(each), each[0])) if len(order) else []
-    numbers = {int(clusters.of_face[each[0]]): number for number, each in enumerate(members)}
-    rivals = _rivals(clusters, rule, progress)
+    starts = np.flatnonzero(np.diff(clusters.of_face[order]) > 0) + 1
+    return sorted(np.split(order, starts), key=lambda members: (-len(members), members[0]))
+
+
+def _split(faces: FaceSet, members: Indices, rule: LinkRule) -> Split | None:
+    """Group the faces of one person again, with the stricter threshold; None if they stay together."""
+    clusters = Clusters(faces.part(members))
+    _join_all(clusters, replace(rule, threshold=rule.surely_joined), no_progress)
+    parts = np.flatnonzero(clusters.sizes)
+    if len(parts) == 1:
+        return None
+    largest = parts[np.argmax(clusters.sizes[parts])]
+    others = parts[parts != largest]
+    nearest = clusters.pairs(np.full(len(others), largest), others).distances.min()
+    apart = members[clusters.of_face != largest]
+    return Split(tuple(apart.tolist()), float(min(nearest, rule.threshold)))
+
+
+def _rivals(
+    faces: FaceSet, clusters: Clusters, members: Sequence[Indices], rule: LinkRule, progress: Progress
+) -> list[Rival | None]:
+    """Return the nearest other person of each, by its place; None if there is none within reach."""
+    places = {int(clusters.of_face[each[0]]): place for place, each in enumerate(members)}
+    nearest = _nearest(clusters, rule.reach, progress)
     pictures = [set(faces.pictures[each].tolist()) for each in members]
-    for number, (cluster, each) in enumerate(zip(numbers, members, strict=True)):
-        rival = None
-        if cluster in rivals:
-            other, distance = numbers[rivals[cluster][0]], rivals[cluster][1]
-            rival = Rival(other, distance, not pictures[number].isdisjoint(pictures[other]))
-        yield GroupedPerson(tuple(each.tolist()), tree.split(cluster), rival)
+    rivals: list[Rival | None] = []
+    for cluster, place in places.items():
+        other, distance = nearest.get(cluster, (cluster, 0.0))
+        is_together = not pictures[place].isdisjoint(pictures[places[other]])
+        rivals.append(None if other == cluster else Rival(places[other], distance, is_together))
+    return rivals
 
 
-def _rivals(clusters: Clusters, rule: LinkRule, progress: Progress) -> dict[int, tuple[int, float]]:
+def _nearest(clusters: Clusters, reach: float, progress: Progress) -> dict[int, tuple[int, float]]:
     """Return the nearest other cluster of each that has one within reach, and its distance."""
     there = np.flatnonzero(clusters.sizes)
     with progress(Job("comparing", len(there), "people")) as advance:
-        pairs = clusters.nearest(there, rule.reach, NEIGHBOURS, advance)
+        pairs = clusters.nearest(there, reach, NEIGHBOURS, advance)
     nearest: dict[int, tuple[int, float]] = {}
     columns = pairs.first.tolist(), pairs.second.tolist(), pairs.distances.tolist()
     for first, second, distance in sorted(zip(*columns, strict=True), key=lambda pair: pair[2]):
@@ -131,67 +137,31 @@ def _rivals(clusters: Clusters, rule: LinkRule, progress: Progress) -> dict[int,
     return nearest
 
 
-class _Tree:
-    """All joins, in the order in which they were made."""
+def _join_all(clusters: Clusters, rule: LinkRule, progress: Progress) -> Floats:
+    """Search for near clusters and join them, until there are none; then only those that changed are searched for.
 
-    def __init__(self, n_faces: int) -> None:
-        self._n_faces = n_faces
-        self._joins: list[_Join] = []
-        self._node_of = list(range(n_faces))  # of each cluster
-
-    def add(self, pairs: ClusterPairs) -> None:
-        """Record joins of clusters."""
-        columns = pairs.first.tolist(), pairs.second.tolist(), pairs.distances.tolist()
-        for first, second, distance in zip(*columns, strict=True):
-            self._joins.append(_Join(self._node_of[first], self._node_of[second], distance))
-            self._node_of[first] = self._n_faces + len(self._joins) - 1
-
-    def split(self, cluster: int) -> Split | None:
-        """Return the farthest join of a cluster; None for a single face."""
-        farthest = max(self._joins_of(self._node_of[cluster]), key=lambda join: join.distance, default=None)
-        if farthest is None:
-            return None
-        sides = sorted(
-            (self._leaves(farthest.first), self._leaves(farthest.second)), key=lambda side: (len(side), side)
-        )
-        return Split(tuple(sides[0]), farthest.distance)
-
-    def _nodes(self, node: int) -> list[int]:
-        """The node and all below it."""
-        nodes = [node]
-        for each in nodes:
-            if each >= self._n_faces:
-                join = self._joins[each - self._n_faces]
-                nodes += [join.first, join.second]
-        return nodes
-
-    def _joins_of(self, node: int) -> list[_Join]:
-        return [self._joins[each - self._n_faces] for each in self._nodes(node) if each >= self._n_faces]
-
-    def _leaves(self, node: int) -> list[int]:
-        return sorted(each for each in self._nodes(node) if each < self._n_faces)
-
-
-def _join_all(clusters: Clusters, tree: _Tree, rule: LinkRule, progress: Progress) -> None:
-    """Search for near clusters and join them, until there are none; then only those that changed are searched for."""
+    Return the farthest join of each cluster (n,); 0 = none.
+    """
+    farthest = np.zeros(len(clusters.sizes))
     changed = np.flatnonzero(clusters.sizes)
     while len(changed):
         before = clusters.sizes.copy()
         with progress(Job("comparing", len(changed), "faces")) as advance:
             pairs = clusters.nearest(changed, rule.threshold, NEIGHBOURS, advance)
-        _join_near(clusters, tree, _allowed(pairs, rule), rule)
+        _join_near(clusters, _allowed(pairs, rule), rule, farthest)
         changed = np.flatnonzero((clusters.sizes != before) & (clusters.sizes > 0))
+    return farthest
 
 
-def _join_near(clusters: Clusters, tree: _Tree, pairs: ClusterPairs, rule: LinkRule) -> None:
+def _join_near(clusters: Clusters, pairs: ClusterPairs, rule: LinkRule, farthest: Floats) -> None:
     """Join those of the pairs that are nearest to each other, until none is left."""
     while len(pairs):
         mutual = _mutual(pairs, len(clusters.sizes))
         nearest = pairs.part(mutual)
-        are_apart = clusters.share_a_picture(nearest.first, nearest.second)
-        joined = nearest.part(~are_apart)
-        tree.add(joined)
+        joined = nearest.part(~clusters.share_a_picture(nearest.first, nearest.second))
         into = clusters.merge(joined.first, joined.second)
+        before = np.maximum(farthest[joined.first], farthest[joined.second])
+        farthest[joined.first] = np.maximum(before, joined.distances)
         left = pairs.part(np.setdiff1d(np.arange(len(pairs)), mutual))
         pairs = _renumbered(clusters, left, into, joined.first, rule)
 

@@ -11,6 +11,7 @@ from embedder import ModelCard, chosen_point
 from .errors import GroupingError
 
 WRONG_LINKS = 0.01  # expected for each face, by default: about the loss of B-cubed precision
+MOST_FMR = 1e-5  # by default: the people of a small folder are often related, and so more alike than strangers
 DOUBT = 3.0  # times the FMR: nearer than that to the other decision, a person is in doubt
 
 
@@ -56,7 +57,7 @@ class LinkRule:
     fmr: float  # of the threshold, for one comparison
     threshold: float  # of the distance of two clusters; for two faces, the normalised distance
     mean_threshold: float  # of the mean distance between their faces
-    surely_joined: float  # joins at smaller distances are not in doubt
+    surely_joined: float  # a person who is still one with this threshold is not in doubt
     surely_apart: float  # nor are people at larger distances from each other
     reach: float  # the largest distance of another person that is reported
 
@@ -66,10 +67,10 @@ class LinkRule:
 
 
 def link_rule(card: ModelCard, n_faces: int, fmr: float | None = None) -> LinkRule:
-    """Return the rule that links at an FMR of at most `fmr`, by default with one wrong link for 100 faces.
+    """Return the rule that links at that FMR, by default with one wrong link expected for 100 faces.
 
-    The default is not below the strictest FMR that was measured. Raises GroupingError if `fmr` is, or if the card
-    has no points.
+    The default is at most MOST_FMR, and never below the strictest FMR that was measured. Raises GroupingError for an
+    `fmr` beyond those that were measured, and for a card without points.
     """
     curve = FmrCurve.of(card)
     used = _default_fmr(curve, n_faces) if fmr is None else _measured(curve, fmr)
@@ -86,7 +87,8 @@ def link_rule(card: ModelCard, n_faces: int, fmr: float | None = None) -> LinkRu
 
 
 def _default_fmr(curve: FmrCurve, n_faces: int) -> float:
-    return min(max(2 * WRONG_LINKS / max(1, n_faces - 1), curve.strictest), curve.loosest)
+    wanted = min(2 * WRONG_LINKS / max(1, n_faces - 1), MOST_FMR)
+    return min(max(wanted, curve.strictest), curve.loosest)
 
 
 def _measured(curve: FmrCurve, fmr: float) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,16 @@ from .output import other_files_text
 if TYPE_CHECKING:
     from embedder.bulk import BulkSummary
     from gallery.grouped_photos import GroupedPhotos
-    from gallery.grouping import GroupedPerson
 
-EMBEDDINGS = "embeddings"  # the folder of the bulk run
+
+@dataclass(frozen=True, slots=True)
+class GroupOptions:
+    """The command's options, besides its folders."""
+
+    fmr: float | None
+    links: bool
+    model: str | None
+    running: RuntimeOptions
 
 
 @click.command()
@@ -60,10 +68,8 @@ def group(  # noqa: PLR0913 - one for each option of the command
     """
     if out.resolve().is_relative_to(folder.resolve()):
         stop(f"{out}: is inside the folder of photos; choose another --out")
-    request = BulkRequest((folder,), out / EMBEDDINGS, ALL_FACES, model_path, running)
     try:
-        summary, grouped = _grouped(request, fmr)
-        _write(out, grouped, links=links)
+        summary, grouped = _group(folder, out, GroupOptions(fmr, links, model_path, running))
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "bulk") from error
     except KeyboardInterrupt:
@@ -72,25 +78,25 @@ def group(  # noqa: PLR0913 - one for each option of the command
     click.echo(json.dumps(_record(summary, grouped), indent=2) if as_json else _text(summary, grouped, out))
 
 
-def _grouped(request: BulkRequest, fmr: float | None) -> "tuple[BulkSummary, GroupedPhotos]":
+def _group(folder: Path, out: Path, options: GroupOptions) -> "tuple[BulkSummary, GroupedPhotos]":
     from embedder.bulk import embed_folders, read_faces  # noqa: PLC0415 - it needs the extra "bulk"
-    from gallery.grouped_photos import group_photos, require_fmr  # noqa: PLC0415 - the same
+    from gallery import grouped_photos  # noqa: PLC0415 - the same
+    from gallery.contact_sheets import write_contact_sheets  # noqa: PLC0415 - the same
 
-    card = read_bundle(request.model).card
-    require_fmr(card, fmr)  # before photos are read
-    summary = embed_folders(request, show_progress)
-    faces = read_faces(request.out)
-    return summary, group_photos(request.given[0], faces, card, fmr=fmr, progress=show_progress)
-
-
-def _write(out: Path, grouped: "GroupedPhotos", *, links: bool) -> None:
-    from gallery.contact_sheets import write_contact_sheets  # noqa: PLC0415 - as above
-    from gallery.grouped_photos import write_links, write_tables  # noqa: PLC0415 - the same
-
-    write_tables(out, grouped)
-    if links:
-        write_links(out, grouped)
-    write_contact_sheets(out, grouped, show_progress)
+    card = read_bundle(options.model).card
+    grouped_photos.require_fmr(card, options.fmr)  # before photos are read
+    grouped_photos.require_free_or_ours(out)
+    with grouped_photos.FILES.sole_use(out):
+        embeddings = out / grouped_photos.EMBEDDINGS
+        request = BulkRequest((folder,), embeddings, ALL_FACES, options.model, options.running)
+        summary = embed_folders(request, show_progress)
+        faces = read_faces(embeddings)
+        grouped = grouped_photos.group_photos(folder, faces, card, fmr=options.fmr, progress=show_progress)
+        grouped_photos.write_tables(out, grouped)
+        if options.links:
+            grouped_photos.write_links(out, grouped)
+        write_contact_sheets(out, grouped, show_progress)
+    return summary, grouped
 
 
 def _record(summary: "BulkSummary", grouped: "GroupedPhotos") -> dict[str, object]:
@@ -113,33 +119,21 @@ def _record(summary: "BulkSummary", grouped: "GroupedPhotos") -> dict[str, objec
 
 
 def _doubtful_record(grouped: "GroupedPhotos", place: int) -> dict[str, object]:
-    person, rule = grouped.grouping.people[place], grouped.grouping.rule
+    person = grouped.grouping.people[place]
+    split, rival = person.split, person.doubtful_rival(grouped.grouping.rule)
     return {
         "person": place + 1,
         "name": grouped.names.get(place),
         "faces": len(person.faces),
-        "split": _split_record(grouped, person) if person.may_be_several(rule) else None,
-        "join": _join_record(grouped, person) if person.may_be_rival(rule) else None,
+        "split": split and {"faces": len(split.faces)} | _distance_record(grouped, split.distance),
+        "join": rival
+        and {"person": rival.person + 1, "on_one_picture": rival.is_on_one_picture}
+        | _distance_record(grouped, rival.distance),
     }
 
 
-def _split_record(grouped: "GroupedPhotos", person: "GroupedPerson") -> dict[str, object] | None:
-    split = person.split
-    if split is None:
-        return None
-    return {"faces": len(split.faces), "distance": split.distance, "fmr": grouped.curve.fmr(split.distance)}
-
-
-def _join_record(grouped: "GroupedPhotos", person: "GroupedPerson") -> dict[str, object] | None:
-    rival = person.rival
-    if rival is None:
-        return None
-    return {
-        "person": rival.person + 1,
-        "distance": rival.distance,
-        "fmr": grouped.curve.fmr(rival.distance),
-        "on_one_picture": rival.is_on_one_picture,
-    }
+def _distance_record(grouped: "GroupedPhotos", distance: float) -> dict[str, object]:
+    return {"distance": distance, "fmr": grouped.curve.fmr(distance)}
 
 
 def _text(summary: "BulkSummary", grouped: "GroupedPhotos", out: Path) -> str:
