@@ -55,6 +55,7 @@ from .files import (
 )
 from .image import (
     Limits as Limits,
+    Photo as Photo,
     decode_image as decode_image,
 )
 from .image_formats import (
@@ -103,6 +104,7 @@ from .runtime.export import (
 from .runtime.runtime import CoreThreads as CoreThreads, n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
+    LEAST_VISIBLE as LEAST_VISIBLE,
     PRECISIONS as PRECISIONS,
     QUALITY_CHOICES as QUALITY_CHOICES,
     Box as Box,

@@ -12,6 +12,7 @@ from .errors import (
     ClaimUnavailable as ClaimUnavailable,
     EnrolmentRefused as EnrolmentRefused,
     GalleryError as GalleryError,
+    GroupingError as GroupingError,
     IdempotencyConflict as IdempotencyConflict,
     InvalidValue as InvalidValue,
     NoSuchGallery as NoSuchGallery,

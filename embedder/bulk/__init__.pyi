@@ -1,2 +1,3 @@
 from .manifest import BulkRequest as BulkRequest
+from .reading import EmbeddedFaces as EmbeddedFaces, PhotoFace as PhotoFace, read_faces as read_faces
 from .run import BulkSummary as BulkSummary, embed_folders as embed_folders

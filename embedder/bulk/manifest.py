@@ -95,7 +95,7 @@ def require_as_begun(out: Path, manifest: Manifest) -> None:
     """Raise BulkError if the folder contains a run with other settings or inputs."""
     if not os.path.lexists(out / MANIFEST_FILE):
         return
-    before = _read(out / MANIFEST_FILE)
+    before = read_manifest(out)
     differing = [
         f"{words} ({then} then, {now} now)"
         for name, words in WORDS.items()
@@ -132,7 +132,9 @@ def blocks(out: Path, size: int) -> Iterator[tuple[str, ...]]:
             yield block
 
 
-def _read(path: Path) -> Manifest:
+def read_manifest(out: Path) -> Manifest:
+    """Read the manifest of a run. Raises BulkError."""
+    path = out / MANIFEST_FILE
     try:
         return Manifest.model_validate_json(read_regular_file(path, MAX_MANIFEST_BYTES))
     except (OSError, ValidationError) as error:

@@ -124,7 +124,7 @@ def _table(rows: Sequence[FaceRow]) -> pa.Table:
     samples = [row.sample for row in rows]
     faces = [sample.face for sample in samples]
     columns = [
-        pa.array([_as_text(row.name) for row in rows], pa.string()),
+        pa.array([as_text(row.name) for row in rows], pa.string()),
         _lists([row.vector for row in rows], EMBEDDING_SIZE),
         _struct([astuple(face.box) for face in faces], BOX),
         _lists([np.ravel(face.landmarks) for face in faces], 2 * N_LANDMARKS),
@@ -149,6 +149,6 @@ def _struct(rows: Sequence[tuple[float, ...]], names: Sequence[str]) -> pa.Array
     return pa.StructArray.from_arrays([pa.array(column) for column in numbers.T.copy()], fields=fields)
 
 
-def _as_text(name: str) -> str:
+def as_text(name: str) -> str:
     """Escape the bytes of a name that are not UTF-8, because Parquet strings must be UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

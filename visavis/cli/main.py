@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("visavis.cli.verify:verify", "Decide whether two photos show one person."),
     "detect": ("visavis.cli.detect:detect", "Find the faces in photos."),
     "embed": ("visavis.cli.embed:embed", "Convert faces to embeddings of 128 channels."),
+    "group": ("visavis.cli.group:group", "Sort the faces of a folder of photos into people."),
     "explain": ("visavis.cli.explain:explain", "Explain why two photos match, or do not."),
     "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
     "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),

@@ -1,0 +1,73 @@
+"""Read the faces of a finished bulk run back, with their embeddings."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from ..quality import MEASURES
+from ..types import EMBEDDING_SIZE, Box, Rotation
+from .manifest import LIST_FILE, BulkError, read_manifest
+from .parts import BOX, as_text, part_path
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFace:
+    """One face of a photo."""
+
+    photo: int  # number of the photo
+    index: int  # among the embedded faces of the photo, from 0
+    box: Box
+    rotation: Rotation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedFaces:
+    """All faces of a bulk run. Its `repr` does not show the embeddings, which are biometric data."""
+
+    photos: tuple[str, ...]  # the names of all photos, in order; they can be opened, even if they are not UTF-8
+    faces: tuple[PhotoFace, ...]
+    vectors: NDArray[np.float32] = field(repr=False)  # (n, 128)
+    qualities: NDArray[np.float32]  # (n, 10), in the order of MEASURES
+
+
+def read_faces(out: Path) -> EmbeddedFaces:
+    """Read the faces of a run that has ended, in the order of the photos. Raises BulkError."""
+    manifest = read_manifest(out)
+    n_parts = -(-manifest.n_photos // manifest.block)
+    try:
+        with (out / LIST_FILE).open("rb") as file:
+            photos = tuple(map(json.loads, file))
+        table = parquet.read_table([part_path(out, number) for number in range(n_parts)])
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise BulkError(f"{out}: cannot be read: {error}; run it again") from error
+    return EmbeddedFaces(photos, _faces(photos, table), _matrix(table["embedding"]), _qualities(table))
+
+
+def _faces(photos: tuple[str, ...], table: pa.Table) -> tuple[PhotoFace, ...]:
+    numbers = {as_text(name): number for number, name in enumerate(photos)}
+    paths, rotations = table["path"].to_pylist(), table["rotation"].to_pylist()
+    boxes = _columns(table["box"], BOX).astype(float).tolist()
+    indices = table["face"].to_pylist() if "face" in table.column_names else [0] * len(paths)
+    columns = zip(paths, indices, boxes, rotations, strict=True)
+    return tuple(PhotoFace(numbers[path], index, Box(*box), rotation) for path, index, box, rotation in columns)
+
+
+def _matrix(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    chunks = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    matrix: NDArray[np.float32] = np.concatenate([np.empty(0, np.float32), *chunks]).reshape(-1, EMBEDDING_SIZE)
+    return matrix
+
+
+def _qualities(table: pa.Table) -> NDArray[np.float32]:
+    return _columns(table["quality"], MEASURES)
+
+
+def _columns(column: pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.float32]:
+    """The fields of a column of records, one for each column: (n, names)."""
+    table = pa.table({name: column.combine_chunks().field(name) for name in names})
+    return np.column_stack([table[name].to_numpy() for name in names])

@@ -1,0 +1,100 @@
+"""The FMR at which faces are linked into people, and the FMR of a distance, by the points of a model's card."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder import ModelCard, chosen_point
+
+from .errors import GroupingError
+
+WRONG_LINKS = 0.01  # expected for each face, by default: about the loss of B-cubed precision
+MOST_FMR = 1e-5  # by default: the people of a small folder are often related, and so more alike than strangers
+DOUBT = 3.0  # times the FMR: nearer than that to the other decision, a person is in doubt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FmrCurve:
+    """FMR over the threshold: the card's points, and between them a straight line of its logarithm."""
+
+    thresholds: NDArray[np.float64]  # (k,) ascending
+    log_fmrs: NDArray[np.float64]  # (k,) ascending
+
+    @classmethod
+    def of(cls, card: ModelCard) -> Self:
+        """Return the curve of a card. Raises GroupingError for a card without points."""
+        points = sorted((each.threshold, each.fmr) for each in card.operating_points if each.fmr)
+        if not points:
+            raise GroupingError(f"the card of {card.name} has no measured FMR; run visavis calibrate to measure it")
+        thresholds, fmrs = np.array(points).T
+        return cls(thresholds, np.maximum.accumulate(np.log(fmrs)))
+
+    @property
+    def strictest(self) -> float:
+        """The lowest FMR that was measured."""
+        return float(np.exp(self.log_fmrs[0]))
+
+    @property
+    def loosest(self) -> float:
+        """The highest FMR that was measured."""
+        return float(np.exp(self.log_fmrs[-1]))
+
+    def threshold(self, fmr: float) -> float:
+        """Return the threshold with that FMR, which is moved into the measured range."""
+        return float(np.interp(np.log(fmr), self.log_fmrs, self.thresholds))
+
+    def fmr(self, distance: float) -> float:
+        """Return the FMR of a threshold; below the measured range it is the strictest, above it the loosest."""
+        return float(np.exp(np.interp(distance, self.thresholds, self.log_fmrs)))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRule:
+    """When two clusters of faces are one person."""
+
+    fmr: float  # of the threshold, for one comparison
+    threshold: float  # of the distance of two clusters; for two faces, the normalised distance
+    mean_threshold: float  # of the mean distance between their faces
+    surely_joined: float  # a person who is still one with this threshold is not in doubt
+    surely_apart: float  # nor are people at larger distances from each other
+    reach: float  # the largest distance of another person that is reported
+
+    def n_wrong_links(self, n_faces: int) -> float:
+        """Return the number of links between two people to expect if each face shows another person."""
+        return self.fmr * n_faces * (n_faces - 1) / 2
+
+
+def link_rule(card: ModelCard, n_faces: int, fmr: float | None = None) -> LinkRule:
+    """Return the rule that links at that FMR, by default with one wrong link expected for 100 faces.
+
+    The default is at most MOST_FMR, and never below the strictest FMR that was measured. Raises GroupingError for an
+    `fmr` beyond those that were measured, and for a card without points.
+    """
+    curve = FmrCurve.of(card)
+    used = _default_fmr(curve, n_faces) if fmr is None else _measured(curve, fmr)
+    threshold, default = curve.threshold(used), chosen_point(card, None).threshold
+    farthest = max(threshold, default)
+    return LinkRule(
+        fmr=used,
+        threshold=threshold,
+        mean_threshold=farthest,
+        surely_joined=curve.threshold(used / DOUBT),
+        surely_apart=curve.threshold(used * DOUBT),
+        reach=max(farthest, curve.threshold(used * DOUBT)),
+    )
+
+
+def _default_fmr(curve: FmrCurve, n_faces: int) -> float:
+    wanted = min(2 * WRONG_LINKS / max(1, n_faces - 1), MOST_FMR)
+    return min(max(wanted, curve.strictest), curve.loosest)
+
+
+def _measured(curve: FmrCurve, fmr: float) -> float:
+    if not curve.strictest <= fmr <= curve.loosest:
+        raise GroupingError(
+            f"the card's evidence does not carry an FMR of {fmr:g}: it reaches from {curve.strictest:.2g} to "
+            f"{curve.loosest:.2g}; choose one of these"
+        )
+    return fmr
