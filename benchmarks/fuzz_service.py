@@ -28,7 +28,8 @@ from mutated_requests import FILE_NAME, KINDS, RequestSource
 from running_service import RunningService, running_service
 
 from service.access.keys import KeyFile, KeyGrant
-from service.problems import MEDIA_TYPE, TABLE
+from service.problem_types import TABLE
+from service.problems import MEDIA_TYPE
 from service.wire import Problem
 
 CLIENTS = 16

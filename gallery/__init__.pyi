@@ -1,3 +1,15 @@
+from .claims import (
+    claim_for as claim_for,
+    fpir_of as fpir_of,
+    largest_gallery as largest_gallery,
+    strictest_fpir as strictest_fpir,
+)
+from .directory import (
+    Enrolment as Enrolment,
+    Galleries as Galleries,
+    Identified as Identified,
+    IdentifiedFace as IdentifiedFace,
+)
 from .errors import (
     AlreadyEnrolled as AlreadyEnrolled,
     AlreadyExists as AlreadyExists,
@@ -6,22 +18,40 @@ from .errors import (
     EnrolmentRefused as EnrolmentRefused,
     GalleryError as GalleryError,
     IdempotencyConflict as IdempotencyConflict,
+    InvalidValue as InvalidValue,
     NoSuchGallery as NoSuchGallery,
     NoSuchPerson as NoSuchPerson,
     NoSuchTemplate as NoSuchTemplate,
+    PhotoRefusal as PhotoRefusal,
     SchemaMismatch as SchemaMismatch,
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
 )
+from .identification import (
+    IdentifyOptions as IdentifyOptions,
+    identify as identify,
+    penalties_of as penalties_of,
+)
+from .index import (
+    NearestPeople as NearestPeople,
+    NearPerson as NearPerson,
+    TemplateIndex as TemplateIndex,
+)
+from .opening import open_store as open_store
+from .store import Store as Store
 from .types import (
     Candidate as Candidate,
+    Changes as Changes,
     Claim as Claim,
     Consent as Consent,
     GalleryFacts as GalleryFacts,
+    IdempotencyKey as IdempotencyKey,
     Identification as Identification,
     NewTemplate as NewTemplate,
     Person as Person,
     PersonFacts as PersonFacts,
     Receipt as Receipt,
+    TemplateBlock as TemplateBlock,
     TemplateFacts as TemplateFacts,
 )
+from .verification import PersonComparison as PersonComparison

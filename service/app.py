@@ -20,12 +20,24 @@ from .access.control import PUBLIC, AccessControl, AccessPolicy, ScopeCheck, nee
 from .audit.log import AuditLog, AuditRecorder
 from .audit.requests import AuditMiddleware
 from .errors import CrossSiteRequest, Forbidden, RateLimited, Unauthorized, UnknownHost
+from .galleries import GalleryUpkeep, galleries_in, open_gallery_store
 from .openapi import responses
 from .reloading import ModelReloader
 from .request_body import BodyReader, read_query
 from .request_context import RequestContextMiddleware, unchanged
 from .request_execution import ConcurrencyLimiter, Phase, RequestExecutor
-from .routes import atlas, explain, faces, health, model, operations, pages, verify
+from .routes import (
+    atlas,
+    explain,
+    faces,
+    galleries,
+    health,
+    identification,
+    model,
+    operations,
+    pages,
+    verify,
+)
 from .routes.health import Readiness, ReadinessState
 from .served_model import ServedModel
 from .settings import Settings
@@ -38,7 +50,7 @@ MAX_WHOLE_PICTURES = 5
 DESCRIPTION = """Are these two photos of one person?
 
 Every error is an RFC 9457 problem with a stable `code`; [/errors](/errors) explains each.
-The service stores no image, face or embedding.
+The service stores no image. It stores embeddings of people who are enrolled in a gallery, and no others.
 visavis has **no** liveness detection: it cannot tell a live face from a photo.
 """
 
@@ -69,22 +81,24 @@ def create_app(
     """Build the service around an embedder; `on_ready` is called once, after the first inference.
 
     `load_again` loads the model for a reload; None = the model cannot be reloaded. Raises KeyFileError if the file of
-    keys cannot be used, and AuditFolderError if the audit log cannot be written.
+    keys cannot be used, AuditFolderError if the audit log cannot be written, and GalleryError if the store cannot.
     """
     policy = AccessPolicy.of(settings)
     audit = None if settings.audit is None else AuditRecorder(AuditLog(Path(settings.audit)))
-    served = ServedModel(embedder)
+    store = open_gallery_store(settings)
+    served = ServedModel(embedder, galleries_in(store))
     readiness = Readiness(served, on_ready=on_ready, audit=audit)
     reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
     limiter = ConcurrencyLimiter(
         max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=settings.request_bytes
     )
-    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader))
+    upkeep = GalleryUpkeep(served, store, audit)
+    metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader, upkeep))
     observer = traced(metrics.ended)
-    app = _new_app(policy, _lifespan(readiness, policy, audit, observer))
+    app = _new_app(policy, _lifespan(readiness, policy, audit, observer, upkeep))
     app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
     runner = _executor(settings, served, limiter, metrics)
-    routers = [resource.router(runner) for resource in (verify, faces, explain)]
+    routers = [resource.router(runner) for resource in (verify, faces, explain, galleries, identification)]
     routers += [model.router(served), atlas.router(served), health.router(readiness), pages.router()]
     for each in (*routers, operations.router(metrics, reloader)):
         app.include_router(_checked(each))
@@ -136,7 +150,11 @@ def _new_app(policy: AccessPolicy, lifespan: Callable[[FastAPI], AbstractAsyncCo
 
 
 def _state(
-    readiness: Readiness, limiter: ConcurrencyLimiter, served: ServedModel, reloader: ModelReloader | None
+    readiness: Readiness,
+    limiter: ConcurrencyLimiter,
+    served: ServedModel,
+    reloader: ModelReloader | None,
+    upkeep: GalleryUpkeep,
 ) -> ServiceState:
     embedder = served.current
     return ServiceState(
@@ -150,6 +168,7 @@ def _state(
         batch_sizes=dict(embedder.batch_sizes),
         n_reloads={} if reloader is None else dict(reloader.n_outcomes),
         is_last_reload_successful=reloader is None or reloader.is_last_successful,
+        galleries=upkeep.totals,
     )
 
 
@@ -175,19 +194,27 @@ def _across_origins(origins: tuple[str, ...]) -> Callable[[ASGIApp], ASGIApp]:
     return partial(
         CORSMiddleware,
         allow_origins=origins,
-        allow_methods=("GET", "HEAD", "POST"),
-        allow_headers=("Authorization", "Content-Type", "X-Request-Id"),
-        expose_headers=("X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"),
+        allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+        allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"),
+        expose_headers=("ETag", "X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"),
     )
 
 
 def _lifespan(
-    readiness: Readiness, policy: AccessPolicy, audit: AuditRecorder | None, observer: RequestObserver
+    readiness: Readiness,
+    policy: AccessPolicy,
+    audit: AuditRecorder | None,
+    observer: RequestObserver,
+    upkeep: GalleryUpkeep,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with closing(observer):
-            async with nullcontext() if audit is None else audit.running(), create_task_group() as group:
+            async with (
+                nullcontext() if audit is None else audit.running(),
+                upkeep.running(),
+                create_task_group() as group,
+            ):
                 group.start_soon(readiness.find_out)  # in the background: /healthz and /readyz answer meanwhile
                 if policy.keys is not None:
                     group.start_soon(policy.keys.watch)

@@ -8,6 +8,7 @@ ServiceError
 ├── UnknownHost           the Host header names another host
 ├── RateLimited           the caller sent too many requests
 ├── NotFound              the route does not exist
+├── GalleriesOff          the service keeps no galleries
 ├── MethodNotAllowed      the route does not support this method
 ├── BodyTooSlow           the body did not arrive in time
 ├── BodyTooLarge          the body is larger than the route's limit
@@ -98,6 +99,18 @@ class NotFound(ServiceError):
     """The route does not exist."""
 
     code = "not_found"
+
+
+class GalleriesOff(ServiceError):
+    """The service keeps no galleries, since its operator has named no store for them."""
+
+    code = "galleries_off"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this service keeps no galleries; its operator turns them on with visavis serve --gallery "
+            "sqlite:////var/lib/visavis/gallery.db (VISAVIS_GALLERY)"
+        )
 
 
 class MethodNotAllowed(ServiceError):

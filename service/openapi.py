@@ -21,18 +21,19 @@ from embedder import (
 )
 
 from .errors import BodyTooLarge, BodyTooSlow, Busy, InternalError, MalformedRequest, UnsupportedMediaType
-from .problems import MEDIA_TYPE, KnownError, problem_type_of, type_uri
+from .problem_types import KnownError, problem_type_of
+from .problems import MEDIA_TYPE, type_uri
 from .request_body import FORM, JSON
 from .request_parsing import OptionsT, RequestSpec
 from .wire import Message
 
 # Values that depend on the model and its card come first; a test compares them with real answers.
-_MODEL: dict[str, object] = {
+MODEL_EXAMPLE: dict[str, object] = {
     "name": "sface-128",
     "digest": "sha256:edb565f7509236847bb7bb494925e0e74af714b6119cfa69dc6d2757a7fe4055",
     "card_digest": "sha256:0d1a6122672a16c22e4faceef776ec1c709779170f8df924cecbc6b0a16dfbbf",
 }
-_STANDARD: dict[str, object] = {
+STANDARD_EXAMPLE: dict[str, object] = {
     "operating_point": {
         "name": "fmr-1e-3",
         "threshold": 1.08036,
@@ -49,7 +50,7 @@ _STANDARD: dict[str, object] = {
     },
     "prior": 0.5,
 }
-_SAME: dict[str, object] = {
+SAME_EXAMPLE: dict[str, object] = {
     "same": True,
     "distance": 0.3976,
     "threshold": 1.08036,
@@ -86,7 +87,7 @@ _OTHER_FACE: dict[str, object] = {
     "score": 0.9438,
     "rotation": 0,
 }
-_PROBE_QUALITY: dict[str, object] = {
+PROBE_QUALITY_EXAMPLE: dict[str, object] = {
     "eye_distance_px": 97.4,
     "sharpness": 0.8873,
     "blockiness": 0.0028,
@@ -139,26 +140,26 @@ _OTHER_QUALITY: dict[str, object] = {
 }
 
 _CHOSEN: dict[str, object] = {"choice": "dominant", "n_faces": None}
-_PROBE: dict[str, object] = _PROBE_FACE | _CHOSEN | {"quality": _PROBE_QUALITY}
+PROBE_EXAMPLE: dict[str, object] = _PROBE_FACE | _CHOSEN | {"quality": PROBE_QUALITY_EXAMPLE}
 _ONE_PERSON: dict[str, object] = {
-    **_SAME,
-    **_STANDARD,
+    **SAME_EXAMPLE,
+    **STANDARD_EXAMPLE,
     "quality": "refuse",
-    "probe": _PROBE,
+    "probe": PROBE_EXAMPLE,
     "reference": _SMILING_FACE | _CHOSEN | {"quality": _SMILING_QUALITY},
     "notes": [],
 }
 _TWO_PEOPLE: dict[str, object] = {
     **_DIFFERENT,
-    **_STANDARD,
+    **STANDARD_EXAMPLE,
     "quality": "refuse",
-    "probe": _PROBE,
+    "probe": PROBE_EXAMPLE,
     "reference": _OTHER_FACE | _CHOSEN | {"quality": _OTHER_QUALITY},
     "notes": [],
 }
 
 VERIFY_ANSWER: dict[str, object] = _ONE_PERSON | {
-    "model": _MODEL,
+    "model": MODEL_EXAMPLE,
     "timings_ms": {"decode": 5.6, "detect": 16.9, "embed": 13.1, "total": 26.9},
     "request_id": "ef175a20de325db6",
 }
@@ -230,7 +231,7 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
         },
         {"verdict": _TWO_PEOPLE},
     ],
-    "model": _MODEL,
+    "model": MODEL_EXAMPLE,
     "timings_ms": {"decode": 15.3, "detect": 21.2, "embed": 21.3, "total": 42.1},
     "request_id": "64615f66f6e20ec6",
 }
@@ -238,7 +239,7 @@ VERIFY_MANY_ANSWER: dict[str, object] = {
 FACES_ANSWER: dict[str, object] = {"faces": [_PROBE_FACE], "request_id": "150f52d61ba8202f"}
 
 EMBED_ALL_ANSWER: dict[str, object] = {
-    "faces": [{"image": 0} | _PROBE_FACE | {"quality": _PROBE_QUALITY, "embedding": [0.0] * 128}],
+    "faces": [{"image": 0} | _PROBE_FACE | {"quality": PROBE_QUALITY_EXAMPLE, "embedding": [0.0] * 128}],
     "problems": [
         {
             "image": 1,
@@ -249,7 +250,7 @@ EMBED_ALL_ANSWER: dict[str, object] = {
             "code": "not_an_image",
         }
     ],
-    "model": _MODEL,
+    "model": MODEL_EXAMPLE,
     "timings_ms": {"decode": 1.6, "detect": 6.3, "embed": 8.4, "total": 18.1},
     "request_id": "bae2b2ab0d3eaa7b",
 }
@@ -259,16 +260,16 @@ _UNKNOWN_PHOTOS: dict[str, object] = {
 }
 
 COMPARE_ANSWER: dict[str, object] = {
-    **_STANDARD,
-    "results": [_SAME | _UNKNOWN_PHOTOS, _DIFFERENT | _UNKNOWN_PHOTOS],
-    "model": _MODEL,
+    **STANDARD_EXAMPLE,
+    "results": [SAME_EXAMPLE | _UNKNOWN_PHOTOS, _DIFFERENT | _UNKNOWN_PHOTOS],
+    "model": MODEL_EXAMPLE,
     "request_id": "00d51e7663ba5571",
 }
 
 COMPARE_QUESTION: dict[str, object] = {
     "probe": [0.0] * 128,
     "references": [[0.0] * 128, [0.1] * 128],
-    "model_digest": _MODEL["digest"],
+    "model_digest": MODEL_EXAMPLE["digest"],
 }
 
 
@@ -330,13 +331,13 @@ def image_body(spec: RequestSpec[OptionsT]) -> dict[str, Any]:
     form = {"type": "object", "required": list(spec.images), "properties": properties, "additionalProperties": False}
     example = {name: EXAMPLE_IMAGE if most == 1 else [EXAMPLE_IMAGE] for name, most in spec.images.items()}
     content = {FORM: {"schema": form}, JSON: {"schema": spec.json_form.model_json_schema(), "example": example}}
-    return {"requestBody": {"required": True, "content": content}, "parameters": _parameters(spec.options_model)}
+    return {"requestBody": {"required": True, "content": content}, "parameters": parameters(spec.options_model)}
 
 
 def json_body(model: type[Message], options_model: type[Message], example: object) -> dict[str, Any]:
     """Describe a body that must be JSON, and the options of the query."""
     content = {JSON: {"schema": model.model_json_schema(), "example": example}}
-    return {"requestBody": {"required": True, "content": content}, "parameters": _parameters(options_model)}
+    return {"requestBody": {"required": True, "content": content}, "parameters": parameters(options_model)}
 
 
 def _file_part(most: int) -> dict[str, Any]:
@@ -349,14 +350,14 @@ def _form_fields(options_model: type[Message]) -> dict[str, dict[str, Any]]:
     return {name: _form_field(options[name]) for name in options_model.model_fields}
 
 
-def _parameters(options_model: type[Message]) -> list[dict[str, Any]]:
-    return [_parameter(name, field) for name, field in _form_fields(options_model).items()]
+def parameters(options_model: type[Message], where: str = " Send it here or in the body.") -> list[dict[str, Any]]:
+    """Describe options of the query; without defaults, which /docs would send beside those of the body."""
+    return [_parameter(name, field, where) for name, field in _form_fields(options_model).items()]
 
 
-def _parameter(name: str, field: dict[str, Any]) -> dict[str, Any]:
-    """Describe an option of the query; without its default, which /docs would send beside that of the body."""
+def _parameter(name: str, field: dict[str, Any], where: str) -> dict[str, Any]:
     schema = {key: value for key, value in field.items() if key not in ("default", "description")}
-    description = f"{field['description']} Send it here or in the body."
+    description = field["description"] + where
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 

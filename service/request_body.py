@@ -23,6 +23,7 @@ from .request_parsing import (
     from_json,
     query_options,
     shown,
+    small_json,
     unknown_name,
     with_query,
 )
@@ -42,6 +43,7 @@ FORM_BYTES_PER_BYTE = 1.25  # a body, and an image of it that is there twice for
 JSON_BYTES_PER_BYTE = 2  # a body and the images in it, or the numbers
 LONGEST_DELIMITER_END = 66  # blanks, and a line break or two hyphens
 DELIMITER_END = re.compile(rb"[ \t]{0,64}(\r\n|--)")
+MAX_SMALL_BYTES = 64 * 1024  # of a body without images and embeddings
 OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
 
 
@@ -93,6 +95,14 @@ class BodyReader:
             body = await _whole(_counted(request, limit, _times_memory(hold, JSON_BYTES_PER_BYTE)))
         return lambda: with_query(body.taken(), model, options_model, request.state.query)
 
+    async def read_small_json(self, request: Request, model: type[ModelT], hold: HoldBytes) -> Callable[[], ModelT]:
+        """Receive a JSON body of a few kilobytes, which may be missing. Returns the function that parses it."""
+        if _has_body(request):
+            _media_type(request, (JSON,))
+        with _in_time(self.timeout_s):
+            body = await _whole(_counted(request, MAX_SMALL_BYTES, _times_memory(hold, JSON_BYTES_PER_BYTE)))
+        return lambda: small_json(body.taken(), model)
+
     def _limit(self, spec: RequestSpec[OptionsT], media_type: str) -> int:
         image_bytes = self.max_image_bytes if media_type == FORM else _base64_bytes(self.max_image_bytes)
         return min(spec.n_images, MAX_WHOLE_IMAGES) * image_bytes + OVERHEAD_BYTES
@@ -101,8 +111,12 @@ class BodyReader:
 async def read_query(request: Request) -> None:
     """Store the options of the query for the route; refuse all names that the route's description does not have."""
     described = getattr(request.scope["route"], "openapi_extra", None) or {}
-    names = [parameter["name"] for parameter in described.get("parameters", ())]
+    names = [each["name"] for each in described.get("parameters", ()) if each["in"] == "query"]
     request.state.query = query_options(request.scope["query_string"], names)
+
+
+def _has_body(request: Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
 def _media_type(request: Request, accepted: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, Event, create_task_group, move_on_after, to_thread
 from fastapi import Request
@@ -21,22 +21,21 @@ from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory, Timi
 from embedder.explain import Explainer
 
 from .access.caller import caller_of
-from .errors import Busy, MemoryFull, Unavailable
+from .errors import Busy, GalleriesOff, MemoryFull, Unavailable
 from .request_body import BodyReader, HoldBytes
 from .request_parsing import OptionsT, ParsedRequest, RequestSpec
 from .served_model import ServedModel
 
+if TYPE_CHECKING:
+    from gallery import Galleries
+
 LATELY_S = 10.0
 MAX_REMEMBERED = 1000  # callers
+SLOW_S, SLOW_RATE = 0.5, 100_000  # a request that arrives for longer, at fewer bytes/s, may lose its place
+FAR_MORE = 4  # times as many places: whose caller holds so many gives way
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT")
-
-
-SLOW_S, SLOW_RATE = 0.5, 100_000  # a request that arrives for longer, at fewer bytes/s, may lose its place
-
-
-FAR_MORE = 4  # times as many places: whose caller holds so many gives way
 
 
 class Phase(Enum):
@@ -309,6 +308,14 @@ class RequestExecutor:
     def explainer(self) -> Explainer:
         """The explainer of this request."""
         return self.served.of_request.explainer
+
+    @property
+    def galleries(self) -> "Galleries":
+        """The galleries, as the model of this request compares them. Raises GalleriesOff."""
+        found = self.served.of_request.galleries
+        if found is None:
+            raise GalleriesOff
+        return found
 
     async def run(
         self, request: Request, spec: RequestSpec[OptionsT], work: Callable[[ParsedRequest[OptionsT]], T]

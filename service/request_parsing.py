@@ -22,12 +22,18 @@ from .wire import (
     MAX_REFERENCES,
     EmbeddingOptions,
     EmbeddingRequest,
+    EnrolOptions,
+    EnrolRequest,
     ExplainOptions,
     ExplainRequest,
     FacesRequest,
+    IdentifyOptions,
+    IdentifyRequest,
     MapsOptions,
     MapsRequest,
     Message,
+    PersonVerifyOptions,
+    PersonVerifyRequest,
     VerifyManyRequest,
     VerifyRequest,
 )
@@ -35,7 +41,15 @@ from .wire import (
 ModelT = TypeVar("ModelT", bound=BaseModel)
 OptionsT = TypeVar("OptionsT", bound=Message)
 ImageRequest: TypeAlias = (
-    VerifyRequest | ExplainRequest | VerifyManyRequest | FacesRequest | EmbeddingRequest | MapsRequest
+    VerifyRequest
+    | ExplainRequest
+    | VerifyManyRequest
+    | FacesRequest
+    | EmbeddingRequest
+    | MapsRequest
+    | EnrolRequest
+    | IdentifyRequest
+    | PersonVerifyRequest
 )
 MAX_FAULTS_SHOWN = 3
 MAX_QUERY_BYTES = 2000  # of an address's query; ten times a form's longest field
@@ -99,6 +113,9 @@ VERIFY_MANY = RequestSpec({"probe": 1, "reference": MAX_REFERENCES}, wire.Verify
 FACES = RequestSpec({"image": 1}, NoOptions, FacesRequest)
 MAPS = RequestSpec({"image": 1}, MapsOptions, MapsRequest)
 EMBEDDING = RequestSpec({"image": MAX_IMAGES}, EmbeddingOptions, EmbeddingRequest)
+ENROL = RequestSpec({"image": MAX_IMAGES}, EnrolOptions, EnrolRequest)
+IDENTIFY = RequestSpec({"probe": 1}, IdentifyOptions, IdentifyRequest)
+PERSON_VERIFY = RequestSpec({"probe": 1}, PersonVerifyOptions, PersonVerifyRequest)
 
 
 def verify_options(options: wire.VerifyOptions) -> VerifyOptions:
@@ -125,14 +142,14 @@ def from_form(form: MultipartForm, spec: RequestSpec[OptionsT], query: Mapping[s
     for name in spec.images:
         if not form.files[name]:
             raise MalformedRequest(f"{name} is missing; send it as a file part, as curl -F {name}=@photo.jpg")
-    return ParsedRequest(form.files, _options(spec.options_model, form.fields, query))
+    return ParsedRequest(form.files, options_of(spec.options_model, form.fields, query))
 
 
 def from_json(body: Body, spec: RequestSpec[OptionsT], query: Mapping[str, str]) -> ParsedRequest[OptionsT]:
     """Validate a JSON body, with the options of the query, and decode its images."""
     outline = outline_of(body, _names(spec.json_form))
     request = validated(outline.body, spec.json_form)
-    options = _options(spec.options_model, _sent(request, spec.options_model), query)
+    options = options_of(spec.options_model, _sent(request, spec.options_model), query)
     return ParsedRequest({name: _images(request, name, outline) for name in spec.images}, options)
 
 
@@ -140,8 +157,17 @@ def with_query(body: Body, model: type[ModelT], options_model: type[Message], qu
     """Validate a JSON body without images, with the options of the query."""
     check_bounds(body, _names(model), max_values=MAX_VALUES, max_lists=MAX_LISTS)
     request = validated(body, model)
-    options = _options(options_model, _sent(request, options_model), query)
+    options = options_of(options_model, _sent(request, options_model), query)
     return request.model_copy(update=dict(options))
+
+
+def small_json(body: Body, model: type[ModelT]) -> ModelT:
+    """Validate a JSON body of a few kilobytes, in which a text may be long; an empty one is an empty object."""
+    if not body:
+        return model()
+    request = validated(body, model)
+    json.loads(body, object_pairs_hook=_each_key_once)  # also in the objects in it
+    return request
 
 
 def _sent(request: BaseModel, options_model: type[Message]) -> dict[str, object]:
@@ -149,8 +175,8 @@ def _sent(request: BaseModel, options_model: type[Message]) -> dict[str, object]
     return {name: getattr(request, name) for name in options_model.model_fields if name in request.model_fields_set}
 
 
-def _options(model: type[OptionsT], body: Mapping[str, object], query: Mapping[str, str]) -> OptionsT:
-    """Validate the options of body and query together."""
+def options_of(model: type[OptionsT], body: Mapping[str, object], query: Mapping[str, str]) -> OptionsT:
+    """Validate the options of body and query together. Raises MalformedRequest."""
     for name in query:
         if name in body:
             raise MalformedRequest(f"{name} was sent in the query and in the body; send it once")

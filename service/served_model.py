@@ -1,26 +1,43 @@
 """The holder of the model that is served, which may be replaced; each request ends on the model that it began with."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 from embedder import FaceEmbedder
 from embedder.explain import Explainer
 
+if TYPE_CHECKING:
+    from gallery import Galleries  # which imports SQLAlchemy, and only services with galleries need that
+
+OpenGalleries: TypeAlias = "Callable[[FaceEmbedder], Galleries | None]"
+
+
+def no_galleries(_: FaceEmbedder) -> None:
+    """Open no galleries."""
+
 
 @dataclass(slots=True, eq=False)
 class LoadedModel:
-    """A model in memory; `n_users` requests use it."""
+    """A model in memory, with the galleries as it compares them; `n_users` requests use it."""
 
     embedder: FaceEmbedder
+    galleries: "Galleries | None"  # None = the service keeps none
     explainer: Explainer = field(init=False)
     n_users: int = 0
     is_retired: bool = False  # replaced, and to be closed after its last user
 
     def __post_init__(self) -> None:
         self.explainer = Explainer(self.embedder)
+
+    def close(self) -> None:
+        """Stop the threads of the model and of its galleries; wait for them."""
+        if self.galleries is not None:
+            self.galleries.close()
+        self.embedder.close()
 
 
 @dataclass(slots=True)
@@ -37,8 +54,9 @@ class _Use:
 class ServedModel:
     """The holder of the model. Thread-safe."""
 
-    def __init__(self, embedder: FaceEmbedder) -> None:
-        self._current = LoadedModel(embedder)
+    def __init__(self, embedder: FaceEmbedder, open_galleries: OpenGalleries = no_galleries) -> None:
+        self._open_galleries = open_galleries
+        self._current = self._loaded(embedder)
         self._of_request: ContextVar[_Use | None] = ContextVar("model", default=None)
         self._lock = threading.Lock()
 
@@ -46,6 +64,11 @@ class ServedModel:
     def current(self) -> FaceEmbedder:
         """The model that new requests get."""
         return self._current.embedder
+
+    @property
+    def galleries(self) -> "Galleries | None":
+        """The galleries as the model compares them that new requests get."""
+        return self._current.galleries
 
     @property
     def of_request(self) -> LoadedModel:
@@ -77,8 +100,9 @@ class ServedModel:
 
     def replace(self, embedder: FaceEmbedder) -> None:
         """Serve another model from now on; the one before is closed after its last request."""
+        fresh = self._loaded(embedder)
         with self._lock:
-            before, self._current = self._current, LoadedModel(embedder)
+            before, self._current = self._current, fresh
             before.is_retired = True
             is_idle = not before.n_users
         if is_idle:
@@ -86,9 +110,12 @@ class ServedModel:
 
     def close(self) -> None:
         """Close the current model."""
-        self.current.close()
+        self._current.close()
+
+    def _loaded(self, embedder: FaceEmbedder) -> LoadedModel:
+        return LoadedModel(embedder, self._open_galleries(embedder))
 
 
 def _close(model: LoadedModel) -> None:
     """Close a model in a thread, since that waits for the threads of the model."""
-    threading.Thread(target=model.embedder.close, name="visavis-close").start()
+    threading.Thread(target=model.close, name="visavis-close").start()

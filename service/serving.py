@@ -25,12 +25,14 @@ from embedder import (
     n_cores,
     open_regular_file,
 )
+from gallery import GalleryError
 
 from .access.control import is_loopback
 from .access.keys import KeyFile, KeyFileError
 from .app import create_app
 from .audit.chain import AuditFolderError
 from .audit.log import check_audit_folder
+from .galleries import open_gallery_store
 from .http_protocol import ConnectionLimits
 from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
 from .log_handler import LogWriter, say, start_log
@@ -173,11 +175,26 @@ def check_audit(settings: Settings) -> None:
         raise ServingError(str(error)) from None
 
 
+def check_gallery(settings: Settings) -> None:
+    """Open the store of galleries before the model is loaded. Raises ServingError."""
+    try:
+        store = open_gallery_store(settings)
+    except GalleryError as error:
+        raise ServingError(f"VISAVIS_GALLERY cannot be used: {error}") from None
+    except ModuleNotFoundError as error:
+        raise ServingError(
+            f"VISAVIS_GALLERY needs {error.name}, which is not installed; run: pip install 'visavis[postgres]'"
+        ) from None
+    if store is not None:
+        store.close()
+
+
 # What is tried before the model is loaded, by subject.
 START_CHECKS: Mapping[str, Callable[[Settings], None]] = {
     "access": check_access,
     "tls": check_tls,
     "audit": check_audit,
+    "gallery": check_gallery,
     "files": check_descriptors,
 }
 
@@ -220,7 +237,7 @@ def _app(settings: Settings, *, on_ready: Callable[[], None], load_again: Callab
     embedder = _embedder(settings)
     try:
         return create_app(settings, embedder, on_ready=on_ready, load_again=load_again)
-    except (AuditFolderError, KeyFileError) as error:  # their files have changed since they were checked
+    except (AuditFolderError, GalleryError, KeyFileError) as error:  # their files have changed since they were checked
         embedder.close()
         raise ServingError(str(error)) from None
 

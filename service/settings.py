@@ -154,6 +154,8 @@ class Settings(BaseSettings):
     log_format: LogFormat = "text"
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # for GET /metrics alone; None = no such port
     audit: str | None = None  # the folder of the audit log; None = none is written
+    # The address of the store of galleries, which may contain a password; None = the service keeps no galleries.
+    gallery: Annotated[str | None, Field(repr=False)] = None
 
     @property
     def request_bytes(self) -> int:

@@ -29,8 +29,10 @@ PUBLIC: Literal["public"] = "public"  # no key: the same content for everyone, a
 Need: TypeAlias = Scope | Literal["any key", "public"]
 Network: TypeAlias = IPv4Network | IPv6Network
 
-# What each route needs. Answers with embeddings, faces or maps have scopes of their own.
-NEEDS: Mapping[str, Need] = {
+_PERSON = "/v1/galleries/{gallery}/people/{person}"
+# What each route needs; where methods differ, that of each. Answers with embeddings, faces or maps have scopes of their
+# own. Whoever enrols people may read who is enrolled; whoever identifies them may not.
+NEEDS: Mapping[str, Need | Mapping[str, Need]] = {
     "/v1/verify": "verify",
     "/v1/verify/many": "verify",
     "/v1/faces": "verify",
@@ -38,6 +40,13 @@ NEEDS: Mapping[str, Need] = {
     "/v1/embeddings": "embed",
     "/v1/explain": "explain",
     "/v1/maps": "explain",
+    "/v1/galleries/{gallery}": {"PUT": "enrol", "GET": "enrol", "DELETE": "forget"},
+    "/v1/galleries/{gallery}/people": "enrol",
+    "/v1/galleries/{gallery}/identify": "identify",
+    _PERSON: {"PUT": "enrol", "GET": "enrol", "DELETE": "forget"},
+    f"{_PERSON}/photos": "enrol",
+    f"{_PERSON}/verify": "identify",
+    f"{_PERSON}/templates/{{template}}": "forget",
     "/v1/model": ANY_KEY,
     "/v1/layers": ANY_KEY,
     "/v1/atlas": ANY_KEY,
@@ -199,7 +208,7 @@ class ScopeCheck:
         """Raise Forbidden, or Unauthorized if there is no caller with a key."""
         if not self.needs_keys:
             return
-        need = NEEDS[request.scope["route"].path]  # a failure if it is missing, so that nothing is served by mistake
+        need = need_of(request.scope["route"])  # a failure if it is missing, so that nothing is served by mistake
         if need == PUBLIC:
             return
         caller = caller_of(request)
@@ -214,9 +223,17 @@ def need_of(route: BaseRoute) -> Need:
 
     A route that is not FastAPI's own is refused: it has no dependencies, so no scope would be checked.
     """
-    if not isinstance(route, APIRoute) or route.path not in NEEDS:
+    needs = {_known(route.path, each) for each in route.methods or ()} if isinstance(route, APIRoute) else {None}
+    need = next(iter(needs), None)
+    if need is None or len(needs) > 1:
         raise RuntimeError(f"say in NEEDS of service/access/control.py who may use {route}")
-    return NEEDS[route.path]
+    return need
+
+
+def _known(path: str, method: str) -> Need | None:
+    """Return what NEEDS says of a route; None if it says nothing."""
+    need = NEEDS.get(path)
+    return need.get(method) if isinstance(need, Mapping) else need
 
 
 def is_loopback(address: str) -> bool:

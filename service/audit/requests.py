@@ -56,6 +56,9 @@ class Considered:
     thresholds: tuple[float | None, ...] = ()
     n_faces: tuple[int | None, ...] = ()  # in each image; None = not counted
     n_embeddings: int | None = None  # that were returned
+    fpir: float | None = None  # that an identification claims; its numbers are those of the nearest candidate by face
+    n_templates: int | None = None  # that each face was compared with
+    n_candidates: tuple[int, ...] = ()  # that were returned, by face
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,12 @@ class Decided:
 
     same: tuple[bool | None, ...] = ()  # None = the photo could not be used
     problems: tuple[str | None, ...] = ()  # the code of the problem of each photo; empty if there was none
+    identified: tuple[bool, ...] = ()  # whether each face is that of somebody in the gallery
+    n_enrolled: int | None = None  # templates
+    n_already_there: int | None = None  # photos that were sent again
+    forgotten: str | None = None  # a gallery, a person or a template
+    n_people_forgotten: int | None = None
+    n_templates_forgotten: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,11 @@ def facts_of_distances(distances: Distances) -> AuditFacts:
     return _with_results(Considered(_name(distances.operating_point)), distances.results)
 
 
+def facts_of_judgement(judged: Judgement, point: OperatingPoint | None, quality: QualityChoice) -> AuditFacts:
+    """Return the facts of one distance."""
+    return _with_results(Considered(_name(point), quality), [judged])
+
+
 def facts_of_embeddings(found: Embedding | EmbeddingBatch) -> AuditFacts:
     """Return the facts of an answer with embeddings."""
     if isinstance(found, Embedding):
@@ -120,9 +134,9 @@ def _with_results(considered: Considered, results: Sequence[Judgement | SampleEr
     judged = [None if isinstance(each, SampleError) else each for each in results]
     numbers = replace(
         considered,
-        distances=tuple(_rounded(each.distance if each else None) for each in judged),
-        normalized_distances=_unless_empty(_rounded(each.normalized_distance if each else None) for each in judged),
-        thresholds=tuple(_rounded(each.threshold if each else None) for each in judged),
+        distances=tuple(rounded(each.distance if each else None) for each in judged),
+        normalized_distances=_unless_empty(rounded(each.normalized_distance if each else None) for each in judged),
+        thresholds=tuple(rounded(each.threshold if each else None) for each in judged),
     )
     return AuditFacts(numbers, Decided(tuple(each.same if each else None for each in judged), _codes(results)))
 
@@ -131,7 +145,8 @@ def _name(point: OperatingPoint | None) -> str | None:
     return None if point is None else point.name
 
 
-def _rounded(number: float | None) -> float | None:
+def rounded(number: float | None) -> float | None:
+    """Return a distance as the log has it."""
     return None if number is None else round(number, DIGITS)
 
 

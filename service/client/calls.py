@@ -43,19 +43,22 @@ OptionsT = TypeVar("OptionsT", bound=Message)
 class ApiCall(Generic[AnswerT]):
     """One request to the service and the type of its answer. Its repr shows no image and no embedding."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     answer: type[AnswerT]
     images: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)  # (part name, image file)
     fields: tuple[tuple[str, str], ...] = ()  # form fields beside the images
     json: bytes | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    may_repeat: bool = True  # whether it may be sent again although the service may have done it
     n_results: int = 0  # results that the answer must have
     max_answer_bytes: int = 2**20  # several times what this service sends
 
 
 def verify(probe: ImageInput, reference: ImageInput, **options: Unpack[VerifyKeywords]) -> ApiCall[VerifyResponse]:
     """Build the call that compares two images."""
-    fields = _fields(checked(VerifyOptions, options))
+    fields = fields_of(checked(VerifyOptions, options))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return ApiCall("POST", "/v1/verify", VerifyResponse, images=images, fields=fields)
 
@@ -64,8 +67,8 @@ def verify_many(
     probe: ImageInput, references: Sequence[ImageInput], **options: Unpack[VerifyKeywords]
 ) -> ApiCall[VerifyManyResponse]:
     """Build the call that compares a probe with several references."""
-    fields = _fields(checked(VerifyOptions, options))
-    _require_sequence(references, "references")
+    fields = fields_of(checked(VerifyOptions, options))
+    require_sequence(references, "references")
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise ValueError(f"verify with 1 to {MAX_REFERENCES} references, not {len(references)}; split them up")
     images = (("probe", read_image(probe)), *(("reference", read_image(reference)) for reference in references))
@@ -78,7 +81,7 @@ def explain(
     probe: ImageInput, reference: ImageInput, *, saliency: bool, **options: Unpack[VerifyKeywords]
 ) -> ApiCall[ExplainResponse]:
     """Build the call that compares two images and explains the result."""
-    fields = (*_fields(checked(VerifyOptions, options)), ("saliency", str(saliency).lower()))
+    fields = (*fields_of(checked(VerifyOptions, options)), ("saliency", _text(saliency)))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return ApiCall("POST", "/v1/explain", ExplainResponse, images=images, fields=fields, max_answer_bytes=EXPLAIN_BYTES)
 
@@ -91,13 +94,13 @@ def detect(image: ImageInput) -> ApiCall[FacesResponse]:
 
 def embed(image: ImageInput, *, face: str | int) -> ApiCall[EmbeddingResponse]:
     """Build the call that embeds one face."""
-    fields = _fields(checked(FaceOption, {"face": face}))
+    fields = fields_of(checked(FaceOption, {"face": face}))
     return ApiCall("POST", "/v1/embeddings", EmbeddingResponse, images=(("image", read_image(image)),), fields=fields)
 
 
 def embed_all(images: Sequence[ImageInput]) -> ApiCall[EmbedAllResponse]:
     """Build the call that embeds every face of several images."""
-    _require_sequence(images, "images")
+    require_sequence(images, "images")
     if not 1 <= len(images) <= MAX_IMAGES:
         raise ValueError(f"embed 1 to {MAX_IMAGES} images at once, not {len(images)}; split them up")
     files = tuple(("image", read_image(image)) for image in images)
@@ -154,10 +157,16 @@ def checked(kind: type[OptionsT], given: Mapping[str, object]) -> OptionsT:
         raise ValueError(": ".join([*places, fault["msg"]])) from None
 
 
-def _require_sequence(images: object, name: str) -> None:
+def require_sequence(images: object, name: str) -> None:
+    """Raise TypeError for what is not a sequence of images."""
     if isinstance(images, ONE_IMAGE) or not isinstance(images, Sequence):
         raise TypeError(f"{name} must be a sequence of images, such as a list, not {type(images).__name__}")
 
 
-def _fields(options: Message) -> tuple[tuple[str, str], ...]:
-    return tuple((name, str(value)) for name, value in options if value is not None)
+def fields_of(options: Message) -> tuple[tuple[str, str], ...]:
+    """Return options as the fields of a form."""
+    return tuple((name, _text(value)) for name, value in options if value is not None)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

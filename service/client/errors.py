@@ -1,7 +1,7 @@
 """The errors of a call to the service.
 
 ClientError                     carries status, code, request_id, image, n_faces, available, measure, value, limit,
-                                part, retry_after_s, or None
+                                part, refusals, largest_n, strictest_fpir, retry_after_s, or None
 ├── Unreachable                 no answer arrived
 │   └── TimedOut                no answer arrived in time
 ├── UnexpectedAnswer            an answer that is not the service's: a proxy's page, another program on the port
@@ -10,7 +10,14 @@ ClientError                     carries status, code, request_id, image, n_faces
     ├── AccessDenied            401 or 403: the key is missing or invalid, or lacks the scope
     ├── RateLimitedError        429: too many requests; `retry_after_s` says when to send the next
     ├── RequestRejected         the request as a whole; also any 4xx whose code is unknown here
-    │   └── OperatingPointUnavailableError  the model has no such point; `available` lists those it has
+    │   ├── OperatingPointUnavailableError  the model has no such point; `available` lists those it has
+    │   ├── NotThereError       no such gallery, person or template
+    │   ├── VersionConflictError  a write with `if_match` came too late
+    │   ├── AlreadyExistsError  a write with `must_be_new` found one
+    │   ├── ClaimUnavailableError  no evidence for that FPIR; see `largest_n` and `strictest_fpir`
+    │   └── EnrolmentRefusedError  photos were not enrolled; `refusals` says why
+    │       ├── AlreadyEnrolledError  one shows somebody who is enrolled as another person
+    │       └── AnotherPersonError    one does not show the person of the others
     ├── SampleRejected          one image of the request; `image` says which, if there are two
     │   ├── ImageRejected       its bytes
     │   │   ├── ImageTooLargeError
@@ -35,7 +42,7 @@ No error of the tree contains an image, an embedding or a file name.
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from ..wire import ImageProblem, Problem
+from ..wire import ImageProblem, PhotoRefusal, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,9 @@ class ErrorFacts:
     value: float | None = None  # the measured value
     limit: float | None = None  # the minimum
     part: str | None = None  # that is covered in both photos: eyes or mouth
+    refusals: tuple[PhotoRefusal, ...] | None = None  # why photos were not enrolled
+    largest_n: int | None = None  # the most templates for which the FPIR can be claimed
+    strictest_fpir: float | None = None  # the strictest FPIR that can be claimed for that many templates
     retry_after_s: float | None = None  # the service's Retry-After
 
 
@@ -73,6 +83,8 @@ class ClientError(Exception):
         self.value = facts.value
         self.limit = facts.limit
         self.part = facts.part
+        self.refusals = facts.refusals
+        self.largest_n, self.strictest_fpir = facts.largest_n, facts.strictest_fpir
         self.retry_after_s = facts.retry_after_s
 
     def __str__(self) -> str:
@@ -115,6 +127,34 @@ class RequestRejected(ServerError):
 
 class OperatingPointUnavailableError(RequestRejected):
     """The model card has no such operating point, or none that strict; `available` lists those it has."""
+
+
+class NotThereError(RequestRejected):
+    """There is no such gallery, person or template."""
+
+
+class VersionConflictError(RequestRejected):
+    """The gallery or person has changed since the answer with that `etag`, so nothing was written."""
+
+
+class AlreadyExistsError(RequestRejected):
+    """There is a gallery or person of that name already, so nothing was written."""
+
+
+class ClaimUnavailableError(RequestRejected):
+    """The model's measurements do not support that FPIR for so many templates: see `largest_n`, `strictest_fpir`."""
+
+
+class EnrolmentRefusedError(RequestRejected):
+    """Photos cannot be enrolled, so none of the request was; `refusals` says why."""
+
+
+class AlreadyEnrolledError(EnrolmentRefusedError):
+    """A photo shows somebody who is enrolled as another person; the first of `refusals` names who."""
+
+
+class AnotherPersonError(EnrolmentRefusedError):
+    """A photo does not show the person of the other photos."""
 
 
 class SampleRejected(ServerError):
@@ -196,11 +236,21 @@ KINDS: dict[str, type[ClientError]] = {
     "forbidden": AccessDenied,
     "rate_limited": RateLimitedError,
     "operating_point_unavailable": OperatingPointUnavailableError,
+    "no_such_gallery": NotThereError,
+    "no_such_person": NotThereError,
+    "no_such_template": NotThereError,
+    "version_conflict": VersionConflictError,
+    "already_exists": AlreadyExistsError,
+    "claim_unavailable": ClaimUnavailableError,
+    "enrolment_refused": EnrolmentRefusedError,
+    "already_enrolled": AlreadyEnrolledError,
+    "another_person": AnotherPersonError,
 }
 
 
 MAX_NAME, MAX_DETAIL = 100, 2000  # characters of a name and of a detail that an error keeps
 MAX_AVAILABLE = 100
+MAX_REFUSALS = 64  # several of each photo
 
 
 def printable(text: str, longest: int = 500) -> str:
@@ -229,9 +279,21 @@ def from_problem(
         value=problem.value,
         limit=problem.limit,
         part=_name_if_any(problem.part),
+        refusals=None if problem.refusals is None else tuple(map(_refusal, problem.refusals[:MAX_REFUSALS])),
+        largest_n=problem.largest_n,
+        strictest_fpir=problem.strictest_fpir,
         retry_after_s=retry_after_s,
     )
     return kind(printable(problem.detail, MAX_DETAIL), facts)
+
+
+def _refusal(given: PhotoRefusal) -> PhotoRefusal:
+    return PhotoRefusal(
+        photo=given.photo,
+        code=_name(given.code),
+        detail=printable(given.detail, MAX_DETAIL),
+        person=None if given.person is None else printable(given.person),
+    )
 
 
 def _name(text: str) -> str:

@@ -23,6 +23,7 @@ from ..wire import (
 )
 from . import calls, transport
 from .call_limits import CallLimits, attempt, attempt_async
+from .gallery_client import AsyncGalleryClient, GalleryClient
 from .inputs import EmbeddingInput, ImageInput
 from .retry import Outcome, Retry
 from .transport import DEADLINE_S
@@ -113,6 +114,10 @@ class FaceClient:
         """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
         return self._ask(calls.compare(probe, references, model_digest=model_digest, **options))
 
+    def gallery(self, name: str) -> GalleryClient:
+        """Return a gallery of the service, to enrol, identify and forget people."""
+        return GalleryClient(name, self._ask)
+
     def model(self) -> ModelResponse:
         """Return the model card."""
         return self._ask(calls.model())
@@ -142,7 +147,7 @@ class FaceClient:
     def _ask(self, call: calls.ApiCall[AnswerT]) -> AnswerT:
         limits = transport.limits_of(call, self._deadline_s)
         outcome, n_made = self._attempt(call, limits), 1
-        while (pause_s := transport.pause_s(self._retry, n_made, outcome, limits)) is not None:
+        while (pause_s := transport.pause_s(call, self._retry, n_made, outcome, limits)) is not None:
             self._sleep(pause_s)
             outcome, n_made = self._attempt(call, limits), n_made + 1
         return transport.answer_of(call, outcome, self._retry)
@@ -235,6 +240,10 @@ class AsyncFaceClient:
         """Compare one embedding with 1 to 1,000 of the same model; bare vectors need that model's `model_digest`."""
         return await self._ask(calls.compare, probe, references, model_digest=model_digest, **options)
 
+    def gallery(self, name: str) -> AsyncGalleryClient:
+        """Return a gallery of the service, to enrol, identify and forget people."""
+        return AsyncGalleryClient(name, self._ask)
+
     async def model(self) -> ModelResponse:
         """Return the model card."""
         return await self._ask(calls.model)
@@ -265,7 +274,7 @@ class AsyncFaceClient:
         call = await asyncio.to_thread(ask, *question, **options)
         limits = transport.limits_of(call, self._deadline_s)
         outcome, n_made = await self._attempt(call, limits), 1
-        while (pause_s := transport.pause_s(self._retry, n_made, outcome, limits)) is not None:
+        while (pause_s := transport.pause_s(call, self._retry, n_made, outcome, limits)) is not None:
             await self._sleep(pause_s)
             outcome, n_made = await self._attempt(call, limits), n_made + 1
         return transport.answer_of(call, outcome, self._retry)

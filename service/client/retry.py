@@ -1,6 +1,7 @@
 """The retry policy: whether to repeat a call, and after which pause. The clients do the waiting.
 
-Every call may be repeated, because the service stores nothing.
+Every call may be repeated, because the service stores nothing, or does a repeated enrolment once. The others that
+write to a gallery are not repeated if the connection is lost: the service may have done them.
 """
 
 import random

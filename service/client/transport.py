@@ -4,6 +4,7 @@ The two clients do the sending and waiting.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -68,7 +69,8 @@ def request_of(
         data=dict(call.fields) or None,
         files=files or None,
         content=call.json,
-        headers={"accept-encoding": "identity"} | media_type | key.headers,
+        params=dict(call.query) or None,
+        headers={"accept-encoding": "identity"} | media_type | dict(call.headers) | key.headers,
         timeout=httpx2.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
     )
 
@@ -77,7 +79,7 @@ def answer_of(call: ApiCall[AnswerT], outcome: Outcome, retry: Retry) -> AnswerT
     """Return the answer in the last attempt's outcome. Raises a ClientError if there is none."""
     if isinstance(outcome, httpx2.RequestError):
         _raise_lost(outcome)
-    if outcome.status_code != HTTPStatus.OK:
+    if outcome.status_code not in (HTTPStatus.OK, HTTPStatus.CREATED):
         raise _refusal(outcome, retry)
     try:
         answer = call.answer.model_validate(parsed(outcome.content))
@@ -132,8 +134,10 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def pause_s(retry: Retry, n_made: int, outcome: Outcome, limits: CallLimits) -> float | None:
+def pause_s(call: ApiCall[AnswerT], retry: Retry, n_made: int, outcome: Outcome, limits: CallLimits) -> float | None:
     """Return the pause before the next attempt; None if there is none, also because the deadline would pass."""
+    if not call.may_repeat and isinstance(outcome, httpx2.RequestError) and not isinstance(outcome, NOT_SENT):
+        return None
     asked_s = retry.pause_s(n_made, outcome)
     return None if asked_s is None or asked_s >= limits.left_s() else asked_s
 
@@ -164,6 +168,9 @@ def _raise_lost(error: httpx2.RequestError) -> NoReturn:
     raise Unreachable(f"no answer from {origin} ({reason}); is the service running there?") from error
 
 
+NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout)  # the service has not seen the request
+OF_A_GALLERY = re.compile(r"(/v1/galleries)/.*")  # what follows names a person
+
 # Refusals that may come from a proxy in front of the service, so without a problem.
 OF_A_PROXY: Mapping[int, type[ClientError]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: BusyError,
@@ -186,7 +193,8 @@ def _refusal(response: httpx2.Response, retry: Retry) -> ClientError:
 
 def _unexpected(response: httpx2.Response, reason: str) -> UnexpectedAnswer:
     origin = origin_of(response.request.url)
-    message = f"{origin} did not answer {response.request.url.path} as visavis does ({reason}); is it visavis there?"
+    route = OF_A_GALLERY.sub(r"\1", response.request.url.path)
+    message = f"{origin} did not answer {route} as visavis does ({reason}); is it visavis there?"
     return UnexpectedAnswer(message, ErrorFacts(status=response.status_code))
 
 

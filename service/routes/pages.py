@@ -14,7 +14,8 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from ..errors import NotFound
-from ..problems import ERRORS_PAGE, TABLE
+from ..problem_types import TABLE
+from ..problems import ERRORS_PAGE
 
 WEB = Path(__file__).parent.parent / "web"
 START, DOCS = WEB / "page", WEB / "docs"

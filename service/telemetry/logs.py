@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 ACCESS = "visavis.access"
-METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})  # that the service answers
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})  # that the service answers
 OTHER = "other"
 NO_ROUTE = "(no route)"
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

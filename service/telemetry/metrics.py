@@ -1,7 +1,7 @@
 """Prometheus metrics of one service. Every label is from a short list of our own, never from what a client sends."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -16,10 +16,21 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from embedder import Comparison, ComparisonBatch, Embedding, EmbeddingBatch, ModelIdentity, Sample, SampleError
+from embedder import (
+    Comparison,
+    ComparisonBatch,
+    Embedding,
+    EmbeddingBatch,
+    Judgement,
+    ModelIdentity,
+    OperatingPoint,
+    Sample,
+    SampleError,
+)
 from embedder.explain import Explanation
+from gallery import Enrolment, Identification, Identified, PersonComparison, Receipt
 
-from ..problems import TABLE
+from ..problem_types import TABLE
 from .logs import OTHER, RequestOutcome, log_request
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -40,6 +51,15 @@ OWN_THRESHOLD = "own threshold"  # of a request that named no operating point
 
 
 @dataclass(frozen=True, slots=True)
+class GalleryTotals:
+    """How much all galleries hold together, as counted last."""
+
+    galleries: int = 0
+    people: int = 0
+    templates: int = 0  # of all models
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """What is true of the service now."""
 
@@ -53,6 +73,7 @@ class ServiceState:
     batch_sizes: Mapping[int, int]  # chips of a pass -> number of passes, since the model was loaded
     n_reloads: Mapping[str, int]  # success, failure -> number of reloads
     is_last_reload_successful: bool  # also without any reload
+    galleries: GalleryTotals | None  # None = the service keeps none
 
 
 class ServiceMetrics:
@@ -81,6 +102,11 @@ class ServiceMetrics:
             name: Histogram(f"visavis_face_{name}", text, buckets=buckets, registry=registry)
             for name, (text, buckets) in QUALITY.items()
         }
+        self._identified = Counter(
+            "visavis_identified_faces", "Faces looked for in a gallery.", ("outcome",), registry=registry
+        )
+        self._enrolled = Counter("visavis_enrolled_photos", "Photos enrolled.", ("outcome",), registry=registry)
+        self._forgotten = Counter("visavis_forgotten_templates", "Templates forgotten.", ("kind",), registry=registry)
         for collector in (ProcessCollector, PlatformCollector):
             collector(registry=registry)
         registry.register(StateCollector(state))
@@ -114,10 +140,32 @@ class ServiceMetrics:
             self._sampled(result.sample)
         elif isinstance(result, EmbeddingBatch):
             self._embedded_many(result)
+        else:
+            self._observe_galleries(result)
+
+    def forgot(self, receipt: Receipt) -> None:
+        """Count templates that were forgotten."""
+        self._forgotten.labels(receipt.kind).inc(receipt.n_templates)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _observe_galleries(self, result: object) -> None:
+        if isinstance(result, Identification):
+            self._identified.labels("match" if result.match else "nobody").inc()
+        elif isinstance(result, Receipt):
+            self.forgot(result)
+        elif isinstance(result, Enrolment):
+            self._enrolled.labels("new").inc(len(result.added))
+            self._enrolled.labels("already there").inc(len(result.already_there))
+        elif isinstance(result, Identified):
+            for each in result.faces:
+                self._sampled(each.sample)
+                self._observe_galleries(each.identification)
+        elif isinstance(result, PersonComparison):
+            self._judged(result.judgement, result.operating_point)
+            self._sampled(result.probe)
 
     def _compared_many(self, batch: ComparisonBatch) -> None:
         compared = [each for each in batch.results if isinstance(each, Comparison)]
@@ -125,7 +173,7 @@ class ServiceMetrics:
             self._sampled(compared[0].probe)
         for each in batch.results:
             if isinstance(each, Comparison):
-                self._judged(each)
+                self._judged(each, each.operating_point)
                 self._sampled(each.reference)
             else:
                 self._refused.labels(_known(each.code)).inc()
@@ -139,14 +187,14 @@ class ServiceMetrics:
                     self._sampled(embedding.sample)
 
     def _compared(self, comparison: Comparison) -> None:
-        self._judged(comparison)
+        self._judged(comparison, comparison.operating_point)
         self._sampled(comparison.probe)
         self._sampled(comparison.reference)
 
-    def _judged(self, comparison: Comparison) -> None:
-        verdict, point = "same" if comparison.same else "different", comparison.operating_point
+    def _judged(self, judged: Judgement, point: OperatingPoint | None) -> None:
+        verdict = "same" if judged.same else "different"
         self._verdicts.labels(OWN_THRESHOLD if point is None else point.name, verdict).inc()
-        self._distances.labels(verdict).observe(comparison.distance)
+        self._distances.labels(verdict).observe(judged.distance)
 
     def _sampled(self, sample: Sample) -> None:
         for name, histogram in self._quality.items():
@@ -185,6 +233,7 @@ class StateCollector(Collector):
         for outcome, n in state.n_reloads.items():
             reloads.add_metric([outcome], n)
         yield reloads
+        yield from _galleries(state.galleries)
         yield _batches(state.batch_sizes)
         yield InfoMetricFamily("visavis_build", "The version and the served model.", _build(state))
 
@@ -193,6 +242,15 @@ def _build(state: ServiceState) -> dict[str, str]:
     model = state.model
     digests = {"digest": model.digest, "card_digest": model.card_digest}
     return {"version": version("visavis"), "model": model.name, "runtime": state.runtime, **digests}
+
+
+def _galleries(totals: GalleryTotals | None) -> Iterator[Metric]:
+    if totals is None:
+        return
+    held = GaugeMetricFamily("visavis_gallery", "What all galleries hold, counted once a minute.", labels=["kind"])
+    for kind, n in asdict(totals).items():
+        held.add_metric([kind], n)
+    yield held
 
 
 def _batches(sizes: Mapping[int, int]) -> HistogramMetricFamily:

@@ -192,6 +192,15 @@ class VerifyResponse(Verdict):
     request_id: str
 
 
+class PhotoRefusal(Answer):
+    """Why a photo was not enrolled."""
+
+    photo: Annotated[int, Field(description="Its place in the request, from 0.")]
+    code: str
+    detail: str
+    person: Annotated[str | None, Field(description="Whom it shows, if that is somebody who is enrolled.")] = None
+
+
 class ProblemDetails(Answer):
     """RFC 9457 problem details, with a stable `code`."""
 
@@ -207,6 +216,11 @@ class ProblemDetails(Answer):
     value: Annotated[float | None, Field(description="The measured value.")] = None
     limit: Annotated[float | None, Field(description="The minimum.")] = None
     part: Annotated[str | None, Field(description="The part that is covered in both photos: eyes or mouth.")] = None
+    refusals: Annotated[list[PhotoRefusal] | None, Field(description="Why photos were not enrolled.")] = None
+    largest_n: Annotated[int | None, Field(description="The most templates for which the FPIR can be claimed.")] = None
+    strictest_fpir: Annotated[
+        float | None, Field(description="The strictest FPIR that can be claimed for that many templates.")
+    ] = None
 
 
 class Problem(ProblemDetails):

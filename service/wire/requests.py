@@ -22,7 +22,7 @@ FACE_FORMS = (
 
 
 ALL_FACES = "all"
-ONLY_EMBEDDINGS = "all is for POST /v1/embeddings, which returns every face; here it must be {forms}"
+ONLY_EMBEDDINGS = "all is for POST /v1/embeddings and identify, which return every face; here it must be {forms}"
 
 
 def _face_selector(given: object) -> str:

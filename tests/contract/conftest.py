@@ -57,6 +57,14 @@ def url(embedder: FaceEmbedder) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def gallery_url(embedder: FaceEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service that keeps galleries."""
+    file = tmp_path_factory.mktemp("galleries") / "gallery.db"
+    with served(embedder, Settings(gallery=f"sqlite:///{file}")) as url:
+        yield url
+
+
 @pytest.fixture
 def serve(embedder: FaceEmbedder) -> Serve:
     """Start a service of other settings, for the length of a block."""

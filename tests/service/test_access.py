@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,13 +19,22 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
+from service.access.caller import Scope
 from service.access.control import NEEDS, PUBLIC, HostNames, need_of
 from service.access.keys import KeyFile, KeyGrant, NewKey
 from service.app import create_app
 from service.errors import UnknownHost
 from service.settings import Settings
 
-GUARDED = [path for path, need in NEEDS.items() if need not in (PUBLIC, "metrics", "admin")]
+GUARDED = [path for path, need in NEEDS.items() if need not in (PUBLIC, "metrics", "admin") and "galleries" not in path]
+GALLERY, PERSON = "/v1/galleries/{gallery}", "/v1/galleries/{gallery}/people/{person}"
+# What a key may do with galleries, by its scope.
+OF_SCOPE = {
+    "enrol": {("PUT", GALLERY), ("GET", GALLERY), ("GET", f"{GALLERY}/people"), ("PUT", PERSON), ("GET", PERSON),
+              ("POST", f"{PERSON}/photos")},
+    "identify": {("POST", f"{GALLERY}/identify"), ("POST", f"{PERSON}/verify")},
+    "forget": {("DELETE", GALLERY), ("DELETE", PERSON), ("DELETE", f"{PERSON}/templates/{{template}}")},
+}  # fmt: skip
 OPEN = ["/healthz", "/readyz", "/", "/page/main.js", "/docs", "/docs/start.js", "/openapi.json", "/errors"]
 POSTS = ("/v1/verify", "/v1/verify/many", "/v1/faces", "/v1/embeddings", "/v1/embeddings/compare", "/v1/explain",
          "/v1/maps")  # fmt: skip
@@ -55,7 +65,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> KeyFile:
 @pytest.fixture(scope="module")
 def keys(file: KeyFile) -> dict[str, NewKey]:
     """Keys by what they may do, and keys that are no longer valid."""
-    made = {scope: file.create(KeyGrant(scope, (scope,))) for scope in ("verify", "embed", "explain", "metrics")}
+    made = {scope: file.create(KeyGrant(scope, (scope,))) for scope in get_args(Scope)}
     made["revoked"] = file.create(KeyGrant("revoked", ("verify",)))
     file.revoke(made["revoked"].record.id)
     long_ago = KeyFile(file.path, now=lambda: datetime(2020, 1, 1, tzinfo=UTC))
@@ -141,6 +151,23 @@ def test_a_key_opens_the_routes_of_its_scope_only(path: str, scope: str, keyed: 
     else:
         assert (reply.status, reply.problem["code"]) == (403, "forbidden")
         assert str(NEEDS[path]) in str(reply.problem["detail"])
+
+
+@pytest.mark.parametrize("scope", get_args(Scope))
+def test_a_key_does_with_galleries_what_its_scope_says_only(scope: str, keyed: Site, keys: dict[str, NewKey]) -> None:
+    for method, path in set.union(*OF_SCOPE.values()):
+        address = path.format(gallery="g", person="p", template="t")
+        assert keyed.request(method, address).status == 401
+        reply = keyed.request(method, address, headers=bearer(keys[scope]))
+        if (method, path) in OF_SCOPE.get(scope, set()):
+            assert (reply.status, reply.problem["code"]) == (404, "galleries_off")  # beyond the check of scopes
+        else:
+            assert (reply.status, reply.problem["code"]) == (403, "forbidden")
+
+
+def test_no_route_of_galleries_is_missing_from_the_table_of_scopes() -> None:
+    of_galleries = {path for path in NEEDS if "galleries" in path}
+    assert of_galleries == {path for _, path in set.union(*OF_SCOPE.values())}
 
 
 def test_a_key_compares_photos(keyed: Site, keys: dict[str, NewKey], photos: dict[str, bytes]) -> None:

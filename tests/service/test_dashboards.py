@@ -10,7 +10,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from service.problems import TABLE
+from service.problem_types import TABLE
 from service.request_execution import Phase
 from service.telemetry.metrics import ServiceMetrics
 

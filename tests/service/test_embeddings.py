@@ -131,7 +131,7 @@ def test_where_one_face_is_needed_all_is_refused_with_where_it_belongs(
     names = ("image",) if path == "/v1/maps" else ("probe", "reference")
     answer = client.post(path, files=dict.fromkeys(names, photos["001-neutral"]), data={"face": "all"})
     assert answer.status_code == 400
-    assert "face: all is for POST /v1/embeddings, which returns every face; here" in answer.json()["detail"]
+    assert "face: all is for POST /v1/embeddings and identify, which return every face; here" in answer.json()["detail"]
 
 
 def test_an_unknown_rule_is_told_that_all_is_one(client: TestClient) -> None:

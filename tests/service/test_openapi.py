@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from embedder import MEASURES, Grade
-from service import openapi, wire
+from service import gallery_openapi, openapi, wire
 from service.wire import Problem
 
 POSTS = (
@@ -23,6 +23,15 @@ POSTS = (
     "/v1/explain",
     "/v1/embeddings/compare",
 )
+PERSON = "/v1/galleries/{gallery}/people/{person}"
+UPLOADS = ("/v1/galleries/{gallery}/identify", f"{PERSON}/photos", f"{PERSON}/verify")
+OF_GALLERIES = {
+    "/v1/galleries/{gallery}": {"put", "get", "delete"},
+    "/v1/galleries/{gallery}/people": {"get"},
+    PERSON: {"put", "get", "delete"},
+    f"{PERSON}/templates/{{template}}": {"delete"},
+    **{path: {"post"} for path in UPLOADS},
+}
 GETS = ("/v1/model", "/v1/layers", "/v1/atlas", "/healthz", "/readyz")
 
 
@@ -32,13 +41,26 @@ def described(client: TestClient) -> dict[str, Any]:
 
 
 def test_every_route_is_described_and_nothing_else(described: dict[str, Any]) -> None:
-    assert set(described["paths"]) == {*POSTS, *GETS}
+    of_path = {path: set(methods) for path, methods in described["paths"].items()}
+    assert of_path == {**{path: {"post"} for path in POSTS}, **{path: {"get"} for path in GETS}, **OF_GALLERIES}
 
 
 def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
     names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
     assert "Problem" in names
     assert names <= set(described["components"]["schemas"])
+
+
+@pytest.mark.parametrize("path", OF_GALLERIES)
+def test_the_names_and_problems_of_a_gallery_are_described(path: str, described: dict[str, Any]) -> None:
+    for method, operation in described["paths"][path].items():
+        named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert named == set(re.findall(r"\{(\w+)\}", path))
+        good = {"200", "201"} if method == "put" else {"200"}
+        assert good < set(operation["responses"])
+        assert {"400", "401", "403", "404", "429", "500", "503"} <= set(operation["responses"])
+        examples = operation["responses"]["404"]["content"]["application/problem+json"]["examples"]
+        assert {"galleries_off", "no_such_gallery"} <= set(examples)
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -52,7 +74,8 @@ def test_every_status_of_a_route_is_described_as_a_problem(path: str, described:
 def test_the_key_is_described_where_one_may_be_needed(described: dict[str, Any]) -> None:
     (name,) = described["components"]["securitySchemes"]
     assert described["components"]["securitySchemes"][name]["scheme"] == "bearer"
-    of_path = {path: next(iter(methods.values())).get("security") for path, methods in described["paths"].items()}
+    operations = [(path, each) for path, methods in described["paths"].items() for each in methods.values()]
+    of_path = {path: operation.get("security") for path, operation in operations}
     public = {path for path, security in of_path.items() if security is None}
     assert public == {"/healthz", "/readyz"}
     assert all(security == [{}, {name: []}] for path, security in of_path.items() if path not in public)
@@ -83,7 +106,7 @@ def test_every_example_of_a_problem_is_one(described: dict[str, Any]) -> None:
         Problem.model_validate_json(example)
 
 
-@pytest.mark.parametrize("path", POSTS[:6])
+@pytest.mark.parametrize("path", [*POSTS[:6], *UPLOADS])
 def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any]) -> None:
     content = described["paths"][path]["post"]["requestBody"]["content"]
     form, other = content["multipart/form-data"]["schema"], content["application/json"]["schema"]
@@ -102,10 +125,18 @@ def test_a_body_is_described_in_both_forms(path: str, described: dict[str, Any])
         (openapi.EMBED_ALL_ANSWER, wire.EmbedAllResponse),
         (openapi.COMPARE_ANSWER, wire.CompareResponse),
         (openapi.COMPARE_QUESTION, wire.CompareRequest),
+        (gallery_openapi.GALLERY_ANSWER, wire.GalleryResponse),
+        (gallery_openapi.PERSON_REQUEST, wire.PersonRequest),
+        (gallery_openapi.PERSON_ANSWER, wire.PersonResponse),
+        (gallery_openapi.PEOPLE_ANSWER, wire.PeopleResponse),
+        (gallery_openapi.ENROL_ANSWER, wire.EnrolResponse),
+        (gallery_openapi.RECEIPT_ANSWER, wire.ForgetResponse),
+        (gallery_openapi.IDENTIFY_ANSWER, wire.IdentifyResponse),
+        (gallery_openapi.PERSON_VERIFY_ANSWER, wire.PersonVerifyResponse),
     ],
 )
 def test_an_example_fits_its_model(example: dict[str, object], model: type) -> None:
-    TypeAdapter(model).validate_python(example)
+    TypeAdapter(model).validate_json(json.dumps(example))
 
 
 COVER = ("covered", "covered_part")
@@ -124,10 +155,10 @@ def test_the_document_of_the_api_has_every_measure_of_quality(measure: str) -> N
     assert re.search(rf"^\| `{measure}` \|", document, re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", [*POSTS, *GETS])
+@pytest.mark.parametrize("path", [*POSTS, *GETS, *OF_GALLERIES])
 def test_the_document_of_the_api_has_every_route(path: str) -> None:
     document = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-    assert re.search(rf"^## .*{path}\b", document, re.MULTILINE)
+    assert re.search(rf"^## .*{re.escape(path)}(?![\w/])", document, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

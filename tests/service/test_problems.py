@@ -16,10 +16,12 @@ from embedder import (
     OperatingPointUnavailable,
     VisavisError,
 )
+from gallery import ClaimUnavailable, EnrolmentRefused, PhotoRefusal
 from service import problems
 from service.app import create_app
 from service.errors import Busy, ServiceError
-from service.problems import TABLE, KnownError, problem_of, problem_response, problem_type_of
+from service.problem_types import TABLE, KnownError, problem_type_of
+from service.problems import problem_of, problem_response
 from service.settings import Settings
 
 ERRORS_DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -36,7 +38,7 @@ ALL = [
     error
     for root in (VisavisError, ServiceError)
     for error in _tree(root)
-    if error.__module__.split(".")[0] in ("embedder", "service")
+    if error.__module__.split(".")[0] in ("embedder", "gallery", "service")
     and not error.__module__.startswith(
         ("embedder.bulk", "embedder.explain.atlas", "embedder.photo_files")
     )  # of commands, never over HTTP
@@ -106,6 +108,23 @@ def test_a_failure_is_answered_without_its_message_and_logged_under_its_id(
     assert len(failures) == 1
     assert "id=my-id" in failures[0]
     assert "in fail" in failures[0]
+
+
+def test_each_photo_that_was_not_enrolled_is_told_with_the_reason() -> None:
+    refusals = [PhotoRefusal(0, "no_face", "no face"), PhotoRefusal(2, "already_enrolled", "it is p2", "p2")]
+    problem = problem_of(EnrolmentRefused(refusals)).model_dump(exclude_unset=True)
+    assert (problem["status"], problem["code"]) == (422, "enrolment_refused")
+    assert problem["refusals"] == [
+        {"photo": 0, "code": "no_face", "detail": "no face", "person": None},
+        {"photo": 2, "code": "already_enrolled", "detail": "it is p2", "person": "p2"},
+    ]
+
+
+def test_what_could_be_claimed_instead_is_told_if_anything() -> None:
+    some = problem_of(ClaimUnavailable(1e-3, 500, largest=20, strictest=0.03)).model_dump(exclude_unset=True)
+    assert (some["largest_n"], some["strictest_fpir"]) == (20, 0.03)
+    none = problem_of(ClaimUnavailable(1e-3, 500, largest=0, strictest=None)).model_dump(exclude_unset=True)
+    assert (none["largest_n"], "strictest_fpir" in none) == (0, False)
 
 
 def test_an_unknown_method_is_told_what_is_allowed(client: TestClient) -> None:

@@ -69,7 +69,7 @@ KEY = "visavis_0123abcd_" + "s3cr3t" * 7 + "x_000000"
 
 
 # accepted as they are, and used later
-TEXTS = ("host", "model", "device", "keys", "audit", "tls_certificate", "tls_key")
+TEXTS = ("host", "model", "device", "keys", "audit", "tls_certificate", "tls_key", "gallery")
 
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))

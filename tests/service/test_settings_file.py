@@ -17,6 +17,7 @@ WITHOUT_DEFAULT = {
     "metrics_port": 9464,
     "keys": "keys.json",
     "audit": "/var/lib/visavis/audit",
+    "gallery": "sqlite:////var/lib/visavis/gallery.db",
     "tls_certificate": "certificate.pem",
     "tls_key": "key.pem",
     "rate_limit": "600/minute",
