@@ -18,7 +18,7 @@ POINTS = ["fmr-1e-2", "fmr-1e-3", "fmr-1e-4"]  # fewer false matches than the ot
 def devtest(data: Path, embedder: FaceEmbedder) -> Evaluation:
     """All against all over the people of View 1 DevTest, none of whom is in DevTrain."""
     view1 = data / "lfw-view1"
-    setting = EvaluationConfig(embedder, "center")
+    setting = EvaluationConfig(embedder, "center", templates_per_person=1)
     people = people_of(read_lfw(view1 / "pairsDevTest.txt", view1 / "lfw"))
     return evaluate_compared(embed_and_compare(people, setting), setting).found
 
@@ -49,6 +49,27 @@ def test_the_probability_means_what_it_says(devtest: Evaluation) -> None:
     assert devtest.evidence is not None
     assert devtest.evidence.ece <= 0.02
     assert (devtest.evidence.cllr.value or 1) < 0.1
+
+
+def test_no_gallery_has_a_higher_fpir_than_the_card_claims_for_its_size(devtest: Evaluation) -> None:
+    assert devtest.identification is not None
+    galleries = devtest.identification.galleries
+    assert [gallery.n_people for gallery in galleries] == [10, 100, 481]
+    checked = [each for gallery in galleries for each in gallery.claims if each.is_carried]
+    assert len(checked) == 3 + 4 + 4
+    assert {each.holds for each in checked} == {True}
+
+
+def test_the_larger_the_gallery_the_more_strangers_are_identified_at_one_threshold(devtest: Evaluation) -> None:
+    assert devtest.identification is not None
+    for name in POINTS:
+        (small, *_), *_, (large, *_) = [
+            [each.fpir.value for each in gallery.claims if each.point.name == name]
+            for gallery in devtest.identification.galleries
+        ]
+        assert small is not None
+        assert large is not None
+        assert large > 10 * small
 
 
 @pytest.mark.parametrize("degradation", ["blur3", "jpeg10"])

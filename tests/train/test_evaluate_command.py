@@ -162,6 +162,41 @@ def test_groups_have_rates_of_their_own(people: Path, cache: Path, tmp_path: Pat
     assert "too few comparisons to say" in told
 
 
+def test_identification_is_measured_if_asked_for(people: Path, cache: Path) -> None:
+    given = ("--identities", people, "--cache", cache)
+    found, without = answer(*given, "--identification"), answer(*given)
+    (gallery,) = found["identification"]["galleries"]
+    counts = {key: gallery[key] for key in ("n_people", "n_templates", "n_draws", "n_mated", "n_non_mated")}
+    assert counts == {"n_people": 2, "n_templates": 2, "n_draws": 100, "n_mated": 200, "n_non_mated": 200}
+    assert gallery["rank_1"]["value"] == 1
+    assert gallery["fnir_at_fpir"].keys() == gallery["threshold_at_fpir"].keys() == {"1e-1", "1e-2", "1e-3"}
+    assert [claim["operating_point"] for claim in gallery["claims"]] == [
+        claim["operating_point"] for claim in found["claims"]
+    ]
+    assert without == found | {"identification": None}
+    told = visavis("evaluate", *given, "--identification").stdout
+    assert "2 people, 2 templates: 200 mated and 200 non-mated searches in 100 draws" in told
+
+
+def test_more_photos_of_a_person_can_be_enrolled(people: Path, cache: Path, tmp_path: Path) -> None:
+    folder = copied(people, tmp_path / "people")
+    for person in folder.iterdir():
+        Image.open(min(person.iterdir())).rotate(3).save(person / "turned.jpg", quality=95)
+    given = ("--identities", folder, "--cache", cache, "--identification", "--templates", 2)
+    found = answer(*given)["identification"]
+    assert found["templates_per_person"] == 2
+    assert [gallery["n_templates"] for gallery in found["galleries"]] == [4]
+    assert {claim["claimed_fnir"]["value"] for claim in found["galleries"][0]["claims"]} == {None}
+    assert "up to 2 photos of each person enrolled" in visavis("evaluate", *given).stdout
+
+
+def test_pairs_are_searched_for_too_as_all_their_photos(people: Path, cache: Path, tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs.txt", people)
+    found = answer("--pairs", pairs, "--images", people, "--cache", cache, "--identification")
+    assert (found["n_genuine"], found["n_impostor"]) == (4, 4)
+    assert found["identification"]["galleries"][0]["n_mated"] == 200
+
+
 def test_a_group_file_that_names_nobody_here_is_told(people: Path, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "groups.csv").write_text("identity,group\nnobody,first\n")
     result = visavis("evaluate", "--identities", people, "--cache", cache, "--groups", tmp_path / "groups.csv")
@@ -291,6 +326,8 @@ def test_photos_that_verify_would_refuse_are_left_out_if_asked(
         (["--identities", "a", "--threshold", "0"], "a number greater than 0"),
         (["--identities", "a", "--threshold", "nan"], "a number greater than 0"),
         (["--identities", "a", "--threshold", "best", "--threshold-pairs", "b"], "not both"),
+        (["--identities", "a", "--templates", "2"], "add --identification"),
+        (["--identities", "a", "--identification", "--templates", "0"], "--templates"),
         (["--identities", "no/such/folder"], "no/such/folder"),
         (["--pairs", "no/such/file", "--images", "a"], "no/such/file"),
         (["--protocol", "cfp-fp", "--images", "no/such/folder"], "no/such/folder"),

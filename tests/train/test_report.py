@@ -22,15 +22,17 @@ from train.evaluation.compared import compare_photos
 from train.evaluation.embedding import EmbeddedSet
 from train.evaluation.evaluation import EvaluationConfig, EvaluationResult, evaluate_compared
 from train.evaluation.groups import GroupReport, PhotoGroups, compare_groups
-from train.evaluation.model_comparison import compare_models
+from train.evaluation.identification import evaluate_identification
+from train.evaluation.model_comparison import ModelComparison, compare_models
 from train.evaluation.protocols.protocol import LabeledPhoto, PairList, Protocol
 from train.evaluation.report import ChipSource, ReportError, write_report
-from train.evaluation.report.det import det, probit
+from train.evaluation.report.det import det, identification, probit
 from train.evaluation.report.group_plots import short
 from train.evaluation.report.page import claims_in_words, opening
 from train.evaluation.report.score_plots import FEW, density_of
-from train.evaluation.results import ClaimCheck, DetCurve, Evaluation, interval_text, rate_text
+from train.evaluation.results import ClaimCheck, DetCurve, Evaluation, IdentificationReport, interval_text, rate_text
 from train.evaluation.scoring import scoring_of
+from train.evaluation.text import HOLDS
 from train.evaluation.thresholds import ThresholdChoice
 
 from .conftest import embedded_set
@@ -154,14 +156,24 @@ def read(folder: Path) -> Page:
 
 
 @pytest.fixture(scope="module")
+def identified(whole: EvaluationResult, embedder: FaceEmbedder) -> IdentificationReport:
+    return evaluate_identification(whole.compared, embedder.card, 1, Resampling(50, 0))
+
+
+@pytest.fixture(scope="module")
+def versus(whole: EvaluationResult, embedder: FaceEmbedder, photos: tuple[LabeledPhoto, ...]) -> ModelComparison:
+    return compare_models(whole, evaluated(embedder, photos, seed=1))
+
+
+@pytest.fixture(scope="module")
 def folder(
-    tmp_path_factory: pytest.TempPathFactory, whole: EvaluationResult, embedder: FaceEmbedder,
-    photos: tuple[LabeledPhoto, ...], chips: ChipSource, groups: GroupReport,
+    tmp_path_factory: pytest.TempPathFactory, found: Evaluation, chips: ChipSource, groups: GroupReport,
+    versus: ModelComparison, identified: IdentificationReport,
 ) -> Path:  # fmt: skip
     """A report of everything there is."""
     target = tmp_path_factory.mktemp("report") / "new" / "folder"
-    versus = compare_models(whole, evaluated(embedder, photos, seed=1))
-    write_report(target, whole.found, chips, "visavis evaluate --csv '<&>'", versus=versus, groups=groups)
+    all_found = replace(found, identification=identified)
+    write_report(target, all_found, chips, "visavis evaluate --csv '<&>'", versus=versus, groups=groups)
     return target
 
 
@@ -171,7 +183,7 @@ def page(folder: Path) -> Page:
 
 
 def test_the_page_and_its_pictures_are_written(folder: Path) -> None:
-    pictures = ("against", "det", "groups", "groups_across", "reliability", "scores")
+    pictures = ("against", "det", "groups", "groups_across", "identification", "reliability", "scores")
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [*(f"{each}.png" for each in pictures), "report.html"]
     )
@@ -332,6 +344,33 @@ def test_groups_are_told_each_and_every_two(page: Page, groups: GroupReport) -> 
     assert f"{groups.names[0]} and {groups.names[1]}" in page.text
 
 
+def test_identification_is_told_for_every_gallery(page: Page, identified: IdentificationReport) -> None:
+    assert [gallery.n_people for gallery in identified.galleries] == [10, 35]
+    for gallery in identified.galleries:
+        counted = f"{gallery.n_templates} templates; {gallery.n_mated:,} mated and {gallery.n_non_mated:,} non-mated"
+        assert f"{gallery.n_people} people in the gallery {counted} searches in 100 draws." in page.text
+        for claim in gallery.claims:
+            rates = [claim.claimed_fpir, claim.fpir, claim.claimed_fnir, claim.fnir]
+            told = " ".join(f"{rate_text(each.value)} {interval_text(each.interval).strip(' []')}" for each in rates)
+            assert f"{claim.point.name} {told} {HOLDS[claim.holds]}" in page.text
+    stated = [each for gallery in identified.galleries for each in gallery.at_fpir if each.threshold is not None]
+    assert 1 <= len(stated) < 6
+    for each in stated:
+        told = f"{rate_text(each.fnir.value)} {interval_text(each.fnir.interval).strip(' []')} {each.threshold:.5g}"
+        assert f"{rate_text(each.fpir)} {told}" in page.text
+
+
+def test_galleries_too_small_to_state_a_curve_are_reported_without_one(
+    tmp_path: Path, found: Evaluation, chips: ChipSource, identified: IdentificationReport
+) -> None:
+    nothing = DetCurve(*(np.empty(0) for _ in range(4)))
+    flat = replace(identified, galleries=tuple(replace(each, curve=nothing) for each in identified.galleries))
+    assert identification(flat) is None
+    write_report(tmp_path, replace(found, identification=flat), chips, "visavis")
+    assert "10 people in the gallery" in read(tmp_path).text
+    assert not (tmp_path / "identification.png").exists()
+
+
 def test_two_models_stand_side_by_side(page: Page) -> None:
     assert re.search(
         r"EER [\d.]+% [\d.]+% [+-][\d.]+ [+-][\d.]+ to [+-][\d.]+ at most [\d.]+ (more than|may be) chance", page.text
@@ -342,7 +381,7 @@ def test_without_groups_or_a_second_model_nothing_is_said_of_them(
     tmp_path: Path, found: Evaluation, chips: ChipSource
 ) -> None:
     write_report(tmp_path, found, chips, "visavis")
-    assert not {"#groups", "#against"} & set(read(tmp_path).links)
+    assert not {"#groups", "#against", "#identification"} & set(read(tmp_path).links)
     assert sorted(path.stem for path in tmp_path.glob("*.png")) == ["det", "reliability", "scores"]
 
 

@@ -96,18 +96,24 @@ def compared_faces(
 def blocks(faces: ComparedFaces) -> Iterator[ScoreBlock]:
     """Yield every pair of faces once, block by block, always in the same order."""
     starts = range(0, len(faces.vectors), BLOCK)
-    squares = (faces.vectors**2).sum(axis=1)
     for top in starts:
         for left in starts[top // BLOCK :]:
-            yield _block(faces, squares, top, left)
+            yield _block(faces, top, left)
 
 
-def _block(faces: ComparedFaces, squares: Floats, top: int, left: int) -> ScoreBlock:
-    rows, columns = slice(top, top + BLOCK), slice(left, left + BLOCK)
-    products = faces.vectors[rows] @ faces.vectors[columns].T  # (rows, columns)
-    scores = np.sqrt(np.maximum(squares[rows, None] + squares[columns] - 2 * products, 0))
+def scores_between(faces: ComparedFaces, rows: slice | Indices, columns: slice | Indices) -> Floats:
+    """Return the scores of some of the faces with some others: (rows, columns)."""
+    first, second = faces.vectors[rows], faces.vectors[columns]
+    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)
+    scores: Floats = np.sqrt(np.maximum(squares - 2 * (first @ second.T), 0))
     if faces.penalties is not None:
         faces.penalties.add_to(scores, rows, columns)
+    return scores
+
+
+def _block(faces: ComparedFaces, top: int, left: int) -> ScoreBlock:
+    rows, columns = slice(top, top + BLOCK), slice(left, left + BLOCK)
+    scores = scores_between(faces, rows, columns)
     kinds = (faces.identities[rows, None] == faces.identities[columns]).astype(np.int8)
     if top == left:
         kinds[np.tril_indices(len(kinds))] = NEITHER

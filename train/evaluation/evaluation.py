@@ -11,8 +11,9 @@ from .cache import EmbeddingCache
 from .compared import ComparedPhotos, compare_photos
 from .data_checks import evaluation_cautions
 from .embedding import embed_photos
+from .identification import evaluate_identification
 from .protocols.protocol import Protocol, data_digest
-from .results import DecisionThreshold, Evaluation, EvaluationData
+from .results import DecisionThreshold, Evaluation, EvaluationData, IdentificationReport
 from .scoring import scoring_of
 from .thresholds import Decision, ThresholdChoice, decide, decide_at, require_both_kinds
 
@@ -30,6 +31,7 @@ class EvaluationConfig:
     progress: Progress = no_progress
     score_kind: ScoreKind = "plain"
     quality: QualityChoice = "ignore"
+    templates_per_person: int | None = None  # at most, in galleries; None: identification is not measured
 
 
 def embed_and_compare(protocol: Protocol, setting: EvaluationConfig) -> ComparedPhotos:
@@ -79,8 +81,16 @@ def evaluate_compared(
         resampling=resampling,
         versions={name: version(name) for name in COMPUTED_WITH},
         cautions=evaluation_cautions(compared, card),
+        identification=_identification(compared, setting),
     )
     return EvaluationResult(found, compared, decision, measured)
+
+
+def _identification(compared: ComparedPhotos, setting: EvaluationConfig) -> IdentificationReport | None:
+    if setting.templates_per_person is None:
+        return None
+    card, resampling = setting.embedder.card, setting.resampling
+    return evaluate_identification(compared, card, setting.templates_per_person, resampling, setting.progress)
 
 
 def _data(compared: ComparedPhotos, setting: EvaluationConfig) -> EvaluationData:

@@ -8,7 +8,20 @@ from typing import Any
 from .groups import GroupCell, GroupRate, GroupReport
 from .model_comparison import FigureDifference, ModelComparison
 from .nist_800_63a import MAX_FMR, MAX_FNMR, NAME, POINT, StandardFigures, StandardReport, beside_standard
-from .results import Accuracy, ClaimCheck, Estimate, Evaluation, Evidence, Failures, Figures, LabelReport, Refusals
+from .results import (
+    Accuracy,
+    ClaimCheck,
+    Estimate,
+    Evaluation,
+    Evidence,
+    Failures,
+    Figures,
+    GalleryResult,
+    IdentificationClaim,
+    IdentificationReport,
+    LabelReport,
+    Refusals,
+)
 from .text import evaluation_text, groups_text, versus_text
 
 
@@ -30,6 +43,7 @@ def evaluation_record(found: Evaluation) -> dict[str, Any]:
         "claims": [_claim(claim) for claim in found.claims],
         "standard": _standard(beside_standard(found)),
         "probability": None if found.evidence is None else _evidence(found.evidence),
+        "identification": None if found.identification is None else _identification(found.identification),
         "cautions": list(found.cautions),
         "data": asdict(found.data),
         "model": asdict(found.model) | {"mirror": found.mirror},
@@ -128,6 +142,37 @@ def _evidence(found: Evidence) -> dict[str, Any]:
     of_bins = zip(found.reliability.stated, found.reliability.observed, found.reliability.share, strict=True)
     bins = [dict(zip(("stated", "observed", "share"), map(float, each), strict=True)) for each in of_bins]
     return {"cllr": found.cllr.value, "ece": found.ece, "prior": 0.5, "reliability": bins}
+
+
+def _identification(report: IdentificationReport) -> dict[str, Any]:
+    return {
+        "templates_per_person": report.templates_per_person,
+        "galleries": [_gallery(gallery) for gallery in report.galleries],
+    }
+
+
+def _gallery(found: GalleryResult) -> dict[str, Any]:
+    of_fpir = {_key(each.fpir): each for each in found.at_fpir}
+    counts = ("n_people", "n_templates", "n_draws", "n_mated", "n_non_mated")
+    return {
+        **{key: getattr(found, key) for key in counts},
+        "rank_1": _estimate(found.rank_1),
+        "fnir_at_fpir": {key: _estimate(each.fnir) for key, each in of_fpir.items()},
+        "threshold_at_fpir": {key: each.threshold for key, each in of_fpir.items()},
+        "claims": [_identification_claim(claim) for claim in found.claims],
+    }
+
+
+def _identification_claim(claim: IdentificationClaim) -> dict[str, Any]:
+    return {
+        "operating_point": claim.point.name,
+        "threshold": claim.point.threshold,
+        "claimed_fpir": _estimate(claim.claimed_fpir),
+        "claimed_fnir": _estimate(claim.claimed_fnir),
+        "measured_fpir": _estimate(claim.fpir),
+        "measured_fnir": _estimate(claim.fnir),
+        "holds": claim.holds,
+    }
 
 
 def _key(fmr: float) -> str:

@@ -112,17 +112,21 @@ class ClaimCheck:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the FMR is at most as high as claimed; None for too little data.
+        """Whether the FMR is at most as high as claimed; None for too little data."""
+        return claim_holds(Estimate(self.point.fmr, self.point.fmr_interval), self.fmr, is_carried=self.is_carried)
 
-        It is higher if its interval is entirely above the claimed one. If the two overlap but the measured FMR is more
-        than 1.5 times the claimed one, neither is shown.
-        """
-        claimed, measured = self.point.fmr_interval, self.fmr.interval
-        if claimed is None or measured is None or self.fmr.value is None or self.point.fmr is None:
-            return None
-        if measured[0] > claimed[1]:
-            return False
-        return True if self.is_carried and self.fmr.value <= MOST_TIMES * self.point.fmr else None
+
+def claim_holds(claimed: Estimate, measured: Estimate, *, is_carried: bool) -> bool | None:
+    """Decide whether a rate is at most as high as claimed; None for too little data.
+
+    It is higher if its interval is entirely above the claimed one. If the two overlap but the measured rate is more
+    than 1.5 times the claimed one, neither is shown.
+    """
+    if claimed.value is None or claimed.interval is None or measured.value is None or measured.interval is None:
+        return None
+    if measured.interval[0] > claimed.interval[1]:
+        return False
+    return True if is_carried and measured.value <= MOST_TIMES * claimed.value else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +149,7 @@ class WorstPair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetCurve:
-    """The DET curve at some FMRs, with the 95% band of FNMR; NaN for too few comparisons."""
+    """The DET curve at some FMRs, with the 95% band of FNMR; of identification, FPIR and FNIR. NaN for too little."""
 
     fmr: Floats  # (k,) ascending
     fnmr: Floats  # (k,)
@@ -174,6 +178,55 @@ class EvaluationData:
     n_other_files: int = 0  # in the folder; not photos by name
 
 
+@dataclass(frozen=True, slots=True)
+class FnirAtFpir:
+    """FNIR at the loosest threshold whose FPIR is at most `fpir`; None for too few comparisons."""
+
+    fpir: float
+    fnir: Estimate
+    threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentificationClaim:
+    """An operating point of the card: what it claims for a gallery of this size, and what was measured."""
+
+    point: OperatingPoint
+    claimed_fpir: Estimate  # from the point's FMR and the number of templates
+    claimed_fnir: Estimate  # the point's FNMR; None for several templates a person, of which the card says nothing
+    fpir: Estimate
+    fnir: Estimate
+    is_carried: bool  # whether there are enough impostor comparisons to check the point's FMR
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the FPIR is at most as high as claimed, by the rule for an FMR; None for too little data."""
+        return claim_holds(self.claimed_fpir, self.fpir, is_carried=self.is_carried)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GalleryResult:
+    """The error rates of galleries of one size."""
+
+    n_people: int
+    n_templates: int  # in each gallery, on average
+    n_draws: int
+    n_mated: int  # searches
+    n_non_mated: int
+    rank_1: Estimate  # share of mated searches in which the right person is the nearest; closed set
+    at_fpir: tuple[FnirAtFpir, ...]
+    claims: tuple[IdentificationClaim, ...]  # one per operating point of the card
+    curve: DetCurve  # FNIR over FPIR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdentificationReport:
+    """Open-set identification with galleries of several sizes, the smallest first."""
+
+    templates_per_person: int  # at most
+    galleries: tuple[GalleryResult, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
     """All results of one evaluation."""
@@ -196,6 +249,7 @@ class Evaluation:
     resampling: Resampling
     versions: Mapping[str, str]  # of visavis and the libraries it computes with
     cautions: tuple[str, ...] = ()  # limits of the data that a reader must know
+    identification: IdentificationReport | None = None  # None: not asked for
 
 
 LabelFault = Literal["same_picture", "two_names", "wrong_name", "two_people"]

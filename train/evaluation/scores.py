@@ -155,7 +155,7 @@ class Penalties:
         scores: Floats = distances + np.minimum(self.of_faces[:, first], self.of_faces[:, second]).sum(axis=0)
         return scores
 
-    def add_to(self, distances: Floats, rows: slice, columns: slice) -> None:
+    def add_to(self, distances: Floats, rows: slice | Indices, columns: slice | Indices) -> None:
         """Add penalties to a block of distances (rows, columns), in place."""
         for penalties in self.of_faces:
             distances += np.minimum.outer(penalties[rows], penalties[columns])

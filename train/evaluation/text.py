@@ -15,6 +15,10 @@ from .results import (
     Evaluation,
     Evidence,
     Figures,
+    FnirAtFpir,
+    GalleryResult,
+    IdentificationClaim,
+    IdentificationReport,
     LabelFault,
     LabelReport,
     TarAtFmr,
@@ -57,6 +61,8 @@ def _lines(found: Evaluation) -> Iterator[str]:
     yield from _standard(found)
     if found.evidence is not None:
         yield _evidence(found.evidence)
+    if found.identification is not None:
+        yield from _identification(found.identification)
     yield f"  intervals    95%, {found.resampling.n_resamples:,} resamples of the people, seed {found.resampling.seed}"
 
 
@@ -119,6 +125,37 @@ def _evidence(found: Evidence) -> str:
     cost = found.cllr
     between = "" if cost.interval is None else f" [{cost.interval[0]:.4f} to {cost.interval[1]:.4f}]"
     return f"  probability  Cllr {cost.value:.4f} bits{between}, expected calibration error {found.ece:.4f}"
+
+
+def _identification(report: IdentificationReport) -> Iterator[str]:
+    """Say how often people are identified: the matching person is the nearest one below the threshold."""
+    n = report.templates_per_person
+    enrolled = "one photo of each person" if n == 1 else f"up to {n} photos of each person"
+    yield f"  galleries    open-set identification, with {enrolled} enrolled, and another one searched for"
+    for gallery in report.galleries:
+        yield from _gallery(gallery)
+
+
+def _gallery(found: GalleryResult) -> Iterator[str]:
+    searches = f"{found.n_mated:,} mated and {found.n_non_mated:,} non-mated searches"
+    yield f"  {found.n_people:,} people, {found.n_templates:,} templates: {searches} in {found.n_draws} draws"
+    yield f"    rank 1     {estimated(found.rank_1)} of the mated searches (closed set)"
+    yield from (f"    FPIR {rate_text(each.fpir):>5} {_fnir(each)}" for each in found.at_fpir)
+    yield from map(_identification_claim, found.claims)
+
+
+def _fnir(found: FnirAtFpir) -> str:
+    if found.threshold is None:
+        return "too few comparisons"
+    return f"FNIR {estimated(found.fnir)} below {found.threshold:.5g}"
+
+
+def _identification_claim(claim: IdentificationClaim) -> str:
+    claimed = f"claimed FPIR {estimated(claim.claimed_fpir)}"
+    if claim.claimed_fnir.value is not None:
+        claimed += f" and FNIR {estimated(claim.claimed_fnir)}"
+    measured = f"measured FPIR {estimated(claim.fpir)} and FNIR {estimated(claim.fnir)}"
+    return f"    {claim.point.name:<10} {claimed}, {measured}: {HOLDS[claim.holds]}"
 
 
 def versus_text(versus: ModelComparison) -> str:

@@ -85,6 +85,8 @@ class EvaluateOptions:
     against: str | None
     mirror: bool | None
     groups: Path | None
+    identification: bool
+    templates: int | None
     report: Path | None
     cache: Path | None
     seed: int
@@ -145,6 +147,18 @@ class EvaluateOptions:
     help="Error rates by group: a CSV of image,group or identity,group.",
 )
 @click.option(
+    "--identification",
+    is_flag=True,
+    help="Also search galleries of 10, 100, 1,000, ... of these people: how often somebody who is not in a gallery is "
+    "identified (FPIR), and how often somebody who is in it is not (FNIR).",
+)
+@click.option(
+    "--templates",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --identification: how many photos of a person are enrolled at most (1).",
+)
+@click.option(
     "--report", type=data_options.PATH, metavar="DIR", help="Write a page with plots to this folder; it shows faces."
 )
 @data_options.cache_option
@@ -166,6 +180,8 @@ def evaluate_command(**given: Any) -> None:
             f"--threshold {options.threshold:g} is a plain distance, so it needs --scores plain; "
             "with --scores normalized use card, best or folds"
         )
+    if options.templates is not None and not options.identification:
+        raise click.UsageError("--templates is the number of photos that --identification enrols; add --identification")
     tuning = None if options.threshold_pairs is None else source.tuning(options.threshold_pairs)
     _run(source.read(), tuning, options)
 
@@ -220,8 +236,14 @@ def _setting(model: str | None, protocol: Protocol, options: EvaluateOptions) ->
     cache = None if options.cache is None else open_cache(options.cache, embedder, face)
     scores = _scores(options, embedder.card)
     return EvaluationConfig(
-        embedder, face, cache, Resampling(seed=options.seed), show_progress, score_kind=scores, quality=options.quality
-    )
+        embedder, face, cache, Resampling(seed=options.seed), show_progress,
+        score_kind=scores, quality=options.quality, templates_per_person=_templates(options),
+    )  # fmt: skip
+
+
+def _templates(options: EvaluateOptions) -> int | None:
+    """Return the number of photos to enrol of each person; None if identification is not asked for."""
+    return (options.templates or 1) if options.identification else None
 
 
 def _scores(options: EvaluateOptions, card: ModelCard) -> ScoreKind:

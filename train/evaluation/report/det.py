@@ -1,5 +1,6 @@
-"""The DET curve: FNMR over FMR on normal-deviate axes, where normally distributed scores give a straight line.
+"""DET curves: FNMR over FMR, or FNIR over FPIR, on normal-deviate axes.
 
+Normally distributed scores give a straight line there.
 Martin et al., "The DET curve in assessment of detection task performance", 1997.
 """
 
@@ -13,11 +14,13 @@ from numpy.typing import ArrayLike
 
 from ..metrics import Floats
 from ..model_comparison import ModelComparison
-from ..results import DetCurve, Evaluation, rate_text
-from .plot import BLUE, FAINT, GREEN, INK, ORANGE, SMALL, Plot, as_picture, legend, paper, plain
+from ..results import DetCurve, Evaluation, GalleryResult, IdentificationReport, rate_text
+from .plot import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SMALL, Plot, as_picture, legend, paper, plain
 
 FMR_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
 FNMR_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
+VERIFICATION = ("FMR: impostor comparisons accepted", "FNMR: genuine comparisons rejected")
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, INK)  # of galleries, the smallest first
 MARGIN, ROOM = 0.15, 0.6  # around the content, and to its left for names; in standard deviations
 LEAST = 1e-12  # replaces a rate of 0; outside of every axis
 
@@ -65,6 +68,32 @@ def det_against(versus: ModelComparison) -> Plot | None:
     return as_picture(figure, "against", "DET curves of both models")
 
 
+def identification(found: IdentificationReport) -> Plot | None:
+    """Draw FNIR over FPIR for each gallery with what the card claims; None for too few comparisons."""
+    galleries = [each for each in found.galleries if _is_drawable(each.curve)]
+    if not galleries:
+        return None
+    figure = paper(5.0)
+    axes = figure.subplots()
+    curves = [each.curve for each in galleries]
+    marks = [mark for k, each in enumerate(galleries) for mark in _claimed(each, COLOURS[k % len(COLOURS)])]
+    _axes(axes, curves, marks, ("FPIR: people outside of the gallery identified", "FNIR: people in it not identified"))
+    for k, each in enumerate(galleries):
+        _line(axes, each.curve, COLOURS[k % len(COLOURS)], f"{each.n_people:,} people in the gallery")
+    for mark in marks:
+        _draw(axes, mark)
+    legend(axes, "upper right")
+    return as_picture(figure, "identification", "DET curves of identification: FNIR over FPIR by size of the gallery")
+
+
+def _claimed(gallery: GalleryResult, colour: str) -> Iterator[Mark]:
+    """Yield the card's claims that the axes can show."""
+    for claim in gallery.claims:
+        fpir, fnir = claim.claimed_fpir.value, claim.claimed_fnir.value
+        if claim.is_carried and fpir and fnir and fpir <= FMR_TICKS[-1]:
+            yield Mark(fpir, fnir, "o", colour, "as the card claims", is_hollow=True)
+
+
 def probit(rates: ArrayLike) -> Floats:
     """Return the standard normal deviate of each rate: (n,)."""
     inside = np.clip(np.asarray(rates, np.float64), LEAST, 1 - LEAST)
@@ -92,9 +121,9 @@ def _marks(found: Evaluation) -> Iterator[Mark]:
         yield Mark(figures.eer.value, figures.eer.value, "D", ORANGE, f"EER {rate_text(figures.eer.value)}")
 
 
-def _axes(axes: Axes, curves: Sequence[DetCurve], marks: Iterable[Mark]) -> None:
+def _axes(axes: Axes, curves: Sequence[DetCurve], marks: Iterable[Mark], names: tuple[str, str] = VERIFICATION) -> None:
     """Set axes that include all curves and markers."""
-    plain(axes, "FMR: impostor comparisons accepted", "FNMR: genuine comparisons rejected")
+    plain(axes, *names)
     places = [(mark.fmr, mark.fnmr) for mark in marks]
     x = _reach([FMR_TICKS[-1], *(fmr for fmr, _ in places), *(curve.fmr[0] for curve in curves)], ROOM)
     y = _reach(

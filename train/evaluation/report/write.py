@@ -11,7 +11,7 @@ from embedder import VisavisError, replace_file
 from ..groups import GroupReport
 from ..model_comparison import ModelComparison
 from ..results import Evaluation, LabelReport
-from .det import det, det_against
+from .det import det, det_against, identification
 from .group_plots import forest, matrix
 from .page import ChipSource, Content, LabelChips, labels_page, page
 from .plot import Plot
@@ -99,7 +99,11 @@ def _refusal(folder: Path, error: OSError) -> ReportError:
 
 
 def _pictures(found: Evaluation, versus: ModelComparison | None, groups: GroupReport | None) -> Iterator[Plot]:
-    drawn = [det(found), None if versus is None else det_against(versus)]
+    drawn = [
+        det(found),
+        None if versus is None else det_against(versus),
+        None if found.identification is None else identification(found.identification),
+    ]
     yield from filter(None, drawn)
     yield distances(found)
     if found.evidence is not None:
