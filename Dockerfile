@@ -20,6 +20,7 @@ COPY constraints.txt pyproject.toml ./
 RUN python -m venv hatch && hatch/bin/pip install --no-cache-dir -c constraints.txt hatchling
 COPY LICENSE README.md ./
 COPY embedder embedder
+COPY gallery gallery
 COPY service service
 COPY train train
 COPY visavis visavis

@@ -20,7 +20,7 @@ from types import FrameType
 import click
 import numpy as np
 
-ROOMS = ("visavis", "embedder", "service", "train")
+ROOMS = ("visavis", "embedder", "gallery", "service", "train")
 EXAMPLES = Path(__file__).parents[1] / "examples" / "faces"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("visavis", "embedder", "service", "train")
+ROOMS = ("visavis", "embedder", "gallery", "service", "train")
 NOT_OURS = {".venv", ".git", "node_modules"}
 LINK = re.compile(r"""\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)="([^"]+)\"""")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("visavis", "embedder", "service", "train")
+ROOMS = ("visavis", "embedder", "gallery", "service", "train")
 KINDS = {
     ".pyi",
     ".py",

@@ -48,7 +48,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_trap_in_the_folder_works(folder_with_names_of_ours: Path) -> None:
-    for room in ("embedder", "service", "train", "visavis"):
+    for room in ("embedder", "gallery", "service", "train", "visavis"):
         assert "was imported" in run([sys.executable, "-c", f"import {room}"], folder_with_names_of_ours).stderr
 
 

@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 # The commands that need the extra `train`; `serve` and the others need `service`.
 NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "prepare", "train"}
 
-OURS = ("embedder", "service", "train", "visavis")
+OURS = ("embedder", "gallery", "service", "train", "visavis")
 
 EXIT_TROUBLE = 2
 MAX_MESSAGE, MAX_PATH = 10_000, 4096  # characters that are shown of an error and of a path
