@@ -10,7 +10,6 @@ import multiprocessing
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
@@ -24,7 +23,7 @@ from running_service import RunningService, running_service
 from service.access.keys import KeyFile, KeyGrant
 
 MOST = 2.0  # times the p99 alone
-SENDERS = 4
+LONGEST_S = 3600.0
 
 
 def latencies_ms(service: RunningService, request: bytes, n_requests: int) -> list[float]:
@@ -50,17 +49,9 @@ def flooded(service: RunningService, request: bytes, rate: float) -> Iterator[Co
 
 
 def _flood(address: tuple[str, int], request: bytes, rate: float, ended: Event, told: "Queue[Counter[str]]") -> None:
-    """Send by several loops, each for a second at a time: one that waits for its last answers sends nothing."""
-
-    def send(seed: int) -> Counter[str]:
-        loop, statuses = OpenLoop(address, [request], give_up_s=GIVE_UP_S, seed=seed), Counter[str]()
-        while not ended.is_set():
-            statuses.update(each.status for each in loop.run(rate / SENDERS, 1.0))
-        return statuses
-
     told.put(Counter())  # it has started
-    with ThreadPoolExecutor(SENDERS) as senders:
-        told.put(sum(senders.map(send, range(SENDERS)), Counter()))
+    results = OpenLoop(address, [request], give_up_s=GIVE_UP_S, seed=1).run(rate, LONGEST_S, ended.is_set)
+    told.put(Counter(each.status for each in results))
 
 
 @click.command()
