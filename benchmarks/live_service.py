@@ -1,6 +1,5 @@
 """A real service on a free port of this machine, in a thread: for the tests and the scripts in this folder."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from odd_inputs import BODY_TIMEOUT_S, MAX_IMAGE_BYTES, Site
 from embedder import Limits, load
 from service.app import create_app
 from service.http_server import HttpServer, http_config
-from service.serving import connection_limits
+from service.serving import connection_limits, listening
 from service.settings import Settings
 
 PATIENCE_S = 30
@@ -30,15 +29,15 @@ def small_site() -> Iterator[Site]:
 def served(app: FastAPI) -> Iterator[str]:
     """Serve until the block ends; gives the address."""
     server = HttpServer(http_config(app, connection_limits(Settings())), grace_s=PATIENCE_S)
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE_S)
+    with listening("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            until(lambda: server.started)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE_S)
 
 
 def until(condition: Callable[[], bool]) -> None:

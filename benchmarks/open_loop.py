@@ -9,7 +9,7 @@ import random
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,10 +54,13 @@ class OpenLoop:
         self._results: list[Sent] = []
         self._start = 0.0
 
-    def run(self, rate: float, seconds: float) -> list[Sent]:
-        """Send `rate` requests a second for so long, wait for the last answers, and return all results."""
+    def run(self, rate: float, seconds: float, is_over: Callable[[], bool] = lambda: False) -> list[Sent]:
+        """Send `rate` requests a second for so long, wait for the last answers, and return all results.
+
+        It sends no more as soon as `is_over` says so.
+        """
         self._start, due, n = time.perf_counter(), 0.0, 0
-        while due < seconds:
+        while due < seconds and not is_over():
             while due <= (now := self._now()) and due < seconds:
                 self._send(self._requests[n % len(self._requests)], due)
                 due, n = due + self._random.expovariate(rate), n + 1

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from threading import local
+from threading import Lock
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -147,16 +147,15 @@ class _SmallNetwork:
 
 
 class _Compiled:
-    """A compiled network. An infer request is not reentrant, so each thread has its own."""
+    """A compiled network. Its one infer request keeps the memory of the largest pass, so passes take turns."""
 
     def __init__(self, model: openvino.CompiledModel) -> None:
-        self._model, self._own = model, local()
+        self._request, self._under_way = model.create_infer_request(), Lock()
 
     def __call__(self, pixels: Inputs) -> tuple[NDArray[np.float32], ...]:
-        if not hasattr(self._own, "request"):
-            self._own.request = self._model.create_infer_request()
-        request = self._own.request
-        request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(pixels)))  # faster by 0.1 ms than infer(pixels)
-        request.start_async()
-        request.wait()
-        return tuple(tensor.data.copy() for tensor in request.output_tensors)
+        with self._under_way:
+            # Faster by 0.1 ms than infer(pixels).
+            self._request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(pixels)))
+            self._request.start_async()
+            self._request.wait()
+            return tuple(tensor.data.copy() for tensor in self._request.output_tensors)

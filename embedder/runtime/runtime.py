@@ -64,7 +64,7 @@ def _shared(task: Callable[[ItemT], T], items: Sequence[ItemT], others: Sequence
     return [done_here[place] if place in done_here else each.result() for place, each in enumerate(others)]
 
 
-MAX_BATCH = 64  # chips per pass; bounds memory, and larger batches are no faster on a CPU
+MAX_BATCH = 8  # chips per pass; bounds memory, and larger batches are no faster on a CPU: benchmarks/batch_sizes.py
 
 
 class Runtime(Protocol):
