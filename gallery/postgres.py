@@ -25,8 +25,8 @@ class PostgresBackend:
             isolation_level="READ COMMITTED",  # a write that has waited for the lock sees what the other one wrote
             pool_pre_ping=True,
             hide_parameters=True,
-            pool_size=8,
-            max_overflow=56,
+            pool_size=5,
+            max_overflow=10,
         )
         self._listener: Connection | None = None
         self._listening, self._closed = Lock(), Event()
