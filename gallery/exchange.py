@@ -116,12 +116,6 @@ def export_gallery(store: Store, gallery: str, path: Path, advance: Advance) -> 
     return ExportSummary(n_people, n_templates)
 
 
-def exported_name(path: Path) -> str:
-    """Return the name of the gallery that was exported to a file. Raises OSError, InvalidValue."""
-    with open_regular_file(path) as file:
-        return _parsed(_FirstLine, file.readline(MAX_LINE_BYTES), 1).gallery
-
-
 def read_export(path: Path) -> Iterator[PortablePerson]:
     """Yield the people of an exported file. Raises OSError; InvalidValue, also at the end of a file that is cut."""
     n_people = n_templates = 0
@@ -255,8 +249,8 @@ def _portable(line: _PersonLine, number: int) -> PortablePerson:
             check_templates(templates)
     except (TypeError, ValueError):
         raise InvalidValue(
-            f"line {number} has a template that is not {N_CHANNELS} finite numbers with all measures of quality; export "
-            "the gallery again"
+            f"line {number} has a template that is not {N_CHANNELS} finite numbers with all measures of quality; "
+            "export the gallery again"
         ) from None
     return PortablePerson(line.person, facts, templates)
 

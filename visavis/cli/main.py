@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "group": ("visavis.cli.group:group", "Sort the faces of a folder of photos into people."),
     "explain": ("visavis.cli.explain:explain", "Explain why two photos match, or do not."),
     "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
+    "gallery": ("visavis.cli.gallery:gallery", "Enrol people, identify them on photos, list and forget them."),
     "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),
     "keys": ("visavis.cli.keys:keys", "Make, list, revoke and rotate keys of the HTTP service."),
     "audit": ("visavis.cli.audit:audit", "Verify or summarise the audit log of a service."),
