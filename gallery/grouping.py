@@ -17,6 +17,7 @@ from .clusters import ClusterPairs, Clusters, FaceSet, Floats, Indices
 from .link_rule import LinkRule
 
 NEIGHBOURS = 16  # nearest clusters of each that are considered at a time; joined ones are searched for anew
+RIVALS = 4  # the same, for the nearest other person: penalties can change the order of a few
 NO_PERSON = -1
 
 
@@ -128,13 +129,13 @@ def _nearest(clusters: Clusters, reach: float, progress: Progress) -> dict[int, 
     """Return the nearest other cluster of each that has one within reach, and its distance."""
     there = np.flatnonzero(clusters.sizes)
     with progress(Job("comparing", len(there), "people")) as advance:
-        pairs = clusters.nearest(there, reach, NEIGHBOURS, advance)
-    nearest: dict[int, tuple[int, float]] = {}
-    columns = pairs.first.tolist(), pairs.second.tolist(), pairs.distances.tolist()
-    for first, second, distance in sorted(zip(*columns, strict=True), key=lambda pair: pair[2]):
-        nearest.setdefault(first, (second, distance))
-        nearest.setdefault(second, (first, distance))
-    return nearest
+        pairs = clusters.nearest(there, reach, RIVALS, advance)
+    pairs = pairs.part(np.argsort(pairs.distances, kind="stable"))
+    ends = np.stack([pairs.first, pairs.second], axis=1)  # (pairs, 2)
+    found, positions = np.unique(ends, return_index=True)  # of each cluster, the first and so the nearest pair
+    others = ends[:, ::-1].ravel()[positions].tolist()
+    distances = pairs.distances[positions // 2].tolist()
+    return dict(zip(found.tolist(), zip(others, distances, strict=True), strict=True))
 
 
 def _join_all(clusters: Clusters, rule: LinkRule, progress: Progress) -> Floats:
