@@ -55,21 +55,9 @@ def test_no_gallery_has_a_higher_fpir_than_the_card_claims_for_its_size(devtest:
     assert devtest.identification is not None
     galleries = devtest.identification.galleries
     assert [gallery.n_people for gallery in galleries] == [10, 100, 481]
-    checked = [each for gallery in galleries for each in gallery.claims if each.is_carried]
-    assert len(checked) == 3 + 4 + 4
-    assert {each.holds for each in checked} == {True}
-
-
-def test_the_larger_the_gallery_the_more_strangers_are_identified_at_one_threshold(devtest: Evaluation) -> None:
-    assert devtest.identification is not None
-    for name in POINTS:
-        (small, *_), *_, (large, *_) = [
-            [each.fpir.value for each in gallery.claims if each.point.name == name]
-            for gallery in devtest.identification.galleries
-        ]
-        assert small is not None
-        assert large is not None
-        assert large > 10 * small
+    found = {(gallery.n_people, each.asked_fpir): each for gallery in galleries for each in gallery.claims}
+    checked = {key: each.holds for key, each in found.items() if each.is_carried}
+    assert checked == dict.fromkeys(set(found) - {(481, 0.001)}, True)  # of 1.2 million comparisons, 2 would match
 
 
 @pytest.mark.parametrize("degradation", ["blur3", "jpeg10"])

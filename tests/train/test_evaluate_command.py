@@ -170,9 +170,7 @@ def test_identification_is_measured_if_asked_for(people: Path, cache: Path) -> N
     assert counts == {"n_people": 2, "n_templates": 2, "n_draws": 100, "n_mated": 200, "n_non_mated": 200}
     assert gallery["rank_1"]["value"] == 1
     assert gallery["fnir_at_fpir"].keys() == gallery["threshold_at_fpir"].keys() == {"1e-1", "1e-2", "1e-3"}
-    assert [claim["operating_point"] for claim in gallery["claims"]] == [
-        claim["operating_point"] for claim in found["claims"]
-    ]
+    assert [claim["asked_fpir"] for claim in gallery["claims"]] == [0.1, 0.01, 0.001]
     assert without == found | {"identification": None}
     told = visavis("evaluate", *given, "--identification").stdout
     assert "2 people, 2 templates: 200 mated and 200 non-mated searches in 100 draws" in told

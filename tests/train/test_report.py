@@ -352,7 +352,7 @@ def test_identification_is_told_for_every_gallery(page: Page, identified: Identi
         for claim in gallery.claims:
             rates = [claim.claimed_fpir, claim.fpir, claim.claimed_fnir, claim.fnir]
             told = " ".join(f"{rate_text(each.value)} {interval_text(each.interval).strip(' []')}" for each in rates)
-            assert f"{claim.point.name} {told} {HOLDS[claim.holds]}" in page.text
+            assert f"{rate_text(claim.asked_fpir)} {claim.threshold:.5g} {told} {HOLDS[claim.holds]}" in page.text
     stated = [each for gallery in identified.galleries for each in gallery.at_fpir if each.threshold is not None]
     assert 1 <= len(stated) < 6
     for each in stated:

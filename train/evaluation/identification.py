@@ -5,12 +5,14 @@ person, if that person's score is below the threshold. Intervals resample the pe
 as its person was drawn, times the person that it found; a mated one as often as its person.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from embedder import ModelCard, OperatingPoint, Progress, no_progress
+from embedder import ModelCard, Progress, no_progress
+from gallery import Claim, ClaimUnavailable, claim_for
 
 from .bootstrap import Resampling, interval
 from .compared import ComparedPhotos
@@ -22,12 +24,8 @@ from .scores import ComparisonKind
 from .searches import SearchedGalleries, search_galleries
 
 FPIR_TARGETS = (1e-1, 1e-2, 1e-3)
+NOT_STATED = Estimate(None, None)
 CURVE_FPIRS = tuple(float(rate) for rate in np.geomspace(1e-4, 0.5, 38))
-
-
-def fpir_of(fmr: float, n_templates: int) -> float:
-    """Return the FPIR that follows from an FMR: 1 - (1 - FMR)^n, as if comparisons were independent."""
-    return float(-np.expm1(n_templates * np.log1p(-fmr)))
 
 
 def rank_1(genuine: ScoreDistribution, impostor: ScoreDistribution) -> Floats:  # noqa: ARG001 - as every figure
@@ -55,32 +53,42 @@ def evaluate_identification(
 ) -> IdentificationReport:
     """Measure identification on the photos of a protocol, whatever its comparisons. Raises ProtocolError."""
     searched = search_galleries(compared, templates_per_person, resampling.seed, progress)
-    points = card.operating_points
-    galleries = tuple(_result(each, points, templates_per_person, resampling) for each in searched)
+    galleries = tuple(_result(each, card, templates_per_person, resampling) for each in searched)
     return IdentificationReport(templates_per_person, galleries)
 
 
 def _result(
-    searched: SearchedGalleries, points: Sequence[OperatingPoint], templates_per_person: int, resampling: Resampling
+    searched: SearchedGalleries, card: ModelCard, templates_per_person: int, resampling: Resampling
 ) -> GalleryResult:
-    scores = searched.scores
-    measured = measure(scores, _statistics(points), resampling)
-    n_mated_people = scores.genuine.n_pairs
+    scores, claims = searched.scores, _claims_of(card, searched.n_templates)
+    measured = measure(scores, _statistics(claims.values()), resampling)
+    checked = [_checked(searched, asked, claim, measured, k) for k, (asked, claim) in enumerate(claims.items())]
+    if templates_per_person > 1:
+        checked = [replace(each, claimed_fnir=NOT_STATED) for each in checked]
     return GalleryResult(
         n_people=searched.n_people,
         n_templates=searched.n_templates,
         n_draws=searched.n_draws,
         n_mated=round(scores.genuine.tally.n),
         n_non_mated=round(scores.impostor.tally.n),
-        rank_1=measured["rank_1"].rate(0, n_mated_people),
+        rank_1=measured["rank_1"].rate(0, scores.genuine.n_pairs),
         at_fpir=tuple(_at_fpir(searched, fpir, measured["at_fpir"], k) for k, fpir in enumerate(FPIR_TARGETS)),
-        claims=_claims(searched, points, templates_per_person, measured),
+        claims=(*checked, *(_not_claimed(fpir) for fpir in FPIR_TARGETS if fpir not in claims)),
         curve=_curve(searched, measured["curve"]),
     )
 
 
-def _statistics(points: Sequence[OperatingPoint]) -> dict[str, Statistic]:
-    thresholds = tuple(point.threshold for point in points)
+def _claims_of(card: ModelCard, n_templates: int) -> dict[float, Claim]:
+    """Return what the card claims, by the FPIR asked for, loosest first; a stricter one that it does not is absent."""
+    claims = {}
+    for fpir in FPIR_TARGETS:
+        with suppress(ClaimUnavailable):
+            claims[fpir] = claim_for(card, fpir=fpir, n_templates=n_templates)
+    return claims
+
+
+def _statistics(claims: Iterable[Claim]) -> dict[str, Statistic]:
+    thresholds = tuple(claim.threshold for claim in claims)
     return {
         "rank_1": rank_1,
         "at_fpir": FnirAt(FPIR_TARGETS),
@@ -97,40 +105,28 @@ def _is_carried(searched: SearchedGalleries, fmr: float) -> bool:
 
 def _at_fpir(searched: SearchedGalleries, fpir: float, measured: Measurement, k: int) -> FnirAtFpir:
     if not _is_carried(searched, fpir / searched.n_templates):
-        return FnirAtFpir(fpir, Estimate(None, None), None)
+        return FnirAtFpir(fpir, NOT_STATED, None)
     found = measured.rate(k, searched.scores.genuine.n_pairs)
     return FnirAtFpir(fpir, found, float(searched.scores.impostor.tally.loosest(fpir)))
 
 
-def _claims(
-    searched: SearchedGalleries,
-    points: Sequence[OperatingPoint],
-    templates_per_person: int,
-    measured: dict[str, Measurement],
-) -> tuple[IdentificationClaim, ...]:
-    scores, n_templates = searched.scores, searched.n_templates
-    n_mated, n_non_mated = scores.genuine.n_pairs, _n_people(scores.impostor, scores.identities)
-    return tuple(
-        IdentificationClaim(
-            point=point,
-            claimed_fpir=_claimed_fpir(point, n_templates),
-            claimed_fnir=Estimate(point.fnmr, point.fnmr_interval)
-            if templates_per_person == 1
-            else Estimate(None, None),
-            fpir=measured["fpir"].rate(k, n_non_mated),
-            fnir=measured["fnir"].rate(k, n_mated),
-            is_carried=point.fmr is not None and _is_carried(searched, point.fmr),
-        )
-        for k, point in enumerate(points)
+def _checked(
+    searched: SearchedGalleries, asked_fpir: float, claim: Claim, measured: dict[str, Measurement], k: int
+) -> IdentificationClaim:
+    scores = searched.scores
+    return IdentificationClaim(
+        asked_fpir=asked_fpir,
+        threshold=claim.threshold,
+        claimed_fpir=Estimate(claim.fpir, claim.fpir_interval),
+        claimed_fnir=Estimate(claim.fnir, claim.fnir_interval),
+        fpir=measured["fpir"].rate(k, _n_people(scores.impostor, scores.identities)),
+        fnir=measured["fnir"].rate(k, scores.genuine.n_pairs),
+        is_carried=_is_carried(searched, claim.fmr),
     )
 
 
-def _claimed_fpir(point: OperatingPoint, n_templates: int) -> Estimate:
-    if point.fmr is None:
-        return Estimate(None, None)
-    between = point.fmr_interval
-    ends = None if between is None else (fpir_of(between[0], n_templates), fpir_of(between[1], n_templates))
-    return Estimate(fpir_of(point.fmr, n_templates), ends)
+def _not_claimed(fpir: float) -> IdentificationClaim:
+    return IdentificationClaim(fpir, None, NOT_STATED, NOT_STATED, NOT_STATED, NOT_STATED, is_carried=False)
 
 
 def _n_people(searches: ComparisonKind, identities: Indices) -> int:

@@ -165,8 +165,8 @@ def _gallery(found: GalleryResult) -> dict[str, Any]:
 
 def _identification_claim(claim: IdentificationClaim) -> dict[str, Any]:
     return {
-        "operating_point": claim.point.name,
-        "threshold": claim.point.threshold,
+        "asked_fpir": claim.asked_fpir,
+        "threshold": claim.threshold,
         "claimed_fpir": _estimate(claim.claimed_fpir),
         "claimed_fnir": _estimate(claim.claimed_fnir),
         "measured_fpir": _estimate(claim.fpir),

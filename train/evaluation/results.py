@@ -189,14 +189,15 @@ class FnirAtFpir:
 
 @dataclass(frozen=True, slots=True)
 class IdentificationClaim:
-    """An operating point of the card: what it claims for a gallery of this size, and what was measured."""
+    """What the card claims for galleries of this size, as `identify` does, and what was measured at its threshold."""
 
-    point: OperatingPoint
-    claimed_fpir: Estimate  # from the point's FMR and the number of templates
-    claimed_fnir: Estimate  # the point's FNMR; None for several templates a person, of which the card says nothing
+    asked_fpir: float
+    threshold: float | None  # None: the card's evidence does not carry such a claim, so `identify` refuses it
+    claimed_fpir: Estimate  # stricter than asked for if the card's loosest point is
+    claimed_fnir: Estimate  # None for several templates a person, of which the card says nothing
     fpir: Estimate
     fnir: Estimate
-    is_carried: bool  # whether there are enough impostor comparisons to check the point's FMR
+    is_carried: bool  # whether there are enough impostor comparisons to check the FMR that the claim needs
 
     @property
     def holds(self) -> bool | None:
@@ -215,7 +216,7 @@ class GalleryResult:
     n_non_mated: int
     rank_1: Estimate  # share of mated searches in which the right person is the nearest; closed set
     at_fpir: tuple[FnirAtFpir, ...]
-    claims: tuple[IdentificationClaim, ...]  # one per operating point of the card
+    claims: tuple[IdentificationClaim, ...]  # at the same FPIRs
     curve: DetCurve  # FNIR over FPIR
 
 

@@ -141,7 +141,7 @@ def _gallery(found: GalleryResult) -> Iterator[str]:
     yield f"  {found.n_people:,} people, {found.n_templates:,} templates: {searches} in {found.n_draws} draws"
     yield f"    rank 1     {estimated(found.rank_1)} of the mated searches (closed set)"
     yield from (f"    FPIR {rate_text(each.fpir):>5} {_fnir(each)}" for each in found.at_fpir)
-    yield from map(_identification_claim, found.claims)
+    yield from (f"    claim {rate_text(each.asked_fpir):>4} {_identification_claim(each)}" for each in found.claims)
 
 
 def _fnir(found: FnirAtFpir) -> str:
@@ -151,11 +151,13 @@ def _fnir(found: FnirAtFpir) -> str:
 
 
 def _identification_claim(claim: IdentificationClaim) -> str:
-    claimed = f"claimed FPIR {estimated(claim.claimed_fpir)}"
-    if claim.claimed_fnir.value is not None:
-        claimed += f" and FNIR {estimated(claim.claimed_fnir)}"
-    measured = f"measured FPIR {estimated(claim.fpir)} and FNIR {estimated(claim.fnir)}"
-    return f"    {claim.point.name:<10} {claimed}, {measured}: {HOLDS[claim.holds]}"
+    if claim.threshold is None:
+        return "the card does not carry this FPIR for so many templates"
+    fnir = "" if claim.claimed_fnir.value is None else f"claimed FNIR {estimated(claim.claimed_fnir)}, "
+    return (
+        f"below {claim.threshold:.5g}: claimed FPIR {estimated(claim.claimed_fpir)}, measured {estimated(claim.fpir)}: "
+        f"{HOLDS[claim.holds]}; {fnir}measured FNIR {estimated(claim.fnir)}"
+    )
 
 
 def versus_text(versus: ModelComparison) -> str:

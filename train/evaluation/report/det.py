@@ -90,7 +90,7 @@ def _claimed(gallery: GalleryResult, colour: str) -> Iterator[Mark]:
     """Yield the card's claims that the axes can show."""
     for claim in gallery.claims:
         fpir, fnir = claim.claimed_fpir.value, claim.claimed_fnir.value
-        if claim.is_carried and fpir and fnir and fpir <= FMR_TICKS[-1]:
+        if claim.is_carried and fpir and fnir:
             yield Mark(fpir, fnir, "o", colour, "as the card claims", is_hollow=True)
 
 
