@@ -99,8 +99,9 @@ def create_app(
     app.state.metrics, app.state.served, app.state.reloader = metrics, served, reloader
     runner = _executor(settings, served, limiter, metrics)
     routers = [resource.router(runner) for resource in (verify, faces, explain, galleries, identification)]
-    routers += [model.router(served), atlas.router(served), health.router(readiness), pages.router()]
-    for each in (*routers, operations.router(metrics, reloader)):
+    routers += [model.router(served), atlas.router(served), health.router(readiness)]
+    routers += [pages.router(has_galleries=store is not None), operations.router(metrics, reloader)]
+    for each in routers:
         app.include_router(_checked(each))
     problems.install_exception_handlers(app)
     app.add_middleware(AccessControl, policy=policy)

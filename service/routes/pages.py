@@ -5,7 +5,7 @@ They are read once, at the start; a browser that has a page already gets 304.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from hashlib import sha256
 from html import escape
@@ -20,6 +20,7 @@ from ..problems import ERRORS_PAGE
 WEB = Path(__file__).parent.parent / "web"
 START, DOCS = WEB / "page", WEB / "docs"
 INDEX = "index.html"
+GALLERIES_OFF, GALLERIES_ON = b'data-galleries="off"', b'data-galleries="on"'  # in the start page
 MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -59,10 +60,15 @@ class Document:
         return Response(self.content, media_type=self.media_type, headers=headers)
 
 
-def router() -> APIRouter:
-    """Return the router of / and /docs, each with its files, /openapi.json and /errors."""
+def router(*, has_galleries: bool) -> APIRouter:
+    """Return the router of / and /docs, each with its files, /openapi.json and /errors.
+
+    With `has_galleries` the start page shows the tab of galleries.
+    """
     routes = APIRouter(include_in_schema=False)
     documents = {folder: _documents(folder) for folder in (START, DOCS)}
+    if has_galleries:
+        documents[START][INDEX] = _with_galleries(documents[START][INDEX])
 
     def named(request: Request, folder: Path, name: str, *, page: str) -> Response:
         if name not in documents[folder] or name == INDEX:
@@ -114,6 +120,10 @@ def files_of(folder: Path) -> list[str]:
 def _documents(folder: Path) -> dict[str, Document]:
     paths = [folder / name for name in (INDEX, *files_of(folder))]
     return {path.name: Document(path.read_bytes(), MEDIA_TYPES[path.suffix], HEADERS) for path in paths}
+
+
+def _with_galleries(start: Document) -> Document:
+    return replace(start, content=start.content.replace(GALLERIES_OFF, GALLERIES_ON))
 
 
 def _errors_page() -> str:

@@ -1,19 +1,21 @@
 // Where the page's parts are joined: two photos, a comparison, and what is shown of it.
 import { tellBarcodes } from "./barcodes.js";
 import { cutOut } from "./cut.js";
-import { show } from "./elements.js";
+import { bringUp, show } from "./elements.js";
 import { tellFaces } from "./faces.js";
 import { Maps } from "./maps.js";
 import { closePhoto, openPhoto, sent } from "./photo.js";
 import { leastFace } from "./picture.js";
 import { Place } from "./place.js";
-import { ask } from "./server.js";
+import { ask, hasKey } from "./server.js";
+import { installTabs, renderGallery } from "./tabs.js";
 import { installThemeSwitch } from "./theme.js";
-import { tellNoTrouble, tellTrouble } from "./trouble.js";
+import { isAboutKey, tellNoTrouble, tellTrouble } from "./trouble.js";
 import { tellVerdict } from "./verdict.js";
 import { installLanguageSwitch, say } from "./words.js";
 
 const SIDES = ["probe", "reference"];
+const NAME_KEYS = { probe: "first", reference: "second" };
 const at = (id) => document.getElementById(id);
 
 const photos = { probe: null, reference: null };
@@ -25,7 +27,12 @@ let status = () => "";
 let running = new AbortController();
 
 const places = Object.fromEntries(
-  SIDES.map((side) => [side, new Place(side, { given: (file) => give(side, file), chosen: (k) => choose(side, k) })]),
+  SIDES.map((side) => [side, new Place(side, {
+    nameKey: NAME_KEYS[side],
+    given: (file) => give(side, file),
+    chosen: (k) => choose(side, k),
+    isWaiting: () => !photos[side],
+  })]),
 );
 const maps = new Maps(at("maps"), {
   layers: () => ask("/v1/layers"),
@@ -105,11 +112,6 @@ async function compare() {
   }, compare);
 }
 
-function bringUp(element) {
-  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  element.scrollIntoView({ block: "nearest", behavior: isCalm ? "auto" : "smooth" });
-}
-
 // Do something with the server; what goes wrong is told with a way to do it again.
 async function attempt(act, again) {
   tellNoTrouble(at("trouble"));
@@ -145,7 +147,7 @@ function fail(problem, { again }) {
   };
   trouble = { problem, ways: { again: once(again), anyway: once(anyway) } };
   tell(() => "");
-  tellTrouble(at("trouble"), problem, trouble.ways);
+  renderTrouble();
   bringUp(at("trouble"));
   renderPlaces();
 }
@@ -204,6 +206,11 @@ function renderPlaces() {
   for (const side of SIDES) places[side].render(photos[side], note(photos[side]));
 }
 
+function renderTrouble() {
+  const which = places[trouble.problem.image]?.name;
+  tellTrouble(at("trouble"), trouble.problem, { ...trouble.ways, which });
+}
+
 function renderFaces() {
   tellFaces(at("faces"), { ...found, card: about.card, choose: lookAt });
 }
@@ -219,7 +226,7 @@ function renderBarcodes() {
 function render() {
   renderPlaces();
   at("status").textContent = status();
-  if (trouble) tellTrouble(at("trouble"), trouble.problem, trouble.ways);
+  if (trouble) renderTrouble();
   renderModel();
   maps.render();
   at("result").hidden = !found;
@@ -237,10 +244,16 @@ function renderModel() {
   at("model").textContent = say(card.calibration ? "model" : "modelPlain", values);
 }
 
+// A key that was given in the other tab helps here too.
+function useKeyOfGallery() {
+  if (trouble && isAboutKey(trouble.problem) && hasKey()) trouble.ways.again();
+}
+
 async function start() {
   show(at("photos"), places.probe.element, places.reference.element);
   installThemeSwitch(at("theme"));
-  installLanguageSwitch(at("language"), render);
+  installLanguageSwitch(at("language"), () => (render(), renderGallery()));
+  await installTabs(about, useKeyOfGallery);
   matchMedia("(max-width: 600px)").addEventListener("change", render);
   render();
   await learnModel();

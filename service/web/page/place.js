@@ -1,53 +1,28 @@
-// A place for one photo: take it in by drop, file or camera; show it with the faces found in it.
-import { hasCamera, photograph } from "./camera.js";
+// A place for one photo: take it in, and show it with the faces found in it.
 import { make, show } from "./elements.js";
+import { Intake } from "./intake.js";
 import { pictureOf } from "./picture.js";
 import { say } from "./words.js";
 
 export class Place {
-  // `side` is probe or reference; `given` is called with a file, `chosen` with the number of a face.
-  constructor(side, { given, chosen }) {
-    Object.assign(this, { side, given, chosen, note: null, refusal: null });
-    this.input = make("input", { type: "file", accept: "image/*", hidden: true, id: `${side}-file` });
-    this.input.addEventListener("change", () => this.take(this.input.files[0]));
+  // `id` is the element's, `nameKey` that of its name; `given` is called with a file, `chosen` with the number of a face.
+  constructor(id, { nameKey, given, chosen, isWaiting }) {
+    Object.assign(this, { id, nameKey, chosen, note: null, refusal: null });
     Object.assign(this, { view: make("div", { class: "place-view" }), below: make("div", {}) });
     this.said = make("p", { class: "note", role: "status" }); // stays, so that it is read out when it changes
-    const title = { id: side, "aria-labelledby": `${side}-title` };
-    this.element = make("section", { class: "place", ...title }, this.view, this.said, this.below, this.input);
-    this.acceptDrops();
+    const title = { id, "aria-labelledby": `${id}-title` };
+    this.element = make("section", { class: "place", ...title }, this.view, this.said, this.below);
+    this.intake = new Intake(this.element, {
+      id: `${id}-file`,
+      given: ([file]) => given(file),
+      refused: (why) => this.refuse(why),
+      isWaiting,
+    });
     this.render(null);
   }
 
   get name() {
-    return say(this.side === "probe" ? "first" : "second");
-  }
-
-  take(file) {
-    this.input.value = "";
-    if (file) this.given(file);
-  }
-
-  acceptDrops() {
-    const over = (is) => (event) => {
-      event.preventDefault();
-      this.element.classList.toggle("over", is);
-    };
-    for (const name of ["dragenter", "dragover"]) this.element.addEventListener(name, over(true));
-    this.element.addEventListener("dragleave", over(false));
-    this.element.addEventListener("drop", (event) => {
-      over(false)(event);
-      this.take(event.dataTransfer.files[0]);
-    });
-  }
-
-  async fromCamera() {
-    this.refusal = null;
-    if (!hasCamera()) return this.refuse(say("cameraUnknown"));
-    try {
-      this.take(await photograph());
-    } catch (error) {
-      this.refuse(error.message || error.name);
-    }
+    return say(this.nameKey);
   }
 
   refuse(why) {
@@ -59,7 +34,7 @@ export class Place {
   render(photo, note = null) {
     if (photo !== this.photo) this.refusal = null;
     Object.assign(this, { photo, note });
-    const title = make("h2", { id: `${this.side}-title` }, this.name);
+    const title = make("h2", { id: `${this.id}-title` }, this.name);
     const view = photo ? pictureOf(photo, this.name, this.chosen) : this.invitation();
     const said = this.refusal ? { text: this.refusal, kind: "bad" } : note;
     this.said.className = `note ${said?.kind ?? ""}`;
@@ -81,8 +56,13 @@ export class Place {
     return make(
       "div",
       { class: "row" },
-      button("pick", say(pickText), pickText === "pick" ? "main" : "", () => this.input.click()),
+      button("pick", say(pickText), pickText === "pick" ? "main" : "", () => this.intake.pick()),
       button("camera", say("camera"), "", () => this.fromCamera()),
     );
+  }
+
+  fromCamera() {
+    this.refusal = null;
+    return this.intake.fromCamera();
   }
 }

@@ -12,11 +12,13 @@ export class Problem extends Error {
   constructor(told, retryAfter = null) {
     super(told.detail ?? told.title ?? "");
     Object.assign(this, { code: told.code, detail: told.detail, image: told.image ?? null, retryAfter });
+    this.refusals = told.refusals ?? []; // of an enrolment
     this.requestId = told.request_id ?? null;
   }
 }
 
-export const ask = (path, { body, signal, waiting = () => {} } = {}) => attempt(path, { body, signal, waiting }, TRIES);
+// `body` is sent as a form, `json` as JSON; the method is GET without either, and POST with a form, unless one is given.
+export const ask = (path, { waiting = () => {}, ...asked } = {}) => attempt(path, { ...asked, waiting }, TRIES);
 
 async function attempt(path, asked, left) {
   try {
@@ -29,9 +31,11 @@ async function attempt(path, asked, left) {
   }
 }
 
-async function once(path, { body, signal }) {
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
-  const request = body ? { method: "POST", body: asForm(body), headers, signal } : { headers, signal };
+async function once(path, { body, json, method = body ? "POST" : "GET", headers, signal }) {
+  const content = body ? asForm(body) : json && JSON.stringify(json);
+  const kind = json ? { "Content-Type": "application/json" } : {};
+  const access = key ? { Authorization: `Bearer ${key}` } : {};
+  const request = { method, body: content, headers: { ...headers, ...kind, ...access }, signal };
   const response = await fetch(path, request).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Problem({ code: "unreachable" });
@@ -44,7 +48,8 @@ async function once(path, { body, signal }) {
 
 function asForm(parts) {
   const form = new FormData();
-  for (const [name, value] of Object.entries(parts)) {
+  const values = Object.entries(parts).flatMap(([name, given]) => [given].flat().map((value) => [name, value]));
+  for (const [name, value] of values) {
     if (value instanceof Blob) form.append(name, value, "photo"); // a file's own name may name a person
     else if (value !== null && value !== undefined) form.append(name, String(value));
   }

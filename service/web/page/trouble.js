@@ -1,16 +1,17 @@
-// What went wrong with a comparison, and the way forward.
+// What went wrong, and the way forward.
 import { make, show } from "./elements.js";
 import { hasKey, useKey } from "./server.js";
 import { knows, say } from "./words.js";
 
-export function tellTrouble(place, problem, { again, anyway }) {
+// `again` tries once more; `anyway` ignores the quality, where that is offered; `which` names the photo at fault.
+export function tellTrouble(place, problem, { again, anyway = null, which = "" }) {
   const isKeyNeeded = problem.code === "unauthorized";
   const key = knows(`problem.${problem.code}`) ? problem.code : "other";
   const words = isKeyNeeded && hasKey() ? say("wrongKey") : say(`problem.${key}`);
   const isOfPhoto = problem.image && !isAboutKey(problem);
-  const where = isOfPhoto ? say("inPhoto", { which: say(problem.image === "probe" ? "first" : "second") }) : "";
+  const where = isOfPhoto && which ? say("inPhoto", { which }) : "";
   const buttons = isAboutKey(problem) ? keyForm(again) : make("div", { class: "row" }, button("again", say("again"), again));
-  if (["low_quality", "face_covered"].includes(problem.code)) buttons.append(button("anyway", say("anyway"), anyway));
+  if (anyway && ["low_quality", "face_covered"].includes(problem.code)) buttons.append(button("anyway", say("anyway"), anyway));
   const card = make(
     "section",
     { class: "card trouble", role: "alert" },
@@ -25,7 +26,7 @@ export function tellTrouble(place, problem, { again, anyway }) {
 
 export const tellNoTrouble = (place) => show(place);
 
-const isAboutKey = (problem) => ["unauthorized", "forbidden"].includes(problem.code);
+export const isAboutKey = (problem) => ["unauthorized", "forbidden"].includes(problem.code);
 
 // A form, so that Enter sends the key.
 function keyForm(again) {

@@ -17,8 +17,14 @@ export const knows = (key) => key.split(".").reduce((words, part) => words?.[par
 // Write every text that stands in the page itself.
 export function writeTexts() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  document.title = `visavis · ${say("question")}`;
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
+  writeTitle();
+}
+
+// The window is titled by the tab that is shown.
+function writeTitle() {
+  document.title = `visavis · ${document.querySelector("main > :not([hidden]) h1").textContent}`;
 }
 
 export function installLanguageSwitch(button, changed) {

@@ -1,0 +1,43 @@
+// The page's two tabs, each with an address: comparing two photos, and the gallery, if this server keeps any.
+import { make, show } from "./elements.js";
+import { say, writeTexts } from "./words.js";
+
+const GALLERY = "#gallery";
+const TURNED_ON = "visavis serve --gallery sqlite:////var/lib/visavis/gallery.db";
+const at = (id) => document.getElementById(id);
+const hasGalleries = () => document.body.dataset.galleries === "on"; // the server writes this
+
+let gallery = null; // is loaded when it is first looked at
+
+export const renderGallery = () => gallery?.render();
+
+// `about` has the card of the model, once that is known; `comparing` is called when the first tab is turned to.
+export async function installTabs(about, comparing) {
+  at("tabs").hidden = !hasGalleries();
+  addEventListener("hashchange", async () => {
+    await turn(about);
+    if (location.hash !== GALLERY) comparing();
+  });
+  await turn(about);
+}
+
+async function turn(about) {
+  const isGallery = location.hash === GALLERY;
+  at("comparison").hidden = isGallery;
+  at("gallery").hidden = !isGallery;
+  at("skip").hash = isGallery ? GALLERY : "#photos";
+  at("skip").dataset.text = isGallery ? "gallery.skip" : "skip";
+  for (const tab of at("tabs").children) tab.setAttribute("aria-current", String((tab.hash === GALLERY) === isGallery));
+  writeTexts();
+  if (isGallery) await openGallery(about);
+}
+
+async function openGallery(about) {
+  if (!hasGalleries()) show(at("gallery-parts"), noGalleries());
+  else if (!gallery) gallery = new (await import("./gallery.js")).Gallery(at("gallery-parts"), about);
+}
+
+function noGalleries() {
+  const words = make("p", { "data-text": "problem.galleries_off" }, say("problem.galleries_off"));
+  return make("section", { class: "card" }, words, make("code", {}, TURNED_ON));
+}
