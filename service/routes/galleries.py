@@ -38,6 +38,7 @@ from ..gallery_requests import (
     write_condition,
 )
 from ..openapi import responses
+from ..request_body import JSON
 from ..request_execution import RequestExecutor
 from ..request_parsing import options_of
 from ..wire import (
@@ -132,17 +133,20 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
 
     @routes.get(
         f"{GALLERY}/people",
+        response_model=PeopleResponse,
         responses=responses(*READ_PROBLEMS, example=PEOPLE_ANSWER),
         openapi_extra=described("gallery", options=PeopleOptions),
     )
-    async def people(request: Request) -> PeopleResponse:
+    async def people(request: Request) -> Response:
         """List the people of a gallery in the order of their ids, a page at a time."""
         names, options = names_of(request, GalleryNames), options_of(PeopleOptions, {}, request.state.query)
         after, limit = person_before(options.cursor), options.limit
-        found = await runner.run_without_body(
-            request, lambda: runner.galleries.people(names.gallery, after=after, limit=limit + 1)
-        )
-        return serializers.page(found, limit, request)
+
+        def page() -> str:  # in the thread, because a long one takes a while to write
+            found = runner.galleries.people(names.gallery, after=after, limit=limit + 1)
+            return serializers.page(found, limit, request).model_dump_json()
+
+        return Response(await runner.run_without_body(request, page), media_type=JSON)
 
 
 def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
