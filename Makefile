@@ -87,7 +87,7 @@ fuzz-http: $(VENV)/.installed-service .venv-tools/.installed ## Send a running s
 lock: .venv-tools/.installed ## Renew requirements-service.txt: versions of constraints.txt with the hashes of their files
 	printf '%s\n' '# Made by `make lock`: what the container installs, with the hashes of all files of these versions.' > requirements-service.txt
 	.venv-tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --constraint constraints.txt --extra service --extra heif pyproject.toml >> requirements-service.txt
+	    --constraint constraints.txt --extra service --extra postgres --extra heif pyproject.toml >> requirements-service.txt
 
 .PHONY: sbom
 sbom: .venv-sbom/.installed ## Write sbom.json: the packages of the container, with licences, in the CycloneDX format

@@ -13,6 +13,7 @@ ROOMS = ("visavis", "embedder", "gallery", "service", "train")
 KINDS = {
     ".pyi",
     ".py",
+    ".mako",  # Alembic's template of a migration
     ".typed",
     ".safetensors",
     ".onnx",

@@ -32,7 +32,7 @@ def folder_with_names_of_ours(tmp_path: Path) -> Path:
     """A folder whose own modules are named as our packages, and end every program that imports one."""
     trap = "raise SystemExit('a module of the working folder was imported')"
     (tmp_path / "train.py").write_text(trap)
-    for room in ("embedder", "service", "visavis"):
+    for room in ("embedder", "gallery", "service", "visavis"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").write_text(trap)
     return tmp_path
