@@ -214,7 +214,20 @@ def outcomes(url: str, modes: Sequence[Mode], *, of_server: bool) -> Iterator[Ou
                 told, counted = run(url, act, at, mode)
                 n_calls = n_calls or counted
                 with _opened_alone(url) as store:
-                    yield Outcome(act, mode, at, tuple(told), *found(store, act, told))
+                    is_done, problem = found(store, act, told)
+                    if act == "forget" and is_done and _is_left(url):
+                        problem = "a forgotten embedding is left in the files"
+                    yield Outcome(act, mode, at, tuple(told), is_done, problem)
+
+
+def _is_left(url: str) -> bool:
+    """Whether a piece of a forgotten embedding is in the files of a SQLite store."""
+    if not url.startswith("sqlite"):
+        return False
+    path = Path(url.removeprefix("sqlite:///"))
+    content = b"".join(each.read_bytes() for each in path.parent.glob(path.name + "*"))
+    pieces = [new_template(FIRST + number).vector.tobytes()[:32] for number in range(N_NEW)]
+    return any(piece in content for piece in pieces)
 
 
 def main(output: IO[str]) -> None:

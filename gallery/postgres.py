@@ -49,7 +49,7 @@ class PostgresBackend:
                 return True
             return self._is_notified(self._listener, monotonic() + timeout_s)
 
-    def after_forgetting(self) -> None:
+    def drop_traces(self) -> None:
         """Nothing: erasing locks and rewrites the tables, so it is done by a command."""
 
     def erase(self) -> tuple[str, ...]:
