@@ -5,6 +5,7 @@ from .claims import (
     strictest_fpir as strictest_fpir,
 )
 from .directory import (
+    EnrolKeywords as EnrolKeywords,
     Enrolment as Enrolment,
     Galleries as Galleries,
     Identified as Identified,
