@@ -17,7 +17,7 @@ from embedder import LEAST_VISIBLE, MEASURES, Advance, ModelCard
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-BLOCK_BYTES = 2**26  # of distances that are in memory at a time
+BLOCK_BYTES = 2**25  # of distances that are in memory at a time
 PAIRS = 2**16  # whose embeddings are multiplied at a time
 TOLERANCE = 1e-4  # of squared distances in float32; those in float64 decide
 
@@ -216,31 +216,27 @@ class Clusters:
     def _near(self, of: Indices, limit: float, k: int) -> Iterator[tuple[int, Indices, Indices]]:
         """Propose pairs, block by block, by plain distances in float32, which are never more than the distances."""
         there = np.flatnonzero(self.sizes)
-        points, spreads = self._points(there)
+        rows, columns = self._factors(there)
         places = np.searchsorted(there, of)
         n_rows = max(1, BLOCK_BYTES // (4 * max(1, len(there))))
         for start in range(0, len(of), n_rows):
-            rows = places[start : start + n_rows]
-            squares = points[rows] @ points.T  # (rows, there)
-            squares *= -2
-            squares += spreads[rows, None]
-            squares += spreads
-            squares[np.arange(len(rows)), rows] = np.inf
-            row, column = np.nonzero(squares < limit**2 + TOLERANCE)
+            these = places[start : start + n_rows]
+            squares = rows[these] @ columns.T  # (these, there)
+            squares[np.arange(len(these)), these] = np.inf
+            row, column = np.divmod(np.flatnonzero(squares < limit**2 + TOLERANCE), len(there))
             chosen = _nearest_of_each(row, squares[row, column], k)
-            yield len(rows), of[start + row[chosen]], there[column[chosen]]
+            yield len(these), of[start + row[chosen]], there[column[chosen]]
 
-    def _points(self, of: Indices) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Points (k, 128) and numbers (k,): the sum of two numbers less twice the product of the points is a distance.
-
-        It is the squared distance of two clusters, without penalties.
-        """
+    def _factors(self, of: Indices) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Two matrices (k, 130) whose product is the squared distances of clusters, without penalties."""
         totals = self._totals.rows(of)
-        if self._faces.unit_length:
-            lengths = np.sqrt((totals.vectors**2).sum(axis=1))
-            return (totals.vectors / lengths[:, None]).astype(np.float32), np.ones(len(of), np.float32)
-        points, spreads = totals.vectors / totals.sizes[:, None], totals.squares / totals.sizes
-        return points.astype(np.float32), spreads.astype(np.float32)
+        scale = np.sqrt((totals.vectors**2).sum(axis=1)) if self._faces.unit_length else totals.sizes
+        points = totals.vectors / scale[:, None]
+        spreads = np.ones(len(of)) if self._faces.unit_length else totals.squares / totals.sizes
+        ones = np.ones(len(of))
+        rows = np.concatenate([-2 * points, spreads[:, None], ones[:, None]], axis=1)
+        columns = np.concatenate([points, ones[:, None], spreads[:, None]], axis=1)
+        return rows.astype(np.float32), columns.astype(np.float32)
 
 
 def _nearest_of_each(rows: Indices, values: NDArray[np.float32], k: int) -> Indices:

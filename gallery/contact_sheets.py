@@ -217,8 +217,9 @@ def _link(place: int, files: dict[int, str]) -> str:
 def _people(grouped: GroupedPhotos, places: Iterable[int], files: dict[int, str]) -> Iterator[str]:
     for place in places:
         person = grouped.grouping.people[place]
-        doubt = ' class="doubt"' if grouped.doubts(person) else ""
-        yield f'<section id="p{place + 1}"{doubt}>\n<h2>{_title(grouped, place)}</h2>'
+        kinds = {"doubt": bool(grouped.doubts(person)), "single": len(person.faces) == 1}
+        classes = " ".join(kind for kind, is_so in kinds.items() if is_so)
+        yield f'<section id="p{place + 1}" class="{classes}">\n<h2>{_title(grouped, place)}</h2>'
         yield from (f"<p>{words}</p>" for words in _notes(grouped, person, files))
         yield "<div>" + "\n".join(_faces(grouped, place)) + "</div>\n</section>"
 

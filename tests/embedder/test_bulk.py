@@ -7,6 +7,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from odd_images import two_faces
 from pyarrow import parquet
 
 from embedder import MEASURES, FaceEmbedder
-from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE
+from embedder.bulk import read_faces
+from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE, BulkError
 from embedder.bulk.parts import failed_path, part_path, sums_path
 
 N_PHOTOS, N_FACES, N_PARTS = 18, 16, 5
@@ -162,6 +164,22 @@ def test_with_all_every_face_has_a_row_with_its_index(
         for row, alone in zip(its_rows, direct, strict=True):
             assert np.abs(np.array(row["embedding"], np.float32) - alone.vector).max() <= 1e-5
             assert (row["n_faces"], row["choice"]) == (len(direct), "all")
+
+
+def test_all_faces_are_read_back_as_they_were_written(every_face: tuple[Path, Path, Told]) -> None:
+    _, out, _ = every_face
+    read, rows = read_faces(out), rows_of(out)
+    assert [read.photos[face.photo] for face in read.faces] == rows["path"]
+    assert [face.index for face in read.faces] == rows["face"]
+    assert [asdict(face.box) for face in read.faces] == rows["box"]
+    assert [face.rotation for face in read.faces] == rows["rotation"]
+    assert read.vectors.tolist() == rows["embedding"]
+    assert [dict(zip(MEASURES, each, strict=True)) for each in read.qualities.tolist()] == rows["quality"]
+
+
+def test_a_run_that_is_not_there_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(BulkError, match="not a readable description of a run"):
+        read_faces(tmp_path)
 
 
 def test_with_all_no_photo_vanishes(every_face: tuple[Path, Path, Told]) -> None:

@@ -14,6 +14,7 @@ from bulk_photos import bulk, make_photos
 from PIL import Image
 from pyarrow import parquet
 
+from embedder.bulk import read_faces
 from embedder.bulk.parts import failed_path, is_done, part_path, sums_path
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "faces"
@@ -54,6 +55,9 @@ def test_names_of_any_bytes_are_kept_apart(tmp_path: Path, examples: Path) -> No
     assert told.returncode == 0, told.stderr
     paths = parquet.read_table(out)["path"].to_pylist()
     assert sorted(paths) == ["latin-\\xe9.jpg", "two\nlines.jpg", "utf-\u00e9.jpg"]
+    read = read_faces(out)
+    assert sorted(face.photo for face in read.faces) == [0, 1, 2]
+    assert {(photos / name).read_bytes() for name in read.photos} == {content}  # by names that can be opened
 
 
 def test_a_process_that_is_killed_ends_the_run_with_the_reason_and_what_is_done_is_kept(
