@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import Quality
+from embedder import ModelIdentity, Quality, Sample, Timings
+
+from .errors import PhotoRefusal
 
 ForgottenKind = Literal["gallery", "person", "template", "expired"]
 
@@ -60,6 +62,7 @@ class NewTemplate:
     quality: Quality
     model_digest: str
     request_id: str | None = None
+    enrolled_at: datetime | None = None  # None = now; another time comes from an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +162,30 @@ class Identification:
     def match(self) -> Candidate | None:
         """The nearest person if that is a match, else None."""
         return next((each for each in self.candidates[:1] if each.is_match), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What became of photos that were enrolled."""
+
+    person: Person  # after it
+    added: tuple[str, ...]  # ids of the new templates, in the order of their photos
+    already_there: tuple[str, ...]  # ids of the earlier templates of photos that were sent again
+    refused: tuple[PhotoRefusal, ...] = ()  # photos that were left out, as the request asked
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedFace:
+    """A face, and who it may be."""
+
+    sample: Sample
+    identification: Identification  # without a claim if the gallery is empty, or the face too poor to be compared
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The faces of an image, and who they may be."""
+
+    faces: tuple[IdentifiedFace, ...]  # the largest first
+    model: ModelIdentity
+    timings_ms: Timings

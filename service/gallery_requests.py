@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
@@ -18,6 +19,8 @@ from .wire import LONGEST_KEY, GalleryNames
 TAG = re.compile(r'"([0-9]{1,18})"')
 ANY = "*"
 
+NamesT = TypeVar("NamesT", bound=GalleryNames)
+
 
 @dataclass(frozen=True, slots=True)
 class WriteCondition:
@@ -27,14 +30,14 @@ class WriteCondition:
     must_be_new: bool = False
 
 
-def names_of(request: Request) -> GalleryNames:
+def names_of(request: Request, kind: type[NamesT]) -> NamesT:
     """Return the names in the address, percent-decoded once. Raises MalformedRequest."""
     written = request.scope.get("raw_path") or b""
     if b"%2f" in written.lower():
         raise MalformedRequest("a name in this address has a slash (%2F); names of galleries and people have none")
     try:
         unquote_to_bytes(written).decode()
-        return GalleryNames.model_validate(request.path_params)
+        return kind.model_validate(request.path_params)
     except UnicodeDecodeError:
         raise MalformedRequest("a name in this address is not UTF-8, percent-encoded") from None
     except ValidationError as error:

@@ -55,6 +55,7 @@ class ModelReloader:
             fresh = self._load()
             try:
                 check_model(fresh, self._served.current)
+                self._served.replace(fresh)
             except BaseException:
                 fresh.close()
                 raise
@@ -62,7 +63,6 @@ class ModelReloader:
             reason = shown(f"{type(error).__name__}: {error}")
             log.error("the model was not reloaded, and %s goes on: %s", self._served.current.identity.name, reason)  # noqa: TRY400 - the reason is enough
             return ReloadOutcome(is_reloaded=False, model=self._served.current.identity, reason=reason)
-        self._served.replace(fresh)
         self._on_success()
         log.info("the model was reloaded: %s, digest %s", fresh.identity.name, fresh.identity.digest)
         return ReloadOutcome(is_reloaded=True, model=fresh.identity)

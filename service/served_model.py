@@ -99,8 +99,13 @@ class ServedModel:
                 _close(model)
 
     def replace(self, embedder: FaceEmbedder) -> None:
-        """Serve another model from now on; the one before is closed after its last request."""
+        """Serve another model from now on; the one before is closed after its last request.
+
+        Raises what opening the galleries raises; then the one before goes on.
+        """
         fresh = self._loaded(embedder)
+        if fresh.galleries is not None:
+            fresh.galleries.load()  # now, so that no request waits for it
         with self._lock:
             before, self._current = self._current, fresh
             before.is_retired = True

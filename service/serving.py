@@ -19,6 +19,7 @@ from embedder import (
     FaceEmbedder,
     Limits,
     ModelError,
+    OperatingPointUnavailable,
     RuntimeOptions,
     is_built_in,
     load,
@@ -237,7 +238,12 @@ def _app(settings: Settings, *, on_ready: Callable[[], None], load_again: Callab
     embedder = _embedder(settings)
     try:
         return create_app(settings, embedder, on_ready=on_ready, load_again=load_again)
-    except (AuditFolderError, GalleryError, KeyFileError) as error:  # their files have changed since they were checked
+    except (
+        AuditFolderError,
+        GalleryError,
+        KeyFileError,
+        OperatingPointUnavailable,
+    ) as error:  # their files have changed since they were checked
         embedder.close()
         raise ServingError(str(error)) from None
 

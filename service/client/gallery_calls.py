@@ -22,11 +22,13 @@ from ..wire import (
     IdentifyResponse,
     PeopleOptions,
     PeopleResponse,
+    PersonNames,
     PersonRequest,
     PersonResponse,
     PersonVerifyKeywords,
     PersonVerifyOptions,
     PersonVerifyResponse,
+    TemplateNames,
 )
 from .calls import MANY_FACES_BYTES, ApiCall, checked, fields_of, require_sequence
 from .inputs import ImageInput, read_image
@@ -38,23 +40,23 @@ Headers = tuple[tuple[str, str], ...]
 def create(gallery: str, *, must_be_new: bool) -> ApiCall[GalleryResponse]:
     """Build the call that creates a gallery."""
     headers = write_headers(None, must_be_new=must_be_new)
-    return ApiCall("PUT", _path(gallery), GalleryResponse, headers=headers, may_repeat=not must_be_new)
+    return ApiCall("PUT", _gallery(gallery), GalleryResponse, headers=headers, may_repeat=not must_be_new)
 
 
 def read(gallery: str) -> ApiCall[GalleryResponse]:
     """Build the call for the facts about a gallery."""
-    return ApiCall("GET", _path(gallery), GalleryResponse)
+    return ApiCall("GET", _gallery(gallery), GalleryResponse)
 
 
 def forget(gallery: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
     """Build the call that forgets a gallery."""
-    return _forget(_path(gallery), if_match)
+    return _forget(_gallery(gallery), if_match)
 
 
 def people(gallery: str, *, cursor: str | None) -> ApiCall[PeopleResponse]:
     """Build the call for a page of people."""
     query = fields_of(checked(PeopleOptions, {"limit": MAX_PAGE, "cursor": cursor}))
-    return ApiCall("GET", f"{_path(gallery)}/people", PeopleResponse, query=query, max_answer_bytes=PAGE_BYTES)
+    return ApiCall("GET", f"{_gallery(gallery)}/people", PeopleResponse, query=query, max_answer_bytes=PAGE_BYTES)
 
 
 def put_person(
@@ -63,7 +65,7 @@ def put_person(
     """Build the call that creates a person, or replaces the facts."""
     return ApiCall(
         "PUT",
-        _path(gallery, person),
+        _person(gallery, person),
         PersonResponse,
         json=facts.model_dump_json(exclude_none=True).encode(),
         headers=write_headers(if_match, must_be_new=must_be_new),
@@ -73,7 +75,7 @@ def put_person(
 
 def read_person(gallery: str, person: str) -> ApiCall[PersonResponse]:
     """Build the call for a person."""
-    return ApiCall("GET", _path(gallery, person), PersonResponse)
+    return ApiCall("GET", _person(gallery, person), PersonResponse)
 
 
 def enrol(
@@ -91,7 +93,7 @@ def enrol(
         raise ValueError(f"enrol 1 to {MAX_IMAGES} photos at once, not {len(photos)}; split them up")
     return ApiCall(
         "POST",
-        f"{_path(gallery, person)}/photos",
+        f"{_person(gallery, person)}/photos",
         EnrolResponse,
         images=tuple(("image", read_image(photo)) for photo in photos),
         fields=fields,
@@ -105,7 +107,7 @@ def identify(gallery: str, photo: ImageInput, **options: Unpack[IdentifyKeywords
     images = (("probe", read_image(photo)),)
     return ApiCall(
         "POST",
-        f"{_path(gallery)}/identify",
+        f"{_gallery(gallery)}/identify",
         IdentifyResponse,
         images=images,
         fields=fields,
@@ -119,17 +121,17 @@ def verify(
     """Build the call that compares a photo with a person."""
     fields = fields_of(checked(PersonVerifyOptions, options))
     images = (("probe", read_image(photo)),)
-    return ApiCall("POST", f"{_path(gallery, person)}/verify", PersonVerifyResponse, images=images, fields=fields)
+    return ApiCall("POST", f"{_person(gallery, person)}/verify", PersonVerifyResponse, images=images, fields=fields)
 
 
 def forget_person(gallery: str, person: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
     """Build the call that forgets a person."""
-    return _forget(_path(gallery, person), if_match)
+    return _forget(_person(gallery, person), if_match)
 
 
 def forget_template(gallery: str, person: str, template: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
     """Build the call that forgets a template."""
-    return _forget(_path(gallery, person, template), if_match)
+    return _forget(_template(gallery, person, template), if_match)
 
 
 def facts(*, note: str | None, consent: ConsentRecord | None, forget_at: datetime | None) -> PersonRequest:
@@ -151,13 +153,25 @@ def _forget(path: str, if_match: str | None) -> ApiCall[ForgetResponse]:
     return ApiCall("DELETE", path, ForgetResponse, headers=headers, may_repeat=False)
 
 
-def _path(gallery: str, person: str | None = None, template: str | None = None) -> str:
-    """Return the address of a gallery, a person or a template. Raises ValueError for a name that cannot be one."""
+def _gallery(name: str) -> str:
+    """Return the address of a gallery. Raises ValueError for a name that cannot be one."""
+    return f"/v1/galleries/{_written(GalleryNames, gallery=name)}"
+
+
+def _person(gallery: str, person: str) -> str:
+    return f"{_gallery(gallery)}/people/{_written(PersonNames, gallery=gallery, person=person)}"
+
+
+def _template(gallery: str, person: str, template: str) -> str:
+    last = _written(TemplateNames, gallery=gallery, person=person, template=template)
+    return f"{_person(gallery, person)}/templates/{last}"
+
+
+def _written(kind: type[GalleryNames], **names: str) -> str:
+    """Return the last of the names as it stands in an address. Raises ValueError, which does not repeat it."""
     try:
-        GalleryNames(gallery=gallery, person=person, template=template)
+        *_, last = dict(kind.model_validate(names)).values()
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         raise ValueError(f"{fault['loc'][0]}: {fault['msg']}") from None
-    path = f"/v1/galleries/{quote(gallery, safe='')}"
-    path += "" if person is None else f"/people/{quote(person, safe='')}"
-    return path + ("" if template is None else f"/templates/{template}")
+    return quote(last, safe="")

@@ -38,6 +38,7 @@ from ..gallery_requests import (
     write_condition,
 )
 from ..openapi import responses
+from ..request_body import JSON
 from ..request_execution import RequestExecutor
 from ..request_parsing import options_of
 from ..wire import (
@@ -47,8 +48,10 @@ from ..wire import (
     GalleryResponse,
     PeopleOptions,
     PeopleResponse,
+    PersonNames,
     PersonRequest,
     PersonResponse,
+    TemplateNames,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +97,7 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def put_gallery(request: Request, response: Response) -> GalleryResponse:
         """Create an empty gallery; one that is there stays as it is. Its name is all that it has."""
-        names, condition = names_of(request), write_condition(request)
+        names, condition = names_of(request, GalleryNames), write_condition(request)
         done = await runner.run_reading(
             request,
             lambda hold: runner.body_reader.read_small_json(request, GalleryRequest, hold),
@@ -111,7 +114,7 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def gallery(request: Request, response: Response) -> GalleryResponse | Response:
         """Return how many people and templates a gallery has."""
-        names = names_of(request)
+        names = names_of(request, GalleryNames)
         found = await runner.run_without_body(request, lambda: runner.galleries.gallery(names.gallery))
         _head(response, found.version)
         return _unless_had(request, found.version) or serializers.gallery(found, request)
@@ -123,24 +126,27 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def forget_gallery(request: Request) -> ForgetResponse:
         """Forget a gallery with all people and templates."""
-        names, version = names_of(request), if_version(request)
+        names, version = names_of(request, GalleryNames), if_version(request)
         return await forget(
             runner, request, lambda galleries: galleries.forget_gallery(names.gallery, if_version=version)
         )
 
     @routes.get(
         f"{GALLERY}/people",
+        response_model=PeopleResponse,
         responses=responses(*READ_PROBLEMS, example=PEOPLE_ANSWER),
         openapi_extra=described("gallery", options=PeopleOptions),
     )
-    async def people(request: Request) -> PeopleResponse:
+    async def people(request: Request) -> Response:
         """List the people of a gallery in the order of their ids, a page at a time."""
-        names, options = names_of(request), options_of(PeopleOptions, {}, request.state.query)
+        names, options = names_of(request, GalleryNames), options_of(PeopleOptions, {}, request.state.query)
         after, limit = person_before(options.cursor), options.limit
-        found = await runner.run_without_body(
-            request, lambda: runner.galleries.people(names.gallery, after=after, limit=limit + 1)
-        )
-        return serializers.page(found, limit, request)
+
+        def page() -> str:  # in the thread, because a long one takes a while to write
+            found = runner.galleries.people(names.gallery, after=after, limit=limit + 1)
+            return serializers.page(found, limit, request).model_dump_json()
+
+        return Response(await runner.run_without_body(request, page), media_type=JSON)
 
 
 def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
@@ -151,7 +157,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def put_person(request: Request, response: Response) -> PersonResponse:
         """Create a person, or replace what is stored beside the photos: note, consent, when to forget the person."""
-        names, condition = names_of(request), write_condition(request)
+        names, condition = names_of(request, PersonNames), write_condition(request)
         done = await runner.run_reading(
             request,
             lambda hold: runner.body_reader.read_small_json(request, PersonRequest, hold),
@@ -168,7 +174,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def person(request: Request, response: Response) -> PersonResponse | Response:
         """Return a person, with what is known of each template except the embedding."""
-        names = names_of(request)
+        names = names_of(request, PersonNames)
         found = await runner.run_without_body(request, lambda: runner.galleries.person(names.gallery, names.person))
         _head(response, found.version)
         return _unless_had(request, found.version) or serializers.person_answer(found, request)
@@ -180,7 +186,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def forget_person(request: Request) -> ForgetResponse:
         """Forget a person with all templates."""
-        names, version = names_of(request), if_version(request)
+        names, version = names_of(request, PersonNames), if_version(request)
         return await forget(
             runner, request, lambda galleries: galleries.forget_person(names.gallery, names.person, if_version=version)
         )
@@ -192,7 +198,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def forget_template(request: Request) -> ForgetResponse:
         """Forget one template of a person. If-Match is about the person."""
-        names, version = names_of(request), if_version(request)
+        names, version = names_of(request, TemplateNames), if_version(request)
         return await forget(
             runner,
             request,
@@ -222,7 +228,7 @@ def _put_gallery(galleries: "Galleries", names: GalleryNames, condition: WriteCo
 
 
 def _put_person(
-    galleries: "Galleries", names: GalleryNames, asked: PersonRequest, condition: WriteCondition
+    galleries: "Galleries", names: PersonNames, asked: PersonRequest, condition: WriteCondition
 ) -> Written[Person]:
     put = partial(galleries.put_person, names.gallery, names.person, _facts(asked))
     if condition.if_version is not None:

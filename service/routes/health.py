@@ -11,11 +11,12 @@ from fastapi import APIRouter
 from PIL import Image
 
 from embedder import FaceEmbedder
+from gallery import GalleryError
 
 from ..audit.log import AuditRecorder
 from ..errors import AuditUnavailable, MalformedRequest, NotReady
 from ..openapi import responses
-from ..served_model import ServedModel
+from ..served_model import LoadedModel, ServedModel
 from ..wire import Health
 
 log = logging.getLogger("visavis.readiness")
@@ -48,6 +49,7 @@ class Readiness:
         try:
             with self._served.held() as model:  # a reload meanwhile closes it afterwards
                 await to_thread.run_sync(first_inference, model.embedder)
+                await to_thread.run_sync(_load_galleries, model)
         except Exception:  # the service goes on, to report that it is not ready; the image shows no face, so log it all
             self.state = ReadinessState.FAILED
             log.exception("the first inference failed; the service stays not ready")
@@ -72,6 +74,15 @@ class Readiness:
             raise NotReady("the model is loading; try again in a moment")
         if self.state is ReadinessState.FAILED:
             raise NotReady("the first inference failed; see the service's log, then reload the model or restart")
+
+
+def _load_galleries(model: LoadedModel) -> None:
+    """Read all templates into memory. A store that fails does not keep the service from being ready for the rest."""
+    try:
+        if model.galleries is not None:
+            model.galleries.load()
+    except GalleryError as error:
+        log.error("the galleries could not be read: %s", error)  # noqa: TRY400 - the reason is enough
 
 
 def first_inference(embedder: FaceEmbedder) -> None:

@@ -18,6 +18,7 @@ from ..gallery_openapi import (
 )
 from ..gallery_requests import etag, idempotency_key, names_of, require_unconditional
 from ..openapi import responses
+from ..request_body import JSON
 from ..request_execution import RequestExecutor
 from ..request_parsing import ENROL, IDENTIFY, PERSON_VERIFY, ParsedRequest
 from ..serializers import request_id
@@ -27,6 +28,7 @@ from ..wire import (
     GalleryNames,
     IdentifyOptions,
     IdentifyResponse,
+    PersonNames,
     PersonVerifyOptions,
     PersonVerifyResponse,
     QualityChoice,
@@ -50,7 +52,7 @@ def _join_enrolment(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def enrol(request: Request, response: Response) -> EnrolResponse:
         """Enrol up to 16 photos of a person, who is created if missing: all of them or none. No photo is kept."""
-        names, key, asked_as = names_of(request), idempotency_key(request), request_id(request)
+        names, key, asked_as = names_of(request, PersonNames), idempotency_key(request), request_id(request)
         require_unconditional(request, "if-match", "if-none-match")
         done = await runner.run(request, ENROL, lambda parsed: _enrol(runner, names, parsed, key, asked_as))
         note_facts(request, facts_of_enrolment(done))
@@ -61,15 +63,16 @@ def _join_enrolment(routes: APIRouter, runner: RequestExecutor) -> None:
 def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.post(
         f"{GALLERY}/identify",
+        response_model=IdentifyResponse,
         responses=responses(*IDENTIFY_PROBLEMS, example=IDENTIFY_ANSWER),
         openapi_extra=photo_body(IDENTIFY, "gallery"),
     )
-    async def identify(request: Request) -> IdentifyResponse:
+    async def identify(request: Request) -> Response:
         """Find out whom a photo shows, if anybody in the gallery. No liveness detection."""
-        names = names_of(request)
-        found = await runner.run(request, IDENTIFY, lambda parsed: _identify(runner, names, parsed))
+        names = names_of(request, GalleryNames)
+        found, answer = await runner.run(request, IDENTIFY, lambda parsed: _identify(runner, names, parsed, request))
         note_facts(request, facts_of_identification(found))
-        return serializers.identification(found, request, runner.elapsed_ms(request))
+        return Response(answer, media_type=JSON)
 
     @routes.post(
         f"{PERSON}/verify",
@@ -78,7 +81,7 @@ def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
     )
     async def verify(request: Request) -> PersonVerifyResponse:
         """Decide whether a photo shows a person, by the nearest of the person's templates. No liveness detection."""
-        names = names_of(request)
+        names = names_of(request, PersonNames)
         found, quality = await runner.run(request, PERSON_VERIFY, lambda parsed: _verify(runner, names, parsed))
         note_facts(request, facts_of_person_comparison(found, quality))
         return serializers.person_comparison(found, quality, request, runner.elapsed_ms(request))
@@ -86,7 +89,7 @@ def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
 
 def _enrol(
     runner: RequestExecutor,
-    names: GalleryNames,
+    names: PersonNames,
     parsed: ParsedRequest[EnrolOptions],
     idempotency: str | None,
     asked_as: str,
@@ -103,11 +106,15 @@ def _enrol(
 
 
 def _verify(
-    runner: RequestExecutor, names: GalleryNames, parsed: ParsedRequest[PersonVerifyOptions]
+    runner: RequestExecutor, names: PersonNames, parsed: ParsedRequest[PersonVerifyOptions]
 ) -> tuple[PersonComparison, QualityChoice]:
     found = runner.galleries.verify(names.gallery, names.person, parsed.one("probe"), **dict(parsed.options))
     return found, parsed.options.quality
 
 
-def _identify(runner: RequestExecutor, names: GalleryNames, parsed: ParsedRequest[IdentifyOptions]) -> Identified:
-    return runner.galleries.identify(names.gallery, parsed.one("probe"), **dict(parsed.options))
+def _identify(
+    runner: RequestExecutor, names: GalleryNames, parsed: ParsedRequest[IdentifyOptions], request: Request
+) -> tuple[Identified, str]:
+    """Identify, and write the answer, which takes a while for many faces with many candidates."""
+    found = runner.galleries.identify(names.gallery, parsed.one("probe"), **dict(parsed.options))
+    return found, serializers.identification(found, request, runner.elapsed_ms(request)).model_dump_json()

@@ -52,11 +52,21 @@ Rate = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
 class GalleryNames(Message):
-    """The names in an address below /v1/galleries."""
+    """The name in the address of a gallery."""
 
     gallery: Identifier
-    person: Identifier | None = None
-    template: Annotated[str | None, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")] = None
+
+
+class PersonNames(GalleryNames):
+    """The names in the address of a person."""
+
+    person: Identifier
+
+
+class TemplateNames(PersonNames):
+    """The names in the address of a template."""
+
+    template: Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 
 
 class GalleryRequest(Message):
@@ -317,7 +327,10 @@ class IdentifiedFace(Answer):
     candidates: Annotated[
         list[Candidate], Field(description="Matches and, for comparison, the next people; the nearest first.")
     ]
-    claim: Annotated[Claim | None, Field(description="Null for an empty gallery, which identifies nobody.")]
+    claim: Annotated[
+        Claim | None,
+        Field(description="Null for an empty gallery, and for a face too poor to be compared: nobody is identified."),
+    ]
     prior: Annotated[float | None, Field(description="Prior probability that the photo shows a given person.")]
     sample: Sample
 

@@ -131,14 +131,14 @@ def test_a_claim_without_evidence_is_refused_with_what_could_be_claimed(
     assert (answer.status_code, problem["code"], problem["largest_n"]) == (422, "claim_unavailable", 0)
     assert 0 < problem["strictest_fpir"] < 0.01
     carried = identify(site, gallery, photos["001-smiling"], fpir=problem["strictest_fpir"])
-    assert carried["faces"][0]["claim"]["fpir"] <= problem["strictest_fpir"]
+    assert carried["faces"][0]["claim"]["fpir"] == pytest.approx(problem["strictest_fpir"])
 
 
 def test_photos_are_enrolled_all_or_none_and_each_refusal_is_told(
     site: httpx2.Client, gallery: str, photos: Photos
 ) -> None:
     person = f"{gallery}/people/p1"
-    answer = enrol(site, person, photos["001-neutral"], plain(), two_faces(), blurred(8), b"no image")
+    answer = enrol(site, person, photos["001-neutral"], plain(), two_faces(), blurred(20), b"no image")
     assert (answer.status_code, answer.json()["code"]) == (422, "enrolment_refused")
     told = {(each["photo"], each["code"]) for each in answer.json()["refusals"]}
     assert {(1, "no_face"), (2, "several_faces"), (3, "low_quality"), (4, "not_an_image")} <= told
