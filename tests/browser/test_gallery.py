@@ -79,7 +79,7 @@ def test_what_is_claimed_is_said_in_words_and_follows_the_choice(visit: GalleryV
     assert visit.page.inner_text(".claim") == words
     loose = visit.page.inner_text(".candidates")
     visit.page.locator("[id='fpir-0.001']").check()
-    visit.page.wait_for_selector(".claim:has-text('at most 1 are named')")
+    visit.page.wait_for_selector(".claim:has-text('at most 1 is named')")
     visit.identified()
     assert visit.page.inner_text(".candidates") != loose
     assert "0.1% by the model's measurements (95% interval" in visit.page.inner_text(".identified")
