@@ -50,6 +50,14 @@ def url(embedder: FaceEmbedder) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def gallery_url(embedder: FaceEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service that keeps galleries."""
+    file = tmp_path_factory.mktemp("galleries") / "gallery.db"
+    with served(create_app(Settings(gallery=f"sqlite:///{file}"), embedder)) as url:
+        yield url
+
+
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
     """The page, just opened, in English; what happens on it is watched."""

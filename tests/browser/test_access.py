@@ -2,13 +2,25 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from gallery_visit import GalleryVisit
 from playwright.sync_api import Browser, Page
 from visit import Visit, opened, watched
 
 Photo = Callable[[str], Path]
+
+
+class Look(TypedDict):
+    """How a visitor sees the page."""
+
+    width: int
+    language: str
+    scheme: str
+
+
 SERIOUS = ("serious", "critical")
 
 
@@ -46,3 +58,34 @@ def test_nobody_is_kept_out_at_the_start_of_choosing_a_face_nor_of_an_error(
     visit.give("reference", tmp_path / "letter.jpg")
     page.wait_for_selector(".trouble")
     assert faults(page) == []
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        {"width": 1280, "language": "en", "scheme": "light"},
+        {"width": 1280, "language": "zh-CN", "scheme": "dark"},
+        {"width": 390, "language": "en", "scheme": "dark"},
+    ],
+    ids=lambda look: f"{look['width']}-{look['language']}",
+)
+def test_nobody_is_kept_out_of_the_gallery(
+    browser: Browser, gallery_url: str, photo: Photo, three_people: Path, look: Look
+) -> None:
+    with watched(opened(browser, **look), gallery_url) as page:
+        visit = GalleryVisit(page)
+        visit.open_tab()
+        assert faults(page) == []
+        visit.begin()
+        visit.enrol("041", photo("041-neutral"), photo("041-smiling"))
+        visit.identify(three_people)
+        page.click("[data-key=face-1]")
+        visit.look_at("041")
+        visit.ask_to_enrol("Bo", photo("041-neutral"))
+        visit.refusals()
+        assert faults(page) == []
+        page.click(".templates li:nth-child(1) button")
+        assert faults(page) == []
+        page.click("[data-key=confirm]")
+        page.wait_for_selector(".receipt")
+        assert faults(page) == []

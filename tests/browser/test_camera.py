@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from gallery_visit import GalleryVisit
 from playwright.sync_api import Browser, Page
 from visit import Visit, opened, until, watched
 
@@ -31,6 +32,25 @@ def test_a_photo_from_the_camera_is_compared_as_any_other(before_a_camera: Brows
         page.click(".camera .main:enabled")
         assert visit.verdict() == "Same person"
         assert page.locator("dialog").count() == 0
+
+
+def test_a_person_is_enrolled_and_identified_by_the_camera(
+    before_a_camera: Browser, gallery_url: str, photo: Photo
+) -> None:
+    with watched(opened(before_a_camera), gallery_url) as page:
+        visit = GalleryVisit(page)
+        visit.begin()
+        page.fill("#enrol-person", "Anna")
+        page.click(".enrolment [data-key=camera]")
+        page.click(".camera .main:enabled")
+        page.wait_for_selector(".thumbs li")
+        page.click("[data-key=enrol]")
+        visit.enrolled()
+        assert visit.identify(photo("001-smiling")) == ["Anna"]
+        page.click("#probe-photo [data-key=camera]")
+        page.click(".camera .main:enabled")
+        page.wait_for_selector("#probe-photo .box")
+        assert visit.identified() == ["Anna"]
 
 
 def test_the_camera_is_off_once_its_window_is_closed(before_a_camera: Browser, url: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-from visit import Visit, opened, watched
+from visit import Visit, opened, tab_to, watched
 
 from embedder import FaceEmbedder
 
@@ -146,14 +146,6 @@ def test_keys_alone_lead_to_the_verdict_another_point_and_what_mattered(page: Pa
     tab_to(page, "[data-key=open]")
     page.keyboard.press("Enter")
     page.wait_for_selector(".maps-picture img")
-
-
-def tab_to(page: Page, selector: str) -> None:
-    for _ in range(40):
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            return
-        page.keyboard.press("Tab")
-    pytest.fail(f"no way to {selector} by the Tab key")
 
 
 def test_a_phone_shows_all_of_it_in_its_width(browser: Browser, url: str, photo: Photo) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 PATIENCE_MS = 30_000
+MOST_TABS = 60
 REFUSED = "Failed to load resource"  # what the browser notes of every answer that is not 200
 WITHIN = ("blob", "data")  # addresses that lead nowhere
 
@@ -61,6 +62,15 @@ def until(page: Page, script: str, argument: object = None) -> None:
         if monotonic() > deadline:
             raise TimeoutError(script)
         page.wait_for_timeout(20)
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(MOST_TABS):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no way to {selector} by the Tab key")
 
 
 class Visit:

@@ -108,18 +108,19 @@ export class Enrolment extends Part {
     this.tell(() => say("gallery.enrolling"), "busy");
     this.render();
     const url = `${this.gallery.url}/people/${encodeURIComponent(this.values.person)}`;
-    return this.attempt(() => this.send(url, more), { settle: (problem) => this.refuse(problem) });
+    const sent = this.photos;
+    return this.attempt(() => this.send(url, sent, more), { settle: (problem) => this.refuse(problem, sent) });
   }
 
-  async send(url, more) {
+  async send(url, photos, more) {
     const { signal } = this.gallery;
-    const body = { image: this.photos.map(({ file }) => file), ...more };
+    const body = { image: photos.map(({ file }) => file), ...more };
     const done = await ask(`${url}/photos`, { body, signal, waiting: this.waiting });
     const isWhole = await this.attempt(() => this.writeFacts(url, done.person), { again: () => this.writeFactsLater(url) });
     const values = { person: done.person.id, n: done.enrolled.length, known: done.already_there.length };
-    this.tell(() => say("gallery.enrolled", values), "good");
     if (isWhole) this.empty();
     await this.gallery.changed();
+    this.tell(() => say("gallery.enrolled", values), "good");
   }
 
   get values() {
@@ -145,12 +146,12 @@ export class Enrolment extends Part {
   }
 
   // Tell each refused photo why; other problems are not settled here.
-  refuse({ refusals }) {
+  refuse({ refusals }, photos) {
     if (refusals.length === 0) return false;
-    for (const refusal of refusals) this.photos[refusal.photo].refusals.push(refusal);
+    for (const refusal of refusals) photos[refusal.photo].refusals.push(refusal);
     this.refusal = refusals;
     const n = new Set(refusals.map((refusal) => refusal.photo)).size;
-    this.tell(() => say("gallery.refused", { n, of: this.photos.length }), "bad");
+    this.tell(() => say("gallery.refused", { n, of: photos.length }), "bad");
     this.render();
     bringUp(this.shown);
     return true;
@@ -184,7 +185,7 @@ export class Enrolment extends Part {
     const hasPicture = photo.width !== null;
     const picture = hasPicture ? make("img", { src: photo.url, alt: name }) : make("p", { class: "fine" }, say("noPreview"));
     const remove = button(`remove-${number}`, () => this.remove(photo), say("gallery.remove"), name);
-    return make("li", { class: photo.refusals.length > 0 ? "refused" : "" }, picture, remove, photo.refusals.map(reasonOf));
+    return make("li", { class: photo.refusals.length > 0 ? "refused" : "" }, picture, remove, photo.refusals.flatMap(reasonOf));
   }
 
   // Somebody who is enrolled already: as whom, or as another person all the same.

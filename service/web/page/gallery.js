@@ -32,9 +32,10 @@ export class Gallery extends Part {
       event.preventDefault();
       this.open(this.input.value.trim());
     };
-    const line = make("div", { class: "row" }, this.input, open);
     const named = field("gallery-name", "gallery.name", this.input, "gallery.nameWhy");
-    named.insertBefore(line, named.lastChild);
+    const line = make("div", { class: "row" }, open);
+    this.input.replaceWith(line);
+    line.prepend(this.input);
     return make("form", { class: "card", onsubmit: submit }, named, this.said, this.missing);
   }
 

@@ -35,9 +35,12 @@ export class Identification extends Part {
   }
 
   async give(file) {
+    this.running.abort();
     closePhoto(this.photo);
-    const photo = await openPhoto(file);
-    this.photo = photo;
+    Object.assign(this, { photo: null, answer: null });
+    this.tell(() => say("gallery.identifying"), "busy");
+    this.render();
+    this.photo = await openPhoto(file);
     await this.ask();
   }
 
@@ -49,6 +52,7 @@ export class Identification extends Part {
     if (!photo) return;
     const signal = AbortSignal.any([this.gallery.signal, this.running.signal]);
     this.tell(() => say("gallery.identifying"), "busy");
+    this.place.render(photo, this.note());
     await this.attempt(
       async () => {
         const asked = { body: { probe: photo.file, face: "all", fpir: rate }, signal, waiting: this.waiting };
@@ -63,7 +67,7 @@ export class Identification extends Part {
     this.answer = answer && { ...answer, faces: answer.faces.toSorted((a, b) => a.sample.box.x - b.sample.box.x) };
     photo.faces = this.answer && this.answer.faces.map((face) => face.sample);
     photo.chosen = null;
-    this.tell(() => (answer ? this.summary() : ""));
+    this.tell(() => (answer ? this.summary() : ""), "unseen"); // the faces below say it to those who see them
     this.render();
     return false;
   }
@@ -92,7 +96,7 @@ export class Identification extends Part {
     super.render();
     this.place.render(this.photo, this.note());
     show(this.rates, ratePicker(this.rate, (rate) => this.claim(rate)));
-    show(this.result, this.answer ? toldOf(this.answer, this.photo.chosen) : null);
+    show(this.result, this.answer?.faces.length > 0 ? toldOf(this.answer, this.photo.chosen) : null);
   }
 
   claim(rate) {
@@ -128,8 +132,9 @@ function claimInWords({ n_templates: n, fpir, fpir_interval: interval, fnir }) {
   const [low, high] = (interval ?? []).map(percent);
   const measured = interval ? say("gallery.claimMeasured", { fpir: percent(fpir), low, high }) : "";
   const missed = fnir === null ? "" : say("gallery.claimMissed", { share: percent(fnir) });
+  const many = ofMany(fpir);
   return [
-    make("p", { class: "claim" }, say("gallery.claim", { templates: whole(n), ...ofMany(fpir) })),
+    make("p", { class: "claim" }, say(many.k === "1" ? "gallery.claimOne" : "gallery.claim", { templates: whole(n), ...many })),
     make("p", { class: "fine" }, `${measured} ${missed}`),
   ];
 }

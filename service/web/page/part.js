@@ -68,8 +68,10 @@ export function field(id, key, input, hintKey = null) {
   const label = make("label", { for: id, "data-text": key }, say(key));
   if (!hintKey) return make("div", { class: "field" }, label, input);
   input.setAttribute("aria-describedby", `${id}-hint`);
-  return make("div", { class: "field" }, label, input, make("p", { id: `${id}-hint`, class: "fine", "data-text": hintKey }, say(hintKey)));
+  const hint = make("p", { id: `${id}-hint`, class: "fine", "data-text": hintKey }, say(hintKey));
+  return make("div", { class: "field" }, label, input, hint);
 }
 
-// What names of galleries and ids of people may be, as far as a browser can check it.
-export const NAMED = { type: "text", required: true, maxlength: 200, pattern: "(?!\\.{1,2}$)[^\\/]+", autocomplete: "off" };
+// What names of galleries and ids of people may be, as far as a browser can check it: the address must stay what it is.
+const PATTERN = "(?!\\s*\\.{0,2}\\s*$)[^\\/]+";
+export const NAMED = { type: "text", required: true, maxlength: 200, pattern: PATTERN, autocomplete: "off" };

@@ -68,6 +68,7 @@ export class People extends Part {
     const act = async () => {
       this.receipt = await ask(url, { method: "DELETE", headers: { "If-Match": etag }, ...this.asking });
       this.tell(() => "");
+      this.render();
       this.title.focus({ preventScroll: true }); // the button that had it is gone
       await this.gallery.changed();
     };
