@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 from .errors import SchemaMismatch
-from .schema import SCHEMA_REVISION
+from .schema import SCHEMA_REVISION, metadata
 
 LOCK = 8317  # an arbitrary number
 VERSION_TABLE = "alembic_version"
@@ -85,5 +85,5 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "gallery:migrations")
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
+    config.attributes.update(connection=connection, metadata=metadata)
     command.upgrade(config, "head")

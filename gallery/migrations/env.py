@@ -2,7 +2,6 @@
 
 from alembic import context
 
-from gallery.schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+given = context.config.attributes
+context.configure(connection=given["connection"], target_metadata=given["metadata"])
 context.run_migrations()

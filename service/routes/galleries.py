@@ -74,8 +74,8 @@ class Written(Generic[RecordT]):
 def router(runner: RequestExecutor) -> APIRouter:
     """Return the router of galleries, of the list of their people, and of a person without photos."""
     routes = new_router(runner)
-    _join_galleries(routes, runner)
-    _join_people(routes, runner)
+    for join in (_join_galleries, _join_list_of_people, _join_people, _join_templates):
+        join(routes, runner)
     return routes
 
 
@@ -131,6 +131,8 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
             runner, request, lambda galleries: galleries.forget_gallery(names.gallery, if_version=version)
         )
 
+
+def _join_list_of_people(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.get(
         f"{GALLERY}/people",
         response_model=PeopleResponse,
@@ -191,6 +193,8 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
             runner, request, lambda galleries: galleries.forget_person(names.gallery, names.person, if_version=version)
         )
 
+
+def _join_templates(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.delete(
         f"{PERSON}/templates/{{template}}",
         responses=responses(*FORGET_PROBLEMS, example=RECEIPT_ANSWER),

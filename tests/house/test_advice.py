@@ -33,7 +33,9 @@ PRINTED_BY = {
 def options_of(command: str) -> set[str]:
     found = main.get_command(click.Context(main), command)
     assert found is not None
-    return {name for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    commands = [found, *(found.commands.values() if isinstance(found, click.Group) else ())]
+    parameters = [parameter for each in commands for parameter in each.params]
+    return {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
 def texts(tree: ast.AST) -> Iterator[str]:

@@ -17,7 +17,7 @@ from .output import other_files_text
 
 if TYPE_CHECKING:
     from embedder.bulk import BulkSummary
-    from gallery.grouped_photos import GroupedPhotos
+    from gallery import grouped_photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,9 @@ def group(  # noqa: PLR0913 - one for each option of the command
     click.echo(json.dumps(_record(summary, grouped), indent=2) if as_json else _text(summary, grouped, out))
 
 
-def _group(folder: Path, out: Path, options: GroupOptions) -> "tuple[BulkSummary, GroupedPhotos]":
+def _group(folder: Path, out: Path, options: GroupOptions) -> "tuple[BulkSummary, grouped_photos.GroupedPhotos]":
     from embedder.bulk import embed_folders, read_faces  # noqa: PLC0415 - it needs the extra "bulk"
-    from gallery import grouped_photos  # noqa: PLC0415 - the same
-    from gallery.contact_sheets import write_contact_sheets  # noqa: PLC0415 - the same
+    from gallery import contact_sheets, grouped_photos  # noqa: PLC0415 - the same
 
     card = read_bundle(options.model).card
     grouped_photos.require_fmr(card, options.fmr)  # before photos are read
@@ -95,11 +94,11 @@ def _group(folder: Path, out: Path, options: GroupOptions) -> "tuple[BulkSummary
         grouped_photos.write_tables(out, grouped)
         if options.links:
             grouped_photos.write_links(out, grouped)
-        write_contact_sheets(out, grouped, show_progress)
+        contact_sheets.write_contact_sheets(out, grouped, show_progress)
     return summary, grouped
 
 
-def _record(summary: "BulkSummary", grouped: "GroupedPhotos") -> dict[str, object]:
+def _record(summary: "BulkSummary", grouped: "grouped_photos.GroupedPhotos") -> dict[str, object]:
     grouping, rule = grouped.grouping, grouped.grouping.rule
     n_faces = len(grouped.embedded.faces) - grouped.n_too_poor
     return {
@@ -118,7 +117,7 @@ def _record(summary: "BulkSummary", grouped: "GroupedPhotos") -> dict[str, objec
     }
 
 
-def _doubtful_record(grouped: "GroupedPhotos", place: int) -> dict[str, object]:
+def _doubtful_record(grouped: "grouped_photos.GroupedPhotos", place: int) -> dict[str, object]:
     person = grouped.grouping.people[place]
     split, rival = person.split, person.doubtful_rival(grouped.grouping.rule)
     return {
@@ -132,11 +131,11 @@ def _doubtful_record(grouped: "GroupedPhotos", place: int) -> dict[str, object]:
     }
 
 
-def _distance_record(grouped: "GroupedPhotos", distance: float) -> dict[str, object]:
+def _distance_record(grouped: "grouped_photos.GroupedPhotos", distance: float) -> dict[str, object]:
     return {"distance": distance, "fmr": grouped.curve.fmr(distance)}
 
 
-def _text(summary: "BulkSummary", grouped: "GroupedPhotos", out: Path) -> str:
+def _text(summary: "BulkSummary", grouped: "grouped_photos.GroupedPhotos", out: Path) -> str:
     people, rule = grouped.grouping.people, grouped.grouping.rule
     n_faces, n_several = len(grouped.embedded.faces), sum(len(person.faces) > 1 for person in people)
     wrong = rule.n_wrong_links(n_faces - grouped.n_too_poor)
