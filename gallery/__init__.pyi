@@ -1,4 +1,3 @@
-from . import contact_sheets as contact_sheets, grouped_photos as grouped_photos
 from .claims import (
     claim_for as claim_for,
     fpir_of as fpir_of,
