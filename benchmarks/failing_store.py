@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import count, product
 from pathlib import Path
 from typing import IO, get_args
 
 import psycopg
-from traced_calls import CallTracer, Mode, stop_to_be_traced
+from traced_calls import WALL, CallTracer, Mode, stop_to_be_traced
 
 from gallery import NoSuchPerson, Store, StoreUnavailable, open_store
 
@@ -30,7 +31,7 @@ WRITES = frozenset(
 SENDS = frozenset(("write", "sendto", "sendmsg"))  # by which a client talks to its server
 GALLERY, OLD, NEW, FIRST = "staff", "old", "new", 100
 N_OLD, N_NEW = 2, 3
-MODES: tuple[Mode, ...] = get_args(Mode)[1:]
+MODES: tuple[Mode, ...] = get_args(Mode)
 RECOVERY_S = 60.0
 
 Act = Callable[[Store], object]
@@ -129,7 +130,7 @@ def disturbed(url: str, act: str, at: int, mode: Mode) -> tuple[list[str], int]:
     with os.fdopen(reading, "rb") as told:
         tracer = CallTracer(child, WRITES if url.startswith("sqlite") else SENDS, at, mode)
         tracer.start()
-        tracer.run(lambda first: _ends_fault(tracer, first == writing))
+        tracer.run(lambda first: _ends_fault(tracer, mode, first == writing))
         return told.read().decode().split(), tracer.n_calls
 
 
@@ -137,10 +138,10 @@ def _tell(pipe: int, word: str) -> None:
     os.write(pipe, word.encode() + b"\n")
 
 
-def _ends_fault(tracer: CallTracer, is_telling: bool) -> bool:  # noqa: FBT001 - a step of `disturbed`
-    """Words to the parent are no writes to the store; after the first one the disk has space again."""
-    tracer.is_over |= is_telling
-    return is_telling
+def _ends_fault(tracer: CallTracer, mode: Mode, is_telling: bool) -> bool:  # noqa: FBT001 - a step of `disturbed`
+    """After the first word to the parent the disk has space again. It may also be killed before it says that word."""
+    tracer.is_over |= is_telling and mode == "disk full"
+    return tracer.is_over
 
 
 def disturbed_server(url: str, act: str, at: int, mode: Mode) -> tuple[list[str], int]:
@@ -170,13 +171,14 @@ def disturbed_server(url: str, act: str, at: int, mode: Mode) -> tuple[list[str]
 def _trace_until_child_ends(tracer: CallTracer, backend: int, child: int) -> None:
     is_traced = True
     while os.waitpid(child, os.WNOHANG)[0] == 0:
-        process, status = os.waitpid(backend, os.WNOHANG | 0x40000000) if is_traced else (0, 0)
+        process, status = os.waitpid(backend, os.WNOHANG | WALL) if is_traced else (0, 0)
         if process:
             is_traced = tracer.step(status)
         else:
             time.sleep(0.0005)
-    if is_traced:
-        tracer.detach()
+    tracer.is_over = True
+    if is_traced:  # it ends too, because its client has
+        tracer.run()
 
 
 def _backends(url: str) -> list[int]:
@@ -203,21 +205,20 @@ def _opened_alone(url: str) -> Store:
 
 
 def outcomes(url: str, modes: Sequence[Mode], *, of_server: bool) -> Iterator[Outcome]:
-    """Do each act undisturbed, then with each of its calls disturbed once in each mode."""
+    """Do each act with each of its calls disturbed once; the last one of each mode is not disturbed any more."""
     run = disturbed_server if of_server else disturbed
-    for act in ACTS:
-        n_calls = 0
-        for mode in ("undisturbed", *modes):
-            for at in range(1, n_calls + 1) if n_calls else (0,):
-                with _opened_alone(url) as store:
-                    prepare(store, act)
-                told, counted = run(url, act, at, mode)
-                n_calls = n_calls or counted
-                with _opened_alone(url) as store:
-                    is_done, problem = found(store, act, told)
-                    if act == "forget" and is_done and _is_left(url):
-                        problem = "a forgotten embedding is left in the files"
-                    yield Outcome(act, mode, at, tuple(told), is_done, problem)
+    for act, mode in product(ACTS, modes):
+        for at in count(1):
+            with _opened_alone(url) as store:
+                prepare(store, act)
+            told, n_calls = run(url, act, at, mode)
+            with _opened_alone(url) as store:
+                is_done, problem = found(store, act, told)
+                if act == "forget" and is_done and _is_left(url):
+                    problem = "a forgotten embedding is left in the files"
+                yield Outcome(act, mode, at, tuple(told), is_done, problem)
+            if n_calls < at:
+                break
 
 
 def _is_left(url: str) -> bool:

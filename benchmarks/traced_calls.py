@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-Mode = Literal["undisturbed", "killed before", "killed after", "disk full"]
+Mode = Literal["killed", "disk full"]
 
 CALLS = {  # by their numbers on x86-64
     "write": 1,
@@ -30,12 +30,12 @@ CALLS = {  # by their numbers on x86-64
 IS_POSSIBLE = platform.system() == "Linux" and platform.machine() == "x86_64"
 FILLING = {CALLS[name] for name in ("write", "pwrite64", "pwritev", "fallocate")}  # those that a full disk refuses
 
-_TRACEME, _POKEUSER, _SYSCALL, _DETACH = 0, 6, 24, 17
+_TRACEME, _POKEUSER, _SYSCALL = 0, 6, 24
 _SETOPTIONS, _SEIZE, _INTERRUPT, _GET_SYSCALL_INFO = 0x4200, 0x4206, 0x4207, 0x420E
 _TRACESYSGOOD, _EXITKILL = 1, 0x100000
 _ORIG_RAX, _RAX = 15 * 8, 10 * 8
 _ENTRY, _EXIT = 1, 2
-_WALL = 0x40000000
+WALL = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -67,17 +67,18 @@ def stop_to_be_traced() -> None:
 
 
 class CallTracer:
-    """Counts calls of a process; at number `at` it kills the process, or from then on lets calls fail."""
+    """Counts calls of a process; before number `at` it kills the process, or from that one on lets them fail."""
 
     def __init__(self, process: int, names: frozenset[str], at: int, mode: Mode) -> None:
-        self.n_calls, self.is_over = 0, False  # `is_over`: the disk has space again
+        self.n_calls = 0  # before which it may be killed, or which a full disk refuses
+        self.is_over = False  # nothing is disturbed any more
         self._process, self._at, self._mode = process, at, mode
-        self._watched = {CALLS[name] for name in names}
+        self._watched = {CALLS[name] for name in names} & (FILLING if mode == "disk full" else set(CALLS.values()))
         self._number, self._is_due = -1, False
 
     def start(self) -> None:
         """Begin with a child that has stopped itself."""
-        os.waitpid(self._process, _WALL)
+        os.waitpid(self._process, WALL)
         _ptrace(_SETOPTIONS, self._process, 0, _TRACESYSGOOD | _EXITKILL)
         _ptrace(_SYSCALL, self._process)
 
@@ -85,19 +86,12 @@ class CallTracer:
         """Begin with any process."""
         _ptrace(_SEIZE, self._process, 0, _TRACESYSGOOD)
         _ptrace(_INTERRUPT, self._process)
-        os.waitpid(self._process, _WALL)
+        os.waitpid(self._process, WALL)
         _ptrace(_SYSCALL, self._process)
-
-    def detach(self) -> None:
-        """Let a process go that `attach` has taken."""
-        _ptrace(_INTERRUPT, self._process)
-        while not os.waitpid(self._process, _WALL)[1] >> 16:  # other stops than the one that was asked for
-            _ptrace(_SYSCALL, self._process)
-        _ptrace(_DETACH, self._process)
 
     def run(self, is_ignored: Callable[[int], bool] = lambda _: False) -> None:
         """Go on until the process has ended. `is_ignored` tells by its first argument that a call does not count."""
-        while self.step(os.waitpid(self._process, _WALL)[1], is_ignored):
+        while self.step(os.waitpid(self._process, WALL)[1], is_ignored):
             pass
 
     def step(self, status: int, is_ignored: Callable[[int], bool] = lambda _: False) -> bool:
@@ -125,18 +119,14 @@ class CallTracer:
         self._is_due = False
         if is_ignored or self._number not in self._watched:
             return
-        self.n_calls += 1
-        if self._mode == "disk full":
-            self._is_due = self.n_calls >= self._at > 0 and self._number in FILLING and not self.is_over
-            if self._is_due:
-                _ptrace(_POKEUSER, self._process, _ORIG_RAX, -1)  # no such call, so nothing is done
+        self.n_calls += not self.is_over
+        if self.is_over or self.n_calls < self._at:
             return
-        self._is_due = self.n_calls == self._at
-        if self._is_due and self._mode == "killed before":
+        if self._mode == "killed":
             os.kill(self._process, signal.SIGKILL)
+        else:
+            _ptrace(_POKEUSER, self._process, _ORIG_RAX, -1)  # no such call, so nothing is done
+            self._is_due = True
 
     def _leave(self) -> None:
-        if self._mode == "killed after":
-            os.kill(self._process, signal.SIGKILL)
-        elif self._mode == "disk full":
-            _ptrace(_POKEUSER, self._process, _RAX, -errno.ENOSPC)
+        _ptrace(_POKEUSER, self._process, _RAX, -errno.ENOSPC)

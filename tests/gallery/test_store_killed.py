@@ -24,31 +24,32 @@ def _outcomes(url: str, *options: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _require_all_right(outcomes: list[dict[str, Any]], modes: set[str]) -> None:
+def _require_all_right(outcomes: list[dict[str, Any]]) -> None:
+    """Nothing is wrong; each act was done or not by when it was killed, and was done when it was not disturbed."""
     assert [each for each in outcomes if each["problem"]] == []
     for act in ("enrol", "forget"):
-        of_act = [each for each in outcomes if each["act"] == act]
-        assert {each["mode"] for each in of_act} == modes
-        assert {each["is_done"] for each in of_act if each["mode"] == "killed before"} == {False, True}
-        assert [each["told"] for each in of_act if each["mode"] == "undisturbed"] == [["done"]]
+        killed = [each for each in outcomes if (each["act"], each["mode"]) == (act, "killed")]
+        is_done = [each["is_done"] for each in killed]
+        assert is_done == sorted(is_done)  # done from one call on, and never half
+        assert set(is_done[:-1]) == {False, True}
+        assert [each["told"] for each in killed if each["told"]] == [["done"]]  # the last one, which nothing disturbs
 
 
 def test_a_sqlite_store_killed_or_full_at_any_write(tmp_path: Path) -> None:
     outcomes = _outcomes(f"sqlite:///{tmp_path}/gallery.db")
-    _require_all_right(outcomes, {"undisturbed", "killed before", "killed after", "disk full"})
-    full = [each for each in outcomes if each["mode"] == "disk full"]
-    assert ["refused", "done"] in [each["told"] for each in full]  # refused, and done when there is space again
-    assert not [each for each in full if each["told"][-1] != "done"]
+    _require_all_right(outcomes)
+    full = [each["told"] for each in outcomes if each["mode"] == "disk full"]
+    assert full.count(["refused", "done"]) >= 20  # refused, and done when there is space again
+    assert not [told for told in full if told[-1] != "done"]
 
 
 def test_a_client_of_postgres_killed_at_any_message(postgres: Any) -> None:
-    outcomes = _outcomes(new_database(postgres), "--mode", "killed before", "--mode", "killed after")
-    _require_all_right(outcomes, {"undisturbed", "killed before", "killed after"})
+    _require_all_right(_outcomes(new_database(postgres), "--mode", "killed"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the server runs as another user, whose processes only root may trace")
 def test_a_server_killed_or_full_at_any_write() -> None:
     with running_postgres() as server:  # one of its own: it falls each time
-        outcomes = _outcomes(new_database(server), "--server", "--mode", "killed before", "--mode", "disk full")
-    _require_all_right(outcomes, {"undisturbed", "killed before", "disk full"})
-    assert any(each["told"] == ["refused"] for each in outcomes)
+        outcomes = _outcomes(new_database(server), "--server")
+    assert [each for each in outcomes if each["problem"]] == []
+    assert {"killed", "disk full"} == {each["mode"] for each in outcomes if each["told"] == ["refused"]}
