@@ -2,12 +2,14 @@ from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as
 from .deadline import Deadline as Deadline, use_deadline as use_deadline
 from .decision import (
     EVEN_PRIOR as EVEN_PRIOR,
+    ComparedFace as ComparedFace,
     Comparison as Comparison,
     ComparisonBatch as ComparisonBatch,
     Distances as Distances,
     Judgement as Judgement,
     VerifyKeywords as VerifyKeywords,
     VerifyOptions as VerifyOptions,
+    decision_rule as decision_rule,
     euclidean as euclidean,
     posterior as posterior,
 )
@@ -85,7 +87,11 @@ from .progress import (
     progress_bar as progress_bar,
     show_progress as show_progress,
 )
-from .quality import MEASURES as MEASURES
+from .quality import (
+    MEASURES as MEASURES,
+    require_a_common_part as require_a_common_part,
+    require_quality as require_quality,
+)
 from .runtime.choice import RuntimeName as RuntimeName, RuntimeOptions as RuntimeOptions
 from .runtime.export import (
     BAR as BAR,

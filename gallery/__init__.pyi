@@ -4,6 +4,13 @@ from .claims import (
     largest_gallery as largest_gallery,
     strictest_fpir as strictest_fpir,
 )
+from .directory import (
+    EnrolKeywords as EnrolKeywords,
+    Enrolment as Enrolment,
+    Galleries as Galleries,
+    Identified as Identified,
+    IdentifiedFace as IdentifiedFace,
+)
 from .errors import (
     AlreadyEnrolled as AlreadyEnrolled,
     AlreadyExists as AlreadyExists,
@@ -12,14 +19,29 @@ from .errors import (
     EnrolmentRefused as EnrolmentRefused,
     GalleryError as GalleryError,
     IdempotencyConflict as IdempotencyConflict,
+    InvalidValue as InvalidValue,
     NoSuchGallery as NoSuchGallery,
     NoSuchPerson as NoSuchPerson,
     NoSuchTemplate as NoSuchTemplate,
+    PhotoRefusal as PhotoRefusal,
     SchemaMismatch as SchemaMismatch,
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
 )
+from .exchange import (
+    DLIB_MODEL as DLIB_MODEL,
+    ExportSummary as ExportSummary,
+    ImportSummary as ImportSummary,
+    PortablePerson as PortablePerson,
+    export_gallery as export_gallery,
+    import_people as import_people,
+    read_encodings as read_encodings,
+    read_export as read_export,
+)
 from .identification import (
+    DEFAULT_FPIR as DEFAULT_FPIR,
+    DEFAULT_LIMIT as DEFAULT_LIMIT,
+    MOST_CANDIDATES as MOST_CANDIDATES,
     IdentifyOptions as IdentifyOptions,
     identify as identify,
     penalties_of as penalties_of,
@@ -29,15 +51,22 @@ from .index import (
     NearPerson as NearPerson,
     TemplateIndex as TemplateIndex,
 )
+from .opening import open_backend as open_backend, open_store as open_store
+from .schema_versions import upgrade_schema as upgrade_schema
+from .store import Store as Store
 from .types import (
     Candidate as Candidate,
+    Changes as Changes,
     Claim as Claim,
     Consent as Consent,
     GalleryFacts as GalleryFacts,
+    IdempotencyKey as IdempotencyKey,
     Identification as Identification,
     NewTemplate as NewTemplate,
     Person as Person,
     PersonFacts as PersonFacts,
     Receipt as Receipt,
+    TemplateBlock as TemplateBlock,
     TemplateFacts as TemplateFacts,
 )
+from .verification import PersonComparison as PersonComparison

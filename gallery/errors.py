@@ -12,9 +12,13 @@ VisavisError
     │   └── AnotherPerson     it does not show the person of the other photos
     ├── ClaimUnavailable      the card's evidence does not carry the FPIR for that many templates
     ├── IdempotencyConflict   the idempotency key was used for another request
+    ├── InvalidValue          a name, an id or a fact that no gallery takes, or a URL that names no store
     ├── SchemaMismatch        the store's schema is older or newer than the code
     └── StoreUnavailable      the store cannot be read or written now
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from embedder import VisavisError
 
@@ -55,15 +59,33 @@ class VersionConflict(GalleryError):
     code = "version_conflict"
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoRefusal:
+    """Why a photo cannot be enrolled."""
+
+    photo: int  # its place in the request, from 0
+    code: str  # that of the SampleError, or face_covered, face_turned, another_person, already_enrolled
+    detail: str  # what is wrong, and what to do
+    person: str | None = None  # whom the photo shows, if that is somebody who is enrolled; the caller's id
+
+
 class EnrolmentRefused(GalleryError):
-    """A photo cannot be enrolled, so nothing of the request was. `photo` is its place in the request, from 0."""
+    """Photos cannot be enrolled, so nothing of the request was. `refusals` are in the order of the photos.
+
+    `photo` is the place of the first one in the request, from 0. Its refusal determines the class of the error.
+    """
 
     code = "enrolment_refused"
-    photo: int | None = None
+
+    def __init__(self, refusals: Sequence[PhotoRefusal]) -> None:
+        first, n_more = refusals[0], len({each.photo for each in refusals}) - 1
+        more = f"; refused as well: {n_more} more of the photos" if n_more else ""
+        super().__init__(f"photos[{first.photo}]: {first.detail}{more}")
+        self.photo, self.refusals = first.photo, tuple(refusals)
 
 
 class AlreadyEnrolled(EnrolmentRefused):
-    """A photo shows somebody who is enrolled as another person."""
+    """A photo shows somebody who is enrolled as another person; the first of `refusals` names who."""
 
     code = "already_enrolled"
 
@@ -95,6 +117,12 @@ class IdempotencyConflict(GalleryError):
     """The idempotency key was used for another request."""
 
     code = "idempotency_conflict"
+
+
+class InvalidValue(GalleryError, ValueError):
+    """A name, an id or a fact about a person that no gallery takes, or a URL that names no store."""
+
+    code = "invalid_value"
 
 
 class SchemaMismatch(GalleryError):

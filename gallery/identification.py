@@ -1,11 +1,11 @@
 """Who a face may be: the people of a gallery nearest to a probe, and which of them match at a claimed FPIR."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from embedder import Embedding, LogLikelihoodRatio, ModelCard, Quality, posterior
+from embedder import MEASURES, Embedding, LogLikelihoodRatio, ModelCard, Quality, posterior
 
 from .blocks import Doubles
 from .claims import claim_for
@@ -37,8 +37,13 @@ class IdentifyOptions:
 
 def penalties_of(card: ModelCard, qualities: Sequence[Quality]) -> Doubles:
     """Return the penalties of photos by each measure of the card, in its order: (n, measures), in units of distance."""
-    columns = [rule.of([getattr(quality, rule.measure) for quality in qualities]) for rule in card.quality_penalties]
-    return np.stack(columns, axis=1) if columns else np.empty((len(qualities), 0))
+    return penalties_by_measures(card, np.array([astuple(each) for each in qualities]).reshape(-1, len(MEASURES)))
+
+
+def penalties_by_measures(card: ModelCard, measures: Doubles) -> Doubles:
+    """Return what `penalties_of` does, from the measures of the photos' quality: (n, 10), in the order of MEASURES."""
+    columns = [rule.of(measures[:, MEASURES.index(rule.measure)]) for rule in card.quality_penalties]
+    return np.stack(columns, axis=1) if columns else np.empty((len(measures), 0))
 
 
 DEFAULT_OPTIONS = IdentifyOptions()
@@ -48,13 +53,13 @@ def identify(
     index: TemplateIndex,
     probe: Embedding,
     card: ModelCard,
-    name_of: Callable[[int], str | None],
+    people_of: Callable[[Sequence[str]], Mapping[str, str]],
     options: IdentifyOptions = DEFAULT_OPTIONS,
 ) -> Identification:
     """Compare a probe with all templates of an index, which are of the probe's digest.
 
-    `name_of` returns the caller's id of a person of the index, or None for one who is forgotten by now. The candidates
-    are the people nearest to the probe, whether they match or not. Raises ClaimUnavailable.
+    `people_of` returns the callers' ids of the people whom templates show, without templates that are forgotten by now.
+    The candidates are the people nearest to the probe, whether they match or not. Raises ClaimUnavailable.
     """
     (penalties,) = penalties_of(card, [probe.sample.quality])
     nearest = index.search(probe.vector, penalties, k=options.limit)
@@ -62,9 +67,11 @@ def identify(
         return Identification((), None, options.prior or NOBODY)
     claim = claim_for(card, fpir=options.fpir, n_templates=nearest.n_templates)
     prior = options.prior or 1 / (nearest.n_people + 1)
-    named = ((near, name_of(near.person)) for near in nearest.people)
+    names = people_of([near.template for near in nearest.people])
     candidates = (
-        _candidate(near, name, (claim.threshold, prior), card.ratio) for near, name in named if name is not None
+        _candidate(near, names[near.template], (claim.threshold, prior), card.ratio)
+        for near in nearest.people
+        if near.template in names
     )
     return Identification(tuple(candidates), claim, prior)
 

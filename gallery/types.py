@@ -1,6 +1,6 @@
 """What a gallery holds and what it answers: people and their templates, candidates, claims, receipts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
@@ -60,6 +60,7 @@ class NewTemplate:
     quality: Quality
     model_digest: str
     request_id: str | None = None
+    enrolled_at: datetime | None = None  # None = now; another time comes from an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,43 @@ class Receipt:
     forgotten_at: datetime
     n_people: int
     n_templates: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TemplateBlock:
+    """Templates of one gallery and one model digest. Its `repr` shows no embedding, which is biometric data."""
+
+    ids: tuple[str, ...]
+    persons: tuple[str, ...]  # the caller's ids
+    person_numbers: NDArray[np.int64]  # (n,) the store's own, one for each person
+    vectors: NDArray[np.float32] = field(repr=False)  # (n, 128)
+    qualities: NDArray[np.float64]  # (n, 10), columns in the order of MEASURES
+    forget_at: tuple[datetime | None, ...]  # of the persons
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes:
+    """What happened to the templates of one digest in a gallery since a version.
+
+    Remove `removed` first, then add `added`: a template is in both if its person is to be forgotten at another time.
+    """
+
+    version: int  # of the gallery, to ask from next time
+    is_complete: bool  # False: the version is too old to tell, so read all templates anew
+    removed: frozenset[str]  # ids of templates, of any digest
+    added: TemplateBlock
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's key for a write that must be done once, although the request may arrive several times."""
+
+    key: str  # only its hash is stored
+    request: bytes  # whatever distinguishes the request from another one; only its hash is stored
+    answer: Callable[[Person], str]  # makes the JSON to remember from the person after the write
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Identification of real faces: the candidates agree with verify, and the claim with the number of templates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -29,8 +28,18 @@ def enrolled(embedder: FaceEmbedder, examples: Path) -> dict[str, Embedding]:
 def index_of(embedder: FaceEmbedder, faces: list[Embedding]) -> TemplateIndex:
     index = TemplateIndex(len(embedder.card.quality_penalties))
     penalties = penalties_of(embedder.card, [face.sample.quality for face in faces])
-    index.add([uuid4().hex for _ in faces], range(len(faces)), np.array([face.vector for face in faces]), penalties)
+    index.add(
+        [f"{number:032x}" for number in range(len(faces))],
+        range(len(faces)),
+        np.array([face.vector for face in faces]),
+        penalties,
+    )
     return index
+
+
+def known(names: Mapping[int, str]) -> Callable[[Sequence[str]], dict[str, str]]:
+    """Whose the templates of `index_of` are, by the places of their faces."""
+    return lambda ids: {each: names[int(each, 16)] for each in ids if int(each, 16) in names}
 
 
 Ask = Callable[[Embedding, IdentifyOptions], Identification]
@@ -39,7 +48,7 @@ Ask = Callable[[Embedding, IdentifyOptions], Identification]
 @pytest.fixture(scope="module")
 def ask(embedder: FaceEmbedder, enrolled: dict[str, Embedding]) -> Ask:
     index = index_of(embedder, list(enrolled.values()))
-    return lambda probe, options: identify(index, probe, embedder.card, PEOPLE.__getitem__, options)
+    return lambda probe, options: identify(index, probe, embedder.card, known(dict(enumerate(PEOPLE))), options)
 
 
 @pytest.mark.parametrize("person", PEOPLE)
@@ -61,7 +70,7 @@ def test_each_candidate_agrees_with_verify(embedder: FaceEmbedder, examples: Pat
 def test_nobody_is_an_answer(embedder: FaceEmbedder, examples: Path, enrolled: dict[str, Embedding]) -> None:
     index = index_of(embedder, [enrolled[person] for person in PEOPLE[1:]])
     probe = embedder.embed((examples / "001-smiling.jpg").read_bytes())
-    found = identify(index, probe, embedder.card, PEOPLE[1:].__getitem__)
+    found = identify(index, probe, embedder.card, known(dict(enumerate(PEOPLE[1:]))))
     assert found.match is None
     assert len(found.candidates) == 3
     assert not any(each.is_match for each in found.candidates)
@@ -71,7 +80,7 @@ def test_an_empty_gallery_identifies_nobody_and_claims_nothing(
     embedder: FaceEmbedder, enrolled: dict[str, Embedding]
 ) -> None:
     index = TemplateIndex(len(embedder.card.quality_penalties))
-    found = identify(index, enrolled["001"], embedder.card, str)
+    found = identify(index, enrolled["001"], embedder.card, known({}))
     assert (found.candidates, found.claim, found.match) == ((), None, None)
 
 
@@ -94,7 +103,7 @@ def test_the_claim_is_that_of_as_many_templates(
 
 def test_who_is_forgotten_by_now_is_no_candidate(embedder: FaceEmbedder, enrolled: dict[str, Embedding]) -> None:
     index = index_of(embedder, list(enrolled.values()))
-    found = identify(index, enrolled["001"], embedder.card, {1: "005", 2: "021", 3: "041"}.get)
+    found = identify(index, enrolled["001"], embedder.card, known({1: "005", 2: "021", 3: "041"}))
     assert "001" not in {each.person for each in found.candidates}
     assert len(found.candidates) == 3
 
@@ -102,7 +111,7 @@ def test_who_is_forgotten_by_now_is_no_candidate(embedder: FaceEmbedder, enrolle
 def test_a_card_without_penalties_and_calibration_gives_distances(bare_embedder: FaceEmbedder, examples: Path) -> None:
     card = bare_embedder.card
     probe, other = (bare_embedder.embed((examples / f"001-{name}.jpg").read_bytes()) for name in ("neutral", "smiling"))
-    (candidate,) = identify(index_of(bare_embedder, [other]), probe, card, str).candidates
+    (candidate,) = identify(index_of(bare_embedder, [other]), probe, card, known({0: "001"})).candidates
     assert candidate.distance == candidate.normalized_distance
     assert (candidate.probability is None) == (card.calibration is None)
 

@@ -1,0 +1,314 @@
+"""Galleries: people in a store, with the model that recognises them. What the service and the command use."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+from threading import Lock
+from typing import TypedDict, Unpack
+
+from embedder import (
+    ALL_FACES,
+    Embedding,
+    FaceEmbedder,
+    FaceSelector,
+    ModelIdentity,
+    Sample,
+    SampleError,
+    Timings,
+    VerifyKeywords,
+    VerifyOptions,
+    require_quality,
+)
+
+from .enrolment import Enrollee, EnrolmentDecision, decide_enrolment, enrolment_rules
+from .errors import NoSuchGallery, NoSuchPerson, PhotoRefusal, StoreUnavailable, VersionConflict
+from .identification import DEFAULT_FPIR, DEFAULT_LIMIT, NOBODY, IdentifyOptions
+from .replica import GalleryReplica
+from .store import Store
+from .types import IdempotencyKey, Identification, NewTemplate, Person, PersonFacts, Receipt
+from .verification import PersonComparison, compare_with_person
+
+BATCH = 64  # photos that are embedded at a time
+ATTEMPTS = 50  # at an enrolment; each but the first follows a write of another process to the gallery
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What became of photos that were enrolled."""
+
+    person: Person  # after it
+    added: tuple[str, ...]  # ids of the new templates, in the order of their photos
+    already_there: tuple[str, ...]  # ids of the earlier templates of photos that were sent again
+    refused: tuple[PhotoRefusal, ...] = ()  # photos that were left out, as the request asked
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedFace:
+    """A face, and who it may be."""
+
+    sample: Sample
+    identification: Identification  # without a claim if the gallery is empty, or the face too poor to be compared
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The faces of an image, and who they may be."""
+
+    faces: tuple[IdentifiedFace, ...]  # the largest first
+    model: ModelIdentity
+    timings_ms: Timings
+
+
+class EnrolKeywords(TypedDict, total=False):
+    """The keywords of an enrolment; see `EnrolmentRequest`."""
+
+    face: FaceSelector
+    allow_duplicate: bool
+    skip_refused: bool
+    facts: PersonFacts | None
+    request_id: str | None
+    idempotency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRequest:
+    """Photos to be enrolled as one person, all or none."""
+
+    gallery: str
+    person: str  # the caller's id
+    photos: Sequence[bytes]
+    face: FaceSelector = "only"  # selects the face in a photo that shows several
+    allow_duplicate: bool = False  # whether a photo may show somebody who is enrolled as another person
+    skip_refused: bool = False  # whether to leave out refused photos, instead of refusing all
+    facts: PersonFacts | None = None  # None = those of an enrolled person stay, and a new one has none
+    request_id: str | None = None  # is kept with the templates
+    idempotency: str | None = None  # a key; a later request with the same one enrols nothing, and has the same answer
+
+    def key(self) -> IdempotencyKey | None:
+        """The key with what distinguishes the request from others, but no answer yet."""
+        if self.idempotency is None:
+            return None
+        photos = [sha256(each).hexdigest() for each in self.photos]
+        facts = [
+            self.gallery,
+            self.person,
+            str(self.face),
+            self.allow_duplicate,
+            self.skip_refused,
+            repr(self.facts),
+            photos,
+        ]
+        return IdempotencyKey(self.idempotency, json.dumps(facts).encode(), lambda _: "")
+
+
+class Galleries:
+    """The galleries of a store, and the model that they are used with. All methods block and are thread-safe.
+
+    Templates that another model has made are kept, but never compared; `person` tells of which model each is. Searches
+    see what any process has written until then.
+    """
+
+    def __init__(self, store: Store, embedder: FaceEmbedder) -> None:
+        self.store, self.embedder = store, embedder
+        self._rules = enrolment_rules(embedder.card)
+        self._digest = embedder.identity.digest
+        self._replicas = dict[str, GalleryReplica]()
+        self._enrolling = Lock()
+        # The store's own methods, which need no model.
+        self.create_gallery, self.gallery, self.galleries = store.create_gallery, store.gallery, store.galleries
+        self.put_person, self.person, self.people = store.put_person, store.person, store.people
+
+    def close(self) -> None:
+        """Drop all templates from memory. The store stays open."""
+        self._replicas.clear()
+
+    def enrol(
+        self,
+        gallery: str,
+        person: str,
+        photos: Sequence[bytes],
+        **options: Unpack[EnrolKeywords],
+    ) -> Enrolment:
+        """Enrol photos of a person, who is created if missing: all of them or none. The keywords: `EnrolmentRequest`.
+
+        Raises EnrolmentRefused, NoSuchGallery, IdempotencyConflict.
+        """
+        if not photos:
+            raise ValueError("there is no photo to enrol")
+        request = EnrolmentRequest(gallery, person, photos, **options)
+        key = request.key()
+        remembered = None if key is None else self.store.remembered_answer(gallery, key)
+        if remembered is not None:
+            return self._earlier(request, remembered)
+        self._refreshed(gallery)  # a missing gallery is told before faces are searched for
+        embedded = self._embedded(request)
+        with self._enrolling:
+            return self._enrolled(request, embedded, key)
+
+    def identify(
+        self,
+        gallery: str,
+        image: bytes,
+        *,
+        face: FaceSelector = "dominant",
+        fpir: float = DEFAULT_FPIR,
+        prior: float | None = None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> Identified:
+        """Find out who the face is that `face` selects, or with `face="all"` who each face is.
+
+        `fpir` is the false positive identification rate to claim, `prior` the probability that the photo shows a given
+        person, by default about 1/number of people, and `limit` the largest number of candidates.
+
+        Raises NoSuchGallery, ClaimUnavailable, ImageError, FaceError; LowQuality if the selected face is too poor. Of
+        all faces, those that are too poor have no candidates.
+        """
+        options = IdentifyOptions(fpir, prior, limit)
+        self._refreshed(gallery)
+        batch = self.embedder.embed_many([image], face=face)
+        (faces,) = batch.results
+        if isinstance(faces, SampleError):
+            raise faces
+        if face != ALL_FACES:
+            require_quality(self.embedder.card.quality_penalties, faces[0].sample.quality)
+        identified = tuple(IdentifiedFace(each.sample, self._identified(gallery, each, options)) for each in faces)
+        return Identified(identified, batch.model, batch.timings_ms)
+
+    def verify(self, gallery: str, person: str, image: bytes, **options: Unpack[VerifyKeywords]) -> PersonComparison:
+        """Decide whether an image shows a person, by the nearest template. The keywords are those of `embedder.verify`.
+
+        Raises NoSuchGallery, NoSuchPerson; NoSuchTemplate if the person has none of this model; and as `verify` does.
+        """
+        templates = self.store.templates_of(gallery, person, self._digest)
+        return compare_with_person(self.embedder, image, templates, VerifyOptions(**options))
+
+    def forget_gallery(self, gallery: str, *, if_version: int | None = None) -> Receipt:
+        """See `Store.forget_gallery`."""
+        receipt = self.store.forget_gallery(gallery, if_version=if_version)
+        self._replicas.pop(gallery, None)
+        return receipt
+
+    def forget_person(self, gallery: str, person: str, *, if_version: int | None = None) -> Receipt:
+        """See `Store.forget_person`."""
+        return self._dropped(self.store.forget_person(gallery, person, if_version=if_version))
+
+    def forget_template(self, gallery: str, person: str, template_id: str, *, if_version: int | None = None) -> Receipt:
+        """See `Store.forget_template`."""
+        return self._dropped(self.store.forget_template(gallery, person, template_id, if_version=if_version))
+
+    def forget_expired(self, now: datetime) -> list[Receipt]:
+        """See `Store.forget_expired`."""
+        return [self._dropped(each) for each in self.store.forget_expired(now)]
+
+    def _dropped(self, receipt: Receipt) -> Receipt:
+        """Drop what is forgotten from memory too; a search would not find it in any case."""
+        replica = self._replicas.get(receipt.gallery)
+        try:
+            if replica is not None:
+                replica.refresh()
+        except (NoSuchGallery, StoreUnavailable):
+            self._replicas.pop(receipt.gallery, None)
+        return receipt
+
+    def _refreshed(self, gallery: str) -> GalleryReplica:
+        """The gallery's templates in memory. Raises NoSuchGallery."""
+        fresh = GalleryReplica(self.store, gallery, self.embedder.card, self._digest)
+        replica = self._replicas.setdefault(gallery, fresh)
+        try:
+            replica.refresh()
+        except NoSuchGallery:
+            self._replicas.pop(gallery, None)
+            raise
+        return replica
+
+    def _identified(self, gallery: str, face: Embedding, options: IdentifyOptions) -> Identification:
+        if face.sample.grade is not None and face.sample.grade.is_too_poor:
+            return Identification((), None, options.prior or NOBODY)
+        return self._refreshed(gallery).identify(face, options)
+
+    def _embedded(self, request: EnrolmentRequest) -> list[Embedding | SampleError]:
+        results = list[Embedding | SampleError]()
+        for start in range(0, len(request.photos), BATCH):
+            batch = self.embedder.embed_many(request.photos[start : start + BATCH], face=request.face)
+            results += [each if isinstance(each, SampleError) else each[0] for each in batch.results]
+        return results
+
+    def _enrolled(
+        self, request: EnrolmentRequest, photos: Sequence[Embedding | SampleError], key: IdempotencyKey | None
+    ) -> Enrolment:
+        """Decide and write; decide anew if another process has written in between."""
+        for _ in range(ATTEMPTS):
+            try:
+                return self._attempt(request, photos, key)
+            except VersionConflict:
+                continue
+        raise StoreUnavailable("other processes write to the gallery all the time; send the request again later")
+
+    def _attempt(
+        self, request: EnrolmentRequest, photos: Sequence[Embedding | SampleError], key: IdempotencyKey | None
+    ) -> Enrolment:
+        replica = self._refreshed(request.gallery)
+        version = replica.refresh()
+        find = partial(replica.neighbours, below=self._rules.one_person.threshold)
+        enrollee = Enrollee(request.person, self._has_templates(request), request.allow_duplicate, request.skip_refused)
+        decision = decide_enrolment(enrollee, dict(enumerate(photos)), self._rules, find)
+        new = [_template(photo, request) for place, photo in enumerate(photos) if place in decision.new]
+        return self._added(request, new, decision, version, key)
+
+    def _has_templates(self, request: EnrolmentRequest) -> bool:
+        try:
+            person = self.store.person(request.gallery, request.person)
+        except NoSuchPerson:
+            return False
+        return any(each.model_digest == self._digest for each in person.templates)
+
+    def _with_facts(self, request: EnrolmentRequest) -> Person:
+        if request.facts is None:
+            return self.store.person(request.gallery, request.person)
+        return self.store.put_person(request.gallery, request.person, request.facts)
+
+    def _added(
+        self,
+        request: EnrolmentRequest,
+        new: Sequence[NewTemplate],
+        decision: EnrolmentDecision,
+        version: int,
+        key: IdempotencyKey | None,
+    ) -> Enrolment:
+        def enrolment(person: Person) -> Enrolment:
+            added = tuple(each.id for each in person.templates[len(person.templates) - len(new) :])
+            return Enrolment(person, added, tuple(dict.fromkeys(decision.enrolled.values())), decision.refusals)
+
+        if not new:
+            return enrolment(self._with_facts(request))
+        person = self.store.add_templates(
+            request.gallery,
+            request.person,
+            new,
+            facts=request.facts,
+            if_gallery_version=version,
+            idempotency=None if key is None else replace(key, answer=lambda person: _answer(enrolment(person))),
+        )
+        # With a key, another thread or process may have done the same request just before.
+        remembered = None if key is None else self.store.remembered_answer(request.gallery, key)
+        return enrolment(person) if remembered is None else self._earlier(request, remembered)
+
+    def _earlier(self, request: EnrolmentRequest, remembered: str) -> Enrolment:
+        answer = json.loads(remembered)
+        person = self.store.person(request.gallery, request.person)
+        refused = tuple(PhotoRefusal(**each) for each in answer["refused"])
+        return Enrolment(person, tuple(answer["added"]), tuple(answer["already_there"]), refused)
+
+
+def _template(photo: Embedding | SampleError, request: EnrolmentRequest) -> NewTemplate:
+    if isinstance(photo, SampleError):
+        raise photo  # never: an unusable photo is refused
+    return NewTemplate(photo.vector, photo.sample.quality, photo.model.digest, request.request_id)
+
+
+def _answer(enrolment: Enrolment) -> str:
+    refused = [asdict(each) for each in enrolment.refused]
+    return json.dumps({"added": enrolment.added, "already_there": enrolment.already_there, "refused": refused})

@@ -1,0 +1,1 @@
+"""The steps between the versions of a store's schema, run by Alembic."""

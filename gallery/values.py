@@ -1,0 +1,54 @@
+"""What names, ids, facts and templates may be, checked before anything is written."""
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from datetime import datetime
+
+import numpy as np
+
+from .embeddings import N_CHANNELS
+from .errors import InvalidValue
+from .types import NewTemplate, PersonFacts
+
+MAX_NAME_LENGTH = 200  # characters of a gallery's name and of a person's id
+MAX_TEXT_LENGTH = 2_000  # characters of a note and of a consent's reference
+
+
+def check_name(name: str, what: str) -> None:
+    """Raise InvalidValue unless it can name a gallery or a person: printable, and not blank at an end."""
+    if not 0 < len(name) <= MAX_NAME_LENGTH:
+        raise InvalidValue(f"{what} has {len(name)} characters; it may have 1 to {MAX_NAME_LENGTH}")
+    if not name.isprintable() or name != name.strip():
+        raise InvalidValue(f"{what} contains a control character, or starts or ends with a space; leave that out")
+
+
+def check_facts(facts: PersonFacts, now: datetime) -> None:
+    """Raise InvalidValue if a fact cannot be stored, or the person would have to be forgotten already."""
+    _check_text(facts.note, "the note")
+    _check_text(facts.consent.reference if facts.consent else None, "the consent's reference")
+    if facts.forget_at is None:
+        return
+    if facts.forget_at.utcoffset() is None:
+        raise InvalidValue("the time to forget the person has no time zone; add one, such as Z")
+    if facts.forget_at <= now:
+        raise InvalidValue("the time to forget the person has passed; state a later one")
+
+
+def check_templates(new: Sequence[NewTemplate]) -> None:
+    """Raise ValueError if there is none, or one is not 128 finite numbers with a finite quality."""
+    if not new:
+        raise ValueError("there is no template to add")
+    for template in new:
+        if template.vector.shape != (N_CHANNELS,) or not np.isfinite(template.vector).all():
+            raise ValueError(f"an embedding must be {N_CHANNELS} finite numbers")
+        if not np.isfinite(astuple(template.quality)).all():
+            raise ValueError("each measure of quality must be a finite number")
+
+
+def _check_text(text: str | None, what: str) -> None:
+    if text is None:
+        return
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InvalidValue(f"{what} has {len(text)} characters; it may have up to {MAX_TEXT_LENGTH:,}")
+    if "\x00" in text or any("\ud800" <= each <= "\udfff" for each in text):
+        raise InvalidValue(f"{what} contains a character that is none of a text; leave it out")
