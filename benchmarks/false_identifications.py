@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from celebrities import half_of
 
-from embedder import BUILT_IN_MODELS, FaceEmbedder, ModelCard, Quality, load, percent
-from gallery import Claim, ClaimUnavailable, TemplateIndex, claim_for, penalties_of
+from embedder import BUILT_IN_MODELS, FaceEmbedder, ModelCard, load, percent
+from gallery import Claim, ClaimUnavailable, TemplateIndex, claim_for
+from gallery.identification import penalties_by_measures
 from train.evaluation.cache import open_cache
 from train.evaluation.compared import compare_photos
 from train.evaluation.data_checks import doubles_of
@@ -87,10 +88,9 @@ def usable(protocol: Protocol, embedder: FaceEmbedder, cache: Path | None) -> Fa
     unclear = {photo for photos in across for photo in photos}
     kept = ~too_poor(embedder.card.quality_penalties, embedded.measures) & ~np.isnan(embedded.vectors[:, 0])
     rows = np.flatnonzero(kept & [photo not in unclear for photo in protocol.photos])
-    qualities = [Quality(*map(float, row)) for row in embedded.measures[rows]]
     photos = [protocol.photos[row] for row in rows]
     people = identity_numbers([photo.identity for photo in photos])
-    penalties = penalties_of(embedder.card, qualities)
+    penalties = penalties_by_measures(embedder.card, embedded.measures[rows])
     return Faces(embedded.vectors[rows], penalties, people, tuple(photo.name for photo in photos))
 
 
