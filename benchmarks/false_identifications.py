@@ -1,11 +1,11 @@
 """False identifications against the claim: galleries of 100, 500 and 2,000 people, probes of people not in them.
 
-Usage: python benchmarks/false_identifications.py --data DIR [--cache DIR] [--model NAME]. DIR contains lfw-view1 and
-celebrities as described in CONTRIBUTING.md. The people are those of LFW View 1 and the celebrities on whom no point was
-measured, alone and together. A gallery has one photo of each of its people, drawn at random. The probes are up to
-5,000 photos of the others (FPIR), and the other photos of the people in it (FNIR). All of it is drawn 5 times. As in
-the service, photos that are too poor are left out, and claims that the card's evidence does not carry are refused.
-Intervals are 95%, by a bootstrap over the people on the probes.
+Usage: python benchmarks/false_identifications.py --data DIR [--cache DIR] [--model NAME] [--draws N]. DIR contains
+lfw-view1 and celebrities as described in CONTRIBUTING.md. The people are those of LFW View 1 and the celebrities on
+whom no point was measured, alone and together. A gallery has one photo of each of its people, drawn at random. The
+probes are up to 5,000 photos of the others (FPIR), and the other photos of the people in it (FNIR). All of it is drawn
+N times, by default 5. As in the service, photos that are too poor are left out, and claims that the card's evidence
+does not carry are refused. Intervals are 95%, by a bootstrap over the people on the probes.
 """
 
 import argparse
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from celebrities import half_of
 
-from embedder import BUILT_IN_MODELS, FaceEmbedder, ModelCard, Quality, load, percent
-from gallery import Claim, ClaimUnavailable, TemplateIndex, claim_for, penalties_of
+from embedder import BUILT_IN_MODELS, FaceEmbedder, ModelCard, load, percent
+from gallery import Claim, ClaimUnavailable, TemplateIndex, claim_for
+from gallery.identification import penalties_by_measures
 from train.evaluation.cache import open_cache
 from train.evaluation.compared import compare_photos
 from train.evaluation.data_checks import doubles_of
@@ -29,7 +30,6 @@ from train.evaluation.scoring import too_poor
 GALLERIES = (100, 500, 2_000)  # people
 CLAIMS = (1e-1, 1e-2, 1e-3)
 N_PROBES = 5_000
-N_DRAWS = 5
 N_RESAMPLES = 1_000
 N_CANDIDATES = 5
 MOST_TIMES = 1.5  # the claim, or the interval reaches it
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--model", choices=list(BUILT_IN_MODELS), help="Only this model.")
+    parser.add_argument("--draws", type=int, default=5)
     given = parser.parse_args()
     for name in [given.model] if given.model else BUILT_IN_MODELS:
         embedder = load(name)
@@ -71,7 +72,7 @@ def main() -> None:
         for pool, faces in pools.items():
             print(f"{pool}: {len(faces.names):,} photos of {len(np.unique(faces.people)):,} people")
             for n_people in GALLERIES:
-                show(embedder.card, faces, n_people)
+                show(embedder.card, faces, n_people, given.draws)
 
 
 def populations(data: Path) -> Iterator[Protocol]:
@@ -87,10 +88,9 @@ def usable(protocol: Protocol, embedder: FaceEmbedder, cache: Path | None) -> Fa
     unclear = {photo for photos in across for photo in photos}
     kept = ~too_poor(embedder.card.quality_penalties, embedded.measures) & ~np.isnan(embedded.vectors[:, 0])
     rows = np.flatnonzero(kept & [photo not in unclear for photo in protocol.photos])
-    qualities = [Quality(*map(float, row)) for row in embedded.measures[rows]]
     photos = [protocol.photos[row] for row in rows]
     people = identity_numbers([photo.identity for photo in photos])
-    penalties = penalties_of(embedder.card, qualities)
+    penalties = penalties_by_measures(embedder.card, embedded.measures[rows])
     return Faces(embedded.vectors[rows], penalties, people, tuple(photo.name for photo in photos))
 
 
@@ -100,11 +100,11 @@ def joined(one: Faces, other: Faces) -> Faces:
     return Faces(vectors, np.concatenate([one.penalties, other.penalties]), people, one.names + other.names)
 
 
-def show(card: ModelCard, faces: Faces, n_people: int) -> None:
+def show(card: ModelCard, faces: Faces, n_people: int, n_draws: int) -> None:
     if n_people > 0.8 * len(np.unique(faces.people)):
         print(f"  {n_people:,} people: too few are left to be probes")
         return
-    drawn = [measured(faces, n_people, np.random.default_rng(seed)) for seed in range(N_DRAWS)]
+    drawn = [measured(faces, n_people, np.random.default_rng(seed)) for seed in range(n_draws)]
     others, mated = (together(column) for column in zip(*drawn, strict=True))
     print(
         f"  {n_people:,} people, {len(others.people):,} probes of {len(np.unique(others.people)):,} others, "

@@ -77,7 +77,7 @@ def run(size: int, faces: np.ndarray, seconds: float) -> None:
     options = IdentifyOptions(fpir=max(1e-2, strictest_fpir(card, size) or 1))
     times = {"identify": [], "read": [], "dots": []}
     works = {
-        "identify": lambda: identify(index, probes[len(times["identify"]) % len(probes)], card, str, options),
+        "identify": lambda: identify(index, probes[len(times["identify"]) % len(probes)], card, people_of, options),
         "read": on_all_cores(parts(size), lambda part: part.max()),
         "dots": on_all_cores(*dot_products(generator)),
     }
@@ -98,6 +98,11 @@ def filled(
         index.add(ids, range(start, start + n), vectors, penalties)
         seconds += time.perf_counter() - begun
     return index, seconds
+
+
+def people_of(templates: Sequence[str]) -> dict[str, str]:
+    """Names of people, which a store would be asked for."""
+    return dict(zip(templates, templates, strict=True))
 
 
 def embedding(vector: np.ndarray, card: ModelCard) -> Embedding:
