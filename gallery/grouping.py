@@ -31,10 +31,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The nearest other person: a threshold above the distance would join the two."""
+    """The nearest other person."""
 
     person: int  # place in Grouping.people
-    distance: float
+    distance: float  # a threshold above it would join the two
     is_on_one_picture: bool  # both have a face on one picture: no threshold joins them
 
 
@@ -115,7 +115,7 @@ def _rivals(
 ) -> list[Rival | None]:
     """Return the nearest other person of each, by its place; None if there is none within reach."""
     places = {int(clusters.of_face[each[0]]): place for place, each in enumerate(members)}
-    nearest = _nearest(clusters, rule.reach, progress)
+    nearest = _nearest(clusters, rule, progress)
     pictures = [set(faces.pictures[each].tolist()) for each in members]
     rivals: list[Rival | None] = []
     for cluster, place in places.items():
@@ -125,16 +125,19 @@ def _rivals(
     return rivals
 
 
-def _nearest(clusters: Clusters, reach: float, progress: Progress) -> dict[int, tuple[int, float]]:
-    """Return the nearest other cluster of each that has one within reach, and its distance."""
+def _nearest(clusters: Clusters, rule: LinkRule, progress: Progress) -> dict[int, tuple[int, float]]:
+    """Return the nearest other cluster of each that has one within reach, and the threshold that would join the two."""
     there = np.flatnonzero(clusters.sizes)
     with progress(Job("comparing", len(there), "people")) as advance:
-        pairs = clusters.nearest(there, reach, RIVALS, advance)
-    pairs = pairs.part(np.argsort(pairs.distances, kind="stable"))
+        pairs = clusters.nearest(there, rule.reach, RIVALS, advance)
+    means = np.where(pairs.mean_distances < rule.mean_threshold, 0, pairs.mean_distances)
+    needed = np.maximum(pairs.distances, means)
+    order = np.argsort(needed, kind="stable")
+    pairs, needed = pairs.part(order), needed[order]
     ends = np.stack([pairs.first, pairs.second], axis=1)  # (pairs, 2)
     found, positions = np.unique(ends, return_index=True)  # of each cluster, the first and so the nearest pair
     others = ends[:, ::-1].ravel()[positions].tolist()
-    distances = pairs.distances[positions // 2].tolist()
+    distances = needed[positions // 2].tolist()
     return dict(zip(found.tolist(), zip(others, distances, strict=True), strict=True))
 
 

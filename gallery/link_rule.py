@@ -10,7 +10,7 @@ from embedder import ModelCard, chosen_point
 
 from .errors import GroupingError
 
-WRONG_LINKS = 0.01  # expected for each face, by default: about the loss of B-cubed precision
+WRONG_LINKS = 0.02  # expected for each face, by default, if all are of different people
 MOST_FMR = 1e-5  # by default: the people of a small folder are often related, and so more alike than strangers
 DOUBT = 3.0  # times the FMR: nearer than that to the other decision, a person is in doubt
 
@@ -67,7 +67,7 @@ class LinkRule:
 
 
 def link_rule(card: ModelCard, n_faces: int, fmr: float | None = None) -> LinkRule:
-    """Return the rule that links at that FMR, by default with one wrong link expected for 100 faces.
+    """Return the rule that links at that FMR, by default with one wrong link expected for 50 faces.
 
     The default is at most MOST_FMR, and never below the strictest FMR that was measured. Raises GroupingError for an
     `fmr` beyond those that were measured, and for a card without points.

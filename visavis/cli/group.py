@@ -43,7 +43,7 @@ class GroupOptions:
     "--fmr",
     type=float,
     metavar="X",
-    help="The FMR of one comparison at which faces are linked; default: one wrong link expected for 100 faces.",
+    help="The FMR of one comparison at which faces are linked; default: one wrong link expected for 50 faces.",
 )
 @click.option("--links", is_flag=True, help="Make a folder for each person too, with links to the photos.")
 @model_option
