@@ -22,7 +22,20 @@ from .errors import (
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
 )
+from .exchange import (
+    DLIB_MODEL as DLIB_MODEL,
+    ExportSummary as ExportSummary,
+    ImportSummary as ImportSummary,
+    PortablePerson as PortablePerson,
+    export_gallery as export_gallery,
+    import_people as import_people,
+    read_encodings as read_encodings,
+    read_export as read_export,
+)
 from .identification import (
+    DEFAULT_FPIR as DEFAULT_FPIR,
+    DEFAULT_LIMIT as DEFAULT_LIMIT,
+    MOST_CANDIDATES as MOST_CANDIDATES,
     IdentifyOptions as IdentifyOptions,
     identify as identify,
     penalties_of as penalties_of,
@@ -32,7 +45,8 @@ from .index import (
     NearPerson as NearPerson,
     TemplateIndex as TemplateIndex,
 )
-from .opening import open_store as open_store
+from .opening import open_backend as open_backend, open_store as open_store
+from .schema_versions import upgrade_schema as upgrade_schema
 from .store import Store as Store
 from .types import (
     Candidate as Candidate,

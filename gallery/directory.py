@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -21,8 +21,8 @@ from embedder import (
     require_quality,
 )
 
-from .enrolment import Enrollee, decide_enrolment, enrolment_rules
-from .errors import NoSuchGallery, NoSuchPerson, StoreUnavailable, VersionConflict
+from .enrolment import Enrollee, EnrolmentDecision, decide_enrolment, enrolment_rules
+from .errors import NoSuchGallery, NoSuchPerson, PhotoRefusal, StoreUnavailable, VersionConflict
 from .identification import DEFAULT_FPIR, DEFAULT_LIMIT, NOBODY, IdentifyOptions
 from .replica import GalleryReplica
 from .store import Store
@@ -48,6 +48,7 @@ class EnrolKeywords(TypedDict, total=False):
 
     face: FaceSelector
     allow_duplicate: bool
+    skip_refused: bool
     facts: PersonFacts | None
     request_id: str | None
     idempotency: str | None
@@ -62,6 +63,7 @@ class EnrolmentRequest:
     photos: Sequence[bytes]
     face: FaceSelector = "only"  # selects the face in a photo that shows several
     allow_duplicate: bool = False  # whether a photo may show somebody who is enrolled as another person
+    skip_refused: bool = False  # whether to leave out refused photos, instead of refusing all
     facts: PersonFacts | None = None  # None = those of an enrolled person stay, and a new one has none
     request_id: str | None = None  # is kept with the templates
     idempotency: str | None = None  # a key; a later request with the same one enrols nothing, and has the same answer
@@ -71,7 +73,15 @@ class EnrolmentRequest:
         if self.idempotency is None:
             return None
         photos = [sha256(each).hexdigest() for each in self.photos]
-        facts = [self.gallery, self.person, str(self.face), self.allow_duplicate, repr(self.facts), photos]
+        facts = [
+            self.gallery,
+            self.person,
+            str(self.face),
+            self.allow_duplicate,
+            self.skip_refused,
+            repr(self.facts),
+            photos,
+        ]
         return IdempotencyKey(self.idempotency, json.dumps(facts).encode(), lambda _: "")
 
 
@@ -230,14 +240,10 @@ class Galleries:
         replica = self._refreshed(request.gallery)
         version = replica.refresh()
         find = partial(replica.neighbours, below=self._rules.one_person.threshold)
-        enrollee = Enrollee(request.person, self._has_templates(request), request.allow_duplicate)
-        decision = decide_enrolment(enrollee, photos, self._rules, find)
-        embeddings = [each for each in photos if isinstance(each, Embedding)]  # all of them, or none is enrolled
-        new = [_template(embeddings[place], request) for place in decision.new]
-        already_there = tuple(dict.fromkeys(decision.enrolled.values()))
-        if not new:
-            return Enrolment(self._with_facts(request), (), already_there)
-        return self._added(request, new, already_there, version, key)
+        enrollee = Enrollee(request.person, self._has_templates(request), request.allow_duplicate, request.skip_refused)
+        decision = decide_enrolment(enrollee, dict(enumerate(photos)), self._rules, find)
+        new = [_template(photo, request) for place, photo in enumerate(photos) if place in decision.new]
+        return self._added(request, new, decision, version, key)
 
     def _has_templates(self, request: EnrolmentRequest) -> bool:
         try:
@@ -255,13 +261,16 @@ class Galleries:
         self,
         request: EnrolmentRequest,
         new: Sequence[NewTemplate],
-        already_there: tuple[str, ...],
+        decision: EnrolmentDecision,
         version: int,
         key: IdempotencyKey | None,
     ) -> Enrolment:
         def enrolment(person: Person) -> Enrolment:
-            return Enrolment(person, tuple(each.id for each in person.templates[-len(new) :]), already_there)
+            added = tuple(each.id for each in person.templates[len(person.templates) - len(new) :])
+            return Enrolment(person, added, tuple(dict.fromkeys(decision.enrolled.values())), decision.refusals)
 
+        if not new:
+            return enrolment(self._with_facts(request))
         person = self.store.add_templates(
             request.gallery,
             request.person,
@@ -277,12 +286,16 @@ class Galleries:
     def _earlier(self, request: EnrolmentRequest, remembered: str) -> Enrolment:
         answer = json.loads(remembered)
         person = self.store.person(request.gallery, request.person)
-        return Enrolment(person, tuple(answer["added"]), tuple(answer["already_there"]))
+        refused = tuple(PhotoRefusal(**each) for each in answer["refused"])
+        return Enrolment(person, tuple(answer["added"]), tuple(answer["already_there"]), refused)
 
 
-def _template(photo: Embedding, request: EnrolmentRequest) -> NewTemplate:
+def _template(photo: Embedding | SampleError, request: EnrolmentRequest) -> NewTemplate:
+    if isinstance(photo, SampleError):
+        raise photo  # never: an unusable photo is refused
     return NewTemplate(photo.vector, photo.sample.quality, photo.model.digest, request.request_id)
 
 
 def _answer(enrolment: Enrolment) -> str:
-    return json.dumps({"added": enrolment.added, "already_there": enrolment.already_there})
+    refused = [asdict(each) for each in enrolment.refused]
+    return json.dumps({"added": enrolment.added, "already_there": enrolment.already_there, "refused": refused})

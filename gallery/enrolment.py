@@ -6,8 +6,8 @@ person.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ MOST_TURN = 0.5  # in eye distances; beyond it the FNMR against frontal photos i
 SAME_PHOTO = 0.15  # of the threshold for one person: of 174,000 pairs of different photos of one person, 4 are nearer
 
 Distances = NDArray[np.float64]  # (n, n)
-Places = NDArray[np.bool_]  # (n,)
+Rows = NDArray[np.bool_]  # (n,)
 
 
 class Neighbour(Protocol):
@@ -86,6 +86,7 @@ class EnrolmentDecision:
     new: tuple[int, ...]  # each becomes a template
     copies: Mapping[int, int]  # photo -> the earlier photo of the request that it is a copy of
     enrolled: Mapping[int, str]  # photo -> the id of the person's template that it is a copy of
+    refusals: tuple[PhotoRefusal, ...] = ()  # of photos that are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +96,61 @@ class Enrollee:
     person: str  # the caller's id
     has_templates: bool  # of the same model
     allow_duplicate: bool = False  # whether a photo may show somebody who is enrolled as another person
+    skip_refused: bool = False  # whether to leave out refused photos, instead of refusing all
 
 
 def decide_enrolment(
-    enrollee: Enrollee, photos: Sequence[Embedding | SampleError], rules: EnrolmentRules, find: FindNeighbours
+    enrollee: Enrollee, photos: Mapping[int, Embedding | SampleError], rules: EnrolmentRules, find: FindNeighbours
 ) -> EnrolmentDecision:
-    """Decide which photos become templates; an unusable photo is given as its error.
+    """Decide which photos become templates.
 
-    `find` returns every enrolled template below the threshold of `rules.one_person`, of anybody. Raises
-    EnrolmentRefused with all refusals: first of unfit photos, and only if there are none of those of other people.
+    `photos` are by their places in the request, an unusable one as its error. `find` returns every enrolled template
+    below the threshold of `rules.one_person`, of anybody. Raises EnrolmentRefused if a photo is refused, or if
+    `skip_refused` is set, only if all are.
     """
-    _refuse([refusal for place, each in enumerate(photos) for refusal in _faults(place, each, rules)])
-    usable = [each for each in photos if isinstance(each, Embedding)]
-    neighbours = [find(each) for each in usable]
-    distances = _distances(usable)
-    decision = _decision(enrollee.person, distances < rules.same_photo, neighbours, rules)
-    refusals = list(_strangers(enrollee, distances + rules.pair_penalties(usable), neighbours, decision, rules))
-    if not enrollee.allow_duplicate:
-        refusals += _duplicates(enrollee.person, neighbours, rules.already_enrolled)
-    _refuse(sorted(refusals, key=lambda refusal: refusal.photo))
-    return decision
-
-
-def _refuse(refusals: Sequence[PhotoRefusal]) -> None:
+    left, refusals = dict(photos), list[PhotoRefusal]()
+    while left:
+        decision = _decision(enrollee, left, rules, find)
+        refusals = sorted([*refusals, *decision.refusals], key=lambda refusal: refusal.photo)
+        if not decision.refusals:
+            return replace(decision, refusals=tuple(refusals))
+        if not enrollee.skip_refused:
+            break
+        refused = {each.photo for each in decision.refusals}
+        left = {place: each for place, each in left.items() if place not in refused}
     kinds = {kind.code: kind for kind in (AlreadyEnrolled, AnotherPerson)}
-    if refusals:
-        raise kinds.get(refusals[0].code, EnrolmentRefused)(refusals)
+    raise kinds.get(refusals[0].code, EnrolmentRefused)(refusals)
+
+
+def _decision(
+    enrollee: Enrollee, photos: Mapping[int, Embedding | SampleError], rules: EnrolmentRules, find: FindNeighbours
+) -> EnrolmentDecision:
+    """Decide on photos that are all fit, or else tell which are not."""
+    faults = tuple(refusal for place, each in photos.items() for refusal in _faults(place, each, rules))
+    if faults:
+        return EnrolmentDecision((), {}, {}, faults)
+    faces = _Faces.of({place: each for place, each in photos.items() if isinstance(each, Embedding)}, rules, find)
+    decision = _templates(enrollee.person, faces, rules)
+    refusals = [*_strangers(enrollee, faces, decision, rules.one_person)]
+    if not enrollee.allow_duplicate:
+        refusals += _duplicates(enrollee.person, faces, rules.already_enrolled)
+    return replace(decision, refusals=tuple(refusals))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Faces:
+    """The usable photos of a request, compared with each other and with the enrolled templates."""
+
+    places: tuple[int, ...]  # (n,) in the request
+    distances: Distances  # (n, n) Euclidean
+    normalized: Distances  # (n, n) with the penalties of the pairs
+    neighbours: tuple[Sequence[Neighbour], ...]  # (n,)
+
+    @classmethod
+    def of(cls, photos: Mapping[int, Embedding], rules: EnrolmentRules, find: FindNeighbours) -> Self:
+        distances = _distances(list(photos.values()))
+        normalized = distances + rules.pair_penalties(list(photos.values()))
+        return cls(tuple(photos), distances, normalized, tuple(map(find, photos.values())))
 
 
 def _distances(photos: Sequence[Embedding]) -> Distances:
@@ -145,23 +175,23 @@ def _faults(place: int, photo: Embedding | SampleError, rules: EnrolmentRules) -
 
 
 def _strangers(
-    enrollee: Enrollee,
-    distances: Distances,
-    neighbours: Sequence[Sequence[Neighbour]],
-    decision: EnrolmentDecision,
-    rules: EnrolmentRules,
+    enrollee: Enrollee, faces: _Faces, decision: EnrolmentDecision, point: OperatingPoint
 ) -> Iterator[PhotoRefusal]:
     """The photos that no chain of matches links with the person's templates, or else with most of the photos."""
-    point = rules.one_person
-    is_linked = np.array([any(each.person == enrollee.person for each in found) for found in neighbours])
-    groups = _groups(distances < point.threshold, is_linked)
-    is_member = (groups[:, is_linked].any(axis=1)) if enrollee.has_templates else _largest(groups, decision.copies)
-    for place in np.flatnonzero(~is_member).tolist():
-        others = np.where(groups[place], np.inf, distances[place])
-        yield PhotoRefusal(place, AnotherPerson.code, _stranger_in_words(others, point))
+    is_linked = np.array([any(each.person == enrollee.person for each in found) for found in faces.neighbours])
+    is_copy = np.array([place in decision.copies for place in faces.places])
+    groups = _groups(faces.normalized < point.threshold, is_linked)
+    is_member = groups[:, is_linked].any(axis=1) if enrollee.has_templates else _largest(groups, is_copy)
+    for row in np.flatnonzero(~is_member).tolist():
+        others = {
+            place: float(distance)
+            for place, distance, is_one in zip(faces.places, faces.normalized[row], groups[row], strict=True)
+            if not is_one
+        }
+        yield PhotoRefusal(faces.places[row], AnotherPerson.code, _stranger_in_words(others, point))
 
 
-def _groups(links: NDArray[np.bool_], is_linked: Places) -> NDArray[np.bool_]:
+def _groups(links: NDArray[np.bool_], is_linked: Rows) -> NDArray[np.bool_]:
     """Which photos show one person: (n, n). Those that are linked with the person's templates all do."""
     groups = links | np.outer(is_linked, is_linked)
     while (wider := groups @ groups).sum() > groups.sum():
@@ -169,41 +199,34 @@ def _groups(links: NDArray[np.bool_], is_linked: Places) -> NDArray[np.bool_]:
     return groups
 
 
-def _largest(groups: NDArray[np.bool_], copies: Mapping[int, int]) -> Places:
+def _largest(groups: NDArray[np.bool_], is_copy: Rows) -> Rows:
     """The photos of the largest group, copies not counted; none if several groups are as large."""
-    is_counted = np.array([place not in copies for place in range(len(groups))])
-    sizes = groups[:, is_counted].sum(axis=1)
-    is_leader: Places = sizes == sizes.max()
+    sizes = groups[:, ~is_copy].sum(axis=1)
+    is_leader: Rows = sizes == sizes.max()
     return is_leader if groups[is_leader.argmax(), is_leader].all() else np.zeros_like(is_leader)
 
 
-def _duplicates(
-    person: str, neighbours: Sequence[Sequence[Neighbour]], point: OperatingPoint
-) -> Iterator[PhotoRefusal]:
+def _duplicates(person: str, faces: _Faces, point: OperatingPoint) -> Iterator[PhotoRefusal]:
     """The photos that show somebody who is enrolled as another person."""
-    for place, found in enumerate(neighbours):
+    for place, found in zip(faces.places, faces.neighbours, strict=True):
         others = [each for each in found if each.person != person and each.normalized_distance < point.threshold]
         if others:
             nearest = min(others, key=lambda each: each.normalized_distance)
             yield PhotoRefusal(place, AlreadyEnrolled.code, _duplicate_in_words(nearest, point), nearest.person)
 
 
-def _decision(
-    person: str, is_copy: NDArray[np.bool_], neighbours: Sequence[Sequence[Neighbour]], rules: EnrolmentRules
-) -> EnrolmentDecision:
-    new: list[int] = []
-    copies: dict[int, int] = {}
-    enrolled: dict[int, str] = {}
-    for place, found in enumerate(neighbours):
-        own = [each for each in found if each.person == person and each.distance < rules.same_photo]
-        originals = [each for each in new if is_copy[place, each]]
+def _templates(person: str, faces: _Faces, rules: EnrolmentRules) -> EnrolmentDecision:
+    new, copies, enrolled = list[int](), dict[int, int](), dict[int, str]()  # the first has rows, not places
+    for row, place in enumerate(faces.places):
+        own = [each for each in faces.neighbours[row] if each.person == person and each.distance < rules.same_photo]
+        originals = [each for each in new if faces.distances[row, each] < rules.same_photo]
         if own:
             enrolled[place] = min(own, key=lambda each: each.distance).template
         elif originals:
-            copies[place] = originals[0]
+            copies[place] = faces.places[originals[0]]
         else:
-            new.append(place)
-    return EnrolmentDecision(tuple(new), copies, enrolled)
+            new.append(row)
+    return EnrolmentDecision(tuple(faces.places[row] for row in new), copies, enrolled)
 
 
 def _poor_in_words(rule: QualityPenalty, value: float) -> str:
@@ -228,15 +251,15 @@ def _turn_in_words(quality: Quality) -> str:
     )
 
 
-def _stranger_in_words(others: Distances, point: OperatingPoint) -> str:
-    """`others` are the distances to the other photos; infinite = of the same group."""
+def _stranger_in_words(others: Mapping[int, float], point: OperatingPoint) -> str:
+    """`others` are the distances to the photos of other people, by their places."""
     limit = f"below {point.threshold:.3f} ({point.name})"
     remedy = "send photos of one person only"
-    if not np.isfinite(others).any():
+    if not others:
         return (
             f"it does not show the person who is enrolled: no distance to the person's templates is {limit}; {remedy}"
         )
-    nearest = int(others.argmin())
+    nearest = min(others, key=others.__getitem__)
     return (
         f"it does not show the person of the other photos: its distance to the nearest, photos[{nearest}], is "
         f"{others[nearest]:.3f}, and must be {limit}; {remedy}"

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from embedder import ModelIdentity, Quality, Sample, Timings
 
+from .errors import PhotoRefusal
+
 ForgottenKind = Literal["gallery", "person", "template", "expired"]
 
 
@@ -60,6 +62,7 @@ class NewTemplate:
     quality: Quality
     model_digest: str
     request_id: str | None = None
+    enrolled_at: datetime | None = None  # None = now; another time comes from an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ class Enrolment:
     person: Person  # after it
     added: tuple[str, ...]  # ids of the new templates, in the order of their photos
     already_there: tuple[str, ...]  # ids of the earlier templates of photos that were sent again
+    refused: tuple[PhotoRefusal, ...] = ()  # photos that were left out, as the request asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ class GalleryWrite(GalleryView):
             "person_id": row.id,
             "model_digest": new.model_digest,
             "slot": slot,
-            "enrolled_at": self.now,
+            "enrolled_at": new.enrolled_at or self.now,
             "request_id": new.request_id,
         } | dict(zip(MEASURES, astuple(new.quality), strict=True))
 

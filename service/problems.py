@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details, and their handlers. `problem_types.py` has the status and words of each."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -10,11 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from embedder import FaceCovered, LowQuality, OutOfMemory, VisavisError
-from gallery import ClaimUnavailable, EnrolmentRefused
+from gallery import ClaimUnavailable, EnrolmentRefused, StoreUnavailable
 
 from .errors import RETRY_AFTER_S, InternalError, MalformedRequest, MethodNotAllowed, NotFound, ServiceError
 from .problem_types import ProblemType, problem_type_of
 from .wire import Problem
+
+log = logging.getLogger("visavis.gallery")
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_PAGE = "/errors"
@@ -87,6 +90,10 @@ def _detail(error: VisavisError | ServiceError, kind: ProblemType) -> str:
 def install_exception_handlers(app: FastAPI) -> None:
     """Let the app answer every expected error with a problem; RequestContextMiddleware answers all others."""
 
+    async def store_failed(request: Request, error: Exception) -> Response:
+        log.error("the store of galleries failed id=%s: %s", request.state.request_id, error)  # it names nobody
+        return await known(request, error)
+
     async def known(request: Request, error: Exception) -> Response:
         if problem_of(error).status == FAILED:
             raise error  # a failure of the service: the middleware logs and answers it
@@ -96,6 +103,7 @@ def install_exception_handlers(app: FastAPI) -> None:
         return await known(request, _refusal(app, request, error))
 
     app.add_exception_handler(VisavisError, known)
+    app.add_exception_handler(StoreUnavailable, store_failed)
     app.add_exception_handler(ServiceError, known)
     app.add_exception_handler(MemoryError, known)
     app.add_exception_handler(HTTPException, framework)

@@ -18,6 +18,7 @@ from ..gallery_openapi import (
 )
 from ..gallery_requests import etag, idempotency_key, names_of, require_unconditional
 from ..openapi import responses
+from ..request_body import JSON
 from ..request_execution import RequestExecutor
 from ..request_parsing import ENROL, IDENTIFY, PERSON_VERIFY, ParsedRequest
 from ..serializers import request_id
@@ -62,15 +63,16 @@ def _join_enrolment(routes: APIRouter, runner: RequestExecutor) -> None:
 def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.post(
         f"{GALLERY}/identify",
+        response_model=IdentifyResponse,
         responses=responses(*IDENTIFY_PROBLEMS, example=IDENTIFY_ANSWER),
         openapi_extra=photo_body(IDENTIFY, "gallery"),
     )
-    async def identify(request: Request) -> IdentifyResponse:
+    async def identify(request: Request) -> Response:
         """Find out whom a photo shows, if anybody in the gallery. No liveness detection."""
         names = names_of(request, GalleryNames)
-        found = await runner.run(request, IDENTIFY, lambda parsed: _identify(runner, names, parsed))
+        found, answer = await runner.run(request, IDENTIFY, lambda parsed: _identify(runner, names, parsed, request))
         note_facts(request, facts_of_identification(found))
-        return serializers.identification(found, request, runner.elapsed_ms(request))
+        return Response(answer, media_type=JSON)
 
     @routes.post(
         f"{PERSON}/verify",
@@ -110,5 +112,9 @@ def _verify(
     return found, parsed.options.quality
 
 
-def _identify(runner: RequestExecutor, names: GalleryNames, parsed: ParsedRequest[IdentifyOptions]) -> Identified:
-    return runner.galleries.identify(names.gallery, parsed.one("probe"), **dict(parsed.options))
+def _identify(
+    runner: RequestExecutor, names: GalleryNames, parsed: ParsedRequest[IdentifyOptions], request: Request
+) -> tuple[Identified, str]:
+    """Identify, and write the answer, which takes a while for many faces with many candidates."""
+    found = runner.galleries.identify(names.gallery, parsed.one("probe"), **dict(parsed.options))
+    return found, serializers.identification(found, request, runner.elapsed_ms(request)).model_dump_json()

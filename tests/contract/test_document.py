@@ -25,15 +25,15 @@ def run(block: str, url: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.strip().splitlines()[-1][:40])
-def test_a_block_of_the_document_runs_alone(block: str, url: str, examples: Path) -> None:
+def test_a_block_of_the_document_runs_alone(block: str, gallery_url: str, examples: Path) -> None:
     assert ADDRESS in block
-    run(block, url, examples)
+    run(block, gallery_url, examples)
 
 
-def test_the_blocks_print_what_the_document_says_they_print(url: str, examples: Path) -> None:
-    printed = "".join(run(block, url, examples) for block in BLOCKS)
+def test_the_blocks_print_what_the_document_says_they_print(gallery_url: str, examples: Path) -> None:
+    printed = "".join(run(block, gallery_url, examples) for block in BLOCKS)
     told = re.findall(r"print\(.*\)  # (.+)", TEXT)
-    assert len(told) == 7
+    assert len(told) == 8
     for line in told:
         assert re.search(re.escape(line).replace(r"\.\.\.", r"\d+"), printed), line
 

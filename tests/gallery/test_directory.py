@@ -43,12 +43,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def open_again(tmp_path: Path, clock: Clock) -> Iterator[Callable[[], Store]]:
+def open_again(url: str, clock: Clock) -> Iterator[Callable[[], Store]]:
     """Opens the test's store, as another process would do it."""
     opened = list[Store]()
 
     def open_it() -> Store:
-        opened.append(open_store(f"sqlite:///{tmp_path}/gallery.db", now=clock))
+        opened.append(open_store(url, now=clock))
         return opened[-1]
 
     yield open_it

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageFilter
 
-from embedder import Embedding, FaceEmbedder, ModelCard, OperatingPointUnavailable, SampleError, read_bundle
+from embedder import Embedding, FaceEmbedder, ModelCard, NoFace, OperatingPointUnavailable, SampleError, read_bundle
 from gallery import AlreadyEnrolled, AnotherPerson, EnrolmentRefused
 from gallery.enrolment import (
     MOST_TURN,
@@ -90,7 +90,7 @@ def decided(
     allow_duplicate: bool = False,
 ) -> EnrolmentDecision:
     find = (enrolled or Enrolled(rules)).find
-    return decide_enrolment(Enrollee("alice", has_templates, allow_duplicate), photos, rules, find)
+    return decide_enrolment(Enrollee("alice", has_templates, allow_duplicate), dict(enumerate(photos)), rules, find)
 
 
 def refused(
@@ -219,6 +219,18 @@ def test_a_photo_that_is_too_poor_for_the_card_is_refused(examples: Path, penalt
     assert [each.code for each in error.refusals] == ["low_quality"]
     assert "sharpness is 0.1" in str(error)
     assert "must be at least 0.17" in str(error)
+
+
+def test_refused_photos_may_be_left_out(rules: EnrolmentRules, photos: dict[str, Embedding]) -> None:
+    stranger, error = photos["005-neutral"], NoFace()
+    given = dict(enumerate([stranger, photos["001-neutral"], error, photos["001-smiling"], photos["001-neutral"]]))
+    enrollee = Enrollee("alice", has_templates=False, skip_refused=True)
+    decision = decide_enrolment(enrollee, given, rules, Enrolled(rules).find)
+    assert (decision.new, decision.copies) == ((1, 3), {4: 1})
+    assert [(each.photo, each.code) for each in decision.refusals] == [(0, "another_person"), (2, "no_face")]
+    with pytest.raises(AnotherPerson, match="refused as well: 2 more") as caught:
+        decide_enrolment(enrollee, {0: stranger, 1: photos["001-neutral"], 2: error}, rules, Enrolled(rules).find)
+    assert [each.photo for each in caught.value.refusals] == [0, 1, 2]
 
 
 def test_a_head_that_is_turned_too_far_is_refused(data: Path, embedder: FaceEmbedder, rules: EnrolmentRules) -> None:

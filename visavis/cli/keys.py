@@ -1,7 +1,6 @@
 """`visavis keys`: make, list, revoke and rotate the keys of the HTTP service."""
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -10,10 +9,8 @@ import click
 
 from service import KeyFile, KeyFileError, KeyGrant, KeyRecord, NewKey, Scope
 
-from .options import json_option, stops_on
+from .options import duration_of, future_time, json_option, stops_on
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 ONCE = "Keep this key now: it is shown once and stored nowhere."
 
 
@@ -36,26 +33,8 @@ file_option = click.option(
 )
 
 
-def _duration(text: str) -> timedelta | None:
-    found = DURATION.fullmatch(text)
-    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
-
-
-def _an_end(_ctx: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    now, lasts = datetime.now(UTC).replace(microsecond=0), _duration(value)
-    try:
-        end = now + lasts if lasts else datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter("must be like 90d, 12h or 2027-01-01 (the start of that day, UTC)") from None
-    if end <= now:
-        raise click.BadParameter(f"must be in the future, not {value}")
-    return end
-
-
 def _an_overlap(_ctx: click.Context, _option: click.Parameter, value: str) -> timedelta:
-    lasts = timedelta(0) if value == "0" else _duration(value)
+    lasts = timedelta(0) if value == "0" else duration_of(value)
     if lasts is None:
         raise click.BadParameter("must be like 24h, 30m or 7d, or 0")
     return lasts
@@ -71,7 +50,7 @@ def _an_overlap(_ctx: click.Context, _option: click.Parameter, value: str) -> ti
     type=click.Choice(get_args(Scope)),
     help="What the key may do; give it more than once for several.",
 )
-@click.option("--expires", callback=_an_end, metavar="90d|DATE", help="When the key ends; default: never.")
+@click.option("--expires", callback=future_time, metavar="90d|DATE", help="When the key ends; default: never.")
 @click.option("--rate", metavar="N/minute", help="Requests in a second, minute, hour or day, such as 600/minute.")
 @click.option("--quota", metavar="N/day", help="A second limit over a longer time, such as 100000/day.")
 @file_option

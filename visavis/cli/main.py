@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "embed": ("visavis.cli.embed:embed", "Convert faces to embeddings of 128 channels."),
     "explain": ("visavis.cli.explain:explain", "Explain why two photos match, or do not."),
     "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
+    "gallery": ("visavis.cli.gallery:gallery", "Enrol people, identify them on photos, list and forget them."),
     "serve": ("visavis.cli.serve:serve", "Start the HTTP service."),
     "keys": ("visavis.cli.keys:keys", "Make, list, revoke and rotate keys of the HTTP service."),
     "audit": ("visavis.cli.audit:audit", "Verify or summarise the audit log of a service."),
@@ -42,7 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 # The commands that need the extra `train`; `serve` and the others need `service`.
 NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "prepare", "train"}
 
-OURS = ("embedder", "service", "train", "visavis")
+OURS = ("embedder", "gallery", "service", "train", "visavis")
 
 EXIT_TROUBLE = 2
 MAX_MESSAGE, MAX_PATH = 10_000, 4096  # characters that are shown of an error and of a path

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -31,6 +33,8 @@ from .main import EXIT_TROUBLE, MAX_MESSAGE
 
 MAX_THRESHOLD = 10  # as the service accepts
 PRIVATE = 0o600  # mode of a file that shows a face
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 
 F = TypeVar("F", bound=Callable[..., object])
 P = ParamSpec("P")
@@ -44,6 +48,11 @@ def face_option(command: F) -> F:
     return _face_option(_a_face, FACE_METAVAR, "its index in visavis detect.")(command)
 
 
+def only_face_option(command: F) -> F:
+    """Add --face, by which a photo that shows several faces is refused."""
+    return _face_option(_a_face, FACE_METAVAR, "its index in visavis detect.", default="only")(command)
+
+
 def face_or_all_option(command: F) -> F:
     """Add --face, which may also be `all`."""
     return _face_option(_a_face_or_all, f"{FACE_METAVAR}|all", "its index in visavis detect; all = every face.")(
@@ -51,12 +60,14 @@ def face_or_all_option(command: F) -> F:
     )
 
 
-def _face_option(callback: Callable[..., str | None], metavar: str, index: str) -> Callable[[F], F]:
+def _face_option(
+    callback: Callable[..., str | None], metavar: str, index: str, default: str = "dominant"
+) -> Callable[[F], F]:
     return click.option(
         "--face",
         callback=callback,
         metavar=metavar,
-        default="dominant",
+        default=default,
         show_default=True,
         help="Which face to use if there are several: by a rule, by a point on it (px of the upright picture), or by "
         + index,
@@ -145,6 +156,26 @@ def _a_threshold(_ctx: click.Context, _option: click.Parameter, value: float | N
     if value is not None and not 0 < value <= MAX_THRESHOLD:
         raise click.BadParameter(f"must be a distance greater than 0, up to {MAX_THRESHOLD}, not {value}")
     return value
+
+
+def duration_of(text: str) -> timedelta | None:
+    """Return the duration that a text such as 90d, 12h, 30m or 10s stands for; None if it stands for none."""
+    found = DURATION.fullmatch(text)
+    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
+
+
+def future_time(_ctx: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    """Convert the value of an option, a duration from now or the start of a day, to a time in the future."""
+    if value is None:
+        return None
+    now, lasts = datetime.now(UTC).replace(microsecond=0), duration_of(value)
+    try:
+        end = now + lasts if lasts else datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter("must be like 90d, 12h or 2027-01-01 (the start of that day, UTC)") from None
+    if end <= now:
+        raise click.BadParameter(f"must be in the future, not {value}")
+    return end
 
 
 def model_option(command: F) -> F:
