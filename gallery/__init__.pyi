@@ -12,7 +12,6 @@ from .errors import (
     ClaimUnavailable as ClaimUnavailable,
     EnrolmentRefused as EnrolmentRefused,
     GalleryError as GalleryError,
-    GroupingError as GroupingError,
     IdempotencyConflict as IdempotencyConflict,
     InvalidValue as InvalidValue,
     NoSuchGallery as NoSuchGallery,
@@ -46,6 +45,7 @@ from .index import (
     NearPerson as NearPerson,
     TemplateIndex as TemplateIndex,
 )
+from .link_rule import GroupingError as GroupingError
 from .opening import open_backend as open_backend, open_store as open_store
 from .schema_versions import upgrade_schema as upgrade_schema
 from .store import Store as Store

@@ -13,7 +13,6 @@ VisavisError
     ├── ClaimUnavailable      the card's evidence does not carry the FPIR for that many templates
     ├── IdempotencyConflict   the idempotency key was used for another request
     ├── InvalidValue          a name, an id or a fact that no gallery takes, or a URL that names no store
-    ├── GroupingError         faces cannot be grouped as asked
     ├── SchemaMismatch        the store's schema is older or newer than the code
     └── StoreUnavailable      the store cannot be read or written now
 """
@@ -124,12 +123,6 @@ class InvalidValue(GalleryError, ValueError):
     """A name, an id or a fact about a person that no gallery takes, or a URL that names no store."""
 
     code = "invalid_value"
-
-
-class GroupingError(GalleryError):
-    """Faces cannot be grouped as asked; the message says what to do."""
-
-    code = "grouping_error"
 
 
 class SchemaMismatch(GalleryError):

@@ -12,9 +12,8 @@ from embedder import ModelCard, PrivateFiles, Progress, no_progress
 from embedder.bulk import EmbeddedFaces
 
 from .clusters import FaceSet
-from .errors import GroupingError
 from .grouping import GroupedPerson, Grouping, group_faces
-from .link_rule import FmrCurve, link_rule
+from .link_rule import FmrCurve, GroupingError, link_rule
 
 FILES = PrivateFiles(GroupingError)
 EMBEDDINGS = "embeddings"  # the folder of the bulk run

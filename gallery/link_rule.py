@@ -6,9 +6,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import ModelCard, chosen_point
+from embedder import ModelCard, VisavisError, chosen_point
 
-from .errors import GroupingError
+
+class GroupingError(VisavisError):
+    """Faces cannot be grouped as asked; the message says what to do. Commands raise it, the service does not."""
+
+    code = "grouping_error"
+
 
 WRONG_LINKS = 0.02  # expected for each face, by default, if all are of different people
 MOST_FMR = 1e-5  # by default: the people of a small folder are often related, and so more alike than strangers

@@ -40,7 +40,7 @@ ALL = [
     for error in _tree(root)
     if error.__module__.split(".")[0] in ("embedder", "gallery", "service")
     and not error.__module__.startswith(
-        ("embedder.bulk", "embedder.explain.atlas", "embedder.photo_files")
+        ("embedder.bulk", "embedder.explain.atlas", "embedder.photo_files", "gallery.link_rule")
     )  # of commands, never over HTTP
 ]
 
