@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Lock
 from time import monotonic
+from typing import cast
 
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, text
@@ -69,7 +70,7 @@ class PostgresBackend:
         return listener
 
     def _is_notified(self, listener: Connection, until: float) -> bool:
-        driver = listener.connection.driver_connection
+        driver = cast("psycopg.Connection[tuple[object, ...]]", listener.connection.driver_connection)
         while not self._closed.is_set() and (left := until - monotonic()) > 0:
             if any(True for _ in driver.notifies(timeout=min(left, CLOSING_S), stop_after=1)):
                 return True

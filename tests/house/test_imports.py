@@ -16,7 +16,7 @@ MAY_NAME_FACENET_PYTORCH = {
     "benchmarks/detection.py",  # what is measured against
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-ROOMS = ("visavis", "embedder", "service", "train")
+ROOMS = ("visavis", "embedder", "gallery", "service", "train")
 LOADERS = {"torch.load", "torch.jit.load", "numpy.load", "np.load"}
 
 
@@ -56,7 +56,7 @@ def reads_pickles(names: set[str]) -> bool:
 def test_facenet_pytorch_is_named_only_where_its_weights_or_its_network_are_taken_from() -> None:
     naming = {
         str(path.relative_to(PROJECT))
-        for path in sources("embedder", "service", "train", "tools", "benchmarks")
+        for path in sources("embedder", "gallery", "service", "train", "tools", "benchmarks")
         if any(name.partition(".")[0] == "facenet_pytorch" for name in names_of(path))
     }
     assert naming <= MAY_NAME_FACENET_PYTORCH
@@ -73,7 +73,7 @@ def imports_openvino(path: Path) -> bool:
 
 
 def test_openvino_is_imported_only_where_its_reporter_is_kept_from_reporting() -> None:
-    rooms = sources("embedder", "service", "train", "tools", "benchmarks")
+    rooms = sources("embedder", "gallery", "service", "train", "tools", "benchmarks")
     importing = [str(path.relative_to(PROJECT)) for path in rooms if imports_openvino(path)]
     assert importing == ["embedder/runtime/openvino.py"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("visavis", "embedder", "service", "train")
+ROOMS = ("visavis", "embedder", "gallery", "service", "train")
 MEDIAN_LINES, MAX_LINES = 8, 40
 MAX_FILE_LINES = 400
 MAX_FILES = 240  # docs/why.md says why
