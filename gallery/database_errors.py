@@ -28,6 +28,7 @@ _POSTGRES = {  # by the start of the SQLSTATE
     "25006": "its server is read-only, as a standby is; name the primary one",
     "57P": "its server is stopping or starting; try again",
 }
+UNKNOWN = "; if this was a write, it may or may not be stored: look, or repeat it with the same idempotency key"
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def raising_store_errors() -> Iterator[None]:
     except PoolTimeout:
         raise StoreUnavailable("the store is busy: all its connections are in use; try again") from None
     except DBAPIError as error:
-        raise StoreUnavailable(f"the store cannot be used: {_reason(error.orig)}") from None
+        doubt = UNKNOWN if error.connection_invalidated else ""
+        raise StoreUnavailable(f"the store cannot be used: {_reason(error.orig)}{doubt}") from None
     except sqlite3.Error as error:
         raise StoreUnavailable(f"the store cannot be used: {_reason(error)}") from None
     except SQLAlchemyError as error:

@@ -70,7 +70,7 @@ class PostgresBackend:
         return listener
 
     def _is_notified(self, listener: Connection, until: float) -> bool:
-        driver = cast("psycopg.Connection", listener.connection.driver_connection)
+        driver = cast("psycopg.Connection[tuple[object, ...]]", listener.connection.driver_connection)
         while not self._closed.is_set() and (left := until - monotonic()) > 0:
             if any(True for _ in driver.notifies(timeout=min(left, CLOSING_S), stop_after=1)):
                 return True

@@ -15,7 +15,7 @@ from .embeddings import N_CHANNELS
 from .errors import NoSuchGallery, NoSuchPerson
 from .schema import changes, embeddings, galleries, people, templates
 from .types import Changes, Consent, GalleryFacts, Person, PersonFacts, TemplateBlock, TemplateFacts
-from .values import check_name
+from .values import check_name, is_storable
 
 N_VERSIONS_KEPT = 10_000  # a replica that has missed more writes to a gallery reads it anew
 
@@ -34,11 +34,6 @@ def is_living(now: datetime) -> ColumnElement[bool]:
     return or_(people.c.forget_at.is_(None), people.c.forget_at > now)
 
 
-def is_stored(name: str) -> bool:
-    """Whether a name may be in the tables: all are printable. A database fails on some that are not."""
-    return name.isprintable()
-
-
 def gallery_names(connection: Connection) -> list[str]:
     """All galleries, in the order of their names."""
     return list(connection.scalars(select(galleries.c.name).order_by(galleries.c.name)))
@@ -47,7 +42,7 @@ def gallery_names(connection: Connection) -> list[str]:
 def gallery_row(connection: Connection, name: str, *, locks: bool = False) -> AnyRow:
     """The gallery's row. Raises NoSuchGallery."""
     query = select(galleries).where(galleries.c.name == name)
-    row = connection.execute(query.with_for_update() if locks else query).one_or_none() if is_stored(name) else None
+    row = connection.execute(query.with_for_update() if locks else query).one_or_none() if is_storable(name) else None
     if row is None:
         raise NoSuchGallery(f"there is no gallery named {name!r}; create it first")
     return row
@@ -79,10 +74,8 @@ class GalleryView:
 
     def person_row(self, person: str) -> AnyRow | None:
         """The person's row, also if the time to forget the person has come."""
-        if not is_stored(person):
-            return None
         query = select(people).where(people.c.gallery_id == self.row.id, people.c.person == person)
-        return self.connection.execute(query).one_or_none()
+        return self.connection.execute(query).one_or_none() if is_storable(person) else None
 
     def has_expired(self, row: AnyRow) -> bool:
         """Whether the time to forget a person has come."""
@@ -103,7 +96,7 @@ class GalleryView:
         """Up to `limit` people in the order of their ids, from the one after `after` on."""
         query = select(people).where(people.c.gallery_id == self.row.id, is_living(self.now))
         if after is not None:
-            check_name(after, "the id of the last person")
+            check_name(after, "the id to go on after")
             query = query.where(people.c.person > after)
         return self._with_templates(self.connection.execute(query.order_by(people.c.person).limit(limit)).all())
 

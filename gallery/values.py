@@ -22,6 +22,11 @@ def check_name(name: str, what: str) -> None:
         raise InvalidValue(f"{what} contains a control character, or starts or ends with a space; leave that out")
 
 
+def is_storable(text: str) -> bool:
+    """Whether databases can store or look for a text: without NUL and without halves of surrogate pairs."""
+    return "\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def check_facts(facts: PersonFacts, now: datetime) -> None:
     """Raise InvalidValue if a fact cannot be stored, or the person would have to be forgotten already."""
     _check_text(facts.note, "the note")
@@ -41,6 +46,7 @@ def check_templates(new: Sequence[NewTemplate]) -> None:
     for template in new:
         if template.vector.shape != (N_CHANNELS,) or not np.isfinite(template.vector).all():
             raise ValueError(f"an embedding must be {N_CHANNELS} finite numbers")
+        _check_text(template.request_id, "the request's id")
         if not np.isfinite(astuple(template.quality)).all():
             raise ValueError("each measure of quality must be a finite number")
 
@@ -50,5 +56,5 @@ def _check_text(text: str | None, what: str) -> None:
         return
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidValue(f"{what} has {len(text)} characters; it may have up to {MAX_TEXT_LENGTH:,}")
-    if "\x00" in text or any("\ud800" <= each <= "\udfff" for each in text):
+    if not is_storable(text):
         raise InvalidValue(f"{what} contains a character that is none of a text; leave it out")

@@ -13,9 +13,10 @@ from embedder import MEASURES
 
 from .embeddings import store_embeddings, wipe_embeddings
 from .errors import AlreadyExists, IdempotencyConflict, NoSuchTemplate, VersionConflict
-from .reading import N_VERSIONS_KEPT, AnyRow, GalleryView, is_living, is_stored
+from .reading import N_VERSIONS_KEPT, AnyRow, GalleryView, is_living
 from .schema import changes, galleries, idempotency, people, templates, versions
 from .types import ForgottenKind, IdempotencyKey, NewTemplate, Person, PersonFacts, Receipt
+from .values import is_storable
 
 ANSWERS_KEPT = timedelta(hours=24)
 
@@ -74,8 +75,8 @@ class GalleryWrite(GalleryView):
         """Delete one template of a person."""
         row = self.living_row(person)
         require_version(row.version, if_version, f"person {person!r}")
-        which = and_(templates.c.person_id == row.id, templates.c.id == template_id)
-        if not is_stored(template_id) or not self._delete_templates(which):
+        it = and_(templates.c.person_id == row.id, templates.c.id == template_id)
+        if not is_storable(template_id) or not self._delete_templates(it):
             raise NoSuchTemplate(f"person {person!r} has no template {template_id!r}; read the person for the ids")
         self._forget_answers(row)
         self._set(row)

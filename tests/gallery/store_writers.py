@@ -7,7 +7,7 @@ from stored_templates import new_template
 
 from gallery import PersonFacts, Store, VersionConflict, open_store
 
-N_THREADS, N_WRITES = 16, 4
+N_THREADS, N_WRITES = 16, 2
 TALLY = "tally"
 
 

@@ -13,7 +13,9 @@ from gallery import (
     IdempotencyKey,
     InvalidValue,
     NewTemplate,
+    NoSuchGallery,
     NoSuchPerson,
+    NoSuchTemplate,
     Person,
     PersonFacts,
     Store,
@@ -61,6 +63,17 @@ def test_a_name_that_cannot_be_told_apart_is_refused(store: Store, name: str) ->
         store.add_templates("staff", name, [new_template(1)])
     with pytest.raises(NoSuchPerson):
         store.person("staff", name)
+    with pytest.raises(NoSuchGallery):
+        store.gallery(name)
+    with pytest.raises(InvalidValue):
+        store.people("staff", after=name, limit=1)
+
+
+def test_a_template_id_of_odd_characters_is_none(store: Store) -> None:
+    store.add_templates("staff", "bob", [new_template(1)])
+    for odd in ("", "\x00", "\ud800", "%"):
+        with pytest.raises(NoSuchTemplate):
+            store.forget_template("staff", "bob", odd)
 
 
 @pytest.mark.parametrize("note", ["n" * 2_001, "a\x00b", "\ud800"])

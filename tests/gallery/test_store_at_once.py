@@ -12,7 +12,7 @@ from stored_templates import DIGESTS, new_template
 from gallery import PersonFacts, Store, open_store
 
 WRITERS = Path(__file__).with_name("store_writers.py")
-N_PROCESSES, N_THREADS, N_WRITES = 4, 16, 4
+N_PROCESSES, N_THREADS, N_WRITES = 4, 16, 2
 
 
 def test_no_update_of_four_processes_with_sixteen_threads_is_lost(url: str) -> None:

@@ -78,7 +78,7 @@ def test_the_wheel_is_for_every_machine(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
 
 
-def test_the_wheel_holds_the_three_rooms_file_for_file_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_rooms_file_for_file_and_nothing_else(wheel: Path) -> None:
     packed = {name for name in names(wheel) if not name.parts[0].endswith(".dist-info")}
     present = {
         PurePosixPath(path.relative_to(PROJECT).as_posix())
