@@ -158,6 +158,27 @@ def test_one_who_is_enrolled_as_somebody_else_is_named_unless_the_caller_insists
     assert decided(rules, [photos["001-smiling"]], enrolled, allow_duplicate=True).new == (0,)
 
 
+def test_somebody_who_resembles_fewer_than_half_of_the_photos_is_no_duplicate(
+    data: Path, embedder: FaceEmbedder, rules: EnrolmentRules
+) -> None:
+    paths = sorted((data / "lfw-view1" / "lfw" / MANY_OF_ONE).glob("*.jpg"))
+    photos = embedded(embedder, *(path.read_bytes() for path in paths), face="center")
+    places = {id(photo): place for place, photo in enumerate(photos)}
+    for n_alike in range(1, len(photos) + 1):
+
+        def find(photo: Embedding, n_alike: int = n_alike) -> list[Hit]:
+            hits = [Hit("bob", "1", 0.9, 0.9), Hit("carol", "2", 1.05, 1.05)]
+            return hits if places[id(photo)] < n_alike else hits[1:]
+
+        enrollee = Enrollee("alice", has_templates=False)
+        if 2 * n_alike < len(photos):
+            assert decide_enrolment(enrollee, dict(enumerate(photos)), rules, find).new == tuple(range(len(photos)))
+            continue
+        with pytest.raises(AlreadyEnrolled) as caught:
+            decide_enrolment(enrollee, dict(enumerate(photos)), rules, find)
+        assert [(each.photo, each.person) for each in caught.value.refusals] == [(k, "bob") for k in range(n_alike)]
+
+
 def test_insisting_on_a_duplicate_does_not_mix_two_people(rules: EnrolmentRules, photos: dict[str, Embedding]) -> None:
     pair = photos["001-neutral"], photos["005-neutral"]
     with pytest.raises(AnotherPerson):
