@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from anyio import CapacityLimiter, create_task_group, sleep, to_thread
+from anyio import CancelScope, CapacityLimiter, create_task_group, sleep, to_thread
 
 from gallery import GalleryError, Receipt
 
@@ -82,7 +82,10 @@ class GalleryUpkeep:
             await sleep(every_s)
 
     async def _forget_expired(self) -> None:
-        receipts = await to_thread.run_sync(self._expired, limiter=self._thread)
+        with CancelScope(shield=True):  # what was forgotten is recorded, also if the service stops meanwhile
+            await self._record(await to_thread.run_sync(self._expired, limiter=self._thread))
+
+    async def _record(self, receipts: Sequence[Receipt]) -> None:
         if not receipts:
             return
         n_people, n_templates = sum(each.n_people for each in receipts), sum(each.n_templates for each in receipts)

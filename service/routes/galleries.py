@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.status import HTTP_201_CREATED, HTTP_304_NOT_MODIFIED
 
-from gallery import AlreadyExists, Consent, GalleryFacts, Person, PersonFacts, Receipt, VersionConflict
+from gallery import AlreadyExists, Consent, GalleryFacts, NoSuchTemplate, Person, PersonFacts, Receipt, VersionConflict
 
 from .. import gallery_serializers as serializers
 from ..audit.gallery_facts import facts_of_receipt
@@ -19,6 +19,7 @@ from ..gallery_openapi import (
     GALLERY_ANSWER,
     PEOPLE_ANSWER,
     PERSON_ANSWER,
+    PERSON_PROBLEMS,
     PERSON_REQUEST,
     READ_PROBLEMS,
     RECEIPT_ANSWER,
@@ -74,8 +75,8 @@ class Written(Generic[RecordT]):
 def router(runner: RequestExecutor) -> APIRouter:
     """Return the router of galleries, of the list of their people, and of a person without photos."""
     routes = new_router(runner)
-    _join_galleries(routes, runner)
-    _join_people(routes, runner)
+    for join in (_join_gallery, _join_person, _join_people, _join_forgetting):
+        join(routes, runner)
     return routes
 
 
@@ -89,7 +90,7 @@ def new_router(runner: RequestExecutor) -> APIRouter:
     return APIRouter(tags=["galleries"], dependencies=[Depends(require_galleries)])
 
 
-def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
+def _join_gallery(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.put(
         GALLERY,
         responses=written(GalleryResponse) | responses(*WRITE_PROBLEMS, example=GALLERY_ANSWER),
@@ -110,7 +111,7 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
         GALLERY,
         response_model=GalleryResponse,
         responses=responses(*READ_PROBLEMS, example=GALLERY_ANSWER),
-        openapi_extra=described("gallery"),
+        openapi_extra=described("gallery", "If-None-Match"),
     )
     async def gallery(request: Request, response: Response) -> GalleryResponse | Response:
         """Return how many people and templates a gallery has."""
@@ -119,37 +120,8 @@ def _join_galleries(routes: APIRouter, runner: RequestExecutor) -> None:
         _head(response, found.version)
         return _unless_had(request, found.version) or serializers.gallery(found, request)
 
-    @routes.delete(
-        GALLERY,
-        responses=responses(*FORGET_PROBLEMS, example=RECEIPT_ANSWER),
-        openapi_extra=described("gallery", "If-Match"),
-    )
-    async def forget_gallery(request: Request) -> ForgetResponse:
-        """Forget a gallery with all people and templates."""
-        names, version = names_of(request, GalleryNames), if_version(request)
-        return await forget(
-            runner, request, lambda galleries: galleries.forget_gallery(names.gallery, if_version=version)
-        )
 
-    @routes.get(
-        f"{GALLERY}/people",
-        response_model=PeopleResponse,
-        responses=responses(*READ_PROBLEMS, example=PEOPLE_ANSWER),
-        openapi_extra=described("gallery", options=PeopleOptions),
-    )
-    async def people(request: Request) -> Response:
-        """List the people of a gallery in the order of their ids, a page at a time."""
-        names, options = names_of(request, GalleryNames), options_of(PeopleOptions, {}, request.state.query)
-        after, limit = person_before(options.cursor), options.limit
-
-        def page() -> str:  # in the thread, because a long one takes a while to write
-            found = runner.galleries.people(names.gallery, after=after, limit=limit + 1)
-            return serializers.page(found, limit, request).model_dump_json()
-
-        return Response(await runner.run_without_body(request, page), media_type=JSON)
-
-
-def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
+def _join_person(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.put(
         PERSON,
         responses=written(PersonResponse) | responses(*WRITE_PROBLEMS, example=PERSON_ANSWER),
@@ -169,8 +141,8 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.get(
         PERSON,
         response_model=PersonResponse,
-        responses=responses(*READ_PROBLEMS, example=PERSON_ANSWER),
-        openapi_extra=described("gallery", "person"),
+        responses=responses(*PERSON_PROBLEMS, example=PERSON_ANSWER),
+        openapi_extra=described("gallery", "person", "If-None-Match"),
     )
     async def person(request: Request, response: Response) -> PersonResponse | Response:
         """Return a person, with what is known of each template except the embedding."""
@@ -179,39 +151,70 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
         _head(response, found.version)
         return _unless_had(request, found.version) or serializers.person_answer(found, request)
 
-    @routes.delete(
-        PERSON,
-        responses=responses(*FORGET_PROBLEMS, example=RECEIPT_ANSWER),
-        openapi_extra=described("gallery", "person", "If-Match"),
+
+def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
+    @routes.get(
+        f"{GALLERY}/people",
+        response_model=PeopleResponse,
+        responses=responses(*READ_PROBLEMS, example=PEOPLE_ANSWER),
+        openapi_extra=described("gallery", options=PeopleOptions),
     )
+    async def people(request: Request) -> Response:
+        """List the people of a gallery in the order of their ids, a page at a time."""
+        names, options = names_of(request, GalleryNames), options_of(PeopleOptions, {}, request.state.query)
+        after, limit = person_before(options.cursor), options.limit
+
+        def page() -> str:  # in the thread, because a long one takes a while to write
+            found = runner.galleries.people(names.gallery, after=after, limit=limit + 1)
+            return serializers.page(found, limit, request).model_dump_json()
+
+        return Response(await runner.run_without_body(request, page), media_type=JSON)
+
+
+def _join_forgetting(routes: APIRouter, runner: RequestExecutor) -> None:
+    answers = responses(*FORGET_PROBLEMS, example=RECEIPT_ANSWER)
+
+    @routes.delete(GALLERY, responses=answers, openapi_extra=described("gallery", "If-Match"))
+    async def forget_gallery(request: Request) -> ForgetResponse:
+        """Forget a gallery with all people and templates."""
+        names = names_of(request, GalleryNames)
+        return await _forget(runner, request, lambda kept: partial(kept.forget_gallery, names.gallery))
+
+    @routes.delete(PERSON, responses=answers, openapi_extra=described("gallery", "person", "If-Match"))
     async def forget_person(request: Request) -> ForgetResponse:
         """Forget a person with all templates."""
-        names, version = names_of(request, PersonNames), if_version(request)
-        return await forget(
-            runner, request, lambda galleries: galleries.forget_person(names.gallery, names.person, if_version=version)
-        )
+        names = names_of(request, PersonNames)
+        return await _forget(runner, request, lambda kept: partial(kept.forget_person, names.gallery, names.person))
 
     @routes.delete(
         f"{PERSON}/templates/{{template}}",
-        responses=responses(*FORGET_PROBLEMS, example=RECEIPT_ANSWER),
+        responses=responses(*FORGET_PROBLEMS, NoSuchTemplate, example=RECEIPT_ANSWER),
         openapi_extra=described("gallery", "person", "template", "If-Match"),
     )
     async def forget_template(request: Request) -> ForgetResponse:
         """Forget one template of a person. If-Match is about the person."""
-        names, version = names_of(request, TemplateNames), if_version(request)
-        return await forget(
+        names = names_of(request, TemplateNames)
+        return await _forget(
             runner,
             request,
-            lambda galleries: galleries.forget_template(
-                names.gallery, names.person, names.template, if_version=version
-            ),
+            lambda kept: partial(kept.forget_template, names.gallery, names.person, names.template),
         )
 
 
-async def forget(runner: RequestExecutor, request: Request, work: "Callable[[Galleries], Receipt]") -> ForgetResponse:
-    """Run what forgets something; answer with the receipt."""
+class Forget(Protocol):
+    """Forgets something, if it still has the version."""
+
+    def __call__(self, *, if_version: int | None) -> Receipt:
+        """Forget."""
+
+
+async def _forget(
+    runner: RequestExecutor, request: Request, method_of: "Callable[[Galleries], Forget]"
+) -> ForgetResponse:
+    """Run what forgets something, under the condition of the request; answer with the receipt."""
     require_unconditional(request, "if-none-match")
-    done = await runner.run_without_body(request, lambda: work(runner.galleries))
+    version = if_version(request)
+    done = await runner.run_without_body(request, lambda: method_of(runner.galleries)(if_version=version))
     note_facts(request, facts_of_receipt(done))
     return serializers.receipt(done, request)
 

@@ -9,11 +9,15 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from live_service import served
+from anyio import sleep_forever
+from live_service import served, until
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
+from gallery import PersonFacts, open_store
 from service.app import create_app
+from service.audit.chain import ChainReader
+from service.galleries import GalleryUpkeep
 from service.settings import Settings
 
 Photos = dict[str, bytes]
@@ -255,28 +259,42 @@ def test_no_name_of_the_address_is_a_query_option(gallery_client: httpx2.Client,
     assert code_of(answer) == (400, "malformed_request")
 
 
-def test_an_expired_person_is_found_by_no_request(gallery_client: httpx2.Client, gallery: str) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
-    assert gallery_client.put(f"{gallery}/people/p1", json={"forget_at": soon}).status_code == 201
-    while datetime.now(UTC) <= datetime.fromisoformat(soon):
-        pass
-    assert code_of(gallery_client.get(f"{gallery}/people/p1")) == (404, "no_such_person")
-    assert gallery_client.get(f"{gallery}/people").json()["people"] == []
+def with_expired_person(file: Path) -> str:
+    """Write a person who had to be forgotten long ago, and one who had not, into a store; gives its address."""
+    url = f"sqlite:///{file}"
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    with open_store(url, now=lambda: long_ago) as store:
+        store.create_gallery("g")
+        store.put_person("g", "expired-name", PersonFacts(forget_at=long_ago + timedelta(days=1)))
+        store.put_person("g", "p2", PersonFacts())
+    return url
 
 
 def test_expired_people_are_gone_after_a_start_without_a_request(
     embedder: FaceEmbedder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings(gallery=f"sqlite:///{tmp_path / 'gallery.db'}", audit=str(tmp_path / "audit"))
-    soon = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
-    with TestClient(create_app(settings, embedder)) as client:
-        client.put("/v1/galleries/g")
-        client.put("/v1/galleries/g/people/secret-name", json={"forget_at": soon})
-    while datetime.now(UTC) <= datetime.fromisoformat(soon):
-        pass
+    settings = Settings(gallery=with_expired_person(tmp_path / "gallery.db"), audit=str(tmp_path / "audit"))
+    assert b"expired-name" in (tmp_path / "gallery.db").read_bytes()
     caplog.set_level(logging.INFO)
     with TestClient(create_app(settings, embedder)):
-        pass
-    assert "1 people were forgotten" in caplog.text
-    assert "secret-name" not in caplog.text
-    assert b"secret-name" not in (tmp_path / "gallery.db").read_bytes()
+        until(lambda: "forgot people whose time had come: 1, with 0 templates" in caplog.text)
+    (line,) = [line.fields for line in ChainReader(tmp_path / "audit") if line.fields["event"] == "expired"]
+    assert line["decided"] == {"n_people_forgotten": 1, "n_templates_forgotten": 0}
+    left = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert (b"expired-name" in left, b"p2" in left, "expired-name" in caplog.text) == (False, True, False)
+
+
+def test_an_expired_person_is_found_by_no_request(
+    embedder: FaceEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_: GalleryUpkeep) -> None:
+        await sleep_forever()
+
+    monkeypatch.setattr(GalleryUpkeep, "_forget_expired", nothing)
+    url = with_expired_person(tmp_path / "gallery.db")
+    with TestClient(create_app(Settings(gallery=url), embedder)) as client:
+        for method in ("GET", "DELETE"):
+            assert code_of(client.request(method, "/v1/galleries/g/people/expired-name")) == (404, "no_such_person")
+        assert [each["id"] for each in client.get("/v1/galleries/g/people").json()["people"]] == ["p2"]
+        assert client.get("/v1/galleries/g").json()["n_people"] == 1
+        assert client.put("/v1/galleries/g/people/expired-name").status_code == 201
