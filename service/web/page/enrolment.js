@@ -111,8 +111,8 @@ export class Enrolment extends Part {
     this.render();
     const url = `${this.gallery.url}/people/${encodeURIComponent(this.values.person)}`;
     const sent = this.photos;
-    await this.attempt(() => this.send(url, sent, more), { settle: (problem) => this.refuse(problem, sent) });
-    this.isSending = false;
+    const settle = (problem) => this.refuse(problem, sent);
+    await this.attempt(() => this.send(url, sent, more), { settle }).finally(() => (this.isSending = false));
   }
 
   async send(url, photos, more) {

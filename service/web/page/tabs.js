@@ -9,6 +9,7 @@ const at = (id) => document.getElementById(id);
 const hasGalleries = () => document.body.dataset.galleries === "on"; // the server writes this
 
 let gallery = null; // is loaded when it is first looked at
+let opening = null;
 
 export const renderGallery = () => gallery?.render();
 
@@ -30,11 +31,10 @@ async function turn(about) {
   at("skip").dataset.text = isGallery ? "gallery.skip" : "skip";
   for (const tab of at("tabs").children) tab.setAttribute("aria-current", String((tab.hash === GALLERY) === isGallery));
   writeTexts();
-  if (isGallery) await openGallery(about);
+  if (isGallery) await (opening ??= openGallery(about));
 }
 
 async function openGallery(about) {
-  if (gallery) return;
   const place = at("gallery-parts");
   gallery = hasGalleries() ? new (await import("./gallery.js")).Gallery(place, about) : new NoGalleries(place);
 }
