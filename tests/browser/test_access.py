@@ -84,7 +84,7 @@ def test_nobody_is_kept_out_of_the_gallery(
         visit.ask_to_enrol("Bo", photo("041-neutral"))
         visit.refusals()
         assert faults(page) == []
-        page.click(".templates li:nth-child(1) button")
+        page.click("details[open] .templates li:nth-child(1) button")
         assert faults(page) == []
         page.click("[data-key=confirm]")
         page.wait_for_selector(".receipt")

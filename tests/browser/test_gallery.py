@@ -170,7 +170,7 @@ def test_a_template_is_forgotten_and_then_the_person(visit: GalleryVisit, photo:
     visit.enrol("Bo", photo("005-neutral"))
     assert visit.identify(photo("001-neutral")) == ["Anna"]
     visit.look_at("Anna")
-    assert "People: 0. Templates: 1." in visit.forget(".templates li:nth-child(1) button")
+    assert "People: 0. Templates: 1." in visit.forget("details[open] .templates li:nth-child(1) button")
     until(visit.page, "() => document.querySelectorAll('.people details[open] .templates li').length === 1")
     assert len(stored.get("/people/Anna").json()["templates"]) == 1
     visit.forget("[data-key='forget-person-Anna']")
@@ -251,7 +251,7 @@ def test_the_tab_has_an_address_and_a_title(gallery_page: Page, gallery_url: str
     assert gallery_page.get_attribute(TAB, "aria-current") == "false"
     gallery_page.click(TAB)
     gallery_page.wait_for_selector("#gallery-name")
-    assert gallery_page.title() == "visavis · Who of the gallery is on this photo?"
+    assert gallery_page.title() == "visavis · Who is on this photo?"
     assert gallery_page.get_attribute(TAB, "aria-current") == "true"
     assert gallery_page.url == f"{gallery_url}/#gallery"
     gallery_page.go_back()

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from embedder import FaceEmbedder
+from service.app import create_app
 from service.routes import pages
+from service.settings import Settings
 
 FOLDER = pages.DOCS
 PAGES = {"/": "/page", "/docs": "/docs"}  # where a page is, and where its files are
@@ -39,6 +42,16 @@ def test_a_page_has_no_script_within(url: str, n_scripts: int, client: TestClien
     policy = page.headers["content-security-policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+def test_the_start_page_says_whether_there_are_galleries(
+    client: TestClient, embedder: FaceEmbedder, tmp_path: Path
+) -> None:
+    store = create_app(Settings(gallery=f"sqlite:///{tmp_path / 'gallery.db'}"), embedder)
+    with TestClient(store) as other:
+        on, off = other.get("/"), client.get("/")
+    assert on.text.replace('data-galleries="on"', 'data-galleries="off"') == off.text != on.text
+    assert on.headers["etag"] != off.headers["etag"]
 
 
 def test_our_script_asks_for_the_description_of_this_service() -> None:

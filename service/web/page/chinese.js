@@ -63,7 +63,7 @@ export const chinese = {
     low_quality: "此照片比该模型测量过的几乎所有照片都差。请换一张更清晰、更大的照片。",
     several_faces: "有几张大小相近的人脸。请选择您指的那一张。",
     no_face: "没有找到人脸。",
-    galleries_off: "本服务器没有图库。服务器的管理者可用 --gallery 或 VISAVIS_GALLERY 开启：",
+    galleries_off: "本服务器没有图库。服务器的管理者可以开启。",
     claim_unavailable: "此模型的测量不足以在这么多模板中保证如此少的误认。请允许更多误认。",
     no_such_gallery: "此图库已不存在。请打开另一个。",
     no_such_person: "此人已不在图库中。",
@@ -197,7 +197,7 @@ export const chinese = {
   tabs: { label: "页面的各部分", compare: "两张照片", gallery: "图库" },
   gallery: {
     skip: "转到图库",
-    question: "照片上的人是图库中的谁？",
+    question: "照片上的人是谁？",
     promise: "照片只发送到本服务器，不会保存。对每张登记的人脸，图库只保存一个模板：128 个数，属于生物特征数据。",
     name: "图库",
     nameWhy: "本服务器上某个图库的名称，或新图库的名称。",

@@ -64,7 +64,7 @@ export const english = {
     low_quality: "This photo is poorer than nearly all that this model was measured on. Use a sharper, larger one.",
     several_faces: "There are several faces of like size. Choose the one you mean.",
     no_face: "No face was found.",
-    galleries_off: "This server keeps no gallery. Whoever runs it turns galleries on with --gallery, or VISAVIS_GALLERY:",
+    galleries_off: "This server keeps no galleries. Whoever runs it can turn them on.",
     claim_unavailable:
       "This model was not measured well enough to promise so few wrong names among that many templates. Allow more of them.",
     no_such_gallery: "This gallery is no longer there. Open another.",
@@ -201,7 +201,7 @@ export const english = {
   tabs: { label: "Parts of the page", compare: "Two photos", gallery: "Gallery" },
   gallery: {
     skip: "To the gallery",
-    question: "Who of the gallery is on this photo?",
+    question: "Who is on this photo?",
     promise: "Photos go to this server only and are not kept. Of each enrolled face the gallery keeps a template: 128 numbers, which are biometric data.",
     name: "Gallery",
     nameWhy: "The name of a gallery on this server, or of a new one.",

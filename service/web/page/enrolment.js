@@ -11,7 +11,7 @@ const MOST_PHOTOS = 16; // of one request; a test holds it against the server's 
 export class Enrolment extends Part {
   constructor(gallery) {
     super();
-    Object.assign(this, { gallery, photos: [], refusal: null });
+    Object.assign(this, { gallery, photos: [], refusal: null, isSending: false });
     this.inputs = {
       person: make("input", { ...NAMED }),
       note: make("input", { type: "text", maxlength: 2000, autocomplete: "off" }),
@@ -98,18 +98,21 @@ export class Enrolment extends Part {
     this.clear();
   }
 
-  enrol(more = {}) {
+  async enrol(more = {}) {
+    if (this.isSending) return;
     if (this.photos.length === 0) {
       this.tell(() => say("gallery.noPhoto"), "bad");
       this.picks.querySelector("[data-key=pick]").focus();
       return;
     }
+    this.isSending = true;
     this.forgetRefusal();
     this.tell(() => say("gallery.enrolling"), "busy");
     this.render();
     const url = `${this.gallery.url}/people/${encodeURIComponent(this.values.person)}`;
     const sent = this.photos;
-    return this.attempt(() => this.send(url, sent, more), { settle: (problem) => this.refuse(problem, sent) });
+    const settle = (problem) => this.refuse(problem, sent);
+    await this.attempt(() => this.send(url, sent, more), { settle }).finally(() => (this.isSending = false));
   }
 
   async send(url, photos, more) {

@@ -78,7 +78,7 @@ export class Gallery extends Part {
 
   // Someone was enrolled or forgotten.
   async changed() {
-    this.identification.ask();
+    this.identification.opened(); // what it shows may name somebody who is forgotten
     await this.people.load();
   }
 

@@ -26,6 +26,7 @@ export class Identification extends Part {
     this.render();
   }
 
+  // Another gallery, or other people in it: what was found is no longer true.
   opened() {
     this.answer = null;
     if (this.photo) this.photo.faces = null;

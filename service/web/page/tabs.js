@@ -1,13 +1,15 @@
 // The page's two tabs, each with an address: comparing two photos, and the gallery, if this server keeps any.
-import { make, show } from "./elements.js";
-import { say, writeTexts } from "./words.js";
+import { show } from "./elements.js";
+import { Part } from "./part.js";
+import { ask } from "./server.js";
+import { writeTexts } from "./words.js";
 
 const GALLERY = "#gallery";
-const TURNED_ON = "visavis serve --gallery sqlite:////var/lib/visavis/gallery.db";
 const at = (id) => document.getElementById(id);
 const hasGalleries = () => document.body.dataset.galleries === "on"; // the server writes this
 
 let gallery = null; // is loaded when it is first looked at
+let opening = null;
 
 export const renderGallery = () => gallery?.render();
 
@@ -29,15 +31,19 @@ async function turn(about) {
   at("skip").dataset.text = isGallery ? "gallery.skip" : "skip";
   for (const tab of at("tabs").children) tab.setAttribute("aria-current", String((tab.hash === GALLERY) === isGallery));
   writeTexts();
-  if (isGallery) await openGallery(about);
+  if (isGallery) await (opening ??= openGallery(about));
 }
 
 async function openGallery(about) {
-  if (!hasGalleries()) show(at("gallery-parts"), noGalleries());
-  else if (!gallery) gallery = new (await import("./gallery.js")).Gallery(at("gallery-parts"), about);
+  const place = at("gallery-parts");
+  gallery = hasGalleries() ? new (await import("./gallery.js")).Gallery(place, about) : new NoGalleries(place);
 }
 
-function noGalleries() {
-  const words = make("p", { "data-text": "problem.galleries_off" }, say("problem.galleries_off"));
-  return make("section", { class: "card" }, words, make("code", {}, TURNED_ON));
+// A server without galleries says itself how to turn them on.
+class NoGalleries extends Part {
+  constructor(place) {
+    super();
+    show(place, this.trouble);
+    this.attempt(() => ask("/v1/galleries/any"));
+  }
 }
