@@ -106,7 +106,7 @@ class Galleries:
         """Read the templates of all galleries into memory, as else the first search in each one does."""
         for each in self.store.galleries():
             with suppress(NoSuchGallery):  # forgotten meanwhile
-                self._refreshed(each.name)
+                self._replica(each.name)
 
     def close(self) -> None:
         """Drop all templates from memory. The store stays open."""
