@@ -181,7 +181,7 @@ def many(n: int, embeddings: Path) -> None:
     people = generator.integers(len(real) // 2, size=n)  # each real face a person; half of them, two faces or more each
     vectors = real[people] + generator.normal(scale=NOISE, size=(n, real.shape[1])).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    qualities = np.ones((n, len(MEASURES)))
+    qualities = np.full((n, len(MEASURES)), 60.0)  # good ones
     faces = FaceSet.by(read_bundle().card, vectors.astype(np.float32), np.arange(n) // 2, qualities)
     before, begun = peak_mib(), time.perf_counter()
     grouping = group_faces(faces, link_rule(read_bundle().card, n))

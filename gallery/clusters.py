@@ -17,6 +17,10 @@ from embedder import LEAST_VISIBLE, MEASURES, Advance, ModelCard
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+# Below these, many finds are no faces, and such finds resemble each other. Error rates were measured on few such faces:
+# of the largest faces of 3,000 celebrities' photos and of LFW View 1, 99.5% have a score above 0.84.
+LEAST_SCORE, LEAST_EYE_DISTANCE_PX = 0.75, 10.0
+
 BLOCK_BYTES = 2**25  # of distances that are in memory at a time
 PAIRS = 2**16  # whose embeddings are multiplied at a time
 TOLERANCE = 1e-4  # of squared distances in float32; those in float64 decide
@@ -30,7 +34,7 @@ class FaceSet:
     pictures: Indices  # (n,) which picture each face is on
     penalties: Floats  # (measures, n) in units of distance, for poor photos
     visible: Floats  # (2, n) the visible shares of eyes and mouth
-    is_usable: NDArray[np.bool_]  # (n,) not too poor by the card's rule
+    is_usable: NDArray[np.bool_]  # (n,) neither too poor by the card's rule nor too small, and surely a face
     unit_length: bool  # of the embeddings
 
     @classmethod
@@ -39,7 +43,7 @@ class FaceSet:
         values = {name: qualities[:, k] for k, name in enumerate(MEASURES)}
         rule = card.quality_penalties
         penalties = np.array([each.of(values[each.measure]) for each in rule]).reshape(-1, len(vectors))
-        is_usable = np.ones(len(vectors), np.bool_)
+        is_usable = (values["detector_score"] >= LEAST_SCORE) & (values["eye_distance_px"] >= LEAST_EYE_DISTANCE_PX)
         for each in rule:
             is_usable &= values[each.measure] >= each.min_value
         visible = np.array([values["eyes_visible"], values["mouth_visible"]])

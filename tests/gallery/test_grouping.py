@@ -168,15 +168,16 @@ def test_two_faces_of_one_picture_are_told_to_look_alike() -> None:
 
 
 def qualities(n: int, **measures: float) -> np.ndarray:
-    values = np.ones((n, len(MEASURES)))
+    values = np.full((n, len(MEASURES)), 60.0)  # more than enough of each
     for name, value in measures.items():
         values[:, MEASURES.index(name)] = value
     return values
 
 
-def test_a_photo_that_is_too_poor_is_in_no_person() -> None:
+@pytest.mark.parametrize(("measure", "value"), [("sharpness", 0.01), ("detector_score", 0.7), ("eye_distance_px", 9)])
+def test_a_photo_that_is_too_poor_is_in_no_person(measure: str, value: float) -> None:
     measured = qualities(3)
-    measured[1, MEASURES.index("sharpness")] = 0.01
+    measured[1, MEASURES.index(measure)] = value
     found = FaceSet.by(CARD, some_people(4, 1, 3), np.arange(3), measured)
     grouping = group_faces(found, link_rule(CARD, 3))
     assert grouping.person_of.tolist() == [0, NO_PERSON, 0]
