@@ -112,7 +112,7 @@ def test_the_document_of_the_api_shows_the_first_example_as_it_is() -> None:
 
 def test_the_document_of_the_api_lists_every_route(client: TestClient) -> None:
     table = API_DOCUMENT.split("\n## ")[0]
-    listed = set(re.findall(r"`(GET|POST) (/\S+)`", table))
+    listed = set(re.findall(r"`(GET|POST|PUT|DELETE) (/\S+)`", table))
     paths = client.get("/openapi.json").json()["paths"]
     assert listed == {(method.upper(), path) for path, methods in paths.items() for method in methods}
 
