@@ -14,7 +14,8 @@ from .errors import (
     StoreUnavailable as StoreUnavailable,
     VersionConflict as VersionConflict,
 )
-from .opening import open_store as open_store
+from .opening import open_store as open_store, upgrade_store as upgrade_store
+from .schema_versions import SchemaUpgrade as SchemaUpgrade
 from .store import Store as Store
 from .types import (
     Candidate as Candidate,
