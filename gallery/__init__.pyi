@@ -46,8 +46,8 @@ from .index import (
     TemplateIndex as TemplateIndex,
 )
 from .link_rule import GroupingError as GroupingError
-from .opening import open_backend as open_backend, open_store as open_store
-from .schema_versions import upgrade_schema as upgrade_schema
+from .opening import open_store as open_store, upgrade_store as upgrade_store
+from .schema_versions import SchemaUpgrade as SchemaUpgrade
 from .store import Store as Store
 from .types import (
     Candidate as Candidate,

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ArgumentError
 
 from .database_errors import raising_store_errors
 from .errors import InvalidValue
-from .schema_versions import require_schema
+from .schema_versions import SchemaUpgrade, require_schema, upgrade_schema
 from .sqlite import SqliteBackend
 from .store import Backend, Store, utc_now
 
@@ -29,6 +29,19 @@ def open_store(url: str, *, now: Callable[[], datetime] = utc_now) -> Store:
         backend.close()
         raise
     return Store(backend, now)
+
+
+def upgrade_store(url: str) -> SchemaUpgrade:
+    """Bring the schema of a store to the one of this version; make a backup before.
+
+    Raises InvalidValue for a wrong URL, SchemaMismatch if the schema is newer, and StoreUnavailable.
+    """
+    backend = open_backend(url)
+    try:
+        with raising_store_errors():
+            return upgrade_schema(backend.engine)
+    finally:
+        backend.close()
 
 
 def open_backend(url: str) -> Backend:

@@ -7,12 +7,15 @@ from time import monotonic
 from typing import cast
 
 import psycopg
-from sqlalchemy import URL, Connection, create_engine, text
+from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import StoreUnavailable
 from .postgres_erasure import erase
 
 CHANNEL = "visavis_gallery"
+LOCK_TIMEOUT_S = 60  # that a write waits for others to the same gallery
 CLOSING_S = 0.5  # until a waiting thread sees that the store is closed
 
 
@@ -29,6 +32,7 @@ class PostgresBackend:
             pool_size=5,
             max_overflow=10,
         )
+        event.listen(self.engine, "connect", _limit_waiting)
         self._listener: Connection | None = None
         self._listening, self._closed = Lock(), Event()
 
@@ -90,3 +94,10 @@ class PostgresBackend:
             self._listener.invalidate()
             self._listener.close()
             self._listener = None
+
+
+def _limit_waiting(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
+    cursor.close()
+    connection.commit()

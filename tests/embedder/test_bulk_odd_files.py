@@ -128,7 +128,7 @@ def test_damaged_parts_are_told_and_made_again(finished: tuple[Path, Path], tmp_
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-@pytest.mark.parametrize("content", ["[" * 10**6, '{"n_photos": "many"}'])
+@pytest.mark.parametrize("content", ["[" * 10**6, '{"n_photos": "many"}'], ids=["deep", "wrong type"])
 def test_a_damaged_manifest_is_told_in_one_line(content: str, tmp_path: Path, examples: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -7,9 +7,10 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
+import pytest
 from stored_templates import DIGESTS, new_template
 
-from gallery import PersonFacts, Store, open_store
+from gallery import PersonFacts, Store, StoreUnavailable, open_store
 
 WRITERS = Path(__file__).with_name("store_writers.py")
 N_PROCESSES, N_THREADS, N_WRITES = 4, 16, 2
@@ -91,3 +92,12 @@ def test_closing_a_store_ends_waiting(url: str) -> None:
     store.close()
     waiter.join(10)
     assert not waiter.is_alive()
+
+
+def test_a_writer_that_is_locked_out_is_told_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gallery.postgres.LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr("gallery.sqlite.BUSY_TIMEOUT_S", 0.5)
+    with open_store(url) as store, open_store(url) as other:
+        store.create_gallery("staff")
+        with other._write("staff"), pytest.raises(StoreUnavailable, match="locked"):
+            store.put_person("staff", "bob", PersonFacts())

@@ -10,10 +10,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from gallery import SchemaMismatch, open_store
+from gallery import SchemaMismatch, SchemaUpgrade, open_store, upgrade_store
 from gallery.opening import open_backend
 from gallery.schema import SCHEMA_REVISION, metadata
-from gallery.schema_versions import SchemaUpgrade, upgrade_schema
 
 
 def _execute(url: str, statement: str, **values: str) -> None:
@@ -54,17 +53,13 @@ def test_a_newer_and_an_older_schema_are_refused(url: str, revision: str, advice
 def test_a_newer_schema_is_not_upgraded(url: str) -> None:
     open_store(url).close()
     _set_revision(url, "9999")
-    backend = open_backend(url)
     with pytest.raises(SchemaMismatch):
-        upgrade_schema(backend.engine)
-    backend.close()
+        upgrade_store(url)
 
 
 def test_an_upgrade_tells_what_it_did(url: str) -> None:
-    backend = open_backend(url)
-    assert upgrade_schema(backend.engine) == SchemaUpgrade(None, SCHEMA_REVISION)
-    assert upgrade_schema(backend.engine) == SchemaUpgrade(SCHEMA_REVISION, SCHEMA_REVISION)
-    backend.close()
+    assert upgrade_store(url) == SchemaUpgrade(None, SCHEMA_REVISION)
+    assert upgrade_store(url) == SchemaUpgrade(SCHEMA_REVISION, SCHEMA_REVISION)
 
 
 def test_a_database_of_something_else_is_refused(url: str) -> None:

@@ -18,11 +18,10 @@ from gallery import (
     export_gallery,
     import_people,
     largest_gallery,
-    open_backend,
     read_encodings,
     read_export,
     strictest_fpir,
-    upgrade_schema,
+    upgrade_store,
 )
 
 from .gallery_enrol import enrol, migrate
@@ -204,11 +203,7 @@ def import_command(gallery: str, file: Path, url: str, *, encodings: bool, as_js
 @store_option
 def upgrade(url: str) -> None:
     """Bring the store's tables to this version of visavis. Make a backup first."""
-    backend = open_backend(url)
-    try:
-        done = upgrade_schema(backend.engine)
-    finally:
-        backend.close()
+    done = upgrade_store(url)
     click.echo(f"schema {done.after}" + ("" if done.before == done.after else f", before {done.before or 'none'}"))
 
 
