@@ -50,7 +50,7 @@ class LabelledFaces:
 
 def lfw_view1(data: Path, embeddings: Path) -> LabelledFaces:
     embedded = embed((data / "lfw-view1" / "lfw",), embeddings / "view1")
-    return labelled("LFW View 1", embedded, {photo: nearest_to_centre(embedded, photo) for photo in photos(embedded)})
+    return labelled("LFW View 1", embedded, nearest_to_centre(embedded))
 
 
 def celebrities(data: Path, embeddings: Path) -> LabelledFaces:
@@ -73,14 +73,11 @@ def embed(folders: tuple[Path, ...], out: Path) -> EmbeddedFaces:
     return read_faces(out)
 
 
-def photos(embedded: EmbeddedFaces) -> list[int]:
-    return sorted({face.photo for face in embedded.faces})
-
-
-def nearest_to_centre(embedded: EmbeddedFaces, photo: int) -> int:
+def nearest_to_centre(embedded: EmbeddedFaces) -> dict[int, int]:
+    """The face of each photo that is nearest to the centre."""
     x, y = LFW_CENTRE
-    there = {k: face.box.center for k, face in enumerate(embedded.faces) if face.photo == photo}
-    return min(there, key=lambda k: hypot(there[k][0] - x, there[k][1] - y))
+    away = [hypot(face.box.center[0] - x, face.box.center[1] - y) for face in embedded.faces]
+    return {embedded.faces[k].photo: k for k in sorted(range(len(away)), key=lambda k: -away[k])}
 
 
 def labelled(name: str, embedded: EmbeddedFaces, meant: dict[int, int]) -> LabelledFaces:
