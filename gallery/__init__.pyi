@@ -4,7 +4,7 @@ from .claims import (
     largest_gallery as largest_gallery,
     strictest_fpir as strictest_fpir,
 )
-from .directory import Galleries as Galleries
+from .directory import EnrolKeywords as EnrolKeywords, Galleries as Galleries
 from .errors import (
     AlreadyEnrolled as AlreadyEnrolled,
     AlreadyExists as AlreadyExists,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 EMBEDDING_SIZE = 128
 BLOCK = 65_536  # templates; a multiple of the rows that the kernel takes at once
+PART = 1024  # templates that are encoded at once, in the cache of a core
 MOST_CODE = 127
 ID_DIGITS = 32
 
@@ -69,11 +70,18 @@ def new_templates(ids: Sequence[str], persons: Sequence[int], vectors: Singles, 
         )
     if not np.isfinite(vectors).all() or not (penalties >= 0).all():
         raise ValueError("embeddings must be finite, and penalties not negative")
+    starts = range(0, max(n, 1), PART)
+    coded = zip(*(_coded(vectors[start : start + PART]) for start in starts), strict=True)
+    codes, steps, squares, errors = (np.concatenate(parts) for parts in coded)
+    persons_column = np.asarray(persons, np.int64)
+    return Templates(codes, steps, squares, errors, vectors, penalties, persons_column, packed_ids(ids))
+
+
+def _coded(vectors: Singles) -> tuple[Codes, Singles, Singles, Singles]:
+    """Return the codes, steps, squared lengths and errors of embeddings (n, 128)."""
     code = encode(vectors)
     squares = (vectors.astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
-    errors = np.nextafter(code.errors.astype(np.float32), np.float32(np.inf))
-    columns = code.codes, code.steps, squares, errors, vectors, penalties
-    return Templates(*columns, np.asarray(persons, np.int64), packed_ids(ids))
+    return code.codes, code.steps, squares, np.nextafter(code.errors.astype(np.float32), np.float32(np.inf))
 
 
 def packed_ids(ids: Sequence[str]) -> Ids:
@@ -152,8 +160,7 @@ class Blocks:
 
     def extended(self, new: Templates) -> Self:
         """Return these and new templates. Those whose ids are there already are left as they are."""
-        for block in self.blocks:
-            new = new.at(~are_among(new.ids, block.templates.ids))
+        new = new.at(~are_among(new.ids, self._ids_among(new.ids)))
         n_people = self.n_people + self.n_without_templates(new.persons)
         blocks = []
         for block in self.blocks:
@@ -179,6 +186,12 @@ class Blocks:
         """Return the number of people among these who have no template here."""
         others = np.unique(persons)
         for block in self.blocks:
-            theirs = block.templates.persons
-            others = np.setdiff1d(others, theirs[np.isin(theirs, others)])
+            found = np.isin(block.templates.persons, others)
+            if found.any():
+                others = np.setdiff1d(others, block.templates.persons[found])
         return len(others)
+
+    def _ids_among(self, ids: Ids) -> Ids:
+        """The ids of templates here that are among some ids."""
+        found = [block.templates.ids[are_among(block.templates.ids, ids)] for block in self.blocks]
+        return np.concatenate([np.empty((0, 2), np.uint64), *found])

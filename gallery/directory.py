@@ -106,7 +106,7 @@ class Galleries:
         """Read the templates of all galleries into memory, as else the first search in each one does."""
         for each in self.store.galleries():
             with suppress(NoSuchGallery):  # forgotten meanwhile
-                self._refreshed(each.name)
+                self._replica(each.name)
 
     def close(self) -> None:
         """Drop all templates from memory. The store stays open."""
@@ -130,10 +130,10 @@ class Galleries:
         remembered = None if key is None else self.store.remembered_answer(gallery, key)
         if remembered is not None:
             return self._earlier(request, remembered)
-        self._refreshed(gallery)  # a missing gallery is told before faces are searched for
+        replica = self._replica(gallery)  # a missing gallery is told before faces are searched for
         embedded = self._embedded(request)
         with self._enrolling:
-            return self._enrolled(request, embedded, key)
+            return self._enrolled(request, embedded, replica, key)
 
     def identify(
         self,
@@ -154,14 +154,14 @@ class Galleries:
         all faces, those that are too poor have no candidates.
         """
         options = IdentifyOptions(fpir, prior, limit)
-        self._refreshed(gallery)
+        replica = self._replica(gallery)
         batch = self.embedder.embed_many([image], face=face)
         (faces,) = batch.results
         if isinstance(faces, SampleError):
             raise faces
         if face != ALL_FACES:
             require_quality(self.embedder.card.quality_penalties, faces[0].sample.quality)
-        identified = tuple(IdentifiedFace(each.sample, self._identified(gallery, each, options)) for each in faces)
+        identified = tuple(IdentifiedFace(each.sample, _identified(replica, each, options)) for each in faces)
         return Identified(identified, batch.model, batch.timings_ms)
 
     def verify(self, gallery: str, person: str, image: bytes, **options: Unpack[VerifyKeywords]) -> PersonComparison:
@@ -200,8 +200,8 @@ class Galleries:
             self._replicas.pop(receipt.gallery, None)
         return receipt
 
-    def _refreshed(self, gallery: str) -> GalleryReplica:
-        """The gallery's templates in memory. Raises NoSuchGallery."""
+    def _replica(self, gallery: str) -> GalleryReplica:
+        """The gallery's templates in memory, as of now. Raises NoSuchGallery."""
         fresh = GalleryReplica(self.store, gallery, self.embedder.card, self._digest)
         replica = self._replicas.setdefault(gallery, fresh)
         try:
@@ -211,11 +211,6 @@ class Galleries:
             raise
         return replica
 
-    def _identified(self, gallery: str, face: Embedding, options: IdentifyOptions) -> Identification:
-        if face.sample.grade is not None and face.sample.grade.is_too_poor:
-            return Identification((), None, options.prior or NOBODY)
-        return self._refreshed(gallery).identify(face, options)
-
     def _embedded(self, request: EnrolmentRequest) -> list[Embedding | SampleError]:
         results = list[Embedding | SampleError]()
         for start in range(0, len(request.photos), BATCH):
@@ -224,20 +219,27 @@ class Galleries:
         return results
 
     def _enrolled(
-        self, request: EnrolmentRequest, photos: Sequence[Embedding | SampleError], key: IdempotencyKey | None
+        self,
+        request: EnrolmentRequest,
+        photos: Sequence[Embedding | SampleError],
+        replica: GalleryReplica,
+        key: IdempotencyKey | None,
     ) -> Enrolment:
         """Decide and write; decide anew if another process has written in between."""
         for _ in range(ATTEMPTS):
             try:
-                return self._attempt(request, photos, key)
+                return self._attempt(request, photos, replica, key)
             except VersionConflict:
                 continue
         raise StoreUnavailable("other processes write to the gallery all the time; send the request again later")
 
     def _attempt(
-        self, request: EnrolmentRequest, photos: Sequence[Embedding | SampleError], key: IdempotencyKey | None
+        self,
+        request: EnrolmentRequest,
+        photos: Sequence[Embedding | SampleError],
+        replica: GalleryReplica,
+        key: IdempotencyKey | None,
     ) -> Enrolment:
-        replica = self._refreshed(request.gallery)
         version = replica.refresh()
         find = partial(replica.neighbours, below=self._rules.one_person.threshold)
         enrollee = Enrollee(request.person, self._has_templates(request), request.allow_duplicate, request.skip_refused)
@@ -288,6 +290,12 @@ class Galleries:
         person = self.store.person(request.gallery, request.person)
         refused = tuple(PhotoRefusal(**each) for each in answer["refused"])
         return Enrolment(person, tuple(answer["added"]), tuple(answer["already_there"]), refused)
+
+
+def _identified(replica: GalleryReplica, face: Embedding, options: IdentifyOptions) -> Identification:
+    if face.sample.grade is not None and face.sample.grade.is_too_poor:
+        return Identification((), None, options.prior or NOBODY)
+    return replica.identify(face, options)
 
 
 def _template(photo: Embedding | SampleError, request: EnrolmentRequest) -> NewTemplate:

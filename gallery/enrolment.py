@@ -1,10 +1,11 @@
 """The decision whether photos may be enrolled as one person, before anything is stored.
 
-A photo that no comparison could rely on is refused, and so is one that does not show the person of the other photos, or
-that shows somebody who is enrolled as another person. One face of a picture is used, so two faces of one are never one
-person.
+A photo that no comparison could rely on is refused, and so is one that does not show the person of the other photos. If
+half of the photos show somebody who is enrolled as another person, these are refused. One face of a picture is used, so
+two faces of one are never one person.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -18,6 +19,9 @@ from .errors import AlreadyEnrolled, AnotherPerson, EnrolmentRefused, PhotoRefus
 from .identification import penalties_of
 
 ALREADY_ENROLLED_FMR = 1e-5
+DUPLICATE_SHARE = (
+    0.5  # with any one photo, 7 times as many right people would be refused: benchmarks/wrong_enrolments.py
+)
 MOST_TURN = 0.5  # in eye distances; beyond it the FNMR against frontal photos is 2.5 times that of all
 SAME_PHOTO = 0.15  # of the threshold for one person: of 174,000 pairs of different photos of one person, 4 are nearer
 
@@ -207,12 +211,19 @@ def _largest(groups: NDArray[np.bool_], is_copy: Rows) -> Rows:
 
 
 def _duplicates(person: str, faces: _Faces, point: OperatingPoint) -> Iterator[PhotoRefusal]:
-    """The photos that show somebody who is enrolled as another person."""
+    """The photos that show somebody who is enrolled as another person, if DUPLICATE_SHARE of the photos show the same.
+
+    Among many people somebody resembles one photo or another: at an FMR of 1e-5, one photo of 100 for 1,000 templates.
+    """
+    matches = defaultdict[str, list[tuple[int, Neighbour]]](list)
     for place, found in zip(faces.places, faces.neighbours, strict=True):
-        others = [each for each in found if each.person != person and each.normalized_distance < point.threshold]
-        if others:
-            nearest = min(others, key=lambda each: each.normalized_distance)
-            yield PhotoRefusal(place, AlreadyEnrolled.code, _duplicate_in_words(nearest, point), nearest.person)
+        for each in found:
+            if each.person != person and each.normalized_distance < point.threshold:
+                matches[each.person].append((place, each))
+    for other, places in matches.items():
+        if len(places) >= DUPLICATE_SHARE * len(faces.places):
+            for place, nearest in places:
+                yield PhotoRefusal(place, AlreadyEnrolled.code, _duplicate_in_words(nearest, point), other)
 
 
 def _templates(person: str, faces: _Faces, rules: EnrolmentRules) -> EnrolmentDecision:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from embedder import MEASURES, Advance, ModelCard, Quality, open_regular_file, replacing
+from embedder import MEASURES, Advance, Job, ModelCard, Progress, Quality, open_regular_file, replacing
 
 from .embeddings import N_CHANNELS
 from .errors import InvalidValue, NoSuchPerson
@@ -152,22 +152,25 @@ def read_encodings(path: Path, card: ModelCard) -> Iterator[PortablePerson]:
 
 
 def import_people(
-    store: Store, gallery: str, read: Callable[[], Iterator[PortablePerson]], now: datetime, advance: Advance
+    store: Store, gallery: str, read: Callable[[], Iterator[PortablePerson]], now: datetime, progress: Progress
 ) -> ImportSummary:
-    """Add people to a gallery, each with all templates or not at all; `advance` is called for each.
+    """Add people to a gallery, each with all templates or not at all.
 
     All of them are read and checked before the first is added, and nothing is decided anew about their photos. An
     import that was stopped may be run again. Raises NoSuchGallery, and what `read` raises.
     """
     store.gallery(gallery)
+    n_people = 0
     for person in read():
         check_name(person.id, "a person's id")
+        n_people += 1
     outcomes, n_templates = Counter[str](), 0
-    for person in read():
-        outcome = _imported(store, gallery, person, now)
-        outcomes[outcome] += 1
-        n_templates += len(person.templates) if outcome == "added" else 0
-        advance(1)
+    with progress(Job("importing", n_people, "people")) as advance:
+        for person in read():
+            outcome = _imported(store, gallery, person, now)
+            outcomes[outcome] += 1
+            n_templates += len(person.templates) if outcome == "added" else 0
+            advance(1)
     return ImportSummary(outcomes["added"], n_templates, outcomes["already there"], outcomes["expired"])
 
 

@@ -23,7 +23,7 @@ class IdentifyOptions:
     """What an identification claims and how much it answers. Raises ValueError for invalid values."""
 
     fpir: float = DEFAULT_FPIR  # 0..1, false positive identification rate
-    prior: float | None = None  # 0..1, that the probe shows a given person; None = 1 / number of people
+    prior: float | None = None  # 0..1, that the probe shows a given person; None = 1 / (number of people + 1)
     limit: int = DEFAULT_LIMIT  # candidates in the answer at most
 
     def __post_init__(self) -> None:

@@ -34,7 +34,7 @@ from .blocks import (
 
 T = TypeVar("T")
 # Templates that the kernel takes as one row, the fastest number in units for matrices and in others; it divides BLOCK.
-GROUP = 16 if numkong.get_capabilities()["sapphireamx"] else 4
+GROUP = 16 if numkong.get_capabilities().get("sapphireamx") else 4
 STRIPES = 64  # parts of a block; the nearest template of each is found first
 FIRST_LOOK = 8  # templates looked at first for each person wanted
 ROUNDING = 2.0**-19  # more than the rounding errors of an estimate in f32, relative to the largest squared distance

@@ -24,6 +24,7 @@ def open_store(url: str, *, now: Callable[[], datetime] = utc_now) -> Store:
     try:
         with raising_store_errors():
             require_schema(backend.engine)
+            backend.drop_traces()  # of what a process forgot that was killed before it could
     except BaseException:
         backend.close()
         raise

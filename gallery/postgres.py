@@ -25,8 +25,8 @@ class PostgresBackend:
             isolation_level="READ COMMITTED",  # a write that has waited for the lock sees what the other one wrote
             pool_pre_ping=True,
             hide_parameters=True,
-            pool_size=8,
-            max_overflow=56,
+            pool_size=5,
+            max_overflow=10,
         )
         self._listener: Connection | None = None
         self._listening, self._closed = Lock(), Event()
@@ -49,7 +49,7 @@ class PostgresBackend:
                 return True
             return self._is_notified(self._listener, monotonic() + timeout_s)
 
-    def after_forgetting(self) -> None:
+    def drop_traces(self) -> None:
         """Nothing: erasing locks and rewrites the tables, so it is done by a command."""
 
     def erase(self) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 from .errors import SchemaMismatch
@@ -81,6 +79,9 @@ def _require(found: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - most starts need no migration, so they are spared its import
+    from alembic.config import Config  # noqa: PLC0415 - the same
+
     config = Config()
     config.set_main_option("script_location", "gallery:migrations")
     config.set_main_option("path_separator", "os")

@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from .errors import InvalidValue, StoreUnavailable
 
 BUSY_TIMEOUT_S = 30.0  # that a write waits for those of other threads and processes
+TRUNCATION_S = 5.0  # that a forgetting waits for readers
 POLLING_S = 0.05  # between two looks whether another process has written
 
 _PRAGMAS = (
@@ -57,9 +58,9 @@ class SqliteBackend:
                     return False
             return False
 
-    def after_forgetting(self) -> None:
+    def drop_traces(self) -> None:
         """Leave no copy of forgotten embeddings in the log, unless another program reads the file for long."""
-        self._truncate_log()
+        self._truncate_log(TRUNCATION_S)
 
     def erase(self) -> tuple[str, ...]:
         """Rewrite the file too: copies of other columns of forgotten rows may be left in it."""
@@ -67,12 +68,14 @@ class SqliteBackend:
             connection.execute("PRAGMA temp_store = FILE")  # VACUUM makes a second database there
             connection.execute("VACUUM")
             connection.execute("PRAGMA temp_store = MEMORY")
-        return self._truncate_log()
+        return self._truncate_log(BUSY_TIMEOUT_S)
 
-    def _truncate_log(self) -> tuple[str, ...]:
+    def _truncate_log(self, wait_s: float) -> tuple[str, ...]:
         """Write the log of changes into the file, and cut it to no length."""
         with self._bare_connection() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {round(wait_s * 1_000)}")
             is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1_000)}")
         return ("another program reads the file; erase again when it has ended",) if is_busy else ()
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ Each write is one transaction, which locks the gallery's row first, so versions 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from .database_errors import raising_store_errors
-from .errors import AlreadyExists, NoSuchGallery
+from .errors import AlreadyExists, NoSuchGallery, StoreUnavailable
 from .reading import GalleryView, gallery_names, gallery_row
 from .schema import galleries, versions
 from .types import (
@@ -48,7 +48,7 @@ class Backend(Protocol):
         """Wait for a change by anybody; the first call returns at once."""
         ...
 
-    def after_forgetting(self) -> None:
+    def drop_traces(self) -> None:
         """Do what keeps forgotten rows out of the files, if that costs little."""
 
     def erase(self) -> tuple[str, ...]:
@@ -265,12 +265,17 @@ class Store:
                     write.finish()
         except NoSuchGallery:  # forgotten since
             return None
-        self._backend.after_forgetting()
+        self._drop_traces()
         return receipt
+
+    def _drop_traces(self) -> None:
+        """What is forgotten stays so if this fails: the next forgetting, or opening, does it again."""
+        with suppress(StoreUnavailable), raising_store_errors():
+            self._backend.drop_traces()
 
     def _forget(self, gallery: str, forget: Callable[[GalleryWrite], Receipt]) -> Receipt:
         with self._write(gallery) as write:
             receipt = forget(write)
             write.finish()
-        self._backend.after_forgetting()
+        self._drop_traces()
         return receipt

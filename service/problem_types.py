@@ -357,8 +357,9 @@ TABLE: Mapping[KnownError, ProblemType] = {
     StoreUnavailable: ProblemType(
         503,
         "Store unavailable",
-        "The store of the galleries cannot be read or written now; nothing was changed.",
-        "Wait as long as Retry-After says; if it lasts, the operator finds the reason in the service's log.",
+        "The store of the galleries cannot be read or written now.",
+        "Wait as long as Retry-After says; the detail says if a write may be stored. If it lasts, the operator finds "
+        "the reason in the service's log.",
     ),
     NotReady: ProblemType(
         503,

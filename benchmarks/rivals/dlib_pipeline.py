@@ -33,12 +33,12 @@ class DlibPipeline:
         return {"dlib": dlib.__version__, "BLAS": blas(), "AVX": bool(dlib.USE_AVX_INSTRUCTIONS)}
 
     def verify(self, probe: bytes, reference: bytes) -> bool:
-        return bool(np.linalg.norm(self._descriptor(probe) - self._descriptor(reference)) <= TOLERANCE)
+        return bool(np.linalg.norm(self.encoding(probe) - self.encoding(reference)) <= TOLERANCE)
 
     def network(self) -> object:
         return self._network.compute_face_descriptor(self._chip, NUM_JITTERS)
 
-    def _descriptor(self, photo: bytes) -> np.ndarray:
+    def encoding(self, photo: bytes) -> np.ndarray:
         pixels = np.array(Image.open(io.BytesIO(photo)).convert("RGB"))
         boxes = self._detector(pixels, UPSAMPLE)
         if not boxes:

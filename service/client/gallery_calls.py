@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ..wire import (
     MAX_IMAGES,
-    MAX_PAGE,
+    PAGE,
     ConsentRecord,
     EnrolOptions,
     EnrolResponse,
@@ -33,7 +33,7 @@ from ..wire import (
 from .calls import MANY_FACES_BYTES, ApiCall, checked, fields_of, require_sequence
 from .inputs import ImageInput, read_image
 
-PAGE_BYTES = 2**26  # 1,000 people with some 100 templates each
+PAGE_BYTES = 2**24  # 100 people with some 100 templates each
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -55,7 +55,7 @@ def forget(gallery: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
 
 def people(gallery: str, *, cursor: str | None) -> ApiCall[PeopleResponse]:
     """Build the call for a page of people."""
-    query = fields_of(checked(PeopleOptions, {"limit": MAX_PAGE, "cursor": cursor}))
+    query = fields_of(checked(PeopleOptions, {"limit": PAGE, "cursor": cursor}))
     return ApiCall("GET", f"{_gallery(gallery)}/people", PeopleResponse, query=query, max_answer_bytes=PAGE_BYTES)
 
 

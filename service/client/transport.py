@@ -206,7 +206,7 @@ def _reason(error: ValueError) -> str:
     return printable(f"{place}: {first['msg']}" if place else first["msg"])
 
 
-MAX_VALUES = 200_000  # 256 faces with their embeddings are 40,000
+MAX_VALUES = 300_000  # 256 faces with 100 candidates each are 220,000
 MAX_DIGITS = 30
 
 DEADLINE_S = 300.0  # of a whole call: time to send 16 large photos over a slow connection

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.client import FaceClient
+from service.client import FaceClient, GalleryClient
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = (PROJECT / "docs" / "client.md").read_text(encoding="utf-8")
@@ -38,6 +38,9 @@ def test_the_blocks_print_what_the_document_says_they_print(gallery_url: str, ex
         assert re.search(re.escape(line).replace(r"\.\.\.", r"\d+"), printed), line
 
 
-def test_every_method_is_in_the_documents_table() -> None:
-    methods = {name for name in vars(FaceClient) if not name.startswith("_")} - {"close"}
-    assert set(re.findall(r"^\| `(\w+)\(", TEXT, re.MULTILINE)) == methods
+@pytest.mark.parametrize(("client", "table"), [(FaceClient, "| method |"), (GalleryClient, "| of a gallery |")])
+def test_every_method_is_in_the_documents_table(client: type, table: str) -> None:
+    methods = {name for name in vars(client) if not name.startswith("_")} - {"close"}
+    rows, _, _ = TEXT[TEXT.index(table) :].partition("\n\n")
+    first_cells = "\n".join(row.split(" | ")[0] for row in rows.splitlines())
+    assert set(re.findall(r"`(\w+)\(", first_cells)) == methods

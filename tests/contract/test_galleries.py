@@ -103,7 +103,7 @@ def test_a_write_comes_too_late_or_finds_one_there(ask_gallery: Ask) -> None:
 
 
 def test_all_people_are_listed_over_several_pages(ask_gallery: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.client.gallery_calls.MAX_PAGE", 2)
+    monkeypatch.setattr("service.client.gallery_calls.PAGE", 2)
     ids = [f"p{n}" for n in range(5)]
     for each in ids:
         ask_gallery("put_person", each)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from covered_photos import covered_photo
 from hypothesis import given, strategies as st
-from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageFilter
 
 from embedder import Embedding, FaceEmbedder, ModelCard, NoFace, OperatingPointUnavailable, SampleError, read_bundle
@@ -159,6 +158,27 @@ def test_one_who_is_enrolled_as_somebody_else_is_named_unless_the_caller_insists
     assert decided(rules, [photos["001-smiling"]], enrolled, allow_duplicate=True).new == (0,)
 
 
+def test_somebody_who_resembles_fewer_than_half_of_the_photos_is_no_duplicate(
+    data: Path, embedder: FaceEmbedder, rules: EnrolmentRules
+) -> None:
+    paths = sorted((data / "lfw-view1" / "lfw" / MANY_OF_ONE).glob("*.jpg"))
+    photos = embedded(embedder, *(path.read_bytes() for path in paths), face="center")
+    places = {id(photo): place for place, photo in enumerate(photos)}
+    for n_alike in range(1, len(photos) + 1):
+
+        def find(photo: Embedding, n_alike: int = n_alike) -> list[Hit]:
+            hits = [Hit("bob", "1", 0.9, 0.9), Hit("carol", "2", 1.05, 1.05)]
+            return hits if places[id(photo)] < n_alike else hits[1:]
+
+        enrollee = Enrollee("alice", has_templates=False)
+        if 2 * n_alike < len(photos):
+            assert decide_enrolment(enrollee, dict(enumerate(photos)), rules, find).new == tuple(range(len(photos)))
+            continue
+        with pytest.raises(AlreadyEnrolled) as caught:
+            decide_enrolment(enrollee, dict(enumerate(photos)), rules, find)
+        assert [(each.photo, each.person) for each in caught.value.refusals] == [(k, "bob") for k in range(n_alike)]
+
+
 def test_insisting_on_a_duplicate_does_not_mix_two_people(rules: EnrolmentRules, photos: dict[str, Embedding]) -> None:
     pair = photos["001-neutral"], photos["005-neutral"]
     with pytest.raises(AnotherPerson):
@@ -282,10 +302,10 @@ def with_points(card: ModelCard, n: int) -> ModelCard:
     return card.model_validate(dict(card) | facts)
 
 
-@given(st.data(), st.integers(1, 9))
-def test_photos_are_one_group_exactly_if_a_chain_of_matches_joins_them(draw: st.DataObject, n: int) -> None:
-    links = draw.draw(arrays(bool, (n, n), elements=st.booleans()))
-    is_linked = draw.draw(arrays(bool, n, elements=st.booleans()))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(0, 0.5))
+def test_photos_are_one_group_exactly_if_a_chain_of_matches_joins_them(seed: int, n: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    links, is_linked = rng.random((n, n)) < share / 2, rng.random(n) < share
     links = links | links.T | np.eye(n, dtype=bool)
     groups = _groups(links, is_linked)
     for start in range(n):

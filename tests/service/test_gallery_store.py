@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from embedder import FaceEmbedder
+from embedder import FaceEmbedder, load
 from gallery import open_store
 from service.app import create_app
 from service.serving import ServingError, check_gallery
@@ -79,20 +79,19 @@ def test_what_another_service_writes_is_seen_at_once(embedder: FaceEmbedder, tmp
         assert found_by(one, photos["001-smiling"]) is None
 
 
-def test_after_a_reload_only_templates_of_the_new_model_are_compared(
-    embedder: FaceEmbedder, dlib: FaceEmbedder, tmp_path: Path, photos: Photos
-) -> None:
-    with service(tmp_path / "gallery.db", embedder, dlib) as client:
+def test_after_a_reload_only_templates_of_the_new_model_are_compared(tmp_path: Path, photos: Photos) -> None:
+    first, second = load(), load("dlib-resnet29-128")  # of its own, because a reload closes the first one
+    with second, service(tmp_path / "gallery.db", first, second) as client:
         client.put("/v1/galleries/g")
         image = {"image": photos["001-neutral"]}
         client.post("/v1/galleries/g/people/p1/photos", files=image)
         assert client.app.state.reloader.reload().is_reloaded
         answer = client.post("/v1/galleries/g/identify", files={"probe": photos["001-smiling"]}).json()
-        assert (answer["model"]["digest"], answer["faces"][0]["claim"]) == (dlib.identity.digest, None)
+        assert (answer["model"]["digest"], answer["faces"][0]["claim"]) == (second.identity.digest, None)
         client.post("/v1/galleries/g/people/p1/photos", files=image)
         assert found_by(client, photos["001-smiling"]) == "p1"
         counts = client.get("/v1/galleries/g").json()["n_templates"]
-        assert counts == {embedder.identity.digest: 1, dlib.identity.digest: 1}
+        assert counts == {first.identity.digest: 1, second.identity.digest: 1}
 
 
 def test_a_store_that_fails_is_answered_with_503_and_logged(

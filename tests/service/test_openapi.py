@@ -49,6 +49,7 @@ def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
     names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
     assert "Problem" in names
     assert names <= set(described["components"]["schemas"])
+    assert "#/$defs/" not in json.dumps(described)
 
 
 @pytest.mark.parametrize("path", OF_GALLERIES)

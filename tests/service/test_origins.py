@@ -85,9 +85,18 @@ def test_a_page_of_another_origin_reads_nothing(origin: str, open_site: Site) ->
     assert "access-control-allow-origin" not in answer.headers
 
 
-@pytest.mark.parametrize(("method", "headers"), [("DELETE", "content-type"), ("POST", "x-api-key")])
+@pytest.mark.parametrize(("method", "headers"), [("PATCH", "content-type"), ("POST", "x-api-key")])
 def test_other_methods_and_headers_are_not_allowed(method: str, headers: str, open_site: Site) -> None:
     assert preflight(open_site, OURS, method=method, headers=headers).status == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("PUT", "content-type,if-match"), ("DELETE", "if-match"), ("POST", "idempotency-key"), ("GET", "if-none-match")],
+)
+def test_galleries_can_be_written_by_pages_of_named_origins(method: str, headers: str, open_site: Site) -> None:
+    allowed = preflight(open_site, OURS, method=method, headers=headers)
+    assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, OURS)
 
 
 def test_credentials_are_never_allowed(open_site: Site) -> None:

@@ -1,4 +1,4 @@
-"""`visavis gallery`: galleries and the people in them. `gallery_photos.py` has the commands that look at photos."""
+"""`visavis gallery`: galleries and the people in them. The commands that look at photos are in files of their own."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,9 @@ from gallery import (
     upgrade_schema,
 )
 
-from .gallery_photos import SQLITE, enrol, every_person, identify, migrate, opened_store, require_gallery, store_option
+from .gallery_enrol import enrol, migrate
+from .gallery_identify import identify
+from .gallery_options import SQLITE, every_person, opened_store, require_gallery, store_option
 from .options import json_option, model_option, stop
 
 CLAIMS = 1e-1, 1e-2, 1e-3  # FPIRs in `stats`
@@ -184,8 +186,7 @@ def import_command(gallery: str, file: Path, url: str, *, encodings: bool, as_js
     with opened_store(url) as store:
         require_gallery(store, gallery)
         try:
-            with show_progress(Job("importing", 0, "people")) as advance:
-                summary = import_people(store, gallery, read, datetime.now(UTC), advance)
+            summary = import_people(store, gallery, read, datetime.now(UTC), show_progress)
         except OSError as error:
             stop(f"{file}: cannot be read: {error.strerror}")
     if as_json:
@@ -215,8 +216,8 @@ def _print_receipts(store: Store, url: str, receipts: Sequence[Receipt], *, as_j
     """Print receipts, and what is left to do until no byte of the forgotten is in the files."""
     records = [asdict(each) | {"forgotten_at": each.forgotten_at.isoformat()} for each in receipts]
     lines = [
-        f"{each.forgotten_at:%Y-%m-%d %H:%M:%S} UTC: forgot {each.n_people:,} people and {each.n_templates:,} templates "
-        f"in {each.gallery}"
+        f"{each.forgotten_at:%Y-%m-%d %H:%M:%S} UTC: forgot {each.n_people:,} people and {each.n_templates:,} "
+        f"templates in {each.gallery}"
         for each in receipts
     ]
     click.echo(json.dumps(records, indent=2) if as_json else "\n".join(lines) or "nobody is to be forgotten")

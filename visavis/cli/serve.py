@@ -33,7 +33,9 @@ class ServeError(click.ClickException):
 )
 @click.option("--device", metavar="NAME", help="The device of torch: cpu, cuda, cuda:1, mps (cpu).")
 @click.option("--precision", type=click.Choice(["f32", "bf16", "int8"]), help="Precision of the embeddings (f32).")
-@click.option("--gallery", metavar="URL", help="The store of galleries: sqlite:///FILE, postgresql+psycopg://... (none).")
+@click.option(
+    "--gallery", metavar="URL", help="The store of galleries: sqlite:///FILE or postgresql+psycopg://... (none)."
+)
 @click.option("--keys", metavar="FILE", help="The file of keys, made by `visavis keys` (none: no key is needed).")
 @click.option("--insecure", is_flag=True, default=None, help="Listen beyond this machine without keys.")
 @click.option("--tls-certificate", metavar="FILE", help="A PEM file with the certificate, and those above it.")

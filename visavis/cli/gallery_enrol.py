@@ -1,96 +1,37 @@
-"""`visavis gallery enrol`, `identify` and `migrate`: the commands of galleries that look at photos."""
+"""`visavis gallery enrol` and `migrate`: photos of people become templates, or are refused by name."""
 
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from embedder import (
-    Job,
-    RuntimeOptions,
-    SampleError,
-    image_file,
-    is_folder,
-    is_named_as_photo,
-    load,
-    percent,
-    printable,
-    rate_in_words,
-    show_progress,
-)
+from embedder import Job, SampleError, image_file, is_folder, is_named_as_photo, load, printable, show_progress
 from gallery import (
-    DEFAULT_FPIR,
-    DEFAULT_LIMIT,
-    MOST_CANDIDATES,
-    Claim,
     Consent,
+    EnrolKeywords,
     EnrolmentRefused,
     Galleries,
-    Identified,
-    IdentifiedFace,
     InvalidValue,
-    NoSuchGallery,
-    Person,
     PersonFacts,
     PhotoRefusal,
     Store,
-    open_store,
 )
 
-from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
-from .options import face_or_all_option, future_time, json_option, model_option, only_face_option, running_options, stop
-from .output import OutputFormat, answer_each, sample_record
+from .gallery_options import every_person, opened_store, require_gallery, store_option
+from .main import EXIT_INTERRUPTED, MAX_PATH
+from .options import future_time, json_option, model_option, only_face_option, running_options
 
-PAGE = 500  # people read at a time
 AT_A_TIME = 64  # photos of one person that are held in memory
-SQLITE = "sqlite:///"
 REFUSED = 1  # exit status if a photo was refused
 PLACE = re.compile(r"photos\[(\d+)\]")  # in the words of a refusal
-
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def store_option(command: F) -> F:
-    """Add --store."""
-    return click.option(
-        "--store",
-        "url",
-        envvar="VISAVIS_GALLERY",
-        required=True,
-        metavar="URL",
-        help="The store of galleries, sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE; default: the variable "
-        "VISAVIS_GALLERY.",
-    )(command)
-
-
-@contextmanager
-def opened_store(url: str, *, must_exist: bool = True) -> Iterator[Store]:
-    """Open a store. Exit with an error if it is a missing SQLite file that must exist."""
-    if must_exist and url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
-        stop(f"there is no store {url}; make one, with a gallery in it: visavis gallery create GALLERY")
-    try:
-        store = open_store(url)
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(missing_module(error), "postgres") from error
-    with store:
-        yield store
-
-
-def require_gallery(store: Store, gallery: str) -> None:
-    """Exit with an error if there is no such gallery."""
-    try:
-        store.gallery(gallery)
-    except NoSuchGallery:
-        stop(f"there is no gallery {gallery!r} in the store; make it: visavis gallery create {gallery}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +40,6 @@ class PersonPhotos:
 
     person: str
     paths: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EnrolOptions:
-    """How photos are enrolled."""
-
-    face: str
-    allow_duplicate: bool
-    skip_refused: bool
-    facts: PersonFacts | None
 
 
 @dataclass(slots=True)
@@ -155,59 +86,10 @@ def enrol(url: str, gallery: str, *, photos: tuple[Path, ...], person: str | Non
     with opened_store(url) as store:
         require_gallery(store, gallery)
         with load(given["model_path"], running=given["running"]) as embedder:
-            enrol_one = partial(_enrolled, Galleries(store, embedder), gallery, options=_options(given))
+            enrol_one = partial(_enrolled, Galleries(store, embedder), gallery, options=_keywords(given))
             outcomes = _for_each(people, enrol_one)
     click.echo(json.dumps(_record(gallery, outcomes), indent=2) if as_json else _text(gallery, outcomes))
     sys.exit(REFUSED if any(each.refused for each in outcomes) else 0)
-
-
-@click.command()
-@click.argument("gallery")
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTOS")
-@face_or_all_option
-@click.option(
-    "--fpir",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=DEFAULT_FPIR,
-    show_default=True,
-    help="The false positive identification rate to claim: how often somebody who is not in the gallery is taken for "
-    "anybody in it.",
-)
-@click.option(
-    "--prior",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Prior probability that a photo shows a given person; default: 1 / (number of people + 1).",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(1, MOST_CANDIDATES),
-    default=DEFAULT_LIMIT,
-    show_default=True,
-    help="The largest number of candidates.",
-)
-@store_option
-@model_option
-@running_options
-@json_option
-def identify(
-    url: str,
-    gallery: str,
-    *,
-    photos: tuple[str, ...],
-    model_path: str | None,
-    running: RuntimeOptions,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Find out who is on PHOTOS, if anybody in GALLERY. One of them may be - for standard input.
-
-    Exit status: 0, or 2 if a photo cannot be used; the other photos are processed anyway.
-    """
-    with opened_store(url) as store:
-        require_gallery(store, gallery)
-        with load(model_path, running=running) as embedder:
-            work = partial(Galleries(store, embedder).identify, gallery, **options)
-            answer_each(photos, work, OutputFormat(_identified_text, _identified_record), as_json=as_json)
 
 
 @click.command()
@@ -232,7 +114,7 @@ def migrate(url: str, gallery: str, *, folder: Path | None, as_json: bool, **giv
             waiting = _without_template(store, gallery, embedder.identity.digest)
             people = [each for each in _people_in((folder,)) if each.person in waiting] if folder else []
             outcomes = _for_each(
-                people, partial(_enrolled, Galleries(store, embedder), gallery, options=_options(given))
+                people, partial(_enrolled, Galleries(store, embedder), gallery, options=_keywords(given))
             )
             waiting = _without_template(store, gallery, embedder.identity.digest)
     if as_json:
@@ -242,11 +124,16 @@ def migrate(url: str, gallery: str, *, folder: Path | None, as_json: bool, **giv
     sys.exit(REFUSED if waiting else 0)
 
 
-def _options(given: Mapping[str, Any]) -> EnrolOptions:
+def _keywords(given: Mapping[str, Any]) -> EnrolKeywords:
     note, reference, forget_at = (given.get(name) for name in ("note", "consent", "forget_at"))
     consent = None if reference is None else Consent(reference, datetime.now(UTC).date())
     facts = PersonFacts(note, consent, forget_at) if note or consent or forget_at else None
-    return EnrolOptions(given["face"], given.get("allow_duplicate", False), given["skip_refused"], facts)
+    return {
+        "face": given["face"],
+        "allow_duplicate": given.get("allow_duplicate", False),
+        "skip_refused": given["skip_refused"],
+        "facts": facts,
+    }
 
 
 def _without_template(store: Store, gallery: str, digest: str) -> list[str]:
@@ -255,14 +142,6 @@ def _without_template(store: Store, gallery: str, digest: str) -> list[str]:
         for person in every_person(store, gallery)
         if not any(each.model_digest == digest for each in person.templates)
     ]
-
-
-def every_person(store: Store, gallery: str) -> Iterator[Person]:
-    """Yield the people of a gallery in the order of their ids."""
-    after = None
-    while page := store.people(gallery, after=after, limit=PAGE):
-        yield from page
-        after = page[-1].id
 
 
 def _people_in(folders: Sequence[Path]) -> list[PersonPhotos]:
@@ -305,7 +184,7 @@ def _for_each(
     return outcomes
 
 
-def _enrolled(galleries: Galleries, gallery: str, photos: PersonPhotos, options: EnrolOptions) -> PersonOutcome:
+def _enrolled(galleries: Galleries, gallery: str, photos: PersonPhotos, options: EnrolKeywords) -> PersonOutcome:
     outcome = PersonOutcome(photos.person)
     for start in range(0, len(photos.paths), AT_A_TIME):
         _enrol_some(galleries, gallery, photos.paths[start : start + AT_A_TIME], options, outcome)
@@ -313,15 +192,15 @@ def _enrolled(galleries: Galleries, gallery: str, photos: PersonPhotos, options:
 
 
 def _enrol_some(
-    galleries: Galleries, gallery: str, paths: Sequence[Path], options: EnrolOptions, outcome: PersonOutcome
+    galleries: Galleries, gallery: str, paths: Sequence[Path], options: EnrolKeywords, outcome: PersonOutcome
 ) -> None:
     """Enrol some photos of a person, and add what became of them to the outcome."""
     images = {path: _readable(path, outcome) for path in paths}
     usable = {path: image for path, image in images.items() if image is not None}
-    if not usable or (len(usable) < len(images) and not options.skip_refused):
+    if not usable or (len(usable) < len(images) and not options.get("skip_refused")):
         return
     try:
-        enrolment = galleries.enrol(gallery, outcome.person, list(usable.values()), **asdict(options))
+        enrolment = galleries.enrol(gallery, outcome.person, list(usable.values()), **options)
     except EnrolmentRefused as error:
         outcome.refused += _refusals(error.refusals, list(usable))
     except InvalidValue as error:
@@ -386,61 +265,3 @@ def _text(gallery: str, outcomes: Sequence[PersonOutcome]) -> str:
         )
     lines += [f"  {printable(each['image'] or '', MAX_PATH)}: {each['detail']}" for each in refused]
     return "\n".join(lines)
-
-
-def _identified_record(found: Identified) -> dict[str, object]:
-    return {"faces": [_face_record(each) for each in found.faces], "model": asdict(found.model)}
-
-
-def _face_record(face: IdentifiedFace) -> dict[str, object]:
-    answer = face.identification
-    return {
-        "person": answer.match.person if answer.match else None,
-        "candidates": [asdict(each) for each in answer.candidates],
-        "claim": None if answer.claim is None else asdict(answer.claim),
-        "prior": answer.prior,
-        "sample": sample_record(face.sample),
-    }
-
-
-def _identified_text(path: str, found: Identified) -> str:
-    name = printable(path, MAX_PATH)
-    if not found.faces:
-        return f"{name}: no face"
-    if len(found.faces) == 1:
-        return "\n".join([f"{name}: {_answer(found.faces[0])}", *_reasons(found.faces[0])])
-    lines = [f"{name}: {len(found.faces)} faces"]
-    for place, face in enumerate(found.faces):
-        lines += [f"  {place}: {_answer(face)}", *(f"  {each}" for each in _reasons(face))]
-    return "\n".join(lines)
-
-
-def _answer(face: IdentifiedFace) -> str:
-    match = face.identification.match
-    if match is not None:
-        return click.style(printable(match.person), fg="green", bold=True)
-    if face.sample.grade is not None and face.sample.grade.is_too_poor:
-        return "too poor to be compared"
-    return click.style("nobody in the gallery", fg="yellow", bold=True)
-
-
-def _reasons(face: IdentifiedFace) -> Iterator[str]:
-    answer = face.identification
-    if answer.claim is not None:
-        yield f"  claim        {_claim_in_words(answer.claim)}"
-    for each in answer.candidates:
-        sign = "<" if each.is_match else ">="
-        sure = "" if each.probability is None else f", {percent(each.probability)} probable"
-        yield f"  candidate    {printable(each.person)}: {each.normalized_distance:.3f} {sign} the threshold{sure}"
-
-
-def _claim_in_words(claim: Claim) -> str:
-    fnir = (
-        ""
-        if claim.fnir is None
-        else f"; misses {rate_in_words(claim.fnir, claim.fnir_interval)} of those who are in it"
-    )
-    return (
-        f"threshold {claim.threshold:.3f}: takes {rate_in_words(claim.fpir, claim.fpir_interval)} of strangers for "
-        f"somebody, among {claim.n_templates:,} templates{fnir}"
-    )
