@@ -116,11 +116,17 @@ def _refusal(app: FastAPI, request: Request, error: Exception) -> ServiceError:
     if error.status_code == NOT_FOUND:
         return NotFound(_no_such_address(app, request.url.path))
     if error.status_code == METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "")
-        return MethodNotAllowed("GET, HEAD" if allowed == "GET" else allowed)  # RequestContextMiddleware serves HEAD
+        return MethodNotAllowed(_allowed(app, request, (error.headers or {}).get("Allow", "")))
     if error.status_code >= FAILED:
         return InternalError()
     return MalformedRequest("the service cannot accept this request; see /docs for the list of routes")
+
+
+def _allowed(app: FastAPI, request: Request, of_one_route: str) -> str:
+    """Return the methods of an address, of which each may have a route of its own."""
+    path = getattr(request.scope.get("route"), "path", None)
+    methods = [each.upper() for each in app.openapi()["paths"].get(path, {})] or [of_one_route]
+    return ", ".join(methods).replace("GET", "GET, HEAD")  # RequestContextMiddleware serves HEAD
 
 
 def _no_such_address(app: FastAPI, path: str) -> str:

@@ -130,6 +130,9 @@ def test_what_could_be_claimed_instead_is_told_if_anything() -> None:
 def test_an_unknown_method_is_told_what_is_allowed(client: TestClient) -> None:
     answer = client.put("/v1/verify")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert client.post("/healthz").headers["allow"] == client.post("/").headers["allow"] == "GET, HEAD"
+    of_several = client.patch("/v1/galleries/g")
+    assert (of_several.status_code, of_several.headers["allow"]) == (405, "PUT, GET, HEAD, DELETE")
 
 
 @pytest.mark.parametrize("error", [each for each in ALL if TABLE[each].status == 503], ids=lambda error: error.__name__)

@@ -10,7 +10,8 @@ export function tellTrouble(place, problem, { again, anyway = null, which = "" }
   const words = isKeyNeeded && hasKey() ? say("wrongKey") : say(`problem.${key}`);
   const isOfPhoto = problem.image && !isAboutKey(problem);
   const where = isOfPhoto && which ? say("inPhoto", { which }) : "";
-  const buttons = isAboutKey(problem) ? keyForm(again) : make("div", { class: "row" }, button("again", say("again"), again));
+  const typed = place.querySelector("[data-key=key]")?.value ?? ""; // while another request was still failing
+  const buttons = isAboutKey(problem) ? keyForm(again, typed) : make("div", { class: "row" }, button("again", say("again"), again));
   if (anyway && ["low_quality", "face_covered"].includes(problem.code)) buttons.append(button("anyway", say("anyway"), anyway));
   const card = make(
     "section",
@@ -29,9 +30,10 @@ export const tellNoTrouble = (place) => show(place);
 export const isAboutKey = (problem) => ["unauthorized", "forbidden"].includes(problem.code);
 
 // A form, so that Enter sends the key.
-function keyForm(again) {
+function keyForm(again, typed) {
   const words = { "aria-label": say("keyLabel"), placeholder: say("keyLabel") };
   const field = make("input", { type: "password", autocomplete: "off", required: true, "data-key": "key", ...words });
+  field.value = typed;
   const submit = (event) => {
     event.preventDefault();
     useKey(field.value.trim());
