@@ -7,6 +7,7 @@ removing copies the block.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -36,8 +37,8 @@ class Code(NamedTuple):
 
 def encode(vectors: Singles) -> Code:
     """Encode embeddings (n, 128)."""
-    largest = np.abs(vectors).max(axis=1, initial=0)
-    steps = np.where(largest > 0, largest / np.float32(MOST_CODE), np.float32(1))
+    steps = np.abs(vectors).max(axis=1, initial=0) / np.float32(MOST_CODE)
+    steps[steps == 0] = 1
     codes = np.rint(vectors / steps[:, None]).clip(-MOST_CODE, MOST_CODE).astype(np.int8)
     rest = vectors.astype(np.float64) - codes * steps[:, None].astype(np.float64)
     return Code(codes, steps, np.sqrt((rest**2).sum(axis=1)))
@@ -116,7 +117,9 @@ class Block:
     arrays: Templates
     n: int = 0
     error: float = 0  # at least the distance of any embedding to what its code stands for
-    square: float = 0  # at least the squared length of any embedding
+    square: float = 0  # the largest squared length of an embedding, in f32
+    least_square: float = inf  # the smallest
+    step: float = 0  # the largest of a code
 
     @classmethod
     def empty(cls, n_measures: int) -> Self:
@@ -136,9 +139,14 @@ class Block:
         end = self.n + len(new.persons)
         for place in range(len(new)):
             self.arrays[place][self.n : end] = new[place]
-        error = max(self.error, float(new.errors.max(initial=0)))
-        square = max(self.square, float(new.squares.max(initial=0)))
-        return replace(self, n=end, error=error, square=square)
+        return replace(
+            self,
+            n=end,
+            error=max(self.error, float(new.errors.max(initial=0))),
+            square=max(self.square, float(new.squares.max(initial=0))),
+            least_square=min(self.least_square, float(new.squares.min(initial=inf))),
+            step=max(self.step, float(new.steps.max(initial=0))),
+        )
 
     def without(self, removed: NDArray[np.bool_]) -> Self:
         """Return a copy without some of the templates: (n,)."""

@@ -7,14 +7,16 @@ on its error. The second computes the exact distance of every template that can 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf, sqrt
+from itertools import chain
+from math import floor, inf, sqrt
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import numkong
 import numpy as np
+from numpy.typing import NDArray
 
-from embedder import CoreThreads, euclidean
+from embedder import CoreThreads, euclidean, n_cores
 
 from .blocks import (
     EMBEDDING_SIZE,
@@ -35,9 +37,10 @@ from .blocks import (
 T = TypeVar("T")
 # Templates that the kernel takes as one row, the fastest number in units for matrices and in others; it divides BLOCK.
 GROUP = 16 if numkong.get_capabilities().get("sapphireamx") else 4
-STRIPES = 64  # parts of a block; the nearest template of each is found first
+ITEMS_PER_CORE = 2  # into which the blocks are divided
+STRIPES = 64  # parts of a block; one near template of each is found first
 FIRST_LOOK = 8  # templates looked at first for each person wanted
-ROUNDING = 2.0**-19  # more than the rounding errors of an estimate in f32, relative to the largest squared distance
+ROUNDING = 2.0**-19  # more than the rounding error of a squared length in f32, relative to the largest squared distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,12 @@ class _Probe(NamedTuple):
     packed: numkong.PackedMatrix  # the code as the kernel takes it
 
 
-class _Estimates(NamedTuple):
-    """The squared distances of a block's templates by their codes, less the probe's squared length."""
+class _Scores(NamedTuple):
+    """The dot products of a block's codes with the probe's; the larger, the nearer, but for lengths and steps."""
 
     block: Block
-    squares: Singles  # (n,)
-    slack: float  # no estimate is farther from the true value
-    nearest: Rows  # of each stripe
+    dots: NDArray[np.int32]  # (n,)
+    largest: Rows  # of each stripe
 
 
 class _Compared(NamedTuple):
@@ -130,19 +132,18 @@ class TemplateIndex:
         """
         now = self._now
         probe = _probe(vector, penalties)
-        estimates = self._on_all_cores(partial(_estimates, probe=probe), now.blocks)
-        farthest = max(below, _kth_at_most(estimates, probe, min(k, now.n_people)))
-        near = [
-            _compared(each.block, np.flatnonzero(each.squares <= farthest**2 - probe.square + each.slack), probe)
-            for each in estimates
-        ]
-        return _nearest(_joined(near), now, k, below)
+        scores = self._on_all_cores(partial(_scores, probe=probe), now.blocks)
+        farthest = max(below, _kth_at_most(scores, probe, min(k, now.n_people)))
+        near = _compared([(each.block, _rows_within(farthest, each, probe)) for each in scores], probe)
+        return _nearest(near, now, k, below)
 
     def _on_all_cores(self, task: Callable[[Block], T], blocks: Sequence[Block]) -> list[T]:
-        if len(blocks) == 1:
-            return [task(blocks[0])]
-        with self._threads.begun(task, blocks) as results:
-            return results()
+        if len(blocks) <= 1:
+            return list(map(task, blocks))
+        n_items = min(len(blocks), ITEMS_PER_CORE * n_cores())
+        items = [blocks[len(blocks) * k // n_items : len(blocks) * (k + 1) // n_items] for k in range(n_items)]
+        with self._threads.begun(lambda item: list(map(task, item)), items) as results:
+            return list(chain.from_iterable(results()))
 
 
 def _probe(vector: Singles, penalties: Doubles) -> _Probe:
@@ -161,55 +162,73 @@ def _packed(code: Codes) -> numkong.PackedMatrix:
     return numkong.dots_pack(columns.reshape(GROUP, GROUP * EMBEDDING_SIZE))
 
 
-def _estimates(block: Block, probe: _Probe) -> _Estimates:
-    """Estimate the squared distances of a block's templates.
-
-    With p and t the embeddings and p' and t' what their codes stand for, |p - t|^2 = |p|^2 + |t|^2 - 2 p.t, and
-    p.t - p'.t' = p'.(t - t') + (p - p').t. So the error of -2 p'.t' is at most 2 (|p'| |t - t'| + |p - p'| |t|).
-    """
+def _scores(block: Block, probe: _Probe) -> _Scores:
     n_rows = -(-block.n // GROUP)
     rows = block.arrays.codes[: n_rows * GROUP].reshape(n_rows, GROUP * EMBEDDING_SIZE)
-    dots = np.asarray(numkong.dots_packed(rows, probe.packed)).reshape(-1)[: block.n]  # (n,) int32, exact
-    squares = np.multiply(dots, block.arrays.steps[: block.n], dtype=np.float32)
-    squares *= np.float32(-2 * probe.step)
-    squares += block.arrays.squares[: block.n]
-    length, longest = sqrt(probe.square), sqrt(block.square)
-    slack = 2 * ((length + probe.error) * block.error + probe.error * longest) + ROUNDING * (length + longest) ** 2
-    return _Estimates(block, squares, slack, _nearest_of_stripes(squares))
+    dots = np.asarray(numkong.dots_packed(rows, probe.packed)).reshape(-1)[: block.n]  # exact
+    return _Scores(block, dots, _largest_of_stripes(dots))
 
 
-def _nearest_of_stripes(squares: Singles) -> Rows:
-    """Return the nearest template of each stripe of a block; a rest of fewer rows than a stripe has is left out."""
-    height = max(1, len(squares) // STRIPES)
-    n = len(squares) // height
-    rows: Rows = squares[: n * height].reshape(n, height).argmin(axis=1) + height * np.arange(n)
+def _largest_of_stripes(dots: NDArray[np.int32]) -> Rows:
+    """Return the largest of each stripe of a block; a rest of fewer rows than a stripe has is left out."""
+    height = max(1, len(dots) // STRIPES)
+    n = len(dots) // height
+    rows: Rows = dots[: n * height].reshape(n, height).argmax(axis=1) + height * np.arange(n)
     return rows
 
 
-def _kth_at_most(estimates: Sequence[_Estimates], probe: _Probe, k: int) -> float:
+def _estimates(scores: _Scores, rows: Rows, probe: _Probe) -> Doubles:
+    """Estimate the squared distances of some templates from the probe, less its squared length: (rows,).
+
+    With p and t the embeddings, and p' and t' what their codes stand for, |p - t|^2 - |p|^2 = |t|^2 - 2 p.t, and the
+    estimate has p'.t' in the place of p.t.
+    """
+    arrays = scores.block.arrays
+    products = scores.dots[rows] * arrays.steps[rows].astype(np.float64)
+    estimates: Doubles = arrays.squares[rows] - 2 * probe.step * products
+    return estimates
+
+
+def _slack(block: Block, probe: _Probe) -> float:
+    """Return the most by which an estimate is wrong.
+
+    p.t - p'.t' = p'.(t - t') + (p - p').t, of which the size is at most |p'| |t - t'| + |p - p'| |t|.
+    """
+    length, longest = sqrt(probe.square), sqrt(block.square)
+    of_codes = 2 * ((length + probe.error) * block.error + probe.error * longest)
+    return of_codes + ROUNDING * (length + longest) ** 2
+
+
+def _rows_within(distance: float, scores: _Scores, probe: _Probe) -> Rows:
+    """Return all templates of a block that may be within a distance of the probe."""
+    block = scores.block
+    most = distance**2 - probe.square + _slack(block, probe)  # of an estimate
+    least = (block.least_square - most) / (2 * probe.step * block.step)  # of a dot product, if it must be positive
+    rows: Rows = np.flatnonzero(scores.dots >= floor(least)) if least > 0 else np.arange(block.n)
+    return rows.compress(_estimates(scores, rows, probe) <= most)
+
+
+def _kth_at_most(scores: Sequence[_Scores], probe: _Probe, k: int) -> float:
     """Return a normalized distance that the k-th nearest person does not exceed: that of the k-th among a few."""
-    squares = [each.squares[each.nearest] for each in estimates]
-    ordered = np.sort(np.concatenate([np.empty(0, np.float32), *squares]))
+    looks = [(each, _estimates(each, each.largest, probe)) for each in scores]
+    ordered = np.sort(np.concatenate([np.empty(0), *(estimates for _, estimates in looks)]))
     for limit in (*ordered[FIRST_LOOK * k :][:1].tolist(), inf):
-        looks = zip(estimates, squares, strict=True)
-        compared = [_compared(each.block, each.nearest[theirs <= limit], probe) for each, theirs in looks]
-        best = _best_of_people(_joined(compared))
+        rows = [(each.block, each.largest[theirs <= limit]) for each, theirs in looks]
+        best = _best_of_people(_compared(rows, probe))
         if 0 < k <= len(best.normalized):
             return float(best.normalized[k - 1])
     return inf
 
 
-def _compared(block: Block, rows: Rows, probe: _Probe) -> _Compared:
-    """Compare some of a block's templates with the probe, exactly."""
-    columns = block.arrays
-    distances = np.array(euclidean(probe.vector, columns.vectors[rows]))
-    normalized = distances + np.minimum(columns.penalties[rows], probe.penalties).sum(axis=1)
-    return _Compared(distances, normalized, columns.persons[rows], columns.ids[rows])
-
-
-def _joined(parts: Sequence[_Compared]) -> _Compared:
-    none = _Compared(np.empty(0), np.empty(0), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
-    return _Compared._make(np.concatenate(columns) for columns in zip(none, *parts, strict=True))
+def _compared(rows: Sequence[tuple[Block, Rows]], probe: _Probe) -> _Compared:
+    """Compare some templates of each block with the probe, exactly."""
+    some = [(block.arrays, of_block) for block, of_block in rows if len(of_block)]
+    if not some:
+        return _Compared(np.empty(0), np.empty(0), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
+    distances = np.concatenate([euclidean(probe.vector, each.vectors[row]) for each, row in some])
+    penalties = np.minimum(np.concatenate([each.penalties[row] for each, row in some]), probe.penalties).sum(axis=1)
+    persons = np.concatenate([each.persons[row] for each, row in some])
+    return _Compared(distances, distances + penalties, persons, np.concatenate([each.ids[row] for each, row in some]))
 
 
 def _best_of_people(compared: _Compared) -> _Compared:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from embedder import euclidean
 from gallery import NearPerson, TemplateIndex
 from gallery.blocks import BLOCK, Block, encode, new_templates
-from gallery.index import _estimates, _probe
+from gallery.index import _estimates, _probe, _rows_within, _scores, _slack
 
 N_MEASURES = 3
 
@@ -114,7 +115,7 @@ def test_a_search_finds_what_plain_numpy_finds(
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 100),
-    lengths=st.tuples(st.sampled_from([0.0, 1e-6, 1.0, 1e3]), st.sampled_from([1e-6, 1.0, 1e3])),
+    lengths=st.tuples(st.sampled_from([0.0, 1e-44, 1e-6, 1.0, 1e3]), st.sampled_from([1e-6, 1.0, 1e3])),
     n_channels=st.integers(1, 128),
 )
 @settings(max_examples=300, deadline=None)
@@ -125,17 +126,26 @@ def test_no_estimate_is_farther_from_the_truth_than_its_slack(
     vectors, probe = (generator.normal(size=(m, 128)) * length for m, length in zip((n, 1), lengths, strict=True))
     vectors[:, n_channels:] = 0  # few channels: their codes are exact, or far off
     (probe,), vectors = probe.astype(np.float32), vectors.astype(np.float32)
-    added = new_templates([f"{k:032x}" for k in range(n)], range(n), vectors, np.zeros((n, N_MEASURES)))
-    estimates = _estimates(Block.empty(N_MEASURES).extended(added), _probe(probe, np.zeros(N_MEASURES)))
+    block, asked = block_of(vectors), _probe(probe, np.zeros(N_MEASURES))
+    estimates = _estimates(_scores(block, asked), np.arange(n), asked)
     truth = ((vectors.astype(float) - probe.astype(float)) ** 2).sum(axis=1) - (probe.astype(float) ** 2).sum()
-    assert (np.abs(estimates.squares - truth) <= estimates.slack).all()
+    assert (np.abs(estimates - truth) <= _slack(block, asked)).all()
+    for rank in (0, n // 2, n - 1):
+        distance = np.sort(np.array(euclidean(probe, vectors)))[rank]
+        assert len(_rows_within(distance, _scores(block, asked), asked)) > rank
 
 
-def test_the_slack_of_usual_embeddings_is_small() -> None:
-    _, _, vectors, penalties = some(np.random.default_rng(0), 1000)
-    added = new_templates([f"{k:032x}" for k in range(1000)], range(1000), vectors, penalties)
-    estimates = _estimates(Block.empty(N_MEASURES).extended(added), _probe(vectors[0], penalties[0]))
-    assert estimates.slack < 0.06
+def block_of(vectors: np.ndarray) -> Block:
+    ids = [f"{k:032x}" for k in range(len(vectors))]
+    added = new_templates(ids, range(len(ids)), vectors, np.zeros((len(ids), N_MEASURES)))
+    return Block.empty(N_MEASURES).extended(added)
+
+
+def test_few_templates_are_compared_exactly() -> None:
+    _, _, vectors, penalties = some(np.random.default_rng(0), 1000, n_people=100)
+    block, asked = block_of(vectors), _probe(vectors[0], penalties[0])
+    assert _slack(block, asked) < 0.06
+    assert len(_rows_within(0.5, _scores(block, asked), asked)) < 20
 
 
 class Both(RuleBasedStateMachine):
