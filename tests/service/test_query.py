@@ -186,7 +186,9 @@ def test_a_query_is_refused_where_none_is_documented(path: str, client: TestClie
 
 
 def test_the_routes_of_these_tests_are_those_of_the_description(client: TestClient) -> None:
-    described = client.get("/openapi.json").json()["paths"]
+    paths = client.get("/openapi.json").json()["paths"]
+    # The routes of galleries have parameters in the path too: test_gallery_routes.py, test_gallery_photos.py.
+    described = {path: methods for path, methods in paths.items() if not path.startswith("/v1/galleries/")}
     assert {path for path, methods in described.items() if "post" in methods} == set(OPTIONS_OF)
     assert {path for path, methods in described.items() if "get" in methods} == set(GETS)
     for path, model in OPTIONS_OF.items():
