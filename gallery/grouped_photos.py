@@ -149,9 +149,10 @@ def write_links(out: Path, grouped: GroupedPhotos) -> None:
     """
     try:
         _clear(out / LINKS)
+        (out / LINKS).mkdir(mode=0o700, exist_ok=True)
         for place, person in enumerate(grouped.grouping.people):
             folder = out / LINKS / _folder_name(grouped, place)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             for photo in sorted({grouped.embedded.faces[face].photo for face in person.faces}):
                 _link(folder, photo, grouped.start / grouped.embedded.photos[photo])
     except OSError as error:

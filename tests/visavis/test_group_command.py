@@ -63,7 +63,8 @@ def test_two_faces_of_one_photo_are_two_people(out: Path) -> None:
 
 def test_a_face_has_its_box_and_its_distance_to_the_others_of_the_person(out: Path, photos: Path) -> None:
     for row in rows(out / "faces.csv"):
-        width, height = Image.open(photos / row["photo"]).size
+        with Image.open(photos / row["photo"]) as photo:
+            width, height = photo.size
         assert -10 < float(row["x"]) < float(row["x"]) + float(row["width"]) < width + 10
         assert -10 < float(row["y"]) < float(row["y"]) + float(row["height"]) < height + 10
         assert 0 <= float(row["distance"]) < 1
@@ -98,14 +99,15 @@ def test_the_page_shows_each_face_in_both_languages_and_fetches_nothing_else(out
     assert len(thumbnails) == 18
     assert all(f'src="thumbnails/{name}"' in page for name in thumbnails)
     assert page.count("<section") == 4
-    assert page.count('<span lang="en">') == page.count('<span lang="zh">') > 8
+    assert page.count('<span lang="en">') == page.count('<span lang="zh">') >= 8
     assert "http" not in page.replace('http-equiv="', "")
     assert "<script" not in page
 
 
 def test_a_thumbnail_shows_the_face(out: Path) -> None:
     for path in (out / "thumbnails").iterdir():
-        assert Image.open(path).size == (112, 112)
+        with Image.open(path) as thumbnail:
+            assert thumbnail.size == (112, 112)
 
 
 def test_the_same_again_does_no_work_and_changes_nothing(out: Path, photos: Path) -> None:
