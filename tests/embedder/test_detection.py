@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exact_versions import needs_exact_versions
 from facenet_pytorch import MTCNN
 from facenet_pytorch.models.mtcnn import ONet
 from hypothesis import given, strategies as st
@@ -175,6 +176,7 @@ def test_onet_gives_the_mean_of_facenet_pytorchs_landmarks_of_a_square_and_its_m
     assert np.abs(found - np.stack([*x, *y], axis=1)).max() < 1e-5
 
 
+@needs_exact_versions
 def test_made_again_from_the_wheels_the_graphs_are_byte_for_byte_those_that_travel(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "make_detector.py", tmp_path], check=True, capture_output=True)
     for path in (detector.YUNET, detector.ONET):
