@@ -104,10 +104,13 @@ class ProgressBar:
 
 @contextmanager
 def progress_bar(before: str) -> Iterator[ProgressBar | None]:
-    """Show a bar on stderr; yields None if stderr is not a terminal that can draw one. Needs rich."""
-    from rich.console import Console  # noqa: PLC0415 - the extra "service" does not include rich
-    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - the same
-
+    """Show a bar on stderr; yields None if rich is not installed, or stderr is not a terminal that can draw one."""
+    try:
+        from rich.console import Console  # noqa: PLC0415 - the extra "service" does not include rich
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - the same
+    except ModuleNotFoundError:
+        yield None
+        return
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
         yield None
