@@ -19,11 +19,9 @@ from .errors import AlreadyEnrolled, AnotherPerson, EnrolmentRefused, PhotoRefus
 from .identification import penalties_of
 
 ALREADY_ENROLLED_FMR = 1e-5
-DUPLICATE_SHARE = (
-    0.5  # with any one photo, 7 times as many right people would be refused: benchmarks/wrong_enrolments.py
-)
-MOST_TURN = 0.5  # in eye distances; beyond it the FNMR against frontal photos is 2.5 times that of all
-SAME_PHOTO = 0.15  # of the threshold for one person: of 174,000 pairs of different photos of one person, 4 are nearer
+DUPLICATE_SHARE = 0.5  # of the photos; if any one were enough, many more right people would be refused
+MOST_TURN = 0.5  # in eye distances; beyond it the FNMR against other photos is about twice that of all
+SAME_PHOTO = 0.15  # of the threshold for one person; different photos of one person are hardly ever nearer
 
 Distances = NDArray[np.float64]  # (n, n)
 Rows = NDArray[np.bool_]  # (n,)
