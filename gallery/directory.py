@@ -1,7 +1,7 @@
 """Galleries: people in a store, with the model that recognises them. What the service and the command use."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -133,7 +133,7 @@ class Galleries:
         replica = self._replica(gallery)  # a missing gallery is told before faces are searched for
         embedded = self._embedded(request)
         with self._enrolling:
-            return self._enrolled(request, embedded, replica, key)
+            return _undisturbed(lambda: self._attempt(request, embedded, replica, key))
 
     def identify(
         self,
@@ -218,21 +218,6 @@ class Galleries:
             results += [each if isinstance(each, SampleError) else each[0] for each in batch.results]
         return results
 
-    def _enrolled(
-        self,
-        request: EnrolmentRequest,
-        photos: Sequence[Embedding | SampleError],
-        replica: GalleryReplica,
-        key: IdempotencyKey | None,
-    ) -> Enrolment:
-        """Decide and write; decide anew if another process has written in between."""
-        for _ in range(ATTEMPTS):
-            try:
-                return self._attempt(request, photos, replica, key)
-            except VersionConflict:
-                continue
-        raise StoreUnavailable("other processes write to the gallery all the time; send the request again later")
-
     def _attempt(
         self,
         request: EnrolmentRequest,
@@ -240,6 +225,7 @@ class Galleries:
         replica: GalleryReplica,
         key: IdempotencyKey | None,
     ) -> Enrolment:
+        """Decide and write. Raises VersionConflict if another process has written to the gallery in between."""
         version = replica.refresh()
         find = partial(replica.neighbours, below=self._rules.one_person.threshold)
         enrollee = Enrollee(request.person, self._has_templates(request), request.allow_duplicate, request.skip_refused)
@@ -290,6 +276,14 @@ class Galleries:
         person = self.store.person(request.gallery, request.person)
         refused = tuple(PhotoRefusal(**each) for each in answer["refused"])
         return Enrolment(person, tuple(answer["added"]), tuple(answer["already_there"]), refused)
+
+
+def _undisturbed(attempt: Callable[[], Enrolment]) -> Enrolment:
+    """Decide and write, anew each time that another process has written in between."""
+    for _ in range(ATTEMPTS):
+        with suppress(VersionConflict):
+            return attempt()
+    raise StoreUnavailable("other processes write to the gallery all the time; send the request again later")
 
 
 def _identified(replica: GalleryReplica, face: Embedding, options: IdentifyOptions) -> Identification:
