@@ -133,8 +133,8 @@ class Claim:
     fpir_interval: tuple[float, float] | None  # 95%
     fmr: float  # of one comparison, which follows from the two
     threshold: float  # of the normalised distance
-    fnir: float | None  # false negative identification rate to expect for a person with one template
-    fnir_interval: tuple[float, float] | None
+    fnmr: float | None  # of one comparison at the threshold; the FNIR of people with one template is at least about that
+    fnmr_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
