@@ -133,7 +133,9 @@ class Claim:
     fpir_interval: tuple[float, float] | None  # 95%
     fmr: float  # of one comparison, which follows from the two
     threshold: float  # of the normalised distance
-    fnmr: float | None  # of one comparison at the threshold; the FNIR of people with one template is at least about that
+    fnmr: (
+        float | None
+    )  # of one comparison at the threshold; the FNIR of people with one template is at least about that
     fnmr_interval: tuple[float, float] | None
 
 

@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from .errors import BodyTooLarge, BodyTooSlow, MalformedRequest, UnsupportedMediaType
+from .json_body import LONGEST_KEPT_TEXT
 from .request_parsing import (
     ModelT,
     MultipartForm,
@@ -37,6 +38,7 @@ HoldBytes: TypeAlias = Callable[[int, int], None]
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
+MAX_FACT_BYTES = LONGEST_KEPT_TEXT + 100  # of one about a person, which may be an object with a text
 NETPBM = re.compile(rb"P[1-7]\s")  # how a PGM or PPM file begins
 MAX_WHOLE_IMAGES = 4  # whose size all images of a request may have together
 FORM_BYTES_PER_BYTE = 1.25  # a body, and an image of it that is there twice for a moment
@@ -319,15 +321,16 @@ class _PartReader:
             raise MalformedRequest(f"{self._name} was sent more than {_times(most)}; send it at most {_times(most)}")
 
     def _add(self, data: bytes, start: int, end: int) -> None:
-        """Add a chunk of a part; refuse a text field longer than MAX_FIELD_BYTES."""
-        if not self._is_image and len(self._content) + end - start > MAX_FIELD_BYTES:
-            raise MalformedRequest(f"the field {shown(self._name)} is longer than {MAX_FIELD_BYTES} bytes")
+        """Add a chunk of a part; refuse a text field that is too long."""
+        most = MAX_FACT_BYTES if self._name in self._spec.facts else MAX_FIELD_BYTES
+        if not self._is_image and len(self._content) + end - start > most:
+            raise MalformedRequest(f"the field {shown(self._name)} is longer than {most} bytes")
         self._content.extend(data[start:end])
 
     def _end(self) -> None:
         content = bytes(self._content)
         if not self._is_image:
-            self._fields[self._name] = _decoded(content)
+            self._fields[self._name] = _value(self._name, content)
         elif not self._is_file and _is_text(content):
             raise MalformedRequest(_not_as_text(self._name))
         # A browser sends an empty file input as a part without file name and content.
@@ -340,8 +343,15 @@ class _PartReader:
 
 
 def _decoded(content: bytes) -> str:
-    """Decode a name or a value; valid ones are ASCII, so a charset that the body states makes no difference."""
+    """Decode a name; valid ones are ASCII, so a charset that the body states makes no difference."""
     return content.decode("utf-8", "replace")
+
+
+def _value(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedRequest(f"the field {shown(name)} is not UTF-8; send it as UTF-8") from None
 
 
 def _is_text(content: bytes) -> bool:

@@ -127,12 +127,11 @@ def migrate(url: str, gallery: str, *, folder: Path | None, as_json: bool, **giv
 def _keywords(given: Mapping[str, Any]) -> EnrolKeywords:
     note, reference, forget_at = (given.get(name) for name in ("note", "consent", "forget_at"))
     consent = None if reference is None else Consent(reference, datetime.now(UTC).date())
-    facts = PersonFacts(note, consent, forget_at) if note or consent or forget_at else None
     return {
         "face": given["face"],
         "allow_duplicate": given.get("allow_duplicate", False),
         "skip_refused": given["skip_refused"],
-        "facts": facts,
+        "facts": PersonFacts(note, consent, forget_at),
     }
 
 
