@@ -1,5 +1,11 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
-from .deadline import Deadline as Deadline, use_deadline as use_deadline
+from .deadline import (
+    Deadline as Deadline,
+    begin_step as begin_step,
+    check_deadline as check_deadline,
+    holding as holding,
+    use_deadline as use_deadline,
+)
 from .decision import (
     EVEN_PRIOR as EVEN_PRIOR,
     ComparedFace as ComparedFace,

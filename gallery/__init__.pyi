@@ -12,6 +12,7 @@ from .errors import (
     ClaimUnavailable as ClaimUnavailable,
     EnrolmentRefused as EnrolmentRefused,
     GalleryError as GalleryError,
+    GalleryTooLarge as GalleryTooLarge,
     IdempotencyConflict as IdempotencyConflict,
     InvalidValue as InvalidValue,
     NoSuchGallery as NoSuchGallery,

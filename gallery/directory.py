@@ -18,13 +18,15 @@ from embedder import (
     SampleError,
     VerifyKeywords,
     VerifyOptions,
+    check_deadline,
+    holding,
     require_quality,
 )
 
 from .enrolment import Enrollee, EnrolmentDecision, decide_enrolment, enrolment_rules
 from .errors import NoSuchGallery, NoSuchPerson, PhotoRefusal, StoreUnavailable, VersionConflict
 from .identification import DEFAULT_FPIR, DEFAULT_LIMIT, NOBODY, IdentifyOptions
-from .replica import GalleryReplica
+from .replica import GalleryReplica, unknown_memory
 from .store import Store
 from .types import (
     Enrolment,
@@ -90,11 +92,13 @@ class Galleries:
     """The galleries of a store, and the model that they are used with. All methods block and are thread-safe.
 
     Templates that another model has made are kept, but never compared; `person` tells of which model each is. Searches
-    see what any process has written until then.
+    see what any process has written until then. `free_bytes` tells how much memory is left, None if nobody knows.
     """
 
-    def __init__(self, store: Store, embedder: FaceEmbedder) -> None:
-        self.store, self.embedder = store, embedder
+    def __init__(
+        self, store: Store, embedder: FaceEmbedder, free_bytes: Callable[[], int | None] = unknown_memory
+    ) -> None:
+        self.store, self.embedder, self._free_bytes = store, embedder, free_bytes
         self._rules = enrolment_rules(embedder.card)
         self._digest = embedder.identity.digest
         self._replicas = dict[str, GalleryReplica]()
@@ -122,7 +126,7 @@ class Galleries:
     ) -> Enrolment:
         """Enrol photos of a person, who is created if missing: all of them or none. The keywords: `EnrolmentRequest`.
 
-        Raises EnrolmentRefused, NoSuchGallery, IdempotencyConflict.
+        Raises EnrolmentRefused, NoSuchGallery, GalleryTooLarge, IdempotencyConflict.
         """
         if not photos:
             raise ValueError("there is no photo to enrol")
@@ -133,7 +137,7 @@ class Galleries:
             return self._earlier(request, remembered)
         replica = self._replica(gallery)  # a missing gallery is told before faces are searched for
         embedded = self._embedded(request)
-        with self._enrolling:
+        with holding(self._enrolling):
             return _undisturbed(lambda: self._attempt(request, embedded, replica, key))
 
     def identify(
@@ -151,8 +155,8 @@ class Galleries:
         `fpir` is the false positive identification rate to claim, `prior` the probability that the photo shows a given
         person, by default about 1/number of people, and `limit` the largest number of candidates.
 
-        Raises NoSuchGallery, ClaimUnavailable, ImageError, FaceError; LowQuality if the selected face is too poor. Of
-        all faces, those that are too poor have no candidates.
+        Raises NoSuchGallery, GalleryTooLarge, ClaimUnavailable, ImageError, FaceError; LowQuality if the selected face
+        is too poor. Of all faces, those that are too poor have no candidates.
         """
         options = IdentifyOptions(fpir, prior, limit)
         replica = self._replica(gallery)
@@ -203,7 +207,7 @@ class Galleries:
 
     def _replica(self, gallery: str) -> GalleryReplica:
         """The gallery's templates in memory, as of now. Raises NoSuchGallery."""
-        fresh = GalleryReplica(self.store, gallery, self.embedder.card, self._digest)
+        fresh = GalleryReplica(self.store, gallery, self.embedder.card, self._digest, self._free_bytes)
         replica = self._replicas.setdefault(gallery, fresh)
         try:
             replica.refresh()
@@ -302,6 +306,7 @@ def _all_facts(request: EnrolmentRequest, person: Person | None) -> PersonFacts 
 def _undisturbed(attempt: Callable[[], Enrolment]) -> Enrolment:
     """Decide and write, anew each time that another process has written in between."""
     for _ in range(ATTEMPTS):
+        check_deadline()
         with suppress(VersionConflict):
             return attempt()
     raise StoreUnavailable("other processes write to the gallery all the time; send the request again later")

@@ -1,11 +1,13 @@
 """The templates of one gallery and one model in memory, kept in step with the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from embedder import Embedding, ModelCard
+from embedder import DeadlineExceeded, Embedding, ModelCard, begin_step, check_deadline, holding
 
+from .blocks import bytes_of
+from .errors import GalleryTooLarge
 from .identification import IdentifyOptions, identify, penalties_by_measures, penalties_of
 from .index import TemplateIndex
 from .store import Store
@@ -24,25 +26,52 @@ class EnrolledNeighbour:
     normalized_distance: float  # the distance plus the penalty of the pair
 
 
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """An index that is being filled with the templates of a gallery."""
+
+    index: TemplateIndex
+    blocks: Iterator[TemplateBlock]  # those that are not in it yet
+    version: int  # of the gallery at the beginning
+
+
+def unknown_memory() -> int | None:
+    """Say that nobody knows how much memory is free, so that every gallery is loaded."""
+    return None
+
+
 class GalleryReplica:
-    """A gallery's templates with one model digest, to search. Thread-safe.
+    """A gallery's templates with one model digest, to search. Thread-safe. `free_bytes` tells how much memory is left.
 
     Each search first takes over what was written by anybody, which is one short query if there is nothing new. The
     callers' ids of the people found are read from the store, so nobody is found who is forgotten by then.
     """
 
-    def __init__(self, store: Store, gallery: str, card: ModelCard, digest: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        gallery: str,
+        card: ModelCard,
+        digest: str,
+        free_bytes: Callable[[], int | None] = unknown_memory,
+    ) -> None:
         self._store, self._gallery, self._card, self._digest = store, gallery, card, digest
+        self._free_bytes = free_bytes
         self._refreshing = Lock()
+        self._loading: _Loading | None = None  # what a deadline has stopped
         self._index, self._version = self._empty(), NO_VERSION
 
     def refresh(self) -> int:
-        """Take over what was written; return the gallery's version then. Raises NoSuchGallery."""
-        with self._refreshing:
+        """Take over what was written; return the gallery's version then.
+
+        Raises NoSuchGallery, GalleryTooLarge, DeadlineExceeded.
+        """
+        with holding(self._refreshing):
             changes = self._changes(self._version)
             while not changes.is_complete:
-                self._index = self._loaded()
-                changes = self._changes(changes.version)
+                loaded = self._loaded(changes.version)
+                self._index = loaded.index
+                changes = self._changes(loaded.version)
             if changes.removed:
                 self._index.remove(list(changes.removed))
             self._add(self._index, changes.added)
@@ -50,8 +79,9 @@ class GalleryReplica:
             return self._version
 
     def identify(self, probe: Embedding, options: IdentifyOptions) -> Identification:
-        """Find the people nearest to a probe. Raises NoSuchGallery or ClaimUnavailable."""
+        """Find the people nearest to a probe. Raises NoSuchGallery, GalleryTooLarge or ClaimUnavailable."""
         while True:
+            begin_step()
             self.refresh()
             index, forgotten = self._index, list[str]()
 
@@ -67,6 +97,7 @@ class GalleryReplica:
 
     def neighbours(self, photo: Embedding, below: float) -> list[EnrolledNeighbour]:
         """Return all people at a normalized distance less than `below`; call `refresh` first."""
+        check_deadline()
         (penalties,) = penalties_of(self._card, [photo.sample.quality])
         near = self._index.search(photo.vector, penalties, k=1, below=below).people
         people = self._store.people_of(self._gallery, [each.template for each in near])
@@ -82,11 +113,24 @@ class GalleryReplica:
     def _empty(self) -> TemplateIndex:
         return TemplateIndex(len(self._card.quality_penalties))
 
-    def _loaded(self) -> TemplateIndex:
-        index = self._empty()
-        for block in self._store.templates(self._gallery, self._digest):
-            self._add(index, block)
-        return index
+    def _loaded(self, version: int) -> _Loading:
+        """Read all templates, as of the gallery's version or later. What a deadline stops goes on at the next call."""
+        loading, self._loading = self._loading or self._begun(version), None
+        for block in loading.blocks:
+            self._add(loading.index, block)
+            try:
+                check_deadline()
+            except DeadlineExceeded:
+                self._loading = loading
+                raise
+        return loading
+
+    def _begun(self, version: int) -> _Loading:
+        n_templates = self._store.gallery(self._gallery).n_templates.get(self._digest, 0)
+        needed, free = bytes_of(n_templates, len(self._card.quality_penalties)), self._free_bytes()
+        if free is not None and needed > free:
+            raise GalleryTooLarge(n_templates, needed, free)
+        return _Loading(self._empty(), self._store.templates(self._gallery, self._digest), version)
 
     def _add(self, index: TemplateIndex, block: TemplateBlock) -> None:
         if len(block):

@@ -9,6 +9,7 @@ from gallery import (
     AnotherPerson,
     ClaimUnavailable,
     EnrolmentRefused,
+    GalleryTooLarge,
     IdempotencyConflict,
     InvalidValue,
     NoSuchGallery,
@@ -59,9 +60,16 @@ ENROL_PROBLEMS: tuple[KnownError, ...] = (
     EnrolmentRefused,
     AlreadyEnrolled,
     AnotherPerson,
+    GalleryTooLarge,
     IdempotencyConflict,
 )
-IDENTIFY_PROBLEMS: tuple[KnownError, ...] = (*PHOTO_PROBLEMS, *FACE_PROBLEMS, TooManyFaces, ClaimUnavailable)
+IDENTIFY_PROBLEMS: tuple[KnownError, ...] = (
+    *PHOTO_PROBLEMS,
+    *FACE_PROBLEMS,
+    TooManyFaces,
+    GalleryTooLarge,
+    ClaimUnavailable,
+)
 PERSON_VERIFY_PROBLEMS: tuple[KnownError, ...] = (
     *PHOTO_PROBLEMS,
     *FACE_PROBLEMS,
