@@ -80,7 +80,7 @@ class GalleryReplica:
         return self._store.changes(self._gallery, self._digest, since=since)
 
     def _empty(self) -> TemplateIndex:
-        return TemplateIndex(len(self._card.quality_penalties))
+        return TemplateIndex(len(self._card.quality_penalties), self._card.architecture.embedding_size)
 
     def _loaded(self) -> TemplateIndex:
         index = self._empty()
@@ -89,6 +89,6 @@ class GalleryReplica:
         return index
 
     def _add(self, index: TemplateIndex, block: TemplateBlock) -> None:
-        if len(block):
+        if block.vectors.shape[1] == index.n_channels:  # else there are none, or an import says so of another model's
             penalties = penalties_by_measures(self._card, block.qualities)
             index.add(block.ids, block.person_numbers.tolist(), block.vectors, penalties)

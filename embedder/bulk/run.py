@@ -100,6 +100,7 @@ def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) ->
         model_digest=identity.digest,
         card_digest=identity.card_digest,
         precision=wanted.running.precision,
+        embedding_size=identity.embedding_size,
     )
 
 

@@ -38,7 +38,7 @@ class FaceRow:
     name: str  # of the photo
     index: int  # among the embedded faces of the photo, from 0
     sample: Sample
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
 
 
 @dataclass(frozen=True, slots=True)

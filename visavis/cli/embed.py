@@ -128,7 +128,7 @@ def _all_as_record(embeddings: list[Embedding]) -> dict[str, object]:
 
 
 def _as_text(path: str, embedding: Embedding) -> str:
-    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} 128 channels (--json for all)"
+    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} {len(embedding.vector):,} channels (--json for all)"
 
 
 def _all_as_text(path: str, embeddings: list[Embedding]) -> str:
