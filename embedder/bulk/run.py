@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 from ..loading import load
-from ..photo_files import PhotoFiles, start_of
 from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
 from ..runtime.runtime import n_cores
@@ -66,7 +65,7 @@ def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> Bulk
     out = wanted.out
     require_free_or_ours(out)
     identity = _identity(wanted)
-    photos = PhotoFiles(wanted.given)
+    photos = wanted.source.names()
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
             manifest = _manifest(wanted, identity, manifest_text(photos, lines))
@@ -131,7 +130,7 @@ def _embedded(wanted: BulkRequest, manifest: Manifest, n_other_files: int, progr
 
 def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
-    task = Task(start_of(wanted.given), wanted.model, wanted.running, wanted.face)
+    task = Task(wanted.source, wanted.model, wanted.running, wanted.face)
     n_processes = min(n_cores(), -(-sum(missing.values()) // BATCH))
     cpu_s = CpuSeconds()
     with workers(task, n_processes) as pool:
