@@ -19,6 +19,7 @@ from ..files import PrivateFiles, read_regular_file
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
 from ..weights.card import EmbeddingSize
+from .sources import PhotoSource
 
 
 class BulkError(VisavisError):
@@ -34,7 +35,7 @@ FILES = PrivateFiles(BulkError)
 class BulkRequest:
     """The photos to embed, the settings and the output folder."""
 
-    given: tuple[Path, ...]  # folders and files
+    source: PhotoSource
     out: Path
     face: str
     model: str | None  # a bundle; None: the built-in one

@@ -220,7 +220,7 @@ class ModelCard(CardPart):
 
     def identity(self, precision: Precision) -> ModelIdentity:
         """Return the model's name and digests for embeddings in that precision."""
-        return ModelIdentity(self.name, self.digest_in(precision), self.card_digest, self.architecture.embedding_size)
+        return ModelIdentity(self.name, self.digest_in(precision), self.card_digest)
 
     @property
     def score_kind(self) -> ScoreKind:
