@@ -110,9 +110,11 @@ from .runtime.export import (
 from .runtime.runtime import CoreThreads as CoreThreads, n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
+    LARGEST_EMBEDDING as LARGEST_EMBEDDING,
     LEAST_VISIBLE as LEAST_VISIBLE,
     PRECISIONS as PRECISIONS,
     QUALITY_CHOICES as QUALITY_CHOICES,
+    SMALLEST_EMBEDDING as SMALLEST_EMBEDDING,
     Box as Box,
     Chip as Chip,
     Chips as Chips,

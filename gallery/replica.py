@@ -111,7 +111,7 @@ class GalleryReplica:
         return self._store.changes(self._gallery, self._digest, since=since)
 
     def _empty(self) -> TemplateIndex:
-        return TemplateIndex(len(self._card.quality_penalties))
+        return TemplateIndex(len(self._card.quality_penalties), self._card.architecture.embedding_size)
 
     def _loaded(self, version: int) -> _Loading:
         """Read all templates, as of the gallery's version or later. What a deadline stops goes on at the next call."""
@@ -133,6 +133,6 @@ class GalleryReplica:
         return _Loading(self._empty(), self._store.templates(self._gallery, self._digest), version)
 
     def _add(self, index: TemplateIndex, block: TemplateBlock) -> None:
-        if len(block):
+        if block.vectors.shape[1] == index.n_channels:  # else there are none, or an import says so of another model's
             penalties = penalties_by_measures(self._card, block.qualities)
             index.add(block.ids, block.person_numbers.tolist(), block.vectors, penalties)

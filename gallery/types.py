@@ -58,7 +58,7 @@ class Person:
 class NewTemplate:
     """A template to be stored. Its `repr` does not show the embedding, which is biometric data."""
 
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
     quality: Quality
     model_digest: str
     request_id: str | None = None
@@ -94,7 +94,7 @@ class TemplateBlock:
     ids: tuple[str, ...]
     persons: tuple[str, ...]  # the caller's ids
     person_numbers: NDArray[np.int64]  # (n,) the store's own, one for each person
-    vectors: NDArray[np.float32] = field(repr=False)  # (n, 128)
+    vectors: NDArray[np.float32] = field(repr=False)  # (n, channels); no channels if there is no template
     qualities: NDArray[np.float64]  # (n, 10), columns in the order of MEASURES
     forget_at: tuple[datetime | None, ...]  # of the persons
 

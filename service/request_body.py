@@ -45,6 +45,7 @@ FORM_BYTES_PER_BYTE = 1.25  # a body, and an image of it that is there twice for
 JSON_BYTES_PER_BYTE = 2  # a body and the images in it, or the numbers
 LONGEST_DELIMITER_END = 66  # blanks, and a line break or two hyphens
 DELIMITER_END = re.compile(rb"[ \t]{0,64}(\r\n|--)")
+LONGEST_VALUE = 64  # bytes of one number in JSON, with line break and indentation
 MAX_SMALL_BYTES = 64 * 1024  # of a body without images and embeddings
 OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
 
@@ -85,17 +86,17 @@ class BodyReader:
         options_model: type[Message],
         hold: HoldBytes,
         *,
-        max_bytes: int,
+        max_values: int,
     ) -> Callable[[], ModelT]:
         """Receive a JSON body without images; its options, the fields of `options_model`, may be in the query instead.
 
         Returns the function that parses it, as `read` does.
         """
         _media_type(request, (JSON,))
-        limit = min(max_bytes, self.max_bytes // JSON_BYTES_PER_BYTE)
+        limit = min(max_values * LONGEST_VALUE, self.max_bytes // JSON_BYTES_PER_BYTE)
         with _in_time(self.timeout_s):
             body = await _whole(_counted(request, limit, _times_memory(hold, JSON_BYTES_PER_BYTE)))
-        return lambda: with_query(body.taken(), model, options_model, request.state.query)
+        return lambda: with_query(body.taken(), model, options_model, request.state.query, max_values=max_values)
 
     async def read_small_json(self, request: Request, model: type[ModelT], hold: HoldBytes) -> Callable[[], ModelT]:
         """Receive a JSON body of a few kilobytes, which may be missing. Returns the function that parses it."""

@@ -55,8 +55,9 @@ ImageRequest: TypeAlias = (
 MAX_FAULTS_SHOWN = 3
 MAX_QUERY_BYTES = 2000  # of an address's query; ten times a form's longest field
 LONGEST_NAME = 100  # of an unknown name for which a known one is suggested
-# Of a body of embeddings: twice the allowed numbers, so that a few too many get their own error.
-MAX_VALUES, MAX_LISTS = 2 * MAX_EMBEDDINGS * 128, 2 * MAX_EMBEDDINGS
+MAX_LISTS = (
+    2 * MAX_EMBEDDINGS
+)  # of a body of embeddings: twice what is allowed, so that a few too many get their own error
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +163,11 @@ def from_json(body: Body, spec: RequestSpec[OptionsT], query: Mapping[str, str])
     return ParsedRequest({name: _images(request, name, outline) for name in spec.images}, options)
 
 
-def with_query(body: Body, model: type[ModelT], options_model: type[Message], query: Mapping[str, str]) -> ModelT:
+def with_query(
+    body: Body, model: type[ModelT], options_model: type[Message], query: Mapping[str, str], *, max_values: int
+) -> ModelT:
     """Validate a JSON body without images, with the options of the query."""
-    check_bounds(body, _names(model), max_values=MAX_VALUES, max_lists=MAX_LISTS)
+    check_bounds(body, _names(model), max_values=max_values, max_lists=MAX_LISTS)
     request = validated(body, model)
     options = options_of(options_model, _sent(request, options_model), query)
     return request.model_copy(update=dict(options))

@@ -72,7 +72,16 @@ Base64Images = Annotated[
 ]
 # The bound prevents overflow of distances; no network's channel is nearly that large.
 Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
-Vector = Annotated[list[Channel], FailFast(), Field(min_length=128, max_length=128)]
+SMALLEST_EMBEDDING, LARGEST_EMBEDDING = 64, 1024  # channels; the served model's card says how many
+Vector = Annotated[
+    list[Channel],
+    FailFast(),
+    Field(
+        min_length=SMALLEST_EMBEDDING,
+        max_length=LARGEST_EMBEDDING,
+        description="As many numbers as `architecture.embedding_size` in the model's card says.",
+    ),
+]
 
 
 def _not_a_bool(given: object) -> object:
