@@ -61,12 +61,6 @@ class Templates(NamedTuple):
         return Templates._make(column[rows] for column in self)
 
 
-def bytes_of(n_templates: int, n_measures: int) -> int:
-    """Return about how much memory so many templates take."""
-    one = new_templates(["0" * ID_DIGITS], [0], np.zeros((1, EMBEDDING_SIZE), np.float32), np.zeros((1, n_measures)))
-    return n_templates * sum(column.nbytes for column in one)
-
-
 def new_templates(ids: Sequence[str], persons: Sequence[int], vectors: Singles, penalties: Doubles) -> Templates:
     """Return templates in columns. Raises ValueError if an id, a shape or a number is not valid."""
     n = len(ids)
@@ -82,6 +76,12 @@ def new_templates(ids: Sequence[str], persons: Sequence[int], vectors: Singles, 
     codes, steps, squares, errors = (np.concatenate(parts) for parts in coded)
     persons_column = np.asarray(persons, np.int64)
     return Templates(codes, steps, squares, errors, vectors, penalties, persons_column, packed_ids(ids))
+
+
+def bytes_of(n_templates: int, n_measures: int, n_channels: int) -> int:
+    """Return about how much memory so many templates take."""
+    one = new_templates(["0" * ID_DIGITS], [0], np.zeros((1, n_channels), np.float32), np.zeros((1, n_measures)))
+    return n_templates * sum(column.nbytes for column in one)
 
 
 def _coded(vectors: Singles) -> tuple[Codes, Singles, Singles, Singles]:

@@ -127,7 +127,8 @@ class GalleryReplica:
 
     def _begun(self, version: int) -> _Loading:
         n_templates = self._store.gallery(self._gallery).n_templates.get(self._digest, 0)
-        needed, free = bytes_of(n_templates, len(self._card.quality_penalties)), self._free_bytes()
+        n_measures, n_channels = len(self._card.quality_penalties), self._card.architecture.embedding_size
+        needed, free = bytes_of(n_templates, n_measures, n_channels), self._free_bytes()
         if free is not None and needed > free:
             raise GalleryTooLarge(n_templates, needed, free)
         return _Loading(self._empty(), self._store.templates(self._gallery, self._digest), version)
