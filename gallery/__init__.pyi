@@ -57,6 +57,7 @@ from .types import (
     Consent as Consent,
     Enrolment as Enrolment,
     GalleryFacts as GalleryFacts,
+    GallerySearch as GallerySearch,
     IdempotencyKey as IdempotencyKey,
     Identification as Identification,
     Identified as Identified,

@@ -122,7 +122,8 @@ class GalleryTooLarge(GalleryError):
     def __init__(self, n_templates: int, needed_bytes: int, free_bytes: int) -> None:
         super().__init__(
             f"the gallery's {n_templates:,} templates need {needed_bytes / 2**20:,.0f} MiB of memory, and "
-            f"{free_bytes / 2**20:,.0f} MiB are left; add memory, or divide the people among several machines"
+            f"{free_bytes / 2**20:,.0f} MiB are left; add memory, divide the people among several machines, or let "
+            "PostgreSQL search (VISAVIS_GALLERY_SEARCH=pgvector)"
         )
         self.n_templates, self.needed_bytes, self.free_bytes = n_templates, needed_bytes, free_bytes
 

@@ -59,6 +59,7 @@ class NearestPeople:
     people: tuple[NearPerson, ...]  # the nearest first; equally near ones by the ids of their templates
     n_templates: int  # searched
     n_people: int  # whose templates were searched
+    is_exact: bool = True  # whether none of the nearest can be missing
 
 
 class _Probe(NamedTuple):

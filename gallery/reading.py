@@ -100,9 +100,9 @@ class GalleryView:
             query = query.where(people.c.person > after)
         return self._with_templates(self.connection.execute(query.order_by(people.c.person).limit(limit)).all())
 
-    def block(self, digest: str, after: int, limit: int) -> tuple[TemplateBlock, int]:
-        """Up to `limit` templates from number `after` on, and the number of the last one."""
-        query = self._with_embeddings(digest).where(templates.c.number > after)
+    def block(self, digest: str, after: int, limit: int, *which: ColumnElement[bool]) -> tuple[TemplateBlock, int]:
+        """Up to `limit` templates from number `after` on, and the number of the last one; all or `which`."""
+        query = self._with_embeddings(digest).where(templates.c.number > after, *which)
         rows = self.connection.execute(query.order_by(templates.c.number).limit(limit)).all()
         return _block(rows), rows[-1].number if rows else after
 
@@ -110,6 +110,17 @@ class GalleryView:
         """A person's templates with that model digest. Raises NoSuchPerson."""
         query = self._with_embeddings(digest).where(templates.c.person_id == self.living_row(person).id)
         return _block(self.connection.execute(query.order_by(templates.c.number)).all())
+
+    def numbered(self, digest: str, numbers: Sequence[int]) -> TemplateBlock:
+        """Those of these templates that have the model digest and are not forgotten."""
+        query = self._with_embeddings(digest).where(templates.c.number.in_(numbers))
+        return _block(self.connection.execute(query.order_by(templates.c.number)).all())
+
+    def counts_of(self, digest: str) -> tuple[int, int]:
+        """The number of templates with that model digest, and of the people who have one."""
+        query = self._living_templates(func.count(), func.count(templates.c.person_id.distinct()))
+        row = self.connection.execute(query.where(templates.c.model_digest == digest)).one()
+        return row[0], row[1]
 
     def sizes_of(self, digest: str) -> set[int]:
         """The number of channels of the templates with that model digest; empty if there are none."""

@@ -12,6 +12,7 @@ from embedder import ModelIdentity, Quality, Sample, Timings
 
 from .errors import PhotoRefusal
 
+GallerySearch = Literal["memory", "pgvector"]
 ForgottenKind = Literal["gallery", "person", "template", "expired"]
 
 
@@ -137,6 +138,7 @@ class Claim:
         float | None
     )  # of one comparison at the threshold; the FNIR of people with one template is at least about that
     fnmr_interval: tuple[float, float] | None
+    is_exact: bool = True  # False: an index proposed the templates, and what it misses is not found; FPIR stays valid
 
 
 @dataclass(frozen=True, slots=True)

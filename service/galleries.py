@@ -37,7 +37,7 @@ def open_gallery_store(settings: Settings) -> "Store | None":
         return None
     from gallery import open_store  # noqa: PLC0415 - imports SQLAlchemy, which only services with galleries need
 
-    return open_store(settings.gallery)
+    return open_store(settings.gallery, search=settings.gallery_search)
 
 
 def galleries_in(store: "Store | None") -> OpenGalleries:

@@ -160,6 +160,7 @@ IDENTIFY_ANSWER: dict[str, object] = {
                 "threshold": 1.1806,
                 "fnmr": 0.0041,
                 "fnmr_interval": [0.0014, 0.0077],
+                "is_exact": True,
             },
             "prior": 0.5,
             "sample": PROBE_EXAMPLE,

@@ -366,7 +366,7 @@ TABLE: Mapping[KnownError, ProblemType] = {
         503,
         "Gallery too large",
         "The memory that is left does not hold the templates of the gallery.",
-        "The operator adds memory, or divides the people among several services.",
+        "The operator adds memory, or lets PostgreSQL search: VISAVIS_GALLERY_SEARCH=pgvector.",
     ),
     NotReady: ProblemType(
         503,

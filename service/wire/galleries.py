@@ -313,6 +313,13 @@ class Claim(Answer):
         ),
     ]
     fnmr_interval: tuple[float, float] | None
+    is_exact: Annotated[
+        bool,
+        Field(
+            description="Whether every template was compared. If not, an index proposed some, and a person who is not "
+            "among them is not found. The FPIR holds all the same."
+        ),
+    ]
 
 
 class Candidate(Answer):

@@ -1,4 +1,4 @@
-"""Two services that share galleries in one PostgreSQL: both know what one is told, also after one of the three ended."""
+"""Several services share galleries in one PostgreSQL: what one is told all know, also after one or the server ended."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
