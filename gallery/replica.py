@@ -56,8 +56,9 @@ class ProposedTemplates:
         self._store.propose(ids, vectors)
         self._n_templates, self._n_people = self._n_templates + len(ids), self._n_people + len(ids)
 
-    def remove(self, ids: Sequence[str]) -> None:
-        """Nothing: proposals go with their templates."""
+    def remove(self, ids: Sequence[str]) -> None:  # noqa: ARG002 - as `TemplateIndex`
+        """Count anew: proposals go with their templates."""
+        self._counted_s = -inf
 
     def search(self, vector: Singles, penalties: Doubles, *, k: int, below: float = 0.0) -> NearestPeople:
         """Return what `TemplateIndex.search` returns, of the templates that are proposed."""
