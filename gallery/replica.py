@@ -54,7 +54,7 @@ class ProposedTemplates:
     def add(self, ids: Sequence[str], persons: Sequence[int], vectors: Singles, penalties: Doubles) -> None:  # noqa: ARG002 - as `TemplateIndex`
         """Add templates to the proposals. They count at once, so that no claim is for fewer than there are."""
         self._store.propose(ids, vectors)
-        self._n_templates, self._n_people = self._n_templates + len(ids), self._n_people + len(ids)
+        self._n_templates, self._n_people = self._n_templates + len(ids), self._n_people + len(set(persons))
 
     def remove(self, ids: Sequence[str]) -> None:  # noqa: ARG002 - as `TemplateIndex`
         """Count anew: proposals go with their templates."""

@@ -276,7 +276,7 @@ def test_the_memory_that_a_gallery_needs_is_asked_for_before_it_is_read(
 ) -> None:
     galleries.enrol("staff", "alice", [photo("001-neutral")])
     store = open_again()
-    small = Galleries(store, embedder, free_bytes=lambda: 700)
+    small = Galleries(store, embedder, free_bytes=lambda: 500)
     if store.search == "pgvector":
         assert found(small, photo("001-smiling")) == "alice"
         return
