@@ -85,18 +85,18 @@ def outline_of(body: Body, names: tuple[str, ...], kept: tuple[str, ...] = ()) -
     """
     pieces: list[bytes] = []
     texts: dict[str, memoryview] = {}
-    view, kept_from, n_cut = memoryview(body), 0, 0
+    view, kept_from, n_cut, most = memoryview(body), 0, 0, MAX_OUTLINE_BYTES
     if not _OBJECT.match(body):  # no request; the first bytes suffice to say what it is
         return JsonOutline(bytes(view[:MAX_OUTLINE_BYTES]), {})
     for first, end, key in _long_texts(body, names):
         if kept and _text_of(key) in kept:
-            n_cut += _bounded(first, end)
+            most += _bounded(first, end)
             continue
         stand_in = str(len(texts)).rjust(LONGEST_TEXT + 1, "_")
         texts[stand_in] = view[first:end]
-        pieces += [bytes(view[kept_from : min(first, kept_from + MAX_OUTLINE_BYTES)]), stand_in.encode()]
+        pieces += [bytes(view[kept_from : min(first, kept_from + most)]), stand_in.encode()]
         kept_from, n_cut = end, n_cut + end - first
-    if len(body) - n_cut > MAX_OUTLINE_BYTES:
+    if len(body) - n_cut > most:
         raise MalformedRequest(
             f"the body has more than {MAX_OUTLINE_BYTES:,} bytes beside its images; it may have the keys "
             f"{', '.join(names)}"
