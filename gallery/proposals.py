@@ -98,7 +98,7 @@ def _require_extension(connection: Connection) -> None:
 
 
 def _is_there(connection: Connection, name: str) -> bool:
-    return connection.scalars(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": f'"{name}"'}).one()
+    return connection.scalars(text("SELECT to_regclass(:name)"), {"name": f'"{name}"'}).one() is not None
 
 
 def _of(digest: str) -> str:

@@ -1,7 +1,8 @@
 """GalleryClient and AsyncGalleryClient: one gallery of a service. They have the same methods, which `calls` build."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import ParamSpec, Protocol, TypeVar, Unpack
+from functools import partial
+from typing import Protocol, TypeVar, Unpack
 
 from ..wire import (
     Answer,
@@ -19,7 +20,6 @@ from .gallery_calls import EnrolKeywords, IdentifyKeywords, PersonVerifyKeywords
 from .inputs import ImageInput
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
-P = ParamSpec("P")
 
 
 class Ask(Protocol):
@@ -32,7 +32,7 @@ class Ask(Protocol):
 class AskAsync(Protocol):
     """Builds a call in a worker thread, sends it and returns its answer."""
 
-    async def __call__(self, ask: Callable[P, ApiCall[AnswerT]], /, *question: P.args, **options: P.kwargs) -> AnswerT:
+    async def __call__(self, ask: Callable[[], ApiCall[AnswerT]], /) -> AnswerT:
         """Ask."""
 
 
@@ -125,23 +125,23 @@ class AsyncGalleryClient:
 
     async def create(self, *, must_be_new: bool = False) -> GalleryResponse:
         """Create the gallery, or leave it as it is."""
-        return await self._ask(calls.create, self.name, must_be_new=must_be_new)
+        return await self._ask(partial(calls.create, self.name, must_be_new=must_be_new))
 
     async def read(self) -> GalleryResponse:
         """Return how many people and templates the gallery has."""
-        return await self._ask(calls.read, self.name)
+        return await self._ask(partial(calls.read, self.name))
 
     async def forget(self, *, if_match: str | None = None) -> ForgetResponse:
         """Forget the gallery with all people."""
-        return await self._ask(calls.forget, self.name, if_match=if_match)
+        return await self._ask(partial(calls.forget, self.name, if_match=if_match))
 
     async def people(self) -> AsyncIterator[Person]:
         """Yield all people in the order of their ids; asks for a page at a time."""
-        page = await self._ask(calls.people, self.name, cursor=None)
+        page = await self._ask(partial(calls.people, self.name, cursor=None))
         while page.next is not None:
             for each in page.people:
                 yield each
-            page = await self._ask(calls.people, self.name, cursor=page.next)
+            page = await self._ask(partial(calls.people, self.name, cursor=page.next))
         for each in page.people:
             yield each
 
@@ -151,11 +151,11 @@ class AsyncGalleryClient:
         All keywords are optional: `note`, `consent` and `forget_at` are the facts, `if_match` and `must_be_new` the
         condition. From `forget_at` on, which needs a time zone, no request finds the person.
         """
-        return await self._ask(calls.put_person, self.name, person, **given)
+        return await self._ask(partial(calls.put_person, self.name, person, **given))
 
     async def person(self, person: str) -> PersonResponse:
         """Return a person, with what is known of each template except the embedding."""
-        return await self._ask(calls.read_person, self.name, person)
+        return await self._ask(partial(calls.read_person, self.name, person))
 
     async def enrol(self, person: str, photos: Sequence[ImageInput], **options: Unpack[EnrolKeywords]) -> EnrolResponse:
         """Enrol 1 to 16 photos of a person, who is created if missing: all of them, or none.
@@ -167,7 +167,7 @@ class AsyncGalleryClient:
         under another id is refused (AlreadyEnrolledError), unless `allow_duplicate`. Photos that are sent again with
         the same `idempotency_key` are enrolled once; without one, each call has a key of its own.
         """
-        return await self._ask(calls.enrol, self.name, person, photos, **options)
+        return await self._ask(partial(calls.enrol, self.name, person, photos, **options))
 
     async def identify(self, photo: ImageInput, **options: Unpack[IdentifyKeywords]) -> IdentifyResponse:
         """Find out whom a photo shows, if anybody in the gallery.
@@ -177,18 +177,18 @@ class AsyncGalleryClient:
         person, and `limit` the largest number of candidates for each face (5). Raises ClaimUnavailableError if the
         model's measurements do not support the rate.
         """
-        return await self._ask(calls.identify, self.name, photo, **options)
+        return await self._ask(partial(calls.identify, self.name, photo, **options))
 
     async def verify(
         self, person: str, photo: ImageInput, **options: Unpack[PersonVerifyKeywords]
     ) -> PersonVerifyResponse:
         """Decide whether a photo shows a person, by the nearest of the person's templates; options as in `verify`."""
-        return await self._ask(calls.verify, self.name, person, photo, **options)
+        return await self._ask(partial(calls.verify, self.name, person, photo, **options))
 
     async def forget_person(self, person: str, *, if_match: str | None = None) -> ForgetResponse:
         """Forget a person with all templates."""
-        return await self._ask(calls.forget_person, self.name, person, if_match=if_match)
+        return await self._ask(partial(calls.forget_person, self.name, person, if_match=if_match))
 
     async def forget_template(self, person: str, template: str, *, if_match: str | None = None) -> ForgetResponse:
         """Forget one template of a person; `if_match` is about the person."""
-        return await self._ask(calls.forget_template, self.name, person, template, if_match=if_match)
+        return await self._ask(partial(calls.forget_template, self.name, person, template, if_match=if_match))
