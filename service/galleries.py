@@ -16,6 +16,7 @@ from .audit.log import AuditRecorder
 from .errors import AuditUnavailable
 from .served_model import OpenGalleries, ServedModel, no_galleries
 from .settings import Settings
+from .telemetry.machine import free_bytes
 from .telemetry.metrics import GalleryTotals
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def open_gallery_store(settings: Settings) -> "Store | None":
         return None
     from gallery import open_store  # noqa: PLC0415 - imports SQLAlchemy, which only services with galleries need
 
-    return open_store(settings.gallery)
+    return open_store(settings.gallery, search=settings.gallery_search)
 
 
 def galleries_in(store: "Store | None") -> OpenGalleries:
@@ -45,7 +46,7 @@ def galleries_in(store: "Store | None") -> OpenGalleries:
         return no_galleries
     from gallery import Galleries  # noqa: PLC0415 - the same
 
-    return partial(Galleries, store)
+    return partial(Galleries, store, free_bytes=free_bytes)
 
 
 class GalleryUpkeep:

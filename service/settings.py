@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder import Precision, RuntimeName, read_regular_file
+from gallery import GallerySearch
 
 PREFIX = "VISAVIS_"
 CONFIG = PREFIX + "CONFIG"  # the path of the settings file
@@ -156,6 +157,7 @@ class Settings(BaseSettings):
     audit: str | None = None  # the folder of the audit log; None = none is written
     # The address of the store of galleries, which may contain a password; None = the service keeps no galleries.
     gallery: Annotated[str | None, Field(repr=False)] = None
+    gallery_search: GallerySearch = "memory"  # where templates are looked for: all in memory, or by pgvector's index
 
     @property
     def request_bytes(self) -> int:

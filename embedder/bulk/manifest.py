@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import VisavisError
 from ..files import PrivateFiles, read_regular_file
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
+from ..weights.card import EmbeddingSize
+from .sources import PhotoSource
 
 
 class BulkError(VisavisError):
@@ -33,7 +35,7 @@ FILES = PrivateFiles(BulkError)
 class BulkRequest:
     """The photos to embed, the settings and the output folder."""
 
-    given: tuple[Path, ...]  # folders and files
+    source: PhotoSource
     out: Path
     face: str
     model: str | None  # a bundle; None: the built-in one
@@ -43,6 +45,7 @@ class BulkRequest:
 MANIFEST_FILE = "_run.json"  # readers of Parquet folders ignore names that start with _
 MAX_MANIFEST_BYTES = 2**16
 LIST_FILE = "_photos.jsonl"
+USUAL_SIZE = 128  # channels of the embeddings of a run whose manifest does not say
 BLOCK = 2048  # photos per part: the most that is lost if a run is killed
 WORDS = {
     "photos": "other photos",
@@ -70,6 +73,8 @@ class Manifest(BaseModel):
     model_digest: str
     card_digest: str
     precision: Precision
+    # Channels of an embedding. Omitted if usual, so that manifests of earlier runs do not change.
+    embedding_size: Annotated[EmbeddingSize, Field(exclude_if=lambda size: size == USUAL_SIZE)] = USUAL_SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,10 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 from ..loading import load
-from ..photo_files import PhotoFiles, start_of
 from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
 from ..runtime.runtime import n_cores
-from ..types import ModelIdentity
+from ..weights.card import ModelCard
 from .manifest import (
     BLOCK,
     FILES,
@@ -65,32 +64,33 @@ def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> Bulk
     """
     out = wanted.out
     require_free_or_ours(out)
-    identity = _identity(wanted)
-    photos = PhotoFiles(wanted.given)
+    card = _card(wanted)
+    photos = wanted.source.names()
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
-            manifest = _manifest(wanted, identity, manifest_text(photos, lines))
+            manifest = _manifest(wanted, card, manifest_text(photos, lines))
             require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
         return _embedded(wanted, manifest, photos.n_others, progress)
 
 
-def _identity(wanted: BulkRequest) -> ModelIdentity:
-    """The identity of the workers' model. Raises ModelError if it cannot run here.
+def _card(wanted: BulkRequest) -> ModelCard:
+    """The card of the workers' model. Raises ModelError if it cannot run here.
 
     Loaded in a separate process: with OpenVINO in the main process, Ctrl-C has caused a segmentation fault.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_load_identity, wanted.model, wanted.running).result()
+        return pool.submit(_load_card, wanted.model, wanted.running).result()
 
 
-def _load_identity(model: str | None, running: RuntimeOptions) -> ModelIdentity:
-    return load(model, running=running).identity
+def _load_card(model: str | None, running: RuntimeOptions) -> ModelCard:
+    return load(model, running=running).card
 
 
-def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) -> Manifest:
+def _manifest(wanted: BulkRequest, card: ModelCard, found: PhotoList) -> Manifest:
     if not found.n_photos:
         raise BulkError("the given paths contain no photos: give folders of images, or image files")
+    identity = card.identity(wanted.running.precision)
     return Manifest(
         n_photos=found.n_photos,
         photos=found.digest,
@@ -100,6 +100,7 @@ def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) ->
         model_digest=identity.digest,
         card_digest=identity.card_digest,
         precision=wanted.running.precision,
+        embedding_size=card.architecture.embedding_size,
     )
 
 
@@ -131,7 +132,7 @@ def _embedded(wanted: BulkRequest, manifest: Manifest, n_other_files: int, progr
 
 def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
-    task = Task(start_of(wanted.given), wanted.model, wanted.running, wanted.face)
+    task = Task(wanted.source, wanted.model, wanted.running, wanted.face)
     n_processes = min(n_cores(), -(-sum(missing.values()) // BATCH))
     cpu_s = CpuSeconds()
     with workers(task, n_processes) as pool:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
-from pathlib import Path
 from threading import Thread
 from time import process_time
 from typing import NamedTuple
@@ -24,11 +23,11 @@ from numpy.typing import NDArray
 
 from ..errors import NoFace, SampleError
 from ..loading import load
-from ..photo_files import image_file
 from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
 from ..types import Chip, Sample
 from .manifest import BulkError
+from .sources import PhotoSource, ReadPhoto
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +37,7 @@ class FaceRow:
     name: str  # of the photo
     index: int  # among the embedded faces of the photo, from 0
     sample: Sample
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ BATCH = 32  # photos; the network embeds them in one pass
 class Task:
     """The settings of all batches of a run."""
 
-    start: Path  # the folder to which the photos' names are relative
+    source: PhotoSource
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions
     face: str
@@ -95,7 +94,8 @@ class Worker:
     def __call__(self, names: Sequence[str]) -> BatchResult:
         """Embed photos; an unusable photo does not affect the others."""
         begin = process_time()
-        found = [self._chips(name) for name in names]
+        photos = zip(names, self._task.source.read(names), strict=True)
+        found = [self._chips(name, read) for name, read in photos]
         chips = [chip.pixels for each in found if not isinstance(each, FailedPhoto) for chip in each]
         cut = process_time()
         vectors = iter(self._embedder.embed_faces(np.stack(chips)) if chips else ())
@@ -105,9 +105,9 @@ class Worker:
         )
         return BatchResult(outcomes, CpuSeconds(cut - begin, process_time() - cut))
 
-    def _chips(self, name: str) -> tuple[Chip, ...] | FailedPhoto:
+    def _chips(self, name: str, read: ReadPhoto) -> tuple[Chip, ...] | FailedPhoto:
         try:
-            return self._selected(image_file(self._task.start / name))
+            return self._selected(read())
         except SampleError as error:
             return FailedPhoto(name, error.code, str(error))
         except OSError as error:

@@ -23,7 +23,7 @@ from torch.export import Dim
 
 from ..errors import BundleError, ModelError
 from ..network import EmbeddingNet, build_network, fuse_batch_norm
-from ..types import EMBEDDING_SIZE, Chips
+from ..types import Chips
 from ..weights.bundle import CARD_FILE, WEIGHTS_FILE, Bundle, require_new_folder
 from ..weights.card import ModelCard
 from .openvino import OpenVinoRuntime, convert
@@ -166,7 +166,7 @@ def about(card: ModelCard, file: str) -> str:
 {file}: the network of the model {card.name}, {card.digest}.
 in:  {INPUT}, uint8 (n, {side_px}, {side_px}, 3): n RGB chips with pixel values 0 to 255. A chip is a face
      aligned as `alignment` in {CARD_FILE} specifies. The network includes the normalisation.
-out: {EMBEDDINGS}, float32 (n, {EMBEDDING_SIZE}), {length}.
+out: {EMBEDDINGS}, float32 (n, {card.architecture.embedding_size}), {length}.
 {_mirroring(card)}
 Origin and licence of the weights: `provenance` in {CARD_FILE}.
 """

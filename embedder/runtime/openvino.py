@@ -57,7 +57,8 @@ class OpenVinoRuntime:
         """
         graph = int8_graph_of(bundle) if self._precision == "int8" else _graph_of(bundle)
         if not is_built_in_graph(graph, bundle.card):
-            require_runnable(graph, bundle.card.digest_in(self._precision), bundle.card.alignment.chip_size_px)
+            sizes = bundle.card.alignment.chip_size_px, bundle.card.architecture.embedding_size
+            require_runnable(graph, bundle.card.digest_in(self._precision), *sizes)
         return self.embedding_of_file(graph)
 
     def embedding_of_file(self, network: Path) -> EmbeddingSession:

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BundleError, printable
-from ..types import EMBEDDING_SIZE
 from ..weights.bundle import WEIGHTS_FILE
 from .runtime import EmbeddingSession
 
@@ -26,22 +25,22 @@ TIME_S = 60.0  # some 1 s on an idle machine
 N_CHIPS = 2
 START = """
 import json, sys
-paths, graph, side_px, n_bytes = json.loads(sys.argv[1])
+paths, *task = json.loads(sys.argv[1])
 sys.path[:] = paths
 from embedder.runtime.openvino import OpenVinoRuntime
 from embedder.runtime.trial import embed_grey_chips
-embed_grey_chips(OpenVinoRuntime(threads=1).embedding_of_file, graph, side_px, n_bytes)
+embed_grey_chips(OpenVinoRuntime(threads=1).embedding_of_file, *task)
 """
 FAILED = 3  # exit status: the reason is on stdout
 
 
 @lru_cache(maxsize=16)
-def require_runnable(graph: Path, digest: str, side_px: int) -> None:  # noqa: ARG001 - the digest is part of the key
+def require_runnable(graph: Path, digest: str, side_px: int, n_channels: int) -> None:  # noqa: ARG001 - part of the key
     """Raise BundleError unless the network, whose embeddings have that digest, embeds chips within the limits."""
     n_bytes = MEMORY_BYTES + WEIGHTS_COPIES * sum(
         path.stat().st_size for path in (graph, graph.with_name(WEIGHTS_FILE)) if path.exists()
     )
-    asked = json.dumps([sys.path, str(graph.absolute()), side_px, n_bytes])
+    asked = json.dumps([sys.path, str(graph.absolute()), side_px, n_channels, n_bytes])
     command = [sys.executable, "-I", "-c", START, asked]
     try:
         done = subprocess.run(  # noqa: S603 - this Python, and a file that the user named
@@ -55,7 +54,9 @@ def require_runnable(graph: Path, digest: str, side_px: int) -> None:  # noqa: A
         raise _fault(graph, f"it needs more than {n_bytes / 2**30:.1f} GiB of memory, or ended the process")
 
 
-def embed_grey_chips(load: Callable[[Path], EmbeddingSession], graph: str, side_px: int, n_bytes: int) -> None:
+def embed_grey_chips(
+    load: Callable[[Path], EmbeddingSession], graph: str, side_px: int, n_channels: int, n_bytes: int
+) -> None:
     """Load a network and embed grey chips within `n_bytes` of memory; exit with the reason if that fails."""
     with suppress(ValueError, OSError):  # a lower limit may already hold; some systems have none
         resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
@@ -64,8 +65,8 @@ def embed_grey_chips(load: Callable[[Path], EmbeddingSession], graph: str, side_
         vectors = load(Path(graph))(chips)
     except Exception as error:  # noqa: BLE001 - whatever it is, the network cannot be used
         _exit(_line(error))
-    if vectors.shape != (N_CHIPS, EMBEDDING_SIZE) or not np.isfinite(vectors).all():
-        _exit(f"its output for {N_CHIPS} chips is not {N_CHIPS} x {EMBEDDING_SIZE} finite numbers")
+    if vectors.shape != (N_CHIPS, n_channels) or not np.isfinite(vectors).all():
+        _exit(f"its output for {N_CHIPS} chips is not {N_CHIPS} x {n_channels} finite numbers")
 
 
 def _line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ..errors import OperatingPointUnavailable
-from ..types import PRECISIONS, ModelIdentity, Precision
+from ..types import LARGEST_EMBEDDING, PRECISIONS, SMALLEST_EMBEDDING, ModelIdentity, Precision
 from .card_parts import (
     CalibrationData,
     CardPart,
@@ -26,6 +26,7 @@ Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]
 ChipSide = Annotated[int, Field(ge=32, le=512)]  # px
 CropSide = Annotated[int, Field(ge=32, lt=512, multiple_of=2)]  # px
+EmbeddingSize = Annotated[int, Field(ge=SMALLEST_EMBEDDING, le=LARGEST_EMBEDDING)]  # channels
 ScoreKind = Literal["normalized", "plain"]  # normalized: distances plus penalties for poor photos; plain: distances
 
 
@@ -82,7 +83,7 @@ class Architecture(CardPart):
     """The network: a backbone by name, then the head."""
 
     backbone: str
-    embedding_size: Literal[128]
+    embedding_size: EmbeddingSize
     unit_length: bool  # whether embeddings are scaled to length 1
     mirror: bool  # whether an embedding is the mean over a chip and its mirror image
 

@@ -90,9 +90,10 @@ def first_inference(embedder: FaceEmbedder) -> None:
     embedder.detect(_grey_picture())
     side_px = embedder.card.alignment.chip_size_px
     vectors = embedder.embed_chips(np.full((1, side_px, side_px, 3), GREY, np.uint8))
-    if vectors.shape != (1, 128) or not np.isfinite(vectors).all():
+    expected = (1, embedder.card.architecture.embedding_size)
+    if vectors.shape != expected or not np.isfinite(vectors).all():
         raise ValueError(
-            f"the network returned shape {vectors.shape} instead of (1, 128), or values that are not finite"
+            f"the network returned shape {vectors.shape} instead of {expected}, or values that are not finite"
         )
 
 

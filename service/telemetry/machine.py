@@ -48,6 +48,13 @@ def this_machine(root: Path = Path("/")) -> Machine:
     )
 
 
+def free_bytes(root: Path = Path("/")) -> int | None:
+    """Return how much memory this process may still take, about; None if that cannot be read."""
+    machine, own = this_machine(root), _kilobytes(_table(root / "proc/self/status").get("VmRSS"))
+    left = None if machine.memory_limit_bytes is None else machine.memory_limit_bytes - (own or 0)
+    return min((each for each in (machine.available_bytes, left) if each is not None), default=None)
+
+
 def _text(file: Path) -> str | None:
     try:
         return file.read_text(encoding="utf-8", errors="replace")

@@ -14,7 +14,6 @@ from ...image_formats import data_uri, png
 from ...network import build_network, fuse_batch_norm
 from ...pipeline import FaceEmbedder
 from ...progress import Job, Progress
-from ...types import EMBEDDING_SIZE
 from ...weights.bundle import Bundle
 from ..colors import painted
 from .atlas import Atlas, Channel, atlas_of
@@ -55,7 +54,7 @@ def make_atlas(
     with progress(Job("covering places of", len(faces.kept), "faces")) as advance:
         looks_at = channel_attention(faces.kept, embedder.embed_chips, advance)
     network, spread = fuse_batch_norm(build_network(bundle).eval()), torch.from_numpy(faces.vectors.std(axis=0))
-    with progress(Job("drawing pictures of", EMBEDDING_SIZE, "channels")) as advance:
+    with progress(Job("drawing pictures of", len(spread), "channels")) as advance:
         pictures = maximise_channels(network, faces.mean, spread, advance)
     return atlas_of(faces, traits, looks_at, pictures, embedder.identity), replace(faces, n_other_files=n_other_files)
 
