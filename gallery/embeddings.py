@@ -37,7 +37,7 @@ def _stored(connection: Connection, contents: Sequence[bytes]) -> list[int]:
 def wipe_embeddings(connection: Connection, slots: Select[tuple[int]]) -> None:
     """Fill slots with zeros, for others to use."""
     theirs = embeddings.c.slot.in_(slots)
-    for n_bytes in connection.scalars(select(_n_bytes.distinct()).where(theirs)).all():
+    for n_bytes in connection.scalars(select(_n_bytes).where(theirs).distinct()).all():
         of_that_size = update(embeddings).where(theirs, _n_bytes == n_bytes)
         connection.execute(of_that_size.values(embedding=bytes(n_bytes), is_free=True))
 
