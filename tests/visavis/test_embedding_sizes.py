@@ -19,8 +19,10 @@ from embedder import (
     Architecture,
     BundleError,
     FaceEmbedder,
+    ModelCard,
     Quality,
     RuntimeOptions,
+    copy_bundle,
     load,
     new_network,
     no_progress,
@@ -48,7 +50,19 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(scope="module", params=SIZES)
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_chips(tmp_path_factory.mktemp("sized") / "bundle", embedding_size=request.param)
+    made = tmp_path_factory.mktemp("sized")
+    bare = write_small_chips(made / "bare", embedding_size=request.param)
+    copy_bundle(bare, made / "bundle", with_points(read_bundle(bare).card))
+    return made / "bundle"
+
+
+def with_points(card: ModelCard) -> ModelCard:
+    """The built-in model's points, with thresholds below all distances of two photos."""
+    known = read_bundle().card
+    assert known.calibration is not None
+    points = tuple(each.model_copy(update={"threshold": each.threshold / 1000}) for each in known.operating_points)
+    calibration = known.calibration.model_copy(update={"model_digest": card.digest})
+    return card.calibrated(calibration, points, str(known.default_point), ())
 
 
 @pytest.fixture(scope="module")
