@@ -265,7 +265,7 @@ def test_templates_of_another_size_are_never_compared(store: Store, embedder: Fa
     """Not even if an imported file says that they are of this model."""
     store.add_templates("people", "a", [template(512, embedder.identity.digest)])
     galleries = Galleries(store, embedder)
-    assert [each.candidates for each in galleries.identify("people", one).faces] == [()]
+    assert [each.identification.candidates for each in galleries.identify("people", one).faces] == [()]
     with pytest.raises(NoSuchTemplate):
         galleries.verify("people", "a", one)
 
