@@ -10,7 +10,7 @@ from math import exp, log, log1p
 from typing import TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .detection.detector import face_selector, is_one_face
 from .errors import SampleError
@@ -116,9 +116,9 @@ class ComparedFace:
     quality: Quality | None  # None = the photo is unknown
 
 
-def compared_faces(vectors: Sequence[ArrayLike], n_channels: int) -> list[ComparedFace]:
+def compared_faces(vectors: Sequence[NDArray[np.float32]], n_channels: int) -> list[ComparedFace]:
     """Return faces of unknown photos with these embeddings. Raises ValueError unless each has `n_channels` numbers."""
-    faces = [ComparedFace(np.asarray(vector, np.float32), None) for vector in vectors]
+    faces = [ComparedFace(vector, None) for vector in vectors]
     for face in faces:
         if face.vector.shape != (n_channels,):
             raise ValueError(f"an embedding of this model has shape ({n_channels},), not {face.vector.shape}")

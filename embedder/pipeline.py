@@ -359,13 +359,13 @@ class FaceEmbedder:
     ) -> Distances:
         """Compare an embedding (channels,) with others (n, channels) of the same model and precision, as `verify` does.
 
-        The quality of the photos is unknown, so no penalty applies. Raises DigestMismatch or OperatingPointUnavailable,
-        and ValueError for another number of channels than the model's.
+        The photos are unknown, so no penalty applies. Raises DigestMismatch, OperatingPointUnavailable or ValueError.
         """
         if model_digest != self.identity.digest:
             raise self._mismatch(model_digest)
         rule = decision_rule(self.card, VerifyOptions(**options))
-        one, *others = compared_faces([probe, *references], self.card.architecture.embedding_size)
+        vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
+        one, *others = compared_faces(vectors, self.card.architecture.embedding_size)
         return Distances(tuple(rule.judge(one, others)), rule.operating_point, rule.prior)
 
     def _mismatch(self, digest: str) -> DigestMismatch:

@@ -140,7 +140,7 @@ def atlas_of(
         len(np.unique(faces.people)),
         dict(faces.failed),
         effective_dimension(vectors),
-        np.corrcoef(vectors[:, most_varied].T),
+        np.corrcoef(vectors.T[most_varied]).reshape(len(most_varied), -1),
         tuple(most_varied.tolist()),
         jpeg_uri(faces.mean),
         tuple(channels),

@@ -54,7 +54,7 @@ def maximise_channels(network: EmbeddingNet, mean: Pixels, spread: Tensor, advan
     network.requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(0)
     pictures = []
-    for channels in torch.arange(len(spread)).split(BATCH):
+    for channels in torch.split(torch.arange(len(spread)), BATCH):
         pictures.append(_maximise(network, mean, (channels, spread[channels]), generator))
         advance(len(channels))
     return np.concatenate(pictures)
