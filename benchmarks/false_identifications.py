@@ -160,7 +160,7 @@ def words(claim: Claim, others: Probes, mated: Probes) -> str:
     return (
         f"threshold {claim.threshold:.3f}, FPIR {percent(fpir)} ({percent(low)} to {percent(high)}), "
         f"{fpir / claim.fpir:.2f} times the claim: {verdict}; FNIR {percent(fnir)} "
-        f"({percent(missed[0])} to {percent(missed[1])}), the card's FNMR {percent(claim.fnmr or 0)}"
+        f"({percent(missed[0])} to {percent(missed[1])}), claimed {percent(claim.fnir or 0)}"
     )
 
 

@@ -123,13 +123,13 @@ def strictest_fpir(card: ModelCard, n_templates: int) -> float | None:
 def _claim(curve: FmrCurve, wanted: float, n_templates: int) -> Claim:
     fmr = curve.carried(wanted)
     low, high = (fpir_of(fmr * curve.at(fmr, end), n_templates) for end in curve.fmr_ends)
-    fnmr, fnmr_low, fnmr_high = curve.at(fmr, curve.fnmr), *(curve.at(fmr, end) for end in curve.fnmr_ends)
+    fnir, fnir_low, fnir_high = curve.at(fmr, curve.fnmr), *(curve.at(fmr, end) for end in curve.fnmr_ends)
     return Claim(
         n_templates=n_templates,
         fpir=fpir_of(fmr, n_templates),
         fpir_interval=None if isnan(low) else (low, high),
         fmr=fmr,
         threshold=curve.threshold(fmr),
-        fnmr=None if isnan(fnmr) else fnmr,
-        fnmr_interval=None if isnan(fnmr_low) else (fnmr_low, fnmr_high),
+        fnir=None if isnan(fnir) else fnir,
+        fnir_interval=None if isnan(fnir_low) else (fnir_low, fnir_high),
     )

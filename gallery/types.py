@@ -134,10 +134,8 @@ class Claim:
     fpir_interval: tuple[float, float] | None  # 95%
     fmr: float  # of one comparison, which follows from the two
     threshold: float  # of the normalised distance
-    fnmr: (
-        float | None
-    )  # of one comparison at the threshold; the FNIR of people with one template is at least about that
-    fnmr_interval: tuple[float, float] | None
+    fnir: float | None  # to expect for a person with one template: the card's FNMR at the threshold
+    fnir_interval: tuple[float, float] | None
     is_exact: bool = True  # False: an index proposed the templates, and what it misses is not found; FPIR stays valid
 
 

@@ -2,7 +2,7 @@
 
     python tools/gallery_sizes.py [--model MODEL]
 
-Each cell has the FNMR of one comparison at the threshold, with its 95% interval. The last line has the largest
+Each cell has the FNIR to expect and its 95% interval, for a person with one template. The last line has the largest
 number of templates for which the card's evidence carries the FPIR.
 """
 
@@ -24,7 +24,7 @@ def main() -> None:
 
 def table(card: ModelCard) -> Iterator[str]:
     """Yield the lines of the table, in Markdown."""
-    yield _row("templates", (f"FNMR at FPIR {percent(fpir)}" for fpir in FPIRS))
+    yield _row("templates", (f"FNIR at FPIR {percent(fpir)}" for fpir in FPIRS))
     yield "|---" * (len(FPIRS) + 1) + "|"
     for n_templates in SIZES:
         yield _row(f"{n_templates:,}", (_expected(card, fpir, n_templates) for fpir in FPIRS))
@@ -40,10 +40,10 @@ def _expected(card: ModelCard, fpir: float, n_templates: int) -> str:
         claim = claim_for(card, fpir=fpir, n_templates=n_templates)
     except ClaimUnavailable:
         return "refused"
-    if claim.fnmr is None or claim.fnmr_interval is None:
+    if claim.fnir is None or claim.fnir_interval is None:
         return "not measured"
-    low, high = claim.fnmr_interval
-    return f"{percent(claim.fnmr)} ({percent(low)} to {percent(high)})"
+    low, high = claim.fnir_interval
+    return f"{percent(claim.fnir)} ({percent(low)} to {percent(high)})"
 
 
 if __name__ == "__main__":

@@ -305,14 +305,14 @@ class Claim(Answer):
     fpir_interval: tuple[float, float] | None
     fmr: Annotated[float, Field(description="False match rate of one comparison, which follows from the two.")]
     threshold: Annotated[float, Field(description="A match has a normalized distance below it.")]
-    fnmr: Annotated[
+    fnir: Annotated[
         float | None,
         Field(
-            description="False non-match rate of one comparison at the threshold: about how often a person with one "
-            "template is not found, if photos are like those of the card."
+            description="False negative identification rate to expect for a person with one template, if photos are "
+            "like those of the card: its FNMR at the threshold. In small galleries more was measured."
         ),
     ]
-    fnmr_interval: tuple[float, float] | None
+    fnir_interval: tuple[float, float] | None
     is_exact: Annotated[
         bool,
         Field(

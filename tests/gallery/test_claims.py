@@ -34,8 +34,8 @@ def test_at_a_measured_point_the_claim_is_that_point(embedder: FaceEmbedder) -> 
         for n_templates in (1, 7, 1000):
             claim = claim_for(embedder.card, fpir=fpir_of(each.fmr, n_templates), n_templates=n_templates)
             assert claim.threshold == pytest.approx(each.threshold, abs=1e-9)
-            assert (claim.fmr, claim.fnmr) == pytest.approx((each.fmr, each.fnmr))
-            assert claim.fnmr_interval == pytest.approx(each.fnmr_interval)
+            assert (claim.fmr, claim.fnir) == pytest.approx((each.fmr, each.fnmr))
+            assert claim.fnir_interval == pytest.approx(each.fnmr_interval)
             ends = [fpir_of(end, n_templates) for end in each.fmr_interval]
             assert claim.fpir_interval == pytest.approx(ends, abs=1e-12)
 
@@ -45,7 +45,7 @@ def test_halfway_between_two_points_in_log_fmr_the_claim_is_halfway(embedder: Fa
         fmr = 10 ** ((log10(looser.fmr) + log10(stricter.fmr)) / 2)
         claim = claim_for(embedder.card, fpir=fpir_of(fmr, 50), n_templates=50)
         assert claim.threshold == pytest.approx((looser.threshold + stricter.threshold) / 2)
-        assert claim.fnmr == pytest.approx((looser.fnmr + stricter.fnmr) / 2)
+        assert claim.fnir == pytest.approx((looser.fnmr + stricter.fnmr) / 2)
         ends = zip(looser.fmr_interval, stricter.fmr_interval, strict=True)
         multiples = [(one / looser.fmr + other / stricter.fmr) / 2 for one, other in ends]
         assert claim.fpir_interval == pytest.approx([fpir_of(fmr * each, 50) for each in multiples])
@@ -109,7 +109,7 @@ def test_a_card_without_measured_points_carries_nothing(bare_embedder: FaceEmbed
 
 def test_rates_that_were_not_measured_are_not_claimed(embedder: FaceEmbedder) -> None:
     claim = claim_for(card_with(embedder.card, point(1e-3, 1.0)), fpir=1e-2, n_templates=10)
-    assert (claim.fpir_interval, claim.fnmr, claim.fnmr_interval) == (None, None, None)
+    assert (claim.fpir_interval, claim.fnir, claim.fnir_interval) == (None, None, None)
 
 
 def test_of_points_in_disorder_the_stricter_thresholds_count(embedder: FaceEmbedder) -> None:

@@ -184,7 +184,7 @@ def test_more_photos_of_a_person_can_be_enrolled(people: Path, cache: Path, tmp_
     found = answer(*given)["identification"]
     assert found["templates_per_person"] == 2
     assert [gallery["n_templates"] for gallery in found["galleries"]] == [4]
-    assert {claim["card_fnmr"]["value"] for claim in found["galleries"][0]["claims"]} == {None}
+    assert {claim["claimed_fnir"]["value"] for claim in found["galleries"][0]["claims"]} == {None}
     assert "up to 2 photos of each person enrolled" in visavis("evaluate", *given).stdout
 
 

@@ -302,8 +302,8 @@ def test_more_templates_of_a_person_find_more_of_them(made_up: MadeUp, card: Mod
     one, four = (result(compared, card, n) for n in (1, 4))
     assert (one.n_templates, four.n_templates) == (20, 80)
     assert (four.rank_1.value or 0) > (one.rank_1.value or 0)
-    assert {claim.card_fnmr.value for claim in four.claims} == {None}  # the card speaks of one template
-    assert None not in {claim.card_fnmr.value for claim in one.claims}
+    assert {claim.claimed_fnir.value for claim in four.claims} == {None}  # the card speaks of one template
+    assert None not in {claim.claimed_fnir.value for claim in one.claims}
 
 
 def test_the_claims_are_those_of_an_identification_with_so_many_templates(made_up: MadeUp, card: ModelCard) -> None:

@@ -350,7 +350,7 @@ def test_identification_is_told_for_every_gallery(page: Page, identified: Identi
         counted = f"{gallery.n_templates} templates; {gallery.n_mated:,} mated and {gallery.n_non_mated:,} non-mated"
         assert f"{gallery.n_people} people in the gallery {counted} searches in 100 draws." in page.text
         for claim in gallery.claims:
-            rates = [claim.claimed_fpir, claim.fpir, claim.card_fnmr, claim.fnir]
+            rates = [claim.claimed_fpir, claim.fpir, claim.claimed_fnir, claim.fnir]
             told = " ".join(f"{rate_text(each.value)} {interval_text(each.interval).strip(' []')}" for each in rates)
             assert f"{rate_text(claim.asked_fpir)} {claim.threshold:.5g} {told} {HOLDS[claim.holds]}" in page.text
     stated = [each for gallery in identified.galleries for each in gallery.at_fpir if each.threshold is not None]

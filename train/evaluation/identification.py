@@ -64,7 +64,7 @@ def _result(
     measured = measure(scores, _statistics(claims.values()), resampling)
     checked = [_checked(searched, asked, claim, measured, k) for k, (asked, claim) in enumerate(claims.items())]
     if templates_per_person > 1:
-        checked = [replace(each, card_fnmr=NOT_STATED) for each in checked]
+        checked = [replace(each, claimed_fnir=NOT_STATED) for each in checked]
     return GalleryResult(
         n_people=searched.n_people,
         n_templates=searched.n_templates,
@@ -118,7 +118,7 @@ def _checked(
         asked_fpir=asked_fpir,
         threshold=claim.threshold,
         claimed_fpir=Estimate(claim.fpir, claim.fpir_interval),
-        card_fnmr=Estimate(claim.fnmr, claim.fnmr_interval),
+        claimed_fnir=Estimate(claim.fnir, claim.fnir_interval),
         fpir=measured["fpir"].rate(k, _n_people(scores.impostor, scores.identities)),
         fnir=measured["fnir"].rate(k, scores.genuine.n_pairs),
         is_carried=_is_carried(searched, claim.fmr),

@@ -168,7 +168,7 @@ def _identification_claim(claim: IdentificationClaim) -> dict[str, Any]:
         "asked_fpir": claim.asked_fpir,
         "threshold": claim.threshold,
         "claimed_fpir": _estimate(claim.claimed_fpir),
-        "card_fnmr": _estimate(claim.card_fnmr),
+        "claimed_fnir": _estimate(claim.claimed_fnir),
         "measured_fpir": _estimate(claim.fpir),
         "measured_fnir": _estimate(claim.fnir),
         "holds": claim.holds,

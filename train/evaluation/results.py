@@ -194,7 +194,7 @@ class IdentificationClaim:
     asked_fpir: float
     threshold: float | None  # None: the card's evidence does not carry such a claim, so `identify` refuses it
     claimed_fpir: Estimate  # stricter than asked for if the card's loosest point is
-    card_fnmr: Estimate  # of one comparison at the threshold; None for several templates a person
+    claimed_fnir: Estimate  # None for several templates a person, of which the card says nothing
     fpir: Estimate
     fnir: Estimate
     is_carried: bool  # whether there are enough impostor comparisons to check the FMR that the claim needs

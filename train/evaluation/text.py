@@ -153,10 +153,10 @@ def _fnir(found: FnirAtFpir) -> str:
 def _identification_claim(claim: IdentificationClaim) -> str:
     if claim.threshold is None:
         return "the card does not carry this FPIR for so many templates"
-    fnmr = "" if claim.card_fnmr.value is None else f"the card's FNMR {estimated(claim.card_fnmr)}, "
+    fnir = "" if claim.claimed_fnir.value is None else f"claimed FNIR {estimated(claim.claimed_fnir)}, "
     return (
         f"below {claim.threshold:.5g}: claimed FPIR {estimated(claim.claimed_fpir)}, measured {estimated(claim.fpir)}: "
-        f"{HOLDS[claim.holds]}; {fnmr}measured FNIR {estimated(claim.fnir)}"
+        f"{HOLDS[claim.holds]}; {fnir}measured FNIR {estimated(claim.fnir)}"
     )
 
 

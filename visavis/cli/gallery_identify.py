@@ -121,12 +121,12 @@ def _reasons(face: IdentifiedFace) -> Iterator[str]:
 
 
 def _claim_in_words(claim: Claim) -> str:
-    fnmr = (
+    fnir = (
         ""
-        if claim.fnmr is None
-        else f"; the FNMR of one comparison is {rate_in_words(claim.fnmr, claim.fnmr_interval)}"
+        if claim.fnir is None
+        else f"; misses {rate_in_words(claim.fnir, claim.fnir_interval)} of those who are in it"
     )
     return (
         f"threshold {claim.threshold:.3f}: takes {rate_in_words(claim.fpir, claim.fpir_interval)} of strangers for "
-        f"somebody, among {claim.n_templates:,} templates{fnmr}"
+        f"somebody, among {claim.n_templates:,} templates{fnir}"
     )

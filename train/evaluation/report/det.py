@@ -87,11 +87,11 @@ def identification(found: IdentificationReport) -> Plot | None:
 
 
 def _claimed(gallery: GalleryResult, colour: str) -> Iterator[Mark]:
-    """Yield the card's claims that the axes can show: the FPIR, and in the place of the FNIR the FNMR."""
+    """Yield the card's claims that the axes can show."""
     for claim in gallery.claims:
-        fpir, fnmr = claim.claimed_fpir.value, claim.card_fnmr.value
-        if claim.is_carried and fpir and fnmr:
-            yield Mark(fpir, fnmr, "o", colour, "FPIR and FNMR by the card", is_hollow=True)
+        fpir, fnir = claim.claimed_fpir.value, claim.claimed_fnir.value
+        if claim.is_carried and fpir and fnir:
+            yield Mark(fpir, fnir, "o", colour, "as the card claims", is_hollow=True)
 
 
 def probit(rates: ArrayLike) -> Floats:
