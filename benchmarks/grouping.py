@@ -23,7 +23,7 @@ from sklearn.cluster import DBSCAN
 
 import embedder.bulk.run as bulk_run
 from embedder import MEASURES, RuntimeOptions, read_bundle, show_progress
-from embedder.bulk import BulkRequest, EmbeddedFaces, embed_folders, read_faces
+from embedder.bulk import BulkRequest, EmbeddedFaces, LocalPhotos, embed_folders, read_faces
 from gallery.clusters import FaceSet, Indices
 from gallery.grouping import Grouping, group_faces
 from gallery.link_rule import link_rule
@@ -69,7 +69,7 @@ def celebrities(data: Path, embeddings: Path) -> LabelledFaces:
 
 def embed(folders: tuple[Path, ...], out: Path) -> EmbeddedFaces:
     bulk_run.BLOCK = SMALL_BLOCK
-    embed_folders(BulkRequest(folders, out, "all", None, RuntimeOptions()), show_progress)
+    embed_folders(BulkRequest(LocalPhotos.of(folders), out, "all", None, RuntimeOptions()), show_progress)
     return read_faces(out)
 
 

@@ -1,3 +1,4 @@
 from .manifest import BulkRequest as BulkRequest
 from .reading import EmbeddedFaces as EmbeddedFaces, PhotoFace as PhotoFace, read_faces as read_faces
 from .run import BulkSummary as BulkSummary, embed_folders as embed_folders
+from .sources import LocalPhotos as LocalPhotos, PhotoSource as PhotoSource

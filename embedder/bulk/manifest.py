@@ -18,6 +18,7 @@ from ..errors import VisavisError
 from ..files import PrivateFiles, read_regular_file
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
+from .sources import PhotoSource
 
 
 class BulkError(VisavisError):
@@ -33,7 +34,7 @@ FILES = PrivateFiles(BulkError)
 class BulkRequest:
     """The photos to embed, the settings and the output folder."""
 
-    given: tuple[Path, ...]  # folders and files
+    source: PhotoSource
     out: Path
     face: str
     model: str | None  # a bundle; None: the built-in one

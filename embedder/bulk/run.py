@@ -8,7 +8,6 @@ from multiprocessing import get_context
 from time import perf_counter, process_time
 
 from ..loading import load
-from ..photo_files import PhotoFiles, start_of
 from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
 from ..types import ModelIdentity
@@ -67,7 +66,7 @@ def embed_folders(
     out = wanted.out
     require_free_or_ours(out)
     identity = _identity(wanted)
-    photos = PhotoFiles(wanted.given)
+    photos = wanted.source.names()
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
             manifest = _manifest(wanted, identity, manifest_text(photos, lines))
@@ -136,7 +135,7 @@ def _embed(
     wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance, executor: Executor
 ) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
-    task = Task(start_of(wanted.given), wanted.model, replace(wanted.running, threads=1), wanted.face)
+    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face)
     batches, cpu_s = Batches(wanted.out, manifest.block, missing, BATCH), CpuSeconds()
     with executor.results(task, batches) as results:
         for number, n_photos in missing.items():

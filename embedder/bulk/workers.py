@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import process_time
 from typing import NamedTuple
 
@@ -10,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NoFace, SampleError
-from ..photo_files import image_file
 from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
 from ..types import Chip, Sample
+from .sources import PhotoSource, ReadPhoto
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +64,7 @@ BATCH = 32  # photos; the network embeds them in one pass
 class Task:
     """The settings of all batches of a run."""
 
-    start: Path  # the folder to which the photos' names are relative
+    source: PhotoSource
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions  # one thread: there is a worker for each core
     face: str
@@ -80,7 +79,8 @@ class Worker:
     def __call__(self, names: Sequence[str]) -> BatchResult:
         """Embed photos; an unusable photo does not affect the others."""
         begin = process_time()
-        found = [self._chips(name) for name in names]
+        photos = zip(names, self._task.source.read(names), strict=True)
+        found = [self._chips(name, read) for name, read in photos]
         chips = [chip.pixels for each in found if not isinstance(each, FailedPhoto) for chip in each]
         cut = process_time()
         vectors = iter(self._embedder.embed_faces(np.stack(chips)) if chips else ())
@@ -90,9 +90,9 @@ class Worker:
         )
         return BatchResult(outcomes, CpuSeconds(cut - begin, process_time() - cut))
 
-    def _chips(self, name: str) -> tuple[Chip, ...] | FailedPhoto:
+    def _chips(self, name: str, read: ReadPhoto) -> tuple[Chip, ...] | FailedPhoto:
         try:
-            return self._selected(image_file(self._task.start / name))
+            return self._selected(read())
         except SampleError as error:
             return FailedPhoto(name, error.code, str(error))
         except OSError as error:

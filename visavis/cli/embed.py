@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
-from embedder.bulk import BulkRequest
+from embedder.bulk import BulkRequest, LocalPhotos
 
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import face_or_all_option, json_option, model_option, running_options
@@ -105,7 +105,7 @@ def embed(
     listed in the folder and do not change the exit status.
     """
     if out is not None:
-        request = BulkRequest(tuple(map(Path, images)), Path(out), face, model_path, running)
+        request = BulkRequest(LocalPhotos.of(tuple(map(Path, images))), Path(out), face, model_path, running)
         embed_into(request, as_json=as_json)
         return
     embedder = load(model_path, running=running)
