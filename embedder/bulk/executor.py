@@ -20,7 +20,7 @@ from typing import Protocol
 
 from ..loading import load
 from ..runtime.runtime import n_cores
-from .manifest import BulkError, blocks
+from .manifest import BulkError, Manifest, blocks
 from .workers import BatchResult, Task, Worker
 
 
@@ -29,7 +29,7 @@ class Batches:
     """The names of the photos of missing parts, batch by batch, as often as they are iterated over."""
 
     out: Path  # the folder with the list of photos
-    block: int  # photos per part
+    manifest: Manifest
     missing: Mapping[int, int]  # the number of a part -> its number of photos
     batch: int  # photos
 
@@ -37,7 +37,7 @@ class Batches:
         return sum(-(-n_photos // self.batch) for n_photos in self.missing.values())
 
     def __iter__(self) -> Iterator[Sequence[str]]:
-        for number, block in enumerate(blocks(self.out, self.block)):
+        for number, block in zip(self.manifest.parts, blocks(self.out, self.manifest.block), strict=True):
             if number in self.missing:
                 yield from (block[start : start + self.batch] for start in range(0, len(block), self.batch))
 

@@ -69,7 +69,7 @@ def embed_folders(
     photos = wanted.source.names()
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
-            manifest = _manifest(wanted, identity, manifest_text(photos, lines))
+            manifest = _manifest(wanted, identity, manifest_text(photos, lines, BLOCK, wanted.shard))
             require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
         return _embedded(wanted, manifest, photos.n_others, progress, executor or ProcessPool())
@@ -100,26 +100,23 @@ def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) ->
         model_digest=identity.digest,
         card_digest=identity.card_digest,
         precision=wanted.running.precision,
+        shard=wanted.shard,
     )
 
 
 def _embedded(
     wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress, executor: Executor
 ) -> BulkSummary:
-    out, n_parts = wanted.out, -(-manifest.n_photos // manifest.block)
-    missing = {
-        number: min(manifest.block, manifest.n_photos - number * manifest.block)
-        for number in range(n_parts)
-        if not is_done(out, number)
-    }
+    out, sizes = wanted.out, {number: manifest.n_photos_in(number) for number in manifest.parts}
+    missing = {number: n_photos for number, n_photos in sizes.items() if not is_done(out, number)}
     n_damaged = sum(sums_path(out, number).exists() for number in missing)
-    n_new, start = sum(missing.values()), perf_counter()
-    with progress(Job("embedding", manifest.n_photos, n_done=manifest.n_photos - n_new)) as advance:
+    n_photos, n_new, start = sum(sizes.values()), sum(missing.values()), perf_counter()
+    with progress(Job("embedding", n_photos, n_done=n_photos - n_new)) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance, executor) if missing else CpuSeconds()
     wall_s = perf_counter() - start
-    n_embedded, failed = n_rows(out, n_parts), failures(out, n_parts)
+    n_embedded, failed = n_rows(out, manifest.parts), failures(out, manifest.parts)
     return BulkSummary(
-        n_photos=manifest.n_photos,
+        n_photos=n_photos,
         n_rows=n_embedded,
         failed=failed,
         n_other_files=n_other_files,
@@ -136,7 +133,7 @@ def _embed(
 ) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
     task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face)
-    batches, cpu_s = Batches(wanted.out, manifest.block, missing, BATCH), CpuSeconds()
+    batches, cpu_s = Batches(wanted.out, manifest, missing, BATCH), CpuSeconds()
     with executor.results(task, batches) as results:
         for number, n_photos in missing.items():
             outcomes: list[PhotoOutcome] = []
