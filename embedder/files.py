@@ -6,6 +6,7 @@ What is read must be a regular file. What is written contains data of faces.
 import errno
 import fcntl
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,16 @@ class PrivateFiles:
         with self.new(path) as file:
             file.write(content)
 
+    def link(self, source: Path, path: Path) -> None:
+        """Give a file another name as well, or copy it where that is not possible. Raises `error`."""
+        with self._raising(path):
+            if _is_linked(source, unfinished(path)):
+                unfinished(path).replace(path)
+                unfinished(path).unlink(missing_ok=True)  # it stays if `path` was a name of the same file already
+                return
+            with open_regular_file(source) as content, replacing(path) as file:
+                shutil.copyfileobj(content, file)
+
     def remove(self, path: Path) -> None:
         """Remove a file, if there is one. Raises `error`."""
         with self._raising(path):
@@ -95,6 +106,16 @@ class PrivateFiles:
                 f"{path}: cannot be written: {error.strerror}; free disk space or choose another --out, and run it "
                 "again: completed work is kept"
             ) from error
+
+
+def _is_linked(source: Path, path: Path) -> bool:
+    """Whether a regular file now has a second name; not across file systems, and not if it belongs to others."""
+    path.unlink(missing_ok=True)
+    try:
+        os.link(source, path, follow_symlinks=False)
+    except OSError:
+        return False
+    return not path.is_symlink()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Checking costs what reading costs: a part of 2,048 photos has 1.5 MB, so a resum
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
 
@@ -110,14 +110,14 @@ def _parquet(rows: Sequence[FaceRow], manifest: Manifest) -> bytes:
     return content
 
 
-def n_rows(out: Path, n_parts: int) -> int:
-    """Count the faces in all parts, which must be done."""
-    return sum(parquet.read_metadata(part_path(out, number)).num_rows for number in range(n_parts))
+def n_rows(out: Path, parts: Iterable[int]) -> int:
+    """Count the faces in parts, which must be done."""
+    return sum(parquet.read_metadata(part_path(out, number)).num_rows for number in parts)
 
 
-def failures(out: Path, n_parts: int) -> Counter[str]:
-    """Count the failed photos in all parts, by code."""
-    return Counter(json.loads(line)["code"] for number in range(n_parts) for line in _failed(out, number).splitlines())
+def failures(out: Path, parts: Iterable[int]) -> Counter[str]:
+    """Count the failed photos in parts, by code."""
+    return Counter(json.loads(line)["code"] for number in parts for line in _failed(out, number).splitlines())
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:

@@ -38,11 +38,12 @@ class EmbeddedFaces:
 def read_faces(out: Path) -> EmbeddedFaces:
     """Read the faces of a run that has ended, in the order of the photos. Raises BulkError."""
     manifest = read_manifest(out)
-    n_parts = -(-manifest.n_photos // manifest.block)
+    if manifest.shard is not None:
+        raise BulkError(f"{out}: holds shard {manifest.shard} of a run only; join all shards with visavis embed merge")
     try:
         with (out / LIST_FILE).open("rb") as file:
             photos = tuple(map(json.loads, file))
-        table = parquet.read_table([part_path(out, number) for number in range(n_parts)])
+        table = parquet.read_table([part_path(out, number) for number in manifest.parts])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BulkError(f"{out}: cannot be read: {error}; run it again") from error
     return EmbeddedFaces(

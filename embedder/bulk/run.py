@@ -1,18 +1,17 @@
 """A bulk run: list the photos once, then embed them block by block, each into a part. An interrupted run resumes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from pathlib import Path
 from time import perf_counter, process_time
 
 from ..loading import load
 from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
-from ..runtime.runtime import n_cores
 from ..weights.card import ModelCard
+from .executor import Batches, Executor, ProcessPool
 from .manifest import (
     BLOCK,
     FILES,
@@ -21,14 +20,13 @@ from .manifest import (
     BulkRequest,
     Manifest,
     PhotoList,
-    blocks,
     manifest_text,
     require_as_begun,
     require_free_or_ours,
     write_manifest,
 )
 from .parts import failures, is_done, n_rows, sums_path, write_part
-from .workers import BATCH, CpuSeconds, PhotoOutcome, Task, in_order, workers
+from .workers import BATCH, CpuSeconds, PhotoOutcome, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,14 @@ class BulkSummary:
         return sum(self.cpu_s) / (self.n_cores * self.wall_s)
 
 
-def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> BulkSummary:
+def embed_folders(
+    wanted: BulkRequest, progress: Progress = no_progress, executor: Executor | None = None
+) -> BulkSummary:
     """Embed one face of each photo, or every face, into numbered Parquet parts in `wanted.out`; resumes an earlier run.
 
-    Unusable photos are listed and do not stop the run. Raises BulkError if the folder contains other files, belongs to
-    a different run or cannot be written, and if there are no photos. Raises ModelError.
+    The executor, by default processes of this machine, does not influence what is written. Unusable photos are listed
+    and do not stop the run. Raises BulkError if the folder contains other files, belongs to a different run or cannot
+    be written, and if there are no photos. Raises ModelError.
     """
     out = wanted.out
     require_free_or_ours(out)
@@ -68,10 +69,10 @@ def embed_folders(wanted: BulkRequest, progress: Progress = no_progress) -> Bulk
     photos = wanted.source.names()
     with FILES.sole_use(out):
         with FILES.new(out / LIST_FILE) as lines:
-            manifest = _manifest(wanted, card, manifest_text(photos, lines))
+            manifest = _manifest(wanted, card, manifest_text(photos, lines, BLOCK, wanted.shard))
             require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
-        return _embedded(wanted, manifest, photos.n_others, progress)
+        return _embedded(wanted, manifest, photos.n_others, progress, executor or ProcessPool())
 
 
 def _card(wanted: BulkRequest) -> ModelCard:
@@ -101,42 +102,41 @@ def _manifest(wanted: BulkRequest, card: ModelCard, found: PhotoList) -> Manifes
         card_digest=identity.card_digest,
         precision=wanted.running.precision,
         embedding_size=card.architecture.embedding_size,
+        shard=wanted.shard,
     )
 
 
-def _embedded(wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress) -> BulkSummary:
-    out, n_parts = wanted.out, -(-manifest.n_photos // manifest.block)
-    missing = {
-        number: min(manifest.block, manifest.n_photos - number * manifest.block)
-        for number in range(n_parts)
-        if not is_done(out, number)
-    }
+def _embedded(
+    wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress, executor: Executor
+) -> BulkSummary:
+    out, sizes = wanted.out, {number: manifest.n_photos_in(number) for number in manifest.parts}
+    missing = {number: n_photos for number, n_photos in sizes.items() if not is_done(out, number)}
     n_damaged = sum(sums_path(out, number).exists() for number in missing)
-    n_new, start = sum(missing.values()), perf_counter()
-    with progress(Job("embedding", manifest.n_photos, n_done=manifest.n_photos - n_new)) as advance:
-        cpu_s = _embed(wanted, manifest, missing, advance) if missing else CpuSeconds()
+    n_photos, n_new, start = sum(sizes.values()), sum(missing.values()), perf_counter()
+    with progress(Job("embedding", n_photos, n_done=n_photos - n_new)) as advance:
+        cpu_s = _embed(wanted, manifest, missing, advance, executor) if missing else CpuSeconds()
     wall_s = perf_counter() - start
-    n_embedded, failed = n_rows(out, n_parts), failures(out, n_parts)
+    n_embedded, failed = n_rows(out, manifest.parts), failures(out, manifest.parts)
     return BulkSummary(
-        n_photos=manifest.n_photos,
+        n_photos=n_photos,
         n_rows=n_embedded,
         failed=failed,
         n_other_files=n_other_files,
         n_damaged_parts=n_damaged,
         n_new=n_new,
         wall_s=wall_s,
-        n_cores=n_cores(),
+        n_cores=executor.n_cores,
         cpu_s=cpu_s,
     )
 
 
-def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance) -> CpuSeconds:
+def _embed(
+    wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance, executor: Executor
+) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
-    task = Task(wanted.source, wanted.model, wanted.running, wanted.face)
-    n_processes = min(n_cores(), -(-sum(missing.values()) // BATCH))
-    cpu_s = CpuSeconds()
-    with workers(task, n_processes) as pool:
-        results = in_order(pool, _batches(wanted.out, manifest.block, missing), n_processes)
+    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face)
+    batches, cpu_s = Batches(wanted.out, manifest, missing, BATCH), CpuSeconds()
+    with executor.results(task, batches) as results:
         for number, n_photos in missing.items():
             outcomes: list[PhotoOutcome] = []
             while len(outcomes) < n_photos:
@@ -148,9 +148,3 @@ def _embed(wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], 
             write_part(wanted.out, number, outcomes, manifest)
             cpu_s = cpu_s.plus(CpuSeconds(write=process_time() - start))
     return cpu_s
-
-
-def _batches(out: Path, size: int, missing: Mapping[int, int]) -> Iterator[Sequence[str]]:
-    for number, block in enumerate(blocks(out, size)):
-        if number in missing:
-            yield from (block[start : start + BATCH] for start in range(0, len(block), BATCH))

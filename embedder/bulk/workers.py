@@ -1,20 +1,7 @@
-"""Worker processes, one for each core, that embed batches of photos.
+"""The work of a bulk run: a batch of photos in, their faces with embeddings out. It knows no process and no machine."""
 
-A worker exits when its parent process ends for any reason. Workers are processes, because much of face detection is
-Python code, and threads would wait for the GIL.
-"""
-
-import os
-import signal
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.connection import wait
-from threading import Thread
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from time import process_time
 from typing import NamedTuple
 
@@ -22,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NoFace, SampleError
-from ..loading import load
 from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
 from ..types import Chip, Sample
-from .manifest import BulkError
 from .sources import PhotoSource, ReadPhoto
 
 
@@ -81,7 +66,7 @@ class Task:
 
     source: PhotoSource
     model: str | None  # a bundle; None: the built-in one
-    running: RuntimeOptions
+    running: RuntimeOptions  # one thread: there is a worker for each core
     face: str
 
 
@@ -129,78 +114,3 @@ class Worker:
 
 def _rows(name: str, chips: Sequence[Chip], vectors: Iterator[NDArray[np.float32]]) -> tuple[FaceRow, ...]:
     return tuple(FaceRow(name, index, chip.sample, next(vectors)) for index, chip in enumerate(chips))
-
-
-_worker: Worker  # of this process
-
-
-def begin(task: Task) -> None:
-    """Make this process a worker."""
-    global _worker  # noqa: PLW0603 - a pool's processes have no other place
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent handles it
-    Thread(target=_end_with_parent, daemon=True).start()
-    _worker = Worker(task, load(task.model, running=task.running))
-
-
-def work(names: Sequence[str]) -> BatchResult:
-    """Process a batch with this process's worker."""
-    return _worker(names)
-
-
-def _end_with_parent() -> None:
-    """Exit when the parent ends: a killed parent cannot notify workers, which would wait for work forever."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-AHEAD = 3  # batches per process: one running, one queued, one to balance photos of unequal size
-
-
-@contextmanager
-def workers(task: Task, n_processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Start processes with one thread each; on an error or Ctrl-C they are killed at once."""
-    alone = replace(task, running=replace(task.running, threads=1))
-    others = set(active_children())
-    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), begin, (alone,))
-    try:
-        yield pool
-    except BaseException:
-        for process in set(active_children()) - others:
-            process.kill()  # nothing is lost: they write nothing
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def in_order(pool: ProcessPoolExecutor, batches: Iterable[Sequence[str]], n_processes: int) -> Iterator[BatchResult]:
-    """Process any number of batches and yield their results in order. Raises BulkError."""
-    waiting: deque[tuple[Sequence[str], Future[BatchResult]]] = deque()
-    for batch in batches:
-        waiting.append((batch, _submitted(pool, batch)))
-        if len(waiting) >= AHEAD * n_processes:
-            yield _result(*waiting.popleft())
-    while waiting:
-        yield _result(*waiting.popleft())
-
-
-def _submitted(pool: ProcessPoolExecutor, batch: Sequence[str]) -> Future[BatchResult]:
-    try:
-        return pool.submit(work, batch)
-    except BrokenProcessPool as error:
-        raise _lost(batch) from error
-
-
-def _result(batch: Sequence[str], future: Future[BatchResult]) -> BatchResult:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise _lost(batch) from error
-
-
-def _lost(batch: Sequence[str]) -> BulkError:
-    return BulkError(
-        f"a worker process was killed, possibly for lack of memory, at or soon after {batch[0]!a}; "
-        "run it again: completed work is kept"
-    )

@@ -13,8 +13,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from embedder.bulk import Shard
 from service import KeyFile, KeyFileError, KeyGrant
 from service.settings import Settings
+from visavis.cli.embed import embed
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "examples" / "deploy"
@@ -119,6 +121,39 @@ def test_all_objects_select_the_same_pods(objects: dict[str, dict[str, Any]]) ->
     assert objects["PodDisruptionBudget"]["spec"]["selector"] == {"matchLabels": labels}
     assert objects["NetworkPolicy"]["spec"]["podSelector"] == {"matchLabels": labels}
     assert objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == "visavis"
+
+
+@pytest.fixture(scope="module")
+def shards() -> list[dict[str, Any]]:
+    """The Job of shards and the policy of its pods, then the Job that joins them."""
+    files = (DEPLOY / "kubernetes" / name for name in ("embed-shards.yaml", "embed-merge.yaml"))
+    return [each for file in files for each in yaml.safe_load_all(file.read_text())]
+
+
+def test_the_jobs_of_shards_are_valid_and_may_do_nothing_else(
+    shards: list[dict[str, Any]], pod: dict[str, Any]
+) -> None:
+    assert [each["kind"] for each in shards] == ["Job", "NetworkPolicy", "Job"]
+    for each in shards:
+        kubernetes_validate.validate(each, KUBERNETES, strict=True)
+    shard, policy, merge = (each["spec"] for each in shards)
+    assert (policy["ingress"], policy["egress"]) == ([], [])
+    for job in (shard["template"], merge["template"]):
+        assert job["metadata"]["labels"] == policy["podSelector"]["matchLabels"]
+        for key in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
+            assert job["spec"][key] == pod[key]
+        assert job["spec"]["containers"][0]["securityContext"] == pod["containers"][0]["securityContext"]
+
+
+def test_each_pod_of_the_indexed_job_embeds_a_shard_of_its_own(shards: list[dict[str, Any]]) -> None:
+    n_shards = shards[0]["spec"]["completions"]
+    args = shards[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[:2] == ["visavis", "embed"]
+    for index in range(n_shards):
+        words = [word.replace("$(JOB_COMPLETION_INDEX)", str(index)) for word in args[2:]]
+        given = embed.make_context("embed", words).params
+        assert given["shard"] == Shard(index, n_shards)
+        assert given["out"] == Path(f"/embeddings/shard-{index}")
 
 
 def test_the_compose_file_is_valid() -> None:

@@ -1,23 +1,71 @@
-"""`visavis embed`: print the embeddings of faces, or write those of many photos to Parquet files."""
+"""`visavis embed`: print the embeddings of faces, or write those of many photos to Parquet files, in shards too."""
 
 import json
 import sys
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
-from embedder.bulk import BulkRequest, LocalPhotos
+from embedder.bulk import BulkRequest, LocalPhotos, Shard
 
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
-from .options import face_or_all_option, json_option, model_option, running_options
+from .options import F, face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
-    from embedder.bulk import BulkSummary
+    from embedder.bulk import BulkSummary, MergeSummary
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """Where the embeddings of many photos go, and which share of the photos is embedded."""
+
+    out: Path
+    shard: Shard | None
+
+
+def bulk_options(command: F) -> F:
+    """Add --out and --shard; the command receives BulkOptions as `bulk`, or None without --out."""
+
+    @wraps(command)
+    def with_bulk(*args: object, out: Path | None, shard: Shard | None, **others: object) -> object:
+        if out is None and shard is not None:
+            raise click.UsageError("--shard is for many photos; add --out, the folder of this shard, or omit it")
+        return command(*args, bulk=None if out is None else BulkOptions(out, shard), **others)
+
+    options = (
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be "
+            "folders.",
+        ),
+        click.option(
+            "--shard",
+            metavar="i/n",
+            callback=_shard,
+            help="With --out: embed one of n shares of the photos, counted from 0, in a folder of its own. Join all of "
+            "them with `visavis embed merge`.",
+        ),
+    )
+    for option in reversed(options):
+        with_bulk = option(with_bulk)
+    return with_bulk  # type: ignore[return-value] # click replaces the parameters, so callers see the same type
+
+
+def _shard(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Shard | None:
+    try:
+        return None if text is None else Shard.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+STOPPED = "visavis: stopped; finished parts are kept: run the same command again to resume"
 
 
 def embed_into(request: BulkRequest, *, as_json: bool) -> None:
@@ -29,7 +77,7 @@ def embed_into(request: BulkRequest, *, as_json: bool) -> None:
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "bulk") from error
     except KeyboardInterrupt:
-        click.echo("visavis: stopped; finished parts are kept: run the same command again to resume", err=True)
+        click.echo(STOPPED, err=True)
         sys.exit(EXIT_INTERRUPTED)
     click.echo(json.dumps(_record(summary), indent=2) if as_json else _text(summary, request.out))
 
@@ -51,14 +99,19 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
 
 
 def _text(summary: "BulkSummary", out: Path) -> str:
-    lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
-    if summary.failed:
-        reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
-        lines.append(f"{summary.failed.total():,} photos failed ({reasons}); each is in {out}/_failed-*.jsonl")
+    lines = _totals(summary, out)
     if summary.n_damaged_parts:
         lines.append(f"{summary.n_damaged_parts:,} parts of an earlier run were damaged or changed, and made again")
     lines += other_files_text(summary.n_other_files)
     return "\n".join([*lines, _pace(summary)])
+
+
+def _totals(summary: "BulkSummary | MergeSummary", out: Path) -> list[str]:
+    lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
+    if summary.failed:
+        reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
+        lines.append(f"{summary.failed.total():,} photos failed ({reasons}); each is in {out}/_failed-*.jsonl")
+    return lines
 
 
 def _pace(summary: "BulkSummary") -> str:
@@ -71,23 +124,73 @@ def _pace(summary: "BulkSummary") -> str:
     )
 
 
+@click.command("merge")
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
+@click.option("--out", required=True, metavar="DEST", type=click.Path(path_type=Path), help="The folder to write.")
+@json_option
+def merge(folders: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
+    """Join all shards of a run, in any order, into the folder that a run without shards would have written.
+
+    Each FOLDER was written by `visavis embed ... --out FOLDER --shard i/n`. Files are linked where the file system can
+    link them, else copied. If the command was stopped, run it again to resume.
+
+    Exit status: 0, or 2 if a shard is missing, unfinished, damaged, or of another run; the message names it.
+
+    To embed a photo or folder that is named merge, write ./merge.
+    """
+    try:
+        from embedder.bulk import merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
+
+        summary = merge_shards(folders, out, show_progress)
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(missing_module(error), "bulk") from error
+    except KeyboardInterrupt:
+        click.echo(STOPPED, err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, out))
+
+
+def _merge_record(summary: "MergeSummary") -> dict[str, object]:
+    return {
+        "photos": summary.n_photos,
+        "rows": summary.n_rows,
+        "failed": dict(summary.failed.most_common()),
+        "shards": summary.n_shards,
+        "parts": summary.n_parts,
+        "new_parts": summary.n_new_parts,
+    }
+
+
+def _merge_text(summary: "MergeSummary", out: Path) -> str:
+    joined = f"{summary.n_new_parts:,} of {summary.n_parts:,} parts joined from {summary.n_shards:,} shards"
+    return "\n".join([*_totals(summary, out), joined if summary.n_new_parts else "All parts were joined already."])
+
+
+class EmbedCommand(click.Command):
+    """`visavis embed`, or `visavis embed merge` if that is the first word."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the words of the one or the other."""
+        if args[:1] == [merge.name]:
+            return merge.make_context(f"{info_name} {merge.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
 SHOWN = 4  # channels in the text output; --json prints all
 
 
-@click.command()
+@click.command(cls=EmbedCommand)
 @click.argument("images", nargs=-1, required=True)
-@click.option(
-    "--out",
-    metavar="FOLDER",
-    help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be folders.",
-)
+@bulk_options
 @face_or_all_option
 @model_option
 @running_options
 @json_option
 def embed(
     images: tuple[str, ...],
-    out: str | None,
+    bulk: BulkOptions | None,
     face: str,
     model_path: str | None,
     running: RuntimeOptions,
@@ -103,10 +206,13 @@ def embed(
     With --out, IMAGES may be folders with any number of photos, and the embeddings are written to numbered Parquet
     files, a row for each face. If the command was stopped, run it again to resume. Photos that cannot be used are
     listed in the folder and do not change the exit status.
+
+    `visavis embed merge` joins shards; its help is `visavis embed merge --help`. Write ./merge for a photo or folder of
+    that name.
     """
-    if out is not None:
-        request = BulkRequest(LocalPhotos.of(tuple(map(Path, images))), Path(out), face, model_path, running)
-        embed_into(request, as_json=as_json)
+    if bulk is not None:
+        source = LocalPhotos.of(tuple(map(Path, images)))
+        embed_into(BulkRequest(source, bulk.out, face, model_path, running, bulk.shard), as_json=as_json)
         return
     embedder = load(model_path, running=running)
     if face == ALL_FACES:
