@@ -263,8 +263,7 @@ START_CHECKS: Mapping[str, Callable[[Settings], None]] = {
 
 def load_model(settings: Settings, *, decoding_processes: int = 0) -> FaceEmbedder:
     """Load the model that the settings name. Raises ServingError."""
-    # Workers divide the cores: more threads than cores would only wait for each other.
-    threads = None if settings.workers == 1 else max(1, n_cores() // settings.workers)
+    threads = None if settings.workers == 1 else threads_of_worker(settings)
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision, threads)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
     try:
@@ -276,6 +275,11 @@ def load_model(settings: Settings, *, decoding_processes: int = 0) -> FaceEmbedd
             f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
             "process have at least 1 GB (ulimit -v, the container's limit)"
         ) from None
+
+
+def threads_of_worker(settings: Settings) -> int:
+    """Return how many threads run the network of one worker, so that all have as many as there are cores."""
+    return max(1, n_cores() // settings.workers)
 
 
 def load_to_serve(settings: Settings) -> FaceEmbedder:

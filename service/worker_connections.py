@@ -6,6 +6,7 @@ listening socket that all accept from would not be fair: the first worker to wak
 
 import asyncio
 import errno
+import logging
 import selectors
 import signal
 import socket
@@ -20,8 +21,9 @@ from typing import cast
 import uvicorn
 
 from .http_protocol import HttpProtocol
-from .http_server import NO_RESOURCES, HttpServer
-from .log_handler import say
+from .http_server import NO_RESOURCES, REPORT_EVERY_S, HttpServer
+
+log = logging.getLogger("visavis.server")
 
 READY, TAKEN, CLOSED = b"r", b"t", b"c"  # what a worker tells: that it takes connections, has taken one, has closed one
 MAX_ACCEPTED = 64  # between two looks at what workers tell
@@ -50,7 +52,7 @@ class ConnectionDispatcher:
         self._waiting = deque[socket.socket]()  # accepted for a worker that has ended
         self._selector = selectors.DefaultSelector()
         self._selector.register(wake, selectors.EVENT_READ)
-        self._paused_until = 0.0
+        self._paused_until, self._reported_s = 0.0, float("-inf")
 
     def add(self, link: socket.socket) -> None:
         """Hand connections out over this socket, as soon as its worker takes them."""
@@ -101,7 +103,9 @@ class ConnectionDispatcher:
     def _pause(self, error: OSError) -> None:
         if error.errno in NO_RESOURCES:
             self._paused_until = monotonic() + PAUSE_S
-            say("no file descriptors are left, so no connections are accepted for a while; raise ulimit -n")
+            if monotonic() > self._reported_s + REPORT_EVERY_S:
+                self._reported_s = monotonic()
+                log.error("no file descriptors are left, so no connections are accepted for a while; raise ulimit -n")
         elif error.errno == errno.EBADF:
             raise error
 

@@ -145,7 +145,9 @@ class WorkerGroup:
         self.metrics = GroupMetrics(self._sources, self._state)
 
     def reload(self) -> GroupReply:
-        """Reload the model in all workers, or in none. Blocks."""
+        """Reload the model in all workers, or in none. Blocks. Until all are ready, they load what is there now."""
+        if not self._is_ready:
+            return GroupReply(model=self._model, refusal="the workers have not started yet")
         with self._membership:
             outcome = self._reloader.reload(self._reread)
             if outcome.settings is not None:
@@ -181,7 +183,8 @@ class WorkerGroup:
                 return
 
     def _workers(self) -> list[WorkerProcess]:
-        return [place.worker for place in self._places if place.worker is not None]
+        found = [place.worker for place in self._places]  # read once: other threads ask too
+        return [each for each in found if each is not None]
 
     def _joined_workers(self) -> list[WorkerProcess]:
         return [each for each in self._workers() if each.has_joined]
@@ -229,7 +232,10 @@ class WorkerGroup:
     def _start_due(self) -> None:
         for place in self._places:
             if place.worker is None and monotonic() >= place.due_s:
-                place.worker = self._started(place.number)
+                try:
+                    place.worker = self._started(place.number)
+                except OSError as error:
+                    self._failed(place, f"no process can be started ({error.strerror})")
 
     def _started(self, number: int) -> WorkerProcess:
         """Start a process, and answer what it asks in threads."""
@@ -303,17 +309,22 @@ class WorkerGroup:
 
     def _ended(self, place: _Place, worker: WorkerProcess) -> None:
         place.worker = None
-        worker.orders.close()
         self.metrics.retire(worker.process.pid)
         status = worker.process.returncode
         if self._n_signals:
             self._status = self._status or int(status == 1 and worker.has_joined)
             return
         why, place.reason = place.reason or f"it has ended by {_in_words(status)}", ""
+        if monotonic() - worker.started_s > STEADY_S:
+            place.n_failures = 0
+        self._failed(place, why)
+
+    def _failed(self, place: _Place, why: str) -> None:
+        """Let another one start later. Raises WorkerStartError if the group was never ready."""
         if not self._is_ready:
             raise WorkerStartError(f"worker {place.number} cannot serve: {why}")
-        place.n_failures = 0 if monotonic() - worker.started_s > STEADY_S else place.n_failures + 1
         wait_s = min(MAX_BACKOFF_S, BACKOFF_S * 2**place.n_failures)
+        place.n_failures += 1
         place.due_s = monotonic() + wait_s
         self._n_restarts += 1
         log.error("worker %d does not answer any more: %s; another one starts in %.1f s", place.number, why, wait_s)

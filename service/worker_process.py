@@ -4,14 +4,15 @@ Its arguments are the numbers of sockets; what it serves comes by its standard i
 """
 
 import logging
+import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
-from os import getpid, kill
 
 from fastapi import FastAPI
 
@@ -76,7 +77,8 @@ def main() -> None:
     except (ServingError, Stopping, ChannelClosed) as error:
         writer.flush()
         if isinstance(error, ServingError):
-            link.group.ask(StartFailed(str(error)))
+            with suppress(ChannelClosed):
+                link.group.ask(StartFailed(str(error)))
         sys.exit(REFUSED)
     writer.flush()
 
@@ -121,7 +123,7 @@ def _join(link: WorkerLink, app: FastAPI) -> None:
         refusal = link.join(_identity(app))
         if refusal is not None:
             log.error("worker %d stops: %s", link.number, refusal)
-            kill(getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=join, name="visavis-join", daemon=True).start()
 
@@ -133,7 +135,7 @@ def _identity(app: FastAPI) -> ModelIdentity:
 
 def _obey(orders: Channel[Order, WorkerReply], handler: "OrderHandler") -> None:
     orders.answer_all(handler)
-    kill(getpid(), signal.SIGTERM)  # the parent has ended: finish what is in progress, then end
+    os.kill(os.getpid(), signal.SIGTERM)  # the parent has ended: finish what is in progress, then end
 
 
 class OrderHandler:
@@ -166,8 +168,15 @@ class OrderHandler:
         return lambda: load_to_serve(self._settings.model_copy(update={"model": model}))
 
 
-def print_idle_memory() -> None:
-    """Print how many MiB a process with the built-in model takes, with those that decode, after one inference."""
-    with load_to_serve(Settings()) as embedder:
+def idle_worker_mib() -> int:
+    """Return the memory of a process with the built-in model after one inference, and of those that decode for it."""
+    command = [sys.executable, "-c", "from service.worker_process import print_idle_mib; print_idle_mib()"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout)  # noqa: S603 - this Python
+
+
+def print_idle_mib() -> None:
+    """Print what `idle_worker_mib` returns, for this process."""
+    with load_to_serve(Settings.model_construct()) as embedder:
         first_inference(embedder)
-        print(sum(map(memory_of, processes_from(getpid()))) // MIB)  # noqa: T201 - the answer to `visavis doctor`
+        print(sum(map(memory_of, processes_from(os.getpid()))) // MIB)  # noqa: T201 - it is read
