@@ -4,16 +4,17 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, Literal, TypeVar
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
 from embedder import ModelIdentity
 
 from .access.rate_limits import Counted, CounterPool, Window
 from .audit.chain import Fields
+from .settings import Settings
 from .telemetry.summed_metrics import MetricFamily
 
 log = logging.getLogger("visavis.workers")
@@ -199,7 +200,7 @@ class WorkerReply:
 class WorkerStart:
     """What a worker is told when it starts; `settings` are its own share."""
 
-    settings: dict[str, JsonValue] = field(repr=False)
+    settings: Settings
     number: int
     is_restart: bool
 

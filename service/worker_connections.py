@@ -25,7 +25,8 @@ from .http_server import NO_RESOURCES, REPORT_EVERY_S, HttpServer
 
 log = logging.getLogger("visavis.server")
 
-READY, TAKEN, CLOSED = b"r", b"t", b"c"  # what a worker tells: that it takes connections, has taken one, has closed one
+# What a worker tells: it takes connections; it has taken one, or closed one; it stops, so others come first.
+READY, TAKEN, CLOSED, STOPPING = b"r", b"t", b"c", b"s"
 MAX_ACCEPTED = 64  # between two looks at what workers tell
 MAX_TOLD = 4096
 PAUSE_S = 1.0  # without file descriptors
@@ -37,6 +38,7 @@ class _Receiver:
 
     link: socket.socket
     takes: bool = False
+    is_stopping: bool = False
     n_open: int = 0
     handed: deque[socket.socket] = field(default_factory=deque)  # and not taken yet, the oldest first
 
@@ -111,7 +113,7 @@ class ConnectionDispatcher:
 
     def _hand(self, connection: socket.socket) -> None:
         """Hand a connection to the worker with the fewest; one that does not read what it is handed is passed over."""
-        for receiver in sorted(self._receivers.values(), key=lambda each: each.n_open):
+        for receiver in sorted(self._receivers.values(), key=lambda each: (each.is_stopping, each.n_open)):
             if not receiver.takes:
                 continue
             with suppress(OSError):
@@ -128,8 +130,8 @@ class ConnectionDispatcher:
             told = b""
         if not told:
             self._drop(receiver)
-        if READY in told:
-            receiver.takes = True
+        receiver.takes |= READY in told
+        receiver.is_stopping |= STOPPING in told
         for _ in range(told.count(TAKEN)):
             receiver.handed.popleft().close()
         receiver.n_open -= told.count(CLOSED)
@@ -173,6 +175,7 @@ class WorkerServer(HttpServer):
         self._tell(READY)
 
     async def _drain(self) -> None:
+        self._tell(STOPPING)
         await super()._drain()
         self._leave()
 

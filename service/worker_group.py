@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from errno import EINVAL
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
@@ -74,6 +75,7 @@ class WorkerProcess:
     """A worker as the parent sees it."""
 
     number: int
+    serial: int  # among all that were ever started
     process: "subprocess.Popen[bytes]"
     orders: Channel[Order, WorkerReply]
     started_s: float
@@ -131,6 +133,7 @@ class WorkerGroup:
     ) -> None:
         self._settings, self._reread, self._on_ready = settings, reread, on_ready
         self._places = [_Place(number) for number in range(1, settings.workers + 1)]
+        self._serials = count()
         self._wake, self._woken = socket.socketpair()
         self._dispatcher = ConnectionDispatcher(listener, self._woken)
         self._audit = _SharedAudit(audit)
@@ -190,7 +193,7 @@ class WorkerGroup:
         return [each for each in self._workers() if each.has_joined]
 
     def _sources(self) -> dict[int, Callable[[], Families]]:
-        return {each.process.pid: each.metrics for each in self._joined_workers()}
+        return {each.serial: each.metrics for each in self._joined_workers()}
 
     def _state(self) -> GroupState:
         return GroupState(
@@ -249,17 +252,14 @@ class WorkerGroup:
                 pass_fds=handles,
                 start_new_session=True,  # Ctrl-C is for the parent
             )
-        _tell(process.stdin, WorkerStart(self._share(number), number, self._is_ready))
+        _tell(process.stdin, WorkerStart(self._settings.share_of(number), number, self._is_ready))
         (counts, audit, group, orders), connections = (Connection(each.detach()) for each, _ in pairs[:4]), pairs[4][0]
-        worker = WorkerProcess(number, process, Channel(ORDERS, orders), monotonic())
+        worker = WorkerProcess(number, next(self._serials), process, Channel(ORDERS, orders), monotonic())
         _answering(Channel(COUNTS, counts), self._count)
         _answering(Channel(AUDIT, audit), self._audit.write)
         _answering(Channel(GROUP, group), lambda question: self._answer(worker, question))
         self._dispatcher.add(connections)
         return worker
-
-    def _share(self, number: int) -> dict[str, object]:
-        return self._settings.share_of(number).model_dump(mode="json")
 
     def _count(self, request: CountRequest) -> Counted:
         with self._counting:
@@ -309,7 +309,7 @@ class WorkerGroup:
 
     def _ended(self, place: _Place, worker: WorkerProcess) -> None:
         place.worker = None
-        self.metrics.retire(worker.process.pid)
+        self.metrics.retire(worker.serial)
         status = worker.process.returncode
         if self._n_signals:
             self._status = self._status or int(status == 1 and worker.has_joined)

@@ -10,7 +10,7 @@ from threading import Event
 from embedder import ModelIdentity
 
 from .access.rate_limits import Counted, CounterPool, Window
-from .audit.chain import GENESIS, Anchor, Fields, without_empty
+from .audit.chain import GENESIS, Anchor, AuditFolderError, Fields, without_empty
 from .errors import Stopping
 from .reloading import ReloadOutcome
 from .worker_channel import (
@@ -82,8 +82,11 @@ class WorkerLink:
         return self.number == 1
 
     def audit_log(self) -> SharedAuditLog:
-        """Return the log. Raises OSError."""
-        return SharedAuditLog(self.audit_channel)
+        """Return the log. Raises AuditFolderError."""
+        try:
+            return SharedAuditLog(self.audit_channel)
+        except OSError as error:
+            raise AuditFolderError(f"the audit log cannot be written: {error.strerror}") from None
 
     def metrics_text(self) -> bytes:
         """Return the metrics of all workers. Raises Stopping."""

@@ -61,7 +61,7 @@ def main() -> None:
     give_back_memory()
     counts, audit, group, orders, connections = (int(each) for each in sys.argv[1:])
     start = START.validate_json(sys.stdin.buffer.read())
-    settings = Settings.model_validate(start.settings)
+    settings = start.settings
     writer = start_log(settings.log_level, log_formatter(settings.log_format))
     link = WorkerLink(
         start.number,
@@ -73,7 +73,7 @@ def main() -> None:
     )
     sockets = Channel(ORDERS, Connection(orders)), socket.socket(fileno=connections)
     try:
-        _serve(start, settings, link, sockets, writer)
+        _serve(start, link, sockets, writer)
     except (ServingError, Stopping, ChannelClosed) as error:
         writer.flush()
         if isinstance(error, ServingError):
@@ -85,15 +85,14 @@ def main() -> None:
 
 def _serve(
     start: WorkerStart,
-    settings: Settings,
     link: WorkerLink,
     sockets: tuple[Channel[Order, WorkerReply], socket.socket],
     writer: LogWriter,
 ) -> None:
-    orders, connections = sockets
+    settings, (orders, connections) = start.settings, sockets
     app = create_served_app(
         settings,
-        _loaded(start, settings, link),
+        _loaded(start, link),
         on_ready=lambda: _join(link, app),
         load_again=lambda: load_to_serve(settings),
         link=link,
@@ -105,9 +104,9 @@ def _serve(
         WorkerServer(config, connections, grace_s=GRACE_S, before_end=writer.flush).run()
 
 
-def _loaded(start: WorkerStart, settings: Settings, link: WorkerLink) -> FaceEmbedder:
+def _loaded(start: WorkerStart, link: WorkerLink) -> FaceEmbedder:
     """Load the model. While others answer, take no connection before this one can answer as quickly."""
-    embedder = load_to_serve(settings)
+    embedder = load_to_serve(start.settings)
     if start.is_restart:
         first_inference(embedder)
         refusal = link.join(embedder.identity)
