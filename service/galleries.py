@@ -52,10 +52,13 @@ def galleries_in(store: "Store | None") -> OpenGalleries:
 class GalleryUpkeep:
     """What is done beside requests: forgetting expired people at the start and hourly, and counting for metrics."""
 
-    def __init__(self, served: ServedModel, store: "Store | None", audit: AuditRecorder | None) -> None:
-        self._served, self._store, self._audit = served, store, audit
+    def __init__(
+        self, served: ServedModel, store: "Store | None", audit: AuditRecorder | None, *, is_ours: bool = True
+    ) -> None:
+        """`is_ours` False = another process does it; this one only closes the store at its end."""
+        self._served, self._store, self._audit, self._is_ours = served, store, audit, is_ours
         self._thread = CapacityLimiter(1)  # of its own: it must not take those of requests
-        self.totals = None if store is None else GalleryTotals()
+        self.totals = None if store is None or not is_ours else GalleryTotals()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -64,8 +67,9 @@ class GalleryUpkeep:
             yield
             return
         async with create_task_group() as group:
-            group.start_soon(self._repeat, self._forget_expired, HOUR_S)
-            group.start_soon(self._repeat, self._count, MINUTE_S)
+            if self._is_ours:
+                group.start_soon(self._repeat, self._forget_expired, HOUR_S)
+                group.start_soon(self._repeat, self._count, MINUTE_S)
             try:
                 yield
             finally:

@@ -37,9 +37,16 @@ class Readiness:
     """Runs the first inference and stores its outcome."""
 
     def __init__(
-        self, served: ServedModel, *, on_ready: Callable[[], None], audit: AuditRecorder | None = None
+        self,
+        served: ServedModel,
+        *,
+        on_ready: Callable[[], None],
+        audit: AuditRecorder | None = None,
+        is_group_ready: Callable[[], bool] | None = None,
     ) -> None:
+        """`is_group_ready` tells whether all workers were ready once; None = there are no others."""
         self._served = served
+        self._is_group_ready = is_group_ready
         self._audit = audit
         self._on_ready = on_ready
         self.state = ReadinessState.UNDER_WAY
@@ -69,11 +76,14 @@ class Readiness:
             await self._audit.require_writable()
 
     def check(self) -> None:
-        """Raise NotReady unless the first inference succeeded."""
-        if self.state is ReadinessState.UNDER_WAY:
-            raise NotReady("the model is loading; try again in a moment")
+        """Raise NotReady unless the first inference succeeded, in all workers if there are several."""
+        is_under_way = self.state is ReadinessState.UNDER_WAY
+        if self._is_group_ready is not None:
+            is_under_way = not self._is_group_ready()
         if self.state is ReadinessState.FAILED:
             raise NotReady("the first inference failed; see the service's log, then reload the model or restart")
+        if is_under_way:
+            raise NotReady("the model is loading; try again in a moment")
 
 
 def _load_galleries(model: LoadedModel) -> None:
