@@ -135,7 +135,8 @@ def _embed(
     wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance, executor: Executor
 ) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
-    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face)
+    identity = ModelIdentity(manifest.model, manifest.model_digest, manifest.card_digest)
+    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face, identity)
     batches, cpu_s = Batches(wanted.out, manifest.block, missing, BATCH), CpuSeconds()
     with executor.results(task, batches) as results:
         for number, n_photos in missing.items():

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,21 +13,76 @@ from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show
 from embedder.bulk import BulkRequest, LocalPhotos
 
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
-from .options import face_or_all_option, json_option, model_option, running_options
+from .options import F, face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
-    from embedder.bulk import BulkSummary
+    from embedder.bulk import BulkSummary, Executor
+
+PROCESSES, RAY = "processes", "ray"
+ENGINES = {PROCESSES: "bulk", RAY: "ray"}  # and the extra that each needs
 
 
-def embed_into(request: BulkRequest, *, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """Where the embeddings of many photos go, and what computes them."""
+
+    out: Path
+    engine: str
+    address: str | None  # of a Ray cluster
+
+    def executor(self) -> "Executor":
+        """What computes them. Raises ModuleNotFoundError."""
+        from embedder import bulk  # noqa: PLC0415 - it needs an extra
+
+        return bulk.RayCluster(self.address) if self.engine == RAY else bulk.ProcessPool()
+
+
+def bulk_options(command: F) -> F:
+    """Add --out, --engine and --address; the command receives BulkOptions as `bulk`, or None without --out."""
+
+    @wraps(command)
+    def with_bulk(*args: object, out: Path | None, engine: str, address: str | None, **others: object) -> object:
+        if address is not None and engine != RAY:
+            raise click.UsageError("--address is that of a Ray cluster; add --engine ray, or omit it")
+        if out is None and engine != PROCESSES:
+            raise click.UsageError("--engine is for many photos; add --out FOLDER, or omit it")
+        return command(*args, bulk=None if out is None else BulkOptions(out, engine, address), **others)
+
+    options = (
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be "
+            "folders.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(list(ENGINES)),
+            default=PROCESSES,
+            show_default=True,
+            help="With --out: what embeds the photos, processes of this machine or the machines of a Ray cluster.",
+        ),
+        click.option(
+            "--address",
+            metavar="HOST:PORT",
+            help="The Ray cluster, with --engine ray; else RAY_ADDRESS, else one for this run alone, on this machine.",
+        ),
+    )
+    for option in reversed(options):
+        with_bulk = option(with_bulk)
+    return with_bulk  # type: ignore[return-value] # click replaces the parameters, so callers see the same type
+
+
+def embed_into(request: BulkRequest, bulk: BulkOptions, *, as_json: bool) -> None:
     """Embed folders of photos, with progress on stderr and a summary on stdout."""
     try:
         from embedder.bulk import embed_folders  # noqa: PLC0415 - it needs the extra "bulk"
 
-        summary = embed_folders(request, show_progress)
+        summary = embed_folders(request, show_progress, bulk.executor())
     except ModuleNotFoundError as error:
-        raise ExtraMissing(missing_module(error), "bulk") from error
+        raise ExtraMissing(missing_module(error), ENGINES[bulk.engine]) from error
     except KeyboardInterrupt:
         click.echo("visavis: stopped; finished parts are kept: run the same command again to resume", err=True)
         sys.exit(EXIT_INTERRUPTED)
@@ -76,18 +131,14 @@ SHOWN = 4  # channels in the text output; --json prints all
 
 @click.command()
 @click.argument("images", nargs=-1, required=True)
-@click.option(
-    "--out",
-    metavar="FOLDER",
-    help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be folders.",
-)
+@bulk_options
 @face_or_all_option
 @model_option
 @running_options
 @json_option
 def embed(
     images: tuple[str, ...],
-    out: str | None,
+    bulk: BulkOptions | None,
     face: str,
     model_path: str | None,
     running: RuntimeOptions,
@@ -104,9 +155,9 @@ def embed(
     files, a row for each face. If the command was stopped, run it again to resume. Photos that cannot be used are
     listed in the folder and do not change the exit status.
     """
-    if out is not None:
-        request = BulkRequest(LocalPhotos.of(tuple(map(Path, images))), Path(out), face, model_path, running)
-        embed_into(request, as_json=as_json)
+    if bulk is not None:
+        request = BulkRequest(LocalPhotos.of(tuple(map(Path, images))), bulk.out, face, model_path, running)
+        embed_into(request, bulk, as_json=as_json)
         return
     embedder = load(model_path, running=running)
     if face == ALL_FACES:
