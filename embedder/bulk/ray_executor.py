@@ -8,8 +8,9 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 
 import pyarrow as pa
 import ray
@@ -21,8 +22,9 @@ from ray.exceptions import RayError, UserCodeException
 from ..loading import load
 from ..runtime.runtime import n_cores
 from ..types import ModelIdentity
+from ..weights.bundle import BUILT_IN_MODELS
 from .executor import Batches
-from .manifest import BulkError
+from .output import BulkError, LocalFolder
 from .workers import BatchResult, Task, Worker
 
 LOCAL = "127.0.0.1"  # a cluster for this run alone is for this machine alone
@@ -93,7 +95,7 @@ class RayCluster:
         _connect(self._address)
         try:
             self.n_cores = _cluster_cores()
-            yield _in_order(_dataset(task, batches, self.n_cores))
+            yield _in_order(_dataset(*_from_any_folder(task, batches), self.n_cores))
             self.n_cores = _cluster_cores()  # it may have grown
         finally:
             ray.shutdown()
@@ -119,6 +121,13 @@ def _connect(address: str | None) -> None:
 
 def _cluster_cores() -> int:
     return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call] # no annotations
+
+
+def _from_any_folder(task: Task, batches: Batches) -> tuple[Task, Batches]:
+    """With absolute paths, because Ray's processes have another working folder."""
+    model = task.model if task.model is None or task.model in BUILT_IN_MODELS else str(Path(task.model).absolute())
+    out = LocalFolder(batches.out.path.absolute()) if isinstance(batches.out, LocalFolder) else batches.out
+    return replace(task, model=model), replace(batches, out=out)
 
 
 def _dataset(task: Task, batches: Batches, n_actors: int) -> Dataset:
@@ -158,6 +167,7 @@ def _in_order(results: Dataset) -> Iterator[BatchResult]:
 
 
 def table_of(objects: Sequence[object]) -> pa.Table:
+    """A block of Ray Data: a row for each object."""
     return pa.table({COLUMN: ArrowPythonObjectArray.from_objects(objects)})
 
 

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from bulk_photos import Told, bulk, make_photos, rows_of, run, same_but_for, stopped_when
+from bulk_photos import bulk, make_photos, rows_of, run, same_but_for, stopped_when
 
 from embedder import FaceEmbedder, RuntimeOptions
 from embedder.bulk import LocalPhotos
 from embedder.bulk.manifest import LIST_FILE
-from embedder.bulk.parts import sums_path
+from embedder.bulk.parts import sums_name
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 ray_executor = pytest.importorskip("embedder.bulk.ray_executor")
@@ -95,7 +94,7 @@ def test_a_node_is_killed_and_no_row_is_missing(nodes: Nodes, photos: Path, by_p
     with subprocess.Popen(
         bulk(photos, "--out", out, *nodes.engine), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
-        wait_until(lambda: process.poll() is not None or sums_path(out, 1).exists())
+        wait_until(lambda: process.poll() is not None or (out / sums_name(1)).exists())
         was_running = process.poll() is None
         nodes.kill_other()
         _, stderr = process.communicate(timeout=90)
@@ -109,7 +108,7 @@ def test_the_driver_is_killed_and_started_again_and_every_row_is_there_once(
     nodes: Nodes, photos: Path, by_processes: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    killed = stopped_when(sums_path(out, 1).exists, signal.SIGKILL, photos, "--out", out, *nodes.engine)
+    killed = stopped_when((out / sums_name(1)).exists, signal.SIGKILL, photos, "--out", out, *nodes.engine)
     assert killed.returncode == -signal.SIGKILL
     again = run(photos, "--out", out, *nodes.engine, "--json")
     assert again.returncode == 0, again.stderr
@@ -121,7 +120,7 @@ def test_the_driver_is_killed_and_started_again_and_every_row_is_there_once(
 
 def test_interrupted_it_says_how_to_go_on(nodes: Nodes, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = stopped_when(sums_path(out, 0).exists, signal.SIGINT, photos, "--out", out, *nodes.engine)
+    told = stopped_when((out / sums_name(0)).exists, signal.SIGINT, photos, "--out", out, *nodes.engine)
     assert told.returncode == 130
     assert told.stderr.splitlines()[1:] == [
         "visavis: stopped; finished parts are kept: run the same command again to resume"

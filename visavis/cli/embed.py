@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
-from embedder.bulk import BulkRequest, LocalPhotos
+from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos, OutputFolder
 
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import F, face_or_all_option, json_option, model_option, running_options
@@ -105,7 +105,7 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
     }
 
 
-def _text(summary: "BulkSummary", out: Path) -> str:
+def _text(summary: "BulkSummary", out: OutputFolder) -> str:
     lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
@@ -156,8 +156,8 @@ def embed(
     listed in the folder and do not change the exit status.
     """
     if bulk is not None:
-        request = BulkRequest(LocalPhotos.of(tuple(map(Path, images))), bulk.out, face, model_path, running)
-        embed_into(request, bulk, as_json=as_json)
+        source, out = LocalPhotos.of(tuple(map(Path, images))), LocalFolder(bulk.out)
+        embed_into(BulkRequest(source, out, face, model_path, running), bulk, as_json=as_json)
         return
     embedder = load(model_path, running=running)
     if face == ALL_FACES:
