@@ -6,28 +6,23 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from bulk_photos import BLOCK, bulk, make_photos
+from bulk_photos import BLOCK, Told, bulk, failed_in, make_photos, rows_of, run, same_but_for, stopped_when
 from odd_images import two_faces
 from pyarrow import parquet
 
 from embedder import MEASURES, FaceEmbedder
-from embedder.bulk import read_faces
-from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE, BulkError
-from embedder.bulk.parts import failed_path, part_path, sums_path
+from embedder.bulk import LocalFolder, read_faces
+from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE
+from embedder.bulk.output import BulkError
+from embedder.bulk.parts import failed_name, part_name, sums_name
 
 N_PHOTOS, N_FACES, N_PARTS = 18, 16, 5
-Told = subprocess.CompletedProcess[str]
-
-
-def run(*words: object) -> Told:
-    return subprocess.run(bulk(*words), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,36 +40,6 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     told = run(photos, "--out", out, "--json")
     assert told.returncode == 0, told.stderr
     return out, told
-
-
-def rows_of(out: Path) -> dict[str, list[object]]:
-    columns: dict[str, list[object]] = parquet.read_table(out).to_pydict()
-    return columns
-
-
-def failed_in(out: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for path in sorted(out.glob("_failed-*")) for line in path.read_text().splitlines()]
-
-
-def same_but_for(before: Path, after: Path) -> None:
-    """The same names, rows and failures, embeddings within 1e-5."""
-    assert sorted(path.name for path in before.iterdir()) == sorted(path.name for path in after.iterdir())
-    ours, theirs = rows_of(before), rows_of(after)
-    assert ours["path"] == theirs["path"]
-    assert np.abs(np.array(ours["embedding"]) - np.array(theirs["embedding"])).max() <= 1e-5
-    assert failed_in(before) == failed_in(after)
-
-
-def stopped_when(out: Path, photos: Path, is_time: Callable[[], bool], how: signal.Signals) -> Told:
-    """Start a run, and send it a signal when it is time; it must not have ended before."""
-    with subprocess.Popen(
-        bulk(photos, "--out", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        while process.poll() is None and not is_time():
-            time.sleep(0.001)
-        process.send_signal(how)
-        stdout, stderr = process.communicate(timeout=60)
-    return Told(process.args, process.returncode, stdout, stderr)
 
 
 def test_every_row_is_what_the_photo_gives_alone(
@@ -98,7 +63,7 @@ def test_rows_come_in_the_order_of_their_paths_in_parts_of_bounded_size(whole: t
     out, _ = whole
     paths = rows_of(out)["path"]
     assert paths == sorted(map(str, paths))
-    sizes = [parquet.read_metadata(part_path(out, number)).num_rows for number in range(N_PARTS)]
+    sizes = [parquet.read_metadata(out / part_name(number)).num_rows for number in range(N_PARTS)]
     assert max(sizes) <= BLOCK
     assert sum(sizes) == N_FACES
 
@@ -106,7 +71,7 @@ def test_rows_come_in_the_order_of_their_paths_in_parts_of_bounded_size(whole: t
 def test_a_part_says_which_model_made_it_and_how_long_an_embedding_is(
     whole: tuple[Path, Told], embedder: FaceEmbedder
 ) -> None:
-    schema = parquet.read_schema(part_path(whole[0], 0))
+    schema = parquet.read_schema(whole[0] / part_name(0))
     assert schema.field("embedding").type == pa.list_(pa.float32(), 128)
     assert schema.field("n_faces").nullable
     assert schema.metadata == {
@@ -168,7 +133,7 @@ def test_with_all_every_face_has_a_row_with_its_index(
 
 def test_all_faces_are_read_back_as_they_were_written(every_face: tuple[Path, Path, Told]) -> None:
     _, out, _ = every_face
-    read, rows = read_faces(out), rows_of(out)
+    read, rows = read_faces(LocalFolder(out)), rows_of(out)
     assert [read.photos[face.photo] for face in read.faces] == rows["path"]
     assert [face.index for face in read.faces] == rows["face"]
     assert [asdict(face.box) for face in read.faces] == rows["box"]
@@ -179,7 +144,7 @@ def test_all_faces_are_read_back_as_they_were_written(every_face: tuple[Path, Pa
 
 def test_a_run_that_is_not_there_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(BulkError, match="not a readable description of a run"):
-        read_faces(tmp_path)
+        read_faces(LocalFolder(tmp_path))
 
 
 def test_with_all_no_photo_vanishes(every_face: tuple[Path, Path, Told]) -> None:
@@ -214,10 +179,10 @@ def test_killed_it_goes_on_and_ends_with_the_same_rows(
     whole: tuple[Path, Told], photos: Path, tmp_path: Path, n_parts: int
 ) -> None:
     out = tmp_path / "out"
-    last = sums_path(out, n_parts - 1) if n_parts else out / MANIFEST_FILE
-    killed = stopped_when(out, photos, last.exists, signal.SIGKILL)
+    last = out / sums_name(n_parts - 1) if n_parts else out / MANIFEST_FILE
+    killed = stopped_when(last.exists, signal.SIGKILL, photos, "--out", out)
     assert killed.returncode == -signal.SIGKILL
-    whole_parts = [part_path(out, number) for number in range(N_PARTS) if sums_path(out, number).exists()]
+    whole_parts = [out / part_name(number) for number in range(N_PARTS) if (out / sums_name(number)).exists()]
     kept = {path: path.stat().st_ino for path in whole_parts}
     assert n_parts <= len(kept) < N_PARTS
     again = run(photos, "--out", out, "--json")
@@ -232,7 +197,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_rows(
 def test_the_processes_of_a_run_that_was_killed_end_too(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with subprocess.Popen(bulk(photos, "--out", out), stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        while process.poll() is None and not part_path(out, 0).exists():
+        while process.poll() is None and not (out / part_name(0)).exists():
             time.sleep(0.001)
         process.kill()
     deadline = time.monotonic() + 20
@@ -255,7 +220,7 @@ def _is_alive(session: int) -> bool:
 
 def test_interrupted_it_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = stopped_when(out, photos, part_path(out, 0).exists, signal.SIGINT)
+    told = stopped_when((out / part_name(0)).exists, signal.SIGINT, photos, "--out", out)
     assert told.returncode == 130
     assert "run the same command again to resume" in told.stderr
     assert "Traceback" not in told.stderr
@@ -267,8 +232,8 @@ def test_failures_of_a_part_that_was_not_finished_are_not_counted_twice(
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole[0], out)
-    part_path(out, 0).unlink()
-    failed_path(out, 0).write_text('{"name": "001/gone.jpg", "code": "no_face", "detail": "of then"}\n')
+    (out / part_name(0)).unlink()
+    (out / failed_name(0)).write_text('{"name": "001/gone.jpg", "code": "no_face", "detail": "of then"}\n')
     assert run(photos, "--out", out).returncode == 0
     same_but_for(whole[0], out)
 
@@ -314,7 +279,7 @@ def test_a_folder_that_moved_goes_on_for_names_start_from_it(
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole[0], out)
-    part_path(out, 1).unlink()
+    (out / part_name(1)).unlink()
     shutil.copytree(photos, tmp_path / "elsewhere")
     assert run(tmp_path / "elsewhere", "--out", out).returncode == 0
     same_but_for(whole[0], out)
@@ -353,7 +318,7 @@ def test_two_at_once_do_not_work_in_one_folder(photos: Path, tmp_path: Path) -> 
             second.append(run(photos, "--out", out))
         return bool(second)
 
-    stopped_when(out, photos, is_time, signal.SIGKILL)
+    stopped_when(is_time, signal.SIGKILL, photos, "--out", out)
     assert second[0].returncode == 2
     assert "another process is using it" in second[0].stderr
 
