@@ -74,6 +74,8 @@ from .network import (
     new_network as new_network,
     tensors_of as tensors_of,
 )
+from .onnx_import.facts import NetworkFacts as NetworkFacts, read_facts as read_facts
+from .onnx_import.importing import ImportedNetwork as ImportedNetwork, import_onnx as import_onnx
 from .photo_files import image_file as image_file, is_folder as is_folder
 from .pipeline import ALL_FACES as ALL_FACES, FaceEmbedder as FaceEmbedder
 from .progress import (

@@ -205,7 +205,7 @@ def load_model(settings: Settings, *, decoding_processes: int = 0) -> FaceEmbedd
     running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
     try:
-        return load(settings.model, limits=limits, running=running, decoding_processes=decoding_processes)
+        embedder = load(settings.model, limits=limits, running=running, decoding_processes=decoding_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
     except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
@@ -213,6 +213,13 @@ def load_model(settings: Settings, *, decoding_processes: int = 0) -> FaceEmbedd
             f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
             "process have at least 1 GB (ulimit -v, the container's limit)"
         ) from None
+    if embedder.card.must_be_calibrated:
+        embedder.close()
+        raise ServingError(
+            f"the model cannot be served: {embedder.card.name} was imported and is not measured; run visavis calibrate "
+            "on your photos and serve the bundle that it writes"
+        )
+    return embedder
 
 
 def _embedder(settings: Settings) -> FaceEmbedder:

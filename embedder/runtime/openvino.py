@@ -98,6 +98,17 @@ def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
     return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
 
 
+N_CHIPS = 2
+
+
+def embed_grey_chips(graph: str, side_px: int, n_channels: int) -> None:
+    """Load a network and embed grey chips, for trial.py. Raises ValueError, or whatever OpenVINO raises."""
+    chips = np.full((N_CHIPS, side_px, side_px, 3), 128, np.uint8)
+    vectors = OpenVinoRuntime(threads=1).embedding_of_file(Path(graph))(chips)
+    if vectors.shape != (N_CHIPS, n_channels) or not np.isfinite(vectors).all():
+        raise ValueError(f"its output for {N_CHIPS} chips is not {N_CHIPS} x {n_channels} finite numbers")
+
+
 def convert(graph: bytes, file: Path) -> None:
     """Write an ONNX graph that contains its weights in OpenVINO's format: `file` is the .xml, with a .bin beside it."""
     openvino.save_model(_CORE.read_model(graph), file, compress_to_fp16=False)
