@@ -53,6 +53,7 @@ def main() -> None:
         proposed = ProposedTemplates(store, GALLERY, card, card.digest)
         fill(store, engine, proposed, card)
         report(card, np.concatenate([mated, strangers]), exact, proposed)
+        print(f"searches that used the index: {n_uses(engine)} of {given.probes}")
 
 
 def stored(engine: Engine, digest: str, vectors: np.ndarray) -> list[str]:
@@ -91,6 +92,14 @@ def fill(store: Store, engine: Engine, proposed: ProposedTemplates, card: ModelC
         size = "SELECT sum(pg_relation_size(indexrelid)) FROM pg_index WHERE indrelid = 'proposals'::regclass"
         n_bytes = connection.scalars(text(size)).one()
     print(f"filled and indexed in {seconds:.0f} s; indexes of {n_bytes / 2**20:.0f} MiB on the disk")
+
+
+def n_uses(engine: Engine) -> int:
+    """How many searches the database has done by pgvector's index, and not by looking at all rows."""
+    time.sleep(2)  # until its sessions have told
+    with engine.connect() as connection:
+        query = "SELECT sum(idx_scan) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'ix_proposals_%'"
+        return int(connection.scalars(text(query)).one())
 
 
 def report(card: ModelCard, probes: np.ndarray, exact: TemplateIndex, proposed: ProposedTemplates) -> None:
