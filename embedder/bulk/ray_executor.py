@@ -33,6 +33,7 @@ COLUMN = "batch"
 # Results that wait for an earlier one, for each core: some 30 batches. By default it would be half of the cluster's
 # memory for objects, and this process holds them.
 AHEAD_BYTES, MIN_CORES = 2**20, 16  # a cluster may begin small and grow
+MAX_REASON = 500  # characters
 RAY_ERRORS = (RayError, UserCodeException, SystemException, ExecutionTimeoutError)
 
 
@@ -105,12 +106,18 @@ class RayCluster:
 
 
 def _connect(address: str | None) -> None:
+    wanted = address or os.environ.get("RAY_ADDRESS") or "local"
+    if "://" in wanted:
+        raise BulkError(
+            f"{wanted} is for clients outside of the cluster; run the command on a machine of the cluster with --address "
+            "HOST:PORT, or by ray job submit"
+        )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that this process starts sends nothing
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress and errors are shown by visavis
-    ours = address is None and "RAY_ADDRESS" not in os.environ
+    ours = wanted == "local"
     try:
         ray.init(
-            "local" if ours else address,
+            wanted,
             num_cpus=n_cores_here() if ours else None,
             object_store_memory=STORE_BYTES if ours else None,
             include_dashboard=False if ours else None,
@@ -118,8 +125,8 @@ def _connect(address: str | None) -> None:
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BulkError(f"Ray: {_first_line(error)}; start a cluster there, or give another --address") from error
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        raise BulkError(f"Ray: {_reason(error)}; start a cluster there, or give another --address") from error
 
 
 def _cluster_cores() -> int:
@@ -169,7 +176,7 @@ def _in_order(results: Dataset) -> Iterator[BatchResult]:
                 raise BulkError(f"the machine {result.address} cannot take part: {result.reason}")
             yield result
     except RAY_ERRORS as error:
-        raise BulkError(f"Ray: {_first_line(error)}; run it again: completed work is kept") from error
+        raise BulkError(f"Ray: {_reason(error)}; run it again: completed work is kept") from error
 
 
 def table_of(objects: Sequence[object]) -> pa.Table:
@@ -177,5 +184,8 @@ def table_of(objects: Sequence[object]) -> pa.Table:
     return pa.table({COLUMN: ArrowPythonObjectArray.from_objects(objects)})
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _reason(error: BaseException) -> str:
+    """What Ray says, in one line; of a traceback its last one."""
+    lines = str(error).strip().split("\n")
+    told = " ".join(" ".join(lines[-1:] if "Traceback" in str(error) else lines).split())
+    return told[:MAX_REASON] or type(error).__name__
