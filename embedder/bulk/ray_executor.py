@@ -109,7 +109,7 @@ def _connect(address: str | None) -> None:
     wanted = address or os.environ.get("RAY_ADDRESS") or "local"
     if "://" in wanted:
         raise BulkError(
-            f"{wanted} is for clients outside of the cluster; run the command on a machine of the cluster with --address "
+            f"{wanted} is for clients outside of the cluster; run the command on one of its machines with --address "
             "HOST:PORT, or by ray job submit"
         )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that this process starts sends nothing
