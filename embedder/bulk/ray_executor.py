@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, Dataset
+from ray.data import ActorPoolStrategy, Dataset, ExecutionResources
 from ray.data.exceptions import ExecutionTimeoutError, SystemException
 from ray.data.extensions import ArrowPythonObjectArray
 from ray.exceptions import RayError, UserCodeException
 
 from ..loading import load
-from ..runtime.runtime import n_cores
+from ..runtime.runtime import n_cores as n_cores_here
 from ..types import ModelIdentity
 from ..weights.bundle import BUILT_IN_MODELS
 from .executor import Batches
@@ -30,6 +30,10 @@ from .workers import BatchResult, Task, Worker
 LOCAL = "127.0.0.1"  # a cluster for this run alone is for this machine alone
 STORE_BYTES = 200 * 2**20  # of shared memory for such a cluster; names and results that wait take far less
 COLUMN = "batch"
+# Results that wait for an earlier one, for each core: some 30 batches. By default it would be half of the cluster's
+# memory for objects, and this process holds them.
+AHEAD_BYTES, MIN_CORES = 2**20, 16  # a cluster may begin small and grow
+MAX_REASON = 500  # characters
 RAY_ERRORS = (RayError, UserCodeException, SystemException, ExecutionTimeoutError)
 
 
@@ -87,7 +91,7 @@ class RayCluster:
 
     def __init__(self, address: str | None) -> None:
         self._address = address  # None: RAY_ADDRESS, else this machine
-        self.n_cores = n_cores()  # of the cluster, once it is connected
+        self.n_cores = n_cores_here()  # of the cluster, once it is connected
 
     @contextmanager
     def results(self, task: Task, batches: Batches) -> Iterator[Iterator[BatchResult]]:
@@ -102,21 +106,27 @@ class RayCluster:
 
 
 def _connect(address: str | None) -> None:
+    wanted = address or os.environ.get("RAY_ADDRESS") or "local"
+    if "://" in wanted:
+        raise BulkError(
+            f"{wanted} is for clients outside of the cluster; run the command on one of its machines with --address "
+            "HOST:PORT, or by ray job submit"
+        )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that this process starts sends nothing
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress and errors are shown by visavis
-    ours = address is None and "RAY_ADDRESS" not in os.environ
+    ours = wanted == "local"
     try:
         ray.init(
-            "local" if ours else address,
-            num_cpus=n_cores() if ours else None,
+            wanted,
+            num_cpus=n_cores_here() if ours else None,
             object_store_memory=STORE_BYTES if ours else None,
             include_dashboard=False if ours else None,
             _node_ip_address=LOCAL if ours else None,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BulkError(f"Ray: {_first_line(error)}; start a cluster there, or give another --address") from error
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        raise BulkError(f"Ray: {_reason(error)}; start a cluster there, or give another --address") from error
 
 
 def _cluster_cores() -> int:
@@ -130,14 +140,14 @@ def _from_any_folder(task: Task, batches: Batches) -> tuple[Task, Batches]:
     return replace(task, model=model), replace(batches, out=out)
 
 
-def _dataset(task: Task, batches: Batches, n_actors: int) -> Dataset:
+def _dataset(task: Task, batches: Batches, n_cores: int) -> Dataset:
     """A dataset of the results; it is computed while it is iterated over."""
     here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # which has the list of photos
 
     def names(_: pa.Table) -> Iterator[pa.Table]:
         return (table_of([batch]) for batch in batches)
 
-    actors = ActorPoolStrategy(min_size=1, initial_size=max(1, min(n_actors, len(batches))))
+    actors = ActorPoolStrategy(min_size=1, initial_size=max(1, min(n_cores, len(batches))))
     wanted = WorkerIdentity.of(task.identity)
     listed = ray.data.from_items([0]).map_batches(names, batch_format="pyarrow", num_cpus=0, label_selector=here)
     results = listed.map_batches(
@@ -149,6 +159,9 @@ def _dataset(task: Task, batches: Batches, n_actors: int) -> Dataset:
     )
     context = results.context
     context.execution_options.preserve_order = True
+    context.execution_options.resource_limits = ExecutionResources.for_limits(
+        object_store_memory=max(n_cores, MIN_CORES) * AHEAD_BYTES
+    )
     context.target_max_block_size = 1  # byte: a block for each batch of photos
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -163,7 +176,7 @@ def _in_order(results: Dataset) -> Iterator[BatchResult]:
                 raise BulkError(f"the machine {result.address} cannot take part: {result.reason}")
             yield result
     except RAY_ERRORS as error:
-        raise BulkError(f"Ray: {_first_line(error)}; run it again: completed work is kept") from error
+        raise BulkError(f"Ray: {_reason(error)}; run it again: completed work is kept") from error
 
 
 def table_of(objects: Sequence[object]) -> pa.Table:
@@ -171,5 +184,8 @@ def table_of(objects: Sequence[object]) -> pa.Table:
     return pa.table({COLUMN: ArrowPythonObjectArray.from_objects(objects)})
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _reason(error: BaseException) -> str:
+    """What Ray says, in one line; of a traceback its last one."""
+    lines = str(error).strip().split("\n")
+    told = " ".join(" ".join(lines[-1:] if "Traceback" in str(error) else lines).split())
+    return told[:MAX_REASON] or type(error).__name__
