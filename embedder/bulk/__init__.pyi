@@ -1,5 +1,7 @@
+from .given_photos import photo_source as photo_source
 from .manifest import BulkRequest as BulkRequest
 from .output import LocalFolder as LocalFolder, OutputFolder as OutputFolder
 from .reading import EmbeddedFaces as EmbeddedFaces, PhotoFace as PhotoFace, read_faces as read_faces
 from .run import BulkSummary as BulkSummary, embed_folders as embed_folders
 from .sources import LocalPhotos as LocalPhotos, PhotoSource as PhotoSource
+from .stores import output_folder as output_folder

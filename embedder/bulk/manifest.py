@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
-from .output import BulkError, OutputFolder
+from .output import WRITER_FILE, BulkError, OutputFolder
 from .sources import PhotoSource
 
 
@@ -104,8 +104,7 @@ def write_manifest(out: OutputFolder, manifest: Manifest) -> None:
 
 def require_free_or_ours(out: OutputFolder) -> None:
     """Raise BulkError unless the folder is missing, empty or that of an earlier run."""
-    entries = out.names()
-    if MANIFEST_FILE not in entries and entries - {LIST_FILE, "." + LIST_FILE, "." + MANIFEST_FILE}:
+    if not out.exists(MANIFEST_FILE) and out.names() - {WRITER_FILE, LIST_FILE, "." + LIST_FILE, "." + MANIFEST_FILE}:
         raise BulkError(f"{out}: contains files that are not from a bulk run; choose a new folder as --out")
 
 

@@ -13,6 +13,7 @@ from ..types import EMBEDDING_SIZE, Box, Rotation
 from .manifest import LIST_FILE, read_manifest
 from .output import BulkError, OutputFolder
 from .parts import BOX, as_text, part_name
+from .sources import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def read_faces(out: OutputFolder) -> EmbeddedFaces:
     n_parts = -(-manifest.n_photos // manifest.block)
     try:
         with out.open(LIST_FILE) as file:
-            photos = tuple(map(json.loads, file))
+            photos = tuple(name_of(json.loads(line)) for line in file)
         table = pa.concat_tables([_part(out, number) for number in range(n_parts)])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BulkError(f"{out}: cannot be read: {error}; run it again") from error

@@ -4,20 +4,19 @@ import json
 import sys
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
-from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos, OutputFolder
+from embedder.bulk import BulkRequest
 
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
-    from embedder.bulk import BulkSummary
+    from embedder.bulk import BulkSummary, OutputFolder, PhotoSource
 
 
 def embed_into(request: BulkRequest, *, as_json: bool) -> None:
@@ -32,6 +31,16 @@ def embed_into(request: BulkRequest, *, as_json: bool) -> None:
         click.echo("visavis: stopped; finished parts are kept: run the same command again to resume", err=True)
         sys.exit(EXIT_INTERRUPTED)
     click.echo(json.dumps(_record(summary), indent=2) if as_json else _text(summary, request.out))
+
+
+def _places(images: tuple[str, ...], lists: tuple[str, ...], out: str) -> "tuple[PhotoSource, OutputFolder]":
+    """Where the photos come from, and where their embeddings go."""
+    try:
+        from embedder.bulk import output_folder, photo_source  # noqa: PLC0415 - it needs the extra "bulk"
+
+        return photo_source(images, lists), output_folder(out)
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(missing_module(error), "bulk") from error
 
 
 def _record(summary: "BulkSummary") -> dict[str, object]:
@@ -50,7 +59,7 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
     }
 
 
-def _text(summary: "BulkSummary", out: OutputFolder) -> str:
+def _text(summary: "BulkSummary", out: "OutputFolder") -> str:
     lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
@@ -75,23 +84,31 @@ SHOWN = 4  # channels in the text output; --json prints all
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1)
 @click.option(
     "--out",
     metavar="FOLDER",
-    help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be folders.",
+    help="Write Parquet files to this folder, or to s3://BUCKET/FOLDER, instead of printing, for any number of photos.",
+)
+@click.option(
+    "--list",
+    "lists",
+    multiple=True,
+    metavar="FILE",
+    help="With --out: also embed the photos that a text file names, one a line. Repeatable.",
 )
 @face_or_all_option
 @model_option
 @running_options
 @json_option
-def embed(
+def embed(  # noqa: PLR0913 - one for each option of the command
+    *,
     images: tuple[str, ...],
     out: str | None,
+    lists: tuple[str, ...],
     face: str,
     model_path: str | None,
     running: RuntimeOptions,
-    *,
     as_json: bool,
 ) -> None:
     """Embed one face of each of IMAGES, or every face. Embeddings are biometric data: protect them like the photos.
@@ -100,16 +117,18 @@ def embed(
 
     Exit status: 0, or 2 if an image cannot be used; the other images are processed anyway.
 
-    With --out, IMAGES may be folders with any number of photos, and the embeddings are written to numbered Parquet
-    files, a row for each face. If the command was stopped, run it again to resume. Photos that cannot be used are
-    listed in the folder and do not change the exit status.
+    With --out, IMAGES may be folders with any number of photos, tar archives, Parquet files with a column of images,
+    and addresses on object stores (s3://, gs://); the embeddings are written to numbered Parquet files, a row for each
+    face. If the command was stopped, run it again to resume. Photos that cannot be used are listed in the folder and do
+    not change the exit status.
     """
+    if not images and not lists:
+        raise click.UsageError("Missing argument 'IMAGES...'.")
     if out is not None:
-        request = BulkRequest(
-            LocalPhotos.of(tuple(map(Path, images))), LocalFolder(Path(out)), face, model_path, running
-        )
-        embed_into(request, as_json=as_json)
+        embed_into(BulkRequest(*_places(images, lists, out), face, model_path, running), as_json=as_json)
         return
+    if lists:
+        raise click.UsageError("--list needs --out")
     embedder = load(model_path, running=running)
     if face == ALL_FACES:
         answer_each(images, embedder.embed_all, OutputFormat(_all_as_text, _all_as_record), as_json=as_json)
