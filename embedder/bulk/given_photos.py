@@ -190,12 +190,12 @@ class GivenNames:
 
     def _in_place(self, place: str | Address) -> Iterator[str | None]:
         """Yield entries, and None for what is not a photo by name."""
+        if isinstance(place, Address) and "*" in _last(place):
+            return self._in_matching(place)
         if _is_archive(place):
             return self._in_archive(str(place))
         if not isinstance(place, Address):
             return _in_local(Path(place))
-        if "*" in _last(place):
-            return self._in_matching(place)
         if is_named_as_photo(place.key):
             return iter([str(place)])
         return self._in_folder(place, "" if self._source.prefix is not None else f"{str(place).rstrip('/')}/")

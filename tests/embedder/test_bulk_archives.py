@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from bulk_photos import read_all
 from hypothesis import given, strategies as st
 from pyarrow import parquet
 
 from embedder import ImageTooLarge
-from embedder.bulk import PhotoSource, photo_source
+from embedder.bulk import photo_source
 from embedder.bulk.output import BulkError
-from embedder.bulk.sources import name_of
 from embedder.bulk.tar_members import DamagedTar, members
 
 LIMIT = 20 * 2**20
@@ -31,19 +31,6 @@ def tar_of(*contents: tuple[str, bytes], form: int = tarfile.PAX_FORMAT) -> byte
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return file.getvalue()
-
-
-def read_all(source: PhotoSource) -> dict[str, bytes | Exception]:
-    """What a worker reads: photos, or why it cannot."""
-    entries = list(source.names())
-    found: dict[str, bytes | Exception] = {}
-    for entry, read in zip(entries, source.read(entries), strict=True):
-        try:
-            found[name_of(entry)] = read()
-        except Exception as error:  # noqa: BLE001 - that is what is asked
-            found[name_of(entry)] = error
-    assert len(found) == len(entries)
-    return found
 
 
 @given(

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from embedder.bulk import PhotoSource
+from embedder.bulk.sources import name_of
+
 BLOCK, BATCH = 4, 2  # photos in a part, and to a process at a time
 SMALL_BLOCKS = f"""
 import signal
@@ -32,3 +35,16 @@ def make_photos(examples: Path, folder: Path) -> Path:
     (folder / "005" / "broken.jpg").write_bytes(b"broken")
     Image.new("RGB", (120, 120), "grey").save(folder / "021" / "nobody.png")
     return folder
+
+
+def read_all(source: PhotoSource) -> dict[str, bytes | Exception]:
+    """What a worker reads: photos, or why it cannot."""
+    entries = list(source.names())
+    found: dict[str, bytes | Exception] = {}
+    for entry, read in zip(entries, source.read(entries), strict=True):
+        try:
+            found[name_of(entry)] = read()
+        except Exception as error:  # noqa: BLE001 - that is what is asked
+            found[name_of(entry)] = error
+    assert len(found) == len(entries)
+    return found
