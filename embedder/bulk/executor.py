@@ -21,6 +21,7 @@ from ..loading import load
 from ..runtime.runtime import n_cores
 from .manifest import Manifest, blocks
 from .output import BulkError, OutputFolder
+from .sources import name_of
 from .workers import BatchResult, Task, Worker
 
 
@@ -141,6 +142,6 @@ def _result(batch: Sequence[str], future: Future[BatchResult]) -> BatchResult:
 
 def _lost(batch: Sequence[str]) -> BulkError:
     return BulkError(
-        f"a worker process was killed, possibly for lack of memory, at or soon after {batch[0]!a}; "
+        f"a worker process was killed, possibly for lack of memory, at or soon after {name_of(batch[0])!a}; "
         "run it again: completed work is kept"
     )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
 from ..weights.card import EmbeddingSize
-from .output import BulkError, OutputFolder
+from .output import WRITER_FILE, BulkError, OutputFolder
 from .sources import PhotoSource
 
 
@@ -148,8 +148,7 @@ def write_manifest(out: OutputFolder, manifest: Manifest) -> None:
 
 def require_free_or_ours(out: OutputFolder) -> None:
     """Raise BulkError unless the folder is missing, empty or that of an earlier run."""
-    entries = out.names()
-    if MANIFEST_FILE not in entries and entries - {LIST_FILE, "." + LIST_FILE, "." + MANIFEST_FILE}:
+    if not out.exists(MANIFEST_FILE) and out.names() - {WRITER_FILE, LIST_FILE, "." + LIST_FILE, "." + MANIFEST_FILE}:
         raise BulkError(f"{out}: contains files that are not from a bulk run; choose a new folder as --out")
 
 

@@ -17,6 +17,9 @@ class BulkError(VisavisError):
     code = "bulk_error"
 
 
+WRITER_FILE = "_writer"  # on an object store: the mark of the run that writes
+
+
 class OutputFolder(Protocol):
     """Files by name, each of them written whole or not at all. Its text is its address, for messages."""
 

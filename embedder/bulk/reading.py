@@ -13,6 +13,7 @@ from ..types import Box, Rotation
 from .manifest import LIST_FILE, read_manifest
 from .output import BulkError, OutputFolder
 from .parts import BOX, as_text, part_name
+from .sources import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def read_faces(out: OutputFolder) -> EmbeddedFaces:
         raise BulkError(f"{out}: holds shard {manifest.shard} of a run only; join all shards with visavis embed merge")
     try:
         with out.open(LIST_FILE) as file:
-            photos = tuple(map(json.loads, file))
+            photos = tuple(name_of(json.loads(line)) for line in file)
         table = pa.concat_tables([_part(out, number) for number in manifest.parts])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BulkError(f"{out}: cannot be read: {error}; run it again") from error

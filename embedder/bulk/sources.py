@@ -11,13 +11,23 @@ from ..photo_files import PhotoFiles, image_file, start_of
 ReadPhoto = Callable[[], bytes]  # raises SampleError or OSError if the photo cannot be read
 
 
+def entry(name: str, place: str) -> str:
+    """An entry of a list of photos: a name, and where the photo lies, if its name does not say it."""
+    return f"{name}\0{place}"
+
+
+def name_of(entry: str) -> str:
+    """The name of the photo of an entry."""
+    return entry.rpartition("\0")[0] or entry
+
+
 class PhotoNames(Protocol):
-    """The names of the photos of a source, in the same order every time."""
+    """The entries of the photos of a source, in the same order every time. Most entries are names."""
 
     n_others: int  # files passed so far that are not photos by name
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names. Raises VisavisError if they cannot be listed."""
+        """Yield the entries. Raises VisavisError if they cannot be listed."""
 
 
 class PhotoSource(Protocol):
@@ -26,7 +36,7 @@ class PhotoSource(Protocol):
     def names(self) -> PhotoNames:
         """List the photos."""
 
-    def read(self, names: Sequence[str]) -> Iterator[ReadPhoto]:
+    def read(self, entries: Sequence[str]) -> Iterator[ReadPhoto]:
         """Yield a function for each photo that reads it; call it before the next one is taken."""
 
 
@@ -46,6 +56,6 @@ class LocalPhotos:
         """List the photos in the folders, and all files given directly."""
         return PhotoFiles(self.given)
 
-    def read(self, names: Sequence[str]) -> Iterator[ReadPhoto]:
+    def read(self, entries: Sequence[str]) -> Iterator[ReadPhoto]:
         """Read regular files, within the limit of size."""
-        return (partial(image_file, self.start / name) for name in names)
+        return (partial(image_file, self.start / name) for name in entries)

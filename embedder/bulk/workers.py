@@ -12,7 +12,7 @@ from ..errors import NoFace, SampleError
 from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
 from ..types import Chip, ModelIdentity, Sample
-from .sources import PhotoSource, ReadPhoto
+from .sources import PhotoSource, ReadPhoto, name_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +77,11 @@ class Worker:
     def __init__(self, task: Task, embedder: FaceEmbedder) -> None:
         self._task, self._embedder = task, embedder
 
-    def __call__(self, names: Sequence[str]) -> BatchResult:
+    def __call__(self, entries: Sequence[str]) -> BatchResult:
         """Embed photos; an unusable photo does not affect the others."""
         begin = process_time()
-        photos = zip(names, self._task.source.read(names), strict=True)
+        names = list(map(name_of, entries))
+        photos = zip(names, self._task.source.read(entries), strict=True)
         found = [self._chips(name, read) for name, read in photos]
         chips = [chip.pixels for each in found if not isinstance(each, FailedPhoto) for chip in each]
         cut = process_time()

@@ -13,6 +13,9 @@ import numpy as np
 from PIL import Image
 from pyarrow import parquet
 
+from embedder.bulk import PhotoSource
+from embedder.bulk.sources import name_of
+
 BLOCK, BATCH = 4, 2  # photos in a part, and to a process at a time
 SMALL_BLOCKS = f"""
 import signal
@@ -76,3 +79,16 @@ def stopped_when(is_time: Callable[[], bool], how: signal.Signals, *words: objec
         process.send_signal(how)
         stdout, stderr = process.communicate(timeout=60)
     return Told(process.args, process.returncode, stdout, stderr)
+
+
+def read_all(source: PhotoSource) -> dict[str, bytes | Exception]:
+    """What a worker reads: photos, or why it cannot."""
+    entries = list(source.names())
+    found: dict[str, bytes | Exception] = {}
+    for entry, read in zip(entries, source.read(entries), strict=True):
+        try:
+            found[name_of(entry)] = read()
+        except Exception as error:  # noqa: BLE001 - that is what is asked
+            found[name_of(entry)] = error
+    assert len(found) == len(entries)
+    return found

@@ -2,96 +2,25 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
-from functools import partial, wraps
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
-from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos, OutputFolder, Shard
+from embedder.bulk import BulkRequest
 
+from .bulk_options import ENGINES, BulkOptions, bulk_options
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
-from .options import F, face_or_all_option, json_option, model_option, running_options
+from .options import face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
-    from embedder.bulk import BulkSummary, Executor, MergeSummary
-
-PROCESSES, RAY = "processes", "ray"
-ENGINES = {PROCESSES: "bulk", RAY: "ray"}  # and the extra that each needs
+    from embedder.bulk import BulkSummary, MergeSummary, OutputFolder
 
 
-@dataclass(frozen=True, slots=True)
-class BulkOptions:
-    """Where the embeddings of many photos go, which share of the photos is embedded, and what computes them."""
-
-    out: Path
-    shard: Shard | None
-    engine: str
-    address: str | None  # of a Ray cluster
-
-    def executor(self) -> "Executor":
-        """What computes them. Raises ModuleNotFoundError."""
-        from embedder import bulk  # noqa: PLC0415 - it needs an extra
-
-        return bulk.RayCluster(self.address) if self.engine == RAY else bulk.ProcessPool()
-
-
-def bulk_options(command: F) -> F:
-    """Add --out, --shard, --engine and --address; the command receives BulkOptions as `bulk`, or None without --out."""
-
-    @wraps(command)
-    def with_bulk(*args: object, out: Path | None, **others: Any) -> object:
-        given = {name: others.pop(name) for name in ("shard", "engine", "address")}
-        if given["address"] is not None and given["engine"] != RAY:
-            raise click.UsageError("--address is that of a Ray cluster; add --engine ray, or omit it")
-        if out is None and given["engine"] != PROCESSES:
-            raise click.UsageError("--engine is for many photos; add --out FOLDER, or omit it")
-        if out is None and given["shard"] is not None:
-            raise click.UsageError("--shard is for many photos; add --out, the folder of this shard, or omit it")
-        return command(*args, bulk=None if out is None else BulkOptions(out, **given), **others)
-
-    for option in reversed(BULK_OPTIONS):
-        with_bulk = option(with_bulk)
-    return with_bulk  # type: ignore[return-value] # click replaces the parameters, so callers see the same type
-
-
-def _shard(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Shard | None:
-    try:
-        return None if text is None else Shard.parse(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-BULK_OPTIONS = (
-    click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        metavar="FOLDER",
-        help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be folders.",
-    ),
-    click.option(
-        "--shard",
-        metavar="i/n",
-        callback=_shard,
-        help="With --out: embed one of n shares of the photos, counted from 0, in a folder of its own. Join all of "
-        "them with `visavis embed merge`.",
-    ),
-    click.option(
-        "--engine",
-        type=click.Choice(list(ENGINES)),
-        default=PROCESSES,
-        show_default=True,
-        help="With --out: what embeds the photos, processes of this machine or the machines of a Ray cluster.",
-    ),
-    click.option(
-        "--address",
-        metavar="HOST:PORT",
-        help="The Ray cluster, with --engine ray; else RAY_ADDRESS, else one for this run alone, on this machine.",
-    ),
-)
 STOPPED = "visavis: stopped; finished parts are kept: run the same command again to resume"
 
 
@@ -125,7 +54,7 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
     }
 
 
-def _text(summary: "BulkSummary", out: OutputFolder) -> str:
+def _text(summary: "BulkSummary", out: "OutputFolder") -> str:
     lines = _totals(summary, out)
     if summary.n_damaged_parts:
         lines.append(f"{summary.n_damaged_parts:,} parts of an earlier run were damaged or changed, and made again")
@@ -133,7 +62,7 @@ def _text(summary: "BulkSummary", out: OutputFolder) -> str:
     return "\n".join([*lines, _pace(summary)])
 
 
-def _totals(summary: "BulkSummary | MergeSummary", out: OutputFolder) -> list[str]:
+def _totals(summary: "BulkSummary | MergeSummary", out: "OutputFolder | Path") -> list[str]:
     lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
@@ -166,7 +95,7 @@ def merge(folders: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     To embed a photo or folder that is named merge, write ./merge.
     """
     try:
-        from embedder.bulk import merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
+        from embedder.bulk import LocalFolder, merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
 
         summary = merge_shards([LocalFolder(each) for each in folders], LocalFolder(out), show_progress)
     except ModuleNotFoundError as error:
@@ -174,7 +103,7 @@ def merge(folders: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     except KeyboardInterrupt:
         click.echo(STOPPED, err=True)
         sys.exit(EXIT_INTERRUPTED)
-    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, LocalFolder(out)))
+    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, out))
 
 
 def _merge_record(summary: "MergeSummary") -> dict[str, object]:
@@ -188,7 +117,7 @@ def _merge_record(summary: "MergeSummary") -> dict[str, object]:
     }
 
 
-def _merge_text(summary: "MergeSummary", out: OutputFolder) -> str:
+def _merge_text(summary: "MergeSummary", out: Path) -> str:
     joined = f"{summary.n_new_parts:,} of {summary.n_parts:,} parts joined from {summary.n_shards:,} shards"
     return "\n".join([*_totals(summary, out), joined if summary.n_new_parts else "All parts were joined already."])
 
@@ -209,19 +138,19 @@ SHOWN = 4  # channels in the text output; --json prints all
 
 
 @click.command(cls=EmbedCommand)
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1)
 @bulk_options
 @face_or_all_option
 @model_option
 @running_options
 @json_option
 def embed(
+    *,
     images: tuple[str, ...],
     bulk: BulkOptions | None,
     face: str,
     model_path: str | None,
     running: RuntimeOptions,
-    *,
     as_json: bool,
 ) -> None:
     """Embed one face of each of IMAGES, or every face. Embeddings are biometric data: protect them like the photos.
@@ -230,15 +159,18 @@ def embed(
 
     Exit status: 0, or 2 if an image cannot be used; the other images are processed anyway.
 
-    With --out, IMAGES may be folders with any number of photos, and the embeddings are written to numbered Parquet
-    files, a row for each face. If the command was stopped, run it again to resume. Photos that cannot be used are
-    listed in the folder and do not change the exit status.
+    With --out, IMAGES may be folders with any number of photos, tar archives, Parquet files with a column of images,
+    and addresses on object stores (s3://, gs://); the embeddings are written to numbered Parquet files, a row for each
+    face. If the command was stopped, run it again to resume. Photos that cannot be used are listed in the folder and do
+    not change the exit status.
 
     `visavis embed merge` joins shards; its help is `visavis embed merge --help`. Write ./merge for a photo or folder of
     that name.
     """
+    if not images and not (bulk and bulk.lists):
+        raise click.UsageError("Missing argument 'IMAGES...'.")
     if bulk is not None:
-        source, out = LocalPhotos.of(tuple(map(Path, images))), LocalFolder(bulk.out)
+        source, out = bulk.places(images)
         request = BulkRequest(source, out, face, model_path, running, bulk.shard)
         embed_into(request, bulk, as_json=as_json)
         return

@@ -1,0 +1,296 @@
+"""Object stores: addresses such as s3://bucket/key; objects read, listed and written there, by pyarrow.
+
+Credentials come from the environment or the machine's role, never from an address. A message of a store is not passed
+on, because it may quote a request; only its code is.
+"""
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache, lru_cache
+from io import BufferedReader, BytesIO, RawIOBase
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from ..errors import ImageTooLarge
+from ..files import open_regular_file
+from .output import WRITER_FILE, BulkError, LocalFolder, OutputFolder
+
+ATTEMPTS = 4  # of each request, with growing pauses between them, 25 ms at first
+CONNECT_S, ANSWER_S = 5, 30  # a request fails if no byte comes for so long
+READ_AHEAD = 2**20  # bytes of an object that is read from start to end
+PIECE = 2**23  # bytes of a file that is sent
+SECRETS_HELP = "credentials come from the environment or the machine's role (docs/bulk.md)"
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_CODE = re.compile(r"(?:AWS Error |google::cloud::Status\()(\w+(?: \(HTTP status \d+\))?)")
+
+
+def is_address(word: str) -> bool:
+    """Whether a word is an address, not a path."""
+    return "://" in word
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place on an object store: a bucket, and a key or the start of keys."""
+
+    scheme: str  # s3 or gs
+    bucket: str
+    key: str  # without a slash at its start
+
+    @classmethod
+    def of(cls, text: str) -> "Address":
+        """Take an address apart that was checked before."""
+        scheme, _, rest = text.partition("://")
+        bucket, _, key = rest.partition("/")
+        return cls(scheme, bucket, key)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.path}"
+
+    def __truediv__(self, name: str) -> "Address":
+        return Address(self.scheme, self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+
+    @property
+    def path(self) -> str:
+        """Bucket and key, as pyarrow takes them."""
+        return f"{self.bucket}/{self.key}".rstrip("/")
+
+
+def local_or_address(word: str) -> str | Address:
+    """A path or an address that the user gives; file:// is a path. Raises BulkError, which does not show the word."""
+    if not is_address(word):
+        return word
+    address = Address.of(word)
+    scheme = address.scheme.lower()
+    if scheme not in {"s3", "gs", "file"}:
+        raise BulkError(f"{scheme if scheme.isalnum() else 'an address'}: only s3://, gs:// and file:// can be used")
+    is_bucket = address.bucket in {"", "localhost"} if scheme == "file" else _BUCKET.fullmatch(address.bucket)
+    if not is_bucket:
+        raise BulkError(f"an address has a user, a password or no valid bucket: give s3://bucket/..., {SECRETS_HELP}")
+    if "?" in word:
+        raise BulkError(f"an address with ? is not taken, for it may be signed; {SECRETS_HELP}")
+    return f"/{unquote(address.key)}" if scheme == "file" else Address(scheme, address.bucket, address.key)
+
+
+@cache
+def file_system(scheme: str, bucket: str) -> fs.FileSystem:
+    """The store of a bucket, by the settings of the environment. Raises BulkError, OSError."""
+    if scheme == "gs":
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=ATTEMPTS * ANSWER_S))
+    if "AWS_ACCESS_KEY_ID" in os.environ:  # else the SDK asks the machine's role at a fixed address, and waits for it
+        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
+    if "@" in endpoint.netloc:
+        raise BulkError(f"AWS_ENDPOINT_URL has a user or a password; {SECRETS_HELP}")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        region = "us-east-1" if endpoint.netloc else fs.resolve_s3_region(bucket)
+    return fs.S3FileSystem(
+        region=region,
+        scheme=endpoint.scheme or None,
+        endpoint_override=endpoint.netloc or None,
+        allow_delayed_open=True,  # a small object is then one request, whole or not at all
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        connect_timeout=CONNECT_S,
+        request_timeout=ANSWER_S,
+    )
+
+
+class StoreFailure(OSError):
+    """A store did not answer as it should, after all attempts, or refused."""
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Replace what a store says by its code. Raises FileNotFoundError, StoreFailure."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "no such object") from None
+    except (OSError, pa.ArrowException) as error:
+        found = _CODE.search(str(error))
+        code = found[1] if found else type(error).__name__
+        raise StoreFailure(errno.EIO, f"the store refused, or failed {ATTEMPTS} times: {code}") from None
+
+
+class RemoteFile(RawIOBase):
+    """An object, read at any place by requests for ranges. Threads may share it, for `read_at`."""
+
+    def __init__(self, address: Address) -> None:
+        with plain_errors():
+            self._file = file_system(address.scheme, address.bucket).open_input_file(address.path)
+            self.size: int = self._file.size()
+        self._at = 0
+
+    def read_at(self, n_bytes: int, offset: int) -> bytes:
+        """Read up to `n_bytes`; fewer only at the end. Raises OSError."""
+        with plain_errors():
+            data: bytes = self._file.read_at(n_bytes, offset)
+        return data
+
+    def readable(self) -> bool:
+        """It can only be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """It can be read at any place."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read the next bytes. Raises OSError."""
+        data = self.read_at(len(buffer), self._at)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Let the object go."""
+        self._file.close()
+        super().close()
+
+
+def opened(place: str | Address) -> IO[bytes]:
+    """Open a regular file or an object, to be read at any place. Raises OSError."""
+    return BufferedReader(RemoteFile(place), READ_AHEAD) if isinstance(place, Address) else open_regular_file(place)
+
+
+def read_object(address: Address, max_bytes: int) -> bytes:
+    """Read a whole object. Raises OSError, and ImageTooLarge if it has more than `max_bytes`."""
+    with RemoteFile(address) as file:
+        if file.size > max_bytes:
+            raise ImageTooLarge(file.size, max_bytes, "bytes")
+        return _whole(file.read_at(file.size, 0), file.size)
+
+
+def read_range(place: str | Address, offset: int, size: int) -> bytes:
+    """Read a range of a regular file or an object. Raises OSError."""
+    if isinstance(place, Address):
+        return _whole(_kept_open(place).read_at(size, offset), size)
+    with open_regular_file(place) as file:
+        return _whole(os.pread(file.fileno(), size, offset), size)
+
+
+_kept_open = lru_cache(maxsize=4)(RemoteFile)  # to open one costs a request
+
+
+def _whole(data: bytes, size: int) -> bytes:
+    if len(data) < size:
+        raise OSError(errno.EIO, f"it ends after {len(data):,} of {size:,} bytes")
+    return data
+
+
+def listed(folder: Address, *, allow_missing: bool = False) -> list[fs.FileInfo]:
+    """The objects and folders directly in a folder, by name. Raises OSError."""
+    selector = fs.FileSelector(folder.path, allow_not_found=allow_missing)
+    with plain_errors():
+        found = file_system(folder.scheme, folder.bucket).get_file_info(selector)
+    return sorted(found, key=lambda each: str(each.base_name))
+
+
+class StoreFolder:
+    """The output folder of a run on an object store.
+
+    A store has no locks. Each run leaves its mark before its first write, and looks for it before each further one: the
+    run that began last goes on, and an earlier one stops.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address, self._mark, self._is_begun = address, secrets.token_hex(16).encode(), False
+
+    def __str__(self) -> str:
+        return str(self._address)
+
+    def names(self) -> set[str]:
+        """The names of all objects in it. Raises BulkError."""
+        with self._raising("listed"):
+            return {str(each.base_name) for each in listed(self._address, allow_missing=True)}
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name. Raises BulkError."""
+        with self._raising("read"), plain_errors():
+            return bool(self._store.get_file_info((self._address / name).path).type != fs.FileType.NotFound)
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open an object. Raises OSError."""
+        return opened(self._address / name)
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Read a whole object. Raises OSError."""
+        with opened(self._address / name) as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise OSError(errno.EFBIG, f"it has more than {max_bytes:,} bytes")
+        return data
+
+    @contextmanager
+    def new(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file without a name on this machine, which is sent at the end. Raises BulkError."""
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            self._send(name, file)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a whole object. Raises BulkError."""
+        self._send(name, BytesIO(content))
+
+    def remove(self, name: str) -> None:
+        """Remove an object, if there is one. Raises BulkError."""
+        if self.exists(name):
+            with self._raising("removed"), plain_errors():
+                self._store.delete_file((self._address / name).path)
+
+    @contextmanager
+    def sole_use(self) -> Iterator[None]:
+        """Nothing is locked; `write` and `new` raise BulkError once another run has begun."""
+        yield
+
+    @property
+    def _store(self) -> fs.FileSystem:
+        return file_system(self._address.scheme, self._address.bucket)
+
+    def _send(self, name: str, file: IO[bytes]) -> None:
+        with self._raising("written"):
+            if not self._is_begun:
+                self._put(WRITER_FILE, BytesIO(self._mark))
+                self._is_begun = True
+            elif self.read(WRITER_FILE, len(self._mark)) != self._mark:
+                raise BulkError(f"{self}: another run has begun to write there; this one stops")
+            self._put(name, file)
+
+    def _put(self, name: str, file: IO[bytes]) -> None:
+        with plain_errors(), self._store.open_output_stream((self._address / name).path) as stream:
+            shutil.copyfileobj(file, stream, PIECE)
+
+    @contextmanager
+    def _raising(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BulkError(
+                f"{self}: cannot be {what}: {error.strerror}; mend it or choose another --out, and run it again: "
+                "completed work is kept"
+            ) from error
+
+
+def output_folder(word: str) -> OutputFolder:
+    """The folder on this machine or on an object store that the user names. Raises BulkError."""
+    place = local_or_address(word)
+    return StoreFolder(place) if isinstance(place, Address) else LocalFolder(Path(place))
