@@ -23,7 +23,7 @@ from sklearn.cluster import DBSCAN
 
 import embedder.bulk.run as bulk_run
 from embedder import MEASURES, RuntimeOptions, read_bundle, show_progress
-from embedder.bulk import BulkRequest, EmbeddedFaces, LocalPhotos, embed_folders, read_faces
+from embedder.bulk import BulkRequest, EmbeddedFaces, LocalFolder, LocalPhotos, embed_folders, read_faces
 from gallery.clusters import FaceSet, Indices
 from gallery.grouping import Grouping, group_faces
 from gallery.link_rule import link_rule
@@ -69,8 +69,8 @@ def celebrities(data: Path, embeddings: Path) -> LabelledFaces:
 
 def embed(folders: tuple[Path, ...], out: Path) -> EmbeddedFaces:
     bulk_run.BLOCK = SMALL_BLOCK
-    embed_folders(BulkRequest(LocalPhotos.of(folders), out, "all", None, RuntimeOptions()), show_progress)
-    return read_faces(out)
+    embed_folders(BulkRequest(LocalPhotos.of(folders), LocalFolder(out), "all", None, RuntimeOptions()), show_progress)
+    return read_faces(LocalFolder(out))
 
 
 def nearest_to_centre(embedded: EmbeddedFaces) -> dict[int, int]:
@@ -174,7 +174,7 @@ def dbscan(found: LabelledFaces) -> None:
 def many(n: int, embeddings: Path) -> None:
     """Group n faces made by noise around those of View 1 and of celebrities."""
     generator = np.random.default_rng(0)
-    real = np.concatenate([read_faces(embeddings / name).vectors for name in ("view1", "celeb")])
+    real = np.concatenate([read_faces(LocalFolder(embeddings / name)).vectors for name in ("view1", "celeb")])
     people = generator.integers(len(real) // 2, size=n)  # each real face a person; half of them, two faces or more each
     vectors = real[people] + generator.normal(scale=NOISE, size=(n, real.shape[1])).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -24,9 +24,9 @@ from pathlib import Path
 
 from bulk import chosen
 
-from embedder.bulk import LocalPhotos, Shard, merge_shards
+from embedder.bulk import LocalFolder, LocalPhotos, Shard, merge_shards
 from embedder.bulk.manifest import BLOCK, LIST_FILE, Manifest, blocks, manifest_text, read_manifest, write_manifest
-from embedder.bulk.parts import failed_path, is_done, part_path, sums_path
+from embedder.bulk.parts import failed_name, is_done, part_name, sums_name
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 GB, TB, HOUR_S = 10**9, 10**12, 3600
@@ -124,7 +124,7 @@ def names(n: int) -> Iterator[str]:
 
 
 def read_list(folder: Path) -> None:
-    for _ in blocks(folder, BLOCK):
+    for _ in blocks(LocalFolder(folder), BLOCK):
         pass
 
 
@@ -148,7 +148,7 @@ def list_photos(folder: Path) -> None:
 
 def measure_parts(n: int, out: Path, folder: Path) -> dict[str, float]:
     """Check made-up parts, and join them from shards. All are names of one file."""
-    manifest = read_manifest(out).model_copy(update={"n_photos": n * BLOCK})
+    manifest = read_manifest(LocalFolder(out)).model_copy(update={"n_photos": n * BLOCK})
     shards = [
         make_shard(manifest, Shard(number, N_SHARDS), out, folder / f"shard-{number}") for number in range(N_SHARDS)
     ]
@@ -156,26 +156,26 @@ def measure_parts(n: int, out: Path, folder: Path) -> dict[str, float]:
     if not all(is_done(shards[0], number) for number in range(0, n, N_SHARDS)):
         sys.exit("a part that was just made is not as it was made")
     check_s = (time.perf_counter() - start) / (n / N_SHARDS)
-    mb = part_path(out, 0).stat().st_size / 1e6
+    mb = (out / part_name(0)).stat().st_size / 1e6
     print(f"a part of {mb:.2f} MB is checked in {1e3 * check_s:.2f} ms, {mb / check_s:,.0f} MB/s")
     start = time.perf_counter()
-    merge_shards(shards, folder / "joined")
+    merge_shards(shards, LocalFolder(folder / "joined"))
     merge_s = (time.perf_counter() - start) / n
     print(f"{n:,} parts of {N_SHARDS} shards are joined in {1e3 * merge_s:.2f} ms each", flush=True)
     return {"check_s": check_s, "merge_s": merge_s}
 
 
-def make_shard(manifest: Manifest, shard: Shard, out: Path, folder: Path) -> Path:
+def make_shard(manifest: Manifest, shard: Shard, out: Path, folder: Path) -> LocalFolder:
     folder.mkdir()
     with (folder / LIST_FILE).open("wb") as lines:
         found = manifest_text(names(manifest.n_photos), lines, BLOCK, shard)
     made = manifest.model_copy(update={"photos": found.digest, "shard": shard})
-    write_manifest(folder, made)
+    write_manifest(LocalFolder(folder), made)
     for number in made.parts:
-        for path_of in (part_path, failed_path, sums_path):
-            if path_of(out, 0).exists():
-                os.link(path_of(out, 0), path_of(folder, number))
-    return folder
+        for name_of in (part_name, failed_name, sums_name):
+            if (out / name_of(0)).exists():
+                os.link(out / name_of(0), folder / name_of(number))
+    return LocalFolder(folder)
 
 
 def print_run(words: str, n: int, cost: Cost) -> None:

@@ -1,4 +1,5 @@
 from .manifest import BulkRequest as BulkRequest, Shard as Shard
+from .output import LocalFolder as LocalFolder, OutputFolder as OutputFolder
 from .reading import EmbeddedFaces as EmbeddedFaces, PhotoFace as PhotoFace, read_faces as read_faces
 from .run import BulkSummary as BulkSummary, embed_folders as embed_folders
 from .shards import MergeSummary as MergeSummary, merge_shards as merge_shards

@@ -14,13 +14,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
-from pathlib import Path
 from threading import Thread
 from typing import Protocol
 
 from ..loading import load
 from ..runtime.runtime import n_cores
-from .manifest import BulkError, Manifest, blocks
+from .manifest import Manifest, blocks
+from .output import BulkError, OutputFolder
 from .workers import BatchResult, Task, Worker
 
 
@@ -28,7 +28,7 @@ from .workers import BatchResult, Task, Worker
 class Batches:
     """The names of the photos of missing parts, batch by batch, as often as they are iterated over."""
 
-    out: Path  # the folder with the list of photos
+    out: OutputFolder  # the folder with the list of photos
     manifest: Manifest
     missing: Mapping[int, int]  # the number of a part -> its number of photos
     batch: int  # photos

@@ -5,29 +5,17 @@ The list of photos is stored beside it, so that a run need not keep it in memory
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import IO, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
-from ..errors import VisavisError
-from ..files import PrivateFiles, read_regular_file
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
+from .output import BulkError, OutputFolder
 from .sources import PhotoSource
-
-
-class BulkError(VisavisError):
-    """A bulk run cannot start or resume; the message states the remedy. Unusable photos are listed instead."""
-
-    code = "bulk_error"
-
-
-FILES = PrivateFiles(BulkError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ class BulkRequest:
     """The photos to embed, the settings and the output folder."""
 
     source: PhotoSource
-    out: Path
+    out: OutputFolder
     face: str
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions
@@ -137,9 +125,9 @@ def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, object, o
             yield words, first, second
 
 
-def require_as_begun(out: Path, manifest: Manifest) -> None:
+def require_as_begun(out: OutputFolder, manifest: Manifest) -> None:
     """Raise BulkError if the folder contains a run with other settings or inputs."""
-    if not os.path.lexists(out / MANIFEST_FILE):
+    if not out.exists(MANIFEST_FILE):
         return
     differing = [f"{words} ({then} then, {now} now)" for words, then, now in differences(read_manifest(out), manifest)]
     if differing:
@@ -149,34 +137,29 @@ def require_as_begun(out: Path, manifest: Manifest) -> None:
         )
 
 
-def write_manifest(out: Path, manifest: Manifest) -> None:
+def write_manifest(out: OutputFolder, manifest: Manifest) -> None:
     """Write the manifest. Raises BulkError."""
-    with FILES.new(out / MANIFEST_FILE) as file:
-        file.write(manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
+    out.write(MANIFEST_FILE, manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
 
 
-def require_free_or_ours(out: Path) -> None:
+def require_free_or_ours(out: OutputFolder) -> None:
     """Raise BulkError unless the folder is missing, empty or that of an earlier run."""
-    try:
-        entries = {each.name for each in out.iterdir()} if out.exists() else set()
-    except OSError as error:
-        raise BulkError(f"{out}: cannot be used: {error.strerror}; choose another --out") from error
+    entries = out.names()
     if MANIFEST_FILE not in entries and entries - {LIST_FILE, "." + LIST_FILE, "." + MANIFEST_FILE}:
         raise BulkError(f"{out}: contains files that are not from a bulk run; choose a new folder as --out")
 
 
-def blocks(out: Path, size: int) -> Iterator[tuple[str, ...]]:
+def blocks(out: OutputFolder, size: int) -> Iterator[tuple[str, ...]]:
     """The names in the parts of a folder, part by part, from its list."""
-    with (out / LIST_FILE).open("rb") as file:
+    with out.open(LIST_FILE) as file:
         names = map(json.loads, file)
         while block := tuple(islice(names, size)):
             yield block
 
 
-def read_manifest(out: Path) -> Manifest:
+def read_manifest(out: OutputFolder) -> Manifest:
     """Read the manifest of a run. Raises BulkError."""
-    path = out / MANIFEST_FILE
     try:
-        return Manifest.model_validate_json(read_regular_file(path, MAX_MANIFEST_BYTES))
+        return Manifest.model_validate_json(out.read(MANIFEST_FILE, MAX_MANIFEST_BYTES))
     except (OSError, ValidationError) as error:
-        raise BulkError(f"{path}: not a readable description of a run; choose another --out") from error
+        raise BulkError(f"{out}/{MANIFEST_FILE}: not a readable description of a run; choose another --out") from error

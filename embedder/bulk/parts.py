@@ -8,19 +8,18 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from ..files import read_regular_file
 from ..pipeline import ALL_FACES
 from ..quality import MEASURES
 from ..types import EMBEDDING_SIZE
 from ..weights.bundle import sha256_of
-from .manifest import FILES, Manifest
+from .manifest import Manifest
+from .output import OutputFolder
 from .workers import FaceRow, FailedPhoto, PhotoOutcome
 
 MAX_SUMS_BYTES, MAX_PART_BYTES = 2**10, 2**30  # 2,048 photos with 256 faces each take 400 MB
@@ -44,38 +43,38 @@ SCHEMA = pa.schema(
 )
 
 
-def part_path(out: Path, number: int) -> Path:
-    """The path of a part, counted from 0."""
-    return out / f"part-{number:05}.parquet"
+def part_name(number: int) -> str:
+    """The name of a part, counted from 0."""
+    return f"part-{number:05}.parquet"
 
 
-def failed_path(out: Path, number: int) -> Path:
-    """The path of a part's failures, one JSON object per line."""
-    return out / f"_failed-{number:05}.jsonl"
+def failed_name(number: int) -> str:
+    """The name of the file of a part's failures, one JSON object per line."""
+    return f"_failed-{number:05}.jsonl"
 
 
-def sums_path(out: Path, number: int) -> Path:
-    """The path of the sha256 of a part's files, as JSON: `{"rows": ..., "failed": ...}`."""
-    return out / f"_sums-{number:05}.json"
+def sums_name(number: int) -> str:
+    """The name of the file with the sha256 of a part's files, as JSON: `{"rows": ..., "failed": ...}`."""
+    return f"_sums-{number:05}.json"
 
 
-def write_part(out: Path, number: int, outcomes: Sequence[PhotoOutcome], manifest: Manifest) -> None:
+def write_part(out: OutputFolder, number: int, outcomes: Sequence[PhotoOutcome], manifest: Manifest) -> None:
     """Write a part. Raises BulkError."""
-    FILES.remove(sums_path(out, number))  # left by a run whose part was damaged since
-    FILES.remove(failed_path(out, number))  # left by a run that was killed before it wrote the part
+    out.remove(sums_name(number))  # left by a run whose part was damaged since
+    out.remove(failed_name(number))  # left by a run that was killed before it wrote the part
     failed = b"".join(json.dumps(asdict(each)).encode() + b"\n" for each in outcomes if isinstance(each, FailedPhoto))
     if failed:
-        FILES.write(failed_path(out, number), failed)
+        out.write(failed_name(number), failed)
     rows = _parquet([row for each in outcomes if not isinstance(each, FailedPhoto) for row in each], manifest)
-    FILES.write(part_path(out, number), rows)
-    FILES.write(sums_path(out, number), json.dumps(_sums(rows, failed)).encode() + b"\n")
+    out.write(part_name(number), rows)
+    out.write(sums_name(number), json.dumps(_sums(rows, failed)).encode() + b"\n")
 
 
-def is_done(out: Path, number: int) -> bool:
+def is_done(out: OutputFolder, number: int) -> bool:
     """Whether a part is complete and undamaged: to the byte what was written."""
     try:
-        sums = read_regular_file(sums_path(out, number), MAX_SUMS_BYTES)
-        rows = read_regular_file(part_path(out, number), MAX_PART_BYTES)
+        sums = out.read(sums_name(number), MAX_SUMS_BYTES)
+        rows = out.read(part_name(number), MAX_PART_BYTES)
         failed = _failed(out, number)
     except OSError:
         return False
@@ -86,10 +85,10 @@ def _sums(rows: bytes, failed: bytes) -> dict[str, str]:
     return {"rows": sha256_of(rows), "failed": sha256_of(failed)}
 
 
-def _failed(out: Path, number: int) -> bytes:
+def _failed(out: OutputFolder, number: int) -> bytes:
     """The content of the file of failures; empty if there is none. Raises OSError."""
     try:
-        return read_regular_file(failed_path(out, number), MAX_PART_BYTES)
+        return out.read(failed_name(number), MAX_PART_BYTES)
     except FileNotFoundError:
         return b""
 
@@ -103,12 +102,18 @@ def _parquet(rows: Sequence[FaceRow], manifest: Manifest) -> bytes:
     return content
 
 
-def n_rows(out: Path, parts: Iterable[int]) -> int:
+def n_rows(out: OutputFolder, parts: Iterable[int]) -> int:
     """Count the faces in parts, which must be done."""
-    return sum(parquet.read_metadata(part_path(out, number)).num_rows for number in parts)
+    return sum(_n_rows_of(out, number) for number in parts)
 
 
-def failures(out: Path, parts: Iterable[int]) -> Counter[str]:
+def _n_rows_of(out: OutputFolder, number: int) -> int:
+    with out.open(part_name(number)) as file:
+        n: int = parquet.read_metadata(file).num_rows
+    return n
+
+
+def failures(out: OutputFolder, parts: Iterable[int]) -> Counter[str]:
     """Count the failed photos in parts, by code."""
     return Counter(json.loads(line)["code"] for number in parts for line in _failed(out, number).splitlines())
 

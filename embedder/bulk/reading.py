@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +10,9 @@ from pyarrow import parquet
 
 from ..quality import MEASURES
 from ..types import EMBEDDING_SIZE, Box, Rotation
-from .manifest import LIST_FILE, BulkError, read_manifest
-from .parts import BOX, as_text, part_path
+from .manifest import LIST_FILE, read_manifest
+from .output import BulkError, OutputFolder
+from .parts import BOX, as_text, part_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,23 @@ class EmbeddedFaces:
     qualities: NDArray[np.float32]  # (n, 10), in the order of MEASURES
 
 
-def read_faces(out: Path) -> EmbeddedFaces:
+def read_faces(out: OutputFolder) -> EmbeddedFaces:
     """Read the faces of a run that has ended, in the order of the photos. Raises BulkError."""
     manifest = read_manifest(out)
     if manifest.shard is not None:
         raise BulkError(f"{out}: holds shard {manifest.shard} of a run only; join all shards with visavis embed merge")
     try:
-        with (out / LIST_FILE).open("rb") as file:
+        with out.open(LIST_FILE) as file:
             photos = tuple(map(json.loads, file))
-        table = parquet.read_table([part_path(out, number) for number in manifest.parts])
+        table = pa.concat_tables([_part(out, number) for number in manifest.parts])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BulkError(f"{out}: cannot be read: {error}; run it again") from error
     return EmbeddedFaces(photos, _faces(photos, table), _matrix(table["embedding"]), _qualities(table))
+
+
+def _part(out: OutputFolder, number: int) -> pa.Table:
+    with out.open(part_name(number)) as file:
+        return parquet.read_table(file)
 
 
 def _faces(photos: tuple[str, ...], table: pa.Table) -> tuple[PhotoFace, ...]:

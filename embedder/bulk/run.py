@@ -14,9 +14,7 @@ from ..types import ModelIdentity
 from .executor import Batches, Executor, ProcessPool
 from .manifest import (
     BLOCK,
-    FILES,
     LIST_FILE,
-    BulkError,
     BulkRequest,
     Manifest,
     PhotoList,
@@ -25,7 +23,8 @@ from .manifest import (
     require_free_or_ours,
     write_manifest,
 )
-from .parts import failures, is_done, n_rows, sums_path, write_part
+from .output import BulkError
+from .parts import failures, is_done, n_rows, sums_name, write_part
 from .workers import BATCH, CpuSeconds, PhotoOutcome, Task
 
 
@@ -67,8 +66,8 @@ def embed_folders(
     require_free_or_ours(out)
     identity = _identity(wanted)
     photos = wanted.source.names()
-    with FILES.sole_use(out):
-        with FILES.new(out / LIST_FILE) as lines:
+    with out.sole_use():
+        with out.new(LIST_FILE) as lines:
             manifest = _manifest(wanted, identity, manifest_text(photos, lines, BLOCK, wanted.shard))
             require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
@@ -109,7 +108,7 @@ def _embedded(
 ) -> BulkSummary:
     out, sizes = wanted.out, {number: manifest.n_photos_in(number) for number in manifest.parts}
     missing = {number: n_photos for number, n_photos in sizes.items() if not is_done(out, number)}
-    n_damaged = sum(sums_path(out, number).exists() for number in missing)
+    n_damaged = sum(out.exists(sums_name(number)) for number in missing)
     n_photos, n_new, start = sum(sizes.values()), sum(missing.values()), perf_counter()
     with progress(Job("embedding", n_photos, n_done=n_photos - n_new)) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance, executor) if missing else CpuSeconds()

@@ -18,9 +18,10 @@ from odd_images import two_faces
 from pyarrow import parquet
 
 from embedder import MEASURES, FaceEmbedder
-from embedder.bulk import read_faces
-from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE, BulkError
-from embedder.bulk.parts import failed_path, part_path, sums_path
+from embedder.bulk import LocalFolder, read_faces
+from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE
+from embedder.bulk.output import BulkError
+from embedder.bulk.parts import failed_name, part_name, sums_name
 
 N_PHOTOS, N_FACES, N_PARTS = 18, 16, 5
 Told = subprocess.CompletedProcess[str]
@@ -98,7 +99,7 @@ def test_rows_come_in_the_order_of_their_paths_in_parts_of_bounded_size(whole: t
     out, _ = whole
     paths = rows_of(out)["path"]
     assert paths == sorted(map(str, paths))
-    sizes = [parquet.read_metadata(part_path(out, number)).num_rows for number in range(N_PARTS)]
+    sizes = [parquet.read_metadata(out / part_name(number)).num_rows for number in range(N_PARTS)]
     assert max(sizes) <= BLOCK
     assert sum(sizes) == N_FACES
 
@@ -106,7 +107,7 @@ def test_rows_come_in_the_order_of_their_paths_in_parts_of_bounded_size(whole: t
 def test_a_part_says_which_model_made_it_and_how_long_an_embedding_is(
     whole: tuple[Path, Told], embedder: FaceEmbedder
 ) -> None:
-    schema = parquet.read_schema(part_path(whole[0], 0))
+    schema = parquet.read_schema(whole[0] / part_name(0))
     assert schema.field("embedding").type == pa.list_(pa.float32(), 128)
     assert schema.field("n_faces").nullable
     assert schema.metadata == {
@@ -168,7 +169,7 @@ def test_with_all_every_face_has_a_row_with_its_index(
 
 def test_all_faces_are_read_back_as_they_were_written(every_face: tuple[Path, Path, Told]) -> None:
     _, out, _ = every_face
-    read, rows = read_faces(out), rows_of(out)
+    read, rows = read_faces(LocalFolder(out)), rows_of(out)
     assert [read.photos[face.photo] for face in read.faces] == rows["path"]
     assert [face.index for face in read.faces] == rows["face"]
     assert [asdict(face.box) for face in read.faces] == rows["box"]
@@ -179,7 +180,7 @@ def test_all_faces_are_read_back_as_they_were_written(every_face: tuple[Path, Pa
 
 def test_a_run_that_is_not_there_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(BulkError, match="not a readable description of a run"):
-        read_faces(tmp_path)
+        read_faces(LocalFolder(tmp_path))
 
 
 def test_with_all_no_photo_vanishes(every_face: tuple[Path, Path, Told]) -> None:
@@ -214,10 +215,10 @@ def test_killed_it_goes_on_and_ends_with_the_same_rows(
     whole: tuple[Path, Told], photos: Path, tmp_path: Path, n_parts: int
 ) -> None:
     out = tmp_path / "out"
-    last = sums_path(out, n_parts - 1) if n_parts else out / MANIFEST_FILE
+    last = out / sums_name(n_parts - 1) if n_parts else out / MANIFEST_FILE
     killed = stopped_when(out, photos, last.exists, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
-    whole_parts = [part_path(out, number) for number in range(N_PARTS) if sums_path(out, number).exists()]
+    whole_parts = [out / part_name(number) for number in range(N_PARTS) if (out / sums_name(number)).exists()]
     kept = {path: path.stat().st_ino for path in whole_parts}
     assert n_parts <= len(kept) < N_PARTS
     again = run(photos, "--out", out, "--json")
@@ -232,7 +233,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_rows(
 def test_the_processes_of_a_run_that_was_killed_end_too(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with subprocess.Popen(bulk(photos, "--out", out), stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        while process.poll() is None and not part_path(out, 0).exists():
+        while process.poll() is None and not (out / part_name(0)).exists():
             time.sleep(0.001)
         process.kill()
     deadline = time.monotonic() + 20
@@ -255,7 +256,7 @@ def _is_alive(session: int) -> bool:
 
 def test_interrupted_it_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = stopped_when(out, photos, part_path(out, 0).exists, signal.SIGINT)
+    told = stopped_when(out, photos, (out / part_name(0)).exists, signal.SIGINT)
     assert told.returncode == 130
     assert "run the same command again to resume" in told.stderr
     assert "Traceback" not in told.stderr
@@ -267,8 +268,8 @@ def test_failures_of_a_part_that_was_not_finished_are_not_counted_twice(
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole[0], out)
-    part_path(out, 0).unlink()
-    failed_path(out, 0).write_text('{"name": "001/gone.jpg", "code": "no_face", "detail": "of then"}\n')
+    (out / part_name(0)).unlink()
+    (out / failed_name(0)).write_text('{"name": "001/gone.jpg", "code": "no_face", "detail": "of then"}\n')
     assert run(photos, "--out", out).returncode == 0
     same_but_for(whole[0], out)
 
@@ -314,7 +315,7 @@ def test_a_folder_that_moved_goes_on_for_names_start_from_it(
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole[0], out)
-    part_path(out, 1).unlink()
+    (out / part_name(1)).unlink()
     shutil.copytree(photos, tmp_path / "elsewhere")
     assert run(tmp_path / "elsewhere", "--out", out).returncode == 0
     same_but_for(whole[0], out)

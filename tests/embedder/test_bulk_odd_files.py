@@ -14,8 +14,8 @@ from bulk_photos import bulk, make_photos
 from PIL import Image
 from pyarrow import parquet
 
-from embedder.bulk import read_faces
-from embedder.bulk.parts import failed_path, is_done, part_path, sums_path
+from embedder.bulk import LocalFolder, read_faces
+from embedder.bulk.parts import failed_name, is_done, part_name, sums_name
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "faces"
 
@@ -55,7 +55,7 @@ def test_names_of_any_bytes_are_kept_apart(tmp_path: Path, examples: Path) -> No
     assert told.returncode == 0, told.stderr
     paths = parquet.read_table(out)["path"].to_pylist()
     assert sorted(paths) == ["latin-\\xe9.jpg", "two\nlines.jpg", "utf-\u00e9.jpg"]
-    read = read_faces(out)
+    read = read_faces(LocalFolder(out))
     assert sorted(face.photo for face in read.faces) == [0, 1, 2]
     assert {(photos / name).read_bytes() for name in read.photos} == {content}  # by names that can be opened
 
@@ -65,7 +65,7 @@ def test_a_process_that_is_killed_ends_the_run_with_the_reason_and_what_is_done_
 ) -> None:
     photos, out = make_photos(examples, tmp_path / "photos"), tmp_path / "out"
     with subprocess.Popen(bulk(photos, "--out", out), stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not part_path(out, 0).exists():
+        while process.poll() is None and not (out / part_name(0)).exists():
             time.sleep(0.001)
         os.kill(_a_worker_of(process.pid), signal.SIGKILL)
         _, told = process.communicate(timeout=60)
@@ -107,21 +107,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("damage", [flipped, piped, emptied])
-@pytest.mark.parametrize("path", [part_path, failed_path, sums_path])
+@pytest.mark.parametrize("name", [part_name(0), failed_name(0), sums_name(0)])
 def test_a_damaged_part_is_not_done(
-    path: Callable[[Path, int], Path], damage: Callable[[Path], None], finished: tuple[Path, Path], tmp_path: Path
+    name: str, damage: Callable[[Path], None], finished: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(finished[1], tmp_path / "out"))
-    assert is_done(out, 0)
-    damage(path(out, 0))
-    assert not is_done(out, 0)
+    assert is_done(LocalFolder(out), 0)
+    damage(out / name)
+    assert not is_done(LocalFolder(out), 0)
 
 
 def test_damaged_parts_are_told_and_made_again(finished: tuple[Path, Path], tmp_path: Path) -> None:
     photos, out = finished[0], Path(shutil.copytree(finished[1], tmp_path / "out"))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    flipped(part_path(out, 0))
-    piped(failed_path(out, 0))
+    flipped(out / part_name(0))
+    piped(out / failed_name(0))
     told = run(photos, out)
     assert told.returncode == 0
     assert "1 parts of an earlier run were damaged or changed, and made again" in told.stdout

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
-from embedder.bulk import BulkRequest, LocalPhotos, Shard
+from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos, OutputFolder, Shard
 
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import F, face_or_all_option, json_option, model_option, running_options
@@ -98,7 +98,7 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
     }
 
 
-def _text(summary: "BulkSummary", out: Path) -> str:
+def _text(summary: "BulkSummary", out: OutputFolder) -> str:
     lines = _totals(summary, out)
     if summary.n_damaged_parts:
         lines.append(f"{summary.n_damaged_parts:,} parts of an earlier run were damaged or changed, and made again")
@@ -106,7 +106,7 @@ def _text(summary: "BulkSummary", out: Path) -> str:
     return "\n".join([*lines, _pace(summary)])
 
 
-def _totals(summary: "BulkSummary | MergeSummary", out: Path) -> list[str]:
+def _totals(summary: "BulkSummary | MergeSummary", out: OutputFolder) -> list[str]:
     lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
@@ -141,13 +141,13 @@ def merge(folders: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     try:
         from embedder.bulk import merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
 
-        summary = merge_shards(folders, out, show_progress)
+        summary = merge_shards([LocalFolder(each) for each in folders], LocalFolder(out), show_progress)
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "bulk") from error
     except KeyboardInterrupt:
         click.echo(STOPPED, err=True)
         sys.exit(EXIT_INTERRUPTED)
-    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, out))
+    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, LocalFolder(out)))
 
 
 def _merge_record(summary: "MergeSummary") -> dict[str, object]:
@@ -161,7 +161,7 @@ def _merge_record(summary: "MergeSummary") -> dict[str, object]:
     }
 
 
-def _merge_text(summary: "MergeSummary", out: Path) -> str:
+def _merge_text(summary: "MergeSummary", out: OutputFolder) -> str:
     joined = f"{summary.n_new_parts:,} of {summary.n_parts:,} parts joined from {summary.n_shards:,} shards"
     return "\n".join([*_totals(summary, out), joined if summary.n_new_parts else "All parts were joined already."])
 
@@ -211,8 +211,8 @@ def embed(
     that name.
     """
     if bulk is not None:
-        source = LocalPhotos.of(tuple(map(Path, images)))
-        embed_into(BulkRequest(source, bulk.out, face, model_path, running, bulk.shard), as_json=as_json)
+        source, folder = LocalPhotos.of(tuple(map(Path, images))), LocalFolder(bulk.out)
+        embed_into(BulkRequest(source, folder, face, model_path, running, bulk.shard), as_json=as_json)
         return
     embedder = load(model_path, running=running)
     if face == ALL_FACES:

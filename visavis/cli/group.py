@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedder import ALL_FACES, RuntimeOptions, printable, read_bundle, show_progress
-from embedder.bulk import BulkRequest, LocalPhotos
+from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos
 
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import json_option, model_option, running_options, stop
@@ -86,7 +86,7 @@ def _group(folder: Path, out: Path, options: GroupOptions) -> "tuple[BulkSummary
     grouped_photos.require_fmr(card, options.fmr)  # before photos are read
     grouped_photos.require_free_or_ours(out)
     with grouped_photos.FILES.sole_use(out):
-        embeddings = out / grouped_photos.EMBEDDINGS
+        embeddings = LocalFolder(out / grouped_photos.EMBEDDINGS)
         request = BulkRequest(LocalPhotos.of((folder,)), embeddings, ALL_FACES, options.model, options.running)
         summary = embed_folders(request, show_progress)
         faces = read_faces(embeddings)
