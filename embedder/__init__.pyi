@@ -1,5 +1,11 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
-from .deadline import Deadline as Deadline, use_deadline as use_deadline
+from .deadline import (
+    Deadline as Deadline,
+    begin_step as begin_step,
+    check_deadline as check_deadline,
+    holding as holding,
+    use_deadline as use_deadline,
+)
 from .decision import (
     EVEN_PRIOR as EVEN_PRIOR,
     ComparedFace as ComparedFace,
@@ -74,6 +80,8 @@ from .network import (
     new_network as new_network,
     tensors_of as tensors_of,
 )
+from .onnx_import.facts import NetworkFacts as NetworkFacts, read_facts as read_facts
+from .onnx_import.importing import ImportedNetwork as ImportedNetwork, import_onnx as import_onnx
 from .photo_files import image_file as image_file, is_folder as is_folder
 from .pipeline import ALL_FACES as ALL_FACES, FaceEmbedder as FaceEmbedder
 from .progress import (
@@ -104,9 +112,11 @@ from .runtime.export import (
 from .runtime.runtime import CoreThreads as CoreThreads, n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
+    LARGEST_EMBEDDING as LARGEST_EMBEDDING,
     LEAST_VISIBLE as LEAST_VISIBLE,
     PRECISIONS as PRECISIONS,
     QUALITY_CHOICES as QUALITY_CHOICES,
+    SMALLEST_EMBEDDING as SMALLEST_EMBEDDING,
     Box as Box,
     Chip as Chip,
     Chips as Chips,

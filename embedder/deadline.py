@@ -90,6 +90,17 @@ def begin_step() -> None:
     check_deadline()
 
 
+@contextmanager
+def holding(lock: Lock) -> Iterator[None]:
+    """Hold a lock; while waiting for it, check the deadline of this context. Raises DeadlineExceeded."""
+    while not lock.acquire(timeout=LONGEST_PAUSE_S):
+        check_deadline()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def count_pixels(n_pixels: int) -> None:
     """Check the deadline of this context, and count the pixels of an image for its limit.
 

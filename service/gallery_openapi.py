@@ -1,6 +1,5 @@
 """OpenAPI parts of the routes about galleries: names in the address, headers, problems, example answers."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from embedder import FaceCovered, LowQuality, OperatingPointUnavailable, TooManyFaces
@@ -10,6 +9,7 @@ from gallery import (
     AnotherPerson,
     ClaimUnavailable,
     EnrolmentRefused,
+    GalleryTooLarge,
     IdempotencyConflict,
     InvalidValue,
     NoSuchGallery,
@@ -60,9 +60,16 @@ ENROL_PROBLEMS: tuple[KnownError, ...] = (
     EnrolmentRefused,
     AlreadyEnrolled,
     AnotherPerson,
+    GalleryTooLarge,
     IdempotencyConflict,
 )
-IDENTIFY_PROBLEMS: tuple[KnownError, ...] = (*PHOTO_PROBLEMS, *FACE_PROBLEMS, TooManyFaces, ClaimUnavailable)
+IDENTIFY_PROBLEMS: tuple[KnownError, ...] = (
+    *PHOTO_PROBLEMS,
+    *FACE_PROBLEMS,
+    TooManyFaces,
+    GalleryTooLarge,
+    ClaimUnavailable,
+)
 PERSON_VERIFY_PROBLEMS: tuple[KnownError, ...] = (
     *PHOTO_PROBLEMS,
     *FACE_PROBLEMS,
@@ -153,6 +160,7 @@ IDENTIFY_ANSWER: dict[str, object] = {
                 "threshold": 1.1806,
                 "fnir": 0.0041,
                 "fnir_interval": [0.0014, 0.0077],
+                "is_exact": True,
             },
             "prior": 0.5,
             "sample": PROBE_EXAMPLE,
@@ -220,20 +228,8 @@ def described(*names: str, options: type[Message] | None = None) -> dict[str, An
 
 def small_body(model: type[Message], example: object, *names: str) -> dict[str, Any]:
     """Describe a write with a JSON body, which may be missing."""
-    schema = model.model_json_schema()
-    content = {JSON: {"schema": _inlined(schema, schema.pop("$defs", {})), "example": example}}
+    content = {JSON: {"schema": model.whole_schema(), "example": example}}
     return {"requestBody": {"required": False, "content": content}} | described(*names, "If-Match", "If-None-Match")
-
-
-def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
-    """Return a schema with its definitions in their places: a reference would be to the root of the description."""
-    if isinstance(part, list):
-        return [_inlined(each, definitions) for each in part]
-    if not isinstance(part, dict):
-        return part
-    if "$ref" in part:
-        return _inlined(definitions[part["$ref"].rpartition("/")[2]], definitions)
-    return {key: _inlined(each, definitions) for key, each in part.items()}
 
 
 def photo_body(spec: RequestSpec[OptionsT], *names: str) -> dict[str, Any]:

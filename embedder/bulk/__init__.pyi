@@ -1,5 +1,7 @@
+from .executor import Executor as Executor, ProcessPool as ProcessPool
 from .manifest import BulkRequest as BulkRequest, Shard as Shard
 from .output import LocalFolder as LocalFolder, OutputFolder as OutputFolder
+from .ray_executor import RayCluster as RayCluster
 from .reading import EmbeddedFaces as EmbeddedFaces, PhotoFace as PhotoFace, read_faces as read_faces
 from .run import BulkSummary as BulkSummary, embed_folders as embed_folders
 from .shards import MergeSummary as MergeSummary, merge_shards as merge_shards

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
+from ..weights.card import EmbeddingSize
 from .output import BulkError, OutputFolder
 from .sources import PhotoSource
 
@@ -53,6 +54,7 @@ class BulkRequest:
 MANIFEST_FILE = "_run.json"  # readers of Parquet folders ignore names that start with _
 MAX_MANIFEST_BYTES = 2**16
 LIST_FILE = "_photos.jsonl"
+USUAL_SIZE = 128  # channels of the embeddings of a run whose manifest does not say
 BLOCK = 2048  # photos per part: the most that is lost if a run is killed
 WORDS = {
     "photos": "other photos",
@@ -85,6 +87,8 @@ class Manifest(BaseModel):
     model_digest: str
     card_digest: str
     precision: Precision
+    # Channels of an embedding. Omitted if usual, so that manifests of earlier runs do not change.
+    embedding_size: Annotated[EmbeddingSize, Field(exclude_if=lambda size: size == USUAL_SIZE)] = USUAL_SIZE
     shard: Annotated[Shard, BeforeValidator(_as_shard), PlainSerializer(str)] | None = None  # None: a whole run
 
     @property

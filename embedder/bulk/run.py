@@ -11,6 +11,7 @@ from ..loading import load
 from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
 from ..types import ModelIdentity
+from ..weights.card import ModelCard
 from .executor import Batches, Executor, ProcessPool
 from .manifest import (
     BLOCK,
@@ -64,32 +65,33 @@ def embed_folders(
     """
     out = wanted.out
     require_free_or_ours(out)
-    identity = _identity(wanted)
+    card = _card(wanted)
     photos = wanted.source.names()
     with out.sole_use():
         with out.new(LIST_FILE) as lines:
-            manifest = _manifest(wanted, identity, manifest_text(photos, lines, BLOCK, wanted.shard))
+            manifest = _manifest(wanted, card, manifest_text(photos, lines, BLOCK, wanted.shard))
             require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
         return _embedded(wanted, manifest, photos.n_others, progress, executor or ProcessPool())
 
 
-def _identity(wanted: BulkRequest) -> ModelIdentity:
-    """The identity of the workers' model. Raises ModelError if it cannot run here.
+def _card(wanted: BulkRequest) -> ModelCard:
+    """The card of the workers' model. Raises ModelError if it cannot run here.
 
     Loaded in a separate process: with OpenVINO in the main process, Ctrl-C has caused a segmentation fault.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_load_identity, wanted.model, wanted.running).result()
+        return pool.submit(_load_card, wanted.model, wanted.running).result()
 
 
-def _load_identity(model: str | None, running: RuntimeOptions) -> ModelIdentity:
-    return load(model, running=running).identity
+def _load_card(model: str | None, running: RuntimeOptions) -> ModelCard:
+    return load(model, running=running).card
 
 
-def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) -> Manifest:
+def _manifest(wanted: BulkRequest, card: ModelCard, found: PhotoList) -> Manifest:
     if not found.n_photos:
         raise BulkError("the given paths contain no photos: give folders of images, or image files")
+    identity = card.identity(wanted.running.precision)
     return Manifest(
         n_photos=found.n_photos,
         photos=found.digest,
@@ -99,6 +101,7 @@ def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) ->
         model_digest=identity.digest,
         card_digest=identity.card_digest,
         precision=wanted.running.precision,
+        embedding_size=card.architecture.embedding_size,
         shard=wanted.shard,
     )
 
@@ -131,7 +134,8 @@ def _embed(
     wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance, executor: Executor
 ) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
-    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face)
+    identity = ModelIdentity(manifest.model, manifest.model_digest, manifest.card_digest)
+    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face, identity)
     batches, cpu_s = Batches(wanted.out, manifest, missing, BATCH), CpuSeconds()
     with executor.results(task, batches) as results:
         for number, n_photos in missing.items():

@@ -24,7 +24,7 @@ from .manifest import (
     require_free_or_ours,
     write_manifest,
 )
-from .output import FILES, BulkError, LocalFolder, OutputFolder
+from .output import BulkError, LocalFolder, OutputFolder
 from .parts import MAX_SUMS_BYTES, failed_name, failures, is_done, n_rows, part_name, sums_name
 
 SHOWN = 10  # numbers in a message
@@ -208,7 +208,7 @@ def _join_part(folder: OutputFolder, out: OutputFolder, number: int) -> None:
 def _take(name: str, folder: OutputFolder, out: OutputFolder) -> None:
     """Link a file, or copy it from or to an object store."""
     if isinstance(folder, LocalFolder) and isinstance(out, LocalFolder):
-        FILES.link(folder.path / name, out.path / name)
+        out.link(folder, name)
         return
     with folder.open(name) as content, out.new(name) as file:
         shutil.copyfileobj(content, file)

@@ -10,7 +10,7 @@ from starlette.status import HTTP_201_CREATED, HTTP_304_NOT_MODIFIED
 
 from gallery import AlreadyExists, Consent, GalleryFacts, NoSuchTemplate, Person, PersonFacts, Receipt, VersionConflict
 
-from .. import gallery_serializers as serializers
+from .. import gallery_serializers as serializers, wire
 from ..audit.gallery_facts import facts_of_receipt
 from ..audit.requests import note_facts
 from ..errors import GalleriesOff
@@ -233,7 +233,7 @@ def _put_gallery(galleries: "Galleries", names: GalleryNames, condition: WriteCo
 def _put_person(
     galleries: "Galleries", names: PersonNames, asked: PersonRequest, condition: WriteCondition
 ) -> Written[Person]:
-    put = partial(galleries.put_person, names.gallery, names.person, _facts(asked))
+    put = partial(galleries.put_person, names.gallery, names.person, facts_of(asked))
     if condition.if_version is not None:
         return Written(put(if_version=condition.if_version), is_new=False)
     try:
@@ -244,7 +244,8 @@ def _put_person(
     return Written(put(), is_new=False)
 
 
-def _facts(asked: PersonRequest) -> PersonFacts:
+def facts_of(asked: wire.PersonFacts) -> PersonFacts:
+    """Convert the facts of a request."""
     consent = None if asked.consent is None else Consent(asked.consent.reference, asked.consent.given_on)
     return PersonFacts(asked.note, consent, asked.forget_at)
 

@@ -33,7 +33,7 @@ from ..wire import (
     PersonVerifyResponse,
     QualityChoice,
 )
-from .galleries import GALLERY, PERSON, new_router
+from .galleries import GALLERY, PERSON, facts_of, new_router
 
 
 def router(runner: RequestExecutor) -> APIRouter:
@@ -51,7 +51,10 @@ def _join_enrolment(routes: APIRouter, runner: RequestExecutor) -> None:
         openapi_extra=photo_body(ENROL, "gallery", "person", "Idempotency-Key"),
     )
     async def enrol(request: Request, response: Response) -> EnrolResponse:
-        """Enrol up to 16 photos of a person, who is created if missing: all of them or none. No photo is kept."""
+        """Enrol up to 16 photos of a person, who is created if missing: all of them or none. No photo is kept.
+
+        Note, consent and when to forget the person are written with them; what is left out stays as it is.
+        """
         names, key, asked_as = names_of(request, PersonNames), idempotency_key(request), request_id(request)
         require_unconditional(request, "if-match", "if-none-match")
         done = await runner.run(request, ENROL, lambda parsed: _enrol(runner, names, parsed, key, asked_as))
@@ -100,6 +103,7 @@ def _enrol(
         parsed.images["image"],
         face=parsed.options.face,
         allow_duplicate=parsed.options.allow_duplicate,
+        facts=facts_of(parsed.options),
         request_id=asked_as,
         idempotency=idempotency,
     )

@@ -5,19 +5,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
-
-from .metrics import ServiceMetrics
 
 PATIENCE_S = 10  # of a connection
 MAX_CONNECTIONS = 8  # at a time; a further one takes the place of the oldest
 CUT_S = 1.0  # in which that must have ended
 
 
+class Metrics(Protocol):
+    """The metrics of this process, or of several."""
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        ...
+
+
 @contextmanager
-def metrics_served(metrics: ServiceMetrics, listener: socket.socket | None) -> Iterator[None]:
+def metrics_served(metrics: Metrics, listener: socket.socket | None) -> Iterator[None]:
     """Serve metrics on a listening socket until the block ends; without one, do nothing."""
     if listener is None:
         yield
@@ -36,7 +42,7 @@ class _MetricsServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, metrics: ServiceMetrics, listener: socket.socket) -> None:
+    def __init__(self, metrics: Metrics, listener: socket.socket) -> None:
         super().__init__(listener.getsockname()[:2], _MetricsHandler, bind_and_activate=False)
         self.socket.close()
         self.socket, self.metrics = listener, metrics

@@ -30,7 +30,7 @@ class Batch:
 
     inputs: Tensor  # uint8 (n, 3, side, side), or float32 (n, channels, side, side) of features
     labels: Tensor  # int64 (n,)
-    teachers: dict[str, Tensor]  # by the teacher's name: (n, 128)
+    teachers: dict[str, Tensor]  # by the teacher's name: (n, channels)
 
     def to(self, device: torch.device) -> "Batch":
         """Move the batch to a device."""
@@ -52,7 +52,7 @@ class LabeledChips:
     data: PreparedData
     positions: Indices  # (n,) among the data's chips
     labels: Indices  # (n,) identity of each, counted from 0
-    teachers: dict[str, np.ndarray]  # by the teacher's name: float32 (n, 128)
+    teachers: dict[str, np.ndarray]  # by the teacher's name: float32 (n, channels)
 
     def batch(self, chosen: Indices, inputs: Tensor) -> Batch:
         """Join inputs with the labels and teachers' embeddings of the chosen faces, (k,) positions among the n."""

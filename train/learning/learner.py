@@ -55,7 +55,7 @@ def build_accelerator(loop: LoopConfig) -> Accelerator:
 class StepOutput:
     """The result of one forward pass."""
 
-    embeddings: Tensor  # float32 (n, 128)
+    embeddings: Tensor  # float32 (n, channels)
     loss: LossValue
 
 

@@ -112,7 +112,14 @@ def _require_smaller_pictures(run: RunFile, chip_px: int) -> None:
 
 
 def _require_teachers_within_reach(run: RunFile, built: BuiltNetwork) -> None:
-    """Refuse the `mse` measure for a student with, and a teacher without, unit-length embeddings."""
+    """Refuse teachers with embeddings that the student's cannot equal: of another size, or of any length (`mse`)."""
+    n_channels = built.architecture.embedding_size
+    for name in teachers_of(run.losses):
+        if (of_teacher := bundle_named(name).card.architecture.embedding_size) != n_channels:
+            raise LossError(
+                f"the embeddings of the teacher {name} have {of_teacher} channels, and the student's {n_channels}: "
+                f"set network.embedding_size to {of_teacher}"
+            )
     exact = [term.teacher for term in run.losses if isinstance(term, Distillation) and term.measure == "mse"]
     for name in exact if built.architecture.unit_length else ():
         if not bundle_named(name).card.architecture.unit_length:
@@ -134,6 +141,7 @@ def _learner(
     losses = build_losses(
         run.losses,
         n_identities=people.n_identities,
+        n_channels=built.architecture.embedding_size,
         unit_length=built.architecture.unit_length,
         generator=generator,
         n_branches=built.network.backbone.n_branches,

@@ -16,7 +16,7 @@ import openvino
 from PIL import Image
 
 from embedder import BUILT_IN_MODELS, PRECISIONS, FaceEmbedder, Precision, RuntimeOptions, VisavisError, load
-from service import TRACE_ENDPOINTS, Machine, this_machine
+from service import TRACE_ENDPOINTS, Machine, idle_worker_mib, this_machine
 
 from .options import json_option
 
@@ -47,6 +47,7 @@ class Diagnosis:
     has_heic: bool
     speeds: tuple[Speed, ...]
     detector_ms: float
+    worker_mib: int  # of a process that serves the built-in model, and those that decode for it, without requests
     advice: tuple[str, ...]
 
 
@@ -77,6 +78,7 @@ def diagnosis() -> Diagnosis:
         has_heic=versions["pillow-heif"] is not None,
         speeds=speeds,
         detector_ms=_detector_ms(),
+        worker_mib=idle_worker_mib(),
         advice=tuple(_advice(machine, speeds, os.environ)),
     )
 
@@ -186,6 +188,7 @@ def as_text(found: Diagnosis) -> str:
             f"HEIC        {'read' if found.has_heic else 'not read: pip install visavis[heif]'}",
             *(_speed_in_words(each) for each in found.speeds),
             f"detector    {found.detector_ms:.1f} ms for a drawn picture of {PICTURE_PX} px without a face, as JPEG",
+            f"worker      {found.worker_mib} MiB for each process that serves, without requests",
             "versions    " + ", ".join(f"{name} {each}" for name, each in found.versions.items() if each),
             *(f"advice      {each}" for each in found.advice or ("none",)),
         ]

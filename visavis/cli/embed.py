@@ -17,43 +17,43 @@ from .options import F, face_or_all_option, json_option, model_option, running_o
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
-    from embedder.bulk import BulkSummary, MergeSummary
+    from embedder.bulk import BulkSummary, Executor, MergeSummary
+
+PROCESSES, RAY = "processes", "ray"
+ENGINES = {PROCESSES: "bulk", RAY: "ray"}  # and the extra that each needs
 
 
 @dataclass(frozen=True, slots=True)
 class BulkOptions:
-    """Where the embeddings of many photos go, and which share of the photos is embedded."""
+    """Where the embeddings of many photos go, which share of the photos is embedded, and what computes them."""
 
     out: Path
     shard: Shard | None
+    engine: str
+    address: str | None  # of a Ray cluster
+
+    def executor(self) -> "Executor":
+        """What computes them. Raises ModuleNotFoundError."""
+        from embedder import bulk  # noqa: PLC0415 - it needs an extra
+
+        return bulk.RayCluster(self.address) if self.engine == RAY else bulk.ProcessPool()
 
 
 def bulk_options(command: F) -> F:
-    """Add --out and --shard; the command receives BulkOptions as `bulk`, or None without --out."""
+    """Add --out, --shard, --engine and --address; the command receives BulkOptions as `bulk`, or None without --out."""
 
     @wraps(command)
-    def with_bulk(*args: object, out: Path | None, shard: Shard | None, **others: object) -> object:
-        if out is None and shard is not None:
+    def with_bulk(*args: object, out: Path | None, **others: Any) -> object:
+        given = {name: others.pop(name) for name in ("shard", "engine", "address")}
+        if given["address"] is not None and given["engine"] != RAY:
+            raise click.UsageError("--address is that of a Ray cluster; add --engine ray, or omit it")
+        if out is None and given["engine"] != PROCESSES:
+            raise click.UsageError("--engine is for many photos; add --out FOLDER, or omit it")
+        if out is None and given["shard"] is not None:
             raise click.UsageError("--shard is for many photos; add --out, the folder of this shard, or omit it")
-        return command(*args, bulk=None if out is None else BulkOptions(out, shard), **others)
+        return command(*args, bulk=None if out is None else BulkOptions(out, **given), **others)
 
-    options = (
-        click.option(
-            "--out",
-            type=click.Path(path_type=Path),
-            metavar="FOLDER",
-            help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be "
-            "folders.",
-        ),
-        click.option(
-            "--shard",
-            metavar="i/n",
-            callback=_shard,
-            help="With --out: embed one of n shares of the photos, counted from 0, in a folder of its own. Join all of "
-            "them with `visavis embed merge`.",
-        ),
-    )
-    for option in reversed(options):
+    for option in reversed(BULK_OPTIONS):
         with_bulk = option(with_bulk)
     return with_bulk  # type: ignore[return-value] # click replaces the parameters, so callers see the same type
 
@@ -65,17 +65,44 @@ def _shard(_ctx: click.Context, _option: click.Parameter, text: str | None) -> S
         raise click.BadParameter(str(error)) from error
 
 
+BULK_OPTIONS = (
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Write Parquet files to this folder instead of printing, for any number of photos. IMAGES may be folders.",
+    ),
+    click.option(
+        "--shard",
+        metavar="i/n",
+        callback=_shard,
+        help="With --out: embed one of n shares of the photos, counted from 0, in a folder of its own. Join all of "
+        "them with `visavis embed merge`.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(list(ENGINES)),
+        default=PROCESSES,
+        show_default=True,
+        help="With --out: what embeds the photos, processes of this machine or the machines of a Ray cluster.",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="The Ray cluster, with --engine ray; else RAY_ADDRESS, else one for this run alone, on this machine.",
+    ),
+)
 STOPPED = "visavis: stopped; finished parts are kept: run the same command again to resume"
 
 
-def embed_into(request: BulkRequest, *, as_json: bool) -> None:
+def embed_into(request: BulkRequest, bulk: BulkOptions, *, as_json: bool) -> None:
     """Embed folders of photos, with progress on stderr and a summary on stdout."""
     try:
         from embedder.bulk import embed_folders  # noqa: PLC0415 - it needs the extra "bulk"
 
-        summary = embed_folders(request, show_progress)
+        summary = embed_folders(request, show_progress, bulk.executor())
     except ModuleNotFoundError as error:
-        raise ExtraMissing(missing_module(error), "bulk") from error
+        raise ExtraMissing(missing_module(error), ENGINES[bulk.engine]) from error
     except KeyboardInterrupt:
         click.echo(STOPPED, err=True)
         sys.exit(EXIT_INTERRUPTED)
@@ -211,8 +238,9 @@ def embed(
     that name.
     """
     if bulk is not None:
-        source, folder = LocalPhotos.of(tuple(map(Path, images))), LocalFolder(bulk.out)
-        embed_into(BulkRequest(source, folder, face, model_path, running, bulk.shard), as_json=as_json)
+        source, out = LocalPhotos.of(tuple(map(Path, images))), LocalFolder(bulk.out)
+        request = BulkRequest(source, out, face, model_path, running, bulk.shard)
+        embed_into(request, bulk, as_json=as_json)
         return
     embedder = load(model_path, running=running)
     if face == ALL_FACES:
@@ -234,7 +262,7 @@ def _all_as_record(embeddings: list[Embedding]) -> dict[str, object]:
 
 
 def _as_text(path: str, embedding: Embedding) -> str:
-    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} 128 channels (--json for all)"
+    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} {len(embedding.vector):,} channels (--json for all)"
 
 
 def _all_as_text(path: str, embeddings: list[Embedding]) -> str:

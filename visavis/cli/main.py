@@ -39,10 +39,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "visavis.cli.convert:import_sface_command",
         "Convert SFace's .onnx file to a model bundle.",
     ),
+    "import-onnx": (
+        "visavis.cli.import_onnx:import_onnx_command",
+        "Make a model bundle of a network of your own.",
+    ),
 }
 
 # The commands that need the extra `train`; `serve` and the others need `service`.
-NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "prepare", "train"}
+NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "import-onnx", "prepare", "train"}
 
 OURS = ("embedder", "gallery", "service", "train", "visavis")
 

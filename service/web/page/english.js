@@ -168,10 +168,10 @@ export const english = {
     penalty: "penalty",
   },
 
-  barcodesTitle: "128 numbers each",
+  barcodesTitle: "{n} numbers each",
   barcodesLead: "All that is compared of a face: one stripe a channel. The third row shows where the two differ.",
   difference: "Difference",
-  barcodeAlt: "{which}: 128 channels as stripes",
+  barcodeAlt: "{which}: {n} channels as stripes",
   differenceAlt: "Difference of the two, channel by channel; the most in channel {channel}",
   low: "low",
   high: "high",
@@ -179,7 +179,7 @@ export const english = {
   channel: "Channel {n}",
   channelShare: "{share} of the squared distance",
   channelValues: "{probe} and {reference}",
-  allChannels: "Show all 128",
+  allChannels: "Show all {n}",
   fewChannels: "Show fewer",
   noAtlas: "This model has no atlas, so what its channels go with is not known.",
 
@@ -202,7 +202,7 @@ export const english = {
   gallery: {
     skip: "To the gallery",
     question: "Who is on this photo?",
-    promise: "Photos go to this server only and are not kept. Of each enrolled face the gallery keeps a template: 128 numbers, which are biometric data.",
+    promise: "Photos go to this server only and are not kept. Of each enrolled face the gallery keeps a template: numbers that describe the face, which are biometric data.",
     name: "Gallery",
     nameWhy: "The name of a gallery on this server, or of a new one.",
     open: "Open",
