@@ -2,9 +2,10 @@
 
 Usage: python benchmarks/scale.py --data DIR [--photos N] [--names N] [--parts N] [--files N]. DIR contains
 lfw-view1/lfw, of which N photos are embedded. Names, folders and parts are made up: N names are listed, N files lie in
-one folder, and N copies of a part are checked and joined from shards, from the page cache, so the disk is not measured.
-Prints each rate, the memory of what grows with the number of photos, and then the two runs. The figures in
-docs/scale.md are printed here; the memory of a whole run is printed by benchmarks/bulk.py.
+one folder, and N copies of a part are checked and joined from shards, from the page cache. Rates are those of processor
+time, so neither disks nor other work on the machine are in them. Prints each rate, the memory of what grows with the
+number of photos, and then the two runs. The figures in docs/scale.md are printed here; the memory of a whole run is
+printed by benchmarks/bulk.py.
 """
 
 import argparse
@@ -24,9 +25,9 @@ from pathlib import Path
 
 from bulk import chosen
 
-from embedder.bulk import LocalPhotos, Shard, merge_shards
+from embedder.bulk import LocalFolder, LocalPhotos, Shard, merge_shards
 from embedder.bulk.manifest import BLOCK, LIST_FILE, Manifest, blocks, manifest_text, read_manifest, write_manifest
-from embedder.bulk.parts import failed_path, is_done, part_path, sums_path
+from embedder.bulk.parts import failed_name, is_done, part_name, sums_name
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 GB, TB, HOUR_S = 10**9, 10**12, 3600
@@ -36,9 +37,9 @@ RUNS = {"10 million": 10**7, "1 billion": 10**9}
 
 @dataclass(frozen=True)
 class Cost:
-    """What a photo, a name or a part takes, on one core."""
+    """What a photo, a name or a part takes, in seconds of processor time and in bytes."""
 
-    embed_s: float  # of a core, per photo; the rest of a second that the cores were idle is in it
+    embed_s: float  # all stages, per photo
     write_s: float  # of the process that writes, per photo
     photo_bytes: float
     row_bytes: float  # of parts, per photo
@@ -51,7 +52,7 @@ class Cost:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photos", type=int, default=2 * BLOCK)
+    parser.add_argument("--photos", type=int, default=BLOCK)
     parser.add_argument("--names", type=int, default=10**7)
     parser.add_argument("--parts", type=int, default=1000)
     parser.add_argument("--files", type=int, default=200_000)
@@ -73,15 +74,17 @@ def measure_run(photos: Path, out: Path) -> dict[str, float]:
     """Embed photos by the command."""
     command = [str(VISAVIS), "embed", str(photos), "--out", str(out), "--json"]
     told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    n, core_s, stages = told["photos"], told["wall_s"] * told["cores"], told["cpu_s"]
+    n, stages = told["photos"], told["cpu_s"]
+    cpu_s = sum(stages.values())
     parts = sum(path.stat().st_size for path in out.iterdir() if path.name != LIST_FILE)
     source = sum(path.stat().st_size for path in photos.rglob("*.jpg"))
     shares = ", ".join(f"{stage} {1e3 * seconds / n:.2f} ms" for stage, seconds in stages.items())
-    print(f"embedding: {n / core_s:.1f} photos per second and core ({told['cores']} cores, {n:,} photos)")
-    print(f"CPU time of a photo: {shares}; idle and start {1e3 * (core_s - sum(stages.values())) / n:.2f} ms")
+    used = f"{told['cpu_share']:.0%} of {told['cores']} cores"
+    print(f"embedding: {n / cpu_s:.1f} photos per second of a core ({n:,} photos, {used})")
+    print(f"processor time of a photo: {shares}")
     print(f"bytes per photo: {source / n:,.0f} of the photo, {parts / n:,.0f} of parts", flush=True)
     return {
-        "embed_s": core_s / n,
+        "embed_s": cpu_s / n,
         "write_s": stages["write"] / n,
         "photo_bytes": source / n,
         "row_bytes": parts / n,
@@ -95,7 +98,7 @@ def measure_list(n: int, folder: Path) -> dict[str, float]:
     read_s, read_mib = alone(read_list, folder)
     print(
         f"list of {n:,} names, {name_bytes:.0f} bytes each: written at {n / wrote_s:,.0f} names/s with {wrote_mib:.0f} "
-        f"MiB of memory, read at {n / read_s:,.0f} names/s with {read_mib:.0f} MiB",
+        f"MiB more memory, read at {n / read_s:,.0f} names/s with {read_mib:.0f} MiB",
         flush=True,
     )
     (folder / LIST_FILE).unlink()
@@ -103,15 +106,19 @@ def measure_list(n: int, folder: Path) -> dict[str, float]:
 
 
 def alone(work: Callable[..., None], *words: object) -> tuple[float, float]:
-    """Seconds and MiB of a function, in a process of its own."""
+    """Processor seconds of a function, and the MiB that it adds to a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(timed, work, *words).result()
 
 
 def timed(work: Callable[..., None], *words: object) -> tuple[float, float]:
-    start = time.perf_counter()
+    start, before = time.process_time(), peak_mib()
     work(*words)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return time.process_time() - start, peak_mib() - before
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def write_list(n: int, path: Path) -> None:
@@ -124,7 +131,7 @@ def names(n: int) -> Iterator[str]:
 
 
 def read_list(folder: Path) -> None:
-    for _ in blocks(folder, BLOCK):
+    for _ in blocks(LocalFolder(folder), BLOCK):
         pass
 
 
@@ -137,7 +144,9 @@ def measure_folders(n: int, folder: Path) -> None:
                 (photos / f"{k // size:06}").mkdir(parents=True)
             (photos / f"{k // size:06}" / f"photo-{k:010}.jpg").touch()
         seconds, mib = alone(list_photos, photos)
-        print(f"{n:,} files in {words}: listed at {n / seconds:,.0f} names/s with {mib:.0f} MiB of memory", flush=True)
+        print(
+            f"{n:,} files in {words}: listed at {n / seconds:,.0f} names/s with {mib:.0f} MiB more memory", flush=True
+        )
         shutil.rmtree(photos)
 
 
@@ -148,34 +157,35 @@ def list_photos(folder: Path) -> None:
 
 def measure_parts(n: int, out: Path, folder: Path) -> dict[str, float]:
     """Check made-up parts, and join them from shards. All are names of one file."""
-    manifest = read_manifest(out).model_copy(update={"n_photos": n * BLOCK})
+    made = read_manifest(LocalFolder(out))
+    manifest = made.model_copy(update={"n_photos": n * made.block})
     shards = [
         make_shard(manifest, Shard(number, N_SHARDS), out, folder / f"shard-{number}") for number in range(N_SHARDS)
     ]
-    start = time.perf_counter()
+    start = time.process_time()
     if not all(is_done(shards[0], number) for number in range(0, n, N_SHARDS)):
         sys.exit("a part that was just made is not as it was made")
-    check_s = (time.perf_counter() - start) / (n / N_SHARDS)
-    mb = part_path(out, 0).stat().st_size / 1e6
+    check_s = (time.process_time() - start) / (n / N_SHARDS)
+    mb = (out / part_name(0)).stat().st_size / 1e6
     print(f"a part of {mb:.2f} MB is checked in {1e3 * check_s:.2f} ms, {mb / check_s:,.0f} MB/s")
-    start = time.perf_counter()
-    merge_shards(shards, folder / "joined")
-    merge_s = (time.perf_counter() - start) / n
+    start = time.process_time()
+    merge_shards(shards, LocalFolder(folder / "joined"))
+    merge_s = (time.process_time() - start) / n
     print(f"{n:,} parts of {N_SHARDS} shards are joined in {1e3 * merge_s:.2f} ms each", flush=True)
     return {"check_s": check_s, "merge_s": merge_s}
 
 
-def make_shard(manifest: Manifest, shard: Shard, out: Path, folder: Path) -> Path:
+def make_shard(manifest: Manifest, shard: Shard, out: Path, folder: Path) -> LocalFolder:
     folder.mkdir()
     with (folder / LIST_FILE).open("wb") as lines:
-        found = manifest_text(names(manifest.n_photos), lines, BLOCK, shard)
+        found = manifest_text(names(manifest.n_photos), lines, manifest.block, shard)
     made = manifest.model_copy(update={"photos": found.digest, "shard": shard})
-    write_manifest(folder, made)
+    write_manifest(LocalFolder(folder), made)
     for number in made.parts:
-        for path_of in (part_path, failed_path, sums_path):
-            if path_of(out, 0).exists():
-                os.link(path_of(out, 0), path_of(folder, number))
-    return folder
+        for name_of in (part_name, failed_name, sums_name):
+            if (out / name_of(0)).exists():
+                os.link(out / name_of(0), folder / name_of(number))
+    return LocalFolder(folder)
 
 
 def print_run(words: str, n: int, cost: Cost) -> None:

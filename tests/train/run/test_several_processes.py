@@ -13,13 +13,20 @@ import pytest
 from safetensors.numpy import load_file
 from training_runs import BIN, kill_after, process, train, write_run_file
 
-PROCESSES_ALONE = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
 TOLERANCE = 1e-3  # relative; differences by rounding grow from step to step
+SGD = """
+[optimizer]
+kind = "sgd"
+rate = 0.01
+"""  # Adam turns the rounding of a gradient near 0 into a whole step
 
 
 @pytest.fixture(scope="module")
 def run_file(tmp_path_factory: pytest.TempPathFactory, prepared_people: Path) -> Path:
-    return write_run_file(tmp_path_factory.mktemp("run"), prepared_people)
+    path = write_run_file(tmp_path_factory.mktemp("run"), prepared_people)
+    path.write_text(path.read_text() + SGD)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +101,7 @@ def nodes(*trainings: Sequence[object]) -> list[subprocess.CompletedProcess[str]
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=os.environ | PROCESSES_ALONE,
+                env=os.environ | LOOPBACK,
             )
         )
     outputs = [each.communicate(timeout=120) for each in started]
@@ -131,5 +138,3 @@ def test_a_machine_without_the_data_stops_all(run_file: Path, tmp_path: Path) ->
     first, second = nodes([run_file, "--out", tmp_path / "run"], [run_file, "--out", tmp_path / "run", *missing])
     assert "was not made by visavis prepare" in second.stderr
     assert f"visavis: another process cannot start: process 1 on {socket.gethostname()}: " in first.stderr
-        line for each in (first, second) for line in each.stderr.splitlines() if "visavis" in line
-    )
