@@ -103,6 +103,7 @@ from .runtime.export import (
     embedding_graph as embedding_graph,
     export as export,
 )
+from .runtime.projection import Projection as Projection, projected as projected
 from .runtime.runtime import CoreThreads as CoreThreads, n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
