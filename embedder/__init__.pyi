@@ -137,6 +137,7 @@ from .weights.bundle import (
     copy_bundle as copy_bundle,
     int8_graph_of as int8_graph_of,
     is_built_in as is_built_in,
+    known_bundles as known_bundles,
     new_card as new_card,
     read_bundle as read_bundle,
     require_new_folder as require_new_folder,

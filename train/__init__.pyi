@@ -67,6 +67,7 @@ from .projection import (
     LearnedProjection as LearnedProjection,
     ProjectionCost as ProjectionCost,
     ProjectionPeople as ProjectionPeople,
+    difference_text as difference_text,
     discriminant as discriminant,
     learn_projection as learn_projection,
     projection_cost as projection_cost,

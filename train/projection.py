@@ -152,3 +152,12 @@ def _fnmr(photos: Protocol, embedded: EmbeddedSet, resampling: Resampling) -> Me
         return None
     tar = measure(scores, {"tar": TarAt((FMR,))}, resampling)["tar"]
     return Measurement(1 - tar.values, 1 - tar.draws)
+
+
+def difference_text(cost: ProjectionCost) -> str:
+    """Return the difference in percentage points, with its interval."""
+    value, between = cost.difference.value, cost.difference.interval
+    if value is None:
+        return "the difference is not measured: there are too few comparisons"
+    limits = "" if between is None else f" [{100 * between[0]:+.2f} to {100 * between[1]:+.2f}]"
+    return f"a difference of {100 * value:+.2f} points{limits}"

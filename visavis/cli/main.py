@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("visavis.cli.evaluate:evaluate_command", "Measure a model's error rates on photos."),
     "calibrate": ("visavis.cli.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
     "model": ("visavis.cli.model:model", "Show the model card."),
+    "models": ("visavis.cli.models:models", "List the models that are known here."),
     "project": ("visavis.cli.project:project", "Project a model's embeddings to fewer channels."),
     "describe": ("visavis.cli.describe:describe", "Show the network layer by layer."),
     "maps": ("visavis.cli.maps:maps", "Draw a layer's feature maps for a face, or its kernels."),

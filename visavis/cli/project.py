@@ -16,12 +16,12 @@ from embedder import (
 )
 from train import (
     EmbeddedSet,
-    Estimate,
     LearnedProjection,
     ProjectionCost,
     ProjectionPeople,
     Protocol,
     Resampling,
+    difference_text,
     embed_photos,
     estimated,
     learn_projection,
@@ -103,19 +103,9 @@ def _as_text(learned: LearnedProjection, held_out: Protocol, cost: ProjectionCos
     return [
         f"{learned}",
         f"FNMR at FMR 1e-3, on {len(held_out.photos):,} photos of {held_out.n_identities:,} other people:",
-        f"  before      {estimated(cost.before)}",
-        f"  after       {estimated(cost.after)}",
-        f"  difference  {_signed(cost.difference)}",
+        f"  before {estimated(cost.before)}",
+        f"  after  {estimated(cost.after)}",
+        f"  {difference_text(cost)}",
         "operating points: not measured; run visavis calibrate",
         f"written to {out}",
     ]
-
-
-def _signed(difference: Estimate) -> str:
-    """A difference of rates in percentage points, with its interval."""
-    if difference.value is None:
-        return "not measured"
-    between = difference.interval
-    return f"{100 * difference.value:+.2f} points" + (
-        "" if between is None else f" [{100 * between[0]:+.2f} to {100 * between[1]:+.2f}]"
-    )
