@@ -10,19 +10,19 @@ from ..types import Vectors
 from .facts import InputFormat
 
 SCALES = (((0.0,) * 3, 1.0), ((0.0,) * 3, 255.0), ((127.5,) * 3, 127.5), ((127.5,) * 3, 128.0))  # mean, scale
-LEAST_GAIN = 0.02  # of the mean separation, as a share of it
-LEAST_ERRORS = 3.0  # standard errors of the mean gain
-AS_GOOD = 0.98  # share of the best mean separation
+LOOKALIKE = 0.1  # share of other people's photos that are at most as far as the distance compared with
+LEAST_GAIN = 0.01  # of the mean closeness
+LEAST_ERRORS = 4.0  # standard errors of the mean gain
 
 
 @dataclass(frozen=True, slots=True)
 class BetterFormat:
-    """A format that separates people clearly better than the stated one."""
+    """A format in which one person's photos are clearly closer to each other than in the stated one."""
 
     stated: InputFormat
     better: InputFormat
-    stated_separation: float  # mean over people, in standard deviations of the distances of two people
-    separation: float
+    stated_closeness: float  # mean over people; see `closeness`
+    better_closeness: float
 
 
 def formats_to_try(stated: InputFormat) -> list[InputFormat]:
@@ -37,28 +37,30 @@ def better_format(formats: Sequence[InputFormat], embeddings: Sequence[Vectors])
 
     `embeddings`, of each format, have unit length: two photos of a person in a row, (2 * people, channels).
     """
-    each = [separations(vectors) for vectors in embeddings]
+    each = [closeness(vectors) for vectors in embeddings]
     means = np.array([one.mean() for one in each])
-    best = int(np.flatnonzero(means >= AS_GOOD * means.max())[0])
+    best = int(np.flatnonzero(means > means.max() - LEAST_GAIN)[0])
     gain = each[best] - each[0]
     error = gain.std(ddof=1) / len(gain) ** 0.5
-    if best == 0 or gain.mean() < LEAST_ERRORS * error or gain.mean() < LEAST_GAIN * abs(means[0]):
+    if gain.mean() < LEAST_GAIN or gain.mean() < LEAST_ERRORS * error:
         return None
     return BetterFormat(formats[0], formats[best], float(means[0]), float(means[best]))
 
 
-def separations(vectors: Vectors) -> NDArray[np.float64]:
-    """Return by how much each person's photos are closer to each other than to those of others; 0 if undefined.
+def closeness(vectors: Vectors) -> NDArray[np.float64]:
+    """Return for each person 1 - own / others: own is the distance of the two photos, others that of lookalikes.
 
-    The unit is the standard deviation of the distances of two persons' photos.
+    It is 1 if the two are one point, and 0 or less if they are as far apart as the nearest tenth of other people's
+    photos, or if the embeddings are not finite.
     """
     first, second = vectors[0::2].astype(np.float64), vectors[1::2].astype(np.float64)
     distances = np.linalg.norm(first[:, None] - second[None], axis=2)  # (people, people)
-    others = ~np.eye(len(distances), dtype=bool)
-    spread = distances[others].std()
-    if not spread > 0 or not np.isfinite(distances).all():
-        return np.zeros(len(distances))
-    n_others = 2 * (len(distances) - 1)
-    apart = np.where(others, distances, 0)
-    separated: NDArray[np.float64] = ((apart.sum(0) + apart.sum(1)) / n_others - np.diag(distances)) / spread
-    return separated
+    n_people = len(distances)
+    if not np.isfinite(distances).all():
+        return np.zeros(n_people)
+    others = ~np.eye(n_people, dtype=bool)
+    from_each = np.concatenate(
+        [distances[others].reshape(n_people, -1), distances.T[others].reshape(n_people, -1)], axis=1
+    )
+    lookalikes = np.quantile(from_each, LOOKALIKE, axis=1)
+    return 1 - np.diag(distances) / np.maximum(lookalikes, np.finfo(np.float64).tiny)

@@ -30,7 +30,7 @@ LIMIT = (
     "It was imported from an ONNX file, and torch has no network for it: it runs with openvino on the CPU, and cannot "
     "be trained further here."
 )
-LEAST_PEOPLE, MOST_PEOPLE = 4, 24  # that the facts are tried on
+LEAST_PEOPLE, MOST_PEOPLE = 8, 32  # that the facts are tried on
 PHOTOS_EACH = 2
 N_NOISE = N_COMPARED // 2
 
@@ -107,15 +107,17 @@ def _chips(folder: Path, alignment: Alignment) -> Chips:
         people = sorted(each for each in folder.iterdir() if each.is_dir())
         for person in people:
             chips = _chips_of(person, prepare)
-            found += chips if len(chips) == PHOTOS_EACH and len(found) < PHOTOS_EACH * MOST_PEOPLE else []
+            found += chips if len(chips) == PHOTOS_EACH else []
+            if len(found) == PHOTOS_EACH * MOST_PEOPLE:
+                break
     except OSError as error:
         raise BundleError(f"the folder of faces cannot be read: {error.strerror}") from error
     finally:
         prepare.close()
     if len(found) < PHOTOS_EACH * LEAST_PEOPLE:
         raise BundleError(
-            f"the folder of faces has {len(found) // PHOTOS_EACH} people with two photos of a face; give one with a "
-            f"folder for each of {LEAST_PEOPLE} people or more"
+            f"there are {len(found) // PHOTOS_EACH} people with two photos of a face in the folder of faces; give one "
+            f"with a folder for each of {LEAST_PEOPLE} people or more"
         )
     return np.stack(found)
 

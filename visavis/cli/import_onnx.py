@@ -82,7 +82,7 @@ def _as_text(imported: ImportedNetwork, folder: Path) -> Iterator[str]:
     yield f"  {card.architecture.embedding_size} channels, from chips of {card.alignment.chip_size_px} px"
     yield f"  largest difference from the file's network: {imported.difference:.2g}"
     if imported.n_people and imported.better is None:
-        yield f"  facts tried on photos of {imported.n_people} people: nothing else separates them clearly better"
+        yield f"  facts tried on photos of {imported.n_people} people: no other colour order or scale is clearly better"
     yield f"  not measured: run visavis calibrate --model {folder} with your photos"
 
 
@@ -92,7 +92,7 @@ def _cautions(imported: ImportedNetwork) -> Iterator[str]:
     if imported.better is not None:
         found = imported.better
         yield (
-            f"caution: {found.better} separates {imported.n_people} people clearly better than {found.stated} "
-            f"(by {found.separation:.2f} standard deviations instead of {found.stated_separation:.2f}): "
-            "check the facts and import the file again"
+            f"caution: with {found.better} one person's photos are clearly closer to each other than with "
+            f"{found.stated}: {1 - found.better_closeness:.0%} of the distance of lookalikes, instead of "
+            f"{1 - found.stated_closeness:.0%}; check the facts and import the file again"
         )
