@@ -12,6 +12,7 @@ from sklearn.covariance import ledoit_wolf
 from small_chips import write_small_chips
 
 from embedder import BundleError, Projection, RuntimeOptions, load, projected, read_bundle
+from embedder.explain import Explainer
 from embedder.onnx_import.facts import NetworkFacts
 from embedder.onnx_import.importing import import_onnx
 from embedder.runtime.export import sample_chips
@@ -175,6 +176,8 @@ def test_a_bundle_ends_with_the_projection(kind: str, request: pytest.FixtureReq
     expected = learned.projection(before.embed_chips(chips), unit_length=True)
     with load(tmp_path / "after") as after:
         assert np.abs(after.embed_chips(chips) - expected).max() < 1e-5
+        last = Explainer(after).describe().layers[-1]
+    assert (last.name, last.shape, last.mixes) == ("head", (64, 1, 1), "channels")
     with pytest.raises(BundleError, match="was projected to 64 channels already"):
         projected(read_bundle(tmp_path / "after"), learned.projection)
 
