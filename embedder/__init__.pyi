@@ -109,6 +109,7 @@ from .runtime.export import (
     embedding_graph as embedding_graph,
     export as export,
 )
+from .runtime.projection import Projection as Projection, projected as projected
 from .runtime.runtime import CoreThreads as CoreThreads, n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
@@ -142,6 +143,7 @@ from .weights.bundle import (
     copy_bundle as copy_bundle,
     int8_graph_of as int8_graph_of,
     is_built_in as is_built_in,
+    known_bundles as known_bundles,
     new_card as new_card,
     read_bundle as read_bundle,
     require_new_folder as require_new_folder,

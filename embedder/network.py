@@ -48,17 +48,27 @@ class Head(nn.Module):
             else FullMapConv(below, n_channels, side_px)
         )
         self.norm = None if norm_eps is None else nn.BatchNorm2d(n_channels, norm_eps)
+        self.reduction: nn.Conv2d | None = None
         if not unit_length:
             self._begin_about_1_long(n_channels)
+
+    def add_projection(self, n_channels: int) -> None:
+        """Project embeddings to fewer channels, and then scale them to length 1 again if they were so before."""
+        self.reduction = nn.Conv2d(self.projection.out_channels, n_channels, 1)
 
     def forward(self, last_map: Tensor) -> Tensor:
         """Map (n, below, side_px, side_px) to (n, channels)."""
         channels = self.projection(last_map)
-        embeddings: Tensor = (channels if self.norm is None else self.norm(channels)).flatten(1)
+        embeddings = self._scaled((channels if self.norm is None else self.norm(channels)).flatten(1), self.n_branches)
+        if self.reduction is None:
+            return embeddings
+        return self._scaled(self.reduction(embeddings[:, :, None, None]).flatten(1), 1)
+
+    def _scaled(self, embeddings: Tensor, n_branches: int) -> Tensor:
         if not self.unit_length:
             return embeddings
-        parts = embeddings.reshape(-1, self.n_branches, embeddings.shape[1] // self.n_branches)
-        unit: Tensor = F.normalize(parts, dim=2).flatten(1) * self.n_branches**-0.5
+        parts = embeddings.reshape(-1, n_branches, embeddings.shape[1] // n_branches)
+        unit: Tensor = F.normalize(parts, dim=2).flatten(1) * n_branches**-0.5
         return unit
 
     def _begin_about_1_long(self, n_channels: int) -> None:
@@ -94,12 +104,14 @@ class EmbeddingNet(nn.Module):
         _require_equal_branches(self.backbone, architecture)
         self.head = Head(
             self.backbone.out_channels,
-            architecture.embedding_size,
+            architecture.projected_from or architecture.embedding_size,
             unit_length=architecture.unit_length,
             n_branches=self.backbone.n_branches,
             side_px=self.backbone.out_side_px,
             norm_eps=self.backbone.head_norm_eps,
         )
+        if architecture.projected_from is not None:
+            self.head.add_projection(architecture.embedding_size)
 
     def forward(self, chips: Tensor) -> Tensor:
         """Map uint8 RGB chips (n, chip, chip, 3) to float32 (n, channels)."""
@@ -201,10 +213,11 @@ def _require_room(backbone: Backbone, name: str, size_px: int) -> None:
 
 
 def _require_equal_branches(backbone: Backbone, architecture: Architecture) -> None:
-    if architecture.embedding_size % backbone.n_branches:
+    n_channels = architecture.projected_from or architecture.embedding_size
+    if n_channels % backbone.n_branches:
         raise BundleError(
             f"backbone {architecture.backbone} has {backbone.n_branches} branches with as many channels each: "
-            f"embedding_size must be a multiple of {backbone.n_branches}, not {architecture.embedding_size}"
+            f"embedding_size must be a multiple of {backbone.n_branches}, not {n_channels}"
         )
 
 

@@ -32,6 +32,7 @@ from gallery import GallerySearch
 
 PREFIX = "VISAVIS_"
 CONFIG = PREFIX + "CONFIG"  # the path of the settings file
+MODELS = PREFIX + "MODELS"  # a folder of further bundles, which the embedder reads
 MAX_FILE_BYTES = 2**16
 MAX_NAME_SHOWN = 80  # characters of a name that is no setting
 
@@ -242,7 +243,7 @@ def _repaired(values: Values, invalid: set[str]) -> Settings:
 
 
 def _unknown_variables(names: Iterable[str]) -> tuple[str, ...]:
-    known = [CONFIG, *map(_variable, Settings.model_fields)]
+    known = [CONFIG, MODELS, *map(_variable, Settings.model_fields)]
     return tuple(
         f"there is no setting {_shown_name(name)}{_hint(name.upper(), known)}; the settings are {', '.join(known)}"
         for name in sorted(names)

@@ -88,6 +88,8 @@ class Architecture(CardPart):
 
     backbone: str
     embedding_size: EmbeddingSize
+    # Channels before a learned projection, the last layer; null: there is none. Omitted if null, as crop_px.
+    projected_from: Annotated[EmbeddingSize | None, Field(exclude_if=is_missing)] = None
     unit_length: bool  # whether embeddings are scaled to length 1
     mirror: bool  # whether an embedding is the mean over a chip and its mirror image
 

@@ -131,6 +131,8 @@ def _from_bundle(settings: NetworkConfig, alignment: Alignment, generator: torch
     )
     tensors = dict(bundle.tensors)
     if architecture.embedding_size != card.architecture.embedding_size:
+        architecture = architecture.model_copy(update={"projected_from": None})
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{HEAD}.")}
         tensors |= _new_head(architecture, preprocessing, alignment, generator)
     changed = Bundle(card.model_copy(update={"architecture": architecture, "preprocessing": preprocessing}), tensors)
     return BuiltNetwork(build_network(changed), architecture, preprocessing, card.digest)

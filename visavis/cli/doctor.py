@@ -93,7 +93,7 @@ def _version(package: str) -> str | None:
 def _speed(precision: Precision) -> Speed:
     try:
         with load(running=RuntimeOptions(precision=precision)) as embedder:
-            return Speed(precision, _median_ms(lambda: embedder.embed_faces(_drawn_chips(embedder))))
+            return Speed(precision, median_ms(lambda: embedder.embed_faces(drawn_chips(embedder))))
     except VisavisError as error:
         return Speed(precision, None, str(error))
 
@@ -101,10 +101,11 @@ def _speed(precision: Precision) -> Speed:
 def _detector_ms() -> float:
     picture = _drawn_picture()
     with load() as embedder:
-        return _median_ms(lambda: embedder.detect(picture))
+        return median_ms(lambda: embedder.detect(picture))
 
 
-def _drawn_chips(embedder: FaceEmbedder) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def drawn_chips(embedder: FaceEmbedder) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return two smooth chips for a model."""
     side = embedder.card.alignment.chip_size_px
     ramp = np.linspace(0, 255, side, dtype=np.uint8)
     return np.broadcast_to(ramp[:, None], (2, side, side, 3))
@@ -118,7 +119,7 @@ def _drawn_picture() -> bytes:
     return file.getvalue()
 
 
-def _median_ms(run: Callable[[], object]) -> float:
+def median_ms(run: Callable[[], object]) -> float:
     """Return the median time of a run, after a few to warm up."""
     times = []
     for _ in range(N_RUNS):
