@@ -176,7 +176,7 @@ def test_all_reload_or_none(two: Group, folder: Path, both: list[Caller]) -> Non
     (folder / "visavis.toml").write_text(f'model = "{folder / "nothing"}"\n')
     status, refused = both[0].ask("POST", "/v1/admin/reload")
     assert (status, refused["reloaded"]) == (200, False)
-    assert "nothing" in refused["reason"]
+    assert "there is no model bundle" in refused["reason"]
     assert served() == ["sface-128"] * 2
     assert two.sample("visavis_last_reload_successful") == 0
     (folder / "visavis.toml").write_text('model = "dlib-resnet29-128"\n')
