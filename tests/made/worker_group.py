@@ -95,6 +95,8 @@ def group(*arguments: str, **environment: str) -> Iterator[Group]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         reader.join(PATIENCE_S)
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 class Caller:
@@ -126,6 +128,19 @@ class Caller:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+@contextmanager
+def calling(group: Group, n: int, key: str | None = None) -> Iterator[list[Caller]]:
+    """So many clients, connected already."""
+    callers = [Caller(group, key) for _ in range(n)]
+    try:
+        for each in callers:
+            each.ask("GET", "/healthz")
+        yield callers
+    finally:
+        for each in callers:
+            each.close()
 
 
 def until(condition: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:

@@ -130,12 +130,13 @@ def test_addresses_of_one_ipv6_customer_count_as_one(clock: Clock) -> None:
 
 
 def test_many_addresses_take_bounded_memory_and_push_out_no_key(clock: Clock, tmp_path: Path) -> None:
-    limits = RateLimits(of_key="1/day", of_address="1/day", counter=RateCounter(100, clock))
+    counter = RateCounter(100, clock)
+    limits = RateLimits(of_key="1/day", of_address="1/day", counter=counter)
     record = key(tmp_path).record
     limits.count_key(record)
     for n in range(1000):
         limits.count_address(f"10.0.{n // 256}.{n % 256}")
-    storage = limits._for_addresses.storage
+    storage = counter._limiters["address"].storage
     assert isinstance(storage, BoundedStorage)
     assert len(storage._counts) == 100
     assert not passes(limits, "10.0.3.231")

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 import pytest
 from child_processes import is_running
 from serving_process import COMMAND, PATIENCE_S, ROOT
-from worker_group import Caller, Group, group, until
+from worker_group import Caller, Group, calling, group, until
 
 from service.access.keys import KeyFile, KeyGrant
 from service.audit.chain import ChainReader, verify_chain
@@ -64,13 +64,9 @@ def pair(photos: dict[str, bytes]) -> dict[str, bytes]:
 @pytest.fixture
 def both(two: Group, keys: dict[str, str]) -> Iterator[list[Caller]]:
     """A client of each worker."""
-    callers = [Caller(two, keys["all"]) for _ in range(2)]
-    for each in callers:
-        each.ask("GET", "/healthz")
-    assert len({two.worker_of(each) for each in callers}) == 2
-    yield callers
-    for each in callers:
-        each.close()
+    with calling(two, 2, keys["all"]) as callers:
+        assert len({two.worker_of(each) for each in callers}) == 2
+        yield callers
 
 
 @contextmanager
@@ -102,24 +98,20 @@ def verifying(callers: list[Caller], pair: dict[str, bytes]) -> Iterator[Callabl
 
 
 def test_connections_are_divided_and_metrics_add_up(two: Group, keys: dict[str, str], pair: dict[str, bytes]) -> None:
-    before = two.sample("visavis_requests_total", route="/v1/verify")
-    callers = [Caller(two, keys["all"]) for _ in range(N_CALLERS)]
-
     def ask(caller: Caller) -> list[int]:
         return [caller.ask("POST", "/v1/verify", pair)[0] for _ in range(N_REQUESTS)]
 
-    with ThreadPoolExecutor(N_CALLERS) as threads:
+    before = two.sample("visavis_requests_total", route="/v1/verify")
+    with calling(two, N_CALLERS, keys["all"]) as callers, ThreadPoolExecutor(N_CALLERS) as threads:
         statuses = [status for each in threads.map(ask, callers) for status in each]
+        assert set(Counter(two.worker_of(each) for each in callers).values()) == {N_CALLERS // 2}
     assert Counter(statuses) == {200: N_CALLERS * N_REQUESTS}
-    assert set(Counter(two.worker_of(each) for each in callers).values()) == {N_CALLERS // 2}
     after = two.sample("visavis_requests_total", route="/v1/verify", status="200")
     assert after - before == N_CALLERS * N_REQUESTS
     assert two.sample("visavis_verdicts_total") == after
     assert two.sample("visavis_workers_answering") == 2
     assert two.sample("visavis_slots") == Settings().max_concurrent + Settings().max_waiting
     assert two.sample("visavis_held_bytes_limit") <= Settings().memory_bytes
-    for each in callers:
-        each.close()
 
 
 def test_the_memory_of_each_worker_is_told(two: Group) -> None:
@@ -129,9 +121,9 @@ def test_the_memory_of_each_worker_is_told(two: Group) -> None:
 
 
 def test_a_limit_holds_for_both_together(two: Group, keys: dict[str, str]) -> None:
-    callers = [Caller(two, keys["limited"]) for _ in range(2)]
-    statuses = [callers[number % 2].ask("GET", "/v1/model")[0] for number in range(2 * LIMIT)]
-    assert len({two.worker_of(each) for each in callers}) == 2
+    with calling(two, 2, keys["limited"]) as callers:
+        statuses = [callers[number % 2].ask("GET", "/v1/model")[0] for number in range(2 * LIMIT)]
+        assert len({two.worker_of(each) for each in callers}) == 2
     assert Counter(statuses) == {200: LIMIT, 429: LIMIT}
 
 
@@ -154,32 +146,27 @@ def test_who_is_enrolled_by_one_is_known_to_the_other(both: list[Caller], photos
 def test_a_killed_worker_comes_back_and_the_other_loses_nothing(
     two: Group, folder: Path, keys: dict[str, str], pair: dict[str, bytes]
 ) -> None:
-    callers = [Caller(two, keys["all"]) for _ in range(N_CALLERS)]
-    for each in callers:
-        each.ask("GET", "/healthz")
-    killed = two.worker_of(callers[0])
-    n_of_killed = sum(two.worker_of(each) == killed for each in callers)
-    with verifying(callers, pair) as outcomes:
+    with calling(two, N_CALLERS, keys["all"]) as callers, verifying(callers, pair) as outcomes:
+        served_by = [two.worker_of(each) for each in callers]
+        killed = served_by[0]
         until(lambda: len(outcomes()) > N_CALLERS)
         n_before = two.sample("visavis_requests_total", route="/v1/verify")
         os.kill(killed, signal.SIGKILL)
-        until(lambda: killed not in two.workers)
-        assert Caller(two).ask("GET", "/readyz")[0] == 200
         until(lambda: two.sample("visavis_worker_restarts_total") == 1)
+        with calling(two, 1) as (prober,):
+            assert prober.ask("GET", "/readyz")[0] == 200
         until(lambda: two.sample("visavis_workers_answering") == 2)
         assert two.sample("visavis_requests_total", route="/v1/verify") >= n_before
         n_then = len(outcomes())
         until(lambda: len(outcomes()) > n_then + N_CALLERS)
     told = Counter(status for status, _ in outcomes())
     assert told.keys() <= {200, LOST}
-    assert told[LOST] <= n_of_killed
+    assert told[LOST] <= served_by.count(killed)
     until(lambda: two.n_zombies == 0)
     reader = ChainReader(folder / "audit")
     recorded = {line.fields.get("request_id") for line in reader}
     assert reader.faults == []
     assert {request_id for status, request_id in outcomes() if status == 200} <= recorded
-    for each in callers:
-        each.close()
 
 
 def test_all_reload_or_none(two: Group, folder: Path, both: list[Caller]) -> None:
@@ -189,7 +176,7 @@ def test_all_reload_or_none(two: Group, folder: Path, both: list[Caller]) -> Non
     (folder / "visavis.toml").write_text(f'model = "{folder / "nothing"}"\n')
     status, refused = both[0].ask("POST", "/v1/admin/reload")
     assert (status, refused["reloaded"]) == (200, False)
-    assert "nothing" in refused["reason"]
+    assert "there is no model bundle" in refused["reason"]
     assert served() == ["sface-128"] * 2
     assert two.sample("visavis_last_reload_successful") == 0
     (folder / "visavis.toml").write_text('model = "dlib-resnet29-128"\n')
@@ -203,8 +190,7 @@ def test_what_is_in_progress_is_answered_when_it_stops(
     two: Group, folder: Path, keys: dict[str, str], pair: dict[str, bytes]
 ) -> None:
     workers = two.workers
-    callers = [Caller(two, keys["all"]) for _ in range(N_CALLERS)]
-    with verifying(callers, pair) as outcomes:
+    with calling(two, N_CALLERS, keys["all"]) as callers, verifying(callers, pair) as outcomes:
         until(lambda: len(outcomes()) > N_CALLERS)
         two.process.send_signal(signal.SIGTERM)
         assert two.process.wait(PATIENCE_S) == 0
