@@ -28,7 +28,7 @@ from embedder import (
 )
 from gallery import GalleryError
 
-from .access.control import is_loopback
+from .access.control import HostNames, is_loopback
 from .access.keys import KeyFile, KeyFileError
 from .app import create_app
 from .audit.chain import AuditFolderError
@@ -69,7 +69,7 @@ def run(config: str | None = None, **given: object) -> None:
         )
         with (
             closing(app.state.served),
-            metrics_served(app.state.metrics, metrics_listener),
+            metrics_served(app.state.metrics, HostNames.of(settings), metrics_listener),
             reloading_on_sighup(app.state.reloader.reload),
         ):
             _serve(app, settings, listener, writer)
