@@ -54,6 +54,7 @@ from .errors import (
 from .files import (
     PrivateFiles as PrivateFiles,
     open_regular_file as open_regular_file,
+    parse_toml as parse_toml,
     read_regular_file as read_regular_file,
     replace_file as replace_file,
     replacing as replacing,

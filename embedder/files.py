@@ -6,13 +6,15 @@ What is read must be a regular file. What is written contains data of faces.
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from .errors import VisavisError
 
@@ -39,6 +41,21 @@ def read_regular_file(path: str | os.PathLike[str], max_bytes: int, *, follow_li
     if max(size, len(data)) > max_bytes:
         raise OSError(errno.EFBIG, f"it has more than {max_bytes:,} bytes")
     return data
+
+
+MAX_KEY_PARTS = 32  # of a dotted key in TOML: tomllib takes time that grows with the cube of their number
+_TEXTS = re.compile(  # strings and comments, also without their end
+    r'''"""(?:\\.|[^\\])*?(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|#[^\n]*''', re.DOTALL
+)
+_NOT_IN_KEYS = re.compile(r"[^\w \t.-]")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML in a time that grows with its length. Raises ValueError, or RecursionError for lists in lists."""
+    longest = max(each.count(".") for each in _NOT_IN_KEYS.split(_TEXTS.sub("", text)))
+    if longest >= MAX_KEY_PARTS:
+        raise ValueError(f"a key has more than {MAX_KEY_PARTS} parts")
+    return tomllib.loads(text)
 
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from threading import Lock
+from time import perf_counter
 from typing import TypedDict, Unpack
 
 from embedder import (
@@ -166,8 +167,9 @@ class Galleries:
             raise faces
         if face != ALL_FACES:
             require_quality(self.embedder.card.quality_penalties, faces[0].sample.quality)
+        began = perf_counter()
         identified = tuple(IdentifiedFace(each.sample, _identified(replica, each, options)) for each in faces)
-        return Identified(identified, batch.model, batch.timings_ms)
+        return Identified(identified, batch.model, batch.timings_ms, (perf_counter() - began) * 1000)
 
     def verify(self, gallery: str, person: str, image: bytes, **options: Unpack[VerifyKeywords]) -> PersonComparison:
         """Decide whether an image shows a person, by the nearest template. The keywords are those of `embedder.verify`.

@@ -191,3 +191,4 @@ class Identified:
     faces: tuple[IdentifiedFace, ...]  # the largest first
     model: ModelIdentity
     timings_ms: Timings
+    search_ms: float  # in the gallery, for all faces

@@ -109,5 +109,6 @@ class GalleryUpkeep:
         if self._store is None:
             return None
         found = self._store.galleries()
-        n_templates = sum(sum(each.n_templates.values()) for each in found)
-        return GalleryTotals(len(found), sum(each.n_people for each in found), n_templates)
+        n_templates = [sum(each.n_templates.values()) for each in found]
+        n_people = sum(each.n_people for each in found)
+        return GalleryTotals(len(found), n_people, sum(n_templates), max(n_templates, default=0))

@@ -80,6 +80,8 @@ PERSON_VERIFY_PROBLEMS: tuple[KnownError, ...] = (
     OperatingPointUnavailable,
 )
 
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "If-None-Match names this version."}}
+
 _TIME = "2026-11-30T09:15:00Z"
 _TEMPLATE = "0b8e61d2c5f94e6c9a43f0d1b7a2c855"
 _QUALITY = {
@@ -203,19 +205,26 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "header",
         "required": False,
         "description": "The ETag of an earlier answer: write only if nothing has changed since.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
     },
     "If-None-Match": {
         "in": "header",
         "required": False,
-        "description": "`*`: write only if nothing is there. With GET, the ETag of an earlier answer.",
+        "description": "The ETag of an earlier answer: if this is still the version, the answer is 304 without a body.",
         "schema": {"type": "string"},
+    },
+    "If-None-Match: *": {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "Write only if nothing is there.",
+        "schema": {"type": "string", "enum": ["*"]},
     },
     "Idempotency-Key": {
         "in": "header",
         "required": False,
         "description": "A key of your own, such as a UUID: a request that is sent again with it is done only once.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+        "schema": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": LONGEST_KEY},
     },
 }
 
@@ -229,7 +238,7 @@ def described(*names: str, options: type[Message] | None = None) -> dict[str, An
 def small_body(model: type[Message], example: object, *names: str) -> dict[str, Any]:
     """Describe a write with a JSON body, which may be missing."""
     content = {JSON: {"schema": model.whole_schema(), "example": example}}
-    return {"requestBody": {"required": False, "content": content}} | described(*names, "If-Match", "If-None-Match")
+    return {"requestBody": {"required": False, "content": content}} | described(*names, "If-Match", "If-None-Match: *")
 
 
 def photo_body(spec: RequestSpec[OptionsT], *names: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The dicts have OpenAPI's own structure; only FastAPI uses them.
 
 from collections import defaultdict
 from typing import Any
+from urllib.parse import quote
 
 from embedder import (
     FORMATS_IN_WORDS,
@@ -320,9 +321,9 @@ def responses(
     }
 
 
-def link(path: str, **what: object) -> dict[str, Any]:
-    """Describe a POST request that takes values of an answer: `description`, `parameters` or `requestBody`."""
-    return {"operationRef": f"#/paths/{path.replace('/', '~1')}/post", **what}
+def link(path: str, method: str = "post", **what: object) -> dict[str, Any]:
+    """Describe a request that takes values of an answer: `description`, `parameters` or `requestBody`."""
+    return {"operationRef": f"#/paths/{quote(path.replace('/', '~1'), safe='/~')}/{method}", **what}
 
 
 def image_body(spec: RequestSpec[OptionsT]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from embedder import (
 )
 from gallery import GalleryError
 
-from .access.control import is_loopback
+from .access.control import HostNames, is_loopback
 from .access.keys import KeyFile, KeyFileError
 from .app import create_app
 from .audit.chain import AuditFolderError
@@ -89,7 +89,7 @@ def _serve_here(settings: Settings, sockets: Sockets, reread: Callable[[], Setti
     )
     with (
         closing(app.state.served),
-        metrics_served(app.state.metrics, metrics_listener),
+        metrics_served(app.state.metrics, HostNames.of(settings), metrics_listener),
         reloading_on_sighup(app.state.reloader.reload),
     ):
         _serve(app, settings, listener, writer)
@@ -101,7 +101,8 @@ def _serve_in_workers(settings: Settings, sockets: Sockets, reread: Callable[[],
     listener, metrics_listener = sockets
     with _audit_log(settings) as audit:
         group = WorkerGroup(settings, listener, audit, reread=reread, on_ready=lambda: _announce(listener, settings))
-        with metrics_served(group.metrics, metrics_listener), reloading_on_sighup(group.reload):
+        hosts = HostNames.of(settings)
+        with metrics_served(group.metrics, hosts, metrics_listener), reloading_on_sighup(group.reload):
             try:
                 return group.run()
             except WorkerStartError as error:

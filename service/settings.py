@@ -6,7 +6,6 @@ Facts about a model are in its card, not here.
 import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,7 +26,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from embedder import Precision, RuntimeName, read_regular_file
+from embedder import Precision, RuntimeName, parse_toml, read_regular_file
 from gallery import GallerySearch
 
 PREFIX = "VISAVIS_"
@@ -288,7 +287,7 @@ def _read_file(path: str | None) -> tuple[Values, tuple[str, ...]]:
 
 def _parse(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular_file(path, MAX_FILE_BYTES).decode())
+        return parse_toml(read_regular_file(path, MAX_FILE_BYTES).decode())
     except OSError as error:
         raise SettingsError([f"{path}: the settings file cannot be read: {error.strerror}"]) from None
     except ValueError as error:  # not TOML, or not UTF-8

@@ -77,6 +77,11 @@ class HostNames:
 
     names: frozenset[str]
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the names that the settings give."""
+        return cls(frozenset({"localhost", settings.host.lower(), *settings.hosts}))
+
     def check(self, headers: Headers) -> None:
         """Raise UnknownHost if the Host header has another name. Without the header no browser has asked."""
         given = headers.getlist("host")
@@ -120,10 +125,9 @@ class AccessPolicy:
     def of(cls, settings: Settings, counter: RateCounting | None = None) -> Self:
         """Read the settings, and the file of keys; `counter` counts for several processes. Raises KeyFileError."""
         keys = None if settings.keys is None else KeyStore(KeyFile(Path(settings.keys)))
-        names = HostNames(frozenset({"localhost", settings.host.lower(), *settings.hosts}))
         return cls(
             keys,
-            None if keys is not None and not settings.hosts else names,
+            None if keys is not None and not settings.hosts else HostNames.of(settings),
             settings.origins,
             TrustedProxies(tuple(ip_network(each) for each in settings.trusted_proxies)),
             RateLimits(settings.rate_limit, settings.address_rate_limit, counter),

@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,8 +13,13 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from odd_images import blurred, plain, two_faces
+from starlette.testclient import TestClient
 
+from embedder import FaceEmbedder
+from service.app import create_app
 from service.audit.chain import ChainReader
+from service.audit.log import AuditLog
+from service.settings import Settings
 
 Photos = dict[str, bytes]
 
@@ -348,3 +354,56 @@ def test_audit_log_metrics_and_logs_have_counts_and_no_name(
     for text in (json.dumps(lines), metrics, ours):
         assert name not in text
         assert enrolled["enrolled"][0] not in text
+
+
+def test_each_photo_that_an_enrolment_refuses_counts_once_by_its_reason(
+    site: httpx2.Client, app: FastAPI, gallery: str, photos: Photos
+) -> None:
+    def count(code: str) -> float:
+        return app.state.metrics.registry.get_sample_value("visavis_refused_images_total", {"code": code}) or 0.0
+
+    before = {code: count(code) for code in ("another_person", "not_an_image", "already_enrolled")}
+    enrol(site, f"{gallery}/people/p1", photos["001-neutral"], b"none")
+    enrol(site, f"{gallery}/people/p1", photos["001-neutral"], photos["001-smiling"], photos["005-neutral"])
+    enrol(site, f"{gallery}/people/p1", photos["001-neutral"])
+    enrol(site, f"{gallery}/people/p2", photos["001-smiling"])
+    assert {code: count(code) - n for code, n in before.items()} == {
+        "another_person": 1, "not_an_image": 1, "already_enrolled": 1,
+    }  # fmt: skip
+
+
+def test_the_time_of_the_search_is_a_stage_of_its_own(
+    site: httpx2.Client, app: FastAPI, gallery: str, photos: Photos
+) -> None:
+    identify(site, gallery, photos["001-neutral"])
+    labels = {"route": "/v1/galleries/{gallery}/identify", "stage": "search"}
+    assert app.state.metrics.registry.get_sample_value("visavis_request_seconds_count", labels)
+
+
+@pytest.mark.parametrize("kind", ["enrol", "identify", "verify", "forget a template", "forget a person"])
+def test_while_the_audit_log_cannot_be_written_nothing_about_a_gallery_is_answered(
+    kind: str, embedder: FaceEmbedder, tmp_path: Path, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(gallery=f"sqlite:///{tmp_path / 'gallery.db'}", audit=str(tmp_path / "audit"))
+    person = "/v1/galleries/staff/people/alice"
+    with TestClient(create_app(settings, embedder)) as client:
+        client.put("/v1/galleries/staff")
+        template = enrol(client, person, photos["001-neutral"]).json()["enrolled"][0]
+        probe = {"probe": photos["001-smiling"]}
+        monkeypatch.setattr(AuditLog, "append", full_disk)
+        refused = {
+            "enrol": lambda: enrol(client, person, photos["001-smiling"]),
+            "identify": lambda: client.post("/v1/galleries/staff/identify", files=probe),
+            "verify": lambda: client.post(f"{person}/verify", files=probe),
+            "forget a template": lambda: client.delete(f"{person}/templates/{template}"),
+            "forget a person": lambda: client.delete(person),
+        }[kind]()
+        monkeypatch.undo()
+    assert (refused.status_code, refused.json()["code"]) == (503, "audit_unavailable")
+    assert "etag" not in refused.headers
+    for told in ("alice", "staff", template, "distance", "n_templates"):
+        assert told not in refused.text
+
+
+def full_disk(_log: AuditLog, _events: object) -> None:
+    raise OSError(ENOSPC, "No space left on device")
