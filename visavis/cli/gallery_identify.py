@@ -126,7 +126,8 @@ def _claim_in_words(claim: Claim) -> str:
         if claim.fnmr is None
         else f"; the FNMR of one comparison is {rate_in_words(claim.fnmr, claim.fnmr_interval)}"
     )
+    missed = "" if claim.is_exact else "; pgvector proposed the templates, and may have missed the nearest"
     return (
         f"threshold {claim.threshold:.3f}: takes {rate_in_words(claim.fpir, claim.fpir_interval)} of strangers for "
-        f"somebody, among {claim.n_templates:,} templates{fnmr}"
+        f"somebody, among {claim.n_templates:,} templates{fnmr}{missed}"
     )
