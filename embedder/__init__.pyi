@@ -4,6 +4,7 @@ from .deadline import (
     begin_step as begin_step,
     check_deadline as check_deadline,
     holding as holding,
+    time_left_s as time_left_s,
     use_deadline as use_deadline,
 )
 from .decision import (

@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack
 
 from embedder import (
     ALL_FACES,
+    DeadlineExceeded,
     Embedding,
     FaceEmbedder,
     FaceSelector,
@@ -25,7 +26,7 @@ from embedder import (
 )
 
 from .enrolment import Enrollee, EnrolmentDecision, decide_enrolment, enrolment_rules
-from .errors import NoSuchGallery, NoSuchPerson, PhotoRefusal, StoreUnavailable, VersionConflict
+from .errors import GalleryError, NoSuchGallery, NoSuchPerson, PhotoRefusal, StoreUnavailable, VersionConflict
 from .identification import DEFAULT_FPIR, DEFAULT_LIMIT, NOBODY, IdentifyOptions
 from .replica import GalleryReplica, unknown_memory
 from .store import Store
@@ -203,7 +204,7 @@ class Galleries:
         try:
             if replica is not None:
                 replica.refresh()
-        except (NoSuchGallery, StoreUnavailable):
+        except (GalleryError, DeadlineExceeded):  # the receipt is due all the same
             self._replicas.pop(receipt.gallery, None)
         return receipt
 
@@ -240,9 +241,9 @@ class Galleries:
         decision = decide_enrolment(enrollee, dict(enumerate(photos)), self._rules, find)
         new = tuple(_template(photo, request) for place, photo in enumerate(photos) if place in decision.new)
         decided = _Decided(decision, new, _all_facts(request, person), version)
-        return (
-            self._added(request, decided, key) if new else decided.enrolment(self._with(decided.facts, request, person))
-        )
+        if not new:
+            return decided.enrolment(self._with(decided.facts, request, person))
+        return self._added(request, decided, key)
 
     def _person(self, request: EnrolmentRequest) -> Person | None:
         try:

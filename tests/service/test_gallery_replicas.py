@@ -73,9 +73,14 @@ def test_what_one_replica_is_told_both_know_at_once(
 def test_a_replica_that_is_killed_takes_nothing_with_it(
     replicas: tuple[httpx2.Client, httpx2.Client], gallery: str, photos: Photos, url: str
 ) -> None:
-    with serving(VISAVIS_GALLERY=url) as (process, address), httpx2.Client(base_url=address, timeout=60) as third:
+    with (
+        serving(VISAVIS_GALLERY=url, VISAVIS_GALLERY_SEARCH="pgvector") as (process, address),
+        httpx2.Client(base_url=address, timeout=60) as third,
+    ):
         enrol(third, gallery, "p1", photos["001-neutral"])
         assert found(third, gallery, photos["001-smiling"]) == "p1"
+        (face,) = third.post(f"{gallery}/identify", files={"probe": photos["001-smiling"]}).json()["faces"]
+        assert face["claim"]["is_exact"] is False
         process.kill()
         process.wait(PATIENCE_S)
         assert [found(each, gallery, photos["001-smiling"]) for each in replicas] == ["p1", "p1"]

@@ -126,7 +126,8 @@ def _claim_in_words(claim: Claim) -> str:
         if claim.fnir is None
         else f"; misses {rate_in_words(claim.fnir, claim.fnir_interval)} of those who are in it"
     )
+    missed = "" if claim.is_exact else "; pgvector proposed the templates, and may have missed the nearest"
     return (
         f"threshold {claim.threshold:.3f}: takes {rate_in_words(claim.fpir, claim.fpir_interval)} of strangers for "
-        f"somebody, among {claim.n_templates:,} templates{fnir}"
+        f"somebody, among {claim.n_templates:,} templates{fnir}{missed}"
     )

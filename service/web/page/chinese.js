@@ -216,6 +216,7 @@ export const chinese = {
     claim: "与图库的模板比较，共 {templates} 个。{n} 张陌生人的照片中，最多 {k} 张会被认作某人。",
     claimOne: "与图库的模板比较，共 {templates} 个。{n} 张陌生人的照片中，最多 {k} 张会被认作某人。",
     claimMeasured: "根据模型的测量，误识率（FPIR）为 {fpir}（95% 区间 {low} 至 {high}）。",
+    claimProposed: "模板由索引推荐，最近的可能未被推荐。",
     claimMissed: "若每人只有一个模板，登记者的照片约有 {share} 会被漏认。",
     nobody: "不是图库中的人",
     faceTitle: "人脸 {number}：{who}",

@@ -220,6 +220,7 @@ export const english = {
     claim: "Compared with the gallery's templates: {templates}. Of {n} photos of strangers at most {k} are named.",
     claimOne: "Compared with the gallery's templates: {templates}. Of {n} photos of strangers at most {k} is named.",
     claimMeasured: "The false positive identification rate is {fpir} by the model's measurements (95% interval {low} to {high}).",
+    claimProposed: "An index proposed the templates, and may have missed the nearest.",
     claimMissed: "About {share} of photos of enrolled people are missed, if each has one template.",
     nobody: "Nobody in this gallery",
     faceTitle: "Face {number}: {who}",
