@@ -211,7 +211,7 @@ def test_archives_parquet_files_and_lists_on_a_store_are_sources(store: ObjectSt
 
 def test_a_folder_that_cannot_be_listed_ends_the_run(store: ObjectStore) -> None:
     store.trouble = lambda _path, _n: "error"
-    with pytest.raises(BulkError, match="cannot be listed: the store refused, or failed 4 times: UNKNOWN"):
+    with pytest.raises(BulkError, match="cannot be listed: the store refused, or failed at every attempt: UNKNOWN"):
         list(photo_source([f"s3://{BUCKET}/in"]).names())
 
 
