@@ -74,10 +74,7 @@ class GivenPhotos:
             reads = self._rows(archive, its) if archive else self._photos(its)
             yield from (partial(_noting, failures, read) for read in reads)
         if len(failures) == len(entries) >= OUTAGE:
-            raise BulkError(
-                f"of {len(entries)} photos none could be read: {failures[-1].strerror}; run it again when the store "
-                "answers: completed work is kept"
-            )
+            raise BulkError(f"of {len(entries)} photos none could be read: {failures[-1]}")
 
     def place(self, name: str) -> str | Address:
         """Where a photo or an archive lies."""

@@ -109,8 +109,11 @@ def file_system(scheme: str, bucket: str) -> fs.FileSystem:
     )
 
 
-class StoreFailure(OSError):
-    """A store did not answer as it should, after all attempts, or refused."""
+class StoreFailure(BulkError, OSError):
+    """A store refused, or did not answer as it should at every attempt. For a single photo it does not end a run."""
+
+    def __str__(self) -> str:
+        return f"{self.strerror}; run it again when the store answers: completed work is kept"
 
 
 @contextmanager
@@ -243,7 +246,7 @@ class StoreFolder:
     @contextmanager
     def new(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file without a name on this machine, which is sent at the end. Raises BulkError."""
-        with tempfile.TemporaryFile() as file:
+        with self._raising("written"), tempfile.TemporaryFile() as file:
             yield file
             file.seek(0)
             self._send(name, file)
