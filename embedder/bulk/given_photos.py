@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -74,10 +74,7 @@ class GivenPhotos:
             reads = self._rows(archive, its) if archive else self._photos(its)
             yield from (partial(_noting, failures, read) for read in reads)
         if len(failures) == len(entries) >= OUTAGE:
-            raise BulkError(
-                f"of {len(entries)} photos none could be read: {failures[-1].strerror}; run it again when the store "
-                "answers: completed work is kept"
-            )
+            raise BulkError(f"of {len(entries)} photos none could be read: {failures[-1]}")
 
     def place(self, name: str) -> str | Address:
         """Where a photo or an archive lies."""
@@ -280,9 +277,12 @@ def _lines(place: str | Address) -> Iterator[str]:
     """The lines of a list. Raises BulkError."""
     try:
         with opened(place) as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
-                if len(line) > MAX_LINE or b"\0" in line:
-                    raise BulkError(f"line {number:,} of the list is no name of a photo: give a text file")
-                yield os.fsdecode(line.rstrip(b"\r\n"))
+            yield from map(_line, count(1), iter(lambda: file.readline(MAX_LINE + 1), b""))
     except OSError as error:
         raise BulkError(f"{printable(str(place))}: cannot be read: {error.strerror}") from error
+
+
+def _line(number: int, line: bytes) -> str:
+    if len(line) > MAX_LINE or b"\0" in line:
+        raise BulkError(f"line {number:,} of the list is no name of a photo: give a text file")
+    return os.fsdecode(line.rstrip(b"\r\n"))

@@ -27,8 +27,9 @@ from ..errors import ImageTooLarge
 from ..files import open_regular_file
 from .output import WRITER_FILE, BulkError, LocalFolder, OutputFolder
 
-ATTEMPTS = 4  # of each request, with growing pauses between them, 25 ms at first
-CONNECT_S, ANSWER_S = 5, 30  # a request fails if no byte comes for so long
+ATTEMPTS = 4  # of a request to s3://, with growing pauses between them
+CONNECT_S, ANSWER_S = 5, 30  # an attempt fails if no byte comes for so long
+RETRIES_S = 20  # of gs://, whose client counts time instead of attempts
 READ_AHEAD = 2**20  # bytes of an object that is read from start to end
 PIECE = 2**23  # bytes of a file that is sent
 SECRETS_HELP = "credentials come from the environment or the machine's role (docs/bulk.md)"
@@ -88,7 +89,7 @@ def local_or_address(word: str) -> str | Address:
 def file_system(scheme: str, bucket: str) -> fs.FileSystem:
     """The store of a bucket, by the settings of the environment. Raises BulkError, OSError."""
     if scheme == "gs":
-        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=ATTEMPTS * ANSWER_S))
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=RETRIES_S))
     if "AWS_ACCESS_KEY_ID" in os.environ:  # else the SDK asks the machine's role at a fixed address, and waits for it
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
@@ -108,8 +109,11 @@ def file_system(scheme: str, bucket: str) -> fs.FileSystem:
     )
 
 
-class StoreFailure(OSError):
-    """A store did not answer as it should, after all attempts, or refused."""
+class StoreFailure(BulkError, OSError):
+    """A store refused, or did not answer as it should at every attempt. For a single photo it does not end a run."""
+
+    def __str__(self) -> str:
+        return f"{self.strerror}; run it again when the store answers: completed work is kept"
 
 
 @contextmanager
@@ -122,7 +126,7 @@ def plain_errors() -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         found = _CODE.search(str(error))
         code = found[1] if found else type(error).__name__
-        raise StoreFailure(errno.EIO, f"the store refused, or failed {ATTEMPTS} times: {code}") from None
+        raise StoreFailure(errno.EIO, f"the store refused, or failed at every attempt: {code}") from None
 
 
 class RemoteFile(RawIOBase):
@@ -242,7 +246,7 @@ class StoreFolder:
     @contextmanager
     def new(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file without a name on this machine, which is sent at the end. Raises BulkError."""
-        with tempfile.TemporaryFile() as file:
+        with self._raising("written"), tempfile.TemporaryFile() as file:
             yield file
             file.seek(0)
             self._send(name, file)

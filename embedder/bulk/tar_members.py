@@ -98,7 +98,7 @@ def _checked(header: bytes, at: int) -> bytes:
     if told != sum(others) and told != sum(array("b", others)):
         raise DamagedTar(at, "no header of a member")
     if header[156:157] == _SPARSE:
-        raise DamagedTar(at, "a sparse file of GNU tar; write it without --sparse")
+        raise DamagedTar(at, "a sparse file of GNU tar, which is not read")
     return header
 
 

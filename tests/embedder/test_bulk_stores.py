@@ -211,8 +211,10 @@ def test_archives_parquet_files_and_lists_on_a_store_are_sources(store: ObjectSt
 
 def test_a_folder_that_cannot_be_listed_ends_the_run(store: ObjectStore) -> None:
     store.trouble = lambda _path, _n: "error"
-    with pytest.raises(BulkError, match="cannot be listed: the store refused, or failed 4 times: UNKNOWN"):
+    with pytest.raises(BulkError, match="cannot be listed: the store refused, or failed at every attempt: UNKNOWN"):
         list(photo_source([f"s3://{BUCKET}/in"]).names())
+    with pytest.raises(BulkError, match="run it again when the store answers: completed work is kept"):
+        output_folder(f"s3://{BUCKET}/in").open("_photos.jsonl")
 
 
 def test_a_store_that_fails_for_all_of_a_batch_ends_the_run(store: ObjectStore) -> None:
