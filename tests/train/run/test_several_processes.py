@@ -20,12 +20,13 @@ SGD = """
 kind = "sgd"
 rate = 0.01
 """  # Adam turns the rounding of a gradient near 0 into a whole step
+ALL_PAIRS = 'kind = "contrastive"\nnegative_margin = 3'  # and miners turn that of a distance into another triplet
 
 
 @pytest.fixture(scope="module")
 def run_file(tmp_path_factory: pytest.TempPathFactory, prepared_people: Path) -> Path:
     path = write_run_file(tmp_path_factory.mktemp("run"), prepared_people)
-    path.write_text(path.read_text() + SGD)
+    path.write_text(path.read_text().replace('kind = "triplet"', ALL_PAIRS) + SGD)
     return path
 
 
