@@ -59,7 +59,7 @@ class InputFormat:
 
     def prepared(self, chips: Chips, layout: Layout) -> NDArray[np.float32]:
         """Return the input for chips, (n, side, side, 3) or (n, 3, side, side)."""
-        pictures = (chips.astype(np.float32) - np.float32(self.mean)) / np.float32(self.scale)
+        pictures = (chips.astype(np.float32) - np.array(self.mean, np.float32)) / np.float32(self.scale)
         pictures = pictures[..., ::-1] if self.color_order == "bgr" else pictures
         return np.ascontiguousarray(pictures if layout == "nhwc" else pictures.transpose(0, 3, 1, 2))
 

@@ -63,4 +63,5 @@ def closeness(vectors: Vectors) -> NDArray[np.float64]:
         [distances[others].reshape(n_people, -1), distances.T[others].reshape(n_people, -1)], axis=1
     )
     lookalikes = np.quantile(from_each, LOOKALIKE, axis=1)
-    return 1 - np.diag(distances) / np.maximum(lookalikes, np.finfo(np.float64).tiny)
+    found: NDArray[np.float64] = 1 - np.diag(distances) / np.maximum(lookalikes, np.finfo(np.float64).tiny)
+    return found

@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from ..runtime.openvino import OpenVinoRuntime, compile_small_network
 from ..types import Inputs, Vectors
 from ..weights.bundle import GRAPH_FILE
 from .facts import InputFormat, Layout
 
-ORIGINAL, CHIPS, TASK, RESULT = "original.onnx", "chips.npy", "task.json", "result.npz"
+ORIGINAL, CHIPS, TASK, RESULT = "original.onnx", "chips", "task.json", "result"
 PASS = 16  # pictures
 N_COMPARED = 8  # chips, the last ones, that the wrapped network embeds too
 
@@ -29,19 +30,19 @@ def measure_output(folder: str, shape: list[int]) -> None:
     """Write the shape of the original's output for one picture of that shape."""
     place = Path(folder)
     (output,) = compile_small_network(place / ORIGINAL)(np.full(shape, 0.5, np.float32))
-    np.savez(place / RESULT, shape=np.array(output.shape))
+    save_file({"shape": np.array(output.shape)}, place / RESULT)
 
 
 def embed_chips(folder: str) -> None:
     """Write embeddings: the original's in each format, and the wrapped network's of the last chips."""
     place = Path(folder)
-    task, chips = json.loads((place / TASK).read_text()), np.load(place / CHIPS)
+    task, chips = json.loads((place / TASK).read_text()), load_file(place / CHIPS)[CHIPS]
     formats = [InputFormat(each["color_order"], tuple(each["mean"]), each["scale"]) for each in task["formats"]]
     original = _Original(place / ORIGINAL, 1 if task["takes_one"] else PASS)
     found = {f"original_{index}": original(each.prepared(chips, task["layout"])) for index, each in enumerate(formats)}
     network, last = OpenVinoRuntime(threads=1).embedding_of_file(place / GRAPH_FILE), chips[-N_COMPARED:]
     alone = np.concatenate([network(last[index : index + 1]) for index in range(len(last))])
-    np.savez(place / RESULT, wrapped=alone, together=network(last), **found)
+    save_file(found | {"wrapped": alone, "together": network(last)}, place / RESULT)
 
 
 class _Original:

@@ -160,7 +160,8 @@ class _SourceCheck:
                 f"it has {len(given)} inputs ({names}) instead of one, a picture; cut the network out with "
                 "onnx.utils.extract_model"
             )
-        return given[0]
+        sole: ValueInfoProto = given[0]
+        return sole
 
     def sole_output(self, model: ModelProto) -> ValueInfoProto:
         """Return the one output, a vector of 32-bit numbers."""
@@ -170,7 +171,7 @@ class _SourceCheck:
                 f"it has {len(model.graph.output)} outputs ({names}) instead of one, a vector; cut the network out "
                 "with onnx.utils.extract_model"
             )
-        (output,) = model.graph.output
+        output: ValueInfoProto = model.graph.output[0]
         self._require_float(output, "output")
         if output.type.tensor_type.HasField("shape"):
             sizes = [each.dim_value for each in output.type.tensor_type.shape.dim][1:]  # 0: any
@@ -204,7 +205,7 @@ def not_a_vector(file: str, output: str, sizes: Sequence[int]) -> BundleError:
     return not_runnable(
         file,
         f"its output {_shown(output)} has the dimensions {list(sizes)} for a picture; it must be one vector of "
-        f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING} channels",
+        f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING:,} channels",
     )
 
 

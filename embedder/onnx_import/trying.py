@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from ..errors import printable
 from ..runtime.trial import TIME_S, why_it_fails
@@ -40,7 +41,7 @@ def output_shape(source: SourceNetwork) -> list[int]:
         reason = why_it_fails(f"{RUNNING}:measure_output", [name, shape], [folder / ORIGINAL], TIME_S)
         if reason:
             raise source.refused(_blamed(source, reason))
-        return [int(each) for each in _result(folder)["shape"]]
+        return [int(each) for each in load_file(folder / RESULT)["shape"]]
 
 
 def tried(source: SourceNetwork, network: WrappedNetwork, chips: Chips, formats: Sequence[InputFormat]) -> TriedNetwork:
@@ -53,28 +54,28 @@ def tried(source: SourceNetwork, network: WrappedNetwork, chips: Chips, formats:
         (folder / ORIGINAL).write_bytes(source.data)
         (folder / GRAPH_FILE).write_bytes(network.graph)
         (folder / WEIGHTS_FILE).write_bytes(network.weights)
-        np.save(folder / CHIPS, chips)
+        save_file({CHIPS: chips}, folder / CHIPS)
         write_task(folder, source.layout, list(formats), takes_one=source.takes_one)
         files = [folder / each for each in (ORIGINAL, ORIGINAL, WEIGHTS_FILE)]  # it runs both
         reason = why_it_fails(f"{RUNNING}:embed_chips", [name], files, ALL_TIME_S)
         if reason:
             raise source.refused(_blamed(source, reason))
-        return _compared(source, _result(folder), len(formats))
+        return _compared(source, load_file(folder / RESULT), len(formats))
 
 
 def _compared(source: SourceNetwork, found: dict[str, Vectors], n_formats: int) -> TriedNetwork:
     originals = tuple(_unit(found[f"original_{index}"]) for index in range(n_formats))
     wrapped, together = _unit(found["wrapped"]), _unit(found["together"])
+    if np.isfinite(wrapped).all() and not _difference(wrapped, together) <= PARITY:
+        raise source.refused(
+            "its answer for a picture depends on the others of the pass; export it in eval mode, with a dynamic batch "
+            "dimension"
+        )
     difference = _difference(wrapped, originals[0][-N_COMPARED:])
     if not difference <= PARITY:  # also true for NaN
         raise source.refused(
             f"its embeddings are not finite, or change by {difference:.2g} with the preparation of the input inside; "
             "check mean and scale"
-        )
-    if not _difference(wrapped, together) <= PARITY:
-        raise source.refused(
-            "its answer for a picture depends on the others of the pass; export it in eval mode, with a dynamic batch "
-            "dimension"
         )
     return TriedNetwork(originals, difference)
 
@@ -100,11 +101,6 @@ def _node_blamed(source: SourceNetwork, reason: str) -> str:
         if not at_node and of_kind and node.op_type == of_kind[1]:
             return node_text(node)
     return ""
-
-
-def _result(folder: Path) -> dict[str, Vectors]:
-    with np.load(folder / RESULT, allow_pickle=False) as found:
-        return dict(found)
 
 
 def _unit(vectors: Vectors) -> Vectors:

@@ -5,12 +5,13 @@ of length 1). OpenVINO folds what can be folded when it compiles: normalisation 
 weights go to a safetensors file beside the graph, as in all bundles.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, helper, numpy_helper
 
 from ..weights.bundle import MAX_GRAPH_BYTES, WEIGHTS_FILE, serialize_tensors
 from ..weights.graph_check import OWN_DOMAINS
@@ -78,12 +79,12 @@ class _Wrapping:
         self._graph.output.append(helper.make_tensor_value_info(embeddings, TensorProto.FLOAT, None))
         return ModelProto(ir_version=IR_VERSION, opset_import=self._opset(), graph=self._graph), weights
 
-    def _opset(self) -> Sequence[object]:
+    def _opset(self) -> list[OperatorSetIdProto]:
         return [each for each in self._source.model.opset_import if each.domain in OWN_DOMAINS]
 
     def _begin(self, pixels: str, stated: InputFormat) -> None:
         """Add the operations from chips to the network's input."""
-        steps: list[tuple[str, list[str], dict[str, object]]] = [("Cast", [], {"to": TensorProto.FLOAT})]
+        steps: list[tuple[str, list[str], dict[str, Any]]] = [("Cast", [], {"to": TensorProto.FLOAT})]
         if stated.color_order == "bgr":
             steps.append(("Gather", [self._constant("swap", np.array([2, 1, 0]))], {"axis": 3}))
         mean = stated.mean[::-1] if stated.color_order == "bgr" else stated.mean

@@ -102,7 +102,7 @@ def places_in(weights: bytes, prefix: str = "") -> Places:
 def refer(tensor: "TensorProto", file: str, first: int, length: int) -> None:
     """Make a tensor refer to a file beside the graph for its values."""
     tensor.ClearField("raw_data")
-    tensor.data_location = EXTERNAL
+    tensor.data_location = tensor.EXTERNAL
     for key, value in (("location", file), ("offset", first), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))
 

@@ -11,8 +11,8 @@ import pytest
 from visavis.cli.main import COMMANDS, main
 
 PROJECT = Path(__file__).resolve().parents[2]
-OPTION = re.compile(r"(?:\bvisavis (?P<command>[a-z-]+)\b[^;.]*?)?(?<![\w-])(?P<option>--[a-z][a-z-]*)")
-DECLARATION = re.compile(r"--[a-z-]+(/--[a-z-]+)?|\*?--")
+OPTION = re.compile(r"(?:\bvisavis (?P<command>[a-z-]+)\b[^;.]*?)?(?<![\w-])(?P<option>--[a-z][a-z0-9-]*)")
+DECLARATION = re.compile(r"--[a-z0-9-]+(/--[a-z0-9-]+)?|\*?--")
 PLACE = "X"  # stands for what an f-string fills in
 
 # Which commands print the messages of a file: the first prefix that fits decides. An option without a command's name
