@@ -197,10 +197,10 @@ def test_the_service_and_its_client_pass_embeddings_on(
 def test_the_service_refuses_an_embedding_of_another_size_and_names_both(
     client: FaceClient, n_channels: int, one: bytes
 ) -> None:
-    embedded = client.embed(one)
+    digest = client.embed(one).model.digest
     for wrong in (128, 100):
-        with pytest.raises(RequestRejected, match=rf"references.1 has {wrong} numbers, but .* has {n_channels}"):
-            client.compare(embedded, [embedded, [0.0] * wrong], threshold=THRESHOLD)
+        with pytest.raises(RequestRejected, match=rf"probe has {wrong} numbers, but .* has {n_channels}"):
+            client.compare([0.0] * wrong, [[0.0] * wrong], model_digest=digest, threshold=THRESHOLD)
 
 
 def test_1000_references_of_that_size_fit_into_a_request(client: FaceClient, one: bytes) -> None:
