@@ -89,6 +89,6 @@ class GalleryReplica:
         return index
 
     def _add(self, index: TemplateIndex, block: TemplateBlock) -> None:
-        if block.vectors.shape[1] == index.n_channels:  # else there are none, or an import says so of another model's
+        if block.vectors.shape[1] == index.n_channels:  # else it is empty, or an import states a wrong digest
             penalties = penalties_by_measures(self._card, block.qualities)
             index.add(block.ids, block.person_numbers.tolist(), block.vectors, penalties)
