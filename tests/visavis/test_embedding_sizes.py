@@ -32,6 +32,7 @@ from embedder import (
     tensors_of,
 )
 from embedder.bulk import BulkRequest, LocalPhotos, embed_folders, read_faces
+from embedder.bulk.manifest import Manifest
 from embedder.explain import Explainer
 from embedder.explain.atlas.atlas import atlas_of, atlas_record
 from embedder.explain.atlas.faces import AtlasFaces
@@ -199,6 +200,15 @@ def test_a_bulk_run_is_written_and_read_with_that_size(
     assert schema.field("embedding").type == pa.list_(pa.float32(), n_channels)
     faces = read_faces(tmp_path / "out")
     assert np.abs(faces.vectors - [sized.embed(each.read_bytes()).vector for each in photos]).max() < 1e-5
+
+
+def test_a_manifest_says_the_size_unless_it_is_that_of_earlier_runs() -> None:
+    facts = {"n_photos": 1, "photos": "sha256:", "block": 1, "face": "all", "model": "m", "precision": "f32"}
+    digests = {"model_digest": "sha256:", "card_digest": "sha256:"}
+    for size, is_said in ((128, False), (512, True)):
+        text = Manifest(**facts, **digests, embedding_size=size).model_dump_json()
+        assert ("embedding_size" in text) is is_said
+        assert Manifest.model_validate_json(text).embedding_size == size
 
 
 def test_an_explanation_has_every_channel(sized: FaceEmbedder, n_channels: int, one: bytes, other: bytes) -> None:
