@@ -204,7 +204,7 @@ def not_a_vector(file: str, output: str, sizes: Sequence[int]) -> BundleError:
     return not_runnable(
         file,
         f"its output {_shown(output)} has the dimensions {list(sizes)} for a picture; it must be one vector of "
-        f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING} channels",
+        f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING:,} channels",
     )
 
 

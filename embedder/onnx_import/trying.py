@@ -65,16 +65,16 @@ def tried(source: SourceNetwork, network: WrappedNetwork, chips: Chips, formats:
 def _compared(source: SourceNetwork, found: dict[str, Vectors], n_formats: int) -> TriedNetwork:
     originals = tuple(_unit(found[f"original_{index}"]) for index in range(n_formats))
     wrapped, together = _unit(found["wrapped"]), _unit(found["together"])
+    if np.isfinite(wrapped).all() and not _difference(wrapped, together) <= PARITY:
+        raise source.refused(
+            "its answer for a picture depends on the others of the pass; export it in eval mode, with a dynamic batch "
+            "dimension"
+        )
     difference = _difference(wrapped, originals[0][-N_COMPARED:])
     if not difference <= PARITY:  # also true for NaN
         raise source.refused(
             f"its embeddings are not finite, or change by {difference:.2g} with the preparation of the input inside; "
             "check mean and scale"
-        )
-    if not _difference(wrapped, together) <= PARITY:
-        raise source.refused(
-            "its answer for a picture depends on the others of the pass; export it in eval mode, with a dynamic batch "
-            "dimension"
         )
     return TriedNetwork(originals, difference)
 
