@@ -73,7 +73,7 @@ class ProposedTemplates:
 
 
 def _add(index: TemplateIndex | ProposedTemplates, block: TemplateBlock, card: ModelCard) -> None:
-    if block.vectors.shape[1] == index.n_channels:  # else there are none, or an import says so of another model's
+    if block.vectors.shape[1] == index.n_channels:  # else it is empty, or an import states a wrong digest
         penalties = penalties_by_measures(card, block.qualities)
         index.add(block.ids, block.person_numbers.tolist(), block.vectors, penalties)
 

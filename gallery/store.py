@@ -33,7 +33,7 @@ from .types import (
 from .values import check_facts, check_name, check_templates
 from .writing import GalleryWrite, remembered_answer, require_version
 
-BLOCK_SIZE = 10_000  # templates in a block, of some 10 MB
+BLOCK_SIZE = 10_000  # templates in a block, of some 10 MB with 128 channels
 
 
 class Backend(Protocol):

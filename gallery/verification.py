@@ -46,7 +46,7 @@ def compare_with_person(
     """
     if (
         templates.vectors.shape[1] != embedder.card.architecture.embedding_size
-    ):  # of none, or of another model by its size
+    ):  # none, or those of an import that states a wrong digest
         raise NoSuchTemplate("the person has no template of this model; enrol photos of the person")
     rule = decision_rule(embedder.card, options)
     probe = embedder.embed(image, face=options.face_of_probe)

@@ -146,9 +146,13 @@ def comparison_of(
     """
     if not 1 <= len(references) <= MAX_EMBEDDINGS:
         raise ValueError(f"compare with 1 to {MAX_EMBEDDINGS:,} references, not {len(references):,}")
+    vectors = [_vector_of(each) for each in (probe, *references)]
+    sizes = sorted({len(vector) for vector in vectors})
+    if len(sizes) > 1:
+        raise ValueError(f"these are not embeddings of one model: they have {' and '.join(map(str, sizes))} numbers")
     return CompareRequest(
-        probe=_vector_of(probe),
-        references=[_vector_of(reference) for reference in references],
+        probe=vectors[0],
+        references=vectors[1:],
         model_digest=_common_digest([probe, *references], model_digest),
         **dict(options),
     )

@@ -75,8 +75,8 @@ def test_embeddings_of_two_models_are_refused_before_anything_is_sent(
 
 
 NOT_EMBEDDINGS = {
-    "too short": [SECRET] * 127,
-    "too long": [SECRET] * 129,
+    "too short": [SECRET] * 63,
+    "too long": [SECRET] * 1025,
     "empty": [],
     "with NaN": [*[SECRET] * 127, float("nan")],
     "with infinity": [*[SECRET] * 127, float("inf")],
@@ -99,6 +99,11 @@ def test_what_is_no_embedding_is_refused_without_being_shown(vector: object) -> 
 def test_a_bad_reference_is_refused_as_a_bad_probe_is() -> None:
     with pytest.raises(ValueError, match="not an embedding"):
         asked(VECTOR, [VECTOR, VECTOR[:5]], model_digest=OURS)
+
+
+def test_embeddings_of_two_sizes_are_not_sent() -> None:
+    with pytest.raises(ValueError, match="they have 127 and 128 numbers"):
+        asked(VECTOR, [VECTOR, VECTOR[:127]], model_digest=OURS)
 
 
 @pytest.mark.parametrize("n", [0, 1001])

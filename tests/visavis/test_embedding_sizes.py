@@ -16,6 +16,8 @@ from small_chips import write_small_chips
 from starlette.testclient import TestClient
 
 from embedder import (
+    LARGEST_EMBEDDING,
+    SMALLEST_EMBEDDING,
     Architecture,
     BundleError,
     FaceEmbedder,
@@ -30,14 +32,19 @@ from embedder import (
     tensors_of,
 )
 from embedder.bulk import BulkRequest, LocalPhotos, embed_folders, read_faces
+from embedder.bulk.manifest import Manifest
 from embedder.explain import Explainer
-from embedder.explain.pair_sheet import draw_pair_sheet
+from embedder.explain.atlas.atlas import atlas_of, atlas_record
+from embedder.explain.atlas.faces import AtlasFaces
+from embedder.explain.atlas.traits import TRAITS
+from embedder.explain.pair_sheet import MARGIN_PX, WIDTH_PX, draw_pair_sheet
 from embedder.runtime.export import export
 from gallery import Galleries, InvalidValue, NewTemplate, NoSuchTemplate, Store, open_store
 from gallery.exchange import export_gallery, import_people, read_export
 from service.app import create_app
 from service.client import FaceClient, RequestRejected
 from service.settings import Settings
+from service.wire import requests
 from train import embed_photos, open_cache
 from train.evaluation.protocols.protocol import LabeledPhoto, Protocol
 from train.run.network import build_run_network
@@ -101,6 +108,27 @@ def one(examples: Path) -> bytes:
 @pytest.fixture(scope="module")
 def other(examples: Path) -> bytes:
     return (examples / "005-neutral.jpg").read_bytes()
+
+
+def test_the_wire_has_the_range_of_the_cards() -> None:
+    assert (requests.SMALLEST_EMBEDDING, requests.LARGEST_EMBEDDING) == (SMALLEST_EMBEDDING, LARGEST_EMBEDDING)
+
+
+@pytest.mark.parametrize("n_channels", [128, 130])
+def test_an_atlas_has_the_correlations_of_up_to_128_channels(n_channels: int, embedder: FaceEmbedder) -> None:
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(40, n_channels)).astype(np.float32)
+    vectors[:, [3, 7]] *= 0.1
+    picture = np.zeros((75, 75, 3), np.uint8)
+    faces = AtlasFaces(
+        vectors, generator.normal(size=(40, 1)), np.arange(40), ("",) * 40, (b"",) * 40, picture[None], picture, ()
+    )
+    pictures, looks_at = np.zeros((n_channels, 75, 75, 3), np.uint8), np.zeros((n_channels, 15, 15))
+    record = atlas_record(atlas_of(faces, TRAITS[:1], looks_at, pictures, embedder.identity))
+    kept = [each for each in range(n_channels) if n_channels == 128 or each not in (3, 7)]
+    assert np.array(record["together"]) == pytest.approx(np.corrcoef(vectors.T[kept].astype(float)), abs=0.006)
+    assert record.get("together_of", kept) == kept
+    assert ("together_of" in record) == (n_channels > 128)
 
 
 @pytest.mark.parametrize("size", [64, 65, 128, 1024])
@@ -174,13 +202,21 @@ def test_a_bulk_run_is_written_and_read_with_that_size(
     assert np.abs(faces.vectors - [sized.embed(each.read_bytes()).vector for each in photos]).max() < 1e-5
 
 
+def test_a_manifest_says_the_size_unless_it_is_that_of_earlier_runs() -> None:
+    facts = {"n_photos": 1, "photos": "sha256:", "block": 1, "face": "all", "model": "m", "precision": "f32"}
+    digests = {"model_digest": "sha256:", "card_digest": "sha256:"}
+    for size, is_said in ((128, False), (512, True)):
+        text = Manifest(**facts, **digests, embedding_size=size).model_dump_json()
+        assert ("embedding_size" in text) is is_said
+        assert Manifest.model_validate_json(text).embedding_size == size
+
+
 def test_an_explanation_has_every_channel(sized: FaceEmbedder, n_channels: int, one: bytes, other: bytes) -> None:
     found = Explainer(sized).explain(one, other, threshold=THRESHOLD)
     assert sorted(each.channel for each in found.channels) == list(range(n_channels))
     assert sum(each.share for each in found.channels) == pytest.approx(1)
     assert found.saliency is not None
-    sheet = draw_pair_sheet(found)
-    assert sheet.width == draw_pair_sheet(Explainer(load()).explain(one, other)).width
+    assert draw_pair_sheet(found).width == WIDTH_PX + 2 * MARGIN_PX
 
 
 def test_the_service_and_its_client_pass_embeddings_on(
@@ -197,10 +233,10 @@ def test_the_service_and_its_client_pass_embeddings_on(
 def test_the_service_refuses_an_embedding_of_another_size_and_names_both(
     client: FaceClient, n_channels: int, one: bytes
 ) -> None:
-    embedded = client.embed(one)
+    digest = client.embed(one).model.digest
     for wrong in (128, 100):
-        with pytest.raises(RequestRejected, match=rf"references.1 has {wrong} numbers, but .* has {n_channels}"):
-            client.compare(embedded, [embedded, [0.0] * wrong], threshold=THRESHOLD)
+        with pytest.raises(RequestRejected, match=rf"probe has {wrong} numbers, but .* has {n_channels}"):
+            client.compare([0.0] * wrong, [[0.0] * wrong], model_digest=digest, threshold=THRESHOLD)
 
 
 def test_1000_references_of_that_size_fit_into_a_request(client: FaceClient, one: bytes) -> None:
