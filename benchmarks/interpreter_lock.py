@@ -4,9 +4,9 @@
 
 Another process reads, a thousand times a second, the word in the service's memory that names the thread which holds
 the lock; the service itself runs unchanged. It takes Linux, the right to read a child's memory, and CPython 3.11, which
-has one such word for the process. The share of the wall time, divided by the rate, is what a verification costs under the
-lock, and one process can never answer more than a second divided by that. If other programs use the cores, the share is
-too large: a thread that waits for a core may hold the lock.
+has one such word for the process. The share of the wall time, divided by the rate, is what a verification costs under
+the lock, and one process can never answer more than a second divided by that. If other programs use the cores, the
+share is too large: a thread that waits for a core may hold the lock.
 """
 
 import ctypes
