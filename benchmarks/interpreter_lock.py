@@ -4,8 +4,9 @@
 
 Another process reads, a thousand times a second, the word in the service's memory that names the thread which holds
 the lock; the service itself runs unchanged. It takes Linux, the right to read a child's memory, and CPython 3.11, which
-has one such word for the process. `held` is the share of the wall time; divided by the rate, it is what a verification
-costs under the lock, and one process can never answer more than a second divided by that.
+has one such word for the process. The share of the wall time, divided by the rate, is what a verification costs under
+the lock, and one process can never answer more than a second divided by that. If other programs use the cores, the
+share is too large: a thread that waits for a core may hold the lock.
 """
 
 import ctypes
@@ -13,12 +14,11 @@ import os
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import click
 from running_service import RunningService, in_background, running_service
-from workers import closed_loop
+from workers import ClosedLoop, closed_loop
 
 SCAN_BYTES = 4096
 WORD = ctypes.sizeof(ctypes.c_void_p)
@@ -80,35 +80,28 @@ def sampled(pid: int, seconds: float) -> Counter[int]:
     return found
 
 
-def threads_s(pid: int) -> Counter[str]:
-    """Return the processor time of a process's threads by name."""
-    found = Counter[str]()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(OSError):  # it has just ended
-            found[(task / "comm").read_text().strip()] += int((task / "schedstat").read_text().split()[0])
-    return Counter({name: ns / 1e9 for name, ns in found.items()})  # type: ignore[misc] # seconds, no counts
+def main_thread_s(pid: int) -> float:
+    """Return the processor time of a process's main thread: the event loop, which computes nothing but Python."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def measure(service: RunningService, n_clients: int, seconds: float) -> None:
-    """Print a line for one number of clients, and what the threads took."""
-    pid, results = service.process.pid, []
-    before = threads_s(pid)
+    """Print a line for one number of clients."""
+    pid, results = service.process.pid, list[ClosedLoop]()
+    before_s = main_thread_s(pid)
     with in_background(lambda _: results.append(closed_loop(service, n_clients, seconds))):
         time.sleep(seconds / 10)
         held = sampled(pid, seconds * 0.8)
     (loop,) = results
-    n_samples, main_thread = held.total(), max((each for each in held if each), key=lambda each: held[each])
-    share = 1 - held[0] / n_samples
+    n = len(loop.took_s)
+    share = 1 - held[0] / held.total()
     click.echo(
-        f"{n_clients} clients: {loop.per_s:.1f} verifications/s; lock held {share:.1%} of the time, "
-        f"{held[main_thread] / n_samples:.1%} by the thread that holds it most; {1000 * share / loop.per_s:.1f} ms of "
-        f"each verification, of {1000 * loop.cpu_s / len(loop.took_s):.1f} ms of processor time; at most "
-        f"{loop.per_s / share:.0f} verifications/s in one process ({n_samples:,} samples)"
+        f"{n_clients} clients: {loop.per_s:.1f} verifications/s; lock held {share:.1%} of the time: "
+        f"{1000 * share / loop.per_s:.1f} ms of each verification, which takes {1000 * loop.cpu_s / n:.1f} ms of "
+        f"processor time, {1000 * (main_thread_s(pid) - before_s) / n:.1f} of them in the event loop; so at most "
+        f"{loop.per_s / share:.0f} verifications/s in one process ({held.total():,} samples; others used "
+        f"{loop.others_s / loop.seconds:.1f} cores)"
     )
-    spent = threads_s(pid)
-    spent.subtract(before)
-    told = ", ".join(f"{name} {1000 * took / len(loop.took_s):.1f}" for name, took in spent.most_common(6))
-    click.echo(f"  processor time of threads by name, ms of each verification: {told}")
 
 
 @click.command()

@@ -51,6 +51,12 @@ def _memory_files_bytes(pid: int) -> int:
     return sum(n_bytes.values())
 
 
+def busy_s() -> float:
+    """Return how long the cores were busy with anything since the machine was started, all together."""
+    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
 def _cpu_s(pid: int) -> float:
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -86,11 +86,11 @@ def create_app(
     workers. Raises KeyFileError if the file of keys cannot be used, AuditFolderError if the audit log cannot be
     written, and GalleryError if the store cannot.
     """
-    policy = AccessPolicy.of(settings, link and link.counter)
+    policy = AccessPolicy.of(settings, None if link is None else link.counter)
     audit = _recorder(settings, link)
     store = open_gallery_store(settings)
     served = ServedModel(embedder, galleries_in(store))
-    is_group_ready = link and link.group_is_ready.is_set
+    is_group_ready = None if link is None else link.group_is_ready.is_set
     readiness = Readiness(served, on_ready=on_ready, audit=audit, is_group_ready=is_group_ready)
     reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
     limiter = ConcurrencyLimiter(
@@ -131,7 +131,7 @@ def _operations(metrics: ServiceMetrics, reloader: ModelReloader | None, link: W
     """Return the routes for operators; those of a worker are about all of them."""
     if link is not None:
         return operations.router(link.metrics_text, link.reload)
-    return operations.router(metrics.text, reloader and reloader.reload)
+    return operations.router(metrics.text, None if reloader is None else reloader.reload)
 
 
 def _executor(
