@@ -20,6 +20,7 @@ FILES = tuple(path.read_bytes() for path in sorted(Path(os.environ["FUZZ_IMAGES"
 # Those that enrolments of mutated_requests.py makes, and one that is created and forgotten again and again.
 NAMES = {"gallery": ("staff", "G\N{LATIN SMALL LETTER A WITH DIAERESIS}ste 2"), "person": ("p-1", "p-2", "p-3")}
 GONE, GALLERY = "gone", "/v1/galleries/{gallery}"
+TEXTS = ("note", "reference")  # in which control characters are refused
 FUTURE, CURSOR = "2099-01-01T00:00:00Z", "cC0x"
 CHOICE = random.Random(0)  # noqa: S311 - no secrets
 
@@ -46,6 +47,8 @@ def _fill(case: Case, body: dict[str, Any]) -> None:
     case.query = {name: value for name, value in query.items() if name not in body}
     if body.get("forget_at") is not None:
         body["forget_at"] = FUTURE
+    for part in (body, body.get("consent") or {}):
+        part |= {name: _printable(part[name]) for name in TEXTS if isinstance(part.get(name), str)}
 
 
 def _name(case: Case) -> None:
@@ -59,6 +62,10 @@ def _name(case: Case) -> None:
         case.query["cursor"] = CURSOR
     if "If-Match" in (case.headers or {}):
         case.headers.pop("If-None-Match", None)
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _pictures(given: object) -> object:

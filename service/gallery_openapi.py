@@ -36,7 +36,7 @@ from .openapi import (
 from .problem_types import KnownError
 from .request_body import JSON
 from .request_parsing import OptionsT, RequestSpec
-from .wire import LONGEST_ID, LONGEST_KEY, Answer, Message
+from .wire import LONGEST_ID, LONGEST_KEY, TEMPLATE_ID, Answer, Message
 
 READ_PROBLEMS: tuple[KnownError, ...] = (
     MalformedRequest,
@@ -198,7 +198,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "path",
         "required": True,
         "description": "The id of the template.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": TEMPLATE_ID},
         "example": _TEMPLATE,
     },
     "If-Match": {

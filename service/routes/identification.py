@@ -42,8 +42,8 @@ ENROL_LINKS = {
     "forget": link(
         TEMPLATE,
         "delete",
-        description="Forget the first of the new templates.",
-        parameters=_ENROLLED | {"template": "$response.body#/enrolled/0"},
+        description="Forget the oldest template of the person.",
+        parameters=_ENROLLED | {"template": "$response.body#/person/templates/0/id"},
     ),
 }
 

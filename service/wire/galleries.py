@@ -28,6 +28,7 @@ MAX_CANDIDATES, CANDIDATES = 100, 5
 FPIR = 1e-2  # claimed by default
 LONGEST_KEY = 255  # characters of an Idempotency-Key
 LONGEST_CURSOR = 1200
+TEMPLATE_ID = "^[0-9A-Za-z_-]{1,64}$"
 
 
 def _identifier(text: str) -> str:
@@ -66,7 +67,7 @@ class PersonNames(GalleryNames):
 class TemplateNames(PersonNames):
     """The names in the address of a template."""
 
-    template: Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
+    template: Annotated[str, Field(pattern=TEMPLATE_ID)]
 
 
 class GalleryRequest(Message):
