@@ -1,7 +1,8 @@
 """The table of proposals: pgvector's index over it finds templates that may be the nearest to a probe.
 
-The table is derived from the templates and may be dropped at any time: those who search fill it. A proposal goes with
-its template. Embeddings have half the precision here, so exact distances must decide among what is proposed.
+The table is derived from the templates, and those who search fill it. So it has no version and no migration, and
+databases without pgvector need not have it. A proposal goes with its template. Embeddings have half the precision here,
+so exact distances must decide among what is proposed.
 """
 
 import json
