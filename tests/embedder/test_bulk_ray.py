@@ -62,7 +62,7 @@ def nodes() -> Iterator[Nodes]:
             yield started
         finally:
             cluster.shutdown()
-        assert not processes_with(folder)
+        wait_until(lambda: not processes_with(folder))
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,8 @@ def test_nothing_of_a_person_is_in_what_ray_writes(nodes: Nodes, by_processes: P
     assert any(path.name == "raylet.out" for path in logs)
     vectors = np.array(rows_of(by_processes)["embedding"], np.float32)
     words = [b"nobody", b"-neutral", LIST_FILE.encode(), *(vector[:4].tobytes() for vector in vectors)]
-    assert [path for path in logs if any(word in content for content in [path.read_bytes()] for word in words)] == []
+    told = {path: path.read_bytes() for path in logs}
+    assert [path for path, content in told.items() if any(word in content for word in words)] == []
 
 
 def test_a_machine_with_another_model_says_so(photos: Path, embedder: FaceEmbedder) -> None:
