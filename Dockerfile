@@ -34,5 +34,9 @@ RUN install -d -m 700 -o 65534 -g 65534 /keys /audit
 # nobody and nogroup, by number, so that Kubernetes can see that it is not root.
 USER 65534:65534
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+# With VISAVIS_TLS_CERTIFICATE the service speaks HTTPS; its certificate is for its name, not for 127.0.0.1.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "\
+import ssl, urllib.request as http\n\
+try: http.urlopen('http://127.0.0.1:8000/readyz', timeout=4)\n\
+except Exception: http.urlopen('https://127.0.0.1:8000/readyz', timeout=4, context=ssl._create_unverified_context())"]
 CMD ["visavis", "serve", "--host", "0.0.0.0", "--port", "8000"]

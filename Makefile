@@ -27,6 +27,9 @@ PIP := $(BIN)/pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --only-binary :all: -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 EDITABLE := $(INSTALL) --no-build-isolation --editable
 
+# Two processes, which share what the tests of a file have set up. `-n 0` in ARGS makes it one.
+IN_PROCESSES := --numprocesses 2 --dist loadfile
+
 .PHONY: help
 help: ## List the targets and settings
 	@echo 'Usage: make TARGET [SETTING=value ...]'
@@ -61,15 +64,15 @@ demo: $(VENV)/.installed-service ## Compare example photos: two of one person, t
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## Set up if necessary and run all tests, with coverage
-	$(BIN)/pytest --cov $(ARGS)
+	$(BIN)/pytest --cov $(IN_PROCESSES) $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## Run the tests that need no whole network, in less than a minute
-	$(BIN)/pytest -q -m 'not slow' $(ARGS)
+	$(BIN)/pytest -q -m 'not slow' $(IN_PROCESSES) $(ARGS)
 
 .PHONY: test-lowest
 test-lowest: .venv-lowest/.installed ## Run the tests with the lowest versions of all dependencies that pyproject.toml allows
-	.venv-lowest/bin/pytest -q -W default --ignore tests/house --ignore tests/browser $(ARGS)
+	.venv-lowest/bin/pytest -q -W default --ignore tests/house --ignore tests/browser $(IN_PROCESSES) $(ARGS)
 
 .PHONY: fuzz
 fuzz: .venv-fuzz/.installed ## Mutate images, forms, JSON and cards in RUNS inputs each, led by coverage (1,000,000)

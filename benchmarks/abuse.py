@@ -7,6 +7,7 @@ longest time that /healthz and an ordinary verification took meanwhile. Then slo
 largest requests which are allowed.
 """
 
+import json
 import re
 import socket
 import threading
@@ -17,11 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, count
+from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 import click
 import hostile_files as files
+import numpy as np
 from open_loop import OpenLoop, ask, form_request, post_request, quantile, verify_request
 from running_service import RunningService, in_background, running_service, watched_memory
+
+from embedder import Quality
+from gallery import NewTemplate, open_store
 
 GIVE_UP_S = 90.0
 USUAL_VERIFIES = 20
@@ -29,6 +36,8 @@ VERIFIES, PAUSE_S, SETTLE_S = 100, 0.1, 1.0
 CLIENTS = 64
 IMAGES_OF_LARGEST = 4  # of 19 MiB: with the probe, no more fit into a request
 BUDGET_MIB, BESIDE_MIB = 1024, 300  # VISAVIS_MEMORY_BYTES, and what the process itself may take
+PEOPLE_AND_TEMPLATES = (1000, 10)  # as many templates as the card carries at the FPIR that is usual
+USUAL_QUALITY = Quality(60.0, 0.7, 0.0, 128.0, 40.0, 0.0, 0.0, 0.9, 1.0, 1.0)
 HEAD = "| request | answer | time, s | processor, s | peak memory, MiB | healthz, ms | a verification, ms |"
 
 
@@ -79,6 +88,19 @@ def measured(service: RunningService, name: str, ordinary: bytes, do: Callable[[
         f"| {name} | {answer} | {took_s:.1f} | {service.cpu_s() - cpu_s:.1f} | {memory.peak_mib:.0f} | "
         f"{longest_ms['healthz']:.0f} | {longest_ms['verify']:.0f} |"
     )
+
+
+def fill_gallery(service: RunningService, url: str) -> None:
+    """Put random templates of the served model into the gallery that requests of hostile_files.py search."""
+    with urlopen(f"http://{service.host}/v1/model") as answer:
+        digest = json.load(answer)["digest"]
+    drawn = np.random.default_rng(0).normal(size=(*PEOPLE_AND_TEMPLATES, 128)).astype(np.float32)
+    vectors = drawn / np.linalg.norm(drawn, axis=2, keepdims=True)
+    with open_store(url) as store:
+        store.create_gallery(files.GALLERY)
+        for n, person in enumerate(vectors):
+            new = [NewTemplate(vector, USUAL_QUALITY, digest) for vector in person]
+            store.add_templates(files.GALLERY, str(n), new)
 
 
 def slow_sockets(service: RunningService, n: int, ordinary: bytes, usual_ms: float) -> None:
@@ -140,7 +162,8 @@ def _three_times(loop: OpenLoop) -> list[str]:
 @click.option("--sockets", type=int, default=200, help="The number of slow sockets.")
 def main(*, only: str, sockets: int) -> None:
     """Print the table and the two measurements after it."""
-    with running_service() as service:
+    with TemporaryDirectory() as folder, running_service("--gallery", f"sqlite:///{folder}/gallery.db") as service:
+        fill_gallery(service, f"sqlite:///{folder}/gallery.db")
         host = service.host
         ordinary = verify_request(host)
         usual_ms = quantile([ask(service.address, ordinary).took_s * 1000 for _ in range(USUAL_VERIFIES)], 0.5)

@@ -14,10 +14,10 @@ from itertools import product
 
 import click
 import numpy as np
-from running_service import MIB, pss_bytes
 
 from embedder import load
 from embedder.runtime import runtime
+from service.telemetry.machine import MIB, memory_of
 
 SIZES = (4, 8, 16, 32, 64)
 CHIPS = (2, 17, 81)  # a verification, one with 16 references, a saliency map
@@ -28,9 +28,9 @@ def memory_mib(size: int) -> float:
     with load() as embedder:
         chips = random_chips(max(CHIPS), embedder.card.alignment.chip_size_px)
         embedder.embed_chips(chips[:1])
-        before = pss_bytes(multiprocessing.current_process().pid or 0)
+        before = memory_of(multiprocessing.current_process().pid or 0)
         embedder.embed_chips(chips)
-        return (pss_bytes(multiprocessing.current_process().pid or 0) - before) / MIB
+        return (memory_of(multiprocessing.current_process().pid or 0) - before) / MIB
 
 
 def random_chips(n: int, side_px: int) -> np.ndarray:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from running_service import MIB, pids_from, pss_bytes
 
 from embedder import FaceEmbedder, load, n_cores
+from service.telemetry.machine import MIB, memory_of, processes_from
 
 FACES = Path(__file__).parent.parent / "examples" / "faces"
 SIZES = {"250 px": (250, 250), "800 px": (800, 800), "12 megapixels": (4000, 3000)}
@@ -57,8 +57,8 @@ def main() -> None:
             verifying = [partial(embedder.verify, *photos) for embedder in (here, pool)]
             for n_clients in N_CLIENTS:
                 print(f"  verifying, {n_clients} at a time: {rounds(verifying, n_clients)}", flush=True)
-        for pid in pids_from(server):
-            print(f"{'server' if pid == server else 'worker'}: {pss_bytes(pid) / MIB:.1f} MiB")
+        for pid in processes_from(server):
+            print(f"{'server' if pid == server else 'worker'}: {memory_of(pid) / MIB:.1f} MiB")
 
 
 def decode(embedder: FaceEmbedder, image: bytes) -> None:
@@ -106,7 +106,7 @@ def turn(call: Callable[[], object], server: int, n_clients: int, seconds: float
 
 def cpu_s(server: int) -> float:
     """Processor time of this process and of the pool's."""
-    others = [Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0] for pid in pids_from(server)]
+    others = [Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0] for pid in processes_from(server)]
     return time.process_time() + sum(map(int, others)) / 1e9
 
 

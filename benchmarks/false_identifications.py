@@ -126,7 +126,7 @@ def measured(faces: Faces, n_people: int, generator: np.random.Generator) -> tup
     inside = np.isin(faces.people[shuffled], enrolled)
     _, first = np.unique(faces.people[shuffled[inside]], return_index=True)
     templates = faces.at(shuffled[inside][first])
-    index = TemplateIndex(templates.penalties.shape[1])
+    index = TemplateIndex(templates.penalties.shape[1], templates.vectors.shape[1])
     ids = [f"{k:032x}" for k in range(n_people)]
     index.add(ids, templates.people.tolist(), templates.vectors, templates.penalties)
     others = faces.at(shuffled[~inside][:N_PROBES])

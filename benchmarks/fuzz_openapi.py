@@ -6,15 +6,16 @@ Valid and invalid data, the boundaries of every value, and sequences by the docu
 failure of a check, or at a line of the log about a failure. `make fuzz-http` installs schemathesis in .venv-tools.
 """
 
+import asyncio
 import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 import click
-from fuzz_service import log_faults
+from fuzz_service import SCOPES, enrol, log_faults, request_source
 from mutated_requests import faces
-from running_service import running_service
+from running_service import RunningService, running_service
 
 from service.access.keys import KeyFile, KeyGrant
 
@@ -33,11 +34,11 @@ def run(folder: Path, examples: int, seed: int, *, with_keys: bool) -> bool:
     images.mkdir(exist_ok=True)
     for n, data in enumerate(faces()):
         (images / str(n)).write_bytes(data)
-    served, given = (), ()
-    if with_keys:
-        key = KeyFile(file).create(KeyGrant("fuzz", ("verify", "embed", "explain"))).text
-        served, given = ("--keys", str(file)), ("--header", f"Authorization: Bearer {key}")
+    key = KeyFile(file).create(KeyGrant("fuzz", SCOPES)).text if with_keys else None
+    served = ("--gallery", f"sqlite:///{folder}/gallery-{with_keys}.db", *(("--keys", str(file)) if with_keys else ()))
+    given = ("--header", f"Authorization: Bearer {key}") if with_keys else ()
     with running_service(*served, environment={"VISAVIS_LOG_FORMAT": "json"}) as service:
+        asyncio.run(_enrol(service, key))
         command = [str(SCHEMATHESIS), "--config-file", str(CONFIG), "run", f"http://{service.host}/openapi.json"]
         command += [*OPTIONS, *given, f"--max-examples={examples}", f"--seed={seed}"]
         environment = {**os.environ, "FUZZ_IMAGES": str(images), "PYTHONPATH": str(HERE)}
@@ -47,6 +48,10 @@ def run(folder: Path, examples: int, seed: int, *, with_keys: bool) -> bool:
     faults = list(log_faults(service.lines))
     click.echo(f"Lines in the log: {len(service.lines):,}, with faults: {len(faults)}\n" + "\n".join(faults[:20]))
     return status == 0 and not faults
+
+
+async def _enrol(service: RunningService, key: str | None) -> None:
+    await enrol(service, await request_source(service, key))
 
 
 @click.command()

@@ -126,7 +126,7 @@ def json_target() -> Callable[[bytes], None]:
             with suppress(ServiceError):
                 from_json(bytearray(data), spec, {})
         with suppress(ServiceError):
-            with_query(bytearray(data), CompareRequest, DecisionOptions, {})
+            with_query(bytearray(data), CompareRequest, DecisionOptions, {}, max_values=256_000)
 
     return parse
 

@@ -19,14 +19,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import click
-from mutated_requests import FILE_NAME, KINDS, RequestSource
+from mutated_requests import FILE_NAME, KINDS, Request, RequestSource
 from running_service import RunningService, running_service
 
+from service.access.caller import Scope
 from service.access.keys import KeyFile, KeyGrant
 from service.problem_types import TABLE
 from service.problems import MEDIA_TYPE
@@ -39,6 +40,8 @@ MOST_CPU_S = 2 * LONGEST_S  # a request computes in two threads; an ordinary /v1
 REPORT_EVERY, SAMPLE_EVERY = 1000, 100
 GROWTH_MIB = 64.0  # of the second half of a run, in which nothing new is loaded
 SHOWN = 20  # findings
+# All but admin: a reload of the model takes as long as it takes.
+SCOPES: tuple[Scope, ...] = ("verify", "embed", "explain", "enrol", "identify", "forget", "metrics")
 CODES = {error.code for error in TABLE}
 ALWAYS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -181,6 +184,7 @@ class FuzzRun:
     async def send_all(self, numbers: Sequence[int]) -> None:
         """Send the requests of these numbers by CLIENTS clients."""
         left = iter(numbers)
+        await enrol(self.service, self.source)
         self._measure()
         await asyncio.gather(*(self._client(left) for _ in range(CLIENTS)))
         self._measure()
@@ -193,7 +197,7 @@ class FuzzRun:
         """Send a slow request again alone: what counts is the service's own work, whoever else uses the machine."""
         _, request = request_of(self.source, self.seed, n)
         start, cpu_s = time.monotonic(), self.service.cpu_s()
-        await self._exchange(request)
+        await exchange(self.service, request)
         took_s, cpu_s = time.monotonic() - start, self.service.cpu_s() - cpu_s
         self.again_s = max(self.again_s, (cpu_s, n))
         self.n_again += 1
@@ -218,7 +222,7 @@ class FuzzRun:
         start = time.monotonic()
         try:
             async with asyncio.timeout(GIVE_UP_S):
-                answer = await self._exchange(request)
+                answer = await exchange(self.service, request)
         except (OSError, EOFError, NotHttpError, KeyError, ValueError, TimeoutError) as error:
             self.findings.append(f"request {n} ({kind}): no answer, {type(error).__name__} {error}")
             return
@@ -228,16 +232,6 @@ class FuzzRun:
         self.number_of[answer.headers.get("x-request-id", "")] = n
         faults = faults_of(answer, kind, is_head=request.startswith(b"HEAD "))
         self.findings.extend(f"request {n} ({kind}): {answer.status}, {fault}" for fault in faults)
-
-    async def _exchange(self, request: bytes) -> Answer:
-        reader, writer = await asyncio.open_connection(*self.service.address, limit=2**24)
-        try:
-            writer.write(request)  # not awaited: it may be refused before it is read
-            return await read_answer(reader, is_head=request.startswith(b"HEAD "))
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
 
     def judge(self) -> None:
         """Add what the log and the memory show, and print everything."""
@@ -269,14 +263,31 @@ def request_of(source: RequestSource, seed: int, n: int) -> tuple[str, bytes]:
     return kind, source.of_kind(kind, generator) or b"\r\n"
 
 
-async def model_digest(service: RunningService, key: str | None) -> str:
-    """Ask the service for the digest of its embeddings."""
+async def exchange(service: RunningService, request: bytes) -> Answer:
+    """Send a request and read its answer."""
     reader, writer = await asyncio.open_connection(*service.address, limit=2**24)
-    given = "" if key is None else f"Authorization: Bearer {key}\r\n"
-    writer.write(f"GET /v1/model HTTP/1.1\r\nHost: {service.host}\r\n{given}Connection: close\r\n\r\n".encode())
-    answer = await read_answer(reader, is_head=False)
-    writer.close()
-    return str(json.loads(answer.body)["digest"])
+    try:
+        writer.write(request)  # not awaited: it may be refused before it is read
+        return await read_answer(reader, is_head=request.startswith(b"HEAD "))
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def request_source(service: RunningService, key: str | None) -> RequestSource:
+    """Return the source of requests to a service, which tells the digest of its embeddings."""
+    source = RequestSource(service.host, key, "")
+    answer = await exchange(service, bytes(Request("GET", "/v1/model", source.headers())))
+    return replace(source, model_digest=str(json.loads(answer.body)["digest"]))
+
+
+async def enrol(service: RunningService, source: RequestSource) -> None:
+    """Create galleries and enrol people. Raises RuntimeError if that fails."""
+    for request in source.enrolments():
+        answer = await exchange(service, bytes(request))
+        if answer.status >= CLIENT_ERROR:
+            raise RuntimeError(f"{request.target}: {answer.status} {answer.body!r}")
 
 
 @click.command()
@@ -288,11 +299,10 @@ def main(*, runs: int, seed: int, with_keys: bool, only: int | None) -> None:
     """Start a service, send the requests, print what came of them; exit status 1 at a finding."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keys.json"
-        grant = KeyGrant("fuzz", ("verify", "embed", "explain"))
-        key = KeyFile(file).create(grant).text if with_keys else None
-        options = ("--keys", str(file)) if with_keys else ()
+        key = KeyFile(file).create(KeyGrant("fuzz", SCOPES)).text if with_keys else None
+        options = ("--gallery", f"sqlite:///{folder}/gallery.db", *(("--keys", str(file)) if with_keys else ()))
         with running_service(*options, environment=ENVIRONMENT) as service:
-            source = RequestSource(service.host, key, asyncio.run(model_digest(service, key)))
+            source = asyncio.run(request_source(service, key))
             if only is not None:
                 click.echo(repr(request_of(source, seed, only)))
             run = FuzzRun(service, source, seed)

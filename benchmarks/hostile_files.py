@@ -15,6 +15,8 @@ FACES = Path(__file__).parents[1] / "examples" / "faces"
 MIB = 2**20
 MOST_BYTES = 19 * MIB  # of an image: a little less than the limit
 SIDE = 7000  # 49 megapixels
+GALLERY = "crowd"  # abuse.py fills it
+ENROLLED = ("001-neutral", "001-smiling")
 
 
 def face(name: str = "001-neutral") -> bytes:
@@ -35,6 +37,11 @@ def large(kind: str, mode: str = "RGB", side: int = SIDE) -> bytes:
     if mode == "I;16":
         return encoded(Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 256), kind)
     return encoded(picture.convert(mode), kind)
+
+
+def enlarged(name: str, side: int = 3900) -> bytes:
+    """One of the example faces in a picture of 15 megapixels, of which a request may have 16."""
+    return encoded(Image.open(FACES / f"{name}.jpg").resize((side, side)), "JPEG", quality=60)
 
 
 def progressive_scans(n_bytes: int = MOST_BYTES) -> bytes:
@@ -181,5 +188,20 @@ def batches() -> Iterator[tuple[str, str, Callable[[], list[tuple[str, bytes]]]]
         lambda: [("probe", face()), *[("reference", crowd(20, 12, is_framed=True))] * 16],
     )
     yield "all faces of a picture with 240", "/v1/embeddings?face=all", lambda: [("image", crowd(20, 12))]
+    yield (
+        "everybody in a picture with 240 faces, 100 candidates each",
+        f"/v1/galleries/{GALLERY}/identify?face=all&limit=100",
+        lambda: [("probe", crowd(20, 12))],
+    )
+    yield (
+        "16 photos to enrol",
+        f"/v1/galleries/{GALLERY}/people/p/photos",
+        lambda: [("image", face(name)) for name in ENROLLED] * 8,
+    )
+    yield (
+        "16 photos to enrol, with as many pixels as a request may have",
+        f"/v1/galleries/{GALLERY}/people/p/photos",
+        lambda: [("image", enlarged(name)) for name in ENROLLED] * 8,
+    )
     yield "an explanation", "/v1/explain", lambda: [("probe", face()), people[0]]
     yield "maps of a layer", "/v1/maps?layer=conv6", lambda: [("image", face())]

@@ -89,7 +89,7 @@ def filled(
     size: int, faces: np.ndarray, card: ModelCard, generator: np.random.Generator
 ) -> tuple[TemplateIndex, float]:
     """An index with that many templates, and the time that adding them took."""
-    index, seconds = TemplateIndex(len(card.quality_penalties)), 0.0
+    index, seconds = TemplateIndex(len(card.quality_penalties), card.architecture.embedding_size), 0.0
     for start in range(0, size, BLOCK):
         n = min(BLOCK, size - start)
         ids = [UUID(bytes=generator.bytes(16)).hex for _ in range(n)]

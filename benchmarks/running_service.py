@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from service.telemetry.machine import MIB, memory_of, processes_from
+
 COMMAND = (sys.executable, "-c", "import sys; sys.argv[0] = 'visavis'; from visavis.cli.main import main; main()")
 READY = re.compile(r"ready on https?://([0-9.]+):(\d+)")
 PATIENCE_S = 60
-MIB = 2**20
 
 
 @dataclass(slots=True)
@@ -33,31 +34,11 @@ class RunningService:
 
     def memory_mib(self) -> float:
         """Memory of all its processes, with memory files; what they share counts once (PSS)."""
-        return (sum(map(pss_bytes, pids_from(self.process.pid))) + _memory_files_bytes(self.process.pid)) / MIB
+        return (sum(map(memory_of, processes_from(self.process.pid))) + _memory_files_bytes(self.process.pid)) / MIB
 
     def cpu_s(self) -> float:
         """Processor time of all its processes so far."""
-        return sum(map(_cpu_s, pids_from(self.process.pid)))
-
-
-def pids_from(pid: int) -> list[int]:
-    """Return a process and all below it."""
-    found = [pid]
-    for each in found:  # which grows meanwhile
-        for children in Path(f"/proc/{each}/task").glob("*/children"):
-            with suppress(OSError):  # it has just ended
-                found += map(int, children.read_text().split())
-    return found
-
-
-def pss_bytes(pid: int) -> int:
-    """Return the memory of a process; what it shares with others counts in part."""
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:  # it has just ended
-        return 0
-    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+        return sum(map(_cpu_s, processes_from(self.process.pid)))
 
 
 def _memory_files_bytes(pid: int) -> int:

@@ -1,7 +1,8 @@
-"""What schemathesis sends to visavis: real pictures in valid requests, and no option twice. It runs in .venv-tools.
+"""What schemathesis sends to visavis: real pictures and names in valid requests, and no option twice.
 
-The schema says that an image is text or a file; that it must show a face, and that an option stands in the query or in
-the body, it cannot say. Invalid requests stay as schemathesis makes them.
+The schema says that an image is text or a file; that it must show a face, that a gallery must be there, and that an
+option stands in the query or in the body, it cannot say. Invalid requests stay as schemathesis makes them. It runs in
+.venv-tools.
 """
 
 import base64
@@ -16,6 +17,10 @@ from schemathesis import Case, GenerationMode, HookContext
 
 IMAGES = ("probe", "reference", "image")
 FILES = tuple(path.read_bytes() for path in sorted(Path(os.environ["FUZZ_IMAGES"]).iterdir()))
+# Those that enrolments of mutated_requests.py makes, and one that is created and forgotten again and again.
+NAMES = {"gallery": ("staff", "G\N{LATIN SMALL LETTER A WITH DIAERESIS}ste 2"), "person": ("p-1", "p-2", "p-3")}
+GONE, GALLERY = "gone", "/v1/galleries/{gallery}"
+FUTURE, CURSOR = "2099-01-01T00:00:00Z", "cC0x"
 CHOICE = random.Random(0)  # noqa: S311 - no secrets
 
 schemathesis.openapi.format("binary", strategies.sampled_from(FILES))  # of a form's files
@@ -23,15 +28,37 @@ schemathesis.openapi.format("binary", strategies.sampled_from(FILES))  # of a fo
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
-    if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE or not isinstance(case.body, dict):
+    if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
+    _name(case)
+    if isinstance(case.body, dict):
+        _fill(case, case.body)
+
+
+def _fill(case: Case, body: dict[str, Any]) -> None:
+    """Put pictures into a body, and send no option both in it and in the query."""
     if case.media_type == "application/json":
-        case.body |= {name: _pictures(case.body[name]) for name in IMAGES if name in case.body}
+        body |= {name: _pictures(body[name]) for name in IMAGES if name in body}
     query = dict(case.query or {})
-    if "operating_point" in case.body or "operating_point" in query:
-        case.body.pop("threshold", None)
+    if "operating_point" in body or "operating_point" in query:
+        body.pop("threshold", None)
         query.pop("threshold", None)
-    case.query = {name: value for name, value in query.items() if name not in case.body}
+    case.query = {name: value for name, value in query.items() if name not in body}
+    if body.get("forget_at") is not None:
+        body["forget_at"] = FUTURE
+
+
+def _name(case: Case) -> None:
+    """Put names that are known into an address, but for those that a link took from an answer, and a known cursor."""
+    given = case.path_parameters or {}
+    for name in NAMES.keys() & given.keys():
+        given[name] = CHOICE.choice(NAMES[name])
+    if case.path == GALLERY and case.method != "GET":
+        given["gallery"] = GONE
+    if "cursor" in (case.query or {}):
+        case.query["cursor"] = CURSOR
+    if "If-Match" in (case.headers or {}):
+        case.headers.pop("If-None-Match", None)
 
 
 def _pictures(given: object) -> object:

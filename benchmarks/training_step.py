@@ -114,7 +114,9 @@ def batch_for(network: EmbeddingNet, *, channels_last: bool) -> Batch:
 
 
 def learner_of(network: EmbeddingNet) -> Learner:
-    losses = build_losses(LOSSES, n_identities=PEOPLE, unit_length=False, generator=torch.Generator().manual_seed(0))
+    losses = build_losses(
+        LOSSES, n_identities=PEOPLE, n_channels=128, unit_length=False, generator=torch.Generator().manual_seed(0)
+    )
     return Learner(network.train(), losses, head_alone=False)
 
 

@@ -1,5 +1,12 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
-from .deadline import Deadline as Deadline, use_deadline as use_deadline
+from .deadline import (
+    Deadline as Deadline,
+    begin_step as begin_step,
+    check_deadline as check_deadline,
+    holding as holding,
+    time_left_s as time_left_s,
+    use_deadline as use_deadline,
+)
 from .decision import (
     EVEN_PRIOR as EVEN_PRIOR,
     ComparedFace as ComparedFace,
@@ -48,6 +55,7 @@ from .errors import (
 from .files import (
     PrivateFiles as PrivateFiles,
     open_regular_file as open_regular_file,
+    parse_toml as parse_toml,
     read_regular_file as read_regular_file,
     replace_file as replace_file,
     replacing as replacing,
@@ -74,6 +82,8 @@ from .network import (
     new_network as new_network,
     tensors_of as tensors_of,
 )
+from .onnx_import.facts import NetworkFacts as NetworkFacts, read_facts as read_facts
+from .onnx_import.importing import ImportedNetwork as ImportedNetwork, import_onnx as import_onnx
 from .photo_files import image_file as image_file, is_folder as is_folder
 from .pipeline import ALL_FACES as ALL_FACES, FaceEmbedder as FaceEmbedder
 from .progress import (
@@ -101,12 +111,15 @@ from .runtime.export import (
     embedding_graph as embedding_graph,
     export as export,
 )
+from .runtime.projection import Projection as Projection, projected as projected
 from .runtime.runtime import CoreThreads as CoreThreads, n_cores as n_cores
 from .runtime.torch import computes_in_bf16 as computes_in_bf16
 from .types import (
+    LARGEST_EMBEDDING as LARGEST_EMBEDDING,
     LEAST_VISIBLE as LEAST_VISIBLE,
     PRECISIONS as PRECISIONS,
     QUALITY_CHOICES as QUALITY_CHOICES,
+    SMALLEST_EMBEDDING as SMALLEST_EMBEDDING,
     Box as Box,
     Chip as Chip,
     Chips as Chips,
@@ -132,6 +145,7 @@ from .weights.bundle import (
     copy_bundle as copy_bundle,
     int8_graph_of as int8_graph_of,
     is_built_in as is_built_in,
+    known_bundles as known_bundles,
     new_card as new_card,
     read_bundle as read_bundle,
     require_new_folder as require_new_folder,

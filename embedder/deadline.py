@@ -75,6 +75,12 @@ def current_deadline() -> Deadline | None:
     return _current.get()
 
 
+def time_left_s(most_s: float) -> float:
+    """Return how long something may be waited for in this context: `most_s`, or less if the deadline is sooner."""
+    deadline = _current.get()
+    return most_s if deadline is None else min(most_s, deadline.remaining_s)
+
+
 def check_deadline() -> None:
     """Raise DeadlineExceeded if the deadline of this context is over."""
     deadline = _current.get()
@@ -88,6 +94,17 @@ def begin_step() -> None:
     if deadline is not None:
         deadline.give_way()
     check_deadline()
+
+
+@contextmanager
+def holding(lock: Lock) -> Iterator[None]:
+    """Hold a lock; while waiting for it, check the deadline of this context. Raises DeadlineExceeded."""
+    while not lock.acquire(timeout=LONGEST_PAUSE_S):
+        check_deadline()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def count_pixels(n_pixels: int) -> None:

@@ -112,8 +112,17 @@ class Judgement:
 class ComparedFace:
     """The embedding of one face to compare, and the quality of its photo."""
 
-    vector: NDArray[np.float32]  # (128,)
+    vector: NDArray[np.float32]  # (channels,)
     quality: Quality | None  # None = the photo is unknown
+
+
+def compared_faces(vectors: Sequence[NDArray[np.float32]], n_channels: int) -> list[ComparedFace]:
+    """Return faces of unknown photos with these embeddings. Raises ValueError unless each has `n_channels` numbers."""
+    faces = [ComparedFace(vector, None) for vector in vectors]
+    for face in faces:
+        if face.vector.shape != (n_channels,):
+            raise ValueError(f"an embedding of this model has shape ({n_channels},), not {face.vector.shape}")
+    return faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +274,7 @@ def posterior(log_likelihood_ratio: float, prior: float) -> float:
 
 
 def euclidean(probe: NDArray[np.float32], references: Vectors) -> tuple[float, ...]:
-    """Euclidean distances of (128,) to each of (n, 128), computed in float64."""
+    """Euclidean distances of (channels,) to each of (n, channels), computed in float64."""
     differences = references.astype(np.float64) - probe.astype(np.float64)
     return tuple(float(distance) for distance in np.sqrt((differences**2).sum(axis=1)))
 
@@ -276,7 +285,7 @@ class EmbeddedFace:
 
     chip: Chip = field(repr=False)
     sample: Sample  # that of the chip, with its grade if the card has penalties
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
 
 
 class Verifier:

@@ -6,12 +6,15 @@ What is read must be a regular file. What is written contains data of faces.
 import errno
 import fcntl
 import os
+import re
+import shutil
 import stat
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from .errors import VisavisError
 
@@ -40,6 +43,21 @@ def read_regular_file(path: str | os.PathLike[str], max_bytes: int, *, follow_li
     return data
 
 
+MAX_KEY_PARTS = 32  # of a dotted key in TOML: tomllib takes time that grows with the cube of their number
+_TEXTS = re.compile(  # strings and comments, also without their end
+    r'''"""(?:\\.|[^\\])*?(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|#[^\n]*''', re.DOTALL
+)
+_NOT_IN_KEYS = re.compile(r"[^\w \t.-]")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML in a time that grows with its length. Raises ValueError, or RecursionError for lists in lists."""
+    longest = max(each.count(".") for each in _NOT_IN_KEYS.split(_TEXTS.sub("", text)))
+    if longest >= MAX_KEY_PARTS:
+        raise ValueError(f"a key has more than {MAX_KEY_PARTS} parts")
+    return tomllib.loads(text)
+
+
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -59,6 +77,16 @@ class PrivateFiles:
         """Write a whole file. Raises `error`."""
         with self.new(path) as file:
             file.write(content)
+
+    def link(self, source: Path, path: Path) -> None:
+        """Give a file another name as well, or copy it where that is not possible. Raises `error`."""
+        with self._raising(path):
+            if _is_linked(source, unfinished(path)):
+                unfinished(path).replace(path)
+                unfinished(path).unlink(missing_ok=True)  # it stays if `path` was a name of the same file already
+                return
+            with open_regular_file(source) as content, replacing(path) as file:
+                shutil.copyfileobj(content, file)
 
     def remove(self, path: Path) -> None:
         """Remove a file, if there is one. Raises `error`."""
@@ -95,6 +123,16 @@ class PrivateFiles:
                 f"{path}: cannot be written: {error.strerror}; free disk space or choose another --out, and run it "
                 "again: completed work is kept"
             ) from error
+
+
+def _is_linked(source: Path, path: Path) -> bool:
+    """Whether a regular file now has a second name; not across file systems, and not if it belongs to others."""
+    path.unlink(missing_ok=True)
+    try:
+        os.link(source, path, follow_symlinks=False)
+    except OSError:
+        return False
+    return not path.is_symlink()
 
 
 @contextmanager

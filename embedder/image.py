@@ -140,6 +140,7 @@ def factor_for(shrinking: float) -> int:
 
 
 _BREAKS_OFF = "the image is broken: it ends before its last pixels; send the whole file"
+_BYTES_PER_PIXEL = 8  # WebP's decoder keeps two pictures
 _NO_MEMORY = "out of memory"  # what codecs say of it
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 LARGE_JPEG_FACTOR = 2  # of the largest size at which a JPEG with too many pixels is decoded
@@ -240,7 +241,7 @@ def _upright_size(picture: Image.Image) -> tuple[int, int]:
 def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
     if not data:
         raise NotAnImage(f"the image is empty (0 bytes); send a {FORMATS_IN_WORDS} file")
-    with _faults_told():
+    with _faults_told(limits.max_pixels):  # WebP's decoder takes its memory here, before it tells the size
         try:
             picture = _identified(data)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -351,7 +352,7 @@ def _faults_told(n_pixels: int = 0) -> Iterator[None]:
 
 def _has_place(n_pixels: int) -> bool:
     try:
-        np.empty((n_pixels, 4), np.uint8)
+        np.empty((n_pixels, _BYTES_PER_PIXEL), np.uint8)
     except MemoryError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""EmbeddingNet: chips -> resizing, normalisation -> backbone -> head -> embeddings of 128 channels."""
+"""EmbeddingNet: chips -> resizing, normalisation -> backbone -> head -> embeddings."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -15,7 +15,6 @@ from .backbones.backbone import Backbone, FullMapConv
 from .backbones.dlib_resnet import ConvAffine
 from .backbones.registry import build_backbone, default_input_size_px
 from .errors import BundleError
-from .types import EMBEDDING_SIZE
 from .weights.bundle import Bundle
 from .weights.card import Architecture, Preprocessing
 
@@ -27,7 +26,14 @@ class Head(nn.Module):
     """
 
     def __init__(
-        self, below: int, *, unit_length: bool, n_branches: int = 1, side_px: int = 1, norm_eps: float | None = None
+        self,
+        below: int,
+        n_channels: int,
+        *,
+        unit_length: bool,
+        n_branches: int = 1,
+        side_px: int = 1,
+        norm_eps: float | None = None,
     ) -> None:
         """Build the head. Each of several branches has its own input and output channels, and equal weight.
 
@@ -37,31 +43,41 @@ class Head(nn.Module):
         super().__init__()
         self.unit_length, self.n_branches = unit_length, n_branches
         self.projection = (
-            nn.Conv2d(below, EMBEDDING_SIZE, 1, groups=n_branches, bias=False)
+            nn.Conv2d(below, n_channels, 1, groups=n_branches, bias=False)
             if side_px == 1
-            else FullMapConv(below, EMBEDDING_SIZE, side_px)
+            else FullMapConv(below, n_channels, side_px)
         )
-        self.norm = None if norm_eps is None else nn.BatchNorm2d(EMBEDDING_SIZE, norm_eps)
+        self.norm = None if norm_eps is None else nn.BatchNorm2d(n_channels, norm_eps)
+        self.reduction: nn.Conv2d | None = None
         if not unit_length:
-            self._begin_about_1_long()
+            self._begin_about_1_long(n_channels)
+
+    def add_projection(self, n_channels: int) -> None:
+        """Project embeddings to fewer channels, and then scale them to length 1 again if they were so before."""
+        self.reduction = nn.Conv2d(self.projection.out_channels, n_channels, 1)
 
     def forward(self, last_map: Tensor) -> Tensor:
-        """Map (n, below, side_px, side_px) to (n, 128)."""
+        """Map (n, below, side_px, side_px) to (n, channels)."""
         channels = self.projection(last_map)
-        embeddings: Tensor = (channels if self.norm is None else self.norm(channels)).flatten(1)
+        embeddings = self._scaled((channels if self.norm is None else self.norm(channels)).flatten(1), self.n_branches)
+        if self.reduction is None:
+            return embeddings
+        return self._scaled(self.reduction(embeddings[:, :, None, None]).flatten(1), 1)
+
+    def _scaled(self, embeddings: Tensor, n_branches: int) -> Tensor:
         if not self.unit_length:
             return embeddings
-        parts = embeddings.reshape(-1, self.n_branches, EMBEDDING_SIZE // self.n_branches)
-        unit: Tensor = F.normalize(parts, dim=2).flatten(1) * self.n_branches**-0.5
+        parts = embeddings.reshape(-1, n_branches, embeddings.shape[1] // n_branches)
+        unit: Tensor = F.normalize(parts, dim=2).flatten(1) * n_branches**-0.5
         return unit
 
-    def _begin_about_1_long(self) -> None:
+    def _begin_about_1_long(self, n_channels: int) -> None:
         """Initialise so that embeddings have a length of about 1, as margin losses and distillation expect."""
         if self.norm is None:
             n_below = self.projection.weight[0].numel() * self.n_branches
-            nn.init.normal_(self.projection.weight, std=(n_below * EMBEDDING_SIZE) ** -0.5)
+            nn.init.normal_(self.projection.weight, std=(n_below * n_channels) ** -0.5)
         else:
-            nn.init.constant_(self.norm.weight, EMBEDDING_SIZE**-0.5)
+            nn.init.constant_(self.norm.weight, n_channels**-0.5)
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -85,16 +101,20 @@ class EmbeddingNet(nn.Module):
         self.register_buffer("mean_pixel", torch.tensor(preprocessing.mean)[:, None, None], persistent=False)
         self.backbone = build_backbone(architecture.backbone)
         _require_room(self.backbone, architecture.backbone, self.input_size_px)
+        _require_equal_branches(self.backbone, architecture)
         self.head = Head(
             self.backbone.out_channels,
+            architecture.projected_from or architecture.embedding_size,
             unit_length=architecture.unit_length,
             n_branches=self.backbone.n_branches,
             side_px=self.backbone.out_side_px,
             norm_eps=self.backbone.head_norm_eps,
         )
+        if architecture.projected_from is not None:
+            self.head.add_projection(architecture.embedding_size)
 
     def forward(self, chips: Tensor) -> Tensor:
-        """Map uint8 RGB chips (n, chip, chip, 3) to float32 (n, 128)."""
+        """Map uint8 RGB chips (n, chip, chip, 3) to float32 (n, channels)."""
         return self.embed_pictures(self.resized(chips))
 
     def resized(self, chips: Tensor) -> Tensor:
@@ -108,7 +128,7 @@ class EmbeddingNet(nn.Module):
         return (self.resizing @ planes @ self.resizing.T).reshape(-1, 3, self.input_size_px, self.input_size_px)
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
-        """Map pixel values 0..255, uint8 or float (n, 3, side, side), to float32 (n, 128)."""
+        """Map pixel values 0..255, uint8 or float (n, 3, side, side), to float32 (n, channels)."""
         return self.head(self.features(pictures))  # type: ignore[no-any-return] # torch types a module call as Any
 
     def features(self, pictures: Tensor) -> Tensor:
@@ -190,6 +210,15 @@ def _require_room(backbone: Backbone, name: str, size_px: int) -> None:
     if size_px < smallest or (largest is not None and size_px > largest):
         room = f"{smallest} px or more" if largest is None else f"{smallest} to {largest} px"
         raise BundleError(f"backbone {name} needs pictures of {room}, not input_size_px = {size_px}")
+
+
+def _require_equal_branches(backbone: Backbone, architecture: Architecture) -> None:
+    n_channels = architecture.projected_from or architecture.embedding_size
+    if n_channels % backbone.n_branches:
+        raise BundleError(
+            f"backbone {architecture.backbone} has {backbone.n_branches} branches with as many channels each: "
+            f"embedding_size must be a multiple of {backbone.n_branches}, not {n_channels}"
+        )
 
 
 SEED = 0

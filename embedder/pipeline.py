@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from .alignment import cut_chip, eye_distance
 from .deadline import begin_step, count_pixels
 from .decision import (
-    ComparedFace,
     Comparison,
     ComparisonBatch,
     DecisionKeywords,
@@ -23,6 +22,7 @@ from .decision import (
     VerifyKeywords,
     VerifyOptions,
     attributing_errors_to,
+    compared_faces,
     decision_rule,
     with_notes,
 )
@@ -32,7 +32,6 @@ from .image import Limits, Photo, decode_image
 from .quality import OcclusionMeter, quality_of
 from .runtime.runtime import CoreThreads, EmbeddingSession
 from .types import (
-    EMBEDDING_SIZE,
     Chip,
     Chips,
     Embedding,
@@ -218,6 +217,7 @@ class FaceEmbedder:
         self.bundle = bundle
         self.card = bundle.card
         self._network, self.batch_sizes = network, network.batch_sizes  # chips of a pass -> passes until now
+        self._no_vectors = np.empty((0, self.card.architecture.embedding_size), np.float32)
         self._verifier = Verifier(self.card.quality_penalties, self.identity)
         self._preprocessor = FacePreprocessor(detector, occlusion, decoder, self.card.alignment)
 
@@ -294,7 +294,7 @@ class FaceEmbedder:
         return tuple(Embedding(each.vector, self.identity, each.sample, timings) for each in faces)
 
     def embed_chips(self, chips: Chips) -> Vectors:
-        """Run the network on chips, uint8 RGB (n, side, side, 3): float32 (n, 128).
+        """Run the network on chips, uint8 RGB (n, side, side, 3): float32 (n, channels).
 
         The output is a face's embedding unless the card sets `mirror`: then the embedding is the mean output over the
         chip and its mirror image. `embed_faces` handles both cases.
@@ -306,10 +306,10 @@ class FaceEmbedder:
             raise ValueError(
                 f"chips must be uint8 of shape (n, {side}, {side}, 3), not {chips.dtype} of shape {chips.shape}"
             )
-        return self._network(chips) if len(chips) else np.empty((0, EMBEDDING_SIZE), np.float32)
+        return self._network(chips) if len(chips) else self._no_vectors
 
     def embed_faces(self, chips: Chips) -> Vectors:
-        """Embed faces from their chips, uint8 RGB (n, side, side, 3), as the card specifies: float32 (n, 128)."""
+        """Embed faces from their chips, uint8 RGB (n, side, side, 3), as the card specifies: float32 (n, channels)."""
         if not self.card.architecture.mirror:
             return self.embed_chips(chips)
         both = self.embed_chips(np.concatenate([chips, chips[:, :, ::-1]]))
@@ -357,15 +357,15 @@ class FaceEmbedder:
     def compare(
         self, probe: ArrayLike, references: ArrayLike, *, model_digest: str, **options: Unpack[DecisionKeywords]
     ) -> Distances:
-        """Compare an embedding (128,) with others (n, 128) of the same model and precision; decide as `verify` does.
+        """Compare an embedding (channels,) with others (n, channels) of the same model and precision, as `verify` does.
 
-        The quality of the photos is unknown, so no penalty applies. Raises DigestMismatch or OperatingPointUnavailable.
+        The photos are unknown, so no penalty applies. Raises DigestMismatch, OperatingPointUnavailable or ValueError.
         """
         if model_digest != self.identity.digest:
             raise self._mismatch(model_digest)
         rule = decision_rule(self.card, VerifyOptions(**options))
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
-        one, *others = [ComparedFace(vector, None) for vector in vectors]
+        one, *others = compared_faces(vectors, self.card.architecture.embedding_size)
         return Distances(tuple(rule.judge(one, others)), rule.operating_point, rule.prior)
 
     def _mismatch(self, digest: str) -> DigestMismatch:
@@ -379,7 +379,7 @@ class FaceEmbedder:
         chips = [chip.pixels for item in prepared for chip in item.chips]
         # In several passes, so that the faces of other callers wait for one of them at most.
         passes = [np.stack(chips[first : first + PASS]) for first in range(0, len(chips), PASS)]
-        vectors = np.concatenate([np.empty((0, EMBEDDING_SIZE), np.float32), *map(self.embed_faces, passes)])
+        vectors = np.concatenate([self._no_vectors, *map(self.embed_faces, passes)])
         seconds = (
             sum(item.decode_s for item in prepared),
             sum(item.detect_s for item in prepared),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from .errors import SampleError
 
-EMBEDDING_SIZE = 128
+SMALLEST_EMBEDDING, LARGEST_EMBEDDING = 64, 1024  # channels; the card says how many
 
 FaceChoice = Literal["dominant", "only", "largest", "center"]  # the rules that select a face
 FaceSelector = str | int  # a FaceChoice, `at:x,y`, or an index; see detection.detector.face_selector
@@ -28,7 +28,7 @@ Rotation = Literal[0, 90, 180, 270]  # degrees clockwise
 Point = tuple[float, float]  # x, y in px of the upright picture; (0, 0) is the corner of the first pixel
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 Chips = NDArray[np.uint8]  # (n, side, side, 3), RGB; side is the card's alignment.chip_size_px
-Vectors = NDArray[np.float32]  # (n, 128)
+Vectors = NDArray[np.float32]  # (n, channels); the card's architecture.embedding_size
 Inputs = NDArray[np.uint8] | NDArray[np.float32]  # pixels (n, height, width, 3), in the range that a network expects
 Pass = Callable[[Inputs], tuple[NDArray[np.float32], ...]]  # a network, ready to run: returns an array for each output
 
@@ -138,9 +138,9 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """A face as 128 channels. This is biometric data: protect it like the photo. `repr` does not show it."""
+    """A face as channels. This is biometric data: protect it like the photo. `repr` does not show it."""
 
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
     model: ModelIdentity
     sample: Sample
     timings_ms: Timings

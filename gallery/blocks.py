@@ -13,11 +13,11 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-EMBEDDING_SIZE = 128
 BLOCK = 65_536  # templates; a multiple of the rows that the kernel takes at once
 PART = 1024  # templates that are encoded at once, in the cache of a core
 MOST_CODE = 127
 ID_DIGITS = 32
+MATRIX = 2  # dimensions
 
 Codes = NDArray[np.int8]
 Singles = NDArray[np.float32]
@@ -30,13 +30,13 @@ Ids = NDArray[np.uint64]  # (n, 2)
 class Code(NamedTuple):
     """Embeddings as small integers: each is about its code times its step."""
 
-    codes: Codes  # (n, 128)
+    codes: Codes  # (n, channels)
     steps: Singles  # (n,)
     errors: Doubles  # (n,) distances of the embeddings to what their codes stand for
 
 
 def encode(vectors: Singles) -> Code:
-    """Encode embeddings (n, 128)."""
+    """Encode embeddings (n, channels)."""
     steps = np.abs(vectors).max(axis=1, initial=0) / np.float32(MOST_CODE)
     steps[steps == 0] = 1
     codes = np.rint(vectors / steps[:, None]).clip(-MOST_CODE, MOST_CODE).astype(np.int8)
@@ -47,11 +47,11 @@ def encode(vectors: Singles) -> Code:
 class Templates(NamedTuple):
     """Templates as arrays with as many rows."""
 
-    codes: Codes  # (n, 128)
+    codes: Codes  # (n, channels)
     steps: Singles  # (n,) of the codes
     squares: Singles  # (n,) squared lengths of the embeddings
     errors: Singles  # (n,) at least the distances of the embeddings to what their codes stand for
-    vectors: Singles  # (n, 128)
+    vectors: Singles  # (n, channels)
     penalties: Doubles  # (n, measures)
     persons: Persons  # (n,)
     ids: Ids  # (n, 2)
@@ -64,9 +64,9 @@ class Templates(NamedTuple):
 def new_templates(ids: Sequence[str], persons: Sequence[int], vectors: Singles, penalties: Doubles) -> Templates:
     """Return templates in columns. Raises ValueError if an id, a shape or a number is not valid."""
     n = len(ids)
-    if vectors.shape != (n, EMBEDDING_SIZE) or len(persons) != n or len(penalties) != n:
+    if vectors.ndim != MATRIX or len(vectors) != n or len(persons) != n or len(penalties) != n:
         raise ValueError(
-            f"{n} ids need {n} persons, embeddings of shape ({n}, {EMBEDDING_SIZE}) and {n} rows of penalties, not "
+            f"{n} ids need {n} persons, embeddings of shape ({n}, channels) and {n} rows of penalties, not "
             f"{len(persons)}, {vectors.shape} and {len(penalties)}"
         )
     if not np.isfinite(vectors).all() or not (penalties >= 0).all():
@@ -78,8 +78,14 @@ def new_templates(ids: Sequence[str], persons: Sequence[int], vectors: Singles, 
     return Templates(codes, steps, squares, errors, vectors, penalties, persons_column, packed_ids(ids))
 
 
+def bytes_of(n_templates: int, n_measures: int, n_channels: int) -> int:
+    """Return about how much memory so many templates take."""
+    one = new_templates(["0" * ID_DIGITS], [0], np.zeros((1, n_channels), np.float32), np.zeros((1, n_measures)))
+    return n_templates * sum(column.nbytes for column in one)
+
+
 def _coded(vectors: Singles) -> tuple[Codes, Singles, Singles, Singles]:
-    """Return the codes, steps, squared lengths and errors of embeddings (n, 128)."""
+    """Return the codes, steps, squared lengths and errors of embeddings (n, channels)."""
     code = encode(vectors)
     squares = (vectors.astype(np.float64) ** 2).sum(axis=1).astype(np.float32)
     return code.codes, code.steps, squares, np.nextafter(code.errors.astype(np.float32), np.float32(np.inf))
@@ -122,12 +128,9 @@ class Block:
     step: float = 0  # the largest of a code
 
     @classmethod
-    def empty(cls, n_measures: int) -> Self:
-        """Return a block without templates. Memory is taken as it fills."""
-        one = new_templates(
-            ["0" * ID_DIGITS], [0], np.zeros((1, EMBEDDING_SIZE), np.float32), np.zeros((1, n_measures))
-        )
-        return cls(Templates._make(np.zeros((BLOCK, *column.shape[1:]), column.dtype) for column in one))
+    def empty(cls, such: Templates) -> Self:
+        """Return a block without templates, for ones such as these. Memory is taken as it fills."""
+        return cls(Templates._make(np.zeros((BLOCK, *column.shape[1:]), column.dtype) for column in such))
 
     @property
     def templates(self) -> Templates:
@@ -150,8 +153,7 @@ class Block:
 
     def without(self, removed: NDArray[np.bool_]) -> Self:
         """Return a copy without some of the templates: (n,)."""
-        empty = self.empty(self.arrays.penalties.shape[1])
-        return empty.extended(self.templates.at(~removed))
+        return self.empty(self.arrays).extended(self.templates.at(~removed))
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,8 @@ class Blocks:
             room = BLOCK - block.n
             blocks.append(block.extended(new.at(slice(room))) if room and len(new.persons) else block)
             new = new.at(slice(room, None))
-        for start in range(0, len(new.persons), BLOCK):
-            empty = Block.empty(new.penalties.shape[1])
-            blocks.append(empty.extended(new.at(slice(start, start + BLOCK))))
+        starts = range(0, len(new.persons), BLOCK)
+        blocks += (Block.empty(new).extended(new.at(slice(start, start + BLOCK))) for start in starts)
         return replace(self, blocks=tuple(blocks), n_people=n_people)
 
     def without(self, ids: Ids) -> Self:

@@ -4,22 +4,78 @@ A probe of a person who is not in a gallery is compared with each of its n templ
 card's operating points say at which threshold the FMR is low enough; between two of them it is interpolated.
 """
 
-from collections.abc import Sequence
-from math import expm1, floor, isnan, log1p, log10, nan
-from typing import NamedTuple
+from dataclasses import dataclass
+from math import expm1, floor, isnan, log, log1p, log10, nan
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import ModelCard, OperatingPoint
+from embedder import ModelCard
 
 from .errors import ClaimUnavailable
 from .types import Claim
 
 ROUNDING = 1e-9  # of a template: so that the FPIR of a gallery is carried by it
 DIGITS = 3  # significant ones of the strictest FPIR
-Points = Sequence[OperatingPoint]  # with a measured FMR, the strictest first
 Rates = NDArray[np.float64]  # (points,) NaN = not measured
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FmrCurve:
+    """What a card measured, over the FMR: its points, and between them straight lines over the logarithm of the FMR.
+
+    A rate that was not measured is NaN.
+    """
+
+    fmrs: Rates  # (points,) ascending
+    thresholds: Rates  # (points,) ascending: a looser rate never has a stricter threshold
+    fmr_ends: Rates  # (2, points) of the intervals, as multiples of the FMR
+    fnmr: Rates  # (points,)
+    fnmr_ends: Rates  # (2, points) of the intervals
+
+    @classmethod
+    def of(cls, card: ModelCard) -> Self | None:
+        """Return the curve of a card, None if no point has a measured FMR. Of equal FMRs the strictest point counts."""
+        by_rate = {point.fmr: point for point in sorted(card.operating_points, key=lambda each: -each.threshold)}
+        fmrs = sorted(fmr for fmr in by_rate if fmr)
+        if not fmrs:
+            return None
+        points = [by_rate[fmr] for fmr in fmrs]
+        thresholds = np.array([point.threshold for point in points])
+        return cls(
+            fmrs=np.array(fmrs),
+            thresholds=np.minimum.accumulate(thresholds[::-1])[::-1],
+            fmr_ends=np.array([point.fmr_interval or (nan, nan) for point in points]).T / fmrs,
+            fnmr=np.array([nan if point.fnmr is None else point.fnmr for point in points]),
+            fnmr_ends=np.array([point.fnmr_interval or (nan, nan) for point in points]).T,
+        )
+
+    @property
+    def strictest(self) -> float:
+        """The lowest FMR that was measured."""
+        return float(self.fmrs[0])
+
+    @property
+    def loosest(self) -> float:
+        """The highest FMR that was measured."""
+        return float(self.fmrs[-1])
+
+    def carried(self, fmr: float) -> float:
+        """Return an FMR, moved into the measured range."""
+        return min(max(fmr, self.strictest), self.loosest)
+
+    def at(self, fmr: float, values: Rates) -> float:
+        """Return what one of the columns, (points,), has at an FMR, which is moved into the measured range."""
+        return float(np.interp(log(fmr), np.log(self.fmrs), values))
+
+    def threshold(self, fmr: float) -> float:
+        """Return the threshold with that FMR, which is moved into the measured range."""
+        return self.at(fmr, self.thresholds)
+
+    def fmr(self, distance: float) -> float:
+        """Return the FMR of a threshold; below the measured range it is the strictest, above it the loosest."""
+        return float(np.exp(np.interp(distance, self.thresholds, np.log(self.fmrs))))
 
 
 def claim_for(card: ModelCard, *, fpir: float, n_templates: int) -> Claim:
@@ -33,10 +89,10 @@ def claim_for(card: ModelCard, *, fpir: float, n_templates: int) -> Claim:
         raise ValueError(f"fpir must be between 0 and 1, both excluded, not {fpir}")
     if n_templates < 1:
         raise ValueError(f"a claim needs at least one template, not {n_templates}")
-    most = largest_gallery(card, fpir)
-    if n_templates > most:
+    curve, most = FmrCurve.of(card), largest_gallery(card, fpir)
+    if curve is None or n_templates > most:
         raise ClaimUnavailable(fpir, n_templates, largest=most, strictest=strictest_fpir(card, n_templates))
-    return _claim(_curves(_measured(card)), fmr_of(fpir, n_templates), n_templates)
+    return _claim(curve, fmr_of(fpir, n_templates), n_templates)
 
 
 def fpir_of(fmr: float, n_templates: int) -> float:
@@ -51,64 +107,29 @@ def fmr_of(fpir: float, n_templates: int) -> float:
 
 def largest_gallery(card: ModelCard, fpir: float) -> int:
     """Return the largest number of templates for which the card carries an FPIR; 0 = it has no measured FMR."""
-    points = _measured(card)
-    return floor(log1p(-fpir) / log1p(-_fmr(points[0])) + ROUNDING) if points else 0
+    curve = FmrCurve.of(card)
+    return 0 if curve is None else floor(log1p(-fpir) / log1p(-curve.strictest) + ROUNDING)
 
 
 def strictest_fpir(card: ModelCard, n_templates: int) -> float | None:
     """Return the strictest FPIR, rounded up, that the card carries with that many templates; None if there is none."""
-    points = _measured(card)
-    exact = fpir_of(_fmr(points[0]), n_templates) if points else 1.0
+    curve = FmrCurve.of(card)
+    exact = 1.0 if curve is None else fpir_of(curve.strictest, n_templates)
     n_decimals = DIGITS - 1 - floor(log10(exact))
     rounded = round((floor(exact * 10.0**n_decimals) + 1) / 10.0**n_decimals, n_decimals)
     return rounded if rounded < 1 else None
 
 
-class _Curves(NamedTuple):
-    """The points of a card as curves over the FMR. The ends of an interval of the FMR are multiples of the FMR."""
-
-    log_fmr: Rates
-    thresholds: Rates
-    fmr_ends: tuple[Rates, Rates]
-    fnmr: Rates
-    fnmr_ends: tuple[Rates, Rates]
-
-
-def _measured(card: ModelCard) -> Points:
-    """The points whose FMR is known; of two with the same, the stricter."""
-    by_rate = {point.fmr: point for point in sorted(card.operating_points, key=lambda each: -each.threshold)}
-    return sorted((point for fmr, point in by_rate.items() if fmr), key=_fmr)
-
-
-def _fmr(point: OperatingPoint) -> float:
-    return point.fmr or 0.0
-
-
-def _curves(points: Points) -> _Curves:
-    fmr = np.array([_fmr(point) for point in points])
-    thresholds = np.array([point.threshold for point in points])
-    stricter = np.minimum.accumulate(thresholds[::-1])[::-1]  # a looser rate never has a stricter threshold
-    fnmr = np.array([nan if point.fnmr is None else point.fnmr for point in points])
-    low, high = np.array([point.fmr_interval or (nan, nan) for point in points]).T / fmr
-    fnmr_ends = np.array([point.fnmr_interval or (nan, nan) for point in points]).T
-    return _Curves(np.log10(fmr), stricter, (low, high), fnmr, (fnmr_ends[0], fnmr_ends[1]))
-
-
-def _claim(curves: _Curves, wanted: float, n_templates: int) -> Claim:
-    place = float(np.clip(log10(wanted), curves.log_fmr[0], curves.log_fmr[-1]))
-
-    def at(values: Rates) -> float:
-        return float(np.interp(place, curves.log_fmr, values))
-
-    fmr = 10**place
-    low, high = (fpir_of(fmr * at(end), n_templates) for end in curves.fmr_ends)
-    fnir, fnir_low, fnir_high = at(curves.fnmr), *(at(end) for end in curves.fnmr_ends)
+def _claim(curve: FmrCurve, wanted: float, n_templates: int) -> Claim:
+    fmr = curve.carried(wanted)
+    low, high = (fpir_of(fmr * curve.at(fmr, end), n_templates) for end in curve.fmr_ends)
+    fnir, fnir_low, fnir_high = curve.at(fmr, curve.fnmr), *(curve.at(fmr, end) for end in curve.fnmr_ends)
     return Claim(
         n_templates=n_templates,
         fpir=fpir_of(fmr, n_templates),
         fpir_interval=None if isnan(low) else (low, high),
         fmr=fmr,
-        threshold=at(curves.thresholds),
+        threshold=curve.threshold(fmr),
         fnir=None if isnan(fnir) else fnir,
         fnir_interval=None if isnan(fnir_low) else (fnir_low, fnir_high),
     )

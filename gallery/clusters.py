@@ -30,7 +30,7 @@ TOLERANCE = 1e-4  # of squared distances in float32; those in float64 decide
 class FaceSet:
     """The faces to group. Its `repr` does not show the embeddings, which are biometric data."""
 
-    vectors: NDArray[np.float32] = field(repr=False)  # (n, 128)
+    vectors: NDArray[np.float32] = field(repr=False)  # (n, channels)
     pictures: Indices  # (n,) which picture each face is on
     penalties: Floats  # (measures, n) in units of distance, for poor photos
     visible: Floats  # (2, n) the visible shares of eyes and mouth
@@ -65,7 +65,7 @@ class FaceSet:
 class Totals:
     """What must be known of clusters of faces to compare them: sums over their faces. One row for each cluster."""
 
-    vectors: Floats = field(repr=False)  # (n, 128)
+    vectors: Floats = field(repr=False)  # (n, channels)
     squares: Floats  # (n,) of the lengths of embeddings
     penalties: Floats  # (n, measures)
     visible: Floats  # (n, 2) not a sum: of the face that shows most

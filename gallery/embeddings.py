@@ -6,17 +6,25 @@ SQLite moves rows between its pages when others of the table are deleted, and le
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from .schema import embeddings
 
-N_CHANNELS = 128
-ZEROS = bytes(4 * N_CHANNELS)
+_n_bytes = func.length(embeddings.c.embedding)
 
 
 def store_embeddings(connection: Connection, contents: Sequence[bytes]) -> list[int]:
-    """Write embeddings of 512 bytes; gives the slot of each."""
-    free = _free_slots(connection, len(contents))
+    """Write embeddings, float32; gives the slot of each."""
+    slots = dict[int, int]()
+    for n_bytes in {len(each) for each in contents}:
+        places = [place for place, each in enumerate(contents) if len(each) == n_bytes]
+        slots |= zip(places, _stored(connection, [contents[place] for place in places]), strict=True)
+    return [slots[place] for place in range(len(contents))]
+
+
+def _stored(connection: Connection, contents: Sequence[bytes]) -> list[int]:
+    """Write embeddings of one size, first to free slots of that size."""
+    free = _free_slots(connection, len(contents), len(contents[0]))
     if free:
         _overwrite(connection, free, contents)
     new = [{"embedding": content, "is_free": False} for content in contents[len(free) :]]
@@ -28,12 +36,15 @@ def store_embeddings(connection: Connection, contents: Sequence[bytes]) -> list[
 
 def wipe_embeddings(connection: Connection, slots: Select[tuple[int]]) -> None:
     """Fill slots with zeros, for others to use."""
-    its_slots = update(embeddings).where(embeddings.c.slot.in_(slots))
-    connection.execute(its_slots.values(embedding=ZEROS, is_free=True))
+    theirs = embeddings.c.slot.in_(slots)
+    for n_bytes in connection.scalars(select(_n_bytes).where(theirs).distinct()).all():
+        of_that_size = update(embeddings).where(theirs, _n_bytes == n_bytes)
+        connection.execute(of_that_size.values(embedding=bytes(n_bytes), is_free=True))
 
 
-def _free_slots(connection: Connection, limit: int) -> list[int]:
-    query = select(embeddings.c.slot).where(embeddings.c.is_free).limit(limit)
+def _free_slots(connection: Connection, limit: int, n_bytes: int) -> list[int]:
+    """Slots for embeddings of that size, up to `limit`."""
+    query = select(embeddings.c.slot).where(embeddings.c.is_free, _n_bytes == n_bytes).limit(limit)
     return list(connection.scalars(query.with_for_update(skip_locked=True)))  # others may write to other galleries
 
 

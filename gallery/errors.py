@@ -11,6 +11,7 @@ VisavisError
     │   ├── AlreadyEnrolled   it shows somebody who is enrolled as another person
     │   └── AnotherPerson     it does not show the person of the other photos
     ├── ClaimUnavailable      the card's evidence does not carry the FPIR for that many templates
+    ├── GalleryTooLarge       the memory that is left does not hold the gallery's templates
     ├── IdempotencyConflict   the idempotency key was used for another request
     ├── InvalidValue          a name, an id or a fact that no gallery takes, or a URL that names no store
     ├── SchemaMismatch        the store's schema is older or newer than the code
@@ -111,6 +112,20 @@ class ClaimUnavailable(GalleryError):
             f"{n_templates:,}; {_remedy(strictest)}"
         )
         self.fpir, self.n_templates, self.largest, self.strictest = fpir, n_templates, largest, strictest
+
+
+class GalleryTooLarge(GalleryError):
+    """The memory that is left does not hold the templates of a gallery, so they are not loaded."""
+
+    code = "gallery_too_large"
+
+    def __init__(self, n_templates: int, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"the gallery's {n_templates:,} templates need {needed_bytes / 2**20:,.0f} MiB of memory, and "
+            f"{free_bytes / 2**20:,.0f} MiB are left; add memory, divide the people among several machines, or let "
+            "PostgreSQL search (VISAVIS_GALLERY_SEARCH=pgvector)"
+        )
+        self.n_templates, self.needed_bytes, self.free_bytes = n_templates, needed_bytes, free_bytes
 
 
 class IdempotencyConflict(GalleryError):

@@ -20,15 +20,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from embedder import MEASURES, Advance, Job, ModelCard, Progress, Quality, open_regular_file, replacing
 
-from .embeddings import N_CHANNELS
 from .errors import InvalidValue, NoSuchPerson
 from .store import Store
 from .types import Consent, NewTemplate, Person, PersonFacts, TemplateFacts
-from .values import check_name, check_templates
+from .values import EMBEDDING_FORM, check_name, check_templates
 
 PAGE = 500  # people read at a time
 MAX_LINE_BYTES = 2**26  # of one person: some 50,000 templates
-DLIB_MODEL = "dlib-resnet29-128"
+DLIB_MODEL, N_DLIB_CHANNELS = "dlib-resnet29-128", 128
 SHORTEST, LONGEST = 1.1, 2.0  # embeddings of dlib's network: their lengths are 1.22 to 1.71 over LFW View 1
 IMPORTED = "face_recognition"  # instead of a request's id
 
@@ -77,7 +76,7 @@ class _Consent(_Line):
 
 class _Template(_Line):
     model_digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
-    embedding: str  # base64 of 128 float32, little-endian
+    embedding: str  # base64 of float32, little-endian
     quality: dict[str, float]
     enrolled_at: AwareDatetime
     request_id: str | None
@@ -252,7 +251,7 @@ def _portable(line: _PersonLine, number: int) -> PortablePerson:
             check_templates(templates)
     except (TypeError, ValueError):
         raise InvalidValue(
-            f"line {number} has a template that is not {N_CHANNELS} finite numbers with all measures of quality; "
+            f"line {number} has a template that is not {EMBEDDING_FORM} with all measures of quality; "
             "export the gallery again"
         ) from None
     return PortablePerson(line.person, facts, templates)
@@ -276,8 +275,8 @@ def _encoding(numbers: list[str], line: int) -> NDArray[np.float32]:
         vector = np.array([float(each) for each in numbers], np.float32)
     except ValueError:
         vector = np.empty(0, np.float32)
-    if vector.shape != (N_CHANNELS,) or not np.isfinite(vector).all():
-        raise InvalidValue(f"line {line} must have a person's id and {N_CHANNELS} numbers")
+    if vector.shape != (N_DLIB_CHANNELS,) or not np.isfinite(vector).all():
+        raise InvalidValue(f"line {line} must have a person's id and {N_DLIB_CHANNELS} numbers")
     length = float(np.linalg.norm(vector))
     if not SHORTEST <= length <= LONGEST:
         raise InvalidValue(

@@ -11,9 +11,10 @@ import numpy as np
 from embedder import ModelCard, PrivateFiles, Progress, no_progress
 from embedder.bulk import EmbeddedFaces
 
+from .claims import FmrCurve
 from .clusters import FaceSet
 from .grouping import GroupedPerson, Grouping, group_faces
-from .link_rule import FmrCurve, GroupingError, link_rule
+from .link_rule import GroupingError, fmr_curve, link_rule
 
 FILES = PrivateFiles(GroupingError)
 EMBEDDINGS = "embeddings"  # the folder of the bulk run
@@ -69,7 +70,7 @@ def group_photos(
     pictures = np.array([face.photo for face in embedded.faces], np.int64)
     faces = FaceSet.by(card, embedded.vectors, pictures, embedded.qualities.astype(np.float64))
     rule = link_rule(card, int(faces.is_usable.sum()), fmr)
-    return GroupedPhotos(start, embedded, group_faces(faces, rule, progress), FmrCurve.of(card), {})
+    return GroupedPhotos(start, embedded, group_faces(faces, rule, progress), fmr_curve(card), {})
 
 
 def require_free_or_ours(out: Path) -> None:

@@ -1,15 +1,16 @@
 """Who a face may be: the people of a gallery nearest to a probe, and which of them match at a claimed FPIR."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from embedder import MEASURES, Embedding, LogLikelihoodRatio, ModelCard, Quality, posterior
 
-from .blocks import Doubles
+from .blocks import Doubles, Singles
 from .claims import claim_for
-from .index import NearPerson, TemplateIndex
+from .index import NearestPeople, NearPerson
 from .types import Candidate, Identification
 
 DEFAULT_FPIR = 1e-2
@@ -46,11 +47,19 @@ def penalties_by_measures(card: ModelCard, measures: Doubles) -> Doubles:
     return np.stack(columns, axis=1) if columns else np.empty((len(measures), 0))
 
 
+class Searchable(Protocol):
+    """Finds the people nearest to a probe, as `TemplateIndex` does."""
+
+    def search(self, vector: Singles, penalties: Doubles, *, k: int, below: float = 0.0) -> NearestPeople:
+        """See `TemplateIndex.search`."""
+        ...
+
+
 DEFAULT_OPTIONS = IdentifyOptions()
 
 
 def identify(
-    index: TemplateIndex,
+    index: Searchable,
     probe: Embedding,
     card: ModelCard,
     people_of: Callable[[Sequence[str]], Mapping[str, str]],
@@ -65,7 +74,7 @@ def identify(
     nearest = index.search(probe.vector, penalties, k=options.limit)
     if not nearest.n_templates:
         return Identification((), None, options.prior or NOBODY)
-    claim = claim_for(card, fpir=options.fpir, n_templates=nearest.n_templates)
+    claim = replace(claim_for(card, fpir=options.fpir, n_templates=nearest.n_templates), is_exact=nearest.is_exact)
     prior = options.prior or 1 / (nearest.n_people + 1)
     names = people_of([near.template for near in nearest.people])
     candidates = (

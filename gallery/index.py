@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from embedder import CoreThreads, euclidean, n_cores
 
 from .blocks import (
-    EMBEDDING_SIZE,
     Block,
     Blocks,
     Codes,
@@ -60,10 +59,11 @@ class NearestPeople:
     people: tuple[NearPerson, ...]  # the nearest first; equally near ones by the ids of their templates
     n_templates: int  # searched
     n_people: int  # whose templates were searched
+    is_exact: bool = True  # whether none of the nearest can be missing
 
 
 class _Probe(NamedTuple):
-    vector: Singles  # (128,)
+    vector: Singles  # (channels,)
     penalties: Doubles  # (measures,)
     square: float  # squared length of the embedding
     step: float  # of its code
@@ -91,11 +91,11 @@ class _Compared(NamedTuple):
 class TemplateIndex:
     """Templates and whose they are. Thread-safe: a search sees the templates of one moment, and writes wait in line.
 
-    `n_measures` is the number of penalties of the model's card.
+    `n_measures` is the number of penalties of the model's card, and `n_channels` the size of its embeddings.
     """
 
-    def __init__(self, n_measures: int) -> None:
-        self._n_measures = n_measures
+    def __init__(self, n_measures: int, n_channels: int) -> None:
+        self._n_measures, self.n_channels = n_measures, n_channels
         self._threads = CoreThreads("gallery-search")
         self._writing = Lock()
         self._now = Blocks()
@@ -111,12 +111,14 @@ class TemplateIndex:
     def add(self, ids: Sequence[str], persons: Sequence[int], vectors: Singles, penalties: Doubles) -> None:
         """Add templates; those whose ids are there already are left as they are.
 
-        `ids` have 32 hexadecimal digits, `vectors` are (n, 128) and `penalties`, of the photos by each measure of the
-        card, (n, measures). Raises ValueError if they are not, or not finite.
+        `ids` have 32 hexadecimal digits, `vectors` are (n, channels) and `penalties`, of the photos by each measure of
+        the card, (n, measures). Raises ValueError if they are not, or not finite.
         """
         new = new_templates(ids, persons, vectors, penalties)
         if penalties.shape[1:] != (self._n_measures,):
             raise ValueError(f"penalties must be by {self._n_measures} measures, not {penalties.shape[1:]}")
+        if vectors.shape[1:] != (self.n_channels,):
+            raise ValueError(f"embeddings must have {self.n_channels} channels, not {vectors.shape[1:]}")
         with self._writing:
             self._now = self._now.extended(new)
 
@@ -128,7 +130,7 @@ class TemplateIndex:
     def search(self, vector: Singles, penalties: Doubles, *, k: int, below: float = 0.0) -> NearestPeople:
         """Return the `k` people nearest to a probe, and all people at a normalized distance less than `below`.
 
-        `vector` is (128,) and `penalties` (measures,). A person is as near as the nearest template.
+        `vector` is (channels,) and `penalties` (measures,). A person is as near as the nearest template.
         """
         now = self._now
         probe = _probe(vector, penalties)
@@ -153,18 +155,18 @@ def _probe(vector: Singles, penalties: Doubles) -> _Probe:
 
 
 def _packed(code: Codes) -> numkong.PackedMatrix:
-    """Return a code (128,) for the kernel, which multiplies faster by several columns than by one.
+    """Return a code (channels,) for the kernel, which multiplies faster by several columns than by one.
 
     It sees GROUP templates as one row, and GROUP columns that have the code in one place each and are 0 elsewhere.
     """
-    columns = np.zeros((GROUP, GROUP, EMBEDDING_SIZE), np.int8)
+    columns = np.zeros((GROUP, GROUP, len(code)), np.int8)
     columns[np.arange(GROUP), np.arange(GROUP)] = code
-    return numkong.dots_pack(columns.reshape(GROUP, GROUP * EMBEDDING_SIZE))
+    return numkong.dots_pack(columns.reshape(GROUP, -1))
 
 
 def _scores(block: Block, probe: _Probe) -> _Scores:
     n_rows = -(-block.n // GROUP)
-    rows = block.arrays.codes[: n_rows * GROUP].reshape(n_rows, GROUP * EMBEDDING_SIZE)
+    rows = block.arrays.codes[: n_rows * GROUP].reshape(n_rows, -1)
     dots = np.asarray(numkong.dots_packed(rows, probe.packed)).reshape(-1)[: block.n]  # exact
     return _Scores(block, dots, _largest_of_stripes(dots))
 

@@ -1,12 +1,10 @@
-"""The FMR at which faces are linked into people, and the FMR of a distance, by the points of a model's card."""
+"""The FMR at which faces are linked into people, by the points of a model's card."""
 
 from dataclasses import dataclass
-from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from embedder import ModelCard, VisavisError, chosen_point
+
+from .claims import FmrCurve
 
 
 class GroupingError(VisavisError):
@@ -20,39 +18,12 @@ MOST_FMR = 1e-5  # by default: the people of a small folder are often related, a
 DOUBT = 3.0  # times the FMR: nearer than that to the other decision, a person is in doubt
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FmrCurve:
-    """FMR over the threshold: the card's points, and between them a straight line of its logarithm."""
-
-    thresholds: NDArray[np.float64]  # (k,) ascending
-    log_fmrs: NDArray[np.float64]  # (k,) ascending
-
-    @classmethod
-    def of(cls, card: ModelCard) -> Self:
-        """Return the curve of a card. Raises GroupingError for a card without points."""
-        points = sorted((each.threshold, each.fmr) for each in card.operating_points if each.fmr)
-        if not points:
-            raise GroupingError(f"the card of {card.name} has no measured FMR; run visavis calibrate to measure it")
-        thresholds, fmrs = np.array(points).T
-        return cls(thresholds, np.maximum.accumulate(np.log(fmrs)))
-
-    @property
-    def strictest(self) -> float:
-        """The lowest FMR that was measured."""
-        return float(np.exp(self.log_fmrs[0]))
-
-    @property
-    def loosest(self) -> float:
-        """The highest FMR that was measured."""
-        return float(np.exp(self.log_fmrs[-1]))
-
-    def threshold(self, fmr: float) -> float:
-        """Return the threshold with that FMR, which is moved into the measured range."""
-        return float(np.interp(np.log(fmr), self.log_fmrs, self.thresholds))
-
-    def fmr(self, distance: float) -> float:
-        """Return the FMR of a threshold; below the measured range it is the strictest, above it the loosest."""
-        return float(np.exp(np.interp(distance, self.thresholds, self.log_fmrs)))
+def fmr_curve(card: ModelCard) -> FmrCurve:
+    """Return the curve of a card. Raises GroupingError for a card without measured points."""
+    curve = FmrCurve.of(card)
+    if curve is None:
+        raise GroupingError(f"the card of {card.name} has no measured FMR; run visavis calibrate to measure it")
+    return curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +48,7 @@ def link_rule(card: ModelCard, n_faces: int, fmr: float | None = None) -> LinkRu
     The default is at most MOST_FMR, and never below the strictest FMR that was measured. Raises GroupingError for an
     `fmr` beyond those that were measured, and for a card without points.
     """
-    curve = FmrCurve.of(card)
+    curve = fmr_curve(card)
     used = _default_fmr(curve, n_faces) if fmr is None else _measured(curve, fmr)
     threshold, default = curve.threshold(used), chosen_point(card, None).threshold
     farthest = max(threshold, default)
@@ -92,8 +63,7 @@ def link_rule(card: ModelCard, n_faces: int, fmr: float | None = None) -> LinkRu
 
 
 def _default_fmr(curve: FmrCurve, n_faces: int) -> float:
-    wanted = min(2 * WRONG_LINKS / max(1, n_faces - 1), MOST_FMR)
-    return min(max(wanted, curve.strictest), curve.loosest)
+    return curve.carried(min(2 * WRONG_LINKS / max(1, n_faces - 1), MOST_FMR))
 
 
 def _measured(curve: FmrCurve, fmr: float) -> float:

@@ -8,27 +8,40 @@ from sqlalchemy.exc import ArgumentError
 
 from .database_errors import raising_store_errors
 from .errors import InvalidValue
+from .proposals import prepare_proposals
 from .schema_versions import SchemaUpgrade, require_schema, upgrade_schema
 from .sqlite import SqliteBackend
 from .store import Backend, Store, utc_now
+from .types import GallerySearch
 
 FORMS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 
 
-def open_store(url: str, *, now: Callable[[], datetime] = utc_now) -> Store:
+def open_store(url: str, *, search: GallerySearch = "memory", now: Callable[[], datetime] = utc_now) -> Store:
     """Open a store, which is created if the database is empty.
 
-    Raises InvalidValue for a wrong URL, SchemaMismatch for a schema of another version, and StoreUnavailable.
+    `search` tells where searches look for templates: `memory` holds all, `pgvector` asks PostgreSQL for some.
+
+    Raises InvalidValue for a wrong URL or a database without pgvector, SchemaMismatch for a schema of another version,
+    and StoreUnavailable.
     """
     backend = open_backend(url)
     try:
         with raising_store_errors():
             require_schema(backend.engine)
+            if search == "pgvector":
+                _prepare_proposals(backend)
             backend.drop_traces()  # of what a process forgot that was killed before it could
     except BaseException:
         backend.close()
         raise
-    return Store(backend, now)
+    return Store(backend, now, search)
+
+
+def _prepare_proposals(backend: Backend) -> None:
+    if backend.engine.dialect.name != "postgresql":
+        raise InvalidValue("pgvector is an extension of PostgreSQL; search this store in memory")
+    prepare_proposals(backend.engine)
 
 
 def upgrade_store(url: str) -> SchemaUpgrade:

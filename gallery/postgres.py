@@ -11,6 +11,8 @@ from sqlalchemy import URL, Connection, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from embedder import time_left_s
+
 from .errors import StoreUnavailable
 from .postgres_erasure import erase
 
@@ -33,6 +35,7 @@ class PostgresBackend:
             max_overflow=10,
         )
         event.listen(self.engine, "connect", _limit_waiting)
+        event.listen(self.engine, "begin", _wait_until_deadline)
         self._listener: Connection | None = None
         self._listening, self._closed = Lock(), Event()
 
@@ -101,3 +104,9 @@ def _limit_waiting(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
     cursor.close()
     connection.commit()
+
+
+def _wait_until_deadline(connection: Connection) -> None:
+    """Let the transaction wait for locks no longer than the work that it is for may take."""
+    if (left_s := time_left_s(LOCK_TIMEOUT_S)) < LOCK_TIMEOUT_S:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(left_s * 1_000))}ms'")  # 0 = for ever

@@ -1,8 +1,8 @@
 """Erase what PostgreSQL keeps of deleted rows: in the files of the tables, and in the write-ahead log.
 
-VACUUM FULL writes the living rows into new files. The log is closed at its end and checkpointed, which removes its old
-segments or renames them for later use, with what they contain; those are then used up, which fills them with zeros.
-Backups, archives of the log and standby servers are not reached.
+VACUUM FULL writes the living rows into new files, and their indexes anew. The log is closed at its end and
+checkpointed, which removes its old segments or renames them for later use, with what they contain; those are then used
+up, which fills them with zeros. Backups, archives of the log and standby servers are not reached.
 """
 
 from time import monotonic, sleep
@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from .proposals import has_proposals
 from .schema import metadata
 
 SNAPSHOTS_S = 30.0  # to wait until no transaction is open that may still see deleted rows
@@ -37,8 +38,9 @@ def erase(engine: Engine) -> tuple[str, ...]:
 
 def _rewrite_tables(connection: Connection) -> tuple[str, ...]:
     is_free = _wait_for_older_transactions(connection)
-    for table in metadata.sorted_tables:
-        connection.execute(text(f"VACUUM (FULL) {table.name}"))
+    tables = [table.name for table in metadata.sorted_tables]
+    for name in [*tables, "proposals"] if has_proposals(connection) else tables:
+        connection.execute(text(f"VACUUM (FULL) {name}"))
     if is_free:
         return ()
     return ("transactions that began before may still see forgotten rows; end them, then erase again",)

@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from embedder import MEASURES, Quality
 
-from .embeddings import N_CHANNELS
 from .errors import NoSuchGallery, NoSuchPerson
 from .schema import changes, embeddings, galleries, people, templates
 from .types import Changes, Consent, GalleryFacts, Person, PersonFacts, TemplateBlock, TemplateFacts
 from .values import check_name, is_storable
 
+N_BYTES = 4  # of a channel, float32
 N_VERSIONS_KEPT = 10_000  # a replica that has missed more writes to a gallery reads it anew
 
 AnyRow = Row[Any]
@@ -100,9 +100,9 @@ class GalleryView:
             query = query.where(people.c.person > after)
         return self._with_templates(self.connection.execute(query.order_by(people.c.person).limit(limit)).all())
 
-    def block(self, digest: str, after: int, limit: int) -> tuple[TemplateBlock, int]:
-        """Up to `limit` templates from number `after` on, and the number of the last one."""
-        query = self._with_embeddings(digest).where(templates.c.number > after)
+    def block(self, digest: str, after: int, limit: int, *which: ColumnElement[bool]) -> tuple[TemplateBlock, int]:
+        """Up to `limit` templates from number `after` on, and the number of the last one; all or `which`."""
+        query = self._with_embeddings(digest).where(templates.c.number > after, *which)
         rows = self.connection.execute(query.order_by(templates.c.number).limit(limit)).all()
         return _block(rows), rows[-1].number if rows else after
 
@@ -110,6 +110,24 @@ class GalleryView:
         """A person's templates with that model digest. Raises NoSuchPerson."""
         query = self._with_embeddings(digest).where(templates.c.person_id == self.living_row(person).id)
         return _block(self.connection.execute(query.order_by(templates.c.number)).all())
+
+    def numbered(self, digest: str, numbers: Sequence[int]) -> TemplateBlock:
+        """Those of these templates that have the model digest and are not forgotten."""
+        query = self._with_embeddings(digest).where(templates.c.number.in_(numbers))
+        return _block(self.connection.execute(query.order_by(templates.c.number)).all())
+
+    def counts_of(self, digest: str) -> tuple[int, int]:
+        """The number of templates with that model digest, and of the people who have one."""
+        query = self._living_templates(func.count(), func.count(templates.c.person_id.distinct()))
+        row = self.connection.execute(query.where(templates.c.model_digest == digest)).one()
+        return row[0], row[1]
+
+    def sizes_of(self, digest: str) -> set[int]:
+        """The number of channels of the templates with that model digest; empty if there are none."""
+        of_slot = templates.c.slot == embeddings.c.slot
+        query = select(func.length(embeddings.c.embedding)).join(templates, of_slot)
+        one = query.where(templates.c.gallery_id == self.row.id, templates.c.model_digest == digest).limit(1)
+        return {n_bytes // N_BYTES for n_bytes in self.connection.scalars(one)}
 
     def people_of(self, template_ids: Sequence[str]) -> dict[str, str]:
         """Whose each template is; without those that are forgotten."""
@@ -162,7 +180,8 @@ def _template(row: AnyRow) -> TemplateFacts:
 
 
 def _block(rows: Sequence[AnyRow]) -> TemplateBlock:
-    vectors = np.frombuffer(b"".join(row.embedding for row in rows), "<f4").reshape(len(rows), N_CHANNELS)
+    n_channels = len(rows[0].embedding) // N_BYTES if rows else 0
+    vectors = np.frombuffer(b"".join(row.embedding for row in rows), "<f4").reshape(len(rows), n_channels)
     n_before = len(_BLOCK) - len(MEASURES)
     qualities = np.array([row[n_before:] for row in rows], np.float64).reshape(len(rows), len(MEASURES))
     return TemplateBlock(

@@ -1,17 +1,23 @@
-"""The templates of one gallery and one model in memory, kept in step with the store."""
+"""The templates of one gallery and one model, kept in step with the store: all in memory, or proposed by pgvector."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import inf
 from threading import Lock
+from time import monotonic
 
-from embedder import Embedding, ModelCard
+from embedder import DeadlineExceeded, Embedding, ModelCard, begin_step, check_deadline, holding
 
+from .blocks import Doubles, Singles, bytes_of
+from .errors import GalleryTooLarge
 from .identification import IdentifyOptions, identify, penalties_by_measures, penalties_of
-from .index import TemplateIndex
+from .index import NearestPeople, TemplateIndex
 from .store import Store
 from .types import Changes, Identification, TemplateBlock
 
 NO_VERSION = -1
+N_PROPOSED = 200  # templates that pgvector proposes for each probe
+COUNTED_S = 10.0  # between two counts of a gallery that is not in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +30,103 @@ class EnrolledNeighbour:
     normalized_distance: float  # the distance plus the penalty of the pair
 
 
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """An index that is being filled with the templates of a gallery."""
+
+    index: "TemplateIndex | ProposedTemplates"
+    blocks: Iterator[TemplateBlock]  # those that are not in it yet
+    version: int  # of the gallery at the beginning
+
+
+class ProposedTemplates:
+    """The templates of a gallery with one model digest, in the database: pgvector's index proposes the nearest ones.
+
+    The exact distances of these decide. A template that is not proposed is not found, however near.
+    """
+
+    def __init__(self, store: Store, gallery: str, card: ModelCard, digest: str) -> None:
+        self._store, self._gallery, self._card, self._digest = store, gallery, card, digest
+        self.n_channels = card.architecture.embedding_size
+        self._n_templates = self._n_people = 0
+        self._counted_s = -inf
+
+    def add(self, ids: Sequence[str], persons: Sequence[int], vectors: Singles, penalties: Doubles) -> None:  # noqa: ARG002 - as `TemplateIndex`
+        """Add templates to the proposals. They count at once, so that no claim is for fewer than there are."""
+        self._store.propose(ids, vectors)
+        self._n_templates, self._n_people = self._n_templates + len(ids), self._n_people + len(set(persons))
+
+    def remove(self, ids: Sequence[str]) -> None:  # noqa: ARG002 - as `TemplateIndex`
+        """Count anew: proposals go with their templates."""
+        self._counted_s = -inf
+
+    def search(self, vector: Singles, penalties: Doubles, *, k: int, below: float = 0.0) -> NearestPeople:
+        """Return what `TemplateIndex.search` returns, of the templates that are proposed."""
+        if monotonic() - self._counted_s > COUNTED_S:
+            self._n_templates, self._n_people = self._store.counts_of(self._gallery, self._digest)
+            self._counted_s = monotonic()
+        block = self._store.proposed(self._gallery, self._digest, vector, N_PROPOSED)
+        some = TemplateIndex(len(self._card.quality_penalties), self.n_channels)
+        _add(some, block, self._card)
+        found = some.search(vector, penalties, k=k, below=below)
+        return replace(found, n_templates=self._n_templates, n_people=self._n_people, is_exact=False)
+
+
+def _add(index: TemplateIndex | ProposedTemplates, block: TemplateBlock, card: ModelCard) -> None:
+    if block.vectors.shape[1] == index.n_channels:  # else there are none, or an import says so of another model's
+        penalties = penalties_by_measures(card, block.qualities)
+        index.add(block.ids, block.person_numbers.tolist(), block.vectors, penalties)
+
+
+def unknown_memory() -> int | None:
+    """Say that nobody knows how much memory is free, so that every gallery is loaded."""
+    return None
+
+
 class GalleryReplica:
-    """A gallery's templates with one model digest, to search. Thread-safe.
+    """A gallery's templates with one model digest, to search. Thread-safe. `free_bytes` tells how much memory is left.
+
+    They are all in memory, or if the store was opened with `search="pgvector"`, in the database.
 
     Each search first takes over what was written by anybody, which is one short query if there is nothing new. The
     callers' ids of the people found are read from the store, so nobody is found who is forgotten by then.
     """
 
-    def __init__(self, store: Store, gallery: str, card: ModelCard, digest: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        gallery: str,
+        card: ModelCard,
+        digest: str,
+        free_bytes: Callable[[], int | None] = unknown_memory,
+    ) -> None:
         self._store, self._gallery, self._card, self._digest = store, gallery, card, digest
+        self._free_bytes = free_bytes
         self._refreshing = Lock()
+        self._loading: _Loading | None = None  # what a deadline has stopped
         self._index, self._version = self._empty(), NO_VERSION
 
     def refresh(self) -> int:
-        """Take over what was written; return the gallery's version then. Raises NoSuchGallery."""
-        with self._refreshing:
+        """Take over what was written; return the gallery's version then.
+
+        Raises NoSuchGallery, GalleryTooLarge, DeadlineExceeded.
+        """
+        with holding(self._refreshing):
             changes = self._changes(self._version)
             while not changes.is_complete:
-                self._index = self._loaded()
-                changes = self._changes(changes.version)
+                loaded = self._loaded(changes.version)
+                self._index = loaded.index
+                changes = self._changes(loaded.version)
             if changes.removed:
                 self._index.remove(list(changes.removed))
-            self._add(self._index, changes.added)
+            _add(self._index, changes.added, self._card)
             self._version = changes.version
             return self._version
 
     def identify(self, probe: Embedding, options: IdentifyOptions) -> Identification:
-        """Find the people nearest to a probe. Raises NoSuchGallery or ClaimUnavailable."""
+        """Find the people nearest to a probe. Raises NoSuchGallery, GalleryTooLarge or ClaimUnavailable."""
         while True:
+            begin_step()
             self.refresh()
             index, forgotten = self._index, list[str]()
 
@@ -67,6 +142,7 @@ class GalleryReplica:
 
     def neighbours(self, photo: Embedding, below: float) -> list[EnrolledNeighbour]:
         """Return all people at a normalized distance less than `below`; call `refresh` first."""
+        check_deadline()
         (penalties,) = penalties_of(self._card, [photo.sample.quality])
         near = self._index.search(photo.vector, penalties, k=1, below=below).people
         people = self._store.people_of(self._gallery, [each.template for each in near])
@@ -79,16 +155,29 @@ class GalleryReplica:
     def _changes(self, since: int) -> Changes:
         return self._store.changes(self._gallery, self._digest, since=since)
 
-    def _empty(self) -> TemplateIndex:
-        return TemplateIndex(len(self._card.quality_penalties))
+    def _empty(self) -> TemplateIndex | ProposedTemplates:
+        if self._store.search == "pgvector":
+            return ProposedTemplates(self._store, self._gallery, self._card, self._digest)
+        return TemplateIndex(len(self._card.quality_penalties), self._card.architecture.embedding_size)
 
-    def _loaded(self) -> TemplateIndex:
-        index = self._empty()
-        for block in self._store.templates(self._gallery, self._digest):
-            self._add(index, block)
-        return index
+    def _loaded(self, version: int) -> _Loading:
+        """Read all templates, as of the gallery's version or later. What a deadline stops goes on at the next call."""
+        loading, self._loading = self._loading or self._begun(version), None
+        for block in loading.blocks:
+            _add(loading.index, block, self._card)
+            try:
+                check_deadline()
+            except DeadlineExceeded:
+                self._loading = loading
+                raise
+        return loading
 
-    def _add(self, index: TemplateIndex, block: TemplateBlock) -> None:
-        if len(block):
-            penalties = penalties_by_measures(self._card, block.qualities)
-            index.add(block.ids, block.person_numbers.tolist(), block.vectors, penalties)
+    def _begun(self, version: int) -> _Loading:
+        n_measures, n_channels = len(self._card.quality_penalties), self._card.architecture.embedding_size
+        if self._store.search == "pgvector":
+            return _Loading(self._empty(), self._store.unproposed(self._gallery, self._digest, n_channels), version)
+        n_templates = self._store.gallery(self._gallery).n_templates.get(self._digest, 0)
+        needed, free = bytes_of(n_templates, n_measures, n_channels), self._free_bytes()
+        if free is not None and needed > free:
+            raise GalleryTooLarge(n_templates, needed, free)
+        return _Loading(self._empty(), self._store.templates(self._gallery, self._digest), version)

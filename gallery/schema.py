@@ -95,7 +95,7 @@ embeddings = Table(
     metadata,
     Column("slot", WholeNumber, primary_key=True),
     Column("is_free", Boolean, nullable=False),
-    Column("embedding", LargeBinary, nullable=False),  # 512 bytes: float32, little-endian; zeros if the slot is free
+    Column("embedding", LargeBinary, nullable=False),  # float32, little-endian; zeros if the slot is free
 )
 Index("ix_embeddings_free", embeddings.c.slot, sqlite_where=embeddings.c.is_free, postgresql_where=embeddings.c.is_free)
 

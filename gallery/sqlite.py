@@ -14,6 +14,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from embedder import time_left_s
+
 from .errors import InvalidValue, StoreUnavailable
 
 BUSY_TIMEOUT_S = 30.0  # that a write waits for those of other threads and processes
@@ -150,6 +152,8 @@ def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Take the lock of a writer at the start: a reader that became one could be refused."""
+    """Take the lock of a writer at the start: a reader that became one could be refused. Wait up to the deadline."""
     writes = connection.get_execution_options().get("writes", False)
+    if writes:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(time_left_s(BUSY_TIMEOUT_S) * 1_000)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -9,16 +9,20 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from .database_errors import raising_store_errors
 from .errors import AlreadyExists, NoSuchGallery, StoreUnavailable
+from .proposals import add_proposals, index_proposals, is_not_proposed, proposed
 from .reading import GalleryView, gallery_names, gallery_row
 from .schema import galleries, versions
 from .types import (
     Changes,
     GalleryFacts,
+    GallerySearch,
     IdempotencyKey,
     NewTemplate,
     Person,
@@ -71,8 +75,8 @@ class Store:
     People whose time to be forgotten has come are found by no method.
     """
 
-    def __init__(self, backend: Backend, now: Callable[[], datetime]) -> None:
-        self._backend, self._now = backend, now
+    def __init__(self, backend: Backend, now: Callable[[], datetime], search: GallerySearch = "memory") -> None:
+        self._backend, self._now, self.search = backend, now, search
 
     def __enter__(self) -> Self:
         return self
@@ -209,6 +213,35 @@ class Store:
             if not block:
                 return
             yield block
+
+    def unproposed(self, gallery: str, digest: str, n_channels: int) -> Iterator[TemplateBlock]:
+        """All templates that are not among the proposals of `search="pgvector"`; `propose` each block.
+
+        After the last one the index is created if it is not there.
+        """
+        last, block = 0, None
+        while block is None or len(block):
+            if block is not None:
+                yield block
+            with self._view(gallery) as view:
+                block, last = view.block(digest, last, BLOCK_SIZE, is_not_proposed())
+        with self._transaction(writes=True) as connection:
+            index_proposals(connection, digest, n_channels)
+
+    def propose(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Add templates to the proposals."""
+        with self._transaction(writes=True) as connection:
+            add_proposals(connection, ids, vectors)
+
+    def proposed(self, gallery: str, digest: str, vector: NDArray[np.float32], limit: int) -> TemplateBlock:
+        """Up to `limit` templates of which the index of proposals says that they are the nearest to a vector."""
+        with self._view(gallery) as view:
+            return view.numbered(digest, proposed(view, digest, vector, limit))
+
+    def counts_of(self, gallery: str, digest: str) -> tuple[int, int]:
+        """The number of templates with that model digest, and of the people who have one."""
+        with self._view(gallery) as view:
+            return view.counts_of(digest)
 
     def templates_of(self, gallery: str, person: str, digest: str) -> TemplateBlock:
         """A person's templates with that model digest, the oldest first. Raises NoSuchPerson."""

@@ -12,6 +12,7 @@ from embedder import ModelIdentity, Quality, Sample, Timings
 
 from .errors import PhotoRefusal
 
+GallerySearch = Literal["memory", "pgvector"]
 ForgottenKind = Literal["gallery", "person", "template", "expired"]
 
 
@@ -58,7 +59,7 @@ class Person:
 class NewTemplate:
     """A template to be stored. Its `repr` does not show the embedding, which is biometric data."""
 
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
     quality: Quality
     model_digest: str
     request_id: str | None = None
@@ -94,7 +95,7 @@ class TemplateBlock:
     ids: tuple[str, ...]
     persons: tuple[str, ...]  # the caller's ids
     person_numbers: NDArray[np.int64]  # (n,) the store's own, one for each person
-    vectors: NDArray[np.float32] = field(repr=False)  # (n, 128)
+    vectors: NDArray[np.float32] = field(repr=False)  # (n, channels); no channels if there is no template
     qualities: NDArray[np.float64]  # (n, 10), columns in the order of MEASURES
     forget_at: tuple[datetime | None, ...]  # of the persons
 
@@ -133,8 +134,9 @@ class Claim:
     fpir_interval: tuple[float, float] | None  # 95%
     fmr: float  # of one comparison, which follows from the two
     threshold: float  # of the normalised distance
-    fnir: float | None  # false negative identification rate to expect for a person with one template
+    fnir: float | None  # to expect for a person with one template: the card's FNMR at the threshold
     fnir_interval: tuple[float, float] | None
+    is_exact: bool = True  # False: an index proposed the templates, and what it misses is not found; FPIR stays valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +191,4 @@ class Identified:
     faces: tuple[IdentifiedFace, ...]  # the largest first
     model: ModelIdentity
     timings_ms: Timings
+    search_ms: float  # in the gallery, for all faces

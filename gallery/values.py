@@ -5,12 +5,15 @@ from dataclasses import astuple
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .embeddings import N_CHANNELS
+from embedder import LARGEST_EMBEDDING, SMALLEST_EMBEDDING
+
 from .errors import InvalidValue
 from .types import NewTemplate, PersonFacts
 
 MAX_NAME_LENGTH = 200  # characters of a gallery's name and of a person's id
+EMBEDDING_FORM = f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING:,} finite numbers"
 MAX_TEXT_LENGTH = 2_000  # characters of a note and of a consent's reference
 
 
@@ -39,13 +42,20 @@ def check_facts(facts: PersonFacts, now: datetime) -> None:
         raise InvalidValue("the time to forget the person has passed; state a later one")
 
 
+def is_embedding(vector: NDArray[np.float32]) -> bool:
+    """Whether it is an embedding of any model: 64 to 1,024 finite numbers."""
+    n_channels = vector.size
+    is_row = vector.ndim == 1 and SMALLEST_EMBEDDING <= n_channels <= LARGEST_EMBEDDING
+    return is_row and bool(np.isfinite(vector).all())
+
+
 def check_templates(new: Sequence[NewTemplate]) -> None:
-    """Raise ValueError if there is none, or one is not 128 finite numbers with a finite quality."""
+    """Raise ValueError if there is none, or one is not 64 to 1,024 finite numbers with a finite quality."""
     if not new:
         raise ValueError("there is no template to add")
     for template in new:
-        if template.vector.shape != (N_CHANNELS,) or not np.isfinite(template.vector).all():
-            raise ValueError(f"an embedding must be {N_CHANNELS} finite numbers")
+        if not is_embedding(template.vector):
+            raise ValueError(f"an embedding must be {EMBEDDING_FORM}")
         _check_text(template.request_id, "the request's id")
         if not np.isfinite(astuple(template.quality)).all():
             raise ValueError("each measure of quality must be a finite number")

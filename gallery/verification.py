@@ -44,7 +44,9 @@ def compare_with_person(
     Raises NoSuchTemplate if there is none, OperatingPointUnavailable, ImageError, FaceError, LowQuality; FaceCovered if
     the same part of the face is covered in the image and in all templates.
     """
-    if not len(templates):
+    if (
+        templates.vectors.shape[1] != embedder.card.architecture.embedding_size
+    ):  # of none, or of another model by its size
         raise NoSuchTemplate("the person has no template of this model; enrol photos of the person")
     rule = decision_rule(embedder.card, options)
     probe = embedder.embed(image, face=options.face_of_probe)

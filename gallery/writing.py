@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from embedder import MEASURES
 
 from .embeddings import store_embeddings, wipe_embeddings
-from .errors import AlreadyExists, IdempotencyConflict, NoSuchTemplate, VersionConflict
+from .errors import AlreadyExists, IdempotencyConflict, InvalidValue, NoSuchTemplate, VersionConflict
 from .reading import N_VERSIONS_KEPT, AnyRow, GalleryView, is_living
 from .schema import changes, galleries, idempotency, people, templates, versions
 from .types import ForgottenKind, IdempotencyKey, NewTemplate, Person, PersonFacts, Receipt
@@ -61,6 +61,7 @@ class GalleryWrite(GalleryView):
         self, person: str, new: Sequence[NewTemplate], facts: PersonFacts | None, if_version: int | None
     ) -> None:
         """Add templates to a person, who is created if missing."""
+        self._require_size_of_their_model(new)
         row = self._row_or_none(person, if_version)
         if row is None or facts is not None:
             self.put_person(person, facts or PersonFacts(), if_version, must_be_new=False)
@@ -162,6 +163,17 @@ class GalleryWrite(GalleryView):
     def _forget_answers(self, row: AnyRow) -> None:
         """Answers name what is forgotten. Their keys stay, so that a late repetition does not enrol it again."""
         self.connection.execute(update(idempotency).where(idempotency.c.person_id == row.id).values(answer=None))
+
+    def _require_size_of_their_model(self, new: Sequence[NewTemplate]) -> None:
+        """Raise InvalidValue if templates of a model have embeddings of different sizes, here or in the gallery."""
+        for digest in {each.model_digest for each in new}:
+            sizes = {each.vector.size for each in new if each.model_digest == digest} | self.sizes_of(digest)
+            if len(sizes) > 1:
+                numbers = " and ".join(map(str, sorted(sizes)))
+                raise InvalidValue(
+                    f"templates of the model {digest[:19]} with {numbers} numbers cannot be of one model; "
+                    "enrol the photos again"
+                )
 
     def _template_ids(self, row: AnyRow) -> list[str]:
         return list(self.connection.scalars(select(templates.c.id).where(templates.c.person_id == row.id)))

@@ -18,3 +18,4 @@ from .serving import ServingError as ServingError, run as run
 from .startup_check import Finding as Finding, check as check
 from .telemetry.machine import Machine as Machine, this_machine as this_machine
 from .telemetry.traces import TRACE_ENDPOINTS as TRACE_ENDPOINTS
+from .worker_process import idle_worker_mib as idle_worker_mib

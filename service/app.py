@@ -17,7 +17,7 @@ from embedder import FaceEmbedder
 
 from . import problems
 from .access.control import PUBLIC, AccessControl, AccessPolicy, ScopeCheck, need_of
-from .audit.log import AuditLog, AuditRecorder
+from .audit.log import MAX_REFUSALS, AuditLog, AuditRecorder
 from .audit.requests import AuditMiddleware
 from .errors import CrossSiteRequest, Forbidden, RateLimited, Unauthorized, UnknownHost
 from .galleries import GalleryUpkeep, galleries_in, open_gallery_store
@@ -43,6 +43,7 @@ from .served_model import ServedModel
 from .settings import Settings
 from .telemetry.metrics import ServiceMetrics, ServiceState
 from .telemetry.traces import RequestObserver, traced
+from .worker_link import WorkerLink
 
 # Whose pixels all images of a request may have together: enough for 17 phone photos of 12 megapixels.
 MAX_WHOLE_PICTURES = 5
@@ -77,22 +78,25 @@ def create_app(
     *,
     on_ready: Callable[[], None] = _do_nothing,
     load_again: Callable[[], FaceEmbedder] | None = None,
+    link: WorkerLink | None = None,
 ) -> FastAPI:
     """Build the service around an embedder; `on_ready` is called once, after the first inference.
 
-    `load_again` loads the model for a reload; None = the model cannot be reloaded. Raises KeyFileError if the file of
-    keys cannot be used, AuditFolderError if the audit log cannot be written, and GalleryError if the store cannot.
+    `load_again` loads the model for a reload; None = the model cannot be reloaded. `link` is for one of several
+    workers. Raises KeyFileError if the file of keys cannot be used, AuditFolderError if the audit log cannot be
+    written, and GalleryError if the store cannot.
     """
-    policy = AccessPolicy.of(settings)
-    audit = None if settings.audit is None else AuditRecorder(AuditLog(Path(settings.audit)))
+    policy = AccessPolicy.of(settings, link and link.counter)
+    audit = _recorder(settings, link)
     store = open_gallery_store(settings)
     served = ServedModel(embedder, galleries_in(store))
-    readiness = Readiness(served, on_ready=on_ready, audit=audit)
+    is_group_ready = link and link.group_is_ready.is_set
+    readiness = Readiness(served, on_ready=on_ready, audit=audit, is_group_ready=is_group_ready)
     reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)
     limiter = ConcurrencyLimiter(
         max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting, max_bytes=settings.request_bytes
     )
-    upkeep = GalleryUpkeep(served, store, audit)
+    upkeep = GalleryUpkeep(served, store, audit, is_ours=link is None or link.is_first)
     metrics = ServiceMetrics(lambda: _state(readiness, limiter, served, reloader, upkeep))
     observer = traced(metrics.ended)
     app = _new_app(policy, _lifespan(readiness, policy, audit, observer, upkeep))
@@ -100,7 +104,7 @@ def create_app(
     runner = _executor(settings, served, limiter, metrics)
     routers = [resource.router(runner) for resource in (verify, faces, explain, galleries, identification)]
     routers += [model.router(served), atlas.router(served), health.router(readiness)]
-    routers += [pages.router(has_galleries=store is not None), operations.router(metrics, reloader)]
+    routers += [pages.router(has_galleries=store is not None), _operations(metrics, reloader, link)]
     for each in routers:
         app.include_router(_checked(each))
     problems.install_exception_handlers(app)
@@ -113,6 +117,21 @@ def create_app(
         observe=observer,
     )
     return app
+
+
+def _recorder(settings: Settings, link: WorkerLink | None) -> AuditRecorder | None:
+    if settings.audit is None:
+        return None
+    if link is None:
+        return AuditRecorder(AuditLog(Path(settings.audit)))
+    return AuditRecorder(link.audit_log(), max_refusals=max(1, MAX_REFUSALS // link.n_workers))
+
+
+def _operations(metrics: ServiceMetrics, reloader: ModelReloader | None, link: WorkerLink | None) -> APIRouter:
+    """Return the routes for operators; those of a worker are about all of them."""
+    if link is not None:
+        return operations.router(link.metrics_text, link.reload)
+    return operations.router(metrics.text, reloader and reloader.reload)
 
 
 def _executor(

@@ -16,6 +16,7 @@ from .audit.log import AuditRecorder
 from .errors import AuditUnavailable
 from .served_model import OpenGalleries, ServedModel, no_galleries
 from .settings import Settings
+from .telemetry.machine import free_bytes
 from .telemetry.metrics import GalleryTotals
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def open_gallery_store(settings: Settings) -> "Store | None":
         return None
     from gallery import open_store  # noqa: PLC0415 - imports SQLAlchemy, which only services with galleries need
 
-    return open_store(settings.gallery)
+    return open_store(settings.gallery, search=settings.gallery_search)
 
 
 def galleries_in(store: "Store | None") -> OpenGalleries:
@@ -45,16 +46,19 @@ def galleries_in(store: "Store | None") -> OpenGalleries:
         return no_galleries
     from gallery import Galleries  # noqa: PLC0415 - the same
 
-    return partial(Galleries, store)
+    return partial(Galleries, store, free_bytes=free_bytes)
 
 
 class GalleryUpkeep:
     """What is done beside requests: forgetting expired people at the start and hourly, and counting for metrics."""
 
-    def __init__(self, served: ServedModel, store: "Store | None", audit: AuditRecorder | None) -> None:
-        self._served, self._store, self._audit = served, store, audit
+    def __init__(
+        self, served: ServedModel, store: "Store | None", audit: AuditRecorder | None, *, is_ours: bool = True
+    ) -> None:
+        """`is_ours` False = another process does it; this one only closes the store at its end."""
+        self._served, self._store, self._audit, self._is_ours = served, store, audit, is_ours
         self._thread = CapacityLimiter(1)  # of its own: it must not take those of requests
-        self.totals = None if store is None else GalleryTotals()
+        self.totals = None if store is None or not is_ours else GalleryTotals()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -63,8 +67,9 @@ class GalleryUpkeep:
             yield
             return
         async with create_task_group() as group:
-            group.start_soon(self._repeat, self._forget_expired, HOUR_S)
-            group.start_soon(self._repeat, self._count, MINUTE_S)
+            if self._is_ours:
+                group.start_soon(self._repeat, self._forget_expired, HOUR_S)
+                group.start_soon(self._repeat, self._count, MINUTE_S)
             try:
                 yield
             finally:
@@ -104,5 +109,6 @@ class GalleryUpkeep:
         if self._store is None:
             return None
         found = self._store.galleries()
-        n_templates = sum(sum(each.n_templates.values()) for each in found)
-        return GalleryTotals(len(found), sum(each.n_people for each in found), n_templates)
+        n_templates = [sum(each.n_templates.values()) for each in found]
+        n_people = sum(each.n_people for each in found)
+        return GalleryTotals(len(found), n_people, sum(n_templates), max(n_templates, default=0))

@@ -1,6 +1,5 @@
 """OpenAPI parts of the routes about galleries: names in the address, headers, problems, example answers."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from embedder import FaceCovered, LowQuality, OperatingPointUnavailable, TooManyFaces
@@ -10,6 +9,7 @@ from gallery import (
     AnotherPerson,
     ClaimUnavailable,
     EnrolmentRefused,
+    GalleryTooLarge,
     IdempotencyConflict,
     InvalidValue,
     NoSuchGallery,
@@ -60,9 +60,16 @@ ENROL_PROBLEMS: tuple[KnownError, ...] = (
     EnrolmentRefused,
     AlreadyEnrolled,
     AnotherPerson,
+    GalleryTooLarge,
     IdempotencyConflict,
 )
-IDENTIFY_PROBLEMS: tuple[KnownError, ...] = (*PHOTO_PROBLEMS, *FACE_PROBLEMS, TooManyFaces, ClaimUnavailable)
+IDENTIFY_PROBLEMS: tuple[KnownError, ...] = (
+    *PHOTO_PROBLEMS,
+    *FACE_PROBLEMS,
+    TooManyFaces,
+    GalleryTooLarge,
+    ClaimUnavailable,
+)
 PERSON_VERIFY_PROBLEMS: tuple[KnownError, ...] = (
     *PHOTO_PROBLEMS,
     *FACE_PROBLEMS,
@@ -72,6 +79,8 @@ PERSON_VERIFY_PROBLEMS: tuple[KnownError, ...] = (
     FaceCovered,
     OperatingPointUnavailable,
 )
+
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "If-None-Match names this version."}}
 
 _TIME = "2026-11-30T09:15:00Z"
 _TEMPLATE = "0b8e61d2c5f94e6c9a43f0d1b7a2c855"
@@ -153,6 +162,7 @@ IDENTIFY_ANSWER: dict[str, object] = {
                 "threshold": 1.1806,
                 "fnir": 0.0041,
                 "fnir_interval": [0.0014, 0.0077],
+                "is_exact": True,
             },
             "prior": 0.5,
             "sample": PROBE_EXAMPLE,
@@ -195,19 +205,26 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "header",
         "required": False,
         "description": "The ETag of an earlier answer: write only if nothing has changed since.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
     },
     "If-None-Match": {
         "in": "header",
         "required": False,
-        "description": "`*`: write only if nothing is there. With GET, the ETag of an earlier answer.",
+        "description": "The ETag of an earlier answer: if this is still the version, the answer is 304 without a body.",
         "schema": {"type": "string"},
+    },
+    "If-None-Match: *": {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "Write only if nothing is there.",
+        "schema": {"type": "string", "enum": ["*"]},
     },
     "Idempotency-Key": {
         "in": "header",
         "required": False,
         "description": "A key of your own, such as a UUID: a request that is sent again with it is done only once.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+        "schema": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": LONGEST_KEY},
     },
 }
 
@@ -220,20 +237,8 @@ def described(*names: str, options: type[Message] | None = None) -> dict[str, An
 
 def small_body(model: type[Message], example: object, *names: str) -> dict[str, Any]:
     """Describe a write with a JSON body, which may be missing."""
-    schema = model.model_json_schema()
-    content = {JSON: {"schema": _inlined(schema, schema.pop("$defs", {})), "example": example}}
-    return {"requestBody": {"required": False, "content": content}} | described(*names, "If-Match", "If-None-Match")
-
-
-def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
-    """Return a schema with its definitions in their places: a reference would be to the root of the description."""
-    if isinstance(part, list):
-        return [_inlined(each, definitions) for each in part]
-    if not isinstance(part, dict):
-        return part
-    if "$ref" in part:
-        return _inlined(definitions[part["$ref"].rpartition("/")[2]], definitions)
-    return {key: _inlined(each, definitions) for key, each in part.items()}
+    content = {JSON: {"schema": model.whole_schema(), "example": example}}
+    return {"requestBody": {"required": False, "content": content}} | described(*names, "If-Match", "If-None-Match: *")
 
 
 def photo_body(spec: RequestSpec[OptionsT], *names: str) -> dict[str, Any]:

@@ -167,6 +167,7 @@ class HttpProtocol(H11Protocol):
         self.since = self.loop.time()  # the connection, or the first byte of its current head
         self.n_arrived = 0  # bytes since then
         self.is_reading_head = True
+        self.is_in_handshake = False
 
     @property
     def is_answering(self) -> bool:
@@ -194,17 +195,28 @@ class HttpProtocol(H11Protocol):
         """Whether the service is being stopped."""
         return bool(self.app_state.get("stopping"))
 
+    def handshake_begun(self, transport: asyncio.Transport, client: tuple[str, int]) -> None:
+        """Count a connection whose TLS handshake begins: until its end it is one that sends a head."""
+        self.is_in_handshake = True
+        self._join(transport, client)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Take a new connection; one too many replaces another or is refused."""
+        """Take a new connection, in plain text or after the handshake of TLS."""
+        self.is_in_handshake, self.since = False, self.loop.time()
         super().connection_made(transport)
+        self._join(transport, self.client)
+
+    def _join(self, transport: asyncio.Transport, client: tuple[str, int] | None) -> None:
+        """Count the connection; one too many replaces another or is refused."""
+        self.connections.add(self)
         self.link = self.transport = LingeringTransport(transport, self.loop.time)
-        self.address = _network(self.client)
+        self.address = _network(client)
         if len(self.connections) > self.limits.max_connections:
-            self._make_place()
+            self.loop.call_soon(self._make_place)  # then a handshake of its own has begun, and can be cut
 
     def _make_place(self) -> None:
         others = [each for each in cast("Iterable[HttpProtocol]", self.connections) if not each.link.is_cut]
-        if len(others) <= self.limits.max_connections:
+        if self not in others or len(others) <= self.limits.max_connections:
             return
         replaced = _replaceable(self, others)
         if replaced is None:
@@ -229,7 +241,10 @@ class HttpProtocol(H11Protocol):
 
     def check(self) -> None:
         """Close the connection if it is over a limit of time; called twice a second."""
-        if self.link.is_stalled(self.limits.min_body_rate):
+        if self.is_in_handshake and self.link.is_closing():
+            self.link.abort()  # asyncio has ignored it if the handshake had yet to begin
+            self.connections.discard(self)  # nor does it tell that a handshake has failed
+        elif self.link.is_stalled(self.limits.min_body_rate):
             self.link.abort()
         elif self.is_reading_head and not self.link.is_closing() and self._is_late():
             self._end_head()
@@ -244,7 +259,10 @@ class HttpProtocol(H11Protocol):
             self.link.close()  # a browser opens connections before it needs them
 
     def refuse(self, error: ServiceError) -> None:
-        """Answer outside of the app and close; if an answer has begun, only close."""
+        """Answer outside of the app and close; if an answer has begun, or none can be sent yet, only close."""
+        if self.is_in_handshake:
+            self.link.abort()
+            return
         if self.is_answering:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -33,9 +33,10 @@ REPORT_EVERY_S = 60.0
 
 
 class ServerLoop(asyncio.SelectorEventLoop):
-    """An event loop that gives a client of TLS no more time for its handshake than for the head of a request.
+    """An event loop whose connections are limited during their TLS handshake, as after it.
 
-    asyncio gives it 60 s, in which the connection counts nowhere.
+    asyncio gives a handshake 60 s, in which the protocol does not hear of the connection; here it counts, and has the
+    time of a request's head.
     """
 
     def __init__(self, handshake_timeout_s: float) -> None:
@@ -47,6 +48,13 @@ class ServerLoop(asyncio.SelectorEventLoop):
         if options.get("ssl"):
             options["ssl_handshake_timeout"] = self._handshake_timeout_s
         return await super().create_server(*args, **options)
+
+    # Of asyncio's own; the only place at which both the protocol and the connection are known before the handshake.
+    def _make_ssl_transport(self, sock: socket.socket, protocol: Any, *args: Any, **options: Any) -> Any:
+        transport = super()._make_ssl_transport(sock, protocol, *args, **options)  # type: ignore[misc]
+        if isinstance(protocol, HttpProtocol):
+            protocol.handshake_begun(transport, options["extra"]["peername"])
+        return transport
 
 
 class HttpServer(uvicorn.Server):

@@ -4,6 +4,7 @@ Parsing makes an object of every key, text and number, so a small body could fil
 texts are cut out before the rest is parsed, so an image is not copied as text: base64 is decoded from the body itself.
 """
 
+import json
 import re
 from binascii import Error, a2b_base64
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ Body: TypeAlias = bytes | bytearray
 MAX_TEXTS = 128  # with the keys; the largest valid request has 36
 LONGEST_TEXT = 300  # bytes of a key, or of a text that is no image
 MAX_OUTLINE_BYTES = 16 * 1024  # of a body with images, without its long texts
+LONGEST_KEPT_TEXT = 24_000  # bytes of a text about a person: 2,000 characters, each written as two escapes
 LONGEST_NUMBER = 100  # digits in a row
 QUOTE, BACKSLASH = b'"', b"\\"
 _OBJECT = re.compile(rb"[ \t\r\n]*+\{")
@@ -76,19 +78,25 @@ class Base64:
         return plain
 
 
-def outline_of(body: Body, names: tuple[str, ...]) -> JsonOutline:
-    """Cut the long texts out of a body with images. Raises MalformedRequest if the rest is too long to be a request."""
+def outline_of(body: Body, names: tuple[str, ...], kept: tuple[str, ...] = ()) -> JsonOutline:
+    """Cut the long texts out of a body with images, except those under the keys `kept`.
+
+    Raises MalformedRequest if one of these, or the rest, is too long to be of a request.
+    """
     pieces: list[bytes] = []
     texts: dict[str, memoryview] = {}
-    view, kept_from, n_cut = memoryview(body), 0, 0
+    view, kept_from, n_cut, most = memoryview(body), 0, 0, MAX_OUTLINE_BYTES
     if not _OBJECT.match(body):  # no request; the first bytes suffice to say what it is
         return JsonOutline(bytes(view[:MAX_OUTLINE_BYTES]), {})
-    for first, end in _long_texts(body, names):
+    for first, end, key in _long_texts(body, names):
+        if kept and _text_of(key) in kept:
+            most += _bounded(first, end)
+            continue
         stand_in = str(len(texts)).rjust(LONGEST_TEXT + 1, "_")
         texts[stand_in] = view[first:end]
-        pieces += [bytes(view[kept_from : min(first, kept_from + MAX_OUTLINE_BYTES)]), stand_in.encode()]
+        pieces += [bytes(view[kept_from : min(first, kept_from + most)]), stand_in.encode()]
         kept_from, n_cut = end, n_cut + end - first
-    if len(body) - n_cut > MAX_OUTLINE_BYTES:
+    if len(body) - n_cut > most:
         raise MalformedRequest(
             f"the body has more than {MAX_OUTLINE_BYTES:,} bytes beside its images; it may have the keys "
             f"{', '.join(names)}"
@@ -100,7 +108,7 @@ def check_bounds(body: Body, names: tuple[str, ...], *, max_values: int, max_lis
     """Check a body without images, before it is parsed. Raises MalformedRequest."""
     if not _OBJECT.match(body):
         raise not_json(f"it must be an object with the keys {', '.join(names)}")
-    for first, end in _long_texts(body, names):
+    for first, end, _ in _long_texts(body, names):
         raise MalformedRequest(f"the body has a text of {end - first:,} bytes; the longest may have {LONGEST_TEXT}")
     if body.count(b",") > max_values:
         raise MalformedRequest(f"the body has more than {max_values:,} values; send fewer embeddings")
@@ -115,17 +123,38 @@ def not_json(reason: str) -> MalformedRequest:
     return MalformedRequest(f"the body is not JSON ({reason})")
 
 
-def _long_texts(body: Body, names: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where each text of more than LONGEST_TEXT bytes begins and ends. Raises MalformedRequest."""
+def _bounded(first: int, end: int) -> int:
+    """Return the length of a text that is kept. Raises MalformedRequest."""
+    if end - first > LONGEST_KEPT_TEXT:
+        raise MalformedRequest(f"the body has a text of {end - first:,} bytes that is no image; shorten it")
+    return end - first
+
+
+def _text_of(key: bytes) -> str:
+    """The key without its escapes; a broken one is none that is known."""
+    try:
+        return str(json.loads(b'"' + key + b'"'))
+    except ValueError:
+        return ""
+
+
+def _long_texts(body: Body, names: tuple[str, ...]) -> Iterator[tuple[int, int, bytes]]:
+    """Yield where each text of more than LONGEST_TEXT bytes begins and ends, and its key as it is written.
+
+    Raises MalformedRequest.
+    """
     if body.count(QUOTE) > 2 * MAX_TEXTS:
         raise MalformedRequest(f"the body has more than {MAX_TEXTS} keys and texts; the keys are {', '.join(names)}")
-    quote = body.find(QUOTE)
+    quote, key = body.find(QUOTE), b""
     while quote >= 0:
         first, end = quote + 1, _end_of_text(body, quote + 1)
-        if end - first > LONGEST_TEXT:
-            if _AFTER_A_KEY.match(body, end + 1):
-                raise MalformedRequest(f"the body has a key of {end - first:,} bytes; the keys are {', '.join(names)}")
-            yield first, end
+        is_key = _AFTER_A_KEY.match(body, end + 1) is not None
+        if is_key and end - first > LONGEST_TEXT:
+            raise MalformedRequest(f"the body has a key of {end - first:,} bytes; the keys are {', '.join(names)}")
+        if is_key:
+            key = bytes(body[first:end])
+        elif end - first > LONGEST_TEXT:
+            yield first, end, key
         quote = body.find(QUOTE, end + 1)
 
 

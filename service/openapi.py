@@ -5,6 +5,7 @@ The dicts have OpenAPI's own structure; only FastAPI uses them.
 
 from collections import defaultdict
 from typing import Any
+from urllib.parse import quote
 
 from embedder import (
     FORMATS_IN_WORDS,
@@ -320,9 +321,9 @@ def responses(
     }
 
 
-def link(path: str, **what: object) -> dict[str, Any]:
-    """Describe a POST request that takes values of an answer: `description`, `parameters` or `requestBody`."""
-    return {"operationRef": f"#/paths/{path.replace('/', '~1')}/post", **what}
+def link(path: str, method: str = "post", **what: object) -> dict[str, Any]:
+    """Describe a request that takes values of an answer: `description`, `parameters` or `requestBody`."""
+    return {"operationRef": f"#/paths/{quote(path.replace('/', '~1'), safe='/~')}/{method}", **what}
 
 
 def image_body(spec: RequestSpec[OptionsT]) -> dict[str, Any]:
@@ -330,13 +331,14 @@ def image_body(spec: RequestSpec[OptionsT]) -> dict[str, Any]:
     properties = {name: _file_part(most) for name, most in spec.images.items()} | _form_fields(spec.options_model)
     form = {"type": "object", "required": list(spec.images), "properties": properties, "additionalProperties": False}
     example = {name: EXAMPLE_IMAGE if most == 1 else [EXAMPLE_IMAGE] for name, most in spec.images.items()}
-    content = {FORM: {"schema": form}, JSON: {"schema": spec.json_form.model_json_schema(), "example": example}}
-    return {"requestBody": {"required": True, "content": content}, "parameters": parameters(spec.options_model)}
+    content = {FORM: {"schema": form}, JSON: {"schema": spec.json_form.whole_schema(), "example": example}}
+    in_query = [each for each in parameters(spec.options_model) if each["name"] not in spec.facts]
+    return {"requestBody": {"required": True, "content": content}, "parameters": in_query}
 
 
 def json_body(model: type[Message], options_model: type[Message], example: object) -> dict[str, Any]:
     """Describe a body that must be JSON, and the options of the query."""
-    content = {JSON: {"schema": model.model_json_schema(), "example": example}}
+    content = {JSON: {"schema": model.whole_schema(), "example": example}}
     return {"requestBody": {"required": True, "content": content}, "parameters": parameters(options_model)}
 
 
@@ -346,7 +348,7 @@ def _file_part(most: int) -> dict[str, Any]:
 
 
 def _form_fields(options_model: type[Message]) -> dict[str, dict[str, Any]]:
-    options = options_model.model_json_schema()["properties"]
+    options = options_model.whole_schema()["properties"]
     return {name: _form_field(options[name]) for name in options_model.model_fields}
 
 
@@ -365,7 +367,7 @@ def _form_field(option: dict[str, Any]) -> dict[str, Any]:
     """Remove null from an option's types: a form omits the field instead."""
     first, *_ = option.get("anyOf", [{}])
     return {
-        key: value for key, value in {**option, **first}.items() if key not in ("anyOf", "title") and value is not None
+        key: value for key, value in {**first, **option}.items() if key not in ("anyOf", "title") and value is not None
     }
 
 

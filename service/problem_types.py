@@ -38,6 +38,7 @@ from gallery import (
     ClaimUnavailable,
     EnrolmentRefused,
     GalleryError,
+    GalleryTooLarge,
     IdempotencyConflict,
     InvalidValue,
     NoSuchGallery,
@@ -360,6 +361,12 @@ TABLE: Mapping[KnownError, ProblemType] = {
         "The store of the galleries cannot be read or written now.",
         "Wait as long as Retry-After says; the detail says if a write may be stored. If it lasts, the operator finds "
         "the reason in the service's log.",
+    ),
+    GalleryTooLarge: ProblemType(
+        503,
+        "Gallery too large",
+        "The memory that is left does not hold the templates of the gallery.",
+        "The operator adds memory, or lets PostgreSQL search: VISAVIS_GALLERY_SEARCH=pgvector.",
     ),
     NotReady: ProblemType(
         503,

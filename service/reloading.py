@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from embedder import FaceEmbedder, ModelIdentity
 
 from .routes.health import first_inference
-from .served_model import ServedModel
-from .settings import shown
+from .served_model import LoadedModel, ServedModel
+from .settings import Settings, SettingsError, shown
+from .worker_channel import Abort, Channel, ChannelClosed, Commit, Order, Prepare, WorkerReply
 
 log = logging.getLogger("visavis.model")
 
 PARITY = 1e-3  # largest difference of two embeddings of one picture; those of different models differ by 0.1 or more
 N_PICTURES = 3
+ORDER_S = 120.0  # for a worker to load a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +34,51 @@ class ReloadOutcome:
     reason: str | None = None
 
 
+class GroupReloadError(Exception):
+    """Not all workers can serve another model; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReloadOutcome:
+    """The model that all workers serve now, with the settings it was loaded by; or why they serve the one before."""
+
+    model: ModelIdentity | None = None
+    settings: Settings | None = None
+    refusal: str | None = None
+
+
 class ModelReloader:
-    """Loads the model again and serves it if it passes all checks. Reloads run one after the other."""
+    """Loads the model again and serves it if it passes all checks. Reloads run one after the other.
+
+    `prepare`, then `commit` or `abort`, are the steps of a reload, for processes that reload together.
+    """
 
     def __init__(self, served: ServedModel, load: Callable[[], FaceEmbedder], on_success: Callable[[], None]) -> None:
         """Reload by `load`, which raises an error with the reason if there is no usable model."""
         self._served, self._load, self._on_success = served, load, on_success
         self._lock = threading.Lock()
+        self._prepared: LoadedModel | None = None
         self.n_outcomes = Counter({"success": 0, "failure": 0})
         self.is_last_successful = True
 
     def reload(self) -> ReloadOutcome:
         """Load, check and serve the model; on any error the one before goes on. Blocks; logs one line."""
         with self._lock:
-            outcome = self._reload()
+            outcome = self.prepare(self._load)
+            if outcome.is_reloaded:
+                self.commit()
             self.is_last_successful = outcome.is_reloaded
             self.n_outcomes["success" if outcome.is_reloaded else "failure"] += 1
         return outcome
 
-    def _reload(self) -> ReloadOutcome:
+    def prepare(self, load: Callable[[], FaceEmbedder]) -> ReloadOutcome:
+        """Load and check a model beside the one that is served; return what a reload to it comes to. Logs a failure."""
+        self.abort()
         try:
-            fresh = self._load()
+            fresh = load()
             try:
                 check_model(fresh, self._served.current)
-                self._served.replace(fresh)
+                self._prepared = self._served.prepared(fresh)
             except BaseException:
                 fresh.close()
                 raise
@@ -63,9 +86,71 @@ class ModelReloader:
             reason = shown(f"{type(error).__name__}: {error}")
             log.error("the model was not reloaded, and %s goes on: %s", self._served.current.identity.name, reason)  # noqa: TRY400 - the reason is enough
             return ReloadOutcome(is_reloaded=False, model=self._served.current.identity, reason=reason)
-        self._on_success()
-        log.info("the model was reloaded: %s, digest %s", fresh.identity.name, fresh.identity.digest)
         return ReloadOutcome(is_reloaded=True, model=fresh.identity)
+
+    def commit(self) -> None:
+        """Serve the model that was prepared."""
+        fresh, self._prepared = self._prepared, None
+        if fresh is None:
+            raise RuntimeError("no model was prepared")
+        self._served.replace(fresh)
+        self._on_success()
+        identity = fresh.embedder.identity
+        log.info("the model was reloaded: %s, digest %s", identity.name, identity.digest)
+
+    def abort(self) -> None:
+        """Close the model that was prepared, if there is one."""
+        if self._prepared is not None:
+            self._prepared.close()
+        self._prepared = None
+
+
+class GroupReloader:
+    """Reloads the model of several workers, in all of them or in none. Reloads run one after the other."""
+
+    def __init__(self, workers: Callable[[], Sequence[Channel[Order, WorkerReply]]]) -> None:
+        self._workers = workers
+        self.n_outcomes = Counter({"success": 0, "failure": 0})
+        self.is_last_successful = True
+
+    def reload(self, reread: Callable[[], Settings]) -> GroupReloadOutcome:
+        """Let all load the model that the settings name now, then all serve it. The caller lets nobody join."""
+        channels = self._workers()
+        try:
+            fresh = reread()
+            model = self._prepared(channels, fresh)
+        except (SettingsError, GroupReloadError) as error:
+            for each in channels:
+                _order(each, Abort())
+            return self._counted(GroupReloadOutcome(refusal=shown(str(error))))
+        for each in channels:
+            _order(each, Commit())  # one that has just ended is started again with the new model
+        return self._counted(GroupReloadOutcome(model, fresh))
+
+    def _prepared(self, channels: Sequence[Channel[Order, WorkerReply]], settings: Settings) -> ModelIdentity:
+        replies = [_order(each, Prepare(settings.model, settings.log_level)) for each in channels]
+        for reply in replies:
+            if reply is None or reply.refusal is not None or reply.model is None:
+                raise GroupReloadError((reply and reply.refusal) or "a worker has ended meanwhile, or did not answer")
+        models = {reply.model for reply in replies if reply is not None and reply.model is not None}
+        if len(models) != 1:
+            raise GroupReloadError("no worker can answer" if not models else "the bundle was replaced meanwhile")
+        return models.pop()
+
+    def _counted(self, outcome: GroupReloadOutcome) -> GroupReloadOutcome:
+        self.is_last_successful = outcome.refusal is None
+        self.n_outcomes["success" if self.is_last_successful else "failure"] += 1
+        if outcome.refusal is not None:
+            log.error("the model was not reloaded in any worker: %s", outcome.refusal)
+        return outcome
+
+
+def _order(channel: Channel[Order, WorkerReply], order: Order) -> WorkerReply | None:
+    """Give an order to a worker; None = it has ended, or does not answer."""
+    try:
+        return channel.ask(order, ORDER_S)
+    except (ChannelClosed, TimeoutError):
+        return None
 
 
 def check_model(fresh: FaceEmbedder, served: FaceEmbedder) -> None:

@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from .errors import BodyTooLarge, BodyTooSlow, MalformedRequest, UnsupportedMediaType
+from .json_body import LONGEST_KEPT_TEXT
 from .request_parsing import (
     ModelT,
     MultipartForm,
@@ -37,12 +38,14 @@ HoldBytes: TypeAlias = Callable[[int, int], None]
 
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_FIELD_BYTES = 200  # of a text field; the longest sensible one is a threshold's digits
+MAX_FACT_BYTES = LONGEST_KEPT_TEXT + 100  # of one about a person, which may be an object with a text
 NETPBM = re.compile(rb"P[1-7]\s")  # how a PGM or PPM file begins
 MAX_WHOLE_IMAGES = 4  # whose size all images of a request may have together
 FORM_BYTES_PER_BYTE = 1.25  # a body, and an image of it that is there twice for a moment
 JSON_BYTES_PER_BYTE = 2  # a body and the images in it, or the numbers
 LONGEST_DELIMITER_END = 66  # blanks, and a line break or two hyphens
 DELIMITER_END = re.compile(rb"[ \t]{0,64}(\r\n|--)")
+LONGEST_VALUE = 64  # bytes of one number in JSON, with line break and indentation
 MAX_SMALL_BYTES = 64 * 1024  # of a body without images and embeddings
 OVERHEAD_BYTES = 64 * 1024  # a form's boundaries, headers and fields; JSON's names, data: URI headers and whitespace
 
@@ -83,17 +86,17 @@ class BodyReader:
         options_model: type[Message],
         hold: HoldBytes,
         *,
-        max_bytes: int,
+        max_values: int,
     ) -> Callable[[], ModelT]:
         """Receive a JSON body without images; its options, the fields of `options_model`, may be in the query instead.
 
         Returns the function that parses it, as `read` does.
         """
         _media_type(request, (JSON,))
-        limit = min(max_bytes, self.max_bytes // JSON_BYTES_PER_BYTE)
+        limit = min(max_values * LONGEST_VALUE, self.max_bytes // JSON_BYTES_PER_BYTE)
         with _in_time(self.timeout_s):
             body = await _whole(_counted(request, limit, _times_memory(hold, JSON_BYTES_PER_BYTE)))
-        return lambda: with_query(body.taken(), model, options_model, request.state.query)
+        return lambda: with_query(body.taken(), model, options_model, request.state.query, max_values=max_values)
 
     async def read_small_json(self, request: Request, model: type[ModelT], hold: HoldBytes) -> Callable[[], ModelT]:
         """Receive a JSON body of a few kilobytes, which may be missing. Returns the function that parses it."""
@@ -319,15 +322,16 @@ class _PartReader:
             raise MalformedRequest(f"{self._name} was sent more than {_times(most)}; send it at most {_times(most)}")
 
     def _add(self, data: bytes, start: int, end: int) -> None:
-        """Add a chunk of a part; refuse a text field longer than MAX_FIELD_BYTES."""
-        if not self._is_image and len(self._content) + end - start > MAX_FIELD_BYTES:
-            raise MalformedRequest(f"the field {shown(self._name)} is longer than {MAX_FIELD_BYTES} bytes")
+        """Add a chunk of a part; refuse a text field that is too long."""
+        most = MAX_FACT_BYTES if self._name in self._spec.facts else MAX_FIELD_BYTES
+        if not self._is_image and len(self._content) + end - start > most:
+            raise MalformedRequest(f"the field {shown(self._name)} is longer than {most} bytes")
         self._content.extend(data[start:end])
 
     def _end(self) -> None:
         content = bytes(self._content)
         if not self._is_image:
-            self._fields[self._name] = _decoded(content)
+            self._fields[self._name] = _value(self._name, content)
         elif not self._is_file and _is_text(content):
             raise MalformedRequest(_not_as_text(self._name))
         # A browser sends an empty file input as a part without file name and content.
@@ -340,8 +344,15 @@ class _PartReader:
 
 
 def _decoded(content: bytes) -> str:
-    """Decode a name or a value; valid ones are ASCII, so a charset that the body states makes no difference."""
+    """Decode a name; valid ones are ASCII, so a charset that the body states makes no difference."""
     return content.decode("utf-8", "replace")
+
+
+def _value(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedRequest(f"the field {shown(name)} is not UTF-8; send it as UTF-8") from None
 
 
 def _is_text(content: bytes) -> bool:

@@ -32,6 +32,7 @@ from .wire import (
     MapsOptions,
     MapsRequest,
     Message,
+    PersonFacts,
     PersonVerifyOptions,
     PersonVerifyRequest,
     VerifyManyRequest,
@@ -54,8 +55,9 @@ ImageRequest: TypeAlias = (
 MAX_FAULTS_SHOWN = 3
 MAX_QUERY_BYTES = 2000  # of an address's query; ten times a form's longest field
 LONGEST_NAME = 100  # of an unknown name for which a known one is suggested
-# Of a body of embeddings: twice the allowed numbers, so that a few too many get their own error.
-MAX_VALUES, MAX_LISTS = 2 * MAX_EMBEDDINGS * 128, 2 * MAX_EMBEDDINGS
+MAX_LISTS = (
+    2 * MAX_EMBEDDINGS
+)  # of a body of embeddings: twice what is allowed, so that a few too many get their own error
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,12 @@ class RequestSpec(Generic[OptionsT]):
     images: Mapping[str, int]  # name -> maximum number
     options_model: type[OptionsT]
     json_form: type[ImageRequest]
+    facts: tuple[str, ...] = ()  # options that may be long, and stand in a body only: addresses are logged
+    long_texts: tuple[str, ...] = ()  # the keys of those texts in JSON
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The names of the options, which may also be sent in the query."""
+        """The names of the options, which may also be sent in the query unless they are facts."""
         return tuple(self.options_model.model_fields)
 
     @property
@@ -113,7 +117,13 @@ VERIFY_MANY = RequestSpec({"probe": 1, "reference": MAX_REFERENCES}, wire.Verify
 FACES = RequestSpec({"image": 1}, NoOptions, FacesRequest)
 MAPS = RequestSpec({"image": 1}, MapsOptions, MapsRequest)
 EMBEDDING = RequestSpec({"image": MAX_IMAGES}, EmbeddingOptions, EmbeddingRequest)
-ENROL = RequestSpec({"image": MAX_IMAGES}, EnrolOptions, EnrolRequest)
+ENROL = RequestSpec(
+    {"image": MAX_IMAGES},
+    EnrolOptions,
+    EnrolRequest,
+    facts=tuple(PersonFacts.model_fields),
+    long_texts=("note", "reference"),
+)
 IDENTIFY = RequestSpec({"probe": 1}, IdentifyOptions, IdentifyRequest)
 PERSON_VERIFY = RequestSpec({"probe": 1}, PersonVerifyOptions, PersonVerifyRequest)
 
@@ -147,15 +157,17 @@ def from_form(form: MultipartForm, spec: RequestSpec[OptionsT], query: Mapping[s
 
 def from_json(body: Body, spec: RequestSpec[OptionsT], query: Mapping[str, str]) -> ParsedRequest[OptionsT]:
     """Validate a JSON body, with the options of the query, and decode its images."""
-    outline = outline_of(body, _names(spec.json_form))
+    outline = outline_of(body, _names(spec.json_form), spec.long_texts)
     request = validated(outline.body, spec.json_form)
     options = options_of(spec.options_model, _sent(request, spec.options_model), query)
     return ParsedRequest({name: _images(request, name, outline) for name in spec.images}, options)
 
 
-def with_query(body: Body, model: type[ModelT], options_model: type[Message], query: Mapping[str, str]) -> ModelT:
+def with_query(
+    body: Body, model: type[ModelT], options_model: type[Message], query: Mapping[str, str], *, max_values: int
+) -> ModelT:
     """Validate a JSON body without images, with the options of the query."""
-    check_bounds(body, _names(model), max_values=MAX_VALUES, max_lists=MAX_LISTS)
+    check_bounds(body, _names(model), max_values=max_values, max_lists=MAX_LISTS)
     request = validated(body, model)
     options = options_of(options_model, _sent(request, options_model), query)
     return request.model_copy(update=dict(options))
@@ -199,7 +211,8 @@ def validated(body: Body, model: type[ModelT]) -> ModelT:
 
 def _may_repeat_a_key(body: Body, model: type[BaseModel]) -> bool:
     """A quick check of a valid body: parsing it again in Python takes longer than validating it."""
-    return b"\\" in body or any(body.count(f'"{name}"'.encode()) > 1 for name in model.model_fields)
+    has_objects = body.count(b"{") > 1  # whose keys are not those of the model
+    return has_objects or b"\\" in body or any(body.count(f'"{name}"'.encode()) > 1 for name in model.model_fields)
 
 
 def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -98,14 +98,18 @@ class ServedModel:
             if is_idle:
                 _close(model)
 
-    def replace(self, embedder: FaceEmbedder) -> None:
-        """Serve another model from now on; the one before is closed after its last request.
+    def prepared(self, embedder: FaceEmbedder) -> LoadedModel:
+        """Load what else is needed to serve a model: its galleries, now, so that no request waits for them.
 
-        Raises what opening the galleries raises; then the one before goes on.
+        Raises what opening the galleries raises.
         """
         fresh = self._loaded(embedder)
         if fresh.galleries is not None:
-            fresh.galleries.load()  # now, so that no request waits for it
+            fresh.galleries.load()
+        return fresh
+
+    def replace(self, fresh: LoadedModel) -> None:
+        """Serve another model from now on; the one before is closed after its last request."""
         with self._lock:
             before, self._current = self._current, fresh
             before.is_retired = True

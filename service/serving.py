@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from fastapi import FastAPI
 
@@ -28,11 +29,11 @@ from embedder import (
 )
 from gallery import GalleryError
 
-from .access.control import is_loopback
+from .access.control import HostNames, is_loopback
 from .access.keys import KeyFile, KeyFileError
 from .app import create_app
 from .audit.chain import AuditFolderError
-from .audit.log import check_audit_folder
+from .audit.log import AuditLog, check_audit_folder
 from .galleries import open_gallery_store
 from .http_protocol import ConnectionLimits
 from .http_server import BACKLOG, SPARE_DESCRIPTORS, HttpServer, http_config, raise_descriptor_limit
@@ -41,10 +42,14 @@ from .reloading import reloading_on_sighup
 from .settings import Settings, SettingsError, load_settings
 from .telemetry.logs import log_formatter
 from .telemetry.metrics_server import metrics_served
+from .worker_group import WorkerGroup, WorkerStartError
+from .worker_link import WorkerLink
 
 GRACE_S = 30.0  # for requests in progress when the server is stopped; then the process ends
 LARGE_BLOCK_BYTES = 4 * 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+Sockets: TypeAlias = tuple[socket.socket, socket.socket | None]  # that listen: for requests, and for metrics alone
 
 
 class ServingError(Exception):
@@ -62,19 +67,60 @@ def run(config: str | None = None, **given: object) -> None:
         check(settings)
     with listening(settings.host, settings.port) as listener, _metrics_listening(settings) as metrics_listener:
         say("visavis is loading its model ...")
-        app = _app(
-            settings,
-            on_ready=lambda: _announce(listener, settings),
-            load_again=lambda: _load_again(settings, config, given),
-        )
-        with (
-            closing(app.state.served),
-            metrics_served(app.state.metrics, metrics_listener),
-            reloading_on_sighup(app.state.reloader.reload),
-        ):
-            _serve(app, settings, listener, writer)
+        sockets = listener, metrics_listener
+        if settings.workers > 1:
+            status = _serve_in_workers(settings, sockets, lambda: load_settings(config, **given))
+        else:
+            status = _serve_here(settings, sockets, lambda: load_settings(config, **given), writer)
     writer.flush()
+    if status:
+        sys.exit(status)
     say("visavis has stopped.")
+
+
+def _serve_here(settings: Settings, sockets: Sockets, reread: Callable[[], Settings], writer: LogWriter) -> int:
+    """Serve in this process; returns the exit status."""
+    listener, metrics_listener = sockets
+    app = create_served_app(
+        settings,
+        load_to_serve(settings),
+        on_ready=lambda: _announce(listener, settings),
+        load_again=lambda: _load_again(settings, reread),
+    )
+    with (
+        closing(app.state.served),
+        metrics_served(app.state.metrics, HostNames.of(settings), metrics_listener),
+        reloading_on_sighup(app.state.reloader.reload),
+    ):
+        _serve(app, settings, listener, writer)
+    return 0
+
+
+def _serve_in_workers(settings: Settings, sockets: Sockets, reread: Callable[[], Settings]) -> int:
+    """Start workers, and watch them until the end; returns the exit status."""
+    listener, metrics_listener = sockets
+    with _audit_log(settings) as audit:
+        group = WorkerGroup(settings, listener, audit, reread=reread, on_ready=lambda: _announce(listener, settings))
+        hosts = HostNames.of(settings)
+        with metrics_served(group.metrics, hosts, metrics_listener), reloading_on_sighup(group.reload):
+            try:
+                return group.run()
+            except WorkerStartError as error:
+                raise ServingError(str(error)) from None
+
+
+@contextmanager
+def _audit_log(settings: Settings) -> Iterator[AuditLog | None]:
+    """Open the audit log for all workers; close it at the end."""
+    if settings.audit is None:
+        yield None
+        return
+    try:
+        log = AuditLog(Path(settings.audit))
+    except AuditFolderError as error:
+        raise ServingError(str(error)) from None
+    with closing(log):
+        yield log
 
 
 def give_back_memory() -> None:
@@ -176,6 +222,21 @@ def check_audit(settings: Settings) -> None:
         raise ServingError(str(error)) from None
 
 
+def check_workers(settings: Settings) -> None:
+    """Refuse more workers than the limits can be divided among. Raises ServingError."""
+    n = settings.workers
+    if n == 1:
+        return
+    if sys.platform != "linux":
+        raise ServingError(f"VISAVIS_WORKERS={n} needs Linux; elsewhere one process serves")
+    if settings.memory_bytes // n < settings.least_memory_bytes:
+        raise ServingError(
+            f"VISAVIS_MEMORY_BYTES={settings.memory_bytes} is too little for {n} workers, which divide it: each needs "
+            f"{settings.least_memory_bytes}. Set at least {n * settings.least_memory_bytes}, or a smaller "
+            "VISAVIS_MAX_PIXELS, or fewer workers"
+        )
+
+
 def check_gallery(settings: Settings) -> None:
     """Open the store of galleries before the model is loaded. Raises ServingError."""
     try:
@@ -197,15 +258,17 @@ START_CHECKS: Mapping[str, Callable[[Settings], None]] = {
     "audit": check_audit,
     "gallery": check_gallery,
     "files": check_descriptors,
+    "workers": check_workers,
 }
 
 
 def load_model(settings: Settings, *, decoding_processes: int = 0) -> FaceEmbedder:
     """Load the model that the settings name. Raises ServingError."""
-    running = RuntimeOptions(settings.runtime, settings.device, settings.precision)
+    threads = None if settings.workers == 1 else threads_of_worker(settings)
+    running = RuntimeOptions(settings.runtime, settings.device, settings.precision, threads)
     limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_pixels)
     try:
-        return load(settings.model, limits=limits, running=running, decoding_processes=decoding_processes)
+        embedder = load(settings.model, limits=limits, running=running, decoding_processes=decoding_processes)
     except (ModelError, OSError) as error:
         raise ServingError(f"the model cannot be served: {error}") from None
     except (MemoryError, RuntimeError) as error:  # OpenVINO's errors, and threads that cannot start
@@ -213,10 +276,22 @@ def load_model(settings: Settings, *, decoding_processes: int = 0) -> FaceEmbedd
             f"the model cannot be loaded ({type(error).__name__}), probably because the memory is too small; let the "
             "process have at least 1 GB (ulimit -v, the container's limit)"
         ) from None
+    if embedder.card.must_be_calibrated:
+        embedder.close()
+        raise ServingError(
+            f"the model cannot be served: {embedder.card.name} was imported and is not measured; run visavis calibrate "
+            "on your photos and serve the bundle that it writes"
+        )
+    return embedder
 
 
-def _embedder(settings: Settings) -> FaceEmbedder:
-    """Load the model with processes that decode; say so if it is not built in."""
+def threads_of_worker(settings: Settings) -> int:
+    """Return how many threads run the network of one worker, so that all have as many as there are cores."""
+    return max(1, n_cores() // settings.workers)
+
+
+def load_to_serve(settings: Settings) -> FaceEmbedder:
+    """Load the model with processes that decode; say so if it is not built in. Raises ServingError."""
     # As many as photos are prepared at the same time. It takes Linux; elsewhere this process decodes.
     n_processes = settings.max_concurrent + n_cores() - 1 if sys.platform == "linux" else 0
     embedder = load_model(settings, decoding_processes=n_processes)
@@ -226,18 +301,24 @@ def _embedder(settings: Settings) -> FaceEmbedder:
     return embedder
 
 
-def _load_again(settings: Settings, config: str | None, given: Mapping[str, object]) -> FaceEmbedder:
+def _load_again(settings: Settings, reread: Callable[[], Settings]) -> FaceEmbedder:
     """Load the model that the settings name now, and apply their log level; all others stay until a restart."""
-    fresh = load_settings(config, **given)
+    fresh = reread()
     logging.root.setLevel(fresh.log_level.upper())
-    return _embedder(settings.model_copy(update={"model": fresh.model}))
+    return load_to_serve(settings.model_copy(update={"model": fresh.model}))
 
 
-def _app(settings: Settings, *, on_ready: Callable[[], None], load_again: Callable[[], FaceEmbedder]) -> FastAPI:
-    """Load the model and build the app, which owns it: nothing else may keep the one that a reload replaces."""
-    embedder = _embedder(settings)
+def create_served_app(
+    settings: Settings,
+    embedder: FaceEmbedder,
+    *,
+    on_ready: Callable[[], None],
+    load_again: Callable[[], FaceEmbedder],
+    link: WorkerLink | None = None,
+) -> FastAPI:
+    """Build the app. It owns the model: nothing else may keep the one that a reload replaces. Raises ServingError."""
     try:
-        return create_app(settings, embedder, on_ready=on_ready, load_again=load_again)
+        return create_app(settings, embedder, on_ready=on_ready, load_again=load_again, link=link)
     except (
         AuditFolderError,
         GalleryError,

@@ -6,7 +6,6 @@ Facts about a model are in its card, not here.
 import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,10 +26,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from embedder import Precision, RuntimeName, read_regular_file
+from embedder import Precision, RuntimeName, parse_toml, read_regular_file
+from gallery import GallerySearch
 
 PREFIX = "VISAVIS_"
 CONFIG = PREFIX + "CONFIG"  # the path of the settings file
+MODELS = PREFIX + "MODELS"  # a folder of further bundles, which the embedder reads
 MAX_FILE_BYTES = 2**16
 MAX_NAME_SHOWN = 80  # characters of a name that is no setting
 
@@ -94,11 +95,15 @@ def _is_origin(text: str) -> bool:
     return ORIGIN.fullmatch(text) is not None and DEFAULT_PORTS.fullmatch(text) is None
 
 
+def _least_memory_bytes(max_pixels: int, max_image_bytes: int) -> int:
+    return PICTURE_BYTES_PER_PIXEL * max_pixels + 2 * max_image_bytes
+
+
 def _enough(memory_bytes: int, info: ValidationInfo) -> int:
     """Refuse memory that is too small for one picture and the two images of a comparison."""
     if not {"max_image_bytes", "max_pixels"} <= info.data.keys():
         return memory_bytes  # they are invalid, which is told instead
-    least = PICTURE_BYTES_PER_PIXEL * info.data["max_pixels"] + 2 * info.data["max_image_bytes"]
+    least = _least_memory_bytes(info.data["max_pixels"], info.data["max_image_bytes"])
     if memory_bytes < least:
         raise ValueError(
             f"must be at least {least}: {PICTURE_BYTES_PER_PIXEL} for each of VISAVIS_MAX_PIXELS, and 2 times "
@@ -122,6 +127,7 @@ class Settings(BaseSettings):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0 = any free one
+    workers: Annotated[int, Field(ge=1, le=64)] = 1  # processes that answer; they share the limits below
     model: str | None = None  # a model bundle, or the name of a built-in model; None = the default one
     runtime: RuntimeName | None = None  # None = openvino on a CPU, torch on other devices
     device: Annotated[str, Field(min_length=1)] = "cpu"  # of torch
@@ -156,11 +162,34 @@ class Settings(BaseSettings):
     audit: str | None = None  # the folder of the audit log; None = none is written
     # The address of the store of galleries, which may contain a password; None = the service keeps no galleries.
     gallery: Annotated[str | None, Field(repr=False)] = None
+    gallery_search: GallerySearch = "memory"  # where templates are looked for: all in memory, or by pgvector's index
 
     @property
     def request_bytes(self) -> int:
         """The part of `memory_bytes` that is for bodies and images; the rest is for decoded pictures."""
         return self.memory_bytes - PICTURE_BYTES_PER_PIXEL * self.max_pixels
+
+    @property
+    def least_memory_bytes(self) -> int:
+        """The least `memory_bytes` of one process: one picture, and the two images of a comparison."""
+        return _least_memory_bytes(self.max_pixels, self.max_image_bytes)
+
+    def share_of(self, number: int) -> "Settings":
+        """Return the settings of one worker, counted from 1, with its part of what all may hold and compute.
+
+        Each computes at least one request and has at least one connection, also if there are fewer than workers.
+        """
+
+        def part(whole: int) -> int:
+            return whole // self.workers + (number <= whole % self.workers)
+
+        shared = {
+            "max_concurrent": max(1, part(self.max_concurrent)),
+            "max_waiting": part(self.max_waiting),
+            "max_connections": max(1, part(self.max_connections)),
+            "memory_bytes": self.memory_bytes // self.workers,
+        }
+        return self.model_copy(update=shared)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -213,7 +242,7 @@ def _repaired(values: Values, invalid: set[str]) -> Settings:
 
 
 def _unknown_variables(names: Iterable[str]) -> tuple[str, ...]:
-    known = [CONFIG, *map(_variable, Settings.model_fields)]
+    known = [CONFIG, MODELS, *map(_variable, Settings.model_fields)]
     return tuple(
         f"there is no setting {_shown_name(name)}{_hint(name.upper(), known)}; the settings are {', '.join(known)}"
         for name in sorted(names)
@@ -258,7 +287,7 @@ def _read_file(path: str | None) -> tuple[Values, tuple[str, ...]]:
 
 def _parse(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular_file(path, MAX_FILE_BYTES).decode())
+        return parse_toml(read_regular_file(path, MAX_FILE_BYTES).decode())
     except OSError as error:
         raise SettingsError([f"{path}: the settings file cannot be read: {error.strerror}"]) from None
     except ValueError as error:  # not TOML, or not UTF-8

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from embedder import is_built_in
 
 from .routes.health import first_inference
-from .serving import START_CHECKS, ServingError, listening, load_model
+from .serving import START_CHECKS, ServingError, listening, load_model, threads_of_worker
 from .settings import Settings, read_settings, shown
-from .telemetry.machine import this_machine
+from .telemetry.machine import MIB, this_machine
 
-MIB = 2**20
-IDLE_BYTES = 400 * MIB  # of the process and its decoders without requests
+IDLE_BYTES = 400 * MIB  # of each process that serves, and its decoders, without requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 
 def _before_the_model(settings: Settings) -> Iterator[Finding]:
-    """Check what a start checks first: access, the files of TLS, the audit folder, the limit of file descriptors."""
+    """Check what a start checks first: access, the files of TLS, the audit folder, file descriptors, workers."""
     for subject, run in START_CHECKS.items():
         try:
             run(settings)
@@ -54,6 +53,8 @@ def _before_the_model(settings: Settings) -> Iterator[Finding]:
         else:
             if subject == "access":
                 yield Finding(subject, "keys are needed" if settings.keys else "no key is needed")
+            if subject == "workers" and settings.workers > 1:
+                yield Finding(subject, f"{settings.workers}, with {threads_of_worker(settings)} threads each")
 
 
 def _memory(settings: Settings) -> Iterator[Finding]:
@@ -62,10 +63,11 @@ def _memory(settings: Settings) -> Iterator[Finding]:
     if machine is None:
         yield Finding("memory", "the memory of this machine is unknown")
         return
-    needed = settings.memory_bytes + IDLE_BYTES
+    needed = settings.memory_bytes + settings.workers * IDLE_BYTES
     told = f"{needed // MIB:,} MiB of {machine // MIB:,} MiB, {settings.memory_bytes // MIB:,} MiB of them for requests"
     if needed > machine:
-        yield Finding("memory", f"{told}; lower memory_bytes", is_wrong=True)
+        remedy = "lower memory_bytes" if settings.workers == 1 else "lower memory_bytes or workers"
+        yield Finding("memory", f"{told}; {remedy}", is_wrong=True)
     else:
         yield Finding("memory", told)
 

@@ -49,7 +49,9 @@ from .evaluation.report import (
 )
 from .evaluation.results import (
     DecisionThreshold as DecisionThreshold,
+    Estimate as Estimate,
     LabelReport as LabelReport,
+    estimated as estimated,
     interval_text as interval_text,
     rate_text as rate_text,
 )
@@ -60,6 +62,16 @@ from .evaluation.thresholds import (
     ThresholdChoice as ThresholdChoice,
     best_of as best_of,
     require_choice as require_choice,
+)
+from .projection import (
+    LearnedProjection as LearnedProjection,
+    ProjectionCost as ProjectionCost,
+    ProjectionPeople as ProjectionPeople,
+    difference_text as difference_text,
+    discriminant as discriminant,
+    learn_projection as learn_projection,
+    projection_cost as projection_cost,
+    write_projected as write_projected,
 )
 from .run.people import embedded_chips as embedded_chips, protocol_of as protocol_of
 from .run.run import run_training as run_training

@@ -6,18 +6,21 @@ to 0 ... 255 once.
 Sizes are in px of the chip, whose side is `chip_px`, and scale with the picture; JPEG compresses the picture at the
 size of the network's input.
 
-Random numbers are drawn per face and per augmentation, never shared within a batch.
+Random numbers are drawn per face and per augmentation, never shared within a batch. They do not depend on how many
+processes share a batch.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from numpy.random import Generator
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
@@ -29,17 +32,54 @@ from .evaluation.protocols.protocol import Indices
 from .run_file import Augmentation, Blur, Color, Crop, Flip, Grey, Jpeg, LowResolution, Rotation
 
 
-def met(n: int, probability: float, generator: Generator) -> Indices:
+class Draws(Protocol):
+    """What is drawn from: numpy's Generator, or `ShareOfDraws`."""
+
+    def random(self, n: int, /) -> Floats:
+        """Draw n numbers from 0 to 1."""
+
+    def uniform(self, low: float, high: float, n: int, /) -> Floats:
+        """Draw n numbers between two others."""
+
+    def integers(self, low: int, high: int, n: int, /, *, endpoint: bool) -> NDArray[np.int64]:
+        """Draw n whole numbers between two others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareOfDraws:
+    """Draws for all faces of a batch, and returns the numbers of those that one of several processes has."""
+
+    generator: Generator  # in the same state in all processes
+    process: int
+    n_processes: int
+
+    def random(self, n: int, /) -> Floats:
+        """Draw the numbers of n faces, from 0 to 1."""
+        return self.generator.random(n * self.n_processes)[self._own(n)]
+
+    def uniform(self, low: float, high: float, n: int, /) -> Floats:
+        """Draw the numbers of n faces, between two others."""
+        return self.generator.uniform(low, high, n * self.n_processes)[self._own(n)]
+
+    def integers(self, low: int, high: int, n: int, /, *, endpoint: bool) -> NDArray[np.int64]:
+        """Draw whole numbers for n faces, between two others."""
+        return self.generator.integers(low, high, n * self.n_processes, endpoint=endpoint)[self._own(n)]
+
+    def _own(self, n: int) -> slice:
+        return slice(self.process * n, (self.process + 1) * n)
+
+
+def met(n: int, probability: float, generator: Draws) -> Indices:
     """Draw the positions, among n faces, that an augmentation is applied to."""
     return np.flatnonzero(generator.random(n) < probability).astype(np.int32)
 
 
-def within(n: int, amount: float, generator: Generator) -> Floats:
+def within(n: int, amount: float, generator: Draws) -> Floats:
     """Draw n numbers, uniformly between -amount and amount."""
     return generator.uniform(-amount, amount, n)
 
 
-def between(n: int, reach: tuple[float, float], generator: Generator) -> Floats:
+def between(n: int, reach: tuple[float, float], generator: Draws) -> Floats:
     """Draw n numbers, log-uniformly within `reach`."""
     low, high = np.log(reach)
     return np.exp(generator.uniform(low, high, n))
@@ -61,7 +101,7 @@ def unmoved(chip_px: int, crop_px: int) -> CropWindow:
     return CropWindow(start, start, crop_px, crop_px)
 
 
-def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px: int) -> list[CropWindow]:
+def windows(n: int, settings: Crop, generator: Draws, chip_px: int, crop_px: int) -> list[CropWindow]:
     """Draw a crop for each of n chips of side `chip_px`.
 
     A window of side `crop_px` shows the face without zoom.
@@ -69,7 +109,8 @@ def windows(n: int, settings: Crop, generator: Generator, chip_px: int, crop_px:
     who = met(n, settings.probability, generator)
     size = (1 + settings.zoom) ** within(n, 1, generator) * crop_px
     stretch = (1 + settings.stretch) ** within(n, 0.5, generator)
-    middle = chip_px / 2 + within(2 * n, settings.shift * crop_px, generator).reshape(2, n)
+    shift = settings.shift * crop_px
+    middle = chip_px / 2 + np.array([within(n, shift, generator), within(n, shift, generator)])
     sizes = np.rint([size * stretch, size / stretch])  # (2, n): heights, widths
     corners = np.rint(middle - sizes / 2)
     drawn = np.concatenate([corners, sizes]).astype(int)[:, who]
@@ -109,13 +150,13 @@ def continued(chip: Pixels, reach: int) -> Pixels:
     return seen
 
 
-def mirror(pictures: Tensor, settings: Flip, generator: Generator) -> None:
+def mirror(pictures: Tensor, settings: Flip, generator: Draws) -> None:
     """Flip some of the pictures (n, 3, side, side) horizontally, in place."""
     who = met(len(pictures), settings.probability, generator)
     pictures[who] = pictures[who].flip(-1)
 
 
-def turn(pictures: Tensor, settings: Rotation, generator: Generator) -> None:
+def turn(pictures: Tensor, settings: Rotation, generator: Draws) -> None:
     """Rotate some of the pictures (n, 3, side, side) about their centre, in place."""
     n = len(pictures)
     who = met(n, settings.probability, generator)
@@ -143,7 +184,7 @@ def as_levels(pictures: Tensor) -> Tensor:
 LUMA = np.array([0.2989, 0.587, 0.114])  # weights of red, green and blue, as in torchvision
 
 
-def recolor(pictures: Tensor, settings: Color, generator: Generator) -> None:
+def recolor(pictures: Tensor, settings: Color, generator: Draws) -> None:
     """Change brightness, contrast, saturation and hue of some of the pictures (n, 3, side, side), in place."""
     n = len(pictures)
     who = met(n, settings.probability, generator)
@@ -175,7 +216,7 @@ def hues(shares: Floats) -> Floats:
     return matrices
 
 
-def remove_color(pictures: Tensor, settings: Grey, generator: Generator) -> None:
+def remove_color(pictures: Tensor, settings: Grey, generator: Draws) -> None:
     """Convert some of the pictures (n, 3, side, side) to greyscale, in place."""
     who = met(len(pictures), settings.probability, generator)
     pictures[who] = v2.rgb_to_grayscale(pictures[who], num_output_channels=3)
@@ -188,7 +229,7 @@ def _float(values: Floats) -> Tensor:
 REACH = 3  # half-width of the Gaussian kernel, in standard deviations
 
 
-def lower_resolution(pictures: Tensor, settings: LowResolution, generator: Generator, chip_px: int) -> None:
+def lower_resolution(pictures: Tensor, settings: LowResolution, generator: Draws, chip_px: int) -> None:
     """Downsample some of the pictures (n, 3, side, side) and restore their size, in place; larger sizes do nothing."""
     n, side = len(pictures), pictures.shape[-1]
     who = met(n, settings.probability, generator)
@@ -199,7 +240,7 @@ def lower_resolution(pictures: Tensor, settings: LowResolution, generator: Gener
             pictures[k] = v2.resize(small, [side, side])
 
 
-def blur(pictures: Tensor, settings: Blur, generator: Generator, chip_px: int) -> None:
+def blur(pictures: Tensor, settings: Blur, generator: Draws, chip_px: int) -> None:
     """Blur some of the pictures (n, 3, side, side), in place."""
     n, side = len(pictures), pictures.shape[-1]
     who = met(n, settings.probability, generator)
@@ -209,7 +250,7 @@ def blur(pictures: Tensor, settings: Blur, generator: Generator, chip_px: int) -
         pictures[k] = v2.gaussian_blur(pictures[k], [2 * reach + 1] * 2, [float(sigmas[k])] * 2)
 
 
-def compress(pictures: Tensor, settings: Jpeg, generator: Generator) -> None:
+def compress(pictures: Tensor, settings: Jpeg, generator: Draws) -> None:
     """Apply JPEG compression to some of the pictures (n, 3, side, side), in place."""
     n = len(pictures)
     who = met(n, settings.probability, generator)
@@ -241,7 +282,7 @@ class Augmenter:
     def __init__(self, settings: Augmentation, side_px: int, crop_px: int) -> None:
         self._settings, self._side_px, self._crop_px = settings, side_px, crop_px
 
-    def __call__(self, chips: Pixels, generator: Generator) -> Tensor:
+    def __call__(self, chips: Pixels, generator: Draws) -> Tensor:
         """Map chips (n, chip, chip, 3) to uint8 (n, 3, side, side), channels last in memory."""
         settings, (n, chip_px) = self._settings, chips.shape[:2]
         pictures = placed(chips, windows(n, settings.crop, generator, chip_px, self._crop_px), self._side_px)

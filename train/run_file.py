@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from embedder import LARGEST_EMBEDDING, SMALLEST_EMBEDDING
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -223,6 +225,9 @@ class NetworkConfig(RunConfig):
     input_size_px: Annotated[int, Field(ge=32, le=300)] | None = None  # None: as `start`, or the backbone's default
     crop_px: Annotated[int, Field(ge=32, le=512, multiple_of=2)] | None = (
         None  # side of the centre crop of a chip; None: as `start`, or no crop
+    )
+    embedding_size: Annotated[int, Field(ge=SMALLEST_EMBEDDING, le=LARGEST_EMBEDDING)] | None = (
+        None  # channels; None: as `start`, or 128. Another size than that of `start` takes a new, untrained head
     )
     unit_length: bool | None = None  # None: as `start`, or true
     mirror: bool | None = None  # average the embedding over a chip and its horizontal flip? None: as `start`, or no

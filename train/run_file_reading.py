@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embedder import BUILT_IN_MODELS, VisavisError, read_regular_file
+from embedder import BUILT_IN_MODELS, VisavisError, parse_toml, read_regular_file
 
 from .run_file import RunFile
 
@@ -65,7 +65,7 @@ def read_json(path: Path) -> RunFile:
 
 def _parse(path: Path) -> Table:
     try:
-        return tomllib.loads(read_regular_file(path, MAX_BYTES).decode("utf-8-sig"))
+        return parse_toml(read_regular_file(path, MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise RunFileError(f"{path}: cannot be read: {error.strerror}; give the path of a run file") from error
     except UnicodeDecodeError as error:
@@ -117,7 +117,7 @@ def _position(place: list[Any], key: str, name: str) -> int:
 def _value(text: str) -> Any:
     """Parse a TOML value; anything else is text, so that paths and names need no quotes."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return parse_toml(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # not TOML, thousands of digits, or lists in lists in lists
         return text
 

@@ -22,6 +22,8 @@ BACKBONES: Mapping[str, tuple[str, str]] = {
     "inception_resnet_v1": (".inception_resnet", "InceptionResNetV1"),
 }
 
+IMPORTED = "onnx"  # in cards of networks from ONNX files of others, which torch cannot build
+
 
 def build_backbone(name: str) -> "Backbone":
     """Build an untrained backbone by name. Raises BundleError if it is unknown or its library is not installed."""
@@ -36,6 +38,11 @@ def default_input_size_px(name: str) -> int:
 
 def backbone_class(name: str) -> "type[Backbone]":
     """Import the class of a backbone. Raises BundleError as `build_backbone` does."""
+    if name == IMPORTED:
+        raise BundleError(
+            "the network was imported from an ONNX file, and torch has none for it: it runs with openvino on the CPU "
+            "alone, and training, gradients and export are not available"
+        )
     if name not in BACKBONES:
         raise BundleError(f"unknown backbone {name!r}; use one of {', '.join(sorted(BACKBONES))}")
     module, attribute = BACKBONES[name]

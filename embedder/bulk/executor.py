@@ -19,7 +19,7 @@ from typing import Protocol
 
 from ..loading import load
 from ..runtime.runtime import n_cores
-from .manifest import blocks
+from .manifest import Manifest, blocks
 from .output import BulkError, OutputFolder
 from .sources import name_of
 from .workers import BatchResult, Task, Worker
@@ -30,7 +30,7 @@ class Batches:
     """The names of the photos of missing parts, batch by batch, as often as they are iterated over."""
 
     out: OutputFolder  # the folder with the list of photos
-    block: int  # photos per part
+    manifest: Manifest
     missing: Mapping[int, int]  # the number of a part -> its number of photos
     batch: int  # photos
 
@@ -38,7 +38,7 @@ class Batches:
         return sum(-(-n_photos // self.batch) for n_photos in self.missing.values())
 
     def __iter__(self) -> Iterator[Sequence[str]]:
-        for number, block in enumerate(blocks(self.out, self.block)):
+        for number, block in zip(self.manifest.parts, blocks(self.out, self.manifest.block), strict=True):
             if number in self.missing:
                 yield from (block[start : start + self.batch] for start in range(0, len(block), self.batch))
 

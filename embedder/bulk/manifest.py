@@ -8,14 +8,35 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Literal
+from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from ..runtime.choice import RuntimeOptions
 from ..types import Precision
+from ..weights.card import EmbeddingSize
 from .output import WRITER_FILE, BulkError, OutputFolder
 from .sources import PhotoSource
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of `count` shares of a run's parts: those whose number modulo `count` is `number`."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read "i/n", with 0 <= i < n. Raises ValueError."""
+        number, _, count = text.partition("/")
+        if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+            raise ValueError(f"{text!r} is not a shard: write i/n with i from 0 to n - 1, as in 0/4 to 3/4")
+        return cls(int(number), int(count))
+
+    def __str__(self) -> str:
+        """Write as "i/n"."""
+        return f"{self.number}/{self.count}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +48,13 @@ class BulkRequest:
     face: str
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions
+    shard: Shard | None = None  # None: all parts
 
 
 MANIFEST_FILE = "_run.json"  # readers of Parquet folders ignore names that start with _
 MAX_MANIFEST_BYTES = 2**16
 LIST_FILE = "_photos.jsonl"
+USUAL_SIZE = 128  # channels of the embeddings of a run whose manifest does not say
 BLOCK = 2048  # photos per part: the most that is lost if a run is killed
 WORDS = {
     "photos": "other photos",
@@ -42,7 +65,12 @@ WORDS = {
     "model_digest": "another model digest",
     "card_digest": "another model card",
     "precision": "another --precision",
+    "shard": "another --shard",
 }
+
+
+def _as_shard(given: object) -> Shard:
+    return given if isinstance(given, Shard) else Shard.parse(str(given))
 
 
 class Manifest(BaseModel):
@@ -59,6 +87,19 @@ class Manifest(BaseModel):
     model_digest: str
     card_digest: str
     precision: Precision
+    # Channels of an embedding. Omitted if usual, so that manifests of earlier runs do not change.
+    embedding_size: Annotated[EmbeddingSize, Field(exclude_if=lambda size: size == USUAL_SIZE)] = USUAL_SIZE
+    shard: Annotated[Shard, BeforeValidator(_as_shard), PlainSerializer(str)] | None = None  # None: a whole run
+
+    @property
+    def parts(self) -> range:
+        """The numbers of the parts in this folder."""
+        n_parts = -(-self.n_photos // self.block)
+        return range(n_parts) if self.shard is None else range(self.shard.number, n_parts, self.shard.count)
+
+    def n_photos_in(self, part: int) -> int:
+        """The number of photos of a part."""
+        return min(self.block, self.n_photos - part * self.block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +110,30 @@ class PhotoList:
     digest: str
 
 
-def manifest_text(names: Iterable[str], lines: IO[bytes]) -> PhotoList:
-    """Write names, one per line, and return their number and digest."""
-    digest, n_photos = hashlib.sha256(), 0
+def manifest_text(names: Iterable[str], lines: IO[bytes], block: int, shard: Shard | None = None) -> PhotoList:
+    """Write the names in a shard's parts, one per line, and return the number and digest of all names."""
+    digest, n_photos, own = hashlib.sha256(), 0, shard or Shard(0, 1)
     for name in names:
         line = json.dumps(name).encode() + b"\n"  # JSON preserves names that are not UTF-8
-        lines.write(line)
+        if n_photos // block % own.count == own.number:
+            lines.write(line)
         digest.update(line)
         n_photos += 1
     return PhotoList(n_photos, "sha256:" + digest.hexdigest())
+
+
+def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, object, object]]:
+    """What differs between two runs, in words, and both values."""
+    for name, words in WORDS.items():
+        if (first := getattr(one, name)) != (second := getattr(other, name)):
+            yield words, first, second
 
 
 def require_as_begun(out: OutputFolder, manifest: Manifest) -> None:
     """Raise BulkError if the folder contains a run with other settings or inputs."""
     if not out.exists(MANIFEST_FILE):
         return
-    before = read_manifest(out)
-    differing = [
-        f"{words} ({then} then, {now} now)"
-        for name, words in WORDS.items()
-        if (then := getattr(before, name)) != (now := getattr(manifest, name))
-    ]
+    differing = [f"{words} ({then} then, {now} now)" for words, then, now in differences(read_manifest(out), manifest)]
     if differing:
         raise BulkError(
             f"{out}: contains a run with {', '.join(differing)}; "
@@ -99,7 +143,7 @@ def require_as_begun(out: OutputFolder, manifest: Manifest) -> None:
 
 def write_manifest(out: OutputFolder, manifest: Manifest) -> None:
     """Write the manifest. Raises BulkError."""
-    out.write(MANIFEST_FILE, manifest.model_dump_json(indent=2).encode() + b"\n")
+    out.write(MANIFEST_FILE, manifest.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
 
 
 def require_free_or_ours(out: OutputFolder) -> None:
@@ -109,7 +153,7 @@ def require_free_or_ours(out: OutputFolder) -> None:
 
 
 def blocks(out: OutputFolder, size: int) -> Iterator[tuple[str, ...]]:
-    """The names of a run's photos, block by block, from its list."""
+    """The names in the parts of a folder, part by part, from its list."""
     with out.open(LIST_FILE) as file:
         names = map(json.loads, file)
         while block := tuple(islice(names, size)):

@@ -93,6 +93,10 @@ class LocalFolder:
         """Remove a file, if there is one. Raises BulkError."""
         FILES.remove(self.path / name)
 
+    def link(self, other: "LocalFolder", name: str) -> None:
+        """Link a file of another folder where the file system can, else copy it. Raises BulkError."""
+        FILES.link(other.path / name, self.path / name)
+
     def sole_use(self) -> AbstractContextManager[None]:
         """Create the folder if it is missing, and lock it against other processes. Raises BulkError."""
         return FILES.sole_use(self.path)

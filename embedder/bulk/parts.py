@@ -6,7 +6,7 @@ Checking costs what reading costs: a part of 2,048 photos has 1.5 MB, so a resum
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from pyarrow import parquet
 
 from ..pipeline import ALL_FACES
 from ..quality import MEASURES
-from ..types import EMBEDDING_SIZE
 from ..weights.bundle import sha256_of
 from .manifest import Manifest
 from .output import OutputFolder
@@ -27,20 +26,28 @@ MAX_SUMS_BYTES, MAX_PART_BYTES = 2**10, 2**30  # 2,048 photos with 256 faces eac
 BOX = ("x", "y", "width", "height")
 N_LANDMARKS = 5
 _NUMBER = pa.float32()
-SCHEMA = pa.schema(
-    [
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("embedding", pa.list_(_NUMBER, EMBEDDING_SIZE), nullable=False),
-        pa.field("box", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in BOX]), nullable=False),
-        pa.field("landmarks", pa.list_(_NUMBER, 2 * N_LANDMARKS), nullable=False),  # x, y of each landmark in turn
-        pa.field("score", _NUMBER, nullable=False),
-        pa.field("rotation", pa.int16(), nullable=False),
-        pa.field("quality", pa.struct([pa.field(name, _NUMBER, nullable=False) for name in MEASURES]), nullable=False),
-        pa.field("n_faces", pa.int32()),
-        pa.field("choice", pa.string(), nullable=False),
-        pa.field("face", pa.int32(), nullable=False),  # dropped where each photo has one row
-    ]
-)
+
+
+def schema(embedding_size: int) -> pa.Schema:
+    """The columns of the faces, with embeddings of so many channels."""
+    return pa.schema(
+        [
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("embedding", pa.list_(_NUMBER, embedding_size), nullable=False),
+            _record("box", BOX),
+            pa.field("landmarks", pa.list_(_NUMBER, 2 * N_LANDMARKS), nullable=False),  # x, y of each landmark in turn
+            pa.field("score", _NUMBER, nullable=False),
+            pa.field("rotation", pa.int16(), nullable=False),
+            _record("quality", MEASURES),
+            pa.field("n_faces", pa.int32()),
+            pa.field("choice", pa.string(), nullable=False),
+            pa.field("face", pa.int32(), nullable=False),  # dropped where each photo has one row
+        ]
+    )
+
+
+def _record(name: str, numbers: Sequence[str]) -> pa.Field:
+    return pa.field(name, pa.struct([pa.field(each, _NUMBER, nullable=False) for each in numbers]), nullable=False)
 
 
 def part_name(number: int) -> str:
@@ -94,7 +101,7 @@ def _failed(out: OutputFolder, number: int) -> bytes:
 
 
 def _parquet(rows: Sequence[FaceRow], manifest: Manifest) -> bytes:
-    table, file = _table(rows), pa.BufferOutputStream()
+    table, file = _table(rows, manifest.embedding_size), pa.BufferOutputStream()
     if manifest.face != ALL_FACES:
         table = table.drop_columns(["face"])
     parquet.write_table(table.replace_schema_metadata(_facts(manifest)), file, use_dictionary=["choice"])
@@ -102,9 +109,9 @@ def _parquet(rows: Sequence[FaceRow], manifest: Manifest) -> bytes:
     return content
 
 
-def n_rows(out: OutputFolder, n_parts: int) -> int:
-    """Count the faces in all parts, which must be done."""
-    return sum(_n_rows_of(out, number) for number in range(n_parts))
+def n_rows(out: OutputFolder, parts: Iterable[int]) -> int:
+    """Count the faces in parts, which must be done."""
+    return sum(_n_rows_of(out, number) for number in parts)
 
 
 def _n_rows_of(out: OutputFolder, number: int) -> int:
@@ -113,9 +120,9 @@ def _n_rows_of(out: OutputFolder, number: int) -> int:
     return n
 
 
-def failures(out: OutputFolder, n_parts: int) -> Counter[str]:
-    """Count the failed photos in all parts, by code."""
-    return Counter(json.loads(line)["code"] for number in range(n_parts) for line in _failed(out, number).splitlines())
+def failures(out: OutputFolder, parts: Iterable[int]) -> Counter[str]:
+    """Count the failed photos in parts, by code."""
+    return Counter(json.loads(line)["code"] for number in parts for line in _failed(out, number).splitlines())
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:
@@ -125,12 +132,12 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _table(rows: Sequence[FaceRow]) -> pa.Table:
+def _table(rows: Sequence[FaceRow], embedding_size: int) -> pa.Table:
     samples = [row.sample for row in rows]
     faces = [sample.face for sample in samples]
     columns = [
         pa.array([as_text(row.name) for row in rows], pa.string()),
-        _lists([row.vector for row in rows], EMBEDDING_SIZE),
+        _lists([row.vector for row in rows], embedding_size),
         _struct([astuple(face.box) for face in faces], BOX),
         _lists([np.ravel(face.landmarks) for face in faces], 2 * N_LANDMARKS),
         pa.array([face.score for face in faces], _NUMBER),
@@ -140,7 +147,7 @@ def _table(rows: Sequence[FaceRow]) -> pa.Table:
         pa.array([sample.choice for sample in samples], pa.string()),
         pa.array([row.index for row in rows], pa.int32()),
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=schema(embedding_size))
 
 
 def _lists(rows: Sequence[NDArray[np.floating]], size: int) -> pa.Array:

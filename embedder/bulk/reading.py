@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from ..quality import MEASURES
-from ..types import EMBEDDING_SIZE, Box, Rotation
+from ..types import Box, Rotation
 from .manifest import LIST_FILE, read_manifest
 from .output import BulkError, OutputFolder
 from .parts import BOX, as_text, part_name
@@ -32,21 +32,24 @@ class EmbeddedFaces:
 
     photos: tuple[str, ...]  # the names of all photos, in order; they can be opened, even if they are not UTF-8
     faces: tuple[PhotoFace, ...]
-    vectors: NDArray[np.float32] = field(repr=False)  # (n, 128)
+    vectors: NDArray[np.float32] = field(repr=False)  # (n, channels)
     qualities: NDArray[np.float32]  # (n, 10), in the order of MEASURES
 
 
 def read_faces(out: OutputFolder) -> EmbeddedFaces:
     """Read the faces of a run that has ended, in the order of the photos. Raises BulkError."""
     manifest = read_manifest(out)
-    n_parts = -(-manifest.n_photos // manifest.block)
+    if manifest.shard is not None:
+        raise BulkError(f"{out}: holds shard {manifest.shard} of a run only; join all shards with visavis embed merge")
     try:
         with out.open(LIST_FILE) as file:
             photos = tuple(name_of(json.loads(line)) for line in file)
-        table = pa.concat_tables([_part(out, number) for number in range(n_parts)])
+        table = pa.concat_tables([_part(out, number) for number in manifest.parts])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BulkError(f"{out}: cannot be read: {error}; run it again") from error
-    return EmbeddedFaces(photos, _faces(photos, table), _matrix(table["embedding"]), _qualities(table))
+    return EmbeddedFaces(
+        photos, _faces(photos, table), _matrix(table["embedding"], manifest.embedding_size), _qualities(table)
+    )
 
 
 def _part(out: OutputFolder, number: int) -> pa.Table:
@@ -63,9 +66,9 @@ def _faces(photos: tuple[str, ...], table: pa.Table) -> tuple[PhotoFace, ...]:
     return tuple(PhotoFace(numbers[path], index, Box(*box), rotation) for path, index, box, rotation in columns)
 
 
-def _matrix(column: pa.ChunkedArray) -> NDArray[np.float32]:
+def _matrix(column: pa.ChunkedArray, n_channels: int) -> NDArray[np.float32]:
     chunks = [chunk.flatten().to_numpy() for chunk in column.chunks]
-    matrix: NDArray[np.float32] = np.concatenate([np.empty(0, np.float32), *chunks]).reshape(-1, EMBEDDING_SIZE)
+    matrix: NDArray[np.float32] = np.concatenate([np.empty(0, np.float32), *chunks]).reshape(-1, n_channels)
     return matrix
 
 

@@ -11,6 +11,7 @@ from ..loading import load
 from ..progress import Advance, Job, Progress, no_progress
 from ..runtime.choice import RuntimeOptions
 from ..types import ModelIdentity
+from ..weights.card import ModelCard
 from .executor import Batches, Executor, ProcessPool
 from .manifest import (
     BLOCK,
@@ -64,32 +65,33 @@ def embed_folders(
     """
     out = wanted.out
     require_free_or_ours(out)
-    identity = _identity(wanted)
+    card = _card(wanted)
     photos = wanted.source.names()
     with out.sole_use():
         with out.new(LIST_FILE) as lines:
-            manifest = _manifest(wanted, identity, manifest_text(photos, lines))
+            manifest = _manifest(wanted, card, manifest_text(photos, lines, BLOCK, wanted.shard))
             require_as_begun(out, manifest)  # if it raises, the new list is discarded
         write_manifest(out, manifest)
         return _embedded(wanted, manifest, photos.n_others, progress, executor or ProcessPool())
 
 
-def _identity(wanted: BulkRequest) -> ModelIdentity:
-    """The identity of the workers' model. Raises ModelError if it cannot run here.
+def _card(wanted: BulkRequest) -> ModelCard:
+    """The card of the workers' model. Raises ModelError if it cannot run here.
 
     Loaded in a separate process: with OpenVINO in the main process, Ctrl-C has caused a segmentation fault.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_load_identity, wanted.model, wanted.running).result()
+        return pool.submit(_load_card, wanted.model, wanted.running).result()
 
 
-def _load_identity(model: str | None, running: RuntimeOptions) -> ModelIdentity:
-    return load(model, running=running).identity
+def _load_card(model: str | None, running: RuntimeOptions) -> ModelCard:
+    return load(model, running=running).card
 
 
-def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) -> Manifest:
+def _manifest(wanted: BulkRequest, card: ModelCard, found: PhotoList) -> Manifest:
     if not found.n_photos:
         raise BulkError("the given paths contain no photos: give folders of images, or image files")
+    identity = card.identity(wanted.running.precision)
     return Manifest(
         n_photos=found.n_photos,
         photos=found.digest,
@@ -99,26 +101,24 @@ def _manifest(wanted: BulkRequest, identity: ModelIdentity, found: PhotoList) ->
         model_digest=identity.digest,
         card_digest=identity.card_digest,
         precision=wanted.running.precision,
+        embedding_size=card.architecture.embedding_size,
+        shard=wanted.shard,
     )
 
 
 def _embedded(
     wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress, executor: Executor
 ) -> BulkSummary:
-    out, n_parts = wanted.out, -(-manifest.n_photos // manifest.block)
-    missing = {
-        number: min(manifest.block, manifest.n_photos - number * manifest.block)
-        for number in range(n_parts)
-        if not is_done(out, number)
-    }
+    out, sizes = wanted.out, {number: manifest.n_photos_in(number) for number in manifest.parts}
+    missing = {number: n_photos for number, n_photos in sizes.items() if not is_done(out, number)}
     n_damaged = sum(out.exists(sums_name(number)) for number in missing)
-    n_new, start = sum(missing.values()), perf_counter()
-    with progress(Job("embedding", manifest.n_photos, n_done=manifest.n_photos - n_new)) as advance:
+    n_photos, n_new, start = sum(sizes.values()), sum(missing.values()), perf_counter()
+    with progress(Job("embedding", n_photos, n_done=n_photos - n_new)) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance, executor) if missing else CpuSeconds()
     wall_s = perf_counter() - start
-    n_embedded, failed = n_rows(out, n_parts), failures(out, n_parts)
+    n_embedded, failed = n_rows(out, manifest.parts), failures(out, manifest.parts)
     return BulkSummary(
-        n_photos=manifest.n_photos,
+        n_photos=n_photos,
         n_rows=n_embedded,
         failed=failed,
         n_other_files=n_other_files,
@@ -134,8 +134,9 @@ def _embed(
     wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance, executor: Executor
 ) -> CpuSeconds:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
-    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face)
-    batches, cpu_s = Batches(wanted.out, manifest.block, missing, BATCH), CpuSeconds()
+    identity = ModelIdentity(manifest.model, manifest.model_digest, manifest.card_digest)
+    task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face, identity)
+    batches, cpu_s = Batches(wanted.out, manifest, missing, BATCH), CpuSeconds()
     with executor.results(task, batches) as results:
         for number, n_photos in missing.items():
             outcomes: list[PhotoOutcome] = []

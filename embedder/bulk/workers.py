@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import NoFace, SampleError
 from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
-from ..types import Chip, Sample
+from ..types import Chip, ModelIdentity, Sample
 from .sources import PhotoSource, ReadPhoto, name_of
 
 
@@ -22,7 +22,7 @@ class FaceRow:
     name: str  # of the photo
     index: int  # among the embedded faces of the photo, from 0
     sample: Sample
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Task:
     model: str | None  # a bundle; None: the built-in one
     running: RuntimeOptions  # one thread: there is a worker for each core
     face: str
+    identity: ModelIdentity  # of the model that the run began with
 
 
 class Worker:

@@ -1,4 +1,4 @@
-"""Explain a comparison by saliency maps, face regions and the 128 channels of the embeddings."""
+"""Explain a comparison by saliency maps, face regions and the channels of the embeddings."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class _Kept:
 
     digest: str  # of the model that the atlas describes
     json: str
-    sentences: tuple[Sentence, ...]  # 128
+    sentences: tuple[Sentence, ...]  # one for each channel
 
 
 def atlas_file(model_name: str) -> Path:
@@ -42,7 +42,7 @@ def atlas_file(model_name: str) -> Path:
 
 
 def sentences_of(model: ModelIdentity) -> tuple[Sentence, ...] | None:
-    """Return a sentence for each of the 128 channels; None if the package has no atlas of the model."""
+    """Return a sentence for each channel; None if the package has no atlas of the model."""
     atlas = _atlas_of(model)
     return None if atlas is None else atlas.sentences
 
@@ -114,7 +114,7 @@ _N_COARSE = 30  # places along each side
 T = TypeVar("T")
 SaliencyMethod = Callable[
     [Pixels, NDArray[np.float32]], SaliencyMap
-]  # a chip, the embedding (128,) of the other face -> its map
+]  # a chip, the embedding (channels,) of the other face -> its map
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +146,12 @@ class ExplainedFace:
 
     chip: Pixels = field(repr=False)  # (side, side, 3)
     landmarks: tuple[Point, ...] = field(repr=False)  # as detected, in px of the chip
-    vector: NDArray[np.float32] = field(repr=False)  # (128,)
+    vector: NDArray[np.float32] = field(repr=False)  # (channels,)
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelShare:
-    """The contribution of one of the 128 channels to the distance."""
+    """The contribution of one channel to the distance."""
 
     channel: int  # from 0
     probe: float = field(repr=False)  # its value
@@ -174,7 +174,7 @@ class Explanation:
 
     comparison: Comparison
     sides: ProbeReference[ExplainedFace]
-    channels: tuple[ChannelShare, ...]  # all 128, the largest share first
+    channels: tuple[ChannelShare, ...]  # all, the largest share first
     saliency: ProbeReference[Saliency] | None  # None = not requested
 
 

@@ -21,7 +21,7 @@ _N_PLACES = 15  # along each side; single pixels are too noisy
 
 
 def gradient_map(chip: Pixels, other: NDArray[np.float32], network: EmbeddingNet) -> SaliencyMap:
-    """Compute the saliency map of a chip (side, side, 3) compared with the embedding of another face, (128,).
+    """Compute the saliency map of a chip (side, side, 3) compared with the embedding of another face, (channels,).
 
     The network must be in eval mode.
     """

@@ -74,7 +74,7 @@ SaliencyMap = NDArray[np.float32]  # (side, side): -1..1, largest magnitude 1; p
 
 
 def saliency_map(chip: Pixels, other: NDArray[np.float32], embed: Callable[[Chips], Vectors]) -> SaliencyMap:
-    """Compute the saliency map of a chip (side, side, 3) compared with the embedding of another face, (128,).
+    """Compute the saliency map of a chip (side, side, 3) compared with the embedding of another face, (channels,).
 
     `embed` need not average over mirror images even if the model does: maps are equally good without, in half the time
     (benchmarks/saliency.py).

@@ -1,19 +1,19 @@
-"""Draw an explanation as one picture: both faces, their saliency maps and the 128 channels of both. Uses Pillow."""
+"""Draw an explanation as one picture: both faces, their saliency maps and the channels of both. Uses Pillow."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..types import EMBEDDING_SIZE, Pixels, Point
+from ..types import Pixels, Point
 from .colors import APART, TOGETHER, overlay_saliency, painted
 from .explanation import ExplainedFace, Explanation, Saliency, region_name
 
 MARGIN_PX, GAP_PX = 28, 14
 FACE_PX = 240
-STRIPE_PX, BAR_PX = 8, 44  # width of a channel's stripe, height of a barcode
+BAR_PX = 44  # height of a barcode
 LARGE_PX, SMALL_PX = 20, 13  # font sizes
 INK, PALE, PAPER, POINT = (30, 30, 30), (110, 110, 110), (255, 255, 255), (90, 220, 120)
-WIDTH_PX = EMBEDDING_SIZE * STRIPE_PX
+WIDTH_PX = 1024  # of a barcode; its stripes are equally wide if the number of channels divides it
 N_REGIONS = 3  # listed below each face
 
 _FACES_TOP = MARGIN_PX + LARGE_PX + 2 * SMALL_PX + 2 * GAP_PX
@@ -65,7 +65,11 @@ def _face(sheet: Image.Image, left: int, name: str, side: ExplainedFace, salienc
 def _barcodes(sheet: Image.Image, found: Explanation) -> None:
     probe, reference = found.sides.probe.vector, found.sides.reference.vector
     most = float(np.abs([probe, reference]).max()) or 1.0
-    rows = (("probe: its 128 channels", probe), ("reference", reference), ("probe less reference", probe - reference))
+    rows = (
+        (f"probe: its {len(probe)} channels", probe),
+        ("reference", reference),
+        ("probe less reference", probe - reference),
+    )
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(SMALL_PX)
     for number, (words, vector) in enumerate(rows):
         top = _BARS_TOP + number * _BAR_STEP
@@ -74,9 +78,9 @@ def _barcodes(sheet: Image.Image, found: Explanation) -> None:
 
 
 def _barcode(vector: NDArray[np.float32], most: float) -> Pixels:
-    """Draw a vector (128,) as stripes (height, width, 3), on a scale from -most to most."""
+    """Draw a vector (channels,) as stripes (height, width, 3), on a scale from -most to most."""
     stripes = painted(vector[None], (-most, most))
-    return stripes.repeat(BAR_PX, axis=0).repeat(STRIPE_PX, axis=1)
+    return stripes[:, np.arange(WIDTH_PX) * len(vector) // WIDTH_PX].repeat(BAR_PX, axis=0)
 
 
 def _with_points(chip: Pixels, landmarks: tuple[Point, ...]) -> Image.Image:

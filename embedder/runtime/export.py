@@ -5,8 +5,6 @@ file for other programs contains the weights, so that there is no second file to
 serving.
 """
 
-import json
-import struct
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,25 +14,23 @@ from typing import Literal
 
 import numpy as np
 import torch
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 from PIL import Image
 from torch import Tensor, nn
 from torch.export import Dim
 
 from ..errors import BundleError, ModelError
 from ..network import EmbeddingNet, build_network, fuse_batch_norm
-from ..types import EMBEDDING_SIZE, Chips
+from ..types import Chips
 from ..weights.bundle import CARD_FILE, WEIGHTS_FILE, Bundle, require_new_folder
 from ..weights.card import ModelCard
+from ..weights.onnx_graph import Places, places_in, refer
 from .openvino import OpenVinoRuntime, convert
 from .runtime import EmbeddingSession
 from .torch import TorchRuntime
 
 OPSET = 18
 INPUT, EMBEDDINGS = "pixels", "embeddings"
-_HEADER_LENGTH = struct.Struct("<Q")  # a safetensors file: the header's length, the header, the tensors
-
-Places = Mapping[str, tuple[int, int]]  # a tensor's name -> its offset in the file and its length, in bytes
 
 
 def embedding_graph(network: EmbeddingNet, weights: bytes) -> bytes:
@@ -73,29 +69,8 @@ def graph(
     _forget_where_it_came_from(model)
     for tensor in model.graph.initializer:
         if tensor.name in places:
-            _refer(tensor, file, *places[tensor.name])
+            refer(tensor, file, *places[tensor.name])
     return model.SerializeToString(deterministic=True)  # type: ignore[no-any-return] # protobuf carries no types
-
-
-def places_in(weights: bytes, prefix: str = "") -> Places:
-    """Return the place of each tensor in a safetensors file whose name starts with `prefix`, which is removed."""
-    (length,) = _HEADER_LENGTH.unpack_from(weights)
-    start = _HEADER_LENGTH.size + length
-    header = json.loads(weights[_HEADER_LENGTH.size : start])
-    return {
-        name.removeprefix(prefix): (start + first, end - first)
-        for name, facts in header.items()
-        if name.startswith(prefix) and name != "__metadata__"
-        for first, end in [facts["data_offsets"]]
-    }
-
-
-def _refer(tensor: TensorProto, file: str, first: int, length: int) -> None:
-    """Make a tensor refer to a file beside the graph for its values."""
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", file), ("offset", first), ("length", length)):
-        tensor.external_data.add(key=key, value=str(value))
 
 
 def _forget_where_it_came_from(model: ModelProto) -> None:
@@ -166,7 +141,7 @@ def about(card: ModelCard, file: str) -> str:
 {file}: the network of the model {card.name}, {card.digest}.
 in:  {INPUT}, uint8 (n, {side_px}, {side_px}, 3): n RGB chips with pixel values 0 to 255. A chip is a face
      aligned as `alignment` in {CARD_FILE} specifies. The network includes the normalisation.
-out: {EMBEDDINGS}, float32 (n, {EMBEDDING_SIZE}), {length}.
+out: {EMBEDDINGS}, float32 (n, {card.architecture.embedding_size}), {length}.
 {_mirroring(card)}
 Origin and licence of the weights: `provenance` in {CARD_FILE}.
 """

@@ -57,7 +57,8 @@ class OpenVinoRuntime:
         """
         graph = int8_graph_of(bundle) if self._precision == "int8" else _graph_of(bundle)
         if not is_built_in_graph(graph, bundle.card):
-            require_runnable(graph, bundle.card.digest_in(self._precision), bundle.card.alignment.chip_size_px)
+            sizes = bundle.card.alignment.chip_size_px, bundle.card.architecture.embedding_size
+            require_runnable(graph, bundle.card.digest_in(self._precision), *sizes)
         return self.embedding_of_file(graph)
 
     def embedding_of_file(self, network: Path) -> EmbeddingSession:
@@ -95,6 +96,17 @@ def _compiled(model: Model, precision: Precision, threading: Mapping[str, int | 
 def _threads_of_a_pass(threads: int | None) -> dict[str, int | bool]:
     """Settings for all cores, or for `threads` unpinned threads: each process would pin them to the same cores."""
     return {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+
+
+N_CHIPS = 2
+
+
+def embed_grey_chips(graph: str, side_px: int, n_channels: int) -> None:
+    """Load a network and embed grey chips, for trial.py. Raises ValueError, or whatever OpenVINO raises."""
+    chips = np.full((N_CHIPS, side_px, side_px, 3), 128, np.uint8)
+    vectors = OpenVinoRuntime(threads=1).embedding_of_file(Path(graph))(chips)
+    if vectors.shape != (N_CHIPS, n_channels) or not np.isfinite(vectors).all():
+        raise ValueError(f"its output for {N_CHIPS} chips is not {N_CHIPS} x {n_channels} finite numbers")
 
 
 def convert(graph: bytes, file: Path) -> None:

@@ -88,7 +88,7 @@ class EmbeddingSession:
         return self.one.batch_sizes if isinstance(self.one, DynamicBatcher) else {}
 
     def __call__(self, chips: Chips) -> Vectors:
-        """Map uint8 chips (n, side, side, 3) to float32 (n, 128)."""
+        """Map uint8 chips (n, side, side, 3) to float32 (n, channels)."""
         return np.concatenate(
             [self.one(chips[start : start + MAX_BATCH])[0] for start in range(0, len(chips), MAX_BATCH)]
         )

@@ -36,6 +36,7 @@ BUILT_IN_MODELS: Mapping[str, Path] = {
     name: Path(__file__).parent / name for name in ("sface-128", "dlib-resnet29-128")
 }  # the first is the default
 BUILT_IN = BUILT_IN_MODELS["sface-128"]
+MODELS = "VISAVIS_MODELS"  # the variable that names a folder of further bundles
 MAX_CARD_BYTES = 2**20
 MAX_WEIGHTS_BYTES = 2**30
 MAX_WEIGHTS_HEADER_BYTES = 2**20  # names, shapes and places of the tensors, as JSON
@@ -61,10 +62,34 @@ class Bundle:
 
 
 def bundle_folder(model: str | os.PathLike[str] | None) -> Path:
-    """Return the folder of a built-in model's name or a bundle's path; None is the default model."""
+    """Return the folder of a bundle's path or a known model's name; None is the default model.
+
+    Of a path and a name in the folder VISAVIS_MODELS, the path is meant.
+    """
     if model is None:
         return BUILT_IN
-    return BUILT_IN_MODELS[model] if isinstance(model, str) and model in BUILT_IN_MODELS else Path(model)
+    if isinstance(model, str) and model in BUILT_IN_MODELS:
+        return BUILT_IN_MODELS[model]
+    given = Path(model)
+    return given if given.name != str(model) or given.exists() else _further_bundles().get(given.name, given)
+
+
+def known_bundles() -> dict[str, Path]:
+    """Return the folders of the known models by name, the built-in ones first. Raises BundleError."""
+    return {
+        **BUILT_IN_MODELS,
+        **{name: path for name, path in _further_bundles().items() if name not in BUILT_IN_MODELS},
+    }
+
+
+def _further_bundles() -> dict[str, Path]:
+    """The folders in that of the variable VISAVIS_MODELS, by name; none if it is not set. Raises BundleError."""
+    folder = os.environ.get(MODELS)
+    try:
+        entries = sorted(Path(folder).iterdir()) if folder else []
+        return {each.name: each for each in entries if each.is_dir() and not each.name.startswith(".")}
+    except OSError as error:
+        raise BundleError(f"the folder that {MODELS} names cannot be read: {error.strerror}") from error
 
 
 def read_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
@@ -73,7 +98,7 @@ def read_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
     if not folder.is_dir():
         raise BundleError(
             "there is no model bundle at that path; a bundle is a folder that contains card.json, and the built-in "
-            f"ones are {' and '.join(BUILT_IN_MODELS)}"
+            f"ones are {' and '.join(BUILT_IN_MODELS)}; visavis models lists all that are known"
         )
     card = _parse_card(_read_file(folder / CARD_FILE, MAX_CARD_BYTES))
     weights = _described(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES, card.weights_sha256)

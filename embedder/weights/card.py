@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ..backbones.registry import IMPORTED
 from ..errors import OperatingPointUnavailable
-from ..types import PRECISIONS, ModelIdentity, Precision
+from ..types import LARGEST_EMBEDDING, PRECISIONS, SMALLEST_EMBEDDING, ModelIdentity, Precision
 from .card_parts import (
     CalibrationData,
     CardPart,
@@ -26,6 +27,7 @@ Triple = tuple[Finite, Finite, Finite]
 LandmarkPoint = tuple[Finite, Finite]
 ChipSide = Annotated[int, Field(ge=32, le=512)]  # px
 CropSide = Annotated[int, Field(ge=32, lt=512, multiple_of=2)]  # px
+EmbeddingSize = Annotated[int, Field(ge=SMALLEST_EMBEDDING, le=LARGEST_EMBEDDING)]  # channels
 ScoreKind = Literal["normalized", "plain"]  # normalized: distances plus penalties for poor photos; plain: distances
 
 
@@ -59,14 +61,17 @@ class Calibration(CardPart):
 
 
 class Preprocessing(CardPart):
-    """How a chip becomes the network's input: x = (pixel - mean) / scale, channel by channel."""
+    """How a chip becomes the network's input: x = (pixel - mean) / scale, channel by channel.
+
+    Chips are RGB; an imported network may take its input in another order.
+    """
 
     input_size_px: Annotated[int, Field(gt=0, le=1024)]
     # Side of the central crop of the chip, before resizing; null: the whole chip. Omitted if null, so that the digests
     # of older models without a crop do not change.
     crop_px: Annotated[CropSide | None, Field(exclude_if=is_missing)] = None
-    color_order: Literal["RGB"]
-    mean: Triple  # in pixel values, 0..255
+    color_order: Literal["RGB", "BGR"]
+    mean: Triple  # in pixel values, 0..255; of red, green, blue
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -82,7 +87,9 @@ class Architecture(CardPart):
     """The network: a backbone by name, then the head."""
 
     backbone: str
-    embedding_size: Literal[128]
+    embedding_size: EmbeddingSize
+    # Channels before a learned projection, the last layer; null: there is none. Omitted if null, as crop_px.
+    projected_from: Annotated[EmbeddingSize | None, Field(exclude_if=is_missing)] = None
     unit_length: bool  # whether embeddings are scaled to length 1
     mirror: bool  # whether an embedding is the mean over a chip and its mirror image
 
@@ -137,6 +144,12 @@ class ModelCard(CardPart):
                 f"preprocessing.crop_px is {crop_px}, and must be less than alignment.chip_size_px, {chip_size_px}; "
                 "omit it to use the whole chip"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _only_an_imported_network_takes_bgr(self) -> Self:
+        if self.preprocessing.color_order == "BGR" and self.architecture.backbone != IMPORTED:
+            raise ValueError(f"color_order must be RGB for the backbone {self.architecture.backbone}")
         return self
 
     @model_validator(mode="after")
@@ -225,6 +238,11 @@ class ModelCard(CardPart):
     def score_kind(self) -> ScoreKind:
         """The default kind of score for decisions on pairs."""
         return "normalized" if self.quality_penalties else "plain"
+
+    @property
+    def must_be_calibrated(self) -> bool:
+        """Whether this is an imported network that nobody has measured yet, so that it must not be served."""
+        return self.architecture.backbone == IMPORTED and not self.operating_points
 
     @property
     def ratio(self) -> LogLikelihoodRatio | None:

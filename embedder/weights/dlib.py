@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ..backbones.plans import DLIB_BLOCKS, DLIB_STEM_CHANNELS, DLIB_STEM_KERNEL
 from ..errors import DlibFileError
 from ..files import read_regular_file
-from ..types import EMBEDDING_SIZE
 from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
 
@@ -28,6 +27,8 @@ _MAX_TEXT_BYTES = 64
 _MAX_TENSOR_SIZE = 2**22  # numbers; the largest tensor of the known file has 590,080
 _FLOAT_BYTES = 4
 _INFINITY, _MINUS_INFINITY, _NAN = 32000, 32001, 32002
+
+N_CHANNELS = 128  # of an embedding
 
 Shape = tuple[int, int, int, int]  # samples, k, rows, columns
 
@@ -283,7 +284,7 @@ def _named(layers: Iterator[DlibLayer]) -> dict[str, Array]:
         tensors |= _block(layers, f"backbone.blocks.{index}", width, block.channels, halves=block.halves)
         width = block.channels
     _next(layers, "avg_pool_2", POOL_WHOLE)
-    head = _next(layers, "fc_2", (EMBEDDING_SIZE, width)).weight
+    head = _next(layers, "fc_2", (N_CHANNELS, width)).weight
     if head is None or next(layers, None) is not None:
         raise DlibFileError("not the known dlib file: layers follow the last one of the network")
     return tensors | {"head.projection.weight": np.ascontiguousarray(head.T)[:, :, None, None]}  # (128, 256, 1, 1)

@@ -1,8 +1,10 @@
-"""Parse an ONNX file's bytes into nodes and tensors, for any network.
+"""Parse an ONNX file's bytes into nodes and tensors, for any network; let one refer to a file for its tensors' values.
 
-The file is untrusted input; every problem raises SFaceFileError.
+The file is untrusted input; every problem raises SFaceFileError, or an error of the caller's.
 """
 
+import json
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -55,6 +57,17 @@ def fault(reason: str) -> SFaceFileError:
 def parse_graph(data: bytes) -> OnnxGraph:
     """Parse the bytes of an ONNX file. Raises SFaceFileError with the reason, RuntimeUnavailable without onnx."""
     try:
+        return _checked(parse_model(data, fault))
+    except UnicodeDecodeError as error:
+        raise fault(BROKEN) from error
+
+
+BROKEN = "it is not an ONNX file, is truncated, or is nested too deeply"
+
+
+def parse_model(data: bytes, refused: Callable[[str], Exception]) -> "ModelProto":
+    """Parse the bytes of an ONNX file. Raises `refused` with the reason, RuntimeUnavailable without onnx."""
+    try:
         from google.protobuf.message import DecodeError  # noqa: PLC0415 - it comes with onnx
         from onnx import ModelProto  # noqa: PLC0415 - only this reader of the base package needs it
     except ModuleNotFoundError as error:
@@ -64,9 +77,34 @@ def parse_graph(data: bytes) -> OnnxGraph:
     model = ModelProto()
     try:
         model.ParseFromString(data)
-        return _checked(model)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise fault("it is not an ONNX file, or is truncated") from error
+        raise refused(BROKEN) from error
+    return model
+
+
+Places = Mapping[str, tuple[int, int]]  # a tensor's name -> its offset in the file and its length, in bytes
+_HEADER_LENGTH = struct.Struct("<Q")  # a safetensors file: the header's length, the header, the tensors
+
+
+def places_in(weights: bytes, prefix: str = "") -> Places:
+    """Return the place of each tensor in a safetensors file whose name starts with `prefix`, which is removed."""
+    (length,) = _HEADER_LENGTH.unpack_from(weights)
+    start = _HEADER_LENGTH.size + length
+    header = json.loads(weights[_HEADER_LENGTH.size : start])
+    return {
+        name.removeprefix(prefix): (start + first, end - first)
+        for name, facts in header.items()
+        if name.startswith(prefix) and name != "__metadata__"
+        for first, end in [facts["data_offsets"]]
+    }
+
+
+def refer(tensor: "TensorProto", file: str, first: int, length: int) -> None:
+    """Make a tensor refer to a file beside the graph for its values."""
+    tensor.ClearField("raw_data")
+    tensor.data_location = EXTERNAL
+    for key, value in (("location", file), ("offset", first), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))
 
 
 def _checked(model: "ModelProto") -> OnnxGraph:

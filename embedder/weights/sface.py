@@ -26,13 +26,13 @@ from ..backbones.plans import (
 )
 from ..errors import SFaceFileError
 from ..files import read_regular_file
-from ..types import EMBEDDING_SIZE
 from .bundle import BUILT_IN_MODELS, graphs_of, read_bundle, serialize_tensors, write_bundle
 from .card import ModelCard
 from .onnx_graph import Node, OnnxGraph, Value, fault, parse_graph
 
 SFACE_FILE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
 SFACE_FILE_BYTES = 10_667_852
+N_CHANNELS = 128  # of an embedding
 MEAN, SCALE = 127.5, 128.0  # x = (pixel - mean) / scale
 BLOCK = 64  # weights that share a scale; fewer if a kernel has fewer
 DROPPED = 0.4  # the dropout rate, which has no effect in inference
@@ -141,12 +141,12 @@ class _GraphReader:
         facts: dict[str, Value] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
         weights, biases = self._step("Gemm", 2, facts).inputs[1:]
         n_below = SFACE_OUT_CHANNELS * SFACE_OUT_SIDE_PX * SFACE_OUT_SIDE_PX
-        kernels = self._dequantised(weights, (EMBEDDING_SIZE, n_below))
+        kernels = self._dequantised(weights, (N_CHANNELS, n_below))
         name = "head.projection"
         return {
-            f"{name}.weight": kernels.reshape(EMBEDDING_SIZE, SFACE_OUT_CHANNELS, SFACE_OUT_SIDE_PX, SFACE_OUT_SIDE_PX),
-            f"{name}.bias": self._dequantised(biases, (EMBEDDING_SIZE,)),
-        } | self._norm("head.norm", EMBEDDING_SIZE, SFACE_LAST_EPS)
+            f"{name}.weight": kernels.reshape(N_CHANNELS, SFACE_OUT_CHANNELS, SFACE_OUT_SIDE_PX, SFACE_OUT_SIDE_PX),
+            f"{name}.bias": self._dequantised(biases, (N_CHANNELS,)),
+        } | self._norm("head.norm", N_CHANNELS, SFACE_LAST_EPS)
 
     def _finish(self) -> None:
         """Check that no nodes or constants are left."""

@@ -21,7 +21,7 @@ from ..errors import CrossSiteRequest, Forbidden, Unauthorized, UnknownHost
 from ..settings import Settings
 from .caller import Caller, Scope, caller_of
 from .keys import KEY_PATTERN, KeyFile, KeyStore
-from .rate_limits import RateLimits, joined
+from .rate_limits import RateCounting, RateLimits, joined
 
 ANY_KEY: Literal["any key"] = "any key"  # a valid key, whatever its scopes
 PUBLIC: Literal["public"] = "public"  # no key: the same content for everyone, about no person
@@ -77,6 +77,11 @@ class HostNames:
 
     names: frozenset[str]
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the names that the settings give."""
+        return cls(frozenset({"localhost", settings.host.lower(), *settings.hosts}))
+
     def check(self, headers: Headers) -> None:
         """Raise UnknownHost if the Host header has another name. Without the header no browser has asked."""
         given = headers.getlist("host")
@@ -117,16 +122,15 @@ class AccessPolicy:
     limits: RateLimits
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Read the settings, and the file of keys. Raises KeyFileError."""
+    def of(cls, settings: Settings, counter: RateCounting | None = None) -> Self:
+        """Read the settings, and the file of keys; `counter` counts for several processes. Raises KeyFileError."""
         keys = None if settings.keys is None else KeyStore(KeyFile(Path(settings.keys)))
-        names = HostNames(frozenset({"localhost", settings.host.lower(), *settings.hosts}))
         return cls(
             keys,
-            None if keys is not None and not settings.hosts else names,
+            None if keys is not None and not settings.hosts else HostNames.of(settings),
             settings.origins,
             TrustedProxies(tuple(ip_network(each) for each in settings.trusted_proxies)),
-            RateLimits(settings.rate_limit, settings.address_rate_limit),
+            RateLimits(settings.rate_limit, settings.address_rate_limit, counter),
         )
 
     def check_host(self, scope: AsgiScope) -> None:

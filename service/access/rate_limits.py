@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import floor
+from typing import Literal, Protocol, TypeAlias
 
 from limits import RateLimitItem, parse
 from limits.storage import SlidingWindowCounterSupport, Storage
@@ -18,6 +19,8 @@ from .keys import KeyRecord
 
 MAX_COUNTERS = 50_000  # of addresses; some 15 MB
 FAILED_KEYS = "60/minute"  # requests of one address that have no valid key
+
+CounterPool: TypeAlias = Literal["address", "key"]  # apart, so that many addresses do not push out the counters of keys
 
 
 class BoundedStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWindow):
@@ -91,11 +94,16 @@ class BoundedStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWin
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A limit as a caller meets it: its name in the headers, and who is counted."""
+    """A limit as a caller meets it: its name in the headers, the limit like 600/minute, and who is counted."""
 
     name: str
-    item: RateLimitItem
+    limit: str
     whose: str = field(repr=False)
+
+    @property
+    def item(self) -> RateLimitItem:
+        """The limit as the library has it."""
+        return _parsed(self.limit)
 
     @property
     def length_s(self) -> int:
@@ -108,35 +116,76 @@ class Window:
         return f'"{self.name}";q={self.item.amount};w={self.length_s}'
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The headers that tell what is left, and if a limit was reached, which one and when to ask again."""
+
+    headers: dict[str, str]
+    reached: str | None = None  # in words
+    retry_after_s: int = 0
+
+
+class RateCounting(Protocol):
+    """Counts requests: in this process, or for several."""
+
+    def count(self, pool: CounterPool, windows: Sequence[Window]) -> Counted:
+        """Count a request in all windows, or in none if one is full."""
+        ...
+
+
+class RateCounter:
+    """Counts in memory. Not thread-safe."""
+
+    def __init__(self, max_counters: int = MAX_COUNTERS, clock: Callable[[], float] = time.time) -> None:
+        self._limiters: dict[CounterPool, SlidingWindowCounterRateLimiter] = {
+            "address": SlidingWindowCounterRateLimiter(BoundedStorage(max_counters, clock)),
+            "key": SlidingWindowCounterRateLimiter(BoundedStorage(max_counters, clock)),
+        }
+
+    def count(self, pool: CounterPool, windows: Sequence[Window]) -> Counted:
+        """See `RateCounting`."""
+        limiter = self._limiters[pool]
+        waits = {window: _wait_s(limiter, window) for window in windows}
+        full = [window for window in windows if waits[window] > 0]
+        if full:
+            slowest = max(full, key=lambda window: waits[window])
+            return Counted(_headers(limiter, windows), _in_words(slowest.item), floor(waits[slowest]) + 1)
+        for window in windows:
+            limiter.hit(window.item, window.name, window.whose)
+        return Counted(_headers(limiter, windows))
+
+
 class RateLimits:
-    """The limits of a service, and what has been counted."""
+    """The limits of a service; `counter` counts the requests."""
 
     def __init__(
-        self,
-        of_key: str | None = None,
-        of_address: str | None = None,
-        *,
-        max_counters: int = MAX_COUNTERS,
-        clock: Callable[[], float] = time.time,
+        self, of_key: str | None = None, of_address: str | None = None, counter: RateCounting | None = None
     ) -> None:
         self._of_key, self._of_address = of_key, of_address
-        # Apart, so that many addresses do not push out the counters of keys.
-        self._for_keys = SlidingWindowCounterRateLimiter(BoundedStorage(max_counters, clock))
-        self._for_addresses = SlidingWindowCounterRateLimiter(BoundedStorage(max_counters, clock))
+        self._counter = counter or RateCounter()
 
     def count_address(self, address: str) -> dict[str, str]:
         """Count a request of an address; return the headers that tell what is left. Raises RateLimited."""
-        given = [("address", self._of_address)]
-        return _count(self._for_addresses, _windows(given, network_of(address)))
+        return self._count("address", [("address", self._of_address)], network_of(address))
 
     def count_key(self, record: KeyRecord) -> dict[str, str]:
         """Count a request of a key, as `count_address` does."""
-        given = [("key", record.rate or self._of_key), ("quota", record.quota)]
-        return _count(self._for_keys, _windows(given, record.id))
+        return self._count("key", [("key", record.rate or self._of_key), ("quota", record.quota)], record.id)
 
     def count_failure(self, address: str) -> None:
         """Count a request without a valid key. Raises RateLimited if the address has sent too many."""
-        _count(self._for_addresses, _windows([("failures", FAILED_KEYS)], network_of(address)))
+        self._count("address", [("failures", FAILED_KEYS)], network_of(address))
+
+    def _count(self, pool: CounterPool, limits: Sequence[tuple[str, str | None]], whose: str) -> dict[str, str]:
+        windows = [Window(name, limit, whose) for name, limit in limits if limit]
+        if not windows:
+            return {}
+        counted = self._counter.count(pool, windows)
+        if counted.reached is None:
+            return counted.headers
+        error = RateLimited(counted.reached, counted.retry_after_s)
+        error.headers |= counted.headers
+        raise error
 
 
 def joined(*headers: dict[str, str]) -> dict[str, str]:
@@ -148,24 +197,6 @@ def joined(*headers: dict[str, str]) -> dict[str, str]:
 @lru_cache(maxsize=4096)
 def _parsed(limit: str) -> RateLimitItem:
     return parse(limit)
-
-
-def _windows(given: Sequence[tuple[str, str | None]], whose: str) -> list[Window]:
-    return [Window(name, _parsed(limit), whose) for name, limit in given if limit]
-
-
-def _count(limiter: SlidingWindowCounterRateLimiter, windows: Sequence[Window]) -> dict[str, str]:
-    """Count a request in all windows, or in none if one is full."""
-    waits = {window: _wait_s(limiter, window) for window in windows}
-    full = [window for window in windows if waits[window] > 0]
-    if full:
-        slowest = max(full, key=lambda window: waits[window])
-        error = RateLimited(_in_words(slowest.item), floor(waits[slowest]) + 1)
-        error.headers |= _headers(limiter, windows)
-        raise error
-    for window in windows:
-        limiter.hit(window.item, window.name, window.whose)
-    return _headers(limiter, windows)
 
 
 def _in_words(item: RateLimitItem) -> str:
@@ -191,8 +222,6 @@ def _wait_s(limiter: SlidingWindowCounterRateLimiter, window: Window) -> float:
 
 def _headers(limiter: SlidingWindowCounterRateLimiter, windows: Sequence[Window]) -> dict[str, str]:
     """Tell limits and what is left, as draft-ietf-httpapi-ratelimit-headers-10 does."""
-    if not windows:
-        return {}
     left = []
     for window in windows:
         before, left_s, now, _ = _counts(limiter, window)

@@ -68,7 +68,7 @@ def seal(event: str, fields: Fields, *, time: str, after: Anchor) -> tuple[bytes
 
     Raises ValueError for a line longer than MAX_LINE_BYTES, or for a number that JSON lacks.
     """
-    facts = {"seq": after.seq + 1, "time": time, "event": event, **_without_empty(fields), "previous": after.hash}
+    facts = {"seq": after.seq + 1, "time": time, "event": event, **without_empty(fields), "previous": after.hash}
     body = json.dumps(facts, separators=(",", ":"), allow_nan=False).encode("ascii")
     if len(body) + SEAL_BYTES > MAX_LINE_BYTES:
         raise ValueError(f"a line of the audit log would have {len(body):,} bytes, over {MAX_LINE_BYTES:,}")
@@ -76,8 +76,9 @@ def seal(event: str, fields: Fields, *, time: str, after: Anchor) -> tuple[bytes
     return body[:-1] + f',"hash":"{digest}"}}\n'.encode("ascii"), Anchor(after.seq + 1, digest)
 
 
-def _without_empty(fields: Fields) -> Fields:
-    kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in fields.items()}
+def without_empty(fields: Fields) -> Fields:
+    """Leave out keys without a value."""
+    kept = {key: without_empty(value) if isinstance(value, dict) else value for key, value in fields.items()}
     return {key: value for key, value in kept.items() if value is not None and value not in ((), {})}
 
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from anyio import CapacityLimiter, Lock, create_task_group, sleep, to_thread
 
@@ -252,9 +253,10 @@ class _Waiting:
 
 @dataclass(slots=True)
 class RefusalCounter:
-    """Counts refusals beyond MAX_REFUSALS a minute, so that a flood of them does not fill the disk."""
+    """Counts refusals beyond a limit a minute, so that a flood of them does not fill the disk."""
 
     clock: Callable[[], float]
+    limit: int = MAX_REFUSALS  # lines a minute of one key
     began: float = field(init=False)
     written: Counter[str | None] = field(default_factory=Counter)  # by key
     counted: Counter[tuple[str | None, str]] = field(default_factory=Counter)  # by key and code
@@ -265,7 +267,7 @@ class RefusalCounter:
     def admits(self, key: str | None, code: str) -> bool:
         """Whether a refusal gets a line of its own; if not, it is counted."""
         self.written[key] += 1
-        if self.written[key] <= MAX_REFUSALS:
+        if self.written[key] <= self.limit:
             return True
         self.counted[key, code] += 1
         return False
@@ -283,16 +285,34 @@ class RefusalCounter:
         return [("refusals", {"counts": counts})] if counts else []
 
 
+class AuditWriter(Protocol):
+    """What writes lines: an `AuditLog`, here or in another process."""
+
+    last: Anchor  # of the last line that the disk has
+
+    def append(self, events: Sequence[tuple[str, Fields]]) -> None:
+        """Write a line for each event and wait until the disk has them. Raises OSError."""
+
+    def close(self) -> None:
+        """Write no more."""
+
+
 class AuditRecorder:
     """Writes what requests report; those that wait for the disk at the same time share one fsync."""
 
-    def __init__(self, audit_log: AuditLog, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        audit_log: AuditWriter,
+        *,
+        max_refusals: int = MAX_REFUSALS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._log, self._clock = audit_log, clock
         self._pending: list[_Waiting] = []
         self._turn = Lock()
         self._worker = CapacityLimiter(1)
         self._failed_at: float | None = None
-        self._refusals = RefusalCounter(clock)
+        self._refusals = RefusalCounter(clock, max_refusals)
 
     async def record(self, event: str, fields: Fields) -> None:
         """Write a line and return when the disk has it. Raises AuditUnavailable."""

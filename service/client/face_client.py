@@ -93,7 +93,7 @@ class FaceClient:
         return self._ask(calls.detect(image))
 
     def embed(self, image: ImageInput, *, face: str | int = "dominant") -> EmbeddingResponse:
-        """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
+        """Return the embedding of one face. It is biometric data: protect it like the photo."""
         return self._ask(calls.embed(image, face=face))
 
     def embed_all(self, images: Sequence[ImageInput]) -> EmbedAllResponse:
@@ -219,7 +219,7 @@ class AsyncFaceClient:
         return await self._ask(calls.detect, image)
 
     async def embed(self, image: ImageInput, *, face: str | int = "dominant") -> EmbeddingResponse:
-        """Return the embedding of one face, 128 numbers. It is biometric data: protect it like the photo."""
+        """Return the embedding of one face. It is biometric data: protect it like the photo."""
         return await self._ask(calls.embed, image, face=face)
 
     async def embed_all(self, images: Sequence[ImageInput]) -> EmbedAllResponse:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Unpack
+from typing import TypedDict, Unpack
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -12,12 +12,12 @@ from ..wire import (
     MAX_IMAGES,
     PAGE,
     ConsentRecord,
+    DecisionKeywords,
     EnrolOptions,
     EnrolResponse,
     ForgetResponse,
     GalleryNames,
     GalleryResponse,
-    IdentifyKeywords,
     IdentifyOptions,
     IdentifyResponse,
     PeopleOptions,
@@ -25,9 +25,9 @@ from ..wire import (
     PersonNames,
     PersonRequest,
     PersonResponse,
-    PersonVerifyKeywords,
     PersonVerifyOptions,
     PersonVerifyResponse,
+    QualityChoice,
     TemplateNames,
 )
 from .calls import MANY_FACES_BYTES, ApiCall, checked, fields_of, require_sequence
@@ -35,6 +35,45 @@ from .inputs import ImageInput, read_image
 
 PAGE_BYTES = 2**24  # 100 people with some 100 templates each
 Headers = tuple[tuple[str, str], ...]
+
+
+class PersonKeywords(TypedDict, total=False):
+    """`PersonFacts` as keywords of the client's methods."""
+
+    note: str | None
+    consent: ConsentRecord | None
+    forget_at: datetime | None
+
+
+class PutPersonKeywords(PersonKeywords, total=False):
+    """`PersonRequest` and the condition of the write as keywords of the client's methods."""
+
+    if_match: str | None
+    must_be_new: bool
+
+
+class EnrolKeywords(PersonKeywords, total=False):
+    """`EnrolOptions` and the key of the request as keywords of the client's methods."""
+
+    face: str | int
+    allow_duplicate: bool
+    idempotency_key: str | None
+
+
+class IdentifyKeywords(TypedDict, total=False):
+    """`IdentifyOptions` as keywords of the client's methods."""
+
+    face: str | int
+    fpir: float
+    prior: float | None
+    limit: int
+
+
+class PersonVerifyKeywords(DecisionKeywords, total=False):
+    """`PersonVerifyOptions` as keywords of the client's methods."""
+
+    face: str | int
+    quality: QualityChoice
 
 
 def create(gallery: str, *, must_be_new: bool) -> ApiCall[GalleryResponse]:
@@ -59,15 +98,14 @@ def people(gallery: str, *, cursor: str | None) -> ApiCall[PeopleResponse]:
     return ApiCall("GET", f"{_gallery(gallery)}/people", PeopleResponse, query=query, max_answer_bytes=PAGE_BYTES)
 
 
-def put_person(
-    gallery: str, person: str, facts: PersonRequest, *, if_match: str | None, must_be_new: bool
-) -> ApiCall[PersonResponse]:
+def put_person(gallery: str, person: str, **given: Unpack[PutPersonKeywords]) -> ApiCall[PersonResponse]:
     """Build the call that creates a person, or replaces the facts."""
+    if_match, must_be_new = given.pop("if_match", None), given.pop("must_be_new", False)
     return ApiCall(
         "PUT",
         _person(gallery, person),
         PersonResponse,
-        json=facts.model_dump_json(exclude_none=True).encode(),
+        json=checked(PersonRequest, given).model_dump_json(exclude_none=True).encode(),
         headers=write_headers(if_match, must_be_new=must_be_new),
         may_repeat=if_match is None and not must_be_new,
     )
@@ -79,14 +117,10 @@ def read_person(gallery: str, person: str) -> ApiCall[PersonResponse]:
 
 
 def enrol(
-    gallery: str,
-    person: str,
-    photos: Sequence[ImageInput],
-    *,
-    idempotency_key: str | None,
-    **options: object,
+    gallery: str, person: str, photos: Sequence[ImageInput], **options: Unpack[EnrolKeywords]
 ) -> ApiCall[EnrolResponse]:
     """Build the call that enrols photos. It has a key, so that photos are enrolled once although it is sent again."""
+    key = options.pop("idempotency_key", None) or str(uuid4())
     fields = fields_of(checked(EnrolOptions, options))
     require_sequence(photos, "photos")
     if not 1 <= len(photos) <= MAX_IMAGES:
@@ -97,7 +131,7 @@ def enrol(
         EnrolResponse,
         images=tuple(("image", read_image(photo)) for photo in photos),
         fields=fields,
-        headers=(("idempotency-key", idempotency_key or str(uuid4())),),
+        headers=(("idempotency-key", key),),
     )
 
 
@@ -132,11 +166,6 @@ def forget_person(gallery: str, person: str, *, if_match: str | None) -> ApiCall
 def forget_template(gallery: str, person: str, template: str, *, if_match: str | None) -> ApiCall[ForgetResponse]:
     """Build the call that forgets a template."""
     return _forget(_template(gallery, person, template), if_match)
-
-
-def facts(*, note: str | None, consent: ConsentRecord | None, forget_at: datetime | None) -> PersonRequest:
-    """Check the facts about a person. Raises ValueError."""
-    return checked(PersonRequest, {"note": note, "consent": consent, "forget_at": forget_at})
 
 
 def write_headers(if_match: str | None, *, must_be_new: bool) -> Headers:

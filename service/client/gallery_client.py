@@ -1,25 +1,22 @@
 """GalleryClient and AsyncGalleryClient: one gallery of a service. They have the same methods, which `calls` build."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar, Unpack
 
 from ..wire import (
     Answer,
-    ConsentRecord,
     EnrolResponse,
     ForgetResponse,
     GalleryResponse,
-    IdentifyKeywords,
     IdentifyResponse,
     Person,
     PersonResponse,
-    PersonVerifyKeywords,
     PersonVerifyResponse,
 )
 from . import gallery_calls as calls
 from .calls import ApiCall
+from .gallery_calls import EnrolKeywords, IdentifyKeywords, PersonVerifyKeywords, PutPersonKeywords
 from .inputs import ImageInput
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -69,52 +66,29 @@ class GalleryClient:
             page = self._ask(calls.people(self.name, cursor=page.next))
         yield from page.people
 
-    def put_person(
-        self,
-        person: str,
-        *,
-        note: str | None = None,
-        consent: ConsentRecord | None = None,
-        forget_at: datetime | None = None,
-        if_match: str | None = None,
-        must_be_new: bool = False,
-    ) -> PersonResponse:
+    def put_person(self, person: str, **given: Unpack[PutPersonKeywords]) -> PersonResponse:
         """Create a person, or replace all that is stored beside the photos; `person` is an id of your own.
 
-        From `forget_at` on, which needs a time zone, no request finds the person.
+        All keywords are optional: `note`, `consent` and `forget_at` are the facts, `if_match` and `must_be_new` the
+        condition. From `forget_at` on, which needs a time zone, no request finds the person.
         """
-        facts = calls.facts(note=note, consent=consent, forget_at=forget_at)
-        return self._ask(calls.put_person(self.name, person, facts, if_match=if_match, must_be_new=must_be_new))
+        return self._ask(calls.put_person(self.name, person, **given))
 
     def person(self, person: str) -> PersonResponse:
         """Return a person, with what is known of each template except the embedding."""
         return self._ask(calls.read_person(self.name, person))
 
-    def enrol(
-        self,
-        person: str,
-        photos: Sequence[ImageInput],
-        *,
-        face: str | int = "only",
-        allow_duplicate: bool = False,
-        idempotency_key: str | None = None,
-    ) -> EnrolResponse:
+    def enrol(self, person: str, photos: Sequence[ImageInput], **options: Unpack[EnrolKeywords]) -> EnrolResponse:
         """Enrol 1 to 16 photos of a person, who is created if missing: all of them, or none.
+
+        All keywords are optional. `face` selects the face of photos that show several (`only`: they are refused). The
+        facts `note`, `consent` and `forget_at` are written with the photos; those that are left out stay as they are.
 
         Raises EnrolmentRefusedError, whose `refusals` tell what is wrong with each photo. A person who is enrolled
         under another id is refused (AlreadyEnrolledError), unless `allow_duplicate`. Photos that are sent again with
         the same `idempotency_key` are enrolled once; without one, each call has a key of its own.
         """
-        return self._ask(
-            calls.enrol(
-                self.name,
-                person,
-                photos,
-                face=face,
-                allow_duplicate=allow_duplicate,
-                idempotency_key=idempotency_key,
-            )
-        )
+        return self._ask(calls.enrol(self.name, person, photos, **options))
 
     def identify(self, photo: ImageInput, **options: Unpack[IdentifyKeywords]) -> IdentifyResponse:
         """Find out whom a photo shows, if anybody in the gallery.
@@ -171,55 +145,29 @@ class AsyncGalleryClient:
         for each in page.people:
             yield each
 
-    async def put_person(
-        self,
-        person: str,
-        *,
-        note: str | None = None,
-        consent: ConsentRecord | None = None,
-        forget_at: datetime | None = None,
-        if_match: str | None = None,
-        must_be_new: bool = False,
-    ) -> PersonResponse:
+    async def put_person(self, person: str, **given: Unpack[PutPersonKeywords]) -> PersonResponse:
         """Create a person, or replace all that is stored beside the photos; `person` is an id of your own.
 
-        From `forget_at` on, which needs a time zone, no request finds the person.
+        All keywords are optional: `note`, `consent` and `forget_at` are the facts, `if_match` and `must_be_new` the
+        condition. From `forget_at` on, which needs a time zone, no request finds the person.
         """
-        facts = calls.facts(note=note, consent=consent, forget_at=forget_at)
-        return await self._ask(
-            partial(calls.put_person, self.name, person, facts, if_match=if_match, must_be_new=must_be_new)
-        )
+        return await self._ask(partial(calls.put_person, self.name, person, **given))
 
     async def person(self, person: str) -> PersonResponse:
         """Return a person, with what is known of each template except the embedding."""
         return await self._ask(partial(calls.read_person, self.name, person))
 
-    async def enrol(
-        self,
-        person: str,
-        photos: Sequence[ImageInput],
-        *,
-        face: str | int = "only",
-        allow_duplicate: bool = False,
-        idempotency_key: str | None = None,
-    ) -> EnrolResponse:
+    async def enrol(self, person: str, photos: Sequence[ImageInput], **options: Unpack[EnrolKeywords]) -> EnrolResponse:
         """Enrol 1 to 16 photos of a person, who is created if missing: all of them, or none.
+
+        All keywords are optional. `face` selects the face of photos that show several (`only`: they are refused). The
+        facts `note`, `consent` and `forget_at` are written with the photos; those that are left out stay as they are.
 
         Raises EnrolmentRefusedError, whose `refusals` tell what is wrong with each photo. A person who is enrolled
         under another id is refused (AlreadyEnrolledError), unless `allow_duplicate`. Photos that are sent again with
         the same `idempotency_key` are enrolled once; without one, each call has a key of its own.
         """
-        return await self._ask(
-            partial(
-                calls.enrol,
-                self.name,
-                person,
-                photos,
-                face=face,
-                allow_duplicate=allow_duplicate,
-                idempotency_key=idempotency_key,
-            )
-        )
+        return await self._ask(partial(calls.enrol, self.name, person, photos, **options))
 
     async def identify(self, photo: ImageInput, **options: Unpack[IdentifyKeywords]) -> IdentifyResponse:
         """Find out whom a photo shows, if anybody in the gallery.

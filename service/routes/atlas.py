@@ -1,4 +1,4 @@
-"""The atlas: the traits that each of the model's 128 channels correlates with. It contains no face."""
+"""The atlas: the traits that each of the model's channels correlates with. It contains no face."""
 
 from fastapi import APIRouter, Response
 

@@ -1,6 +1,5 @@
 """The faces in an image, their embeddings, and distances between embeddings. Biometric data; none is stored."""
 
-import numpy as np
 from fastapi import APIRouter, Request
 
 from embedder import (
@@ -9,6 +8,7 @@ from embedder import (
     Distances,
     Embedding,
     EmbeddingBatch,
+    FaceEmbedder,
     OperatingPointUnavailable,
     SampleError,
     TooManyFaces,
@@ -16,6 +16,7 @@ from embedder import (
 
 from .. import serializers
 from ..audit.requests import facts_of_distances, facts_of_embeddings, facts_of_faces, note_facts
+from ..errors import MalformedRequest
 from ..openapi import (
     BODY_PROBLEMS,
     COMPARE_ANSWER,
@@ -42,8 +43,6 @@ from ..wire import (
     FacesResponse,
 )
 
-LONGEST_CHANNEL = 64  # bytes of one number in JSON, with line break and indentation
-MAX_COMPARE_BYTES = 2 * MAX_EMBEDDINGS * 128 * LONGEST_CHANNEL  # twice, so that a few too many get their own error
 LINKS = {
     "compare": link(
         "/v1/embeddings/compare",
@@ -112,12 +111,17 @@ def _join_compare(routes: APIRouter, runner: RequestExecutor) -> None:
         distances = await runner.run_reading(
             request,
             lambda hold: runner.body_reader.read_json(
-                request, CompareRequest, DecisionOptions, hold, max_bytes=MAX_COMPARE_BYTES
+                request, CompareRequest, DecisionOptions, hold, max_values=_max_values(runner.embedder)
             ),
             lambda asked: _compare(runner, asked),
         )
         note_facts(request, facts_of_distances(distances))
         return _answer(distances, request)
+
+
+def _max_values(embedder: FaceEmbedder) -> int:
+    """Twice what a request may have, so that a few too many get their own error."""
+    return 2 * MAX_EMBEDDINGS * embedder.card.architecture.embedding_size
 
 
 def _answer(distances: Distances, request: Request) -> CompareResponse:
@@ -141,9 +145,24 @@ def _embed(runner: RequestExecutor, parsed: ParsedRequest[EmbeddingOptions]) -> 
 
 
 def _compare(runner: RequestExecutor, asked: CompareRequest) -> Distances:
+    _require_size(asked, runner.embedder)
     return runner.embedder.compare(
-        np.asarray(asked.probe, np.float32),
-        np.asarray(asked.references, np.float32),
+        asked.probe,
+        asked.references,
         model_digest=asked.model_digest,
         **{name: getattr(asked, name) for name in DecisionOptions.model_fields},
     )
+
+
+def _require_size(asked: CompareRequest, embedder: FaceEmbedder) -> None:
+    """Raise MalformedRequest if an embedding said to be of the served model has another number of channels."""
+    n_channels = embedder.card.architecture.embedding_size
+    if asked.model_digest != embedder.identity.digest:
+        return  # another model, which is told instead
+    named = [("probe", asked.probe), *((f"references.{k}", each) for k, each in enumerate(asked.references))]
+    for name, vector in named:
+        if len(vector) != n_channels:
+            raise MalformedRequest(
+                f"{name} has {len(vector)} numbers, but an embedding of {embedder.card.name} has {n_channels}; "
+                "send the embedding as the service returned it"
+            )

@@ -10,13 +10,14 @@ from starlette.status import HTTP_201_CREATED, HTTP_304_NOT_MODIFIED
 
 from gallery import AlreadyExists, Consent, GalleryFacts, NoSuchTemplate, Person, PersonFacts, Receipt, VersionConflict
 
-from .. import gallery_serializers as serializers
+from .. import gallery_serializers as serializers, wire
 from ..audit.gallery_facts import facts_of_receipt
 from ..audit.requests import note_facts
 from ..errors import GalleriesOff
 from ..gallery_openapi import (
     FORGET_PROBLEMS,
     GALLERY_ANSWER,
+    NOT_MODIFIED,
     PEOPLE_ANSWER,
     PERSON_ANSWER,
     PERSON_PROBLEMS,
@@ -38,7 +39,7 @@ from ..gallery_requests import (
     require_unconditional,
     write_condition,
 )
-from ..openapi import responses
+from ..openapi import link, responses
 from ..request_body import JSON
 from ..request_execution import RequestExecutor
 from ..request_parsing import options_of
@@ -60,6 +61,15 @@ if TYPE_CHECKING:
 
 GALLERY = "/v1/galleries/{gallery}"
 PERSON = f"{GALLERY}/people/{{person}}"
+TEMPLATE = f"{PERSON}/templates/{{template}}"
+PEOPLE_LINKS = {
+    "next": link(
+        f"{GALLERY}/people",
+        "get",
+        description="Read the next page.",
+        parameters={"gallery": "$request.path.gallery", "cursor": "$response.body#/next"},
+    )
+}
 
 RecordT = TypeVar("RecordT", GalleryFacts, Person)
 
@@ -110,7 +120,7 @@ def _join_gallery(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.get(
         GALLERY,
         response_model=GalleryResponse,
-        responses=responses(*READ_PROBLEMS, example=GALLERY_ANSWER),
+        responses=responses(*READ_PROBLEMS, example=GALLERY_ANSWER) | NOT_MODIFIED,
         openapi_extra=described("gallery", "If-None-Match"),
     )
     async def gallery(request: Request, response: Response) -> GalleryResponse | Response:
@@ -141,7 +151,7 @@ def _join_person(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.get(
         PERSON,
         response_model=PersonResponse,
-        responses=responses(*PERSON_PROBLEMS, example=PERSON_ANSWER),
+        responses=responses(*PERSON_PROBLEMS, example=PERSON_ANSWER) | NOT_MODIFIED,
         openapi_extra=described("gallery", "person", "If-None-Match"),
     )
     async def person(request: Request, response: Response) -> PersonResponse | Response:
@@ -156,7 +166,7 @@ def _join_people(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.get(
         f"{GALLERY}/people",
         response_model=PeopleResponse,
-        responses=responses(*READ_PROBLEMS, example=PEOPLE_ANSWER),
+        responses=responses(*READ_PROBLEMS, example=PEOPLE_ANSWER, links=PEOPLE_LINKS),
         openapi_extra=described("gallery", options=PeopleOptions),
     )
     async def people(request: Request) -> Response:
@@ -187,7 +197,7 @@ def _join_forgetting(routes: APIRouter, runner: RequestExecutor) -> None:
         return await _forget(runner, request, lambda kept: partial(kept.forget_person, names.gallery, names.person))
 
     @routes.delete(
-        f"{PERSON}/templates/{{template}}",
+        TEMPLATE,
         responses=responses(*FORGET_PROBLEMS, NoSuchTemplate, example=RECEIPT_ANSWER),
         openapi_extra=described("gallery", "person", "template", "If-Match"),
     )
@@ -233,7 +243,7 @@ def _put_gallery(galleries: "Galleries", names: GalleryNames, condition: WriteCo
 def _put_person(
     galleries: "Galleries", names: PersonNames, asked: PersonRequest, condition: WriteCondition
 ) -> Written[Person]:
-    put = partial(galleries.put_person, names.gallery, names.person, _facts(asked))
+    put = partial(galleries.put_person, names.gallery, names.person, facts_of(asked))
     if condition.if_version is not None:
         return Written(put(if_version=condition.if_version), is_new=False)
     try:
@@ -244,7 +254,8 @@ def _put_person(
     return Written(put(), is_new=False)
 
 
-def _facts(asked: PersonRequest) -> PersonFacts:
+def facts_of(asked: wire.PersonFacts) -> PersonFacts:
+    """Convert the facts of a request."""
     consent = None if asked.consent is None else Consent(asked.consent.reference, asked.consent.given_on)
     return PersonFacts(asked.note, consent, asked.forget_at)
 

@@ -37,9 +37,16 @@ class Readiness:
     """Runs the first inference and stores its outcome."""
 
     def __init__(
-        self, served: ServedModel, *, on_ready: Callable[[], None], audit: AuditRecorder | None = None
+        self,
+        served: ServedModel,
+        *,
+        on_ready: Callable[[], None],
+        audit: AuditRecorder | None = None,
+        is_group_ready: Callable[[], bool] | None = None,
     ) -> None:
+        """`is_group_ready` tells whether all workers were ready once; None = there are no others."""
         self._served = served
+        self._is_group_ready = is_group_ready
         self._audit = audit
         self._on_ready = on_ready
         self.state = ReadinessState.UNDER_WAY
@@ -69,11 +76,14 @@ class Readiness:
             await self._audit.require_writable()
 
     def check(self) -> None:
-        """Raise NotReady unless the first inference succeeded."""
-        if self.state is ReadinessState.UNDER_WAY:
-            raise NotReady("the model is loading; try again in a moment")
+        """Raise NotReady unless the first inference succeeded, in all workers if there are several."""
+        is_under_way = self.state is ReadinessState.UNDER_WAY
+        if self._is_group_ready is not None:
+            is_under_way = not self._is_group_ready()
         if self.state is ReadinessState.FAILED:
             raise NotReady("the first inference failed; see the service's log, then reload the model or restart")
+        if is_under_way:
+            raise NotReady("the model is loading; try again in a moment")
 
 
 def _load_galleries(model: LoadedModel) -> None:
@@ -90,9 +100,10 @@ def first_inference(embedder: FaceEmbedder) -> None:
     embedder.detect(_grey_picture())
     side_px = embedder.card.alignment.chip_size_px
     vectors = embedder.embed_chips(np.full((1, side_px, side_px, 3), GREY, np.uint8))
-    if vectors.shape != (1, 128) or not np.isfinite(vectors).all():
+    expected = (1, embedder.card.architecture.embedding_size)
+    if vectors.shape != expected or not np.isfinite(vectors).all():
         raise ValueError(
-            f"the network returned shape {vectors.shape} instead of (1, 128), or values that are not finite"
+            f"the network returned shape {vectors.shape} instead of {expected}, or values that are not finite"
         )
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from gallery import Enrolment, Identified, PersonComparison
+from gallery import Enrolment, EnrolmentRefused, Identified, PersonComparison
 
 from .. import gallery_serializers as serializers
 from ..audit.gallery_facts import facts_of_enrolment, facts_of_identification, facts_of_person_comparison
@@ -17,7 +17,7 @@ from ..gallery_openapi import (
     photo_body,
 )
 from ..gallery_requests import etag, idempotency_key, names_of, require_unconditional
-from ..openapi import responses
+from ..openapi import link, responses
 from ..request_body import JSON
 from ..request_execution import RequestExecutor
 from ..request_parsing import ENROL, IDENTIFY, PERSON_VERIFY, ParsedRequest
@@ -33,7 +33,19 @@ from ..wire import (
     PersonVerifyResponse,
     QualityChoice,
 )
-from .galleries import GALLERY, PERSON, new_router
+from .galleries import GALLERY, PERSON, TEMPLATE, facts_of, new_router
+
+_ENROLLED = {"gallery": "$request.path.gallery", "person": "$response.body#/person/id"}
+ENROL_LINKS = {
+    "person": link(PERSON, "get", description="Read the person.", parameters=_ENROLLED),
+    "verify": link(f"{PERSON}/verify", description="Compare a photo with the person.", parameters=_ENROLLED),
+    "forget": link(
+        TEMPLATE,
+        "delete",
+        description="Forget the first of the new templates.",
+        parameters=_ENROLLED | {"template": "$response.body#/enrolled/0"},
+    ),
+}
 
 
 def router(runner: RequestExecutor) -> APIRouter:
@@ -47,11 +59,14 @@ def router(runner: RequestExecutor) -> APIRouter:
 def _join_enrolment(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.post(
         f"{PERSON}/photos",
-        responses=responses(*ENROL_PROBLEMS, example=ENROL_ANSWER),
+        responses=responses(*ENROL_PROBLEMS, example=ENROL_ANSWER, links=ENROL_LINKS),
         openapi_extra=photo_body(ENROL, "gallery", "person", "Idempotency-Key"),
     )
     async def enrol(request: Request, response: Response) -> EnrolResponse:
-        """Enrol up to 16 photos of a person, who is created if missing: all of them or none. No photo is kept."""
+        """Enrol up to 16 photos of a person, who is created if missing: all of them or none. No photo is kept.
+
+        Note, consent and when to forget the person are written with them; what is left out stays as it is.
+        """
         names, key, asked_as = names_of(request, PersonNames), idempotency_key(request), request_id(request)
         require_unconditional(request, "if-match", "if-none-match")
         done = await runner.run(request, ENROL, lambda parsed: _enrol(runner, names, parsed, key, asked_as))
@@ -71,6 +86,7 @@ def _join_probes(routes: APIRouter, runner: RequestExecutor) -> None:
         """Find out whom a photo shows, if anybody in the gallery. No liveness detection."""
         names = names_of(request, GalleryNames)
         found, answer = await runner.run(request, IDENTIFY, lambda parsed: _identify(runner, names, parsed, request))
+        request.state.stages_ms["search"] = found.search_ms
         note_facts(request, facts_of_identification(found))
         return Response(answer, media_type=JSON)
 
@@ -94,15 +110,20 @@ def _enrol(
     idempotency: str | None,
     asked_as: str,
 ) -> Enrolment:
-    return runner.galleries.enrol(
-        names.gallery,
-        names.person,
-        parsed.images["image"],
-        face=parsed.options.face,
-        allow_duplicate=parsed.options.allow_duplicate,
-        request_id=asked_as,
-        idempotency=idempotency,
-    )
+    try:
+        return runner.galleries.enrol(
+            names.gallery,
+            names.person,
+            parsed.images["image"],
+            face=parsed.options.face,
+            allow_duplicate=parsed.options.allow_duplicate,
+            facts=facts_of(parsed.options),
+            request_id=asked_as,
+            idempotency=idempotency,
+        )
+    except EnrolmentRefused as refused:
+        runner.observe(refused)
+        raise
 
 
 def _verify(

@@ -1,9 +1,14 @@
 """The machine that the process runs on: processor, cores and memory, and how much of them its container may use."""
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedder import n_cores
+
+MIB = 2**20
+PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 # Instructions that make a network faster, as Linux names them: x86 first, then ARM.
 FEATURES = (
@@ -46,6 +51,32 @@ def this_machine(root: Path = Path("/")) -> Machine:
         available_bytes=_kilobytes(memory.get("MemAvailable")),
         memory_limit_bytes=_memory_limit(root),
     )
+
+
+def free_bytes(root: Path = Path("/")) -> int | None:
+    """Return how much memory this process may still take, about; None if that cannot be read."""
+    machine, own = this_machine(root), _kilobytes(_table(root / "proc/self/status").get("VmRSS"))
+    left = None if machine.memory_limit_bytes is None else machine.memory_limit_bytes - (own or 0)
+    return min((each for each in (machine.available_bytes, left) if each is not None), default=None)
+
+
+def memory_of(pid: int, root: Path = Path("/")) -> int:
+    """Return the bytes of memory of a process (PSS): what it shares with others counts in part.
+
+    0 if the process has ended, or the system does not tell.
+    """
+    found = PSS.search(_text(root / f"proc/{pid}/smaps_rollup") or "")
+    return int(found[1]) * 1024 if found else 0
+
+
+def processes_from(pid: int, root: Path = Path("/")) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for each in found:  # which grows meanwhile
+        for children in (root / f"proc/{each}/task").glob("*/children"):
+            with suppress(OSError):  # it has just ended
+                found += map(int, children.read_text().split())
+    return found
 
 
 def _text(file: Path) -> str | None:

@@ -28,7 +28,7 @@ from embedder import (
     SampleError,
 )
 from embedder.explain import Explanation
-from gallery import Enrolment, Identification, Identified, PersonComparison, Receipt
+from gallery import Enrolment, EnrolmentRefused, Identification, Identified, PersonComparison, Receipt
 
 from ..problem_types import TABLE
 from .logs import OTHER, RequestOutcome, log_request
@@ -57,6 +57,7 @@ class GalleryTotals:
     galleries: int = 0
     people: int = 0
     templates: int = 0  # of all models
+    largest_gallery: int = 0  # templates of the one that has most
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class ServiceMetrics:
             self._seconds.labels(outcome.route, stage).observe(spent_ms / 1000)
 
     def observe(self, result: object) -> None:
-        """Observe verdicts, distances and qualities in the result of a request; a result without them is ignored."""
+        """Observe verdicts, distances, qualities and refused photos in the result of a request; others are ignored."""
         if isinstance(result, tuple):  # with the options of its request
             self.observe(result[0])
         elif isinstance(result, Explanation):
@@ -159,6 +160,8 @@ class ServiceMetrics:
         elif isinstance(result, Enrolment):
             self._enrolled.labels("new").inc(len(result.added))
             self._enrolled.labels("already there").inc(len(result.already_there))
+        elif isinstance(result, EnrolmentRefused):
+            self._not_enrolled(result)
         elif isinstance(result, Identified):
             for each in result.faces:
                 self._sampled(each.sample)
@@ -166,6 +169,11 @@ class ServiceMetrics:
         elif isinstance(result, PersonComparison):
             self._judged(result.judgement, result.operating_point)
             self._sampled(result.probe)
+
+    def _not_enrolled(self, refused: EnrolmentRefused) -> None:
+        code_of = {each.photo: each.code for each in reversed(refused.refusals)}  # the first of each photo
+        for code in code_of.values():
+            self._refused.labels(code).inc()
 
     def _compared_many(self, batch: ComparisonBatch) -> None:
         compared = [each for each in batch.results if isinstance(each, Comparison)]

@@ -4,25 +4,37 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.datastructures import Headers
 
-from .metrics import ServiceMetrics
+from ..access.control import HostNames
+from ..errors import UnknownHost
+from ..problem_types import problem_type_of
 
 PATIENCE_S = 10  # of a connection
 MAX_CONNECTIONS = 8  # at a time; a further one takes the place of the oldest
 CUT_S = 1.0  # in which that must have ended
 
 
+class Metrics(Protocol):
+    """The metrics of this process, or of several."""
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        ...
+
+
 @contextmanager
-def metrics_served(metrics: ServiceMetrics, listener: socket.socket | None) -> Iterator[None]:
-    """Serve metrics on a listening socket until the block ends; without one, do nothing."""
+def metrics_served(metrics: Metrics, hosts: HostNames, listener: socket.socket | None) -> Iterator[None]:
+    """Serve metrics on a listening socket, under these names, until the block ends; without one, do nothing."""
     if listener is None:
         yield
         return
-    server = _MetricsServer(metrics, listener)
+    server = _MetricsServer(metrics, hosts, listener)
     thread = threading.Thread(target=server.serve_forever, name="visavis-metrics", daemon=True)
     thread.start()
     try:
@@ -36,10 +48,10 @@ class _MetricsServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, metrics: ServiceMetrics, listener: socket.socket) -> None:
+    def __init__(self, metrics: Metrics, hosts: HostNames, listener: socket.socket) -> None:
         super().__init__(listener.getsockname()[:2], _MetricsHandler, bind_and_activate=False)
         self.socket.close()
-        self.socket, self.metrics = listener, metrics
+        self.socket, self.metrics, self.hosts = listener, metrics, hosts
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._open: list[socket.socket] = []  # the oldest first
 
@@ -83,10 +95,21 @@ class _MetricsHandler(BaseHTTPRequestHandler):
     server_version, sys_version = "visavis", ""
 
     def do_GET(self) -> None:
-        """Answer with the metrics, or with 404."""
-        is_known = self.path.partition("?")[0] == "/metrics"
-        content = self.server.metrics.text() if is_known else b"the only path is /metrics\n"
-        self.send_response(200 if is_known else 404)
+        """Answer with the metrics; with 404 for another path, with 421 for another host."""
+        try:
+            self.server.hosts.check(
+                Headers(raw=[(b"host", each.encode()) for each in self.headers.get_all("Host", ())])
+            )
+        except UnknownHost as error:
+            self._answer(problem_type_of(UnknownHost).status, f"{error}\n".encode())
+            return
+        if self.path.partition("?")[0] == "/metrics":
+            self._answer(HTTPStatus.OK, self.server.metrics.text())
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, b"the only path is /metrics\n")
+
+    def _answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Connection", "close")

@@ -109,7 +109,7 @@ class Sentence(Answer):
 
 
 class ChannelShare(Answer):
-    """The share of one of the 128 channels in the distance. Its values are biometric data."""
+    """The share of one channel of the embeddings in the distance. Its values are biometric data."""
 
     channel: Annotated[int, Field(description="Number of the channel, from 0.")]
     probe: Annotated[float, Field(description="Value for the probe.", repr=False)]
@@ -158,5 +158,5 @@ class ExplainResponse(VerifyResponse):
     """The answer of POST /v1/explain: the answer of POST /v1/verify and an explanation of the plain distance."""
 
     chips: Chips
-    channels: Annotated[list[ChannelShare], Field(description="All 128 channels, largest share first.")]
+    channels: Annotated[list[ChannelShare], Field(description="All channels, largest share first.")]
     saliency: Annotated[Saliencies | None, Field(description="Null if the request has `saliency=false`.")]

@@ -1,9 +1,10 @@
 """The requests and answers about galleries: people, their templates, identification."""
 
+import json
 from datetime import date, datetime
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from .answers import Answer, Judged, Judgement, ModelIdentity, Sample, Timings
@@ -11,7 +12,6 @@ from .requests import (
     FACE_FORMS,
     Base64Image,
     Base64Images,
-    DecisionKeywords,
     DecisionOptions,
     FaceOption,
     FaceSelector,
@@ -82,15 +82,40 @@ class ConsentRecord(BaseModel):
     given_on: date
 
 
-class PersonRequest(Message):
-    """The body of PUT .../people/{person}, which may be missing: the facts about a person. It replaces all of them."""
+def _form_field(value: object) -> object:
+    """Parse an object that is a field of a form, which is JSON, as OpenAPI has it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, object_pairs_hook=_each_key_once)
+    except (ValueError, RecursionError):
+        raise PydanticCustomError("json", "must be a JSON object, with each key once") from None
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        raise ValueError
+    return keys
+
+
+class PersonFacts(Message):
+    """The facts about a person, besides the id."""
 
     note: Annotated[Note | None, Field(description="A note of the caller's.")] = None
-    consent: ConsentRecord | None = None
+    consent: Annotated[
+        ConsentRecord | None,
+        BeforeValidator(_form_field),
+        Field(description="The person's agreement to be enrolled; in a form, a field with JSON."),
+    ] = None
     forget_at: Annotated[
         AwareDatetime | None,
         Field(description="When to forget the person, with a time zone. From then on no request finds the person."),
     ] = None
+
+
+class PersonRequest(PersonFacts):
+    """The body of PUT .../people/{person}, which may be missing: the facts about a person. It replaces all of them."""
 
 
 class PeopleOptions(Message):
@@ -103,8 +128,8 @@ class PeopleOptions(Message):
     ] = None
 
 
-class EnrolOptions(Message):
-    """The options of POST .../people/{person}/photos."""
+class EnrolOptions(PersonFacts):
+    """The options of POST .../people/{person}/photos. Facts that are left out stay as they are."""
 
     face: Annotated[
         FaceSelector,
@@ -163,22 +188,6 @@ class PersonVerifyRequest(PersonVerifyOptions):
     """The JSON form of POST .../people/{person}/verify."""
 
     probe: Base64Image = Field(repr=False)
-
-
-class IdentifyKeywords(TypedDict, total=False):
-    """`IdentifyOptions` as keywords of the client's methods."""
-
-    face: str | int
-    fpir: float
-    prior: float | None
-    limit: int
-
-
-class PersonVerifyKeywords(DecisionKeywords, total=False):
-    """`PersonVerifyOptions` as keywords of the client's methods."""
-
-    face: str | int
-    quality: QualityChoice
 
 
 class GalleryFacts(Answer):
@@ -298,9 +307,19 @@ class Claim(Answer):
     threshold: Annotated[float, Field(description="A match has a normalized distance below it.")]
     fnir: Annotated[
         float | None,
-        Field(description="False negative identification rate to expect for a person with one template."),
+        Field(
+            description="False negative identification rate to expect for a person with one template, if photos are "
+            "like those of the card: its FNMR at the threshold. In small galleries more was measured."
+        ),
     ]
     fnir_interval: tuple[float, float] | None
+    is_exact: Annotated[
+        bool,
+        Field(
+            description="Whether every template was compared. If not, an index proposed some, and a person who is not "
+            "among them is not found. The FPIR holds all the same."
+        ),
+    ]
 
 
 class Candidate(Answer):

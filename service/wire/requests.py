@@ -1,7 +1,8 @@
 """The requests of the API. An unknown key is an error, never ignored."""
 
 import re
-from typing import Annotated, Literal, Self, TypedDict
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -71,7 +72,16 @@ Base64Images = Annotated[
 ]
 # The bound prevents overflow of distances; no network's channel is nearly that large.
 Channel = Annotated[float, Field(ge=-1e4, le=1e4, allow_inf_nan=False)]
-Vector = Annotated[list[Channel], FailFast(), Field(min_length=128, max_length=128)]
+SMALLEST_EMBEDDING, LARGEST_EMBEDDING = 64, 1024  # channels; the served model's card says how many
+Vector = Annotated[
+    list[Channel],
+    FailFast(),
+    Field(
+        min_length=SMALLEST_EMBEDDING,
+        max_length=LARGEST_EMBEDDING,
+        description="As many numbers as `architecture.embedding_size` in the model's card says.",
+    ),
+]
 
 
 def _not_a_bool(given: object) -> object:
@@ -91,6 +101,25 @@ class Message(BaseModel):
     """The base class of all requests. Frozen; an unknown key is an error, never ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def whole_schema(cls) -> dict[str, Any]:
+        """Return the JSON schema with each definition in its place, so that it can be a part of another document."""
+        schema = cls.model_json_schema()
+        whole: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}))
+        return whole
+
+
+def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
+    match part:
+        case list():
+            return [_inlined(each, definitions) for each in part]
+        case {"$ref": str(name)}:
+            return _inlined(definitions[name.rpartition("/")[2]], definitions)
+        case dict():
+            return {key: _inlined(each, definitions) for key, each in part.items()}
+        case _:
+            return part
 
 
 class FaceOption(Message):

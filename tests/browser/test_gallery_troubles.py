@@ -92,13 +92,13 @@ def test_an_impatient_second_click_sends_nothing(visit: GalleryVisit, photo: Pho
     assert len([each for each in sent if each.endswith("/photos")]) == 1
 
 
-def test_facts_that_did_not_arrive_are_sent_again(visit: GalleryVisit, photo: Photo) -> None:
+def test_photos_and_facts_that_did_not_arrive_are_sent_again_together(visit: GalleryVisit, photo: Photo) -> None:
     page = visit.page
-    page.route("**/people/Anna", lambda route: route.abort())
+    page.route("**/people/Anna/photos", lambda route: route.abort())
     page.fill("#enrol-note", "north")
-    assert visit.enrol("Anna", photo("001-neutral")).startswith("Anna is enrolled.")
-    assert "cannot be reached" in page.inner_text(".enrolment .trouble")
-    page.unroute("**/people/Anna")
+    visit.ask_to_enrol("Anna", photo("001-neutral"))
+    page.wait_for_selector(".enrolment .trouble:has-text('cannot be reached')")
+    page.unroute("**/people/Anna/photos")
     page.click(".enrolment [data-key=again]")
     visit.look_at("Anna")
     page.wait_for_selector(".people:has-text('north')")

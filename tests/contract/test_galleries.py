@@ -90,6 +90,15 @@ def test_the_facts_about_a_person_arrive_as_they_were_given(ask_gallery: Ask) ->
     )
 
 
+def test_facts_are_enrolled_with_the_photos(ask_gallery: Ask, photo: Photo) -> None:
+    consent = ConsentRecord(reference="form \u4e03", given_on=date(2026, 11, 28))
+    forget_at = datetime(2099, 1, 1, tzinfo=UTC)
+    done = ask_gallery("enrol", "p1", [photo("001-neutral")], note="north\ndoor", consent=consent, forget_at=forget_at)
+    assert (done.person.note, done.person.consent.model_dump()) == ("north\ndoor", consent.model_dump())
+    again = ask_gallery("enrol", "p1", [photo("001-smiling")], note="south")
+    assert (again.person.note, again.person.forget_at, len(again.person.templates)) == ("south", forget_at, 2)
+
+
 def test_a_write_comes_too_late_or_finds_one_there(ask_gallery: Ask) -> None:
     first = ask_gallery("put_person", "p1", must_be_new=True)
     with pytest.raises(AlreadyExistsError):

@@ -6,14 +6,13 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from bulk_photos import BLOCK, bulk, make_photos
+from bulk_photos import BLOCK, Told, bulk, failed_in, make_photos, rows_of, run, same_but_for, stopped_when
 from odd_images import two_faces
 from pyarrow import parquet
 
@@ -24,11 +23,6 @@ from embedder.bulk.output import BulkError
 from embedder.bulk.parts import failed_name, part_name, sums_name
 
 N_PHOTOS, N_FACES, N_PARTS = 18, 16, 5
-Told = subprocess.CompletedProcess[str]
-
-
-def run(*words: object) -> Told:
-    return subprocess.run(bulk(*words), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -46,36 +40,6 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     told = run(photos, "--out", out, "--json")
     assert told.returncode == 0, told.stderr
     return out, told
-
-
-def rows_of(out: Path) -> dict[str, list[object]]:
-    columns: dict[str, list[object]] = parquet.read_table(out).to_pydict()
-    return columns
-
-
-def failed_in(out: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for path in sorted(out.glob("_failed-*")) for line in path.read_text().splitlines()]
-
-
-def same_but_for(before: Path, after: Path) -> None:
-    """The same names, rows and failures, embeddings within 1e-5."""
-    assert sorted(path.name for path in before.iterdir()) == sorted(path.name for path in after.iterdir())
-    ours, theirs = rows_of(before), rows_of(after)
-    assert ours["path"] == theirs["path"]
-    assert np.abs(np.array(ours["embedding"]) - np.array(theirs["embedding"])).max() <= 1e-5
-    assert failed_in(before) == failed_in(after)
-
-
-def stopped_when(out: Path, photos: Path, is_time: Callable[[], bool], how: signal.Signals) -> Told:
-    """Start a run, and send it a signal when it is time; it must not have ended before."""
-    with subprocess.Popen(
-        bulk(photos, "--out", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        while process.poll() is None and not is_time():
-            time.sleep(0.001)
-        process.send_signal(how)
-        stdout, stderr = process.communicate(timeout=60)
-    return Told(process.args, process.returncode, stdout, stderr)
 
 
 def test_every_row_is_what_the_photo_gives_alone(
@@ -216,7 +180,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_rows(
 ) -> None:
     out = tmp_path / "out"
     last = out / sums_name(n_parts - 1) if n_parts else out / MANIFEST_FILE
-    killed = stopped_when(out, photos, last.exists, signal.SIGKILL)
+    killed = stopped_when(last.exists, signal.SIGKILL, photos, "--out", out)
     assert killed.returncode == -signal.SIGKILL
     whole_parts = [out / part_name(number) for number in range(N_PARTS) if (out / sums_name(number)).exists()]
     kept = {path: path.stat().st_ino for path in whole_parts}
@@ -256,7 +220,7 @@ def _is_alive(session: int) -> bool:
 
 def test_interrupted_it_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = stopped_when(out, photos, (out / part_name(0)).exists, signal.SIGINT)
+    told = stopped_when((out / part_name(0)).exists, signal.SIGINT, photos, "--out", out)
     assert told.returncode == 130
     assert "run the same command again to resume" in told.stderr
     assert "Traceback" not in told.stderr
@@ -354,7 +318,7 @@ def test_two_at_once_do_not_work_in_one_folder(photos: Path, tmp_path: Path) -> 
             second.append(run(photos, "--out", out))
         return bool(second)
 
-    stopped_when(out, photos, is_time, signal.SIGKILL)
+    stopped_when(is_time, signal.SIGKILL, photos, "--out", out)
     assert second[0].returncode == 2
     assert "another process is using it" in second[0].stderr
 

@@ -325,6 +325,27 @@ def test_too_little_memory_is_not_told_as_a_broken_image(tmp_path: Path) -> None
     assert told.stdout == f"{OutOfMemory()}\n"
 
 
+BEFORE_ITS_SIZE_IS_KNOWN = """
+import resource, sys
+from pathlib import Path
+from embedder import Limits, OutOfMemory, decode_image
+own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (own + 2**28, own + 2**28))
+try:
+    decode_image(Path(sys.argv[1]).read_bytes(), Limits())
+except OutOfMemory as error:
+    print(error)
+"""
+
+
+def test_nor_is_it_for_a_webp_whose_decoder_takes_its_memory_before_it_tells_the_size(tmp_path: Path) -> None:
+    large = tmp_path / "large.webp"
+    Image.new("RGB", (7000, 7000)).save(large, method=0)
+    command = [sys.executable, "-c", BEFORE_ITS_SIZE_IS_KNOWN, large]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout == f"{OutOfMemory()}\n"
+
+
 WITH_ITS_OWN_BOUND = """
 from embedder import Limits
 from embedder.decoder_process import _restricted

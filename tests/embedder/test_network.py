@@ -105,7 +105,7 @@ def test_the_head_is_a_linear_layer_by_another_name() -> None:
 
 
 def test_a_head_of_unit_length_gives_vectors_of_length_one() -> None:
-    head = Head(256, unit_length=True)
+    head = Head(256, 128, unit_length=True)
     lengths = head(torch.randn(5, 256, 1, 1, generator=torch.Generator().manual_seed(2))).norm(dim=1)
     assert (lengths - 1).abs().max() < 1e-6
 

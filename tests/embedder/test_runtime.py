@@ -35,8 +35,8 @@ from embedder import (
     write_bundle,
 )
 from embedder.runtime.choice import runtime_for
-from embedder.runtime.export import places_in
 from embedder.runtime.torch import TorchRuntime
+from embedder.weights.onnx_graph import places_in
 
 TOLERANCE = 1e-5
 OPENVINO, TORCH = RuntimeOptions(runtime="openvino"), RuntimeOptions(runtime="torch")

@@ -1,9 +1,11 @@
 """Stores of both kinds: a SQLite file, and a database of a real PostgreSQL that is started once."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from postgres_server import new_database, running_postgres
 
@@ -12,8 +14,11 @@ from gallery import Store, open_store
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
-    """A PostgreSQL server of its own."""
+    """A PostgreSQL server of its own, which does not wait for the disk: the machine is not to fail."""
     with running_postgres() as server:
+        with closing(psycopg.connect(server.get_uri(), autocommit=True)) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield server
 
 

@@ -2,19 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from odd_images import blurred, plain, two_faces
+from postgres_server import new_database
+from stored_templates import new_template
 
-from embedder import FaceEmbedder, LowQuality, NoFace
+from embedder import Deadline, DeadlineExceeded, FaceEmbedder, LowQuality, NoFace, use_deadline
 from gallery import (
     AlreadyEnrolled,
     AnotherPerson,
     ClaimUnavailable,
+    Consent,
     EnrolmentRefused,
     Galleries,
+    GallerySearch,
+    GalleryTooLarge,
     IdempotencyConflict,
     NoSuchGallery,
     NoSuchPerson,
@@ -42,13 +48,15 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def open_again(url: str, clock: Clock) -> Iterator[Callable[[], Store]]:
-    """Opens the test's store, as another process would do it."""
-    opened = list[Store]()
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_again(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Callable[[], Store]]:
+    """Opens the test's store, as another process would do it: a store of each kind, and one that pgvector searches."""
+    is_file, opened = request.param == "sqlite", list[Store]()
+    url = f"sqlite:///{tmp_path}/gallery.db" if is_file else new_database(request.getfixturevalue("postgres"))
+    search: GallerySearch = "pgvector" if request.param == "pgvector" else "memory"
 
     def open_it() -> Store:
-        opened.append(open_store(url, now=clock))
+        opened.append(open_store(url, search=search, now=clock))
         return opened[-1]
 
     yield open_it
@@ -70,6 +78,7 @@ def photo(examples: Path) -> Callable[[str], bytes]:
 
 
 Photo = Callable[[str], bytes]
+IN_EACH_WAY = pytest.mark.parametrize("open_again", ["sqlite", "postgres", "pgvector"], indirect=True)
 
 
 def found(galleries: Galleries, image: bytes) -> str | None:
@@ -77,6 +86,7 @@ def found(galleries: Galleries, image: bytes) -> str | None:
     return face.identification.match and face.identification.match.person
 
 
+@IN_EACH_WAY
 def test_everybody_enrolled_is_found_on_another_photo_and_nobody_else(galleries: Galleries, photo: Photo) -> None:
     for person in PEOPLE[1:]:
         enrolment = galleries.enrol("staff", person, [photo(f"{person}-neutral")], request_id="r-1")
@@ -106,6 +116,7 @@ def test_a_refused_request_leaves_nothing(galleries: Galleries, photo: Photo) ->
         galleries.enrol("staff", "alice", [])
 
 
+@IN_EACH_WAY
 def test_photos_are_compared_with_those_enrolled_before(galleries: Galleries, photo: Photo) -> None:
     galleries.enrol("staff", "alice", [photo("001-neutral")])
     with pytest.raises(AnotherPerson):
@@ -127,6 +138,16 @@ def test_the_same_photos_again_are_there_already(galleries: Galleries, photo: Ph
     assert with_facts.person.templates == first.person.templates
 
 
+def test_facts_that_are_left_out_stay(galleries: Galleries, clock: Clock, photo: Photo) -> None:
+    consent, until = Consent("form 7", date(2026, 11, 28)), clock.now + timedelta(days=9)
+    galleries.enrol("staff", "alice", [photo("001-neutral")], facts=PersonFacts("north", consent, until))
+    for note, n_new in (("south", 1), ("west", 0)):  # the same photo again is no new template
+        enrolment = galleries.enrol("staff", "alice", [photo("001-smiling")], facts=PersonFacts(note))
+        assert (len(enrolment.added), enrolment.person.facts) == (n_new, PersonFacts(note, consent, until))
+    clock.now = until
+    assert galleries.enrol("staff", "alice", [photo("001-neutral")]).person.facts == PersonFacts()  # somebody new
+
+
 def test_a_repeated_request_with_its_key_has_the_answer_of_the_first(galleries: Galleries, photo: Photo) -> None:
     photos = [photo("001-neutral"), photo("001-smiling")]
     first = galleries.enrol("staff", "alice", photos, idempotency="key", request_id="r-1")
@@ -136,6 +157,7 @@ def test_a_repeated_request_with_its_key_has_the_answer_of_the_first(galleries: 
             galleries.enrol(**({"gallery": "staff", "person": "alice", "photos": photos, "idempotency": "key"} | other))  # type: ignore[arg-type] # keywords of several types
 
 
+@IN_EACH_WAY
 def test_replicas_see_each_others_writes(
     galleries: Galleries, open_again: Callable[[], Store], embedder: FaceEmbedder, photo: Photo
 ) -> None:
@@ -156,6 +178,7 @@ def test_replicas_see_each_others_writes(
     assert found(other, photo("001-smiling")) is None
 
 
+@IN_EACH_WAY
 def test_who_has_expired_is_not_found_and_does_not_stand_before_others(
     galleries: Galleries, clock: Clock, photo: Photo
 ) -> None:
@@ -189,6 +212,7 @@ def test_verify_decides_by_the_nearest_template_as_verify_of_its_photo(
         galleries.verify("staff", "bob", photo("001-smiling"))
 
 
+@IN_EACH_WAY
 def test_templates_of_another_model_are_kept_and_never_compared(
     galleries: Galleries, open_again: Callable[[], Store], dlib: FaceEmbedder, photo: Photo
 ) -> None:
@@ -251,3 +275,60 @@ def test_of_two_that_enrol_one_face_at_once_only_one_succeeds(
         outcomes = list(pool.map(enrolled, range(8)))
     assert sum(outcomes) == 1
     assert galleries.gallery("staff").n_people == 1
+
+
+@IN_EACH_WAY
+def test_the_memory_that_a_gallery_needs_is_asked_for_before_it_is_read(
+    galleries: Galleries, open_again: Callable[[], Store], embedder: FaceEmbedder, photo: Photo
+) -> None:
+    galleries.enrol("staff", "alice", [photo("001-neutral")])
+    store = open_again()
+    small = Galleries(store, embedder, free_bytes=lambda: 500)
+    if store.search == "pgvector":
+        assert found(small, photo("001-smiling")) == "alice"
+        return
+    with pytest.raises(GalleryTooLarge, match="1 templates need 0 MiB of memory, and 0 MiB are left"):
+        small.identify("staff", photo("001-smiling"))
+    assert found(Galleries(store, embedder, free_bytes=lambda: 1_000), photo("001-smiling")) == "alice"
+
+
+@IN_EACH_WAY
+def test_reading_a_gallery_stops_at_the_deadline_and_goes_on_at_the_next_request(
+    open_again: Callable[[], Store], embedder: FaceEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gallery.store.BLOCK_SIZE", 2)
+    store = open_again()
+    store.create_gallery("staff")
+    digest = embedder.identity.digest
+    store.add_templates("staff", "bob", [replace(new_template(n), model_digest=digest) for n in range(1, 6)])
+    galleries, n_stopped = Galleries(store, embedder), 0
+    with use_deadline(Deadline(0)):
+        for _ in range(10):
+            try:
+                galleries.load()
+            except DeadlineExceeded:
+                n_stopped += 1
+    assert n_stopped == 3  # after each of the three blocks
+
+
+def test_forgetting_gives_its_receipt_although_the_deadline_is_over(galleries: Galleries, photo: Photo) -> None:
+    galleries.enrol("staff", "alice", [photo("001-neutral")])
+    with galleries._replicas["staff"]._refreshing, use_deadline(Deadline(0.2)):
+        assert galleries.forget_person("staff", "alice").n_templates == 1
+    assert found(galleries, photo("001-smiling")) is None
+
+
+def test_an_enrolment_that_waits_for_another_ends_when_its_client_leaves(galleries: Galleries, photo: Photo) -> None:
+    deadline = Deadline(60)
+
+    def enrol() -> None:
+        with use_deadline(deadline):
+            galleries.enrol("staff", "alice", [photo("001-neutral")])
+
+    with ThreadPoolExecutor(1) as pool, galleries._enrolling:
+        enrolling = pool.submit(enrol)
+        deadline.cancel()
+        with pytest.raises(DeadlineExceeded):
+            enrolling.result(20)
+    with pytest.raises(NoSuchPerson):
+        galleries.person("staff", "alice")

@@ -13,7 +13,7 @@ from embedder import MEASURES, ModelCard, read_bundle
 from gallery import GroupingError
 from gallery.clusters import FaceSet
 from gallery.grouping import NEIGHBOURS, NO_PERSON, Grouping, group_faces
-from gallery.link_rule import MOST_FMR, WRONG_LINKS, FmrCurve, LinkRule, link_rule
+from gallery.link_rule import MOST_FMR, WRONG_LINKS, LinkRule, fmr_curve, link_rule
 
 CARD = read_bundle().card
 N_MEASURES = len(CARD.quality_penalties)
@@ -210,7 +210,7 @@ def test_no_face_is_no_person() -> None:
 
 @pytest.mark.parametrize("n_faces", [1, 2, 1000, 10_000])
 def test_by_default_at_most_one_wrong_link_is_expected_for_fifty_faces(n_faces: int) -> None:
-    chosen, curve = link_rule(CARD, n_faces), FmrCurve.of(CARD)
+    chosen, curve = link_rule(CARD, n_faces), fmr_curve(CARD)
     assert curve.strictest <= chosen.fmr <= MOST_FMR
     assert chosen.n_wrong_links(n_faces) <= WRONG_LINKS * n_faces * (1 + 1e-9)
     if n_faces == 10_000:
@@ -219,7 +219,7 @@ def test_by_default_at_most_one_wrong_link_is_expected_for_fifty_faces(n_faces: 
 
 def test_beyond_the_evidence_of_the_card_the_strictest_rate_is_used_and_told() -> None:
     n_faces = 10_000_000
-    chosen, curve = link_rule(CARD, n_faces), FmrCurve.of(CARD)
+    chosen, curve = link_rule(CARD, n_faces), fmr_curve(CARD)
     assert chosen.fmr == pytest.approx(curve.strictest)
     assert chosen.n_wrong_links(n_faces) > WRONG_LINKS * n_faces
 
@@ -241,7 +241,7 @@ def without_points(card: ModelCard) -> ModelCard:
 
 
 def test_the_curve_passes_through_the_points_of_the_card_and_never_turns_back() -> None:
-    curve = FmrCurve.of(CARD)
+    curve = fmr_curve(CARD)
     for point in CARD.operating_points:
         assert point.fmr is not None
         assert curve.threshold(point.fmr) == pytest.approx(point.threshold)

@@ -26,7 +26,7 @@ def enrolled(embedder: FaceEmbedder, examples: Path) -> dict[str, Embedding]:
 
 
 def index_of(embedder: FaceEmbedder, faces: list[Embedding]) -> TemplateIndex:
-    index = TemplateIndex(len(embedder.card.quality_penalties))
+    index = TemplateIndex(len(embedder.card.quality_penalties), 128)
     penalties = penalties_of(embedder.card, [face.sample.quality for face in faces])
     index.add(
         [f"{number:032x}" for number in range(len(faces))],
@@ -79,7 +79,7 @@ def test_nobody_is_an_answer(embedder: FaceEmbedder, examples: Path, enrolled: d
 def test_an_empty_gallery_identifies_nobody_and_claims_nothing(
     embedder: FaceEmbedder, enrolled: dict[str, Embedding]
 ) -> None:
-    index = TemplateIndex(len(embedder.card.quality_penalties))
+    index = TemplateIndex(len(embedder.card.quality_penalties), 128)
     found = identify(index, enrolled["001"], embedder.card, known({}))
     assert (found.candidates, found.claim, found.match) == ((), None, None)
 

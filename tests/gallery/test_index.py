@@ -17,7 +17,7 @@ from gallery import NearPerson, TemplateIndex
 from gallery.blocks import BLOCK, Block, encode, new_templates
 from gallery.index import _estimates, _probe, _rows_within, _scores, _slack
 
-N_MEASURES = 3
+N_MEASURES, N_CHANNELS = 3, 128
 
 
 @dataclass
@@ -102,7 +102,7 @@ def test_a_search_finds_what_plain_numpy_finds(
 ) -> None:
     generator, (k, below) = np.random.default_rng(seed), wanted
     ids, persons, vectors, penalties = some(generator, n, n_people, length)
-    index, plain = TemplateIndex(N_MEASURES), PlainIndex()
+    index, plain = TemplateIndex(N_MEASURES, N_CHANNELS), PlainIndex()
     with blocks_of(*sizes):
         for each in (index, plain):
             each.add(ids, persons, vectors, penalties)
@@ -117,13 +117,14 @@ def test_a_search_finds_what_plain_numpy_finds(
     n=st.integers(1, 100),
     lengths=st.tuples(st.sampled_from([0.0, 1e-44, 1e-6, 1.0, 1e3]), st.sampled_from([1e-6, 1.0, 1e3])),
     n_channels=st.integers(1, 128),
+    size=st.sampled_from([64, 128, 512, 1024]),
 )
 @settings(max_examples=300, deadline=None)
 def test_no_estimate_is_farther_from_the_truth_than_its_slack(
-    seed: int, n: int, lengths: tuple[float, float], n_channels: int
+    seed: int, n: int, lengths: tuple[float, float], n_channels: int, size: int
 ) -> None:
     generator = np.random.default_rng(seed)
-    vectors, probe = (generator.normal(size=(m, 128)) * length for m, length in zip((n, 1), lengths, strict=True))
+    vectors, probe = (generator.normal(size=(m, size)) * length for m, length in zip((n, 1), lengths, strict=True))
     vectors[:, n_channels:] = 0  # few channels: their codes are exact, or far off
     (probe,), vectors = probe.astype(np.float32), vectors.astype(np.float32)
     block, asked = block_of(vectors), _probe(probe, np.zeros(N_MEASURES))
@@ -138,7 +139,7 @@ def test_no_estimate_is_farther_from_the_truth_than_its_slack(
 def block_of(vectors: np.ndarray) -> Block:
     ids = [f"{k:032x}" for k in range(len(vectors))]
     added = new_templates(ids, range(len(ids)), vectors, np.zeros((len(ids), N_MEASURES)))
-    return Block.empty(N_MEASURES).extended(added)
+    return Block.empty(added).extended(added)
 
 
 def test_few_templates_are_compared_exactly() -> None:
@@ -154,7 +155,7 @@ class Both(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 2**32 - 1))
     def start(self, seed: int) -> None:
         self.generator = np.random.default_rng(seed)
-        self.index, self.plain = TemplateIndex(N_MEASURES), PlainIndex()
+        self.index, self.plain = TemplateIndex(N_MEASURES, N_CHANNELS), PlainIndex()
 
     @rule(n=st.integers(0, 150), n_people=st.sampled_from([2, 20]), n_again=st.integers(0, 5))
     def add(self, n: int, n_people: int, n_again: int) -> None:
@@ -193,7 +194,7 @@ def test_threads_that_search_see_the_templates_of_one_moment() -> None:
     """One writer keeps a pair of people, whose templates are at the same place: both are there at any time, or none."""
     generator, stop = np.random.default_rng(3), Event()
     ids, _, vectors, penalties = some(generator, 300, 200)
-    index = TemplateIndex(N_MEASURES)
+    index = TemplateIndex(N_MEASURES, N_CHANNELS)
     index.add(ids, range(300), vectors, penalties)
     probe, costs = vectors[7], penalties[7]
     always = {each.template for each in index.search(probe, costs, k=1, below=1.0).people}
@@ -222,7 +223,7 @@ def test_threads_that_search_see_the_templates_of_one_moment() -> None:
 
 
 def test_equally_near_people_come_in_the_order_of_their_templates() -> None:
-    index = TemplateIndex(0)
+    index = TemplateIndex(0, N_CHANNELS)
     vectors = np.ones((3, 128), np.float32)
     index.add(["c" * 32, "a" * 32, "b" * 32], [1, 2, 3], vectors, np.empty((3, 0)))
     assert [each.person for each in index.search(vectors[0], np.empty(0), k=2).people] == [2, 3]
@@ -238,14 +239,15 @@ GOOD = ["a" * 32], [1], np.ones((1, 128), np.float32), np.zeros((1, N_MEASURES))
         (0, ["z" * 32], "32 hexadecimal digits"),
         (0, [" " * 32], "32 hexadecimal digits"),
         (1, [], "need 1 persons"),
-        (2, np.ones((1, 127), np.float32), "embeddings of shape"),
+        (2, np.ones((1, 127), np.float32), "must have 128 channels"),
+        (2, np.ones(128, np.float32), "embeddings of shape"),
         (2, np.full((1, 128), np.nan, np.float32), "finite"),
         (3, np.full((1, N_MEASURES), -1.0), "not negative"),
         (3, np.zeros((1, 1)), "by 3 measures"),
     ],
 )
 def test_what_is_not_a_template_is_refused_and_changes_nothing(place: int, value: object, message: str) -> None:
-    index = TemplateIndex(N_MEASURES)
+    index = TemplateIndex(N_MEASURES, N_CHANNELS)
     with pytest.raises(ValueError, match=message):
         index.add(*(value if number == place else each for number, each in enumerate(GOOD)))  # type: ignore[arg-type]
     assert len(index) == 0

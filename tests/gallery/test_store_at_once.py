@@ -10,10 +10,20 @@ from time import monotonic
 import pytest
 from stored_templates import DIGESTS, new_template
 
+from embedder import Deadline, use_deadline
 from gallery import PersonFacts, Store, StoreUnavailable, open_store
 
 WRITERS = Path(__file__).with_name("store_writers.py")
 N_PROCESSES, N_THREADS, N_WRITES = 4, 16, 2
+
+
+def test_a_write_waits_for_another_no_longer_than_its_deadline(store: Store, url: str) -> None:
+    with open_store(url) as other, other._write("staff"), use_deadline(Deadline(0.3)):
+        begun_s = monotonic()
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.put_person("staff", "bob", PersonFacts())
+        assert monotonic() - begun_s < 20  # the stores' own limits are 30 and 60 s
+    store.put_person("staff", "bob", PersonFacts())
 
 
 def test_no_update_of_four_processes_with_sixteen_threads_is_lost(url: str) -> None:

@@ -9,15 +9,15 @@ import numpy as np
 import psycopg
 import pytest
 from postgres_server import new_database
-from stored_templates import new_template, vector
+from stored_templates import DIGESTS, new_template, vector
 
-from gallery import PersonFacts, Store, open_store
+from gallery import GallerySearch, PersonFacts, Store, open_store
 
 PIECE = 32  # bytes; eight channels are as good as unique
 
 
 def _pieces_found(folder: Path, numbers: Iterable[int], step: int = PIECE) -> list[tuple[int, str]]:
-    """Which embeddings have a piece in which file below a folder: as float32, float64, hexadecimal and int8.
+    """Which embeddings have a piece in which file below a folder: as float16, 32 and 64, hexadecimal and int8.
 
     A server has a hundred megabytes of files, so there only a piece in each `step` bytes is looked for.
     """
@@ -34,7 +34,7 @@ def _pieces(number: int, step: int) -> list[bytes]:
     embedding = vector(number)
     whole = embedding.tobytes()
     in_int8 = np.round(embedding * 127).astype(np.int8).tobytes()
-    forms = (whole, embedding.astype(np.float64).tobytes(), whole.hex().encode(), in_int8)
+    forms = (*(embedding.astype(kind).tobytes() for kind in ("f2", "f4", "f8")), whole.hex().encode(), in_int8)
     return [form[start : start + PIECE] for form in forms for start in range(0, len(form), step)]
 
 
@@ -107,21 +107,31 @@ def test_a_reader_that_stays_is_told_of_when_erasing(tmp_path: Path, monkeypatch
         assert _pieces_found(tmp_path, [1]) == []
 
 
-def test_postgres_keeps_nothing_once_it_is_erased(postgres: Any) -> None:
+@pytest.mark.parametrize(("search", "first"), [("memory", 2_000), ("pgvector", 3_000)])
+def test_postgres_keeps_nothing_once_it_is_erased(postgres: Any, search: GallerySearch, first: int) -> None:
     url = new_database(postgres)
-    with open_store(url) as store:
+    with open_store(url, search=search) as store:
         store.create_gallery("staff")
-        for number in range(2_001, 2_041):  # no other test of the same server stores these
+        for number in range(first + 1, first + 41):  # no other test of the same server stores these
             store.add_templates("staff", f"person {number % 10}", [new_template(number)])
+        if search == "pgvector":
+            _propose_all(store)
         with closing(psycopg.connect(url.replace("+psycopg", ""), autocommit=True)) as connection:
             connection.execute("CHECKPOINT")
             connection.execute("ANALYZE")  # which would keep values of the column in its statistics
         store.forget_person("staff", "person 3")
-        forgotten = [2_003, 2_013, 2_023, 2_033]
+        forgotten = [first + number for number in (3, 13, 23, 33)]
         assert _pieces_found(postgres.pgdata, forgotten, 256) != []  # PostgreSQL leaves them where they were
         assert store.erase() == ()
         assert _pieces_found(postgres.pgdata, forgotten, 256) == []
-        assert {number for number, _ in _pieces_found(postgres.pgdata, [2_004, 2_040], 256)} == {2_004, 2_040}
+        left = {first + 4, first + 40}
+        assert {number for number, _ in _pieces_found(postgres.pgdata, left, 256)} == left
+
+
+def _propose_all(store: Store) -> None:
+    for digest in DIGESTS:
+        for block in store.unproposed("staff", digest, 128):
+            store.propose(block.ids, block.vectors)
 
 
 def test_an_open_transaction_that_may_see_forgotten_rows_is_told_of(

@@ -13,8 +13,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from embedder.bulk import Shard
 from service import KeyFile, KeyFileError, KeyGrant
 from service.settings import Settings
+from visavis.cli.embed import embed
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "examples" / "deploy"
@@ -119,6 +121,111 @@ def test_all_objects_select_the_same_pods(objects: dict[str, dict[str, Any]]) ->
     assert objects["PodDisruptionBudget"]["spec"]["selector"] == {"matchLabels": labels}
     assert objects["NetworkPolicy"]["spec"]["podSelector"] == {"matchLabels": labels}
     assert objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == "visavis"
+
+
+@pytest.fixture(scope="module")
+def shards() -> list[dict[str, Any]]:
+    """The Job of shards and the policy of its pods, then the Job that joins them."""
+    files = (DEPLOY / "kubernetes" / name for name in ("embed-shards.yaml", "embed-merge.yaml"))
+    return [each for file in files for each in yaml.safe_load_all(file.read_text())]
+
+
+def test_the_jobs_of_shards_are_valid_and_may_do_nothing_else(
+    shards: list[dict[str, Any]], pod: dict[str, Any]
+) -> None:
+    assert [each["kind"] for each in shards] == ["Job", "NetworkPolicy", "Job"]
+    for each in shards:
+        kubernetes_validate.validate(each, KUBERNETES, strict=True)
+    shard, policy, merge = (each["spec"] for each in shards)
+    assert (policy["ingress"], policy["egress"]) == ([], [])
+    for job in (shard["template"], merge["template"]):
+        assert job["metadata"]["labels"] == policy["podSelector"]["matchLabels"]
+        for key in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
+            assert job["spec"][key] == pod[key]
+        assert job["spec"]["containers"][0]["securityContext"] == pod["containers"][0]["securityContext"]
+
+
+def test_each_pod_of_the_indexed_job_embeds_a_shard_of_its_own(shards: list[dict[str, Any]]) -> None:
+    n_shards = shards[0]["spec"]["completions"]
+    args = shards[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[:2] == ["visavis", "embed"]
+    for index in range(n_shards):
+        words = [word.replace("$(JOB_COMPLETION_INDEX)", str(index)) for word in args[2:]]
+        given = embed.make_context("embed", words).params
+        assert given["shard"] == Shard(index, n_shards)
+        assert given["out"] == Path(f"/embeddings/shard-{index}")
+
+
+@pytest.fixture(scope="module")
+def ray_job() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The job and its network policy."""
+    job, policy = yaml.safe_load_all((DEPLOY / "kubernetes" / "ray-job.yaml").read_text())
+    return job, policy
+
+
+def _ray_groups(job: dict[str, Any]) -> list[dict[str, Any]]:
+    cluster = job["spec"]["rayClusterSpec"]
+    return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+
+
+def test_the_ray_job_has_fields_that_kuberay_knows(ray_job: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """Kubernetes' schemas have no RayJob; these are fields of ray.io/v1."""
+    job, policy = ray_job
+    kubernetes_validate.validate(policy, KUBERNETES, strict=True)
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    spec = job["spec"]
+    assert set(spec) == {
+        "entrypoint", "submissionMode", "backoffLimit", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished",
+        "rayClusterSpec",
+    }  # fmt: skip
+    assert spec["submissionMode"] == "HTTPMode"
+    assert set(spec["rayClusterSpec"]) == {"rayVersion", "headGroupSpec", "workerGroupSpecs"}
+    head, *workers = _ray_groups(job)
+    assert set(head) == {"rayStartParams", "template"}
+    for group in workers:
+        assert set(group) == {*head, "groupName", "replicas", "minReplicas", "maxReplicas"}
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    assert all(isinstance(value, str) for group in (head, *workers) for value in group["rayStartParams"].values())
+
+
+def test_the_ray_job_runs_the_version_of_ray_that_is_tested(ray_job: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    assert f"\nray=={ray_job[0]['spec']['rayClusterSpec']['rayVersion']}\n" in (PROJECT / "constraints.txt").read_text()
+
+
+def test_the_ray_jobs_command_has_options_that_exist(ray_job: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    program, command, *words = ray_job[0]["spec"]["entrypoint"].split()
+    assert (program, command) == ("visavis", "embed")
+    assert embed.make_context(command, words).params["engine"] == "ray"
+
+
+def test_the_pods_of_a_ray_job_are_valid_and_may_do_nothing_but_embed(
+    ray_job: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    job, policy = ray_job
+    for group in _ray_groups(job):
+        template = group["template"]
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", **template["metadata"]}}
+        kubernetes_validate.validate({**pod, "spec": template["spec"]}, KUBERNETES, strict=True)
+        assert template["metadata"]["labels"] == policy["spec"]["podSelector"]["matchLabels"]
+        (container,) = template["spec"]["containers"]
+        assert template["spec"]["automountServiceAccountToken"] is False
+        assert template["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {each["mountPath"] for each in container["volumeMounts"]} == {"/tmp", "/dev/shm"}  # noqa: S108 - in a pod
+        assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
+
+
+def test_packets_of_a_ray_job_go_to_its_pods_to_dns_and_to_the_store(
+    ray_job: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    own, dns, store = ray_job[1]["spec"]["egress"]
+    assert own == {"to": [{"podSelector": ray_job[1]["spec"]["podSelector"]}]}
+    assert {each["port"] for each in dns["ports"]} == {53}
+    assert store == {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}
 
 
 def test_the_compose_file_is_valid() -> None:

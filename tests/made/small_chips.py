@@ -23,8 +23,10 @@ ARCFACE = Alignment(
 )
 
 
-def write_small_chips(folder: Path, *, crop_px: int | None = None, input_size_px: int = 56) -> Path:
-    architecture = Architecture(backbone="small", embedding_size=128, unit_length=True, mirror=True)
+def write_small_chips(
+    folder: Path, *, crop_px: int | None = None, input_size_px: int = 56, embedding_size: int = 128
+) -> Path:
+    architecture = Architecture(backbone="small", embedding_size=embedding_size, unit_length=True, mirror=True)
     preprocessing = Preprocessing(
         input_size_px=input_size_px, crop_px=crop_px, color_order="RGB", mean=(127.5,) * 3, scale=64.0
     )

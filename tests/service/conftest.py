@@ -3,8 +3,11 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
@@ -14,7 +17,7 @@ from service.settings import Settings
 # The table of odd inputs and the live service are shared with a script; pytest imports no file by another's side.
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from live_service import small_site
+from live_service import served, small_site
 from odd_inputs import Site
 
 
@@ -48,3 +51,32 @@ def photos(examples: Path) -> dict[str, bytes]:
 def site() -> Iterator[Site]:
     with small_site() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def gallery_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the service of galleries keeps its files."""
+    return tmp_path_factory.mktemp("galleries")
+
+
+@pytest.fixture(scope="module")
+def gallery_app(embedder: FaceEmbedder, gallery_folder: Path) -> FastAPI:
+    """A service that keeps galleries in a file, with an audit log."""
+    store, audit = f"sqlite:///{gallery_folder / 'gallery.db'}", str(gallery_folder / "audit")
+    return create_app(Settings(gallery=store, audit=audit), embedder)
+
+
+@pytest.fixture(scope="module")
+def gallery_client(gallery_app: FastAPI) -> Iterator[httpx2.Client]:
+    """That service on a socket."""
+    with served(gallery_app) as url, httpx2.Client(base_url=url, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture
+def gallery(gallery_client: httpx2.Client) -> Iterator[str]:
+    """The address of an empty gallery."""
+    url = f"/v1/galleries/{uuid4()}"
+    assert gallery_client.put(url).status_code == 201
+    yield url
+    gallery_client.delete(url)

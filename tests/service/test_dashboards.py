@@ -10,9 +10,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from embedder import FaceEmbedder
+from service.app import create_app
 from service.problem_types import TABLE
 from service.request_execution import Phase
-from service.telemetry.metrics import ServiceMetrics
+from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "examples/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
@@ -27,9 +29,11 @@ MATCHER = re.compile(r'([a-z_]+)(=~|!~|!=|=)"([^"]*)"')
 
 
 @pytest.fixture(scope="module")
-def names(client: TestClient) -> set[str]:
-    metrics: ServiceMetrics = client.app.state.metrics  # type: ignore[attr-defined]
-    families = text_string_to_metric_families(metrics.text().decode())
+def names(embedder: FaceEmbedder, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    store = tmp_path_factory.mktemp("galleries") / "gallery.db"
+    app = create_app(Settings(gallery=f"sqlite:///{store}"), embedder)
+    with TestClient(app):  # which closes the store at its end
+        families = list(text_string_to_metric_families(app.state.metrics.text().decode()))
     return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, ("",))}
 
 
@@ -49,11 +53,12 @@ def test_every_label_and_its_values_are_those_of_the_service() -> None:
     known = {
         "code": {error.code for error in TABLE} | {""},
         "phase": {phase.name.lower() for phase in Phase},
-        "stage": {"total"},
+        "stage": {"total", "search"},
+        "outcome": {"match", "nobody"},
         "verdict": {"same", "different"},
         "status": {"500"},
         "job": {"visavis"},
-        "route": {"/v1/verify", "/healthz", "/readyz"},
+        "route": {"/v1/verify", "/healthz", "/readyz", "/v1/galleries/{gallery}/identify"},
     }
     asked = list(_matchers())
     assert len(asked) > 10
@@ -68,7 +73,7 @@ def test_the_dashboard_groups_by_labels_of_the_metrics() -> None:
         for found in re.findall(r"by \(([^)]*)\)", each)
         for label in found.split(",")
     }
-    assert groups <= {"le", "status", "code", "stage", "phase", "verdict", "operating_point", "outcome"}
+    assert groups <= {"le", "status", "code", "stage", "phase", "verdict", "operating_point", "outcome", "kind"}
 
 
 def test_the_dashboard_can_be_imported() -> None:

@@ -1,16 +1,14 @@
 """Galleries over HTTP: names, versions, pages and receipts, on a real service with a real store and real photos."""
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx2
 import pytest
 from anyio import sleep_forever
-from live_service import served, until
+from live_service import until
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
@@ -21,24 +19,6 @@ from service.galleries import GalleryUpkeep
 from service.settings import Settings
 
 Photos = dict[str, bytes]
-
-
-@pytest.fixture(scope="module")
-def gallery_client(embedder: FaceEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
-    """A service on a socket that keeps galleries in a file."""
-    file = tmp_path_factory.mktemp("galleries") / "gallery.db"
-    app = create_app(Settings(gallery=f"sqlite:///{file}"), embedder)
-    with served(app) as url, httpx2.Client(base_url=url, timeout=60) as opened:
-        yield opened
-
-
-@pytest.fixture
-def gallery(gallery_client: httpx2.Client) -> Iterator[str]:
-    """The address of an empty gallery."""
-    url = f"/v1/galleries/{uuid4()}"
-    assert gallery_client.put(url).status_code == 201
-    yield url
-    gallery_client.delete(url)
 
 
 def code_of(answer: httpx2.Response) -> tuple[int, str]:

@@ -46,6 +46,11 @@ def test_a_store_that_cannot_be_opened_stops_the_start_without_a_password(url: s
     assert "hunter2" not in repr(Settings(gallery=url))
 
 
+def test_a_store_that_pgvector_cannot_search_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match=r"VISAVIS_GALLERY cannot be used: .* in memory"):
+        check_gallery(Settings(gallery=url_of(tmp_path / "gallery.db"), gallery_search="pgvector"))
+
+
 def test_the_check_before_a_start_tells_of_the_store_too() -> None:
     (wrong,) = [each for each in check(port=0, gallery="nonsense") if each.is_wrong]
     assert (wrong.subject, "VISAVIS_GALLERY" in wrong.text) == ("gallery", True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.telemetry.machine import this_machine
+from service.telemetry.machine import free_bytes, this_machine
 
 GIB = 2**30
 
@@ -71,3 +71,11 @@ def test_the_features_of_a_processor_are_listed_in_one_order(tmp_path: Path) -> 
 def test_a_machine_that_tells_nothing_is_unknown(tmp_path: Path) -> None:
     machine = this_machine(tmp_path)
     assert (machine.processor, machine.features, machine.usable_memory_bytes) == (None, (), None)
+
+
+def test_what_is_free_is_that_of_the_machine_or_what_the_container_has_left(tmp_path: Path) -> None:
+    assert free_bytes(tmp_path) is None
+    _write(tmp_path, {"proc/meminfo": "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n"})
+    assert free_bytes(tmp_path) == 4 * GIB
+    limit = {"sys/fs/cgroup/memory.max": f"{3 * GIB}\n", "proc/self/status": "Name: python\nVmRSS: 1048576 kB\n"}
+    assert free_bytes(_write(tmp_path, limit)) == 2 * GIB

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
 from service.access.caller import Scope
+from service.access.control import HostNames
 from service.access.keys import KeyFile, KeyGrant
 from service.app import create_app
 from service.settings import Settings
@@ -23,6 +24,7 @@ from service.telemetry.logs import RequestOutcome
 from service.telemetry.metrics import CODES, QUALITY, ServiceMetrics
 from service.telemetry.metrics_server import MAX_CONNECTIONS, metrics_served
 
+HOSTS = HostNames.of(Settings(hosts="metrics.example.org"))
 IN_FLIGHT = "visavis_in_flight"
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -171,7 +173,7 @@ def test_a_key_with_the_scope_reads_them_on_the_main_port(
 
 @contextmanager
 def _own_port(client: TestClient) -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener, metrics_served(_metrics(client), listener):
+    with socket.create_server(("127.0.0.1", 0)) as listener, metrics_served(_metrics(client), HOSTS, listener):
         yield listener.getsockname()[1]
 
 
@@ -181,6 +183,15 @@ def test_the_own_port_serves_them_alone(watched: TestClient) -> None:
         assert (answer.status_code, "visavis_slots 34.0" in answer.text) == (200, True)
         assert httpx2.get(f"http://127.0.0.1:{port}/v1/model").status_code == 404
         assert httpx2.post(f"http://127.0.0.1:{port}/metrics").status_code == 501
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("metrics.example.org:9464", 200), ("[::1]", 200), ("rebound.example.com", 421), ("", 421)]
+)
+def test_the_own_port_is_reached_under_its_names_only(watched: TestClient, host: str, status: int) -> None:
+    with _own_port(watched) as port:
+        answer = httpx2.get(f"http://127.0.0.1:{port}/metrics", headers={"Host": host})
+    assert (answer.status_code, "visavis_slots" in answer.text) == (status, status == 200)
 
 
 def test_sockets_that_send_nothing_take_no_more_than_their_places(watched: TestClient) -> None:

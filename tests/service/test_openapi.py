@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pydantic import TypeAdapter
@@ -162,24 +164,25 @@ def test_the_document_of_the_api_has_every_route(path: str) -> None:
     assert re.search(rf"^## .*{re.escape(path)}(?![\w/])", document, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    ("path", "link", "operation"),
-    [
-        ("/v1/model", "verify", "/v1/verify"),
-        ("/v1/layers", "maps", "/v1/maps"),
-        ("/v1/embeddings", "compare", "/v1/embeddings/compare"),
-    ],
-)
-def test_a_link_names_an_operation_and_what_it_accepts(
-    path: str, link: str, operation: str, described: dict[str, Any]
-) -> None:
-    (method,) = described["paths"][path].values()
-    found = method["responses"]["200"]["links"][link]
-    assert found["operationRef"] == f"#/paths/{operation.replace('/', '~1')}/post"
-    linked = described["paths"][operation]["post"]
-    assert set(found.get("parameters", {})) <= {each["name"] for each in linked["parameters"]}
-    properties = linked["requestBody"]["content"]["application/json"]["schema"]["properties"]
-    assert set(found.get("requestBody", {})) <= set(properties)
+def links(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            yield from operation["responses"]["200"].get("links", {}).values()
+
+
+def test_a_link_names_an_operation_and_what_it_accepts(described: dict[str, Any]) -> None:
+    found = list(links(described))
+    assert len(found) == 7
+    for link in found:
+        root, paths, path, method = unquote(link["operationRef"]).split("/")
+        assert (root, paths) == ("#", "paths")
+        linked = described["paths"][path.replace("~1", "/")][method]
+        assert set(link.get("parameters", {})) <= {each["name"] for each in linked["parameters"]}
+        needed = {each["name"] for each in linked["parameters"] if each["required"]}
+        assert needed <= set(link.get("parameters", {}))
+        if "requestBody" in link:
+            properties = linked["requestBody"]["content"]["application/json"]["schema"]["properties"]
+            assert set(link["requestBody"]) <= set(properties)
 
 
 @pytest.mark.parametrize("given", [7, 7.0, "7"])

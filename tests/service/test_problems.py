@@ -137,5 +137,10 @@ def test_an_unknown_method_is_told_what_is_allowed(client: TestClient) -> None:
 
 @pytest.mark.parametrize("error", [each for each in ALL if TABLE[each].status == 503], ids=lambda error: error.__name__)
 def test_every_503_says_when_to_ask_again(error: KnownError) -> None:
-    made = {"deadline_exceeded": (1.0,), "unavailable": ("full",), "not_ready": ("loading",)}
+    made = {
+        "deadline_exceeded": (1.0,),
+        "unavailable": ("full",),
+        "not_ready": ("loading",),
+        "gallery_too_large": (1, 2, 1),
+    }
     assert problem_response(error(*made.get(error.code, ())), "id").headers["retry-after"] == "1"

@@ -17,7 +17,7 @@ from service.access import rate_limits
 from service.access.caller import Caller, network_of
 from service.access.control import AccessPolicy, TrustedProxies
 from service.access.keys import KeyFile, KeyGrant, NewKey
-from service.access.rate_limits import BoundedStorage, RateLimits, joined
+from service.access.rate_limits import BoundedStorage, RateCounter, RateLimits, joined
 from service.app import create_app
 from service.client import AccessDenied, FaceClient, RateLimitedError
 from service.errors import RateLimited
@@ -65,7 +65,7 @@ def test_counting_agrees_with_the_librarys_own_storage(clock: Clock, monkeypatch
 
 
 def test_a_window_lets_pass_what_its_limit_says(clock: Clock) -> None:
-    limits = RateLimits(of_address="5/minute", clock=clock)
+    limits = RateLimits(of_address="5/minute", counter=RateCounter(clock=clock))
     assert [passes(limits) for _ in range(7)] == [True] * 5 + [False] * 2
     assert passes(limits, "192.0.2.2")
 
@@ -73,7 +73,7 @@ def test_a_window_lets_pass_what_its_limit_says(clock: Clock) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_time_to_wait_is_long_enough_and_hardly_longer(seed: int, clock: Clock) -> None:
     rng = random.Random(seed)  # noqa: S311 - a simulation
-    limits = RateLimits(of_address="20/minute", clock=clock)
+    limits = RateLimits(of_address="20/minute", counter=RateCounter(clock=clock))
     n_refused = 0
     for _ in range(500):
         clock.now_s += rng.expovariate(1 / 2)
@@ -92,7 +92,7 @@ def test_the_time_to_wait_is_long_enough_and_hardly_longer(seed: int, clock: Clo
 
 def test_the_headers_tell_limit_and_rest(clock: Clock, tmp_path: Path) -> None:
     record = key(tmp_path, rate="3/minute", quota="100/day").record
-    limits = RateLimits(of_key="1/second", clock=clock)
+    limits = RateLimits(of_key="1/second", counter=RateCounter(clock=clock))
     for left in (2, 1, 0):
         told = limits.count_key(record)
         assert told["RateLimit-Policy"] == '"key";q=3;w=60, "quota";q=100;w=86400'
@@ -109,8 +109,8 @@ def test_the_headers_tell_limit_and_rest(clock: Clock, tmp_path: Path) -> None:
 
 def test_a_key_without_a_limit_of_its_own_has_the_default_one(clock: Clock, tmp_path: Path) -> None:
     record = key(tmp_path).record
-    assert RateLimits(clock=clock).count_key(record) == {}
-    limits = RateLimits(of_key="1/hour", clock=clock)
+    assert RateLimits(counter=RateCounter(clock=clock)).count_key(record) == {}
+    limits = RateLimits(of_key="1/hour", counter=RateCounter(clock=clock))
     limits.count_key(record)
     with pytest.raises(RateLimited, match="1 requests per hour"):
         limits.count_key(record)
@@ -121,7 +121,7 @@ def test_headers_of_several_limits_are_joined() -> None:
 
 
 def test_addresses_of_one_ipv6_customer_count_as_one(clock: Clock) -> None:
-    limits = RateLimits(of_address="3/minute", clock=clock)
+    limits = RateLimits(of_address="3/minute", counter=RateCounter(clock=clock))
     assert [passes(limits, f"2001:db8:1:2::{n:x}") for n in range(1, 5)] == [True] * 3 + [False]
     assert passes(limits, "2001:db8:1:3::1")
     assert Caller(address="2001:db8:1:2::7").share == Caller(address="2001:db8:1:2:ffff::").share
@@ -130,12 +130,13 @@ def test_addresses_of_one_ipv6_customer_count_as_one(clock: Clock) -> None:
 
 
 def test_many_addresses_take_bounded_memory_and_push_out_no_key(clock: Clock, tmp_path: Path) -> None:
-    limits = RateLimits(of_key="1/day", of_address="1/day", max_counters=100, clock=clock)
+    counter = RateCounter(100, clock)
+    limits = RateLimits(of_key="1/day", of_address="1/day", counter=counter)
     record = key(tmp_path).record
     limits.count_key(record)
     for n in range(1000):
         limits.count_address(f"10.0.{n // 256}.{n % 256}")
-    storage = limits._for_addresses.storage
+    storage = counter._limiters["address"].storage
     assert isinstance(storage, BoundedStorage)
     assert len(storage._counts) == 100
     assert not passes(limits, "10.0.3.231")

@@ -4,6 +4,7 @@ import gc
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx2
@@ -21,14 +23,15 @@ import pytest
 from live_service import served, until
 from starlette.testclient import TestClient
 
-from embedder import BUILT_IN, BundleError, FaceEmbedder, load
+from embedder import BUILT_IN, BundleError, FaceEmbedder, ModelIdentity, load
 from service.access.caller import Scope
 from service.access.keys import KeyFile, KeyGrant
 from service.app import create_app
-from service.reloading import ModelReloader, check_model
+from service.reloading import GroupReloader, GroupReloadOutcome, ModelReloader, check_model
 from service.routes.health import Readiness, ReadinessState
 from service.served_model import LoadedModel, ServedModel
 from service.settings import Settings
+from service.worker_channel import ORDERS, Channel, Order, Prepare, WorkerReply
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from visavis.cli.serve import serve; serve()"]
@@ -103,7 +106,7 @@ def test_a_model_is_closed_after_its_last_user_and_not_before() -> None:
         with holder.held() as model:
             outlives = threads.submit(work, model)
             until(lambda: model.n_users == 2)
-            holder.replace(second)
+            holder.replace(holder.prepared(second))
             assert holder.of_request.embedder is first
             assert holder.current is second
         assert _is_open(first)
@@ -185,7 +188,7 @@ def test_what_a_request_leaves_behind_does_not_keep_its_model() -> None:
         left_behind = copy_context()  # as the server's threads have it, which a request started
     replaced = weakref.ref(model.embedder)
     del model
-    holder.replace(load())
+    holder.replace(holder.prepared(load()))
     assert left_behind.run(lambda: holder.of_request.embedder) is holder.current
     until(lambda: gc.collect() >= 0 and replaced() is None)
     holder.close()
@@ -282,3 +285,44 @@ def _line(process: subprocess.Popen[str], part: str) -> str:
         if part in message:
             return message
     raise AssertionError(f"the service ended without saying {part!r}")
+
+
+class ReloadingWorker:
+    """A worker behind a real pair of sockets, which prepares this model or refuses; notes what it is told."""
+
+    def __init__(self, model: ModelIdentity, refusal: str | None = None) -> None:
+        self._reply = WorkerReply(model=model, refusal=refusal)
+        self.told: list[str] = []
+        ours, theirs = socket.socketpair()
+        self.channel = Channel(ORDERS, Connection(ours.detach()))
+        answering = Channel(ORDERS, Connection(theirs.detach()))
+        threading.Thread(target=answering.answer_all, args=(self._answer,), daemon=True).start()
+
+    def _answer(self, order: Order) -> WorkerReply:
+        self.told.append(order.kind)
+        return self._reply if isinstance(order, Prepare) else WorkerReply()
+
+
+def _reloaded(*workers: ReloadingWorker) -> GroupReloadOutcome:
+    return GroupReloader(lambda: [each.channel for each in workers]).reload(Settings)
+
+
+def test_several_workers_reload_if_all_can_and_else_none_does() -> None:
+    new, other = ModelIdentity("new", "sha256:1", "sha256:2"), ModelIdentity("new", "sha256:1", "sha256:3")
+    workers = ReloadingWorker(new), ReloadingWorker(new)
+    assert _reloaded(*workers).model == new
+    assert [each.told for each in workers] == [["prepare", "commit"]] * 2
+    workers = ReloadingWorker(new), ReloadingWorker(new, refusal="it is broken")
+    assert _reloaded(*workers) == GroupReloadOutcome(refusal="it is broken")
+    assert [each.told for each in workers] == [["prepare", "abort"]] * 2
+    workers = ReloadingWorker(new), ReloadingWorker(other)
+    assert _reloaded(*workers).refusal == "the bundle was replaced meanwhile"
+    assert [each.told for each in workers] == [["prepare", "abort"]] * 2
+
+
+def test_a_worker_that_ends_while_it_loads_keeps_the_others_from_reloading() -> None:
+    new = ModelIdentity("new", "sha256:1", "sha256:2")
+    ended, living = ReloadingWorker(new), ReloadingWorker(new)
+    ended.channel.close()
+    assert "has ended" in (_reloaded(ended, living).refusal or "")
+    assert living.told == ["prepare", "abort"]

@@ -1,5 +1,6 @@
 """`visavis serve` as a process: it says when it is ready, tells trouble in one line, and stops when told."""
 
+import json
 import os
 import re
 import shutil
@@ -9,15 +10,20 @@ import ssl
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
 import pytest
+from live_service import until
 from serving_process import COMMAND, PATIENCE_S, ROOT, connected, received, serving
 
 from embedder import copy_bundle, read_bundle
 from service.access.keys import KeyFile, KeyGrant
 from service.serving import listening
+
+N_CONNECTIONS = 8
 
 
 def _refused(*arguments: str, prefix: tuple[str, ...] = (), **environment: str) -> str:
@@ -252,6 +258,55 @@ def test_it_speaks_tls_of_version_1_2_and_above(certificate: dict[str, str]) -> 
             old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{url}/healthz", verify=old)
+
+
+def _is_cut(connection: socket.socket) -> bool:
+    connection.settimeout(0)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def _is_healthy(port: int) -> bool:
+    """What the container's health check says of a port."""
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    found = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", lines, re.MULTILINE)
+    assert found
+    _, *arguments = (each.replace(":8000/", f":{port}/") for each in json.loads(found[1]))
+    return subprocess.run([sys.executable, *arguments], check=False, capture_output=True).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def tls_port(certificate: dict[str, str]) -> Iterator[int]:
+    """The port of a service with TLS for few connections, that waits long for each."""
+    files = ("--tls-certificate", certificate["certificate"], "--tls-key", certificate["key"])
+    with serving(*files, VISAVIS_MAX_CONNECTIONS=str(N_CONNECTIONS), VISAVIS_HEADER_TIMEOUT_S="300") as (_, url):
+        yield int(url.rpartition(":")[2])
+
+
+def test_handshakes_of_tls_count_as_connections_also_by_address(certificate: dict[str, str], tls_port: int) -> None:
+    context = ssl.create_default_context(cafile=certificate["certificate"])
+    other = httpx2.HTTPTransport(verify=context, local_address="127.0.0.2")
+    with ExitStack() as stack:
+        url = f"http://127.0.0.1:{tls_port}"
+        silent = [stack.enter_context(connected(url)) for _ in range(3 * N_CONNECTIONS)]
+        until(lambda: sum(map(_is_cut, silent)) == 2 * N_CONNECTIONS)
+        with httpx2.Client(transport=other) as client:
+            assert client.get(url.replace("http:", "https:") + "/healthz").status_code == 200
+        assert sum(map(_is_cut, silent)) == 2 * N_CONNECTIONS + 1
+
+
+def test_the_health_check_of_the_container_asks_with_tls_and_without(tls_port: int) -> None:
+    assert _is_healthy(tls_port)
+    with serving() as (process, url):
+        port = int(url.rpartition(":")[2])
+        assert _is_healthy(port)
+        process.kill()
+        process.wait(PATIENCE_S)
+        assert not _is_healthy(port)
 
 
 def test_a_client_that_does_not_begin_to_speak_tls_is_cut(certificate: dict[str, str]) -> None:

@@ -119,6 +119,7 @@ def test_a_limit_that_depends_on_others_is_checked_when_all_are_known(
         (b"#" * (2**16 + 1), "more than 65,536 bytes"),
         (b"port = " + b"[" * 60_000, "lists in lists"),
         (b"port = " + b"9" * 60_000, "not a TOML file"),
+        (b"a" + b".a" * 30_000 + b" = 1", "more than 32 parts"),
     ],
 )
 def test_what_is_no_settings_file_is_refused(content: bytes, told: str, tmp_path: Path) -> None:

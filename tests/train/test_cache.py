@@ -10,10 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from embedder import FaceEmbedder
-from embedder.types import EMBEDDING_SIZE as CHANNELS
 from train.evaluation import cache as caching
 from train.evaluation.cache import (
-    EMBEDDING_SIZE,
     N_MEASURES,
     NOT_DECIDING,
     CachedFace,
@@ -27,6 +25,7 @@ from train.evaluation.cache import (
 )
 
 ROOT = Path(__file__).parents[2]
+N_CHANNELS = 128
 
 
 def image(k: int) -> str:
@@ -34,7 +33,7 @@ def image(k: int) -> str:
 
 
 def face(k: int) -> CachedFace:
-    return CachedFace(np.full(EMBEDDING_SIZE, k, np.float32), np.full(N_MEASURES, k / 2, np.float32))
+    return CachedFace(np.full(N_CHANNELS, k, np.float32), np.full(N_MEASURES, k / 2, np.float32))
 
 
 SOME: Outcomes = {image(1): face(1), image(2): "no_face", image(3): face(3)}
@@ -57,7 +56,7 @@ def warnings() -> list[str]:
 
 @pytest.fixture
 def cache(tmp_path: Path, warnings: list[str]) -> EmbeddingCache:
-    return EmbeddingCache(tmp_path / "cache", "key", warnings.append)
+    return EmbeddingCache(tmp_path / "cache", "key", N_CHANNELS, warnings.append)
 
 
 def files_of(cache: EmbeddingCache) -> list[Path]:
@@ -67,10 +66,6 @@ def files_of(cache: EmbeddingCache) -> list[Path]:
 def file_of(cache: EmbeddingCache) -> Path:
     (file,) = files_of(cache)
     return file
-
-
-def test_an_embedding_has_as_many_channels_as_the_embedder_gives_it() -> None:
-    assert EMBEDDING_SIZE == CHANNELS
 
 
 def test_what_is_saved_is_loaded(cache: EmbeddingCache) -> None:
@@ -105,7 +100,7 @@ def test_the_order_in_which_images_came_changes_no_byte(cache: EmbeddingCache) -
 
 def test_each_key_has_files_of_its_own(cache: EmbeddingCache, warnings: list[str]) -> None:
     cache.save(SOME)
-    assert EmbeddingCache(cache._folder, "other", warnings.append).load() == {}
+    assert EmbeddingCache(cache._folder, "other", N_CHANNELS, warnings.append).load() == {}
 
 
 def test_only_the_owner_may_read_the_file(cache: EmbeddingCache) -> None:
@@ -198,10 +193,10 @@ def test_of_several_that_save_at_once_nothing_is_lost(cache: EmbeddingCache, war
 def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path, warnings: list[str]) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CacheError, match=r"file cannot be used: .*; give another folder, or none"):
-        EmbeddingCache(tmp_path / "file", "key", warnings.append)
+        EmbeddingCache(tmp_path / "file", "key", N_CHANNELS, warnings.append)
     (tmp_path / "key-0.npz").mkdir()
     with pytest.raises(CacheError, match=r"key-0\.npz cannot be used: not a regular file"):
-        EmbeddingCache(tmp_path, "key", warnings.append).load()
+        EmbeddingCache(tmp_path, "key", N_CHANNELS, warnings.append).load()
 
 
 def test_model_way_of_running_and_face_choice_name_the_files(tmp_path: Path, embedder: FaceEmbedder) -> None:

@@ -225,7 +225,9 @@ def train(
     faces: Tensor, network: Tiny, term: LossTerm, optimizer: torch.optim.Optimizer, n_steps: int = 200
 ) -> EmbeddingHealth:
     """Train as the loop does, with a guard that looks every 10 steps; the health at the end."""
-    losses = build_losses([term], n_identities=40, unit_length=network.unit_length, generator=torch.Generator())
+    losses = build_losses(
+        [term], n_identities=40, n_channels=128, unit_length=network.unit_length, generator=torch.Generator()
+    )
     generator, guard = torch.Generator().manual_seed(0), CollapseGuard(SETTINGS)
     labels = torch.arange(PEOPLE).repeat_interleave(IMAGES)
     for step in range(n_steps):

@@ -1,4 +1,4 @@
-"""Batches of people: how often everybody and every image comes up, over any stretch and in any process."""
+"""Batches of people: how often everybody and every image comes up, over any stretch."""
 
 from collections import Counter
 
@@ -7,25 +7,19 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from train.errors import SamplingError
-from train.learning.sampler import EpochPermutation, PKSampler
+from train.learning.sampler import EpochPermutation, PKSampler, Share
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 @st.composite
-def datasets(draw: st.DrawFn) -> tuple[np.ndarray, int, int, int]:
-    """Identities of images in any order, and people, processes and images that fit."""
+def datasets(draw: st.DrawFn) -> tuple[np.ndarray, int, int]:
+    """Identities of images in any order, and people and images that fit."""
     n_images_of = draw(st.lists(st.integers(1, 9), min_size=2, max_size=14))
     labels = draw(st.lists(st.integers(0, 500), unique=True, min_size=len(n_images_of), max_size=len(n_images_of)))
     identities = np.repeat(np.array(labels, np.int32), n_images_of)
     np.random.default_rng(draw(SEEDS)).shuffle(identities)
-    n_processes = draw(st.integers(1, min(3, len(labels) // 2) or 1))
-    people = draw(st.integers(2, max(2, len(labels) // n_processes)))
-    return identities, people, n_processes, draw(st.integers(2, 5))
-
-
-def samplers(identities: np.ndarray, people: int, n_processes: int, images: int, seed: int) -> list[PKSampler]:
-    return [PKSampler(identities, people, images, seed, each, n_processes) for each in range(n_processes)]
+    return identities, draw(st.integers(2, len(labels))), draw(st.integers(2, 5))
 
 
 @settings(deadline=None)
@@ -68,26 +62,24 @@ def test_over_many_passes_any_two_things_meet_about_equally_often() -> None:
 @settings(deadline=None)
 @given(datasets(), SEEDS)
 def test_a_batch_has_exactly_so_many_people_with_so_many_images_each(
-    made: tuple[np.ndarray, int, int, int], seed: int
+    made: tuple[np.ndarray, int, int], seed: int
 ) -> None:
-    identities, people, _, images = made
-    for sampler in samplers(*made, seed):
-        for step in range(4):
-            batch = sampler.batch(step)
-            shown = identities[batch].reshape(people, images)
-            assert batch.dtype == np.int32
-            assert (shown == shown[:, :1]).all()
-            assert len(set(shown[:, 0].tolist())) == people
+    identities, people, images = made
+    sampler = PKSampler(*made, seed)
+    for step in range(4):
+        batch = sampler.batch(step)
+        shown = identities[batch].reshape(people, images)
+        assert batch.dtype == np.int32
+        assert (shown == shown[:, :1]).all()
+        assert len(set(shown[:, 0].tolist())) == people
 
 
 @settings(deadline=None)
 @given(datasets(), SEEDS)
-def test_a_person_repeats_images_only_where_there_are_too_few(
-    made: tuple[np.ndarray, int, int, int], seed: int
-) -> None:
-    identities, people, _, images = made
+def test_a_person_repeats_images_only_where_there_are_too_few(made: tuple[np.ndarray, int, int], seed: int) -> None:
+    identities, people, images = made
     n_images_of = Counter(identities.tolist())
-    sampler = samplers(*made, seed)[0]
+    sampler = PKSampler(*made, seed)
     for row in sampler.batch(5).reshape(people, images):
         most = max(Counter(row.tolist()).values())
         assert most == -(-images // n_images_of[int(identities[row[0]])])
@@ -95,21 +87,12 @@ def test_a_person_repeats_images_only_where_there_are_too_few(
 
 @settings(deadline=None)
 @given(datasets(), SEEDS)
-def test_processes_never_share_a_person_within_a_step(made: tuple[np.ndarray, int, int, int], seed: int) -> None:
-    identities, people, n_processes, _ = made
-    for step in range(4):
-        shown = [set(identities[each.batch(step)].tolist()) for each in samplers(*made, seed)]
-        assert len(set().union(*shown)) == people * n_processes
-
-
-@settings(deadline=None)
-@given(datasets(), SEEDS)
 def test_everybody_comes_up_equally_often_and_so_does_every_image_of_a_person(
-    made: tuple[np.ndarray, int, int, int], seed: int
+    made: tuple[np.ndarray, int, int], seed: int
 ) -> None:
-    identities, _, _, images = made
-    n_steps = 9
-    drawn = [each.batch(step) for step in range(n_steps) for each in samplers(*made, seed)]
+    identities, _, images = made
+    sampler = PKSampler(*made, seed)
+    drawn = [sampler.batch(step) for step in range(9)]
     of_images = np.bincount(np.concatenate(drawn), minlength=len(identities))
     of_people = [of_images[identities == who].sum() // images for who in np.unique(identities)]
     assert max(of_people) - min(of_people) <= 1
@@ -120,8 +103,8 @@ def test_everybody_comes_up_equally_often_and_so_does_every_image_of_a_person(
 
 @settings(deadline=None)
 @given(datasets(), SEEDS, st.integers(0, 10**9))
-def test_a_batch_depends_on_seed_and_step_alone(made: tuple[np.ndarray, int, int, int], seed: int, step: int) -> None:
-    fresh, used = samplers(*made, seed)[0], samplers(*made, seed)[0]
+def test_a_batch_depends_on_seed_and_step_alone(made: tuple[np.ndarray, int, int], seed: int, step: int) -> None:
+    fresh, used = PKSampler(*made, seed), PKSampler(*made, seed)
     for earlier in (0, 7, step + 3):
         used.batch(earlier)
     assert (fresh.batch(step) == used.batch(step)).all()
@@ -144,11 +127,10 @@ def test_a_batch_of_all_people_works() -> None:
     ("people", "n_processes", "advice"),
     [
         (6, 1, "5 people to train on, fewer than 6 people in a batch; lower sampling.people to 5 or less"),
-        (3, 2, "fewer than 3 people in a batch of each of 2 processes; lower sampling.people to 2 or less"),
-        (2, 3, "fewer than 2 people in a batch of each of 3 processes; use fewer processes or more data"),
+        (4, 3, "3 processes cannot share 4 people in a batch equally; set sampling.people to a multiple of 3"),
     ],
 )
-def test_too_few_people_are_told_with_what_to_lower(people: int, n_processes: int, advice: str) -> None:
+def test_people_that_do_not_fit_are_told_with_what_to_set(people: int, n_processes: int, advice: str) -> None:
     identities = np.repeat(np.arange(5, dtype=np.int32), 3)
     with pytest.raises(SamplingError, match=advice):
-        PKSampler(identities, people, 2, 0, 0, n_processes)
+        PKSampler(identities, people, 2, 0, Share(0, n_processes))

@@ -25,6 +25,7 @@ def test_it_measures_each_precision_that_runs_here(found: Diagnosis) -> None:
     assert all((each.network_ms is None) == (each.reason is not None) for each in found.speeds)
     assert found.speeds[0].network_ms is not None
     assert min(found.speeds[0].network_ms, found.detector_ms) > 0
+    assert 50 < found.worker_mib < 2000
 
 
 def test_the_picture_that_it_measures_on_shows_no_face(embedder: FaceEmbedder) -> None:

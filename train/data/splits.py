@@ -33,9 +33,7 @@ def split_people(data: PreparedData, held_out: float, min_images: int, seed: int
     Raises DataError if a side has fewer than two people.
     """
     people = _people_of(data, min_images)
-    drawn = sorted({same_name(name) for name in people}, key=lambda name: _draw(seed, name))
-    first = set(drawn[: round(held_out * len(drawn))])
-    held = {name for name in people if same_name(name) in first}
+    held = held_out_people(people, held_out, seed)
     sides = _chips_of(data, people - held), _chips_of(data, held)
     contradictory = _in_both(data, *sides)
     train, validation = (np.setdiff1d(side, contradictory) for side in sides)
@@ -103,6 +101,13 @@ def _people_of(data: PreparedData, min_images: int) -> set[str]:
 
 def _left_out(data: PreparedData, min_images: int) -> tuple[str, ...]:
     return tuple(sorted(name for name, n in Counter(data.identities).items() if n < min_images))
+
+
+def held_out_people(people: Collection[str], share: float, seed: int) -> set[str]:
+    """Draw a share of the people; names that normalise to the same are one person."""
+    drawn = sorted({same_name(name) for name in people}, key=lambda name: _draw(seed, name))
+    first = set(drawn[: round(share * len(drawn))])
+    return {name for name in people if same_name(name) in first}
 
 
 def _draw(seed: int, identity: str) -> bytes:

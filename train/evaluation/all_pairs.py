@@ -54,7 +54,7 @@ class ScoreGrid:
 class ComparedFaces:
     """The embeddings to compare."""
 
-    vectors: Floats  # (n, 128)
+    vectors: Floats  # (n, channels)
     identities: Indices  # (n,)
     photos: Indices  # (n,) positions among the photos
     penalties: Penalties | None  # None: scores are plain distances
@@ -84,7 +84,7 @@ class ScoreBlock:
 def compared_faces(
     vectors: NDArray[np.float32], identities: Indices, penalties: Penalties | None = None
 ) -> ComparedFaces:
-    """Select the faces among embeddings (n, 128) with identities (n,); rows of NaN have no face."""
+    """Select the faces among embeddings (n, channels) with identities (n,); rows of NaN have no face."""
     found = np.flatnonzero(~np.isnan(vectors).any(axis=1)).astype(np.int32)
     kept = vectors[found].astype(np.float64)
     theirs = None if penalties is None else penalties.of(found)
@@ -126,7 +126,7 @@ Drawn = tuple[Floats, Indices, Indices]  # scores, probes, references
 def compare_all(
     vectors: NDArray[np.float32], identities: Indices, *, seed: int, penalties: Penalties | None = None
 ) -> ScoreSet:
-    """Compare all pairs of embeddings (n, 128) with identities (n,); rows of NaN have no face.
+    """Compare all pairs of embeddings (n, channels) with identities (n,); rows of NaN have no face.
 
     A score is the distance, plus the pair's penalty if there are penalties.
     """

@@ -28,23 +28,20 @@ NOT_DECIDING = ("bulk", "explain", "photo_files.py", "progress.py")
 LIBRARIES = ("facenet-pytorch", "numpy", "openvino", "pillow", "torch", "torchvision")
 
 MAX_PART_BYTES = 2**32
-EMBEDDING_SIZE = 128
 N_MEASURES = len(MEASURES)
-RECORD = np.dtype(
-    [
-        ("image", "S71"),
-        ("fault", "S32"),
-        ("vector", "<f4", (EMBEDDING_SIZE,)),
-        ("measures", "<f4", (N_MEASURES,)),
-    ]
-)
+
+
+def record(n_channels: int) -> np.dtype[np.void]:
+    """The record of one image, with an embedding of so many channels."""
+    vector, measures = ("vector", "<f4", (n_channels,)), ("measures", "<f4", (N_MEASURES,))
+    return np.dtype([("image", "S71"), ("fault", "S32"), vector, measures])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CachedFace:
     """A face: its embedding and the quality measures of its photo."""
 
-    vector: NDArray[np.float32]  # (128,)
+    vector: NDArray[np.float32]  # (channels,)
     measures: NDArray[np.float32]  # (measures,) in the order of MEASURES
 
 
@@ -65,8 +62,8 @@ class _Damaged(Exception):
 class EmbeddingCache:
     """The files of a cache folder with one key. A damaged file is removed and reported to `warn`."""
 
-    def __init__(self, folder: Path, settings_key: str, warn: Callable[[str], None]) -> None:
-        self._folder, self._key = folder, settings_key
+    def __init__(self, folder: Path, settings_key: str, n_channels: int, warn: Callable[[str], None]) -> None:
+        self._folder, self._key, self._record = folder, settings_key, record(n_channels)
         self._warn = warn
         with _trouble_told(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +83,7 @@ class EmbeddingCache:
             self._folder / f"{self._key}-{token_hex(8)}.npz"
         )  # unique, so that several processes can write at the same time
         with _trouble_told(part), replacing(part) as file:
-            np.savez(file, records=_records(outcomes))
+            np.savez(file, records=_records(outcomes, self._record))
 
     def _read(self, part: Path) -> Outcomes:
         with _trouble_told(part):
@@ -95,7 +92,7 @@ class EmbeddingCache:
             except FileNotFoundError:  # another process found it damaged
                 return {}
         try:
-            return _parse(data)
+            return _parse(data, self._record)
         except _Damaged:
             return self._without(part)
 
@@ -109,7 +106,7 @@ class EmbeddingCache:
 def open_cache(folder: Path, embedder: FaceEmbedder, face: FaceChoice) -> EmbeddingCache:
     """Open the cache for an embedder and a face choice; warnings go to stderr. Raises CacheError."""
     key = settings_key(embedder.identity.digest, embedder.runtime_description, face)
-    return EmbeddingCache(folder, key, partial(click.echo, err=True))
+    return EmbeddingCache(folder, key, embedder.card.architecture.embedding_size, partial(click.echo, err=True))
 
 
 def settings_key(model_digest: str, runtime: str, face: FaceChoice) -> str:
@@ -135,24 +132,24 @@ def _decides(path: Path) -> bool:
     return folder not in NOT_DECIDING and (path.suffix == ".py" or (path.suffix == ".onnx" and folder == "detection"))
 
 
-def _parse(data: bytes) -> Outcomes:
+def _parse(data: bytes, expected: np.dtype[np.void]) -> Outcomes:
     try:
         with np.load(BytesIO(data), allow_pickle=False) as archive:
-            return _outcomes(archive["records"])  # verifies the checksum
+            return _outcomes(archive["records"], expected)  # verifies the checksum
     except Exception as fault:  # a damaged file may raise any exception
         raise _Damaged from fault
 
 
-def _outcomes(records: NDArray[np.void]) -> Outcomes:
-    if records.dtype != RECORD or records.ndim != 1:
+def _outcomes(records: NDArray[np.void], expected: np.dtype[np.void]) -> Outcomes:
+    if records.dtype != expected or records.ndim != 1:
         raise _Damaged
     images, faults = (np.char.decode(records[name], "ascii").tolist() for name in ("image", "fault"))
     faces = map(CachedFace, records["vector"], records["measures"])
     return {image: fault or face for image, fault, face in zip(images, faults, faces, strict=True)}
 
 
-def _records(outcomes: Mapping[str, Outcome]) -> NDArray[np.void]:
-    records = np.zeros(len(outcomes), RECORD)
+def _records(outcomes: Mapping[str, Outcome], of_one: np.dtype[np.void]) -> NDArray[np.void]:
+    records = np.zeros(len(outcomes), of_one)
     for record, (image, outcome) in zip(records, sorted(outcomes.items(), key=lambda item: item[0]), strict=True):
         record["image"] = image
         if isinstance(outcome, str):

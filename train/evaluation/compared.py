@@ -28,7 +28,7 @@ class ListedScores:
 def compare_listed(
     vectors: NDArray[np.float32], pairs: PairList, *, penalties: Penalties | None = None
 ) -> ListedScores:
-    """Compute the scores of listed comparisons of embeddings (n, 128); rows of NaN have no face.
+    """Compute the scores of listed comparisons of embeddings (n, channels); rows of NaN have no face.
 
     A score is the distance, plus the pair's penalty if there are penalties.
     """

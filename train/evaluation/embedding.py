@@ -29,7 +29,7 @@ from embedder import (
     no_progress,
 )
 
-from .cache import EMBEDDING_SIZE, N_MEASURES, CachedFace, EmbeddingCache, Outcomes
+from .cache import N_MEASURES, CachedFace, EmbeddingCache, Outcomes
 from .covers import CoverKind, draw_random
 from .parallel import one_core_threads
 from .protocols.protocol import LabeledPhoto, Protocol, ProtocolError
@@ -77,7 +77,7 @@ T = TypeVar("T")
 class EmbeddedSet:
     """Embeddings, errors and quality measures of the photos of a protocol, in their order."""
 
-    vectors: NDArray[np.float32]  # (n, 128); NaN without a usable face
+    vectors: NDArray[np.float32]  # (n, channels); NaN without a usable face
     faults: tuple[str | None, ...]  # (n,) the error's code if there is none, as in no_face
     image_digests: tuple[str, ...]  # (n,) of the file's bytes and the degradation: "sha256:..."
     measures: NDArray[np.float32]  # (n, measures) of the photos' quality, in the order of MEASURES; NaN as vectors
@@ -103,7 +103,7 @@ def embed_photos(
             save = cache.save if cache is not None else _keep_nothing
             with progress(Job("embedding", len(new))) as advance:
                 _collect(pool.map(_Work(embedder, face), _batches(list(new.items()))), known, save, advance)
-    return _embedded_set(digests, known)
+    return _embedded_set(digests, known, embedder.card.architecture.embedding_size)
 
 
 def _batches(items: Sequence[T]) -> list[Sequence[T]]:
@@ -129,8 +129,8 @@ def _keep_nothing(_outcomes: Outcomes) -> None:
     """Replace `EmbeddingCache.save` if there is no cache."""
 
 
-def _embedded_set(digests: Sequence[str], known: Outcomes) -> EmbeddedSet:
-    vectors = np.full((len(digests), EMBEDDING_SIZE), np.nan, np.float32)
+def _embedded_set(digests: Sequence[str], known: Outcomes, n_channels: int) -> EmbeddedSet:
+    vectors = np.full((len(digests), n_channels), np.nan, np.float32)
     measures = np.full((len(digests), N_MEASURES), np.nan, np.float32)
     faults: list[str | None] = [None] * len(digests)
     for k, digest in enumerate(digests):

@@ -42,7 +42,7 @@ class LabelsError(VisavisError):
 class _Faces:
     """The photos' embeddings, and the evidence of the distances between them."""
 
-    vectors: Floats  # (n, 128); NaN where a photo has no face or is too poor
+    vectors: Floats  # (n, channels); NaN where a photo has no face or is too poor
     names: Indices  # (n,)
     penalties: Penalties
     ratio: LogLikelihoodRatio

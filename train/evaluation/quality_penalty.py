@@ -45,7 +45,7 @@ KINDS = (None, *DEGRADATIONS, *COVERS)  # None: the undegraded photos
 class DegradedFaces:
     """The faces of photos with the same degradation, or none."""
 
-    vectors: NDArray[np.float32]  # (n, 128)
+    vectors: NDArray[np.float32]  # (n, channels)
     identities: Indices  # (n,)
     values: NDArray[np.float32]  # (n,) of one measure
 

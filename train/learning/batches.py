@@ -16,21 +16,21 @@ from torch import Tensor
 
 from embedder import Pixels
 
-from ..augmentation import Augmenter
+from ..augmentation import Augmenter, ShareOfDraws
 from ..data.prepared import KeptChips, PreparedData
 from ..evaluation.protocols.protocol import Indices
-from .sampler import PKSampler
+from .sampler import PKSampler, Share
 
-_AUGMENTATION = 2  # random stream, separate from the sampler's
+_AUGMENTATION = (2, 0)  # random stream, separate from the sampler's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """n faces with their labels and teachers' embeddings."""
+    """n faces with their labels and teachers' embeddings; with several processes, each has only its share of inputs."""
 
     inputs: Tensor  # uint8 (n, 3, side, side), or float32 (n, channels, side, side) of features
     labels: Tensor  # int64 (n,)
-    teachers: dict[str, Tensor]  # by the teacher's name: (n, 128)
+    teachers: dict[str, Tensor]  # by the teacher's name: (n, channels)
 
     def to(self, device: torch.device) -> "Batch":
         """Move the batch to a device."""
@@ -52,7 +52,7 @@ class LabeledChips:
     data: PreparedData
     positions: Indices  # (n,) among the data's chips
     labels: Indices  # (n,) identity of each, counted from 0
-    teachers: dict[str, np.ndarray]  # by the teacher's name: float32 (n, 128)
+    teachers: dict[str, np.ndarray]  # by the teacher's name: float32 (n, channels)
 
     def batch(self, chosen: Indices, inputs: Tensor) -> Batch:
         """Join inputs with the labels and teachers' embeddings of the chosen faces, (k,) positions among the n."""
@@ -66,14 +66,17 @@ class ChipBatchSource:
     def __init__(self, faces: LabeledChips, sampler: PKSampler, augmenter: Augmenter, seed: int) -> None:
         self._faces, self._sampler, self._augmenter = faces, sampler, augmenter
         self._chips = KeptChips(faces.data, faces.positions)
-        self._seed = seed
+        self._seed, self._share = seed, sampler.share
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0."""
         chosen = self._sampler.batch(step)
-        chips = self._chips(chosen)
-        generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
-        return self._faces.batch(chosen, self._augmenter(chips, generator))
+        chips = self._chips(chosen[self._share.of(len(chosen))])
+        return self._faces.batch(chosen, self._augmenter(chips, _draws(self._seed, step, self._share)))
+
+
+def _draws(seed: int, step: int, share: Share) -> ShareOfDraws:
+    return ShareOfDraws(np.random.default_rng([seed, *_AUGMENTATION, step]), share.process, share.n_processes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,16 +93,15 @@ class FeatureBatchSource:
 
     def __init__(self, faces: LabeledChips, sampler: PKSampler, features: LabeledFeatures, seed: int) -> None:
         self._faces, self._sampler, self._features = faces, sampler, features
-        self._seed = seed
+        self._seed, self._share = seed, sampler.share
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0."""
         chosen = self._sampler.batch(step)
-        generator = np.random.default_rng([self._seed, _AUGMENTATION, self._sampler.process, step])
-        is_mirrored = torch.from_numpy(generator.random(len(chosen)) < self._features.probability)
-        drawn = torch.where(
-            is_mirrored[:, None, None, None], self._features.mirrored[chosen], self._features.upright[chosen]
-        )
+        own = chosen[self._share.of(len(chosen))]
+        chances = _draws(self._seed, step, self._share).random(len(own))
+        is_mirrored = torch.from_numpy(chances < self._features.probability)
+        drawn = torch.where(is_mirrored[:, None, None, None], self._features.mirrored[own], self._features.upright[own])
         return self._faces.batch(chosen, drawn)
 
 

@@ -105,9 +105,8 @@ class TrainingState:
         )
         write_tensors(path, tensors, facts)
 
-    def load(self, path: Path) -> None:
-        """Restore the state from a checkpoint. Raises TrainingError."""
-        stored = read_tensors(path)
+    def load(self, stored: StoredTensors) -> None:
+        """Restore the state from the content of a checkpoint."""
         self.learner.load_state_dict(within("learner", stored.tensors))
         self.average.load(within("average", stored.tensors))
         _into_optimizer(self.optimizer, stored)

@@ -26,13 +26,13 @@ class EmbeddingHealth:
     positive_distance: float | None  # mean Euclidean distance of two faces of one identity; None: no such pair
     negative_distance: float | None  # of two identities
     length: float  # mean Euclidean length of an embedding
-    least_variance: float  # smallest of the 128 channels' variances over the batch
+    least_variance: float  # smallest of the channels' variances over the batch
     median_variance: float
-    effective_rank: float  # 1 ... min(n - 1, 128); 0 if all embeddings are equal
+    effective_rank: float  # 1 ... min(n - 1, channels); 0 if all embeddings are equal
 
 
 def health_of(embeddings: Tensor, labels: Tensor) -> EmbeddingHealth:
-    """Measure embeddings (n, 128), n at least 2, with labels (n,)."""
+    """Measure embeddings (n, channels), n at least 2, with labels (n,)."""
     exact = embeddings.double()
     n_identities = len(torch.unique(labels))
     if not bool(torch.isfinite(exact).all()):
@@ -52,7 +52,7 @@ def health_of(embeddings: Tensor, labels: Tensor) -> EmbeddingHealth:
 
 
 def effective_rank(embeddings: Tensor) -> float:
-    """Return the effective rank of embeddings (n, 128), float64: exp of the entropy of their shares of the variance.
+    """Return the effective rank of embeddings (n, channels), float64: exp of the entropy of their shares of variance.
 
     Roy & Vetterli, "The effective rank", EUSIPCO 2007, with squared singular values. 0 without variance.
     """

@@ -14,6 +14,8 @@ from ..errors import TrainingError
 from ..losses.build import LossValue, TotalLoss
 from ..run_file import LoopConfig
 from .batches import Batch
+from .distributed import gathered
+from .sampler import WHOLE, Share
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # as malloc.h of glibc numbers them
 _LARGEST_KEPT, _MOST_KEPT, _AHEAD = 32 * 2**20, 2**31 - 1, 256 * 2**20  # bytes
@@ -53,21 +55,21 @@ def build_accelerator(loop: LoopConfig) -> Accelerator:
 class StepOutput:
     """The result of one forward pass."""
 
-    embeddings: Tensor  # float32 (n, 128)
+    embeddings: Tensor  # float32 (n, channels)
     loss: LossValue
 
 
 class Learner(nn.Module):
     """Computes the loss of a batch: the network and its losses as one module."""
 
-    def __init__(self, network: EmbeddingNet, losses: TotalLoss, *, head_alone: bool) -> None:
-        """With `head_alone` a batch holds features, the input of the head."""
+    def __init__(self, network: EmbeddingNet, losses: TotalLoss, *, head_alone: bool, share: Share = WHOLE) -> None:
+        """With `head_alone` a batch holds features, the input of the head. `share` is that of its inputs."""
         super().__init__()
-        self.network, self.losses, self.head_alone = network, losses, head_alone
+        self.network, self.losses, self.head_alone, self._share = network, losses, head_alone, share
 
     def forward(self, batch: Batch, step: int) -> StepOutput:
         """Embed a batch and compute its loss, the latter in float32 or better whatever the network's precision."""
         embed = self.network.head if self.head_alone else self.network.embed_pictures
-        embeddings: Tensor = embed(batch.inputs).float()
+        embeddings = gathered(embed(batch.inputs).float(), self._share)
         with torch.autocast(embeddings.device.type, enabled=False):
             return StepOutput(embeddings, self.losses(embeddings, batch.labels, step, batch.teachers))

@@ -4,10 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 
 from embedder import EmbeddingNet
 
@@ -16,17 +14,12 @@ from ..logging.progress import RunLength, RunLogger
 from ..run_file import RunFile
 from .batches import Batch, BatchSource, prefetch
 from .checkpoint import TrainingState, write_tensors
+from .distributed import from_first
 from .guard import CollapseGuard, health_of
 from .learner import StepOutput
 from .optimizer import factor, set_training
 from .validation import ValidationResult
 from .weight_averaging import L2SP
-
-T = TypeVar("T")
-
-NOT_LOOKED = ValidationResult(
-    eer=1.0, fnmr=None, n_genuine=0, n_impostor=0
-)  # placeholder in other processes, which receive the first one's result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +98,7 @@ class TrainingLoop:
     def _share(self) -> float:
         """Return the completed share of the run; in a timed run all processes use the first one's clock."""
         share = self._length.share(self.counters.step, self._seconds())
-        return share if self._length.seconds is None else self._agreed(share)
+        return share if self._length.seconds is None else from_first(self._course.accelerator, lambda: share)
 
     def _step(self, batch: Batch, share: float) -> None:
         course, step = self._course, self.counters.step
@@ -153,10 +146,9 @@ class TrainingLoop:
             self._save()  # a collapsed state must not replace the last healthy checkpoint
 
     def _look(self) -> None:
-        """Validate in the first process and broadcast the result, so that all processes stop together."""
+        """Validate in the first process, and use its result in all, so that they stop together."""
         course = self._course
-        is_first = course.accelerator.is_main_process
-        found = self._agreed(course.look(course.state.average.network) if is_first else NOT_LOOKED)
+        found = from_first(course.accelerator, lambda: course.look(course.state.average.network))
         is_best = self.counters.best_eer is None or found.eer < self.counters.best_eer
         self.counters = self.counters.after(found, is_best=is_best)
         self._logger.validation(
@@ -184,19 +176,10 @@ class TrainingLoop:
             course.state.save(course.checkpoint, json.dumps(facts))
 
     def _rate(self, n_faces: int) -> float:
-        """Return the faces per second of all processes since the last call."""
+        """Return the faces per second since the last call, for batches of `n_faces`."""
         before, self._rated = self._rated, self.counters
         n_steps, seconds = self.counters.step - before.step, self.counters.seconds - before.seconds
-        n_processes: int = self._course.accelerator.num_processes
-        return n_steps * n_faces * n_processes / max(seconds, 1e-9)
+        return n_steps * n_faces / max(seconds, 1e-9)
 
     def _seconds(self) -> float:
         return self._course.clock() - self._since
-
-    def _agreed(self, value: T) -> T:
-        """Broadcast the first process's value to all processes."""
-        if self._course.accelerator.num_processes == 1:
-            return value
-        shared = [value]
-        broadcast_object_list(shared)
-        return shared[0]

@@ -1,4 +1,4 @@
-"""PK batches: P people with K images each. A batch depends only on the seed, the step and the process.
+"""PK batches: P people with K images each. A batch depends only on the seed and the step.
 
 `EpochPermutation` passes over all n items in a random order, then in another one, and so on: at any time the items'
 counts differ by at most one.
@@ -80,36 +80,47 @@ def _order(passes: EpochPermutation, number: int) -> Indices:
 PEOPLE, IMAGES = 0, 1  # random streams
 
 
-class PKSampler:
-    """Draws batches as a function of the seed, the step and the process, so that a run can resume at any step.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of each batch that one of several processes embeds."""
 
-    Over the steps of all processes, the counts of people differ by at most one, and so do those of one person's images.
-    For a person with fewer than `images` images, some are repeated. Processes never share a person within a step.
+    process: int
+    n_processes: int
+
+    def of(self, n: int) -> slice:
+        """Return the places of this share among n faces."""
+        size = n // self.n_processes
+        return slice(self.process * size, (self.process + 1) * size)
+
+
+WHOLE = Share(0, 1)
+
+
+class PKSampler:
+    """Draws batches as a function of the seed and the step, so that a run can resume at any step.
+
+    Over the steps, the counts of people differ by at most one, and so do those of one person's images. For a person
+    with fewer than `images` images, some are repeated.
     """
 
-    def __init__(
-        self,
-        identities: Indices,
-        people: int,
-        images: int,
-        seed: int,
-        process: int = 0,
-        n_processes: int = 1,
-    ) -> None:
-        """Group n images by `identities`, (n,). Raises SamplingError if there are too few people."""
+    def __init__(self, identities: Indices, people: int, images: int, seed: int, share: Share = WHOLE) -> None:
+        """Group n images by `identities`, (n,). What is drawn does not depend on `share`.
+
+        Raises SamplingError if there are too few people, or if the processes cannot share those of a batch equally.
+        """
         labels, counts = np.unique(identities, return_counts=True)
-        _require(len(labels), people, n_processes)
+        _require(len(labels), people)
+        _require_equal_shares(people, share.n_processes)
+        self.share = share
         grouped = np.argsort(identities, kind="stable").astype(np.int32)
         self._images_of = np.split(grouped, np.cumsum(counts)[:-1])
-        self._people = EpochPermutation(len(labels), people * n_processes, (seed, PEOPLE))
-        self.process = process
-        self._own = slice(process * people, (process + 1) * people)
+        self._people = EpochPermutation(len(labels), people, (seed, PEOPLE))
         self._n_images, self._seed = images, seed
 
     def batch(self, step: int) -> Indices:
         """Return (people * images,) positions in `identities`, person by person; steps are counted from 0."""
-        first = step * self._people.width + self._own.start
-        chosen = self._people.window(step)[self._own].tolist()
+        first = step * self._people.width
+        chosen = self._people.window(step).tolist()
         return np.concatenate([self._of(who, (first + k) // self._people.n) for k, who in enumerate(chosen)])
 
     def _of(self, who: int, visit: int) -> Indices:
@@ -118,10 +129,17 @@ class PKSampler:
         return own[EpochPermutation(len(own), self._n_images, (self._seed, IMAGES, who)).window(visit)]
 
 
-def _require(n_people: int, people: int, n_processes: int) -> None:
-    if people * n_processes <= n_people:
-        return
-    needed = f"{people:,} people in a batch" + (f" of each of {n_processes} processes" if n_processes > 1 else "")
-    most = n_people // n_processes
-    advice = f"lower sampling.people to {most:,} or less" if most > 1 else "use fewer processes or more data"
-    raise SamplingError(f"the data has {n_people:,} people to train on, fewer than {needed}; {advice}")
+def _require(n_people: int, people: int) -> None:
+    if people > n_people:
+        advice = f"lower sampling.people to {n_people:,} or less" if n_people > 1 else "use more data"
+        raise SamplingError(
+            f"the data has {n_people:,} people to train on, fewer than {people:,} people in a batch; {advice}"
+        )
+
+
+def _require_equal_shares(people: int, n_processes: int) -> None:
+    if people % n_processes:
+        raise SamplingError(
+            f"{n_processes:,} processes cannot share {people:,} people in a batch equally; set sampling.people to a "
+            f"multiple of {n_processes:,}, or use another number of processes"
+        )

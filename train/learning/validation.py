@@ -62,7 +62,7 @@ class FeatureValidation:
 
 
 def evaluate_embeddings(vectors: NDArray[np.float32], labels: Indices) -> ValidationResult:
-    """Compare all embeddings (n, 128) with each other. If one is not finite, the EER is 100%."""
+    """Compare all embeddings (n, channels) with each other. If one is not finite, the EER is 100%."""
     is_broken = not np.isfinite(vectors).all()
     scores = compare_all(np.zeros_like(vectors) if is_broken else vectors, labels, seed=0)
     genuine, impostor = scores.genuine.tally, scores.impostor.tally
@@ -76,7 +76,7 @@ def evaluate_embeddings(vectors: NDArray[np.float32], labels: Indices) -> Valida
 
 
 def embedded(network: EmbeddingNet, chips: Chips, *, mirror: bool) -> NDArray[np.float32]:
-    """Embed chips (n, side, side, 3) as a bundle of this network does: (n, 128). Leaves the network in eval mode."""
+    """Embed chips (n, side, side, 3) as a bundle of this network does: (n, channels). Sets the network to eval mode."""
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode():

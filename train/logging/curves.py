@@ -87,7 +87,7 @@ def _panels(steps: Sequence[StepRecord], validations: Sequence[ValidationRecord]
     together = line(lambda record: record.positive_distance, BLUE, "of one person")
     yield Panel("mean distance", (together, apart))
     yield Panel("active share", (line(lambda record: record.active_share),), is_share=True)
-    yield Panel("effective rank (of 128)", (line(lambda record: record.effective_rank),))
+    yield Panel("effective rank", (line(lambda record: record.effective_rank),))
     rates = line(lambda record: record.learning_rate)
     yield Panel("learning rate", (replace(rates, is_noisy=False),))
 

@@ -16,7 +16,7 @@ class Euclidean(LpDistance):  # type: ignore[misc] # the library carries no type
     """
 
     def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
-        """Measure (n, 128) against (m, 128): (n, m)."""
+        """Measure (n, channels) against (m, channels): (n, m)."""
         return torch.cdist(query_emb, ref_emb, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -29,18 +29,18 @@ def euclidean(*, unit_length: bool) -> Euclidean:
 class LossBatch:
     """n embeddings with their labels and teachers' embeddings."""
 
-    embeddings: Tensor  # float32 or float64 (n, 128)
+    embeddings: Tensor  # float32 or float64 (n, channels)
     labels: Tensor  # int64 (n,)
-    teachers: Mapping[str, Tensor]  # by the teacher's name: (n, 128), of the same faces
+    teachers: Mapping[str, Tensor]  # by the teacher's name: (n, channels), of the same faces
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceBatch:
     """n faces, and m references to compare each with; the first n references are the batch itself."""
 
-    embeddings: Tensor  # (n, 128)
+    embeddings: Tensor  # (n, channels)
     labels: Tensor  # (n,)
-    references: Tensor  # (m, 128), m >= n
+    references: Tensor  # (m, channels), m >= n
     reference_labels: Tensor  # (m,)
 
     @classmethod

@@ -1,6 +1,6 @@
 """Build the total loss from a run file's terms: their weighted sum, computed per branch if the network has several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -83,10 +83,11 @@ class TotalLoss(nn.Module):
     def forward(
         self, embeddings: Tensor, labels: Tensor, step: int, teacher: Mapping[str, Tensor] | None = None
     ) -> LossValue:
-        """Compute the loss of embeddings (n, 128) with labels int64 (n,), in float32 or better; steps count from 0.
+        """Compute the loss of embeddings (n, channels) with labels int64 (n,) in float32 or better; steps count from 0.
 
-        `teacher` holds each teacher's embeddings (n, 128) of the same faces, by the teacher's name. Raises LossError if
-        a memory is smaller than the batch, and ValueError if a teacher is missing or a label is out of range.
+        `teacher` holds each teacher's embeddings (n, channels) of the same faces, by the teacher's name. Raises
+        LossError if a memory is smaller than the batch, and ValueError if a teacher is missing or a label is out of
+        range.
         """
         exact = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
         faces = LossBatch(exact, labels, teacher or {})
@@ -110,8 +111,6 @@ class TotalLoss(nn.Module):
         return sum((0 * each.sum() for each in reached), start=faces.embeddings.new_zeros(()))
 
 
-CHANNELS = 128
-
 LabelTerm = Contrastive | Triplet | MultiSimilarity | ArcFace | CosFace
 
 
@@ -119,18 +118,20 @@ def build_losses(
     terms: Sequence[LossTerm],
     *,
     n_identities: int,
+    n_channels: int,
     unit_length: bool,
     generator: torch.Generator,
     n_branches: int = 1,
 ) -> TotalLoss:
-    """Build the loss of a run.
+    """Build the loss of a run for embeddings of `n_channels` channels.
 
     With `unit_length`, contrastive and triplet terms normalise embeddings to unit length before measuring distances;
     multi-similarity and classification always use angles. `generator` draws class weights. With several branches, each
     branch has its own terms, except distillation, which uses the whole embedding.
     """
     names = names_of(terms)
-    built = [_built(term, n_identities, generator, unit_length=unit_length, n_branches=n_branches) for term in terms]
+    of_branch = partial(_judge, n_channels=n_channels // n_branches, n_identities=n_identities, generator=generator)
+    built = [_built(term, partial(of_branch, term, unit_length=unit_length), n_branches) for term in terms]
     weights = [LossWeight.of(term) for term in terms]
     return TotalLoss(dict(zip(names, built, strict=True)), dict(zip(names, weights, strict=True)))
 
@@ -142,12 +143,9 @@ def names_of(terms: Sequence[LossTerm]) -> list[str]:
     return [kind if number == 1 else f"{kind}-{number}" for kind, number in zip(kinds, numbers, strict=True)]
 
 
-def _built(
-    term: LossTerm, n_identities: int, generator: torch.Generator, *, unit_length: bool, n_branches: int
-) -> nn.Module:
+def _built(term: LossTerm, judge: Callable[[], nn.Module], n_branches: int) -> nn.Module:
     if isinstance(term, Distillation):
         return distillation(term)
-    judge = partial(_judge, term, CHANNELS // n_branches, n_identities, generator, unit_length=unit_length)
     return judge() if n_branches == 1 else BranchLosses([judge() for _ in range(n_branches)])
 
 

@@ -35,7 +35,7 @@ def distillation(term: runfile.Distillation) -> DistillationTerm:
 
 
 def by_cosine(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return 1 - cosine of (n, 128) and (n, 128), 0..2: (n,)."""
+    """Return 1 - cosine of (n, channels) and (n, channels), 0..2: (n,)."""
     return 1 - F.cosine_similarity(ours, theirs)
 
 

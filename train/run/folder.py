@@ -83,10 +83,11 @@ class RunFolder:
         """Check that the folder holds this run, unfinished. Raises TrainingError."""
         if not self.run_file.exists():
             raise TrainingError(f"{self.path}: contains no run to resume; leave out --resume")
-        differences = list(_differences(read_json(self.run_file).model_dump(mode="json"), run.model_dump(mode="json")))
-        if differences:
+        before, now = (each.model_dump(mode="json") for each in (read_json(self.run_file), run))
+        changed = [f"{key} was {then}, is {value}" for key, then, value in differences(before, now)]
+        if changed:
             raise TrainingError(
-                f"{self.path}: was started with other settings ({'; '.join(differences[:3])}); "
+                f"{self.path}: was started with other settings ({'; '.join(changed[:3])}); "
                 "use the same settings, or give another --out"
             )
         if self.bundle.exists():
@@ -114,10 +115,10 @@ class RunFolder:
             )
 
 
-def _differences(before: object, now: object, key: str = "") -> Iterator[str]:
-    """Describe each key whose values differ."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for name in sorted({*before, *now}):
-            yield from _differences(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))
-    elif before != now:
-        yield f"{key} was {json.dumps(before)}, is {json.dumps(now)}"
+def differences(one: object, other: object, key: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield each key whose values differ, with both values as JSON."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other}):
+            yield from differences(one.get(name), other.get(name), f"{key}.{name}".lstrip("."))
+    elif one != other:
+        yield key, json.dumps(one), json.dumps(other)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from embedder import (
     Alignment,
@@ -16,9 +18,11 @@ from embedder import (
     new_network,
     read_bundle,
     sha256_of,
+    tensors_of,
 )
 
 from ..errors import TrainingError
+from ..learning.optimizer import HEAD
 from ..run_file import NetworkConfig
 from ..run_file_reading import BUILT_IN as BUILT_IN_NAME
 
@@ -56,6 +60,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 # Preprocessing for a network from scratch: channels with a mean near 0 and a standard deviation near 1.
 MEAN, SCALE = (127.5, 127.5, 127.5), 64.0
+EMBEDDING_SIZE = 128  # of a network from scratch, by default
 SCALE_OF_FOREIGN_WEIGHTS = 128.0  # as in facenet-pytorch
 
 
@@ -79,7 +84,7 @@ def build_run_network(settings: NetworkConfig, alignment: Alignment, generator: 
     if settings.start is None:
         built = _from_scratch(settings, alignment, generator)
     else:
-        built = _from_bundle(settings, alignment)
+        built = _from_bundle(settings, alignment, generator)
     if settings.weights is None:
         return built
     return replace(built, started_from=load_foreign_weights(built.network, settings))
@@ -96,7 +101,7 @@ def _from_scratch(settings: NetworkConfig, alignment: Alignment, generator: torc
     )
     architecture = Architecture(
         backbone=backbone,
-        embedding_size=128,
+        embedding_size=settings.embedding_size or EMBEDDING_SIZE,
         unit_length=settings.unit_length is not False,
         mirror=bool(settings.mirror),
     )
@@ -104,7 +109,7 @@ def _from_scratch(settings: NetworkConfig, alignment: Alignment, generator: torc
     return BuiltNetwork(network, architecture, preprocessing, None)
 
 
-def _from_bundle(settings: NetworkConfig, alignment: Alignment) -> BuiltNetwork:
+def _from_bundle(settings: NetworkConfig, alignment: Alignment, generator: torch.Generator) -> BuiltNetwork:
     bundle = bundle_named(settings.start or BUILT_IN_NAME)
     card = bundle.card
     if settings.backbone not in (None, card.architecture.backbone):
@@ -117,15 +122,27 @@ def _from_bundle(settings: NetworkConfig, alignment: Alignment) -> BuiltNetwork:
         raise TrainingError(
             "the chips were prepared for another model than network.start; run visavis prepare with --model"
         )
-    architecture = card.architecture.model_copy(update=_given(unit_length=settings.unit_length, mirror=settings.mirror))
+    architecture = card.architecture.model_copy(
+        update=_given(embedding_size=settings.embedding_size, unit_length=settings.unit_length, mirror=settings.mirror)
+    )
     preprocessing = card.preprocessing.model_copy(
         update=_given(input_size_px=settings.input_size_px)
         | {"crop_px": _crop(settings, alignment, of_start=card.preprocessing.crop_px)}
     )
-    changed = Bundle(
-        card.model_copy(update={"architecture": architecture, "preprocessing": preprocessing}), bundle.tensors
-    )
+    tensors = dict(bundle.tensors)
+    if architecture.embedding_size != card.architecture.embedding_size:
+        architecture = architecture.model_copy(update={"projected_from": None})
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{HEAD}.")}
+        tensors |= _new_head(architecture, preprocessing, alignment, generator)
+    changed = Bundle(card.model_copy(update={"architecture": architecture, "preprocessing": preprocessing}), tensors)
     return BuiltNetwork(build_network(changed), architecture, preprocessing, card.digest)
+
+
+def _new_head(
+    architecture: Architecture, preprocessing: Preprocessing, alignment: Alignment, generator: torch.Generator
+) -> dict[str, NDArray[np.float32]]:
+    untrained = tensors_of(new_network(architecture, preprocessing, alignment.chip_size_px, generator))
+    return {name: tensor for name, tensor in untrained.items() if name.startswith(f"{HEAD}.")}
 
 
 def _crop(settings: NetworkConfig, alignment: Alignment, of_start: int | None = None) -> int | None:

@@ -27,7 +27,7 @@ def teachers_of(terms: tuple[LossTerm, ...]) -> tuple[str, ...]:
 
 
 def teacher_embeddings(name: str, data: PreparedData, positions: Indices, progress: Progress) -> Floats:
-    """Embed chips with a teacher: (n, 128). Raises BundleError and TrainingError."""
+    """Embed chips with a teacher: (n, channels). Raises BundleError and TrainingError."""
     teacher = load(None if name == BUILT_IN else name)
     if teacher.card.alignment != data.alignment:
         raise TrainingError(

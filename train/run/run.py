@@ -1,10 +1,11 @@
 """Run a training from its run file: set it up, train, and write the bundle."""
 
 import json
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from numpy.random import default_rng
 
 from embedder import EmbeddingNet
@@ -13,14 +14,15 @@ from ..augmentation import sheet
 from ..data.description import sole_use
 from ..errors import TrainingError
 from ..learning.checkpoint import read_tensors
+from ..learning.distributed import from_first, in_all, name_of
 from ..learning.learner import build_accelerator, chosen_precision, keep_freed_memory
 from ..learning.loop import TrainingCounters, TrainingLoop, TrainingSetup
 from ..learning.weight_averaging import interpolate_weights
 from ..logging.progress import RunLogger, no_loggers, run_loggers
 from ..run_file import RunFile
 from .finish import RunResult, ValidatedEers, finish_run
-from .folder import RunFolder
-from .provenance import environment, weights_with_card
+from .folder import RunFolder, differences
+from .provenance import environment, versions, weights_with_card
 from .setup import AssembledRun, assemble_run
 
 N_PICTURES = 64  # on the sheet of augmented chips
@@ -32,16 +34,20 @@ def run_training(run: RunFile, out: Path, *, resume: bool) -> RunResult | None:
     Raises DataError, BundleError, LossError, SamplingError, TrainingError, Collapsed and ReportError.
     """
     keep_freed_memory()
-    accelerator = build_accelerator(run.loop)
-    with sole_use(out) if accelerator.is_main_process else nullcontext():
-        return _go(run, RunFolder(out), accelerator, resume=resume)
+    accelerator, folder = build_accelerator(run.loop), RunFolder(out)
+    with ExitStack() as held:
+        from_first(accelerator, lambda: _claim(run, folder, held, resume=resume))
+        return _go(run, folder, accelerator, resume=resume)
+
+
+def _claim(run: RunFile, folder: RunFolder, held: ExitStack, *, resume: bool) -> None:
+    held.enter_context(sole_use(folder.path))
+    (folder.resume if resume else folder.begin)(run)
 
 
 def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bool) -> RunResult | None:
-    if accelerator.is_main_process:
-        (folder.resume if resume else folder.begin)(run)
-    accelerator.wait_for_everyone()
-    assembled = assemble_run(run, folder, accelerator)
+    assembled = in_all(accelerator, lambda: assemble_run(run, folder, accelerator))
+    _require_equal_processes(run, assembled.course)
     if accelerator.is_main_process and not resume:
         _note(run, folder, assembled, accelerator)
     counters = _counters(assembled.course) if resume else TrainingCounters()
@@ -54,6 +60,22 @@ def _go(run: RunFile, folder: RunFolder, accelerator: Accelerator, *, resume: bo
     kept_step = counters.best_step if run.validation.keep == "best" else counters.step
     eers = ValidatedEers(counters.first_eer, assembled.course.look(network).eer, kept_step)
     return finish_run(folder, run, weights_with_card(run, assembled, network, counters), assembled.people, eers)
+
+
+def _require_equal_processes(run: RunFile, course: TrainingSetup) -> None:
+    """Raise TrainingError in all processes if one has other data, settings or versions than the first."""
+    settings = run.model_dump(mode="json", exclude={"data": {"train", "validation"}})  # a machine's own paths
+    facts = {"run file": settings, "data": dict(course.made_of), "versions": versions()}
+    everyone = gather_object([(name_of(course.accelerator), facts)])
+    for name, theirs in everyone:
+        differing = [
+            f"{key} is {value} there, {first} here" for key, first, value in differences(everyone[0][1], theirs)
+        ]
+        if differing:
+            raise TrainingError(
+                f"{name} differs from the first process ({'; '.join(differing[:3])}); give all processes "
+                "the same data, run file and versions"
+            )
 
 
 def _logger(
@@ -76,14 +98,15 @@ def _note(run: RunFile, folder: RunFolder, assembled: AssembledRun, accelerator:
 
 def _counters(course: TrainingSetup) -> TrainingCounters:
     """Restore the state of an interrupted run. Raises TrainingError if its inputs have changed."""
-    facts = json.loads(read_tensors(course.checkpoint).facts)
+    stored = from_first(course.accelerator, lambda: read_tensors(course.checkpoint))
+    facts = json.loads(stored.facts)
     changed = [name for name, digest in course.made_of.items() if facts["made_of"].get(name) != digest]
     if changed:
         raise TrainingError(
             f"{course.checkpoint.parent}: {' and '.join(changed)} changed since the run started; restore the original, "
             "or start a new run in another --out"
         )
-    course.state.load(course.checkpoint)
+    course.state.load(stored)
     course.guard.load(facts["guard"])
     return TrainingCounters(**facts["counters"])
 

@@ -13,11 +13,12 @@ from ..augmentation import Augmenter
 from ..errors import LossError, TrainingError
 from ..learning.batches import BatchSource, ChipBatchSource, FeatureBatchSource, LabeledChips
 from ..learning.checkpoint import TrainingState
+from ..learning.distributed import share_norms
 from ..learning.guard import CollapseGuard
 from ..learning.learner import Learner
 from ..learning.loop import TrainingSetup
 from ..learning.optimizer import HEAD, build_optimizer, freeze, frozen_stages
-from ..learning.sampler import PKSampler
+from ..learning.sampler import PKSampler, Share
 from ..learning.validation import ChipValidation, FeatureValidation, ValidationResult
 from ..learning.weight_averaging import L2SP, WeightAverage, Weights, weights_of
 from ..losses.build import build_losses
@@ -41,10 +42,11 @@ class AssembledRun:
 
 def assemble_run(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> AssembledRun:
     """Assemble a run. Raises DataError, BundleError, LossError, SamplingError and TrainingError."""
-    _require_room_for_memories(run, accelerator.num_processes)
+    _require_room_for_memories(run)
     people = people_of(run)
     _require_smaller_pictures(run, people.data.alignment.chip_size_px)
-    sampler = _sampler(run, people, accelerator)
+    share = Share(accelerator.process_index, accelerator.num_processes)
+    sampler = PKSampler(people.labels, run.sampling.people, run.sampling.images, run.seed, share)
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed)
     built = build_run_network(run.network, people.data.alignment, generator)
@@ -52,9 +54,12 @@ def assemble_run(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> A
     frozen = frozen_stages(built.network, run.network)
     freeze(built.network, frozen)
     head_alone = frozen == set(built.network.stages()) - {HEAD}
-    learner = _learner(run, built, people, generator, head_alone=head_alone).to(accelerator.device)
+    if accelerator.num_processes > 1:
+        share_norms(built.network)
+    learner = _learner(run, built, people, generator, share, head_alone=head_alone).to(accelerator.device)
     start = weights_of(built.network)
-    folder.require_room(sum(tensor.nbytes for tensor in start.values()))
+    if accelerator.is_main_process:
+        folder.require_room(sum(tensor.nbytes for tensor in start.values()))
     progress: Progress = show_progress if accelerator.is_main_process else no_progress
     course = TrainingSetup(
         run=run,
@@ -72,22 +77,21 @@ def assemble_run(run: RunFile, folder: RunFolder, accelerator: Accelerator) -> A
         checkpoint=folder.checkpoint,
         best=folder.best,
         clock=monotonic,
-        made_of=_made_of(run, built, people, accelerator.num_processes),
+        made_of=_made_of(run, built, people),
     )
     return AssembledRun(course, built, people, start, _augmenter(run, built, head_alone=head_alone))
 
 
-def _made_of(run: RunFile, built: BuiltNetwork, people: TrainingPeople, n_processes: int) -> dict[str, str]:
+def _made_of(run: RunFile, built: BuiltNetwork, people: TrainingPeople) -> dict[str, str]:
     teachers = {f"the teacher {name}": bundle_named(name).card.digest for name in teachers_of(run.losses)}
     return {
         "the chips to learn from": people.data.digest,
         "the chips of people held out": people.held_out.data.digest,
         "what the network began with": str(built.started_from),
-        "the number of processes": str(n_processes),
     } | teachers
 
 
-def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
+def _require_room_for_memories(run: RunFile) -> None:
     """Refuse a memory before training that its loss would refuse at the first step."""
     n_faces = run.sampling.people * run.sampling.images
     sizes = [term.memory for term in run.losses if isinstance(term, MetricLossTerm) and term.memory]
@@ -95,8 +99,6 @@ def _require_room_for_memories(run: RunFile, n_processes: int) -> None:
         raise LossError(
             f"a batch of {n_faces} faces does not fit into a memory of {min(sizes)} embeddings: raise losses.memory"
         )
-    if sizes and n_processes > 1:
-        raise LossError("a memory holds the batches of one process only: remove losses.memory, or use one process")
 
 
 def _require_smaller_pictures(run: RunFile, chip_px: int) -> None:
@@ -110,7 +112,14 @@ def _require_smaller_pictures(run: RunFile, chip_px: int) -> None:
 
 
 def _require_teachers_within_reach(run: RunFile, built: BuiltNetwork) -> None:
-    """Refuse the `mse` measure for a student with, and a teacher without, unit-length embeddings."""
+    """Refuse teachers with embeddings that the student's cannot equal: of another size, or of any length (`mse`)."""
+    n_channels = built.architecture.embedding_size
+    for name in teachers_of(run.losses):
+        if (of_teacher := bundle_named(name).card.architecture.embedding_size) != n_channels:
+            raise LossError(
+                f"the embeddings of the teacher {name} have {of_teacher} channels, and the student's {n_channels}: "
+                f"set network.embedding_size to {of_teacher}"
+            )
     exact = [term.teacher for term in run.losses if isinstance(term, Distillation) and term.measure == "mse"]
     for name in exact if built.architecture.unit_length else ():
         if not bundle_named(name).card.architecture.unit_length:
@@ -120,28 +129,24 @@ def _require_teachers_within_reach(run: RunFile, built: BuiltNetwork) -> None:
             )
 
 
-def _sampler(run: RunFile, people: TrainingPeople, accelerator: Accelerator) -> PKSampler:
-    return PKSampler(
-        people.labels,
-        run.sampling.people,
-        run.sampling.images,
-        run.seed,
-        process=accelerator.process_index,
-        n_processes=accelerator.num_processes,
-    )
-
-
 def _learner(
-    run: RunFile, built: BuiltNetwork, people: TrainingPeople, generator: torch.Generator, *, head_alone: bool
+    run: RunFile,
+    built: BuiltNetwork,
+    people: TrainingPeople,
+    generator: torch.Generator,
+    share: Share,
+    *,
+    head_alone: bool,
 ) -> Learner:
     losses = build_losses(
         run.losses,
         n_identities=people.n_identities,
+        n_channels=built.architecture.embedding_size,
         unit_length=built.architecture.unit_length,
         generator=generator,
         n_branches=built.network.backbone.n_branches,
     )
-    return Learner(built.network.to(memory_format=torch.channels_last), losses, head_alone=head_alone)
+    return Learner(built.network.to(memory_format=torch.channels_last), losses, head_alone=head_alone, share=share)
 
 
 def _augmenter(run: RunFile, built: BuiltNetwork, *, head_alone: bool) -> Augmenter:

@@ -1,4 +1,4 @@
-"""`visavis atlas`: correlations of the 128 channels with traits, over photos of many people."""
+"""`visavis atlas`: correlations of a model's channels with traits, over photos of many people."""
 
 import json
 from collections.abc import Iterator
@@ -62,8 +62,8 @@ def _as_text(result: Atlas) -> str:
     sure = [each for each in result.channels if each.strength]
     strongest = sorted(sure, key=lambda each: -each.strength)[:N_SHOWN]
     head = (
-        f"{result.n_faces:,} faces of {result.n_people:,} people; {len(sure)} of 128 channels correlate significantly "
-        "with a trait:"
+        f"{result.n_faces:,} faces of {result.n_people:,} people; {len(sure)} of {len(result.channels)} channels "
+        "correlate significantly with a trait:"
     )
     return "\n".join([head, *(f"  {each.channel:3}  {each.sentence.en}" for each in strongest)])
 

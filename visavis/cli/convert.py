@@ -22,7 +22,7 @@ from .options import model_option
 def export_command(file_format: ExportFormat, folder: str, model_path: str | None) -> None:
     """Export the model's network for other programs, with its card and a README.txt that describes input and output.
 
-    The input is aligned chips, uint8 RGB (n, side, side, 3); the output is float32 (n, 128). The network does not
+    The input is aligned chips, uint8 RGB (n, side, side, 3); the output is float32 (n, channels). The network does not
     include face detection and alignment, nor the mean over a chip and its mirror image that some cards ask for.
 
     The written files are read with OpenVINO and compared with torch; above a distance of 1e-4 no files are kept.

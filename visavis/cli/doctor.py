@@ -16,7 +16,7 @@ import openvino
 from PIL import Image
 
 from embedder import BUILT_IN_MODELS, PRECISIONS, FaceEmbedder, Precision, RuntimeOptions, VisavisError, load
-from service import TRACE_ENDPOINTS, Machine, this_machine
+from service import TRACE_ENDPOINTS, Machine, idle_worker_mib, this_machine
 
 from .options import json_option
 
@@ -47,6 +47,7 @@ class Diagnosis:
     has_heic: bool
     speeds: tuple[Speed, ...]
     detector_ms: float
+    worker_mib: int  # of a process that serves the built-in model, and those that decode for it, without requests
     advice: tuple[str, ...]
 
 
@@ -77,6 +78,7 @@ def diagnosis() -> Diagnosis:
         has_heic=versions["pillow-heif"] is not None,
         speeds=speeds,
         detector_ms=_detector_ms(),
+        worker_mib=idle_worker_mib(),
         advice=tuple(_advice(machine, speeds, os.environ)),
     )
 
@@ -91,7 +93,7 @@ def _version(package: str) -> str | None:
 def _speed(precision: Precision) -> Speed:
     try:
         with load(running=RuntimeOptions(precision=precision)) as embedder:
-            return Speed(precision, _median_ms(lambda: embedder.embed_faces(_drawn_chips(embedder))))
+            return Speed(precision, median_ms(lambda: embedder.embed_faces(drawn_chips(embedder))))
     except VisavisError as error:
         return Speed(precision, None, str(error))
 
@@ -99,10 +101,11 @@ def _speed(precision: Precision) -> Speed:
 def _detector_ms() -> float:
     picture = _drawn_picture()
     with load() as embedder:
-        return _median_ms(lambda: embedder.detect(picture))
+        return median_ms(lambda: embedder.detect(picture))
 
 
-def _drawn_chips(embedder: FaceEmbedder) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def drawn_chips(embedder: FaceEmbedder) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return two smooth chips for a model."""
     side = embedder.card.alignment.chip_size_px
     ramp = np.linspace(0, 255, side, dtype=np.uint8)
     return np.broadcast_to(ramp[:, None], (2, side, side, 3))
@@ -116,7 +119,7 @@ def _drawn_picture() -> bytes:
     return file.getvalue()
 
 
-def _median_ms(run: Callable[[], object]) -> float:
+def median_ms(run: Callable[[], object]) -> float:
     """Return the median time of a run, after a few to warm up."""
     times = []
     for _ in range(N_RUNS):
@@ -186,6 +189,7 @@ def as_text(found: Diagnosis) -> str:
             f"HEIC        {'read' if found.has_heic else 'not read: pip install visavis[heif]'}",
             *(_speed_in_words(each) for each in found.speeds),
             f"detector    {found.detector_ms:.1f} ms for a drawn picture of {PICTURE_PX} px without a face, as JPEG",
+            f"worker      {found.worker_mib} MiB for each process that serves, without requests",
             "versions    " + ", ".join(f"{name} {each}" for name, each in found.versions.items() if each),
             *(f"advice      {each}" for each in found.advice or ("none",)),
         ]

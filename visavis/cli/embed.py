@@ -1,46 +1,40 @@
-"""`visavis embed`: print the embeddings of faces, or write those of many photos to Parquet files."""
+"""`visavis embed`: print the embeddings of faces, or write those of many photos to Parquet files, in shards too."""
 
 import json
 import sys
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from embedder import ALL_FACES, Embedding, RuntimeOptions, load, printable, show_progress
 from embedder.bulk import BulkRequest
 
+from .bulk_options import ENGINES, BulkOptions, bulk_options
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
-    from embedder.bulk import BulkSummary, OutputFolder, PhotoSource
+    from embedder.bulk import BulkSummary, LocalFolder, MergeSummary, OutputFolder
 
 
-def embed_into(request: BulkRequest, *, as_json: bool) -> None:
+STOPPED = "visavis: stopped; finished parts are kept: run the same command again to resume"
+
+
+def embed_into(request: BulkRequest, bulk: BulkOptions, *, as_json: bool) -> None:
     """Embed folders of photos, with progress on stderr and a summary on stdout."""
     try:
         from embedder.bulk import embed_folders  # noqa: PLC0415 - it needs the extra "bulk"
 
-        summary = embed_folders(request, show_progress)
+        summary = embed_folders(request, show_progress, bulk.executor())
     except ModuleNotFoundError as error:
-        raise ExtraMissing(missing_module(error), "bulk") from error
+        raise ExtraMissing(missing_module(error), ENGINES[bulk.engine]) from error
     except KeyboardInterrupt:
-        click.echo("visavis: stopped; finished parts are kept: run the same command again to resume", err=True)
+        click.echo(STOPPED, err=True)
         sys.exit(EXIT_INTERRUPTED)
     click.echo(json.dumps(_record(summary), indent=2) if as_json else _text(summary, request.out))
-
-
-def _places(images: tuple[str, ...], lists: tuple[str, ...], out: str) -> "tuple[PhotoSource, OutputFolder]":
-    """Where the photos come from, and where their embeddings go."""
-    try:
-        from embedder.bulk import output_folder, photo_source  # noqa: PLC0415 - it needs the extra "bulk"
-
-        return photo_source(images, lists), output_folder(out)
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(missing_module(error), "bulk") from error
 
 
 def _record(summary: "BulkSummary") -> dict[str, object]:
@@ -60,14 +54,19 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
 
 
 def _text(summary: "BulkSummary", out: "OutputFolder") -> str:
-    lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
-    if summary.failed:
-        reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
-        lines.append(f"{summary.failed.total():,} photos failed ({reasons}); each is in {out}/_failed-*.jsonl")
+    lines = _totals(summary, out)
     if summary.n_damaged_parts:
         lines.append(f"{summary.n_damaged_parts:,} parts of an earlier run were damaged or changed, and made again")
     lines += other_files_text(summary.n_other_files)
     return "\n".join([*lines, _pace(summary)])
+
+
+def _totals(summary: "BulkSummary | MergeSummary", out: "OutputFolder") -> list[str]:
+    lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
+    if summary.failed:
+        reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
+        lines.append(f"{summary.failed.total():,} photos failed ({reasons}); each is in {out}/_failed-*.jsonl")
+    return lines
 
 
 def _pace(summary: "BulkSummary") -> str:
@@ -80,32 +79,84 @@ def _pace(summary: "BulkSummary") -> str:
     )
 
 
+@click.command("merge")
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
+@click.option("--out", required=True, metavar="DEST", help="The folder to write.")
+@json_option
+def merge(folders: tuple[str, ...], out: str, *, as_json: bool) -> None:
+    """Join all shards of a run, in any order, into the folder that a run without shards would have written.
+
+    Each FOLDER was written by `visavis embed ... --out FOLDER --shard i/n`. Files are linked where the file system can
+    link them, else copied. If the command was stopped, run it again to resume.
+
+    Exit status: 0, or 2 if a shard is missing, unfinished, damaged, or of another run; the message names it.
+
+    To embed a photo or folder that is named merge, write ./merge.
+    """
+    try:
+        from embedder.bulk import merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
+
+        destination = _folder_here(out)
+        summary = merge_shards(list(map(_folder_here, folders)), destination, show_progress)
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(missing_module(error), "bulk") from error
+    except KeyboardInterrupt:
+        click.echo(STOPPED, err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, destination))
+
+
+def _folder_here(word: str) -> "LocalFolder":
+    from embedder.bulk import LocalFolder, output_folder  # noqa: PLC0415 - it needs the extra "bulk"
+
+    folder = output_folder(word)
+    if not isinstance(folder, LocalFolder):
+        raise click.UsageError(f"{folder}: merge joins folders of this machine; copy the shards here first")
+    return folder
+
+
+def _merge_record(summary: "MergeSummary") -> dict[str, object]:
+    return {
+        "photos": summary.n_photos,
+        "rows": summary.n_rows,
+        "failed": dict(summary.failed.most_common()),
+        "shards": summary.n_shards,
+        "parts": summary.n_parts,
+        "new_parts": summary.n_new_parts,
+    }
+
+
+def _merge_text(summary: "MergeSummary", out: "OutputFolder") -> str:
+    joined = f"{summary.n_new_parts:,} of {summary.n_parts:,} parts joined from {summary.n_shards:,} shards"
+    return "\n".join([*_totals(summary, out), joined if summary.n_new_parts else "All parts were joined already."])
+
+
+class EmbedCommand(click.Command):
+    """`visavis embed`, or `visavis embed merge` if that is the first word."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the words of the one or the other."""
+        if args[:1] == [merge.name]:
+            return merge.make_context(f"{info_name} {merge.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
 SHOWN = 4  # channels in the text output; --json prints all
 
 
-@click.command()
+@click.command(cls=EmbedCommand)
 @click.argument("images", nargs=-1)
-@click.option(
-    "--out",
-    metavar="FOLDER",
-    help="Write Parquet files to this folder, or to s3://BUCKET/FOLDER, instead of printing, for any number of photos.",
-)
-@click.option(
-    "--list",
-    "lists",
-    multiple=True,
-    metavar="FILE",
-    help="With --out: also embed the photos that a text file names, one a line. Repeatable.",
-)
+@bulk_options
 @face_or_all_option
 @model_option
 @running_options
 @json_option
-def embed(  # noqa: PLR0913 - one for each option of the command
+def embed(
     *,
     images: tuple[str, ...],
-    out: str | None,
-    lists: tuple[str, ...],
+    bulk: BulkOptions | None,
     face: str,
     model_path: str | None,
     running: RuntimeOptions,
@@ -121,14 +172,17 @@ def embed(  # noqa: PLR0913 - one for each option of the command
     and addresses on object stores (s3://, gs://); the embeddings are written to numbered Parquet files, a row for each
     face. If the command was stopped, run it again to resume. Photos that cannot be used are listed in the folder and do
     not change the exit status.
+
+    `visavis embed merge` joins shards; its help is `visavis embed merge --help`. Write ./merge for a photo or folder of
+    that name.
     """
-    if not images and not lists:
+    if not images and not (bulk and bulk.lists):
         raise click.UsageError("Missing argument 'IMAGES...'.")
-    if out is not None:
-        embed_into(BulkRequest(*_places(images, lists, out), face, model_path, running), as_json=as_json)
+    if bulk is not None:
+        source, out = bulk.places(images)
+        request = BulkRequest(source, out, face, model_path, running, bulk.shard)
+        embed_into(request, bulk, as_json=as_json)
         return
-    if lists:
-        raise click.UsageError("--list needs --out")
     embedder = load(model_path, running=running)
     if face == ALL_FACES:
         answer_each(images, embedder.embed_all, OutputFormat(_all_as_text, _all_as_record), as_json=as_json)
@@ -149,7 +203,7 @@ def _all_as_record(embeddings: list[Embedding]) -> dict[str, object]:
 
 
 def _as_text(path: str, embedding: Embedding) -> str:
-    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} 128 channels (--json for all)"
+    return f"{printable(path, MAX_PATH)}: {_start_of(embedding)} {len(embedding.vector):,} channels (--json for all)"
 
 
 def _all_as_text(path: str, embeddings: list[Embedding]) -> str:

@@ -121,7 +121,7 @@ def _text(found: Explanation) -> str:
     if found.saliency is not None:
         lines += ["", "Places, by share of the total influence on the distance, with the other face unchanged:"]
         lines += _places("probe", found.saliency.probe) + _places("reference", found.saliency.reference)
-    lines += ["", f"Channels, by share of the squared distance; the {N_CHANNELS} largest of 128:"]
+    lines += ["", f"Channels, by share of the squared distance; the {N_CHANNELS} largest of {len(found.channels)}:"]
     return "\n".join([*lines, *_channels(found)])
 
 

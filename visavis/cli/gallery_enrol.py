@@ -25,7 +25,7 @@ from gallery import (
     Store,
 )
 
-from .gallery_options import every_person, opened_store, require_gallery, store_option
+from .gallery_options import every_person, opened_store, require_gallery, search_option, store_option
 from .main import EXIT_INTERRUPTED, MAX_PATH
 from .options import future_time, json_option, model_option, only_face_option, running_options
 
@@ -69,6 +69,7 @@ class PersonOutcome:
     "--forget-at", callback=future_time, metavar="90d|DATE", help="When to forget the person; default: never."
 )
 @store_option
+@search_option
 @model_option
 @running_options
 @json_option
@@ -83,7 +84,7 @@ def enrol(url: str, gallery: str, *, photos: tuple[Path, ...], person: str | Non
     Exit status: 0 all enrolled, 1 photos refused, 2 error.
     """
     people = [PersonPhotos(person, tuple(_photos_in(photos)))] if person else _people_in(photos)
-    with opened_store(url) as store:
+    with opened_store(url, search=given["search"]) as store:
         require_gallery(store, gallery)
         with load(given["model_path"], running=given["running"]) as embedder:
             enrol_one = partial(_enrolled, Galleries(store, embedder), gallery, options=_keywords(given))
@@ -98,6 +99,7 @@ def enrol(url: str, gallery: str, *, photos: tuple[Path, ...], person: str | Non
 @only_face_option
 @click.option("--skip-refused", is_flag=True, help="Enrol the other photos of a person if some are refused.")
 @store_option
+@search_option
 @model_option
 @running_options
 @json_option
@@ -108,7 +110,7 @@ def migrate(url: str, gallery: str, *, folder: Path | None, as_json: bool, **giv
 
     Exit status: 0 nobody is left without a template of the model, 1 somebody is, 2 error.
     """
-    with opened_store(url) as store:
+    with opened_store(url, search=given["search"]) as store:
         require_gallery(store, gallery)
         with load(given["model_path"], running=given["running"]) as embedder:
             waiting = _without_template(store, gallery, embedder.identity.digest)
@@ -127,12 +129,11 @@ def migrate(url: str, gallery: str, *, folder: Path | None, as_json: bool, **giv
 def _keywords(given: Mapping[str, Any]) -> EnrolKeywords:
     note, reference, forget_at = (given.get(name) for name in ("note", "consent", "forget_at"))
     consent = None if reference is None else Consent(reference, datetime.now(UTC).date())
-    facts = PersonFacts(note, consent, forget_at) if note or consent or forget_at else None
     return {
         "face": given["face"],
         "allow_duplicate": given.get("allow_duplicate", False),
         "skip_refused": given["skip_refused"],
-        "facts": facts,
+        "facts": PersonFacts(note, consent, forget_at),
     }
 
 

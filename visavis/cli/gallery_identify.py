@@ -18,7 +18,7 @@ from gallery import (
     IdentifiedFace,
 )
 
-from .gallery_options import opened_store, require_gallery, store_option
+from .gallery_options import opened_store, require_gallery, search_option, store_option
 from .main import MAX_PATH
 from .options import face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, sample_record
@@ -49,6 +49,7 @@ from .output import OutputFormat, answer_each, sample_record
     help="The largest number of candidates.",
 )
 @store_option
+@search_option
 @model_option
 @running_options
 @json_option
@@ -66,7 +67,7 @@ def identify(
 
     Exit status: 0, or 2 if a photo cannot be used; the other photos are processed anyway.
     """
-    with opened_store(url) as store:
+    with opened_store(url, search=options.pop("search")) as store:
         require_gallery(store, gallery)
         with load(model_path, running=running) as embedder:
             work = partial(Galleries(store, embedder).identify, gallery, **options)
@@ -125,7 +126,8 @@ def _claim_in_words(claim: Claim) -> str:
         if claim.fnir is None
         else f"; misses {rate_in_words(claim.fnir, claim.fnir_interval)} of those who are in it"
     )
+    missed = "" if claim.is_exact else "; pgvector proposed the templates, and may have missed the nearest"
     return (
         f"threshold {claim.threshold:.3f}: takes {rate_in_words(claim.fpir, claim.fpir_interval)} of strangers for "
-        f"somebody, among {claim.n_templates:,} templates{fnir}"
+        f"somebody, among {claim.n_templates:,} templates{fnir}{missed}"
     )

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import click
 
-from gallery import NoSuchGallery, Person, Store, open_store
+from gallery import GallerySearch, NoSuchGallery, Person, Store, open_store
 
 from .main import ExtraMissing, missing_module
 from .options import stop
@@ -31,13 +31,25 @@ def store_option(command: F) -> F:
     )(command)
 
 
+def search_option(command: F) -> F:
+    """Add --search."""
+    return click.option(
+        "--search",
+        type=click.Choice(get_args(GallerySearch)),
+        envvar="VISAVIS_GALLERY_SEARCH",
+        default="memory",
+        show_default=True,
+        help="Where templates are looked for: all in memory, or by PostgreSQL's pgvector, which misses some.",
+    )(command)
+
+
 @contextmanager
-def opened_store(url: str, *, must_exist: bool = True) -> Iterator[Store]:
+def opened_store(url: str, *, must_exist: bool = True, search: GallerySearch = "memory") -> Iterator[Store]:
     """Open a store. Exit with an error if it is a missing SQLite file that must exist."""
     if must_exist and url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
         stop(f"there is no store {url}; make one, with a gallery in it: visavis gallery create GALLERY")
     try:
-        store = open_store(url)
+        store = open_store(url, search=search)
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "postgres") from error
     with store:

@@ -16,7 +16,7 @@ from embedder import VisavisError, printable
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("visavis.cli.verify:verify", "Decide whether two photos show one person."),
     "detect": ("visavis.cli.detect:detect", "Find the faces in photos."),
-    "embed": ("visavis.cli.embed:embed", "Convert faces to embeddings of 128 channels."),
+    "embed": ("visavis.cli.embed:embed", "Convert faces to embeddings."),
     "group": ("visavis.cli.group:group", "Sort the faces of a folder of photos into people."),
     "explain": ("visavis.cli.explain:explain", "Explain why two photos match, or do not."),
     "atlas": ("visavis.cli.atlas:atlas", "Correlate the channels with traits, over photos of many people."),
@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("visavis.cli.evaluate:evaluate_command", "Measure a model's error rates on photos."),
     "calibrate": ("visavis.cli.calibrate:calibrate_command", "Measure a model's operating points on your photos."),
     "model": ("visavis.cli.model:model", "Show the model card."),
+    "models": ("visavis.cli.models:models", "List the models that are known here."),
+    "project": ("visavis.cli.project:project", "Project a model's embeddings to fewer channels."),
     "describe": ("visavis.cli.describe:describe", "Show the network layer by layer."),
     "maps": ("visavis.cli.maps:maps", "Draw a layer's feature maps for a face, or its kernels."),
     "export": ("visavis.cli.convert:export_command", "Export the network to ONNX or OpenVINO."),
@@ -39,10 +41,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "visavis.cli.convert:import_sface_command",
         "Convert SFace's .onnx file to a model bundle.",
     ),
+    "import-onnx": (
+        "visavis.cli.import_onnx:import_onnx_command",
+        "Make a model bundle of a network of your own.",
+    ),
 }
 
 # The commands that need the extra `train`; `serve` and the others need `service`.
-NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "prepare", "train"}
+NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "import-onnx", "prepare", "project", "train"}
 
 OURS = ("embedder", "gallery", "service", "train", "visavis")
 

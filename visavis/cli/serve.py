@@ -25,6 +25,7 @@ class ServeError(click.ClickException):
     "--host", metavar="ADDRESS", help="Address to listen on (127.0.0.1; 0.0.0.0 = all addresses of this machine)."
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="The port (8000; 0 = any free one).")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that answer on the port (1).")
 @click.option("--model", metavar="MODEL", help="A model bundle to serve, or the name of a built-in model (sface-128).")
 @click.option(
     "--runtime",

@@ -1,1 +1,1 @@
-"""The traits that each of the 128 channels correlates with, measured on photos of many people; it contains no photo."""
+"""The traits that each channel correlates with, measured on photos of many people; it contains no photo."""

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ...image_formats import data_uri, jpeg
-from ...types import EMBEDDING_SIZE, Chips, ModelIdentity, Pixels
+from ...types import Chips, ModelIdentity, Pixels
 from ..explanation import Sentence
 from .faces import SMALL_QUALITY, AtlasFaces
 from .statistics import Floats, between_over_within, correlations, effective_dimension
@@ -49,6 +49,7 @@ def sentence_of(correlations: list[Correlation]) -> Sentence:
 
 
 N_BINS = 40
+MOST_TOGETHER = 128  # channels whose correlations with each other are told, because their number grows with the square
 PICTURE_PX = 75  # side of the mean face and the maximising pictures
 
 
@@ -63,7 +64,7 @@ class ChannelHistogram:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Channel:
-    """The statistics of one of the 128 channels."""
+    """The statistics of one channel."""
 
     channel: int
     sentence: Sentence
@@ -100,7 +101,8 @@ class Atlas:
     n_people: int
     failed: dict[str, int]  # photos without a usable face, by the error's code
     effective_dimension: float
-    together: Floats  # (128, 128): correlations between the channels, Pearson's r
+    together: Floats  # (k, k): correlations between the channels `most_varied`, Pearson's r
+    most_varied: tuple[int, ...]  # the channels with the largest deviations, in order; all if there are up to 128
     mean_face: str  # data: URI of a JPEG
     channels: tuple[Channel, ...]
 
@@ -112,6 +114,7 @@ def atlas_of(
     vectors = faces.vectors.astype(np.float64)
     found = correlations(vectors, faces.traits, faces.people, np.random.default_rng(0))
     ratios = between_over_within(vectors, faces.people)
+    most_varied = np.sort(np.argsort(-vectors.std(axis=0), kind="stable")[:MOST_TOGETHER])
     channels = []
     for channel, values in enumerate(vectors.T):
         measured = tuple(
@@ -137,7 +140,8 @@ def atlas_of(
         len(np.unique(faces.people)),
         dict(faces.failed),
         effective_dimension(vectors),
-        np.corrcoef(vectors.T).reshape(EMBEDDING_SIZE, EMBEDDING_SIZE),
+        np.corrcoef(vectors.T[most_varied]).reshape(len(most_varied), -1),
+        tuple(most_varied.tolist()),
         jpeg_uri(faces.mean),
         tuple(channels),
     )
@@ -155,7 +159,7 @@ def atlas_record(atlas: Atlas) -> dict[str, object]:
         "mean_face": atlas.mean_face,
         "together": [[round(float(r), 2) for r in row] for row in atlas.together],
         "channels": [_channel_record(channel) for channel in atlas.channels],
-    }
+    } | ({"together_of": list(atlas.most_varied)} if len(atlas.most_varied) < len(atlas.channels) else {})
 
 
 def _channel_record(channel: Channel) -> dict[str, object]:

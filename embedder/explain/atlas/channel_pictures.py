@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...network import EmbeddingNet
 from ...progress import Advance
-from ...types import EMBEDDING_SIZE, Chips, Pixels, Vectors
+from ...types import Chips, Pixels, Vectors
 from ..occlusion import occlude
 
 N_PLACES = 15  # along each side
@@ -22,12 +22,12 @@ PATCH = 30 / 150  # of the chip's side; wider than the step, because no channel 
 
 
 def channel_attention(chips: Chips, embed: Callable[[Chips], Vectors], advance: Advance) -> NDArray[np.float64]:
-    """The mean absolute change of each channel when each place is occluded: (128, places, places), 0 or more."""
+    """The mean absolute change of each channel when each place is occluded: (channels, places, places), 0 or more."""
     shares = _patches(chips.shape[1])
-    changes = np.zeros((len(shares), 128))
+    changes = np.zeros(())  # then (places * places, channels)
     for chip in chips:
         whole, *partly = embed(np.concatenate([chip[None], occlude(chip, shares)]))
-        changes += np.abs(np.array(partly) - whole)
+        changes = changes + np.abs(np.array(partly) - whole)
         advance(1)
     return (changes / len(chips)).T.reshape(-1, N_PLACES, N_PLACES)
 
@@ -50,11 +50,11 @@ BATCH = 16
 
 
 def maximise_channels(network: EmbeddingNet, mean: Pixels, spread: Tensor, advance: Advance) -> Chips:
-    """Maximise each of the 128 channels: (128, side, side, 3). `spread` (128,) is each channel's standard deviation."""
+    """Maximise each channel: (channels, side, side, 3). `spread` (channels,) is each channel's standard deviation."""
     network.requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(0)
     pictures = []
-    for channels in torch.arange(EMBEDDING_SIZE).reshape(-1, BATCH):
+    for channels in torch.split(torch.arange(len(spread)), BATCH):
         pictures.append(_maximise(network, mean, (channels, spread[channels]), generator))
         advance(len(channels))
     return np.concatenate(pictures)

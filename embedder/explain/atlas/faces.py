@@ -92,7 +92,7 @@ class PhotoFailure:
 class AtlasFaces:
     """n faces with their embeddings and traits."""
 
-    vectors: Vectors  # (n, 128)
+    vectors: Vectors  # (n, channels)
     traits: NDArray[np.float64]  # (n, traits)
     people: NDArray[np.intp]  # (n,): number of each face's person
     names: tuple[str, ...]  # of the photos, relative to the folder

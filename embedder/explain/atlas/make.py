@@ -14,7 +14,6 @@ from ...image_formats import data_uri, png
 from ...network import build_network, fuse_batch_norm
 from ...pipeline import FaceEmbedder
 from ...progress import Job, Progress
-from ...types import EMBEDDING_SIZE
 from ...weights.bundle import Bundle
 from ..colors import painted
 from .atlas import Atlas, Channel, atlas_of
@@ -38,6 +37,7 @@ def make_atlas(
     wanted: AtlasRequest, bundle: Bundle, embedder: FaceEmbedder, progress: Progress
 ) -> tuple[Atlas, AtlasFaces]:
     """Measure a model's channels. Raises AtlasError, BulkError."""
+    network = fuse_batch_norm(build_network(bundle).eval())  # first: without one there is no atlas
     photos, n_other_files = chosen_photos(
         wanted.folder, n_photos=wanted.n_photos, per_person=wanted.per_person, seed=wanted.seed
     )
@@ -54,8 +54,8 @@ def make_atlas(
         faces = replace(faces, traits=np.concatenate([faces.traits, values], axis=1))
     with progress(Job("covering places of", len(faces.kept), "faces")) as advance:
         looks_at = channel_attention(faces.kept, embedder.embed_chips, advance)
-    network, spread = fuse_batch_norm(build_network(bundle).eval()), torch.from_numpy(faces.vectors.std(axis=0))
-    with progress(Job("drawing pictures of", EMBEDDING_SIZE, "channels")) as advance:
+    spread = torch.from_numpy(faces.vectors.std(axis=0))
+    with progress(Job("drawing pictures of", len(spread), "channels")) as advance:
         pictures = maximise_channels(network, faces.mean, spread, advance)
     return atlas_of(faces, traits, looks_at, pictures, embedder.identity), replace(faces, n_other_files=n_other_files)
 

@@ -1,4 +1,4 @@
-// Both embeddings as 128 stripes each, their difference, and the channels that make it.
+// Both embeddings as stripes, one for each channel, their difference, and the channels that make it.
 import { make, show } from "./elements.js";
 import { decimals, percent } from "./numbers.js";
 import { currentLanguage, say } from "./words.js";
@@ -8,7 +8,7 @@ const FEW = 6;
 
 // `all` says whether every channel is listed; `chooseAll` is called with the opposite.
 export function tellBarcodes(place, { answer, all, chooseAll }) {
-  const channels = answer.channels;
+  const channels = answer.channels, n = channels.length;
   const inOrder = [...channels].sort((a, b) => a.channel - b.channel);
   const most = Math.max(...channels.flatMap(({ probe, reference }) => [Math.abs(probe), Math.abs(reference)]));
   const values = (side) => inOrder.map((each) => signed(each[side] / most));
@@ -16,17 +16,17 @@ export function tellBarcodes(place, { answer, all, chooseAll }) {
   const stripes = make(
     "div",
     { class: "stripes" },
-    row(say("first"), values("probe"), say("barcodeAlt", { which: say("first") })),
-    row(say("second"), values("reference"), say("barcodeAlt", { which: say("second") })),
+    row(say("first"), values("probe"), say("barcodeAlt", { which: say("first"), n })),
+    row(say("second"), values("reference"), say("barcodeAlt", { which: say("second"), n })),
     row(say("difference"), differences, say("differenceAlt", { channel: channels[0].channel })),
     finger(inOrder, channels[0].channel),
   );
   const list = make("ol", { class: "channels" }, channels.slice(0, all ? channels.length : FEW).map((each) => entry(each, channels[0])));
-  const more = make("button", { type: "button", "data-key": "all", onclick: () => chooseAll(!all) }, say(all ? "fewChannels" : "allChannels"));
+  const more = make("button", { type: "button", "data-key": "all", onclick: () => chooseAll(!all) }, say(all ? "fewChannels" : "allChannels", { n }));
   const unknown = channels.every(({ sentences }) => sentences === null) ? make("p", { class: "fine" }, say("noAtlas")) : null;
   show(
     place,
-    make("h2", { id: "barcodes-title" }, say("barcodesTitle")),
+    make("h2", { id: "barcodes-title" }, say("barcodesTitle", { n })),
     make("p", { class: "lead" }, say("barcodesLead")),
     stripes,
     make("h3", {}, say("channelsTitle")),

@@ -164,10 +164,10 @@ export const chinese = {
     penalty: "罚分",
   },
 
-  barcodesTitle: "各 128 个数",
+  barcodesTitle: "各 {n} 个数",
   barcodesLead: "用于比较的全部内容：每个通道一条竖纹。第三行显示两者的差别。",
   difference: "差别",
-  barcodeAlt: "{which}：128 个通道的条纹",
+  barcodeAlt: "{which}：{n} 个通道的条纹",
   differenceAlt: "两者逐通道的差别；通道 {channel} 差别最大",
   low: "低",
   high: "高",
@@ -175,7 +175,7 @@ export const chinese = {
   channel: "通道 {n}",
   channelShare: "占距离平方的 {share}",
   channelValues: "{probe} 与 {reference}",
-  allChannels: "显示全部 128 个",
+  allChannels: "显示全部 {n} 个",
   fewChannels: "收起",
   noAtlas: "此模型没有通道图谱，因此不知道各通道与什么有关。",
 
@@ -198,7 +198,7 @@ export const chinese = {
   gallery: {
     skip: "转到图库",
     question: "照片上的人是谁？",
-    promise: "照片只发送到本服务器，不会保存。对每张登记的人脸，图库只保存一个模板：128 个数，属于生物特征数据。",
+    promise: "照片只发送到本服务器，不会保存。对每张登记的人脸，图库只保存一个模板：描述人脸的一组数，属于生物特征数据。",
     name: "图库",
     nameWhy: "本服务器上某个图库的名称，或新图库的名称。",
     open: "打开",
@@ -216,6 +216,7 @@ export const chinese = {
     claim: "与图库的模板比较，共 {templates} 个。{n} 张陌生人的照片中，最多 {k} 张会被认作某人。",
     claimOne: "与图库的模板比较，共 {templates} 个。{n} 张陌生人的照片中，最多 {k} 张会被认作某人。",
     claimMeasured: "根据模型的测量，误识率（FPIR）为 {fpir}（95% 区间 {low} 至 {high}）。",
+    claimProposed: "模板由索引推荐，最近的可能未被推荐。",
     claimMissed: "若每人只有一个模板，登记者的照片约有 {share} 会被漏认。",
     nobody: "不是图库中的人",
     faceTitle: "人脸 {number}：{who}",

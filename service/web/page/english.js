@@ -168,10 +168,10 @@ export const english = {
     penalty: "penalty",
   },
 
-  barcodesTitle: "128 numbers each",
+  barcodesTitle: "{n} numbers each",
   barcodesLead: "All that is compared of a face: one stripe a channel. The third row shows where the two differ.",
   difference: "Difference",
-  barcodeAlt: "{which}: 128 channels as stripes",
+  barcodeAlt: "{which}: {n} channels as stripes",
   differenceAlt: "Difference of the two, channel by channel; the most in channel {channel}",
   low: "low",
   high: "high",
@@ -179,7 +179,7 @@ export const english = {
   channel: "Channel {n}",
   channelShare: "{share} of the squared distance",
   channelValues: "{probe} and {reference}",
-  allChannels: "Show all 128",
+  allChannels: "Show all {n}",
   fewChannels: "Show fewer",
   noAtlas: "This model has no atlas, so what its channels go with is not known.",
 
@@ -202,7 +202,7 @@ export const english = {
   gallery: {
     skip: "To the gallery",
     question: "Who is on this photo?",
-    promise: "Photos go to this server only and are not kept. Of each enrolled face the gallery keeps a template: 128 numbers, which are biometric data.",
+    promise: "Photos go to this server only and are not kept. Of each enrolled face the gallery keeps a template: numbers that describe the face, which are biometric data.",
     name: "Gallery",
     nameWhy: "The name of a gallery on this server, or of a new one.",
     open: "Open",
@@ -220,6 +220,7 @@ export const english = {
     claim: "Compared with the gallery's templates: {templates}. Of {n} photos of strangers at most {k} are named.",
     claimOne: "Compared with the gallery's templates: {templates}. Of {n} photos of strangers at most {k} is named.",
     claimMeasured: "The false positive identification rate is {fpir} by the model's measurements (95% interval {low} to {high}).",
+    claimProposed: "An index proposed the templates, and may have missed the nearest.",
     claimMissed: "About {share} of photos of enrolled people are missed, if each has one template.",
     nobody: "Nobody in this gallery",
     faceTitle: "Face {number}: {who}",

@@ -117,11 +117,10 @@ export class Enrolment extends Part {
 
   async send(url, photos, more) {
     const { signal } = this.gallery;
-    const body = { image: photos.map(({ file }) => file), ...more };
+    const body = { image: photos.map(({ file }) => file), ...this.facts, ...more };
     const done = await ask(`${url}/photos`, { body, signal, waiting: this.waiting });
-    const isWhole = await this.attempt(() => this.writeFacts(url, done.person), { again: () => this.writeFactsLater(url) });
     const values = { person: done.person.id, n: done.enrolled.length, known: done.already_there.length };
-    if (isWhole) this.empty();
+    this.empty();
     await this.gallery.changed();
     this.tell(() => say("gallery.enrolled", values), "good");
   }
@@ -130,22 +129,15 @@ export class Enrolment extends Part {
     return Object.fromEntries(Object.entries(this.inputs).map(([name, { value }]) => [name, value.trim()]));
   }
 
-  // What is said in the form replaces what is known of the person; what is left out there stays.
-  async writeFacts(url, person) {
+  // What is said in the form; the server keeps what is known of the person and left out here.
+  get facts() {
     const { note, reference, given, forget } = this.values;
-    if (!note && !reference && !forget) return;
-    const facts = {
-      note: note || person.note,
-      consent: reference ? { reference, given_on: given || dayOf(new Date()) } : person.consent,
-      forget_at: forget ? new Date(`${forget}T00:00`).toISOString() : person.forget_at,
+    const consent = { reference, given_on: given || dayOf(new Date()) };
+    return {
+      note: note || null,
+      consent: reference ? JSON.stringify(consent) : null,
+      forget_at: forget ? new Date(`${forget}T00:00`).toISOString() : null,
     };
-    await ask(url, { method: "PUT", json: facts, headers: { "If-Match": person.etag }, signal: this.gallery.signal });
-  }
-
-  async writeFactsLater(url) {
-    await this.writeFacts(url, await ask(url, { signal: this.gallery.signal }));
-    this.empty();
-    await this.gallery.changed();
   }
 
   // Tell each refused photo why; other problems are not settled here.

@@ -129,14 +129,14 @@ function toldOf({ faces }, chosen) {
   ];
 }
 
-function claimInWords({ n_templates: n, fpir, fpir_interval: interval, fnir }) {
+function claimInWords({ n_templates: n, fpir, fpir_interval: interval, fnir, is_exact: isExact }) {
   const [low, high] = (interval ?? []).map(percent);
   const measured = interval ? say("gallery.claimMeasured", { fpir: percent(fpir), low, high }) : "";
   const missed = fnir === null ? "" : say("gallery.claimMissed", { share: percent(fnir) });
   const many = ofMany(fpir);
   return [
     make("p", { class: "claim" }, say(many.k === "1" ? "gallery.claimOne" : "gallery.claim", { templates: whole(n), ...many })),
-    make("p", { class: "fine" }, `${measured} ${missed}`),
+    make("p", { class: "fine" }, `${measured} ${missed} ${isExact ? "" : say("gallery.claimProposed")}`),
   ];
 }
 

@@ -19,11 +19,12 @@ from train.learning.batches import (
     flipped,
     prefetch,
 )
-from train.learning.sampler import PKSampler
+from train.learning.sampler import WHOLE, PKSampler, Share
 from train.learning.validation import ChipValidation, FeatureValidation, evaluate_embeddings
 from train.run.network import build_run_network
 from train.run_file import Augmentation, NetworkConfig
 
+KINDS = tuple(Augmentation.model_fields)
 ANOTHER = torch.device("meta")  # than the CPU, which makes the batches
 
 
@@ -65,6 +66,25 @@ def test_batches_made_ahead_are_those_made_in_time_also_out_of_turn(chip_feed: B
     with prefetch(chip_feed, ANOTHER) as prefetched:
         for step in (0, 1, 2, 9, 10, 4):
             assert same(prefetched.batch(step), chip_feed.batch(step))
+
+
+def feeds(faces: LabeledChips, share: Share) -> tuple[BatchSource, BatchSource]:
+    """Chips with every augmentation, and features of which half are mirrored."""
+    sampler = PKSampler(faces.labels, 4, 3, seed=5, share=share)
+    augmenter = Augmenter(Augmentation.model_validate({kind: {"probability": 0.5} for kind in KINDS}), 64, 150)
+    features = LabeledFeatures(
+        torch.randn(60, 2, 1, 1, generator=torch.Generator().manual_seed(0)), torch.ones(60, 2, 1, 1), 0.5
+    )
+    return ChipBatchSource(faces, sampler, augmenter, 5), FeatureBatchSource(faces, sampler, features, 5)
+
+
+@pytest.mark.parametrize("n_processes", [2, 4])
+def test_processes_share_the_very_batch_of_one_process(faces: LabeledChips, n_processes: int) -> None:
+    shares = [feeds(faces, Share(process, n_processes)) for process in range(n_processes)]
+    for whole, *parts in zip(feeds(faces, WHOLE), *shares, strict=True):
+        batch, each = whole.batch(9), [part.batch(9) for part in parts]
+        assert torch.equal(torch.cat([part.inputs for part in each]), batch.inputs)
+        assert all(same(Batch(batch.inputs, part.labels, part.teachers), batch) for part in each)
 
 
 def test_where_the_cpu_learns_nothing_is_made_beside_it(chip_feed: BatchSource) -> None:

@@ -53,7 +53,11 @@ def test_every_parameter_that_learns_is_in_one_group_at_its_stages_rate_and_weig
     network: EmbeddingNet,
 ) -> None:
     losses = build_losses(
-        [ArcFace(kind="arcface")], n_identities=5, unit_length=False, generator=torch.Generator().manual_seed(0)
+        [ArcFace(kind="arcface")],
+        n_identities=5,
+        n_channels=128,
+        unit_length=False,
+        generator=torch.Generator().manual_seed(0),
     )
     learner = Learner(network, losses, head_alone=False)
     rates = {"backbone": 0.1, "stage5": 0.5, "head": 2.0}

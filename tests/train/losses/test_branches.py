@@ -15,6 +15,7 @@ def built(*terms: LossTerm, n_branches: int = N_BRANCHES) -> TotalLoss:
     return build_losses(
         terms,
         n_identities=4,
+        n_channels=128,
         unit_length=True,
         generator=torch.Generator().manual_seed(0),
         n_branches=n_branches,

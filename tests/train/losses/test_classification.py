@@ -17,7 +17,9 @@ CHANNELS, N_IDENTITIES = 128, 5
 
 def built(term: LossTerm) -> TotalLoss:
     generator = torch.Generator().manual_seed(3)
-    return build_losses([term], n_identities=N_IDENTITIES, unit_length=False, generator=generator).double()
+    return build_losses(
+        [term], n_identities=N_IDENTITIES, n_channels=CHANNELS, unit_length=False, generator=generator
+    ).double()
 
 
 def batch(seed: int, n: int = 6) -> tuple[Tensor, Tensor]:

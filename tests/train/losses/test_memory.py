@@ -25,7 +25,7 @@ def faces(seed: int, n: int = N) -> LossBatch:
 
 def contrastive(memory: int, after: int = 0) -> TotalLoss:
     term = Contrastive(kind="contrastive", negative_margin=20, memory=memory, memory_after_steps=after)
-    return build_losses([term], n_identities=4, unit_length=False, generator=torch.Generator())
+    return build_losses([term], n_identities=4, n_channels=128, unit_length=False, generator=torch.Generator())
 
 
 def test_it_holds_the_last_embeddings_that_it_was_shown_and_the_batch_comes_first() -> None:
@@ -54,7 +54,7 @@ def test_nothing_is_remembered_before_its_step() -> None:
 
 def test_its_value_is_that_of_the_librarys_memory_which_counts_the_batch_as_remembered() -> None:
     term = Triplet(kind="triplet", miner="all", margin=5, memory=12)
-    ours = build_losses([term], n_identities=4, unit_length=False, generator=torch.Generator())
+    ours = build_losses([term], n_identities=4, n_channels=128, unit_length=False, generator=torch.Generator())
     loss = TripletMarginLoss(margin=5, distance=LpDistance(normalize_embeddings=False))
     theirs = LibraryMemory(loss, 128, memory_size=12 + N)
     for step in range(6):
@@ -63,7 +63,7 @@ def test_its_value_is_that_of_the_librarys_memory_which_counts_the_batch_as_reme
 
 def test_pairs_within_a_batch_have_their_whole_gradient_of_which_the_librarys_memory_keeps_half() -> None:
     term = Triplet(kind="triplet", miner="all", margin=5, memory=12)
-    ours = build_losses([term], n_identities=4, unit_length=False, generator=torch.Generator())
+    ours = build_losses([term], n_identities=4, n_channels=128, unit_length=False, generator=torch.Generator())
     loss = TripletMarginLoss(margin=5, distance=LpDistance(normalize_embeddings=False))
     (one, labels), (other, _) = batch(0), batch(0)
     ours(one.requires_grad_(), labels, 0).total.backward()
@@ -93,7 +93,8 @@ def test_a_memory_smaller_than_a_batch_is_refused_with_what_to_do() -> None:
 def test_a_run_that_is_taken_up_again_goes_on_bit_for_bit() -> None:
     term = Triplet(kind="triplet", miner="hard", margin=0.5, memory=14, memory_after_steps=1)
     whole, begun, resumed = (
-        build_losses([term], n_identities=4, unit_length=True, generator=torch.Generator()) for _ in range(3)
+        build_losses([term], n_identities=4, n_channels=128, unit_length=True, generator=torch.Generator())
+        for _ in range(3)
     )
     expected = [whole(*batch(step), step).total for step in range(8)]
     for step in range(4):

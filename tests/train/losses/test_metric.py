@@ -73,7 +73,9 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def built(term: LossTerm, *, unit_length: bool) -> TotalLoss:
-    return build_losses([term], n_identities=10, unit_length=unit_length, generator=torch.Generator())
+    return build_losses(
+        [term], n_identities=10, n_channels=CHANNELS, unit_length=unit_length, generator=torch.Generator()
+    )
 
 
 def value(term: Contrastive | Triplet | MultiSimilarity, case: Case) -> float:

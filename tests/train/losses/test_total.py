@@ -13,7 +13,7 @@ HARD = Triplet(kind="triplet", miner="hard", margin=0.3, weight=2)
 
 def built(*terms: LossTerm, seed: int = 0) -> TotalLoss:
     generator = torch.Generator().manual_seed(seed)
-    return build_losses(terms, n_identities=4, unit_length=True, generator=generator)
+    return build_losses(terms, n_identities=4, n_channels=128, unit_length=True, generator=generator)
 
 
 def batch(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -76,9 +76,9 @@ def test_without_unit_length_scale_matters_and_with_it_it_does_not() -> None:
     contrastive = Contrastive(kind="contrastive")
     by_length = {
         unit_length: [
-            build_losses([contrastive], n_identities=4, unit_length=unit_length, generator=torch.Generator())(
-                scale * embedded, labels, 0
-            ).total.item()
+            build_losses(
+                [contrastive], n_identities=4, n_channels=128, unit_length=unit_length, generator=torch.Generator()
+            )(scale * embedded, labels, 0).total.item()
             for scale in (1, 0.1)
         ]
         for unit_length in (True, False)

@@ -3,10 +3,7 @@
 import json
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,42 +11,12 @@ from pathlib import Path
 import guarded
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from safetensors.numpy import load_file
+from training_runs import BIN, kill_after, process, train, visavis, write_run_file
 
 from embedder import BUILT_IN, load, read_bundle
 from train.evaluation.results import Estimate
 from train.run.finish import ValidatedEers, failure_of
-from visavis.cli.main import main
-
-BIN = Path(sys.executable).parent
-RUN = """
-seed = 3
-[data]
-train = "{data}"
-held_out = 0.4
-[network]
-backbone = "small"
-input_size_px = 48
-[[losses]]
-kind = "triplet"
-[sampling]
-people = 4
-images = 3
-[loop]
-steps = 12
-checkpoint_every = 4
-ema = 0.9
-precision = "f32"
-[validation]
-every = 6
-[guard]
-every = 1
-[bundle]
-name = "tiny"
-license = "for tests alone"
-trained_on = "Twelve people of the ORL faces."
-"""
 
 
 @dataclass(frozen=True)
@@ -59,12 +26,6 @@ class Finished:
     folder: Path
     file: Path
     printed: str
-
-
-def write_run_file(folder: Path, data: Path) -> Path:
-    path = folder / "run.toml"
-    path.write_text(RUN.format(data=data), encoding="utf-8")
-    return path
 
 
 @pytest.fixture
@@ -79,20 +40,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, prepared_people: Path) ->
     done = train(file, folder / "run")
     assert done.exit_code == 0, done.stderr
     return Finished(folder / "run", file, done.stdout)
-
-
-def visavis(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(each) for each in arguments])
-
-
-def train(run_file: Path, out: Path, *settings: str, resume: bool = False) -> Result:
-    options = [part for setting in settings for part in ("--set", setting)]
-    return visavis("train", run_file, "--out", out, *options, *["--resume"] * resume)
-
-
-def process(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [str(each) for each in arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
 
 
 def weights(run: Path) -> str:
@@ -225,52 +172,6 @@ def test_a_run_resumed_from_its_start_looks_at_it_once_and_loses_no_patience(run
     process(BIN / "visavis", "train", run_file, "--out", tmp_path / "run", "--resume", *settings)
     looks = [line.partition(",")[0] for line in (tmp_path / "run" / "validation.csv").read_text().splitlines()[1:]]
     assert looks[:2] == ["0", "6"]
-
-
-def kill_after(step: int, run_file: Path, out: Path, *settings: str) -> None:
-    """Kill a run with SIGKILL when so many steps are written down."""
-    command = [str(each) for each in (BIN / "visavis", "train", run_file, "--out", out, *settings)]
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    table = out / "steps.csv"
-    while run.poll() is None and (not table.exists() or len(table.read_text().splitlines()) <= step):
-        time.sleep(0.01)
-    assert run.poll() is None, "the run was over before it could be killed"
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-
-
-COUNTING = """
-import sys
-from visavis.cli.main import main
-from train.learning import loop
-
-def counted(shared, broadcast=loop.broadcast_object_list):
-    global n_broadcasts
-    n_broadcasts += 1
-    broadcast(shared)
-
-n_broadcasts, loop.broadcast_object_list = 0, counted
-main(standalone_mode=False)
-print(f"{n_broadcasts} broadcasts")
-"""
-
-
-@pytest.mark.parametrize("length", ["steps", "minutes"])
-def test_two_processes_share_a_run(run_file: Path, tmp_path: Path, length: str) -> None:
-    (tmp_path / "counting.py").write_text(COUNTING)
-    if length == "minutes":
-        run_file.write_text(run_file.read_text().replace("steps = 12", "minutes = 0.02"))
-    launcher = (BIN / "torchrun", "--nproc-per-node=2", tmp_path / "counting.py")
-    done = process(*launcher, "train", run_file, "--out", tmp_path / "run", "--set", "sampling.people=3")
-    assert done.stdout.count("The model is in") == 1
-    assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 2
-    n_looks, n_steps = (n_rows(tmp_path / "run" / name) for name in ("validation.csv", "steps.csv"))
-    n_shares = n_steps + 1 if length == "minutes" else 0
-    assert done.stdout.count(f"{n_looks + n_shares} broadcasts") == 2
-
-
-def n_rows(table: Path) -> int:
-    return len(table.read_text().splitlines()) - 1
 
 
 def test_the_head_alone_learns_over_features_and_the_trunk_stays_as_it_was(run_file: Path, tmp_path: Path) -> None:

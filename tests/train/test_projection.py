@@ -1,0 +1,214 @@
+"""A projection to fewer channels: its formula, the networks that end with it, what it costs, and the command."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import TensorProto, helper, numpy_helper
+from scipy.linalg import eigh
+from sklearn.covariance import ledoit_wolf
+from small_chips import write_small_chips
+
+from embedder import BundleError, Projection, RuntimeOptions, load, projected, read_bundle
+from embedder.explain import Explainer
+from embedder.onnx_import.facts import NetworkFacts
+from embedder.onnx_import.importing import import_onnx
+from embedder.runtime.export import sample_chips
+from train import (
+    EmbeddedSet,
+    LabeledPhoto,
+    LearnedProjection,
+    ProjectionPeople,
+    Protocol,
+    Resampling,
+    discriminant,
+    learn_projection,
+    projection_cost,
+    write_projected,
+)
+from train.errors import DataError
+from visavis.cli.main import main
+
+N_BEFORE, N_AFTER, N_PEOPLE, EACH = 32, 8, 60, 4
+
+
+def embedded(generator: np.random.Generator, n_people: int = N_PEOPLE) -> tuple[np.ndarray, np.ndarray]:
+    """People who differ in few directions, in which the photos of one person vary little."""
+    between = np.concatenate([np.full(N_AFTER, 1.0), np.full(N_BEFORE - N_AFTER, 0.05)])
+    people = np.repeat(np.arange(n_people), EACH)
+    centres = generator.normal(size=(n_people, N_BEFORE)) * between
+    vectors = centres[people] + generator.normal(size=(len(people), N_BEFORE)) * (0.3 / between).clip(max=2)
+    return (vectors + 3).astype(np.float32), people
+
+
+def protocol_of(people: np.ndarray) -> Protocol:
+    photos = tuple(LabeledPhoto(Path(str(k)), f"{k:04}", f"person {each:03}") for k, each in enumerate(people))
+    return Protocol("made-up people", photos, None, "largest")
+
+
+def set_of(vectors: np.ndarray) -> EmbeddedSet:
+    n = len(vectors)
+    return EmbeddedSet(vectors, (None,) * n, tuple(map(str, range(n))), np.ones((n, 10), np.float32))
+
+
+def test_the_directions_are_those_of_the_generalised_eigenvalue_problem() -> None:
+    vectors, people = embedded(np.random.default_rng(0))
+    found = discriminant(vectors, people, N_AFTER)
+    exact = vectors.astype(float)
+    centres = np.stack([exact[people == each].mean(axis=0) for each in range(N_PEOPLE)])
+    within, _ = ledoit_wolf(exact - centres[people], assume_centered=True)
+    _, axes = eigh(np.cov(centres.T, bias=True), within, subset_by_index=[N_BEFORE - N_AFTER, N_BEFORE - 1])
+    expected = axes[:, ::-1].T
+    ratios = found.matrix / expected
+    assert np.abs(np.abs(ratios) / np.abs(ratios).mean() - 1).max() < 1e-3  # up to a common scale, and signs
+    assert np.sign(ratios).std(axis=1).max() == 0
+    assert found.mean == pytest.approx(exact.mean(axis=0), abs=1e-5)
+
+
+def test_projected_embeddings_are_as_long_as_before_on_average() -> None:
+    vectors, people = embedded(np.random.default_rng(1))
+    found = discriminant(vectors, people, N_AFTER)
+    before = ((vectors - vectors.mean(axis=0)) ** 2).sum(axis=1).mean()
+    assert (found(vectors, unit_length=False) ** 2).sum(axis=1).mean() == pytest.approx(before, rel=1e-4)
+    assert np.linalg.norm(found(vectors, unit_length=True), axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_more_people_than_channels_are_needed() -> None:
+    vectors, people = embedded(np.random.default_rng(0), N_AFTER)
+    with pytest.raises(DataError, match=f"at least {N_AFTER + 1} people .* there are {N_AFTER}"):
+        discriminant(vectors, people, N_AFTER)
+
+
+def test_photos_without_a_face_and_single_ones_are_left_out() -> None:
+    vectors, people = embedded(np.random.default_rng(0))
+    vectors[1:EACH] = np.nan  # of the first person one photo is left
+    vectors[-1] = np.nan
+    learned = learn_projection(protocol_of(people), set_of(vectors), N_AFTER)
+    assert (learned.n_people, learned.n_photos) == (N_PEOPLE - 1, len(people) - EACH - 1)
+    assert np.isfinite(learned.projection.matrix).all()
+
+
+def test_a_third_of_the_people_is_held_out_by_name_and_seed() -> None:
+    protocol = protocol_of(np.repeat(np.arange(30), 2))
+    one, again, other = (ProjectionPeople.of(protocol, seed) for seed in (0, 0, 1))
+    learned, held_out = ({photo.identity for photo in part.photos} for part in (one.learned, one.held_out))
+    assert (len(learned), len(held_out), learned & held_out) == (20, 10, set())
+    assert again.held_out.photos == one.held_out.photos != other.held_out.photos
+
+
+def test_the_cost_is_the_fnmr_on_others_before_and_after() -> None:
+    generator = np.random.default_rng(2)
+    vectors, people = embedded(generator, 200)
+    learned = learn_projection(protocol_of(people), set_of(vectors), N_AFTER).projection
+    others, who = embedded(generator, 100)
+    after = learned(others, unit_length=False)
+    cost = projection_cost(protocol_of(who), set_of(others), set_of(after), Resampling(50))
+    for estimate, shown in ((cost.before, others), (cost.after, after)):
+        assert estimate.value == pytest.approx(plain_fnmr(shown, who), abs=0.01)
+    assert cost.difference.value is not None
+    assert cost.difference.value < -0.1  # the other directions were noise
+    assert cost.difference.interval is not None
+    assert cost.difference.interval[0] < cost.difference.value < cost.difference.interval[1] < 0
+
+
+def plain_fnmr(vectors: np.ndarray, people: np.ndarray) -> float:
+    distances = np.linalg.norm(vectors[:, None] - vectors, axis=2)[np.triu_indices(len(people), 1)]
+    same = (people[:, None] == people)[np.triu_indices(len(people), 1)]
+    impostor = np.sort(distances[~same])
+    return float((distances[same] >= impostor[len(impostor) // 1000]).mean())
+
+
+def test_too_few_comparisons_are_not_measured() -> None:
+    vectors, people = embedded(np.random.default_rng(0), 10)
+    cost = projection_cost(protocol_of(people), set_of(vectors), set_of(vectors), Resampling(5))
+    assert [each.value for each in (cost.before, cost.after, cost.difference)] == [None] * 3
+
+
+def random_projection(n_before: int) -> LearnedProjection:
+    generator = np.random.default_rng(3)
+    matrix = generator.normal(size=(64, n_before)).astype(np.float32) * n_before**-0.5
+    return LearnedProjection(Projection(matrix, generator.normal(0, 0.05, n_before).astype(np.float32)), 2, 1)
+
+
+@pytest.fixture(scope="module")
+def torch_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_chips(tmp_path_factory.mktemp("before") / "bundle", embedding_size=512)
+
+
+@pytest.fixture(scope="module")
+def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An imported network: a convolution over patches, and the mean."""
+    folder = tmp_path_factory.mktemp("imported")
+    kernels = np.random.default_rng(0).normal(size=(96, 3, 8, 8)).astype(np.float32) / 100
+    nodes = [
+        helper.make_node("Conv", ["faces", "kernels"], ["maps"], strides=[8, 8]),
+        helper.make_node("Relu", ["maps"], ["positive"]),
+        helper.make_node("GlobalAveragePool", ["positive"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["vector"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "patches",
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, [1, 3, 112, 112])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, 96])],
+        [numpy_helper.from_array(kernels, "kernels")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "own.onnx")
+    facts = NetworkFacts(name="own", licence="CC0-1.0", color_order="rgb", mean=127.5, scale=64.0, alignment="arcface")
+    import_onnx(folder / "own.onnx", folder / "bundle", facts)
+    return folder / "bundle"
+
+
+@pytest.mark.parametrize("kind", ["torch_bundle", "onnx_bundle"])
+def test_a_bundle_ends_with_the_projection(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    folder = request.getfixturevalue(kind)
+    bundle, before = read_bundle(folder), load(folder)
+    learned = random_projection(bundle.card.architecture.embedding_size)
+    card = write_projected(bundle, learned, "shorter", tmp_path / "after")
+    assert (card.architecture.embedding_size, card.architecture.projected_from) == (
+        64,
+        learned.projection.matrix.shape[1],
+    )
+    assert (card.operating_points, card.default_point, card.digest != bundle.card.digest) == ((), None, True)
+    chips = sample_chips(card.alignment.chip_size_px)
+    expected = learned.projection(before.embed_chips(chips), unit_length=True)
+    with load(tmp_path / "after") as after:
+        assert np.abs(after.embed_chips(chips) - expected).max() < 1e-5
+        last = Explainer(after).describe().layers[-1]
+    assert (last.name, last.shape, last.mixes) == ("head", (64, 1, 1), "channels")
+    with pytest.raises(BundleError, match="was projected to 64 channels already"):
+        projected(read_bundle(tmp_path / "after"), learned.projection)
+
+
+def test_torch_computes_the_projection_too(torch_bundle: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(torch_bundle)
+    write_projected(bundle, random_projection(512), "shorter", tmp_path / "after")
+    chips = sample_chips(bundle.card.alignment.chip_size_px)
+    vectors = [
+        load(tmp_path / "after", running=RuntimeOptions(name)).embed_chips(chips) for name in ("torch", "openvino")
+    ]
+    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
+
+
+def visavis(*words: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, words)))
+
+
+def test_the_command_writes_a_bundle_without_points(torch_bundle: Path, data: Path, tmp_path: Path) -> None:
+    told = visavis("project", torch_bundle, "--photos", data / "london", "--channels", 64, "--out", tmp_path / "after")
+    assert told.exit_code == 0, told.output
+    assert "512 to 64 channels, learned on 136 photos of 68 people" in told.output
+    assert "68 photos of 34 other people" in told.output
+    assert "operating points: not measured" in told.output
+    card = read_bundle(tmp_path / "after").card
+    assert (card.name, card.operating_points) == ("just-learnt-64", ())
+    assert "then projected from 512 to 64 channels, learned on 136 photos" in card.provenance.trained_on
+
+
+def test_the_command_refuses_what_is_not_fewer(torch_bundle: Path, tmp_path: Path) -> None:
+    told = visavis("project", torch_bundle, "--photos", tmp_path, "--channels", 512, "--out", tmp_path / "after")
+    assert told.exit_code == 2
+    assert "has 512 channels" in told.output
+    assert not (tmp_path / "after").exists()
