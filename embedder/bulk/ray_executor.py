@@ -82,8 +82,16 @@ class PhotoEmbedder:
 
     def _result(self, names: Sequence[str]) -> BatchResult | UnfitNode:
         if self._worker is None:
-            return UnfitNode(ray.util.get_node_ip_address(), self._trouble)  # type: ignore[no-untyped-call] # no annotations
-        return self._worker(names)
+            return UnfitNode(_address(), self._trouble)
+        try:
+            return self._worker(names)
+        except BulkError as error:  # an object store is out of its reach
+            return UnfitNode(_address(), str(error))
+
+
+def _address() -> str:
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call] # no annotations
+    return address
 
 
 class RayCluster:
@@ -100,7 +108,7 @@ class RayCluster:
         try:
             self.n_cores = _cluster_cores()
             yield _in_order(_dataset(*_from_any_folder(task, batches), self.n_cores))
-            self.n_cores = _cluster_cores()  # it may have grown
+            self.n_cores = max(self.n_cores, _cluster_cores())  # it may have grown
         finally:
             ray.shutdown()
 
@@ -113,6 +121,7 @@ def _connect(address: str | None) -> None:
             "HOST:PORT, or by ray job submit"
         )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that this process starts sends nothing
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lower levels go to stderr too
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress and errors are shown by visavis
     ours = wanted == "local"
     try:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bulk_photos import bulk, make_photos, rows_of, run, same_but_for, stopped_when
 
 from embedder import FaceEmbedder, RuntimeOptions
-from embedder.bulk import LocalPhotos
-from embedder.bulk.manifest import LIST_FILE
+from embedder.bulk import LocalPhotos, photo_source
+from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE
 from embedder.bulk.parts import sums_name
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -27,6 +28,7 @@ N_COPIES = 6
 N_PHOTOS, N_FACES = 18 * N_COPIES, 16 * N_COPIES
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"
+PATIENCE_S = 300  # on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def nodes() -> Iterator[Nodes]:
             yield started
         finally:
             cluster.shutdown()
+        wait_until(lambda: not processes_with(folder))
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +84,11 @@ def by_processes(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_rows_are_those_of_the_process_pool(nodes: Nodes, photos: Path, by_processes: Path, tmp_path: Path) -> None:
     told = run(photos, "--out", tmp_path / "out", *nodes.engine, "--json")
-    assert (told.returncode, told.stderr) == (0, f"embedding {N_PHOTOS} photos\n")
+    assert told.returncode == 0, told.stderr
+    assert told.stderr.splitlines()[0] == f"embedding {N_PHOTOS} photos"
+    assert all(line.startswith("embedding") for line in told.stderr.splitlines())  # slow machines see more progress
     same_but_for(by_processes, tmp_path / "out")
+    assert (tmp_path / "out" / MANIFEST_FILE).read_bytes() == (by_processes / MANIFEST_FILE).read_bytes()
     summary = json.loads(told.stdout)
     assert (summary["photos"], summary["rows"], summary["new_photos"]) == (N_PHOTOS, N_FACES, N_PHOTOS)
     assert summary["cores"] == 2
@@ -97,7 +103,7 @@ def test_a_node_is_killed_and_no_row_is_missing(nodes: Nodes, photos: Path, by_p
         wait_until(lambda: process.poll() is not None or (out / sums_name(1)).exists())
         was_running = process.poll() is None
         nodes.kill_other()
-        _, stderr = process.communicate(timeout=90)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
     nodes.add_other()
     assert was_running
     assert process.returncode == 0, stderr
@@ -118,13 +124,19 @@ def test_the_driver_is_killed_and_started_again_and_every_row_is_there_once(
     assert len(set(map(str, paths))) == len(paths)
 
 
-def test_interrupted_it_says_how_to_go_on(nodes: Nodes, photos: Path, tmp_path: Path) -> None:
+def test_interrupted_it_says_how_to_go_on_and_its_own_cluster_ends(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
-    told = stopped_when((out / sums_name(0)).exists, signal.SIGINT, photos, "--out", out, *nodes.engine)
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # a socket's path must be short
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        told = stopped_when((out / sums_name(0)).exists, signal.SIGINT, photos, "--out", out, "--engine", "ray")
+        assert list(Path(folder).glob("ray/session_latest/logs/raylet.out"))
+        wait_until(lambda: not processes_with(folder))
     assert told.returncode == 130
-    assert told.stderr.splitlines()[1:] == [
+    assert told.stderr.splitlines()[-1] == (
         "visavis: stopped; finished parts are kept: run the same command again to resume"
-    ]
+    )
 
 
 def test_a_run_of_another_model_is_refused(nodes: Nodes, photos: Path, by_processes: Path, bare_bundle: Path) -> None:
@@ -134,20 +146,21 @@ def test_a_run_of_another_model_is_refused(nodes: Nodes, photos: Path, by_proces
 
 
 def test_an_address_without_a_cluster_is_named_in_one_line(photos: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     told = run(photos, "--out", tmp_path / "out", "--engine", "ray", "--address", address)
     assert told.returncode == 2
     assert len(told.stderr.splitlines()) == 2
     assert address in told.stderr.splitlines()[-1]
 
 
-def test_nothing_of_a_person_is_in_what_ray_writes(nodes: Nodes) -> None:
-    """After the other tests: their photos are in folders of that name, and one is called nobody.png."""
+def test_nothing_of_a_person_is_in_what_ray_writes(nodes: Nodes, by_processes: Path) -> None:
+    """After the other tests: the photos' names are like 001-neutral.jpg, and one is called nobody.png."""
     logs = [path for path in nodes.folder.rglob("*") if path.is_file() and not path.is_symlink()]
     assert any(path.name == "raylet.out" for path in logs)
-    assert [path for path in logs for word in (b"nobody", LIST_FILE.encode()) if word in path.read_bytes()] == []
+    vectors = np.array(rows_of(by_processes)["embedding"], np.float32)
+    words = [b"nobody", b"-neutral", LIST_FILE.encode(), *(vector[:4].tobytes() for vector in vectors)]
+    told = {path: path.read_bytes() for path in logs}
+    assert [path for path, content in told.items() if any(word in content for word in words)] == []
 
 
 def test_a_machine_with_another_model_says_so(photos: Path, embedder: FaceEmbedder) -> None:
@@ -158,6 +171,16 @@ def test_a_machine_with_another_model_says_so(photos: Path, embedder: FaceEmbedd
     assert isinstance(unfit, ray_executor.UnfitNode)
     assert embedder.identity.digest in unfit.reason
     assert "sha256:other" in unfit.reason
+
+
+def test_a_machine_that_cannot_reach_the_store_says_so(embedder: FaceEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    names = tuple(f"s3://out-of-reach/{number}.jpg" for number in range(8))
+    task = workers.Task(photo_source(names), None, RuntimeOptions(), "dominant", embedder.identity)
+    actor = ray_executor.PhotoEmbedder(task, ray_executor.WorkerIdentity.of(embedder.identity))
+    (unfit,) = actor(ray_executor.table_of([names]))[ray_executor.COLUMN].to_pylist()
+    assert isinstance(unfit, ray_executor.UnfitNode)
+    assert "of 8 photos none could be read" in unfit.reason
 
 
 def test_without_ray_the_extra_is_named(photos: Path, tmp_path: Path) -> None:
@@ -181,6 +204,27 @@ def test_options_that_belong_together_are_asked_for(words: tuple[str, ...], told
     assert told in refused.stderr
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def processes_with(word: str) -> list[Path]:
+    """The processes with a word in their command."""
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if word.encode() in content_of(path)]
+
+
+def content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it ended
+        return b""
+
+
 def wait_until(is_time: Callable[[], bool]) -> None:
+    start = time.monotonic()
     while not is_time():
-        time.sleep(0.001)
+        assert time.monotonic() - start < PATIENCE_S
+        time.sleep(0.01)

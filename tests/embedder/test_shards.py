@@ -282,6 +282,13 @@ def same_but_for(one: Path, other: Path) -> None:
     assert np.abs(read.vectors - expected.vectors).max() <= 1e-5
 
 
+def test_shards_on_a_store_are_refused(shards: tuple[Path, ...], tmp_path: Path) -> None:
+    told = merge(*shards[1:], "s3://bucket/shard-0", "--out", tmp_path / "out")
+    assert told.exit_code == 2
+    assert "s3://bucket/shard-0: merge joins folders of this machine" in told.stderr
+    assert "s3://bucket/out: merge joins" in merge(*shards, "--out", "s3://bucket/out").stderr
+
+
 @pytest.mark.parametrize("text", ["4/4", "-1/4", "1", "1/", "/4", "a/b", "1/4/2", "0/0", ""])
 def test_what_is_no_shard_is_refused(text: str, tmp_path: Path) -> None:
     words = ["embed", str(tmp_path), "--out", str(tmp_path / "out"), "--shard", text]

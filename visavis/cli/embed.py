@@ -4,7 +4,6 @@ import json
 import sys
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +17,7 @@ from .options import face_or_all_option, json_option, model_option, running_opti
 from .output import OutputFormat, answer_each, faces_text, other_files_text, sample_record
 
 if TYPE_CHECKING:
-    from embedder.bulk import BulkSummary, MergeSummary, OutputFolder
+    from embedder.bulk import BulkSummary, LocalFolder, MergeSummary, OutputFolder
 
 
 STOPPED = "visavis: stopped; finished parts are kept: run the same command again to resume"
@@ -62,7 +61,7 @@ def _text(summary: "BulkSummary", out: "OutputFolder") -> str:
     return "\n".join([*lines, _pace(summary)])
 
 
-def _totals(summary: "BulkSummary | MergeSummary", out: "OutputFolder | Path") -> list[str]:
+def _totals(summary: "BulkSummary | MergeSummary", out: "OutputFolder") -> list[str]:
     lines = [f"{out}: {summary.n_rows:,} embeddings of {summary.n_photos:,} photos"]
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
@@ -81,10 +80,10 @@ def _pace(summary: "BulkSummary") -> str:
 
 
 @click.command("merge")
-@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
-@click.option("--out", required=True, metavar="DEST", type=click.Path(path_type=Path), help="The folder to write.")
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
+@click.option("--out", required=True, metavar="DEST", help="The folder to write.")
 @json_option
-def merge(folders: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
+def merge(folders: tuple[str, ...], out: str, *, as_json: bool) -> None:
     """Join all shards of a run, in any order, into the folder that a run without shards would have written.
 
     Each FOLDER was written by `visavis embed ... --out FOLDER --shard i/n`. Files are linked where the file system can
@@ -95,15 +94,25 @@ def merge(folders: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     To embed a photo or folder that is named merge, write ./merge.
     """
     try:
-        from embedder.bulk import LocalFolder, merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
+        from embedder.bulk import merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
 
-        summary = merge_shards([LocalFolder(each) for each in folders], LocalFolder(out), show_progress)
+        destination = _folder_here(out)
+        summary = merge_shards(list(map(_folder_here, folders)), destination, show_progress)
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "bulk") from error
     except KeyboardInterrupt:
         click.echo(STOPPED, err=True)
         sys.exit(EXIT_INTERRUPTED)
-    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, out))
+    click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, destination))
+
+
+def _folder_here(word: str) -> "LocalFolder":
+    from embedder.bulk import LocalFolder, output_folder  # noqa: PLC0415 - it needs the extra "bulk"
+
+    folder = output_folder(word)
+    if not isinstance(folder, LocalFolder):
+        raise click.UsageError(f"{folder}: merge joins folders of this machine; copy the shards here first")
+    return folder
 
 
 def _merge_record(summary: "MergeSummary") -> dict[str, object]:
@@ -117,7 +126,7 @@ def _merge_record(summary: "MergeSummary") -> dict[str, object]:
     }
 
 
-def _merge_text(summary: "MergeSummary", out: Path) -> str:
+def _merge_text(summary: "MergeSummary", out: "OutputFolder") -> str:
     joined = f"{summary.n_new_parts:,} of {summary.n_parts:,} parts joined from {summary.n_shards:,} shards"
     return "\n".join([*_totals(summary, out), joined if summary.n_new_parts else "All parts were joined already."])
 
