@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/scale.py --data DIR [--photos N] [--names N] [--parts N] [--files N]. DIR contains
 lfw-view1/lfw, of which N photos are embedded. Names, folders and parts are made up: N names are listed, N files lie in
-one folder, and N copies of a part are checked and joined from shards, from the page cache. Rates are those of processor
-time, so neither disks nor other work on the machine are in them. Prints each rate, the memory of what grows with the
-number of photos, and then the two runs. The figures in docs/scale.md are printed here; the memory of a whole run is
-printed by benchmarks/bulk.py.
+one folder, and N copies of a part of 2,048 faces are checked and joined from shards, from the page cache. Rates are
+those of processor time, so neither disks nor other work on the machine are in them. Prints each rate, the memory of
+what grows with the number of photos, and then the two runs. The figures in docs/scale.md are printed here; the memory
+of a whole run is printed by benchmarks/bulk.py.
 """
 
 import argparse
@@ -23,11 +23,15 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from bulk import chosen
 
+from embedder import MEASURES, Face, Quality, Sample
 from embedder.bulk import LocalFolder, LocalPhotos, Shard, merge_shards
 from embedder.bulk.manifest import BLOCK, LIST_FILE, Manifest, blocks, manifest_text, read_manifest, write_manifest
-from embedder.bulk.parts import failed_name, is_done, part_name, sums_name
+from embedder.bulk.parts import failed_name, is_done, part_name, sums_name, write_part
+from embedder.bulk.workers import FaceRow
+from embedder.types import Box
 
 VISAVIS = Path(sys.executable).parent / "visavis"
 GB, TB, HOUR_S = 10**9, 10**12, 3600
@@ -45,8 +49,8 @@ class Cost:
     row_bytes: float  # of parts, per photo
     name_bytes: float  # of the list
     list_s: float  # per name
-    check_s: float  # per byte of parts
-    merge_s: float  # per byte of parts
+    check_s: float  # per part
+    merge_s: float  # per part
 
 
 def main() -> None:
@@ -64,8 +68,9 @@ def main() -> None:
         )
         listed = measure_list(asked.names, folder)
         measure_folders(asked.files, folder)
-        joined = measure_parts(asked.parts, folder / "out", folder)
-        cost = Cost(**embedded, **listed, **joined)
+        written = measure_write(read_manifest(LocalFolder(folder / "out")), folder / "made")
+        joined = measure_parts(asked.parts, folder / "made", folder)
+        cost = Cost(**embedded, **listed, **written, **joined)
     for words, n_photos in RUNS.items():
         print_run(words, n_photos, cost)
 
@@ -85,7 +90,6 @@ def measure_run(photos: Path, out: Path) -> dict[str, float]:
     print(f"bytes per photo: {source / n:,.0f} of the photo, {parts / n:,.0f} of parts", flush=True)
     return {
         "embed_s": cpu_s / n,
-        "write_s": stages["write"] / n,
         "photo_bytes": source / n,
         "row_bytes": parts / n,
     }
@@ -155,6 +159,22 @@ def list_photos(folder: Path) -> None:
         pass
 
 
+def measure_write(manifest: Manifest, out: Path) -> dict[str, float]:
+    """Write a part of made-up faces."""
+    out.mkdir()
+    write_manifest(LocalFolder(out), manifest)
+    face = Face(Box(10, 20, 30, 40), ((1.0, 2.0),) * 5, 0.9)
+    sample = Sample(face, manifest.face, 1, Quality(*[0.5] * len(MEASURES)))
+    vectors = np.random.default_rng(0).normal(size=(BLOCK, 128)).astype(np.float32)
+    rows = [(FaceRow(name, 0, sample, vector),) for name, vector in zip(names(BLOCK), vectors, strict=True)]
+    for _ in range(2):  # the first time also loads libraries
+        start = time.process_time()
+        write_part(LocalFolder(out), 0, rows, manifest)
+        write_s = time.process_time() - start
+    print(f"a part is written in {1e3 * write_s:.0f} ms, {BLOCK / write_s:,.0f} photos/s")
+    return {"write_s": write_s / BLOCK}
+
+
 def measure_parts(n: int, out: Path, folder: Path) -> dict[str, float]:
     """Check made-up parts, and join them from shards. All are names of one file."""
     made = read_manifest(LocalFolder(out))
@@ -171,7 +191,7 @@ def measure_parts(n: int, out: Path, folder: Path) -> dict[str, float]:
     merge_shards(shards, LocalFolder(folder / "joined"))
     merge_s = (time.process_time() - start) / n
     print(f"{n:,} such parts of {N_SHARDS} shards are joined in {1e3 * merge_s:.2f} ms each", flush=True)
-    return {"check_s": check_s / n_bytes, "merge_s": merge_s / n_bytes}
+    return {"check_s": check_s, "merge_s": merge_s}
 
 
 def make_shard(manifest: Manifest, shard: Shard, out: Path, folder: Path) -> LocalFolder:
@@ -194,8 +214,7 @@ def print_run(words: str, n: int, cost: Cost) -> None:
     disk = f"{n_parts:,} parts {size(n * cost.row_bytes)}, list {size(n * cost.name_bytes)}"
     print(f"  photos {size(n * cost.photo_bytes)}, {disk}")
     print(f"  one process: list {hours(n * cost.list_s)}, write parts {hours(n * cost.write_s)}")
-    row_bytes = n * cost.row_bytes
-    check, merge = hours(row_bytes * cost.check_s), hours(row_bytes * cost.merge_s)
+    check, merge = hours(n_parts * cost.check_s), hours(n_parts * cost.merge_s)
     print(f"  a resume checks all parts in {check}, a merge joins them in {merge}")
     print(f"  on an object store: {n:,} GETs of photos, {2 * n_parts:,} to {3 * n_parts:,} PUTs of parts")
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from training_runs import BIN, kill_after, process, train, write_run_file
 
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-TOLERANCE = 1e-3  # relative; differences by rounding grow from step to step
+LOSSES_APART, WEIGHTS_APART = 5e-3, 2e-2  # relative; differences by rounding grow from step to step
 SGD = """
 [optimizer]
 kind = "sgd"
@@ -44,11 +44,11 @@ def losses(run: Path) -> list[float]:
 
 
 def require_equal_runs(run: Path, other: Path) -> None:
-    assert losses(run) == pytest.approx(losses(other), rel=TOLERANCE)
+    assert losses(run) == pytest.approx(losses(other), rel=LOSSES_APART)
     one, two = (load_file(each / "bundle" / "weights.safetensors") for each in (run, other))
     assert one.keys() == two.keys()
     for name, tensor in one.items():
-        assert np.abs(tensor - two[name]).max() <= TOLERANCE * max(1, np.abs(tensor).max()), name
+        assert np.abs(tensor - two[name]).max() <= WEIGHTS_APART * max(1, np.abs(tensor).max()), name
 
 
 COUNTING = """
