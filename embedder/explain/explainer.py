@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Unpack
 
 from ..decision import VerifyKeywords, VerifyOptions
-from ..errors import RuntimeUnavailable, SampleError
+from ..errors import BundleError, RuntimeUnavailable, SampleError
 from ..pipeline import FaceEmbedder
 from ..types import FaceSelector
 from ..weights.bundle import Bundle
@@ -75,7 +75,18 @@ def _inside(graph: Path | bytes, stored_parameters: int) -> "NetworkInspector":
         from .inspector import NetworkInspector  # noqa: PLC0415 - it needs openvino, which serving with torch does not
     except ModuleNotFoundError as error:
         raise _needs(error.name, "service") from error
-    return NetworkInspector(graph, stored_parameters)
+    try:
+        return NetworkInspector(graph, stored_parameters)
+    except (
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # layers of imported networks may be of any kind
+        raise BundleError(
+            "the network has layers that visavis cannot describe (neither convolutions over pictures, pools nor matrix "
+            "products): describe and maps are not available"
+        ) from error
 
 
 def _exported(bundle: Bundle) -> bytes:

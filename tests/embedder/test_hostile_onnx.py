@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from embedder import BundleError, NetworkFacts, import_onnx, read_bundle
+from embedder.explain import inspect_bundle
+
 pytestmark = pytest.mark.slow
 
 SIDE, CHANNELS, OPSET = 32, 64, 18
@@ -364,6 +367,21 @@ def test_a_file_is_refused_in_one_line_with_the_reason(
 
 def test_the_good_network_beside_them_is_imported(outcome: tuple[dict[str, tuple[str, float]], int]) -> None:
     assert outcome[0]["good.onnx"][0] == "imported"
+
+
+def test_layers_that_cannot_be_described_are_told_in_one_line(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["data", "rows"], ["in_a_row"]),
+        helper.make_node("Conv", ["in_a_row", "kernels"], ["vectors"]),
+        helper.make_node("ReduceMax", ["vectors", "last"], ["vector"], keepdims=0),
+    ]
+    kernels = constant("kernels", RNG.normal(size=(CHANNELS, 3, 5)).astype(np.float32))
+    model = network(nodes, constants=[kernels, constant("rows", [0, 3, SIDE * SIDE]), constant("last", [2])])
+    (tmp_path / "rows.onnx").write_bytes(model.SerializeToString())
+    facts = {"name": "own", "licence": "MIT", "color_order": "rgb", "normalisation": "inside", "alignment": "eyes"}
+    import_onnx(tmp_path / "rows.onnx", tmp_path / "own", NetworkFacts.model_validate(facts))
+    with pytest.raises(BundleError, match="the network has layers that visavis cannot describe"):
+        inspect_bundle(read_bundle(tmp_path / "own"))
 
 
 def test_refusals_take_little_memory(outcome: tuple[dict[str, tuple[str, float]], int]) -> None:
