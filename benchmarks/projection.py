@@ -161,8 +161,8 @@ def others(people: Protocol, learned_on: EmbeddedSet) -> dict[str, Projection]:
 def discriminant(vectors: np.ndarray, identities: np.ndarray) -> Projection:
     """The directions in which people differ most, relative to how much the photos of one person do.
 
-    The covariance within people is shrunk: Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance
-    matrices", 2004.
+    The covariance within people is shrunk: Ledoit & Wolf, "A well-conditioned estimator for large-dimensional
+    covariance matrices", 2004.
     """
     _, people, counts = np.unique(identities, return_inverse=True, return_counts=True)
     exact = vectors.astype(np.float64)

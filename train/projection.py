@@ -1,7 +1,7 @@
 """Learn a projection of a model's embeddings to fewer channels on a folder of people, and measure what it costs.
 
-It keeps the principal components. benchmarks/projection.py compares them with a linear discriminant, which was no better
-on people held out.
+It keeps the principal components. benchmarks/projection.py compares them with a linear discriminant, which was no
+better on people held out.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from .evaluation.compared import compare_photos
 from .evaluation.embedding import EmbeddedSet
 from .evaluation.measure import Measurement, TarAt, measure
 from .evaluation.metrics import has_enough_impostors
-from .evaluation.protocols.protocol import Indices, Protocol
+from .evaluation.protocols.protocol import Protocol
 from .evaluation.results import Estimate
 
 HELD_OUT = 1 / 3  # of the people
