@@ -68,8 +68,8 @@ from .projection import (
     ProjectionCost as ProjectionCost,
     ProjectionPeople as ProjectionPeople,
     difference_text as difference_text,
-    discriminant as discriminant,
     learn_projection as learn_projection,
+    principal_components as principal_components,
     projection_cost as projection_cost,
     write_projected as write_projected,
 )
