@@ -94,10 +94,10 @@ def measure(service: RunningService, n_clients: int, seconds: float) -> None:
         time.sleep(seconds / 10)
         held = sampled(pid, seconds * 0.8)
     (loop,) = results
-    n, others = len(loop.took_s), loop.others_s / loop.seconds
+    n, others, loop_s = len(loop.took_s), loop.others_s / loop.seconds, main_thread_s(pid) - before_s
     click.echo(
-        f"{n_clients} clients: {loop.per_s:.1f} verifications/s, {1000 * loop.cpu_s / n:.1f} ms of processor time each, "
-        f"{1000 * (main_thread_s(pid) - before_s) / n:.1f} of them in the event loop; others used {others:.1f} cores"
+        f"{n_clients} clients: {loop.per_s:.1f} verifications/s, {1000 * loop.cpu_s / n:.1f} ms of processor time "
+        f"each, {1000 * loop_s / n:.1f} of them in the event loop; others used {others:.1f} cores"
     )
     share = 1 - held[0] / held.total()
     told = f"lock held {share:.1%} of the time, {1000 * share / loop.per_s:.1f} ms of each verification"
