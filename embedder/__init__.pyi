@@ -1,5 +1,5 @@
 from .backbones.registry import BACKBONES as BACKBONES, default_input_size_px as default_input_size_px
-from .deadline import Deadline as Deadline, use_deadline as use_deadline
+from .deadline import Deadline as Deadline, begin_step as begin_step, use_deadline as use_deadline
 from .decision import (
     EVEN_PRIOR as EVEN_PRIOR,
     ComparedFace as ComparedFace,

@@ -19,6 +19,7 @@ from embedder import (
     SampleError,
     VerifyKeywords,
     VerifyOptions,
+    begin_step,
     require_quality,
 )
 
@@ -133,6 +134,7 @@ class Galleries:
             return self._earlier(request, remembered)
         replica = self._replica(gallery)  # a missing gallery is told before faces are searched for
         embedded = self._embedded(request)
+        begin_step()  # after it nothing stops, so that few are enrolled without an answer
         with self._enrolling:
             return self._enrolled(request, embedded, replica, key)
 
@@ -295,6 +297,7 @@ class Galleries:
 
 
 def _identified(replica: GalleryReplica, face: Embedding, options: IdentifyOptions) -> Identification:
+    begin_step()
     if face.sample.grade is not None and face.sample.grade.is_too_poor:
         return Identification((), None, options.prior or NOBODY)
     return replica.identify(face, options)
