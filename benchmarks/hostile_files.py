@@ -189,9 +189,9 @@ def batches() -> Iterator[tuple[str, str, Callable[[], list[tuple[str, bytes]]]]
     )
     yield "all faces of a picture with 240", "/v1/embeddings?face=all", lambda: [("image", crowd(20, 12))]
     yield (
-        "everybody in a picture with 240 faces, 100 candidates each",
+        "everybody in a picture with 192 faces, 100 candidates each",
         f"/v1/galleries/{GALLERY}/identify?face=all&limit=100",
-        lambda: [("probe", crowd(20, 12))],
+        lambda: [("probe", crowd(16, 12))],
     )
     yield (
         "16 photos to enrol",

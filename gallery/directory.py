@@ -20,6 +20,7 @@ from embedder import (
     SampleError,
     VerifyKeywords,
     VerifyOptions,
+    begin_step,
     check_deadline,
     holding,
     require_quality,
@@ -139,6 +140,7 @@ class Galleries:
             return self._earlier(request, remembered)
         replica = self._replica(gallery)  # a missing gallery is told before faces are searched for
         embedded = self._embedded(request)
+        begin_step()
         with holding(self._enrolling):
             return _undisturbed(lambda: self._attempt(request, embedded, replica, key))
 
@@ -316,6 +318,7 @@ def _undisturbed(attempt: Callable[[], Enrolment]) -> Enrolment:
 
 
 def _identified(replica: GalleryReplica, face: Embedding, options: IdentifyOptions) -> Identification:
+    begin_step()
     if face.sample.grade is not None and face.sample.grade.is_too_poor:
         return Identification((), None, options.prior or NOBODY)
     return replica.identify(face, options)

@@ -63,9 +63,9 @@ PACKAGES = """
 ## Packages
 
 The versions are those of `constraints.txt`. *For* is the first extra that needs the package: the
-base installation, `service`, `heif`, `bulk`, `ray`, `train`, or `dev` for work on visavis. *How checked*:
-the part of the wheel's metadata that names the licence, or *read* if a person read the licence
-instead; *file*: the wheel contains the licence's text.
+base installation, `service`, `heif`, `bulk`, `ray`, `train`, or `dev` for work on visavis. *How
+checked*: the part of the wheel's metadata that names the licence, or *read* if a person read the
+licence instead; *file*: the wheel contains the licence's text.
 
 | package | version | for | licence | how checked |
 |---|---|---|---|---|

@@ -1,6 +1,6 @@
 """Galleries with the real model and a real store: enrol, identify, verify, forget, by one or several at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -237,6 +237,24 @@ def test_every_face_of_a_picture_is_identified(galleries: Galleries, photo: Phot
     assert answer.model == galleries.embedder.identity
     with pytest.raises(NoFace):
         galleries.identify("staff", plain())
+
+
+def test_the_search_for_all_faces_ends_when_nobody_waits_for_it(
+    galleries: Galleries, photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries.enrol("staff", "p1", [photo("001-neutral")])
+    deadline, found_for = Deadline(60), list[Sequence[str]]()
+    people_of = galleries.store.people_of
+
+    def leaving(gallery: str, templates: Sequence[str]) -> dict[str, str]:
+        found_for.append(templates)
+        deadline.cancel()
+        return people_of(gallery, templates)
+
+    monkeypatch.setattr(galleries.store, "people_of", leaving)
+    with use_deadline(deadline), pytest.raises(DeadlineExceeded):
+        galleries.identify("staff", two_faces(), face="all")
+    assert len(found_for) == 1
 
 
 def test_a_face_that_is_too_poor_is_refused_and_among_all_has_no_candidates(

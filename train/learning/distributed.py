@@ -48,7 +48,7 @@ class _Total(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(_ctx: FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override] # torch's own is (ctx, *gradients)
+    def backward(_ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         total = gradient.clone()
         dist.all_reduce(total)
         return total
@@ -66,15 +66,16 @@ class SharedBatchNorm(nn.BatchNorm2d):
         moments = _Total.apply(torch.stack([mean, variance + mean.square()])) / dist.get_world_size()
         mean, variance = moments[0], moments[1] - moments[0].square()
         self._remember(mean, variance, dist.get_world_size() * maps.numel() // maps.shape[1])
-        scale = (variance + self.eps).rsqrt()
-        scale = scale if self.weight is None else scale * self.weight
-        offset = -mean * scale if self.bias is None else self.bias - mean * scale
+        scale = (variance + self.eps).rsqrt() * self.weight
+        offset = self.bias - mean * scale
         normal = torch.addcmul(offset.float()[:, None, None], maps.float(), scale.float()[:, None, None])
         return normal.to(maps.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, n: int) -> None:
         """Update the running statistics as torch does, from n values of each channel."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return  # a norm that keeps no statistics
         self.num_batches_tracked += 1
         weight = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean), weight)
