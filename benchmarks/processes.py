@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/processes.py --chips DATA [--people P] [--steps N] [--out DIR]. DATA is a folder made by
 `visavis prepare`. The batch-all triplet recipe of examples/recipes/losses runs in one process, and by torchrun in two.
-Prints by how much their losses differ, and the equal error rate on the held-out people after each. The figures in
-docs/training.md are printed here.
+Prints by how much their losses differ, and the equal error rate on the held-out people after each. Miners and Adam turn
+rounding into larger differences within some steps.
 """
 
 import argparse
