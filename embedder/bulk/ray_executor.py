@@ -6,6 +6,7 @@ return in order to this process, which alone writes, as with processes of one ma
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from ..types import ModelIdentity
 from ..weights.bundle import BUILT_IN_MODELS
 from .executor import Batches
 from .output import BulkError, LocalFolder
+from .stores import CONNECT_S
 from .workers import BatchResult, Task, Worker
 
 LOCAL = "127.0.0.1"  # a cluster for this run alone is for this machine alone
@@ -120,6 +122,7 @@ def _connect(address: str | None) -> None:
             f"{wanted} is for clients outside of the cluster; run the command on one of its machines with --address "
             "HOST:PORT, or by ray job submit"
         )
+    _require_reachable(wanted)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that this process starts sends nothing
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lower levels go to stderr too
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress and errors are shown by visavis
@@ -136,6 +139,17 @@ def _connect(address: str | None) -> None:
         )
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise BulkError(f"Ray: {_reason(error)}; start a cluster there, or give another --address") from error
+
+
+def _require_reachable(wanted: str) -> None:
+    """Raise BulkError if nothing listens at HOST:PORT; Ray itself tries for minutes."""
+    host, _, port = wanted.rpartition(":")
+    if not (host and port.isdecimal()):  # local or auto
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise BulkError(f"no Ray cluster at {wanted}: {error}; start one there, or give another --address") from error
 
 
 def _cluster_cores() -> int:
