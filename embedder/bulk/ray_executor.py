@@ -7,8 +7,8 @@ return in order to this process, which alone writes, as with processes of one ma
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -109,7 +109,9 @@ class RayCluster:
         _connect(self._address)
         try:
             self.n_cores = _cluster_cores()
-            yield _in_order(_dataset(*_from_any_folder(task, batches), self.n_cores))
+            # It is closed before Ray is left: what Ray Data does at its end would start a cluster anew.
+            with closing(_in_order(_dataset(*_from_any_folder(task, batches), self.n_cores))) as results:
+                yield results
             self.n_cores = max(self.n_cores, _cluster_cores())  # it may have grown
         finally:
             ray.shutdown()
@@ -191,7 +193,7 @@ def _dataset(task: Task, batches: Batches, n_cores: int) -> Dataset:
     return results
 
 
-def _in_order(results: Dataset) -> Iterator[BatchResult]:
+def _in_order(results: Dataset) -> Generator[BatchResult, None, None]:
     try:
         for row in results.iter_rows():
             result = row[COLUMN]
