@@ -6,8 +6,9 @@ return in order to this process, which alone writes, as with processes of one ma
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import socket
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..types import ModelIdentity
 from ..weights.bundle import BUILT_IN_MODELS
 from .executor import Batches
 from .output import BulkError, LocalFolder
+from .stores import CONNECT_S
 from .workers import BatchResult, Task, Worker
 
 LOCAL = "127.0.0.1"  # a cluster for this run alone is for this machine alone
@@ -107,7 +109,9 @@ class RayCluster:
         _connect(self._address)
         try:
             self.n_cores = _cluster_cores()
-            yield _in_order(_dataset(*_from_any_folder(task, batches), self.n_cores))
+            # It is closed before Ray is left: what Ray Data does at its end would start a cluster anew.
+            with closing(_in_order(_dataset(*_from_any_folder(task, batches), self.n_cores))) as results:
+                yield results
             self.n_cores = max(self.n_cores, _cluster_cores())  # it may have grown
         finally:
             ray.shutdown()
@@ -120,6 +124,7 @@ def _connect(address: str | None) -> None:
             f"{wanted} is for clients outside of the cluster; run the command on one of its machines with --address "
             "HOST:PORT, or by ray job submit"
         )
+    _require_reachable(wanted)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that this process starts sends nothing
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lower levels go to stderr too
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress and errors are shown by visavis
@@ -136,6 +141,17 @@ def _connect(address: str | None) -> None:
         )
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise BulkError(f"Ray: {_reason(error)}; start a cluster there, or give another --address") from error
+
+
+def _require_reachable(wanted: str) -> None:
+    """Raise BulkError if nothing listens at HOST:PORT; Ray itself tries for minutes."""
+    host, _, port = wanted.rpartition(":")
+    if not (host and port.isdecimal()):  # local or auto
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise BulkError(f"no Ray cluster at {wanted}: {error}; start one there, or give another --address") from error
 
 
 def _cluster_cores() -> int:
@@ -177,7 +193,7 @@ def _dataset(task: Task, batches: Batches, n_cores: int) -> Dataset:
     return results
 
 
-def _in_order(results: Dataset) -> Iterator[BatchResult]:
+def _in_order(results: Dataset) -> Generator[BatchResult, None, None]:
     try:
         for row in results.iter_rows():
             result = row[COLUMN]
