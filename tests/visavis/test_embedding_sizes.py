@@ -31,7 +31,7 @@ from embedder import (
     read_bundle,
     tensors_of,
 )
-from embedder.bulk import BulkRequest, LocalPhotos, embed_folders, read_faces
+from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos, embed_folders, read_faces
 from embedder.bulk.manifest import Manifest
 from embedder.explain import Explainer
 from embedder.explain.atlas.atlas import atlas_of, atlas_record
@@ -194,11 +194,12 @@ def test_a_bulk_run_is_written_and_read_with_that_size(
     bundle: Path, sized: FaceEmbedder, n_channels: int, examples: Path, tmp_path: Path
 ) -> None:
     photos = (examples / "001-neutral.jpg", examples / "005-neutral.jpg")
-    request = BulkRequest(LocalPhotos.of(photos), tmp_path / "out", "dominant", str(bundle), RuntimeOptions())
+    out = LocalFolder(tmp_path / "out")
+    request = BulkRequest(LocalPhotos.of(photos), out, "dominant", str(bundle), RuntimeOptions())
     assert embed_folders(request).n_rows == 2
-    schema = parquet.read_schema(tmp_path / "out" / "part-00000.parquet")
+    schema = parquet.read_schema(out.path / "part-00000.parquet")
     assert schema.field("embedding").type == pa.list_(pa.float32(), n_channels)
-    faces = read_faces(tmp_path / "out")
+    faces = read_faces(out)
     assert np.abs(faces.vectors - [sized.embed(each.read_bytes()).vector for each in photos]).max() < 1e-5
 
 
