@@ -247,7 +247,7 @@ def test_it_saves_what_is_new_every_so_often(
             self.sizes += (len(outcomes),)
 
     monkeypatch.setattr(embedding, "SAVE_EVERY", 2 * BATCH)
-    cache = Seen(tmp_path, "key", pytest.fail)
+    cache = Seen(tmp_path, "key", embedder.card.architecture.embedding_size, pytest.fail)
     embed_photos(many, embedder, "largest", cache)
     assert cache.sizes == (2 * BATCH, N_MANY - 2 * BATCH)
 
