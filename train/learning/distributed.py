@@ -66,8 +66,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
         moments = _Total.apply(torch.stack([mean, variance + mean.square()])) / dist.get_world_size()
         mean, variance = moments[0], moments[1] - moments[0].square()
         self._remember(mean, variance, dist.get_world_size() * maps.numel() // maps.shape[1])
-        scale = (variance + self.eps).rsqrt() * self.weight
-        offset = self.bias - mean * scale
+        scale = (variance + self.eps).rsqrt()
+        if self.affine:
+            scale = scale * self.weight
+        offset = self.bias - mean * scale if self.affine else -mean * scale
         normal = torch.addcmul(offset.float()[:, None, None], maps.float(), scale.float()[:, None, None])
         return normal.to(maps.dtype)
 
