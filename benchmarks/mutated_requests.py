@@ -65,8 +65,19 @@ OPTION_VALUES: Mapping[str, tuple[str, ...]] = {
     "fpir": ("0.01", "0.5", "1e-9"),
     "limit": ("1", "100"),
     "allow_duplicate": ("true", "false"),
+    "note": ("north door", "n" * 2000),
+    "consent": ('{"reference": "form 7", "given_on": "2026-11-28"}', "null"),
+    "forget_at": ("2099-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"),
 }
-TYPED = ("threshold", "prior", "saliency", "fpir", "limit", "allow_duplicate")  # the others are texts in JSON
+TYPED = (
+    "threshold",
+    "prior",
+    "saliency",
+    "fpir",
+    "limit",
+    "allow_duplicate",
+    "consent",
+)  # the others are texts in JSON
 ODD_TEXTS = (
     "", " ", "\0", "null", "NaN", "1e999", "-1", "0x10", "true", "\N{FULLWIDTH DIGIT ONE}", "\ufeff", "\u202e",
     "\ud800", "%00", "%ff", "../../etc/passwd", "http://127.0.0.1/", "' or 1=1 --", "<script>", "{{7*7}}", "${jndi:ldap://x}",

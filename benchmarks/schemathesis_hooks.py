@@ -19,9 +19,11 @@ IMAGES = ("probe", "reference", "image")
 FILES = tuple(path.read_bytes() for path in sorted(Path(os.environ["FUZZ_IMAGES"]).iterdir()))
 # Those that enrolments of mutated_requests.py makes, and one that is created and forgotten again and again.
 NAMES = {"gallery": ("staff", "G\N{LATIN SMALL LETTER A WITH DIAERESIS}ste 2"), "person": ("p-1", "p-2", "p-3")}
+COMPARE = "/v1/embeddings/compare"
 GONE, GALLERY = "gone", "/v1/galleries/{gallery}"
 TEXTS = ("note", "reference")  # in which control characters are refused
 FUTURE, CURSOR = "2099-01-01T00:00:00Z", "cC0x"
+N_CHANNELS = 128  # of the built-in model; the schema allows those of any model
 CHOICE = random.Random(0)  # noqa: S311 - no secrets
 
 schemathesis.openapi.format("binary", strategies.sampled_from(FILES))  # of a form's files
@@ -30,6 +32,8 @@ schemathesis.openapi.format("binary", strategies.sampled_from(FILES))  # of a fo
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
+        # An empty list, or null, would be sent as no option at all, which is valid.
+        case.query = {name: "[]" if value in ([], {}, None) else value for name, value in (case.query or {}).items()}
         return
     _name(case)
     if isinstance(case.body, dict):
@@ -40,6 +44,9 @@ def _fill(case: Case, body: dict[str, Any]) -> None:
     """Put pictures into a body, and send no option both in it and in the query."""
     if case.media_type == "application/json":
         body |= {name: _pictures(body[name]) for name in IMAGES if name in body}
+    if case.path == COMPARE:
+        body["probe"] = _embedding(body["probe"])
+        body["references"] = [_embedding(each) for each in body["references"]]
     query = dict(case.query or {})
     if "operating_point" in body or "operating_point" in query:
         body.pop("threshold", None)
@@ -66,6 +73,10 @@ def _name(case: Case) -> None:
 
 def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _embedding(numbers: list[float]) -> list[float]:
+    return (numbers + [0.0] * N_CHANNELS)[:N_CHANNELS]
 
 
 def _pictures(given: object) -> object:
