@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,7 @@ def check_facts(facts: PersonFacts, now: datetime) -> None:
     _check_text(facts.consent.reference if facts.consent else None, "the consent's reference")
     if facts.forget_at is None:
         return
-    if facts.forget_at.utcoffset() is None:
-        raise InvalidValue("the time to forget the person has no time zone; add one, such as Z")
+    _check_time(facts.forget_at, "the time to forget the person")
     if facts.forget_at <= now:
         raise InvalidValue("the time to forget the person has passed; state a later one")
 
@@ -57,8 +56,19 @@ def check_templates(new: Sequence[NewTemplate]) -> None:
         if not is_embedding(template.vector):
             raise ValueError(f"an embedding must be {EMBEDDING_FORM}")
         _check_text(template.request_id, "the request's id")
+        if template.enrolled_at is not None:
+            _check_time(template.enrolled_at, "the time of enrolment")
         if not np.isfinite(astuple(template.quality)).all():
             raise ValueError("each measure of quality must be a finite number")
+
+
+def _check_time(time: datetime, what: str) -> None:
+    if time.utcoffset() is None:
+        raise InvalidValue(f"{what} has no time zone; add one, such as Z")
+    try:
+        time.astimezone(UTC)  # as it is stored
+    except OverflowError:
+        raise InvalidValue(f"{what} must be in the years 1 to 9999 of UTC") from None
 
 
 def _check_text(text: str | None, what: str) -> None:

@@ -88,8 +88,13 @@ def test_all_texts_come_back_as_they_were(store: Store) -> None:
     assert store.person("staff", "名 O'Neil %s").facts.note == note
 
 
-@pytest.mark.parametrize("forget_at", [datetime(2999, 1, 1), START, START - timedelta(days=1)])  # noqa: DTZ001 - refused
-def test_a_time_to_forget_without_a_zone_or_in_the_past_is_refused(timed: Store, forget_at: datetime) -> None:
+LATEST = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2)))  # in UTC it is in the year 10,000
+
+
+@pytest.mark.parametrize("forget_at", [datetime(2999, 1, 1), START, START - timedelta(days=1), LATEST])  # noqa: DTZ001 - refused
+def test_a_time_to_forget_without_a_zone_in_the_past_or_after_all_years_is_refused(
+    timed: Store, forget_at: datetime
+) -> None:
     with pytest.raises(InvalidValue, match="time"):
         timed.put_person("staff", "bob", PersonFacts(forget_at=forget_at))
     assert timed.people("staff", limit=1) == []
