@@ -357,27 +357,29 @@ def test_audit_log_metrics_and_logs_have_counts_and_no_name(
 
 
 def test_each_photo_that_an_enrolment_refuses_counts_once_by_its_reason(
-    site: httpx2.Client, app: FastAPI, gallery: str, photos: Photos
+    gallery_client: httpx2.Client, gallery_app: FastAPI, gallery: str, photos: Photos
 ) -> None:
     def count(code: str) -> float:
-        return app.state.metrics.registry.get_sample_value("visavis_refused_images_total", {"code": code}) or 0.0
+        return (
+            gallery_app.state.metrics.registry.get_sample_value("visavis_refused_images_total", {"code": code}) or 0.0
+        )
 
     before = {code: count(code) for code in ("another_person", "not_an_image", "already_enrolled")}
-    enrol(site, f"{gallery}/people/p1", photos["001-neutral"], b"none")
-    enrol(site, f"{gallery}/people/p1", photos["001-neutral"], photos["001-smiling"], photos["005-neutral"])
-    enrol(site, f"{gallery}/people/p1", photos["001-neutral"])
-    enrol(site, f"{gallery}/people/p2", photos["001-smiling"])
+    enrol(gallery_client, f"{gallery}/people/p1", photos["001-neutral"], b"none")
+    enrol(gallery_client, f"{gallery}/people/p1", photos["001-neutral"], photos["001-smiling"], photos["005-neutral"])
+    enrol(gallery_client, f"{gallery}/people/p1", photos["001-neutral"])
+    enrol(gallery_client, f"{gallery}/people/p2", photos["001-smiling"])
     assert {code: count(code) - n for code, n in before.items()} == {
         "another_person": 1, "not_an_image": 1, "already_enrolled": 1,
     }  # fmt: skip
 
 
 def test_the_time_of_the_search_is_a_stage_of_its_own(
-    site: httpx2.Client, app: FastAPI, gallery: str, photos: Photos
+    gallery_client: httpx2.Client, gallery_app: FastAPI, gallery: str, photos: Photos
 ) -> None:
-    identify(site, gallery, photos["001-neutral"])
+    identify(gallery_client, gallery, photos["001-neutral"])
     labels = {"route": "/v1/galleries/{gallery}/identify", "stage": "search"}
-    assert app.state.metrics.registry.get_sample_value("visavis_request_seconds_count", labels)
+    assert gallery_app.state.metrics.registry.get_sample_value("visavis_request_seconds_count", labels)
 
 
 @pytest.mark.parametrize("kind", ["enrol", "identify", "verify", "forget a template", "forget a person"])
