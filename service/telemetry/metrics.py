@@ -235,15 +235,20 @@ class StateCollector(Collector):
         yield in_flight
         yield GaugeMetricFamily("visavis_held_bytes", "Bytes that requests hold.", value=state.n_bytes)
         yield GaugeMetricFamily("visavis_held_bytes_limit", "Bytes that requests may hold.", value=state.max_bytes)
-        last = state.is_last_reload_successful
-        yield GaugeMetricFamily("visavis_last_reload_successful", "0 if the last reload failed.", value=last)
-        reloads = CounterMetricFamily("visavis_reloads", "Reloads of the model, by outcome.", labels=["outcome"])
-        for outcome, n in state.n_reloads.items():
-            reloads.add_metric([outcome], n)
-        yield reloads
+        yield from reload_metrics(state.n_reloads, is_last_successful=state.is_last_reload_successful)
         yield from _galleries(state.galleries)
         yield _batches(state.batch_sizes)
         yield InfoMetricFamily("visavis_build", "The version and the served model.", _build(state))
+
+
+def reload_metrics(n_reloads: Mapping[str, int], *, is_last_successful: bool) -> Iterator[Metric]:
+    """Yield the numbers of reloads by outcome, and whether the last one succeeded."""
+    last = "visavis_last_reload_successful"
+    yield GaugeMetricFamily(last, "0 if the last reload failed.", value=is_last_successful)
+    reloads = CounterMetricFamily("visavis_reloads", "Reloads of the model, by outcome.", labels=["outcome"])
+    for outcome, n in n_reloads.items():
+        reloads.add_metric([outcome], n)
+    yield reloads
 
 
 def _build(state: ServiceState) -> dict[str, str]:

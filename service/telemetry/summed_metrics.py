@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector, gener
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from .metrics import reload_metrics
+
 SampleKey: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]  # name and labels
 
 POLL_S = 5.0
@@ -169,12 +171,7 @@ class _GroupCollector(Collector):
         yield GaugeMetricFamily("visavis_workers", "Processes that shall answer.", value=state.n_workers)
         yield GaugeMetricFamily("visavis_workers_answering", "Processes that answer.", value=state.n_answering)
         yield CounterMetricFamily("visavis_worker_restarts", "Workers started again.", value=state.n_restarts)
-        last = state.is_last_reload_successful
-        yield GaugeMetricFamily("visavis_last_reload_successful", "0 if the last reload failed.", value=last)
-        reloads = CounterMetricFamily("visavis_reloads", "Reloads of the model, by outcome.", labels=["outcome"])
-        for outcome, n in state.n_reloads.items():
-            reloads.add_metric([outcome], n)
-        yield reloads
+        yield from reload_metrics(state.n_reloads, is_last_successful=state.is_last_reload_successful)
 
 
 def _joined(name: str) -> Callable[[float, float], float]:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,17 +25,24 @@ if TYPE_CHECKING:
 STOPPED = "visavis: stopped; finished parts are kept: run the same command again to resume"
 
 
-def embed_into(request: BulkRequest, bulk: BulkOptions, *, as_json: bool) -> None:
-    """Embed folders of photos, with progress on stderr and a summary on stdout."""
+@contextmanager
+def _resumable(extra: str) -> Iterator[None]:
+    """Name the extra that is missing; after Ctrl-C, tell that the command can be run again, and exit."""
     try:
-        from embedder.bulk import embed_folders  # noqa: PLC0415 - it needs the extra "bulk"
-
-        summary = embed_folders(request, show_progress, bulk.executor())
+        yield
     except ModuleNotFoundError as error:
-        raise ExtraMissing(missing_module(error), ENGINES[bulk.engine]) from error
+        raise ExtraMissing(missing_module(error), extra) from error
     except KeyboardInterrupt:
         click.echo(STOPPED, err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def embed_into(request: BulkRequest, bulk: BulkOptions, *, as_json: bool) -> None:
+    """Embed folders of photos, with progress on stderr and a summary on stdout."""
+    with _resumable(ENGINES[bulk.engine]):
+        from embedder.bulk import embed_folders  # noqa: PLC0415 - it needs the extra "bulk"
+
+        summary = embed_folders(request, show_progress, bulk.executor())
     click.echo(json.dumps(_record(summary), indent=2) if as_json else _text(summary, request.out))
 
 
@@ -93,16 +102,11 @@ def merge(folders: tuple[str, ...], out: str, *, as_json: bool) -> None:
 
     To embed a photo or folder that is named merge, write ./merge.
     """
-    try:
+    with _resumable("bulk"):
         from embedder.bulk import merge_shards  # noqa: PLC0415 - it needs the extra "bulk"
 
         destination = _folder_here(out)
         summary = merge_shards(list(map(_folder_here, folders)), destination, show_progress)
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(missing_module(error), "bulk") from error
-    except KeyboardInterrupt:
-        click.echo(STOPPED, err=True)
-        sys.exit(EXIT_INTERRUPTED)
     click.echo(json.dumps(_merge_record(summary), indent=2) if as_json else _merge_text(summary, destination))
 
 
