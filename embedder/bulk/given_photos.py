@@ -23,7 +23,7 @@ from .output import BulkError
 from .parquet_images import ParquetImages
 from .sources import LocalPhotos, PhotoSource, ReadPhoto, entry, name_of
 from .stores import (
-    Address,
+    StoreAddress,
     StoreFailure,
     is_address,
     listed,
@@ -46,10 +46,10 @@ def photo_source(words: Sequence[str], lists: Sequence[str] = ()) -> PhotoSource
     Raises BulkError if an address cannot be used.
     """
     places = [local_or_address(word) for word in words]
-    if not lists and not any(isinstance(place, Address) or _is_archive(place) for place in places):
+    if not lists and not any(isinstance(place, StoreAddress) or _is_archive(place) for place in places):
         return LocalPhotos.of([Path(str(place)) for place in places])
     (prefix,) = places if len(places) == 1 and not lists else (None,)
-    alone = prefix if isinstance(prefix, Address) and _is_folder(prefix) else None
+    alone = prefix if isinstance(prefix, StoreAddress) and _is_folder(prefix) else None
     return GivenPhotos(tuple(places), tuple(map(local_or_address, lists)), os.path.abspath(""), alone)  # noqa: PTH100 - a string: names are joined to it
 
 
@@ -57,10 +57,10 @@ def photo_source(words: Sequence[str], lists: Sequence[str] = ()) -> PhotoSource
 class GivenPhotos:
     """Photos in places of any kind. Of archives, a name is that of the archive, / or #, and the member or row."""
 
-    given: tuple[str | Address, ...]
-    lists: tuple[str | Address, ...]
+    given: tuple[str | StoreAddress, ...]
+    lists: tuple[str | StoreAddress, ...]
     working_folder: str  # of the command: a worker may have another one
-    prefix: Address | None  # names are relative to it, if nothing else is given
+    prefix: StoreAddress | None  # names are relative to it, if nothing else is given
 
     def names(self) -> "GivenNames":
         """List the photos."""
@@ -76,11 +76,11 @@ class GivenPhotos:
         if len(failures) == len(entries) >= OUTAGE:
             raise BulkError(f"of {len(entries)} photos none could be read: {failures[-1]}")
 
-    def place(self, name: str) -> str | Address:
+    def place(self, name: str) -> str | StoreAddress:
         """Where a photo or an archive lies."""
         if self.prefix is not None:
             return self.prefix / name
-        return Address.of(name) if is_address(name) else os.path.join(self.working_folder, name)  # noqa: PTH118 - not normalised
+        return StoreAddress.of(name) if is_address(name) else os.path.join(self.working_folder, name)  # noqa: PTH118 - not normalised
 
     def _parquet_file(self, listed_as: str) -> str:
         """The name of the Parquet file of a photo; "" for others."""
@@ -99,7 +99,7 @@ class GivenPhotos:
 
     def _photos(self, entries: Sequence[str]) -> Iterator[ReadPhoto]:
         reads = [self._photo(each) for each in entries]
-        is_remote = any(isinstance(self.place(name_of(each)), Address) for each in entries)
+        is_remote = any(isinstance(self.place(name_of(each)), StoreAddress) for each in entries)
         return _fetched(reads) if is_remote else iter(reads)
 
     def _photo(self, listed_as: str) -> ReadPhoto:
@@ -110,7 +110,7 @@ class GivenPhotos:
             length, offset, size = map(int, rest.split(":"))
             return partial(_member, self.place(name[:length]), offset, size)
         place = self.place(name)
-        if isinstance(place, Address):
+        if isinstance(place, StoreAddress):
             return partial(read_object, place, Limits().max_bytes)
         return partial(image_file, Path(place))
 
@@ -131,7 +131,7 @@ def _raise(error: Exception) -> NoReturn:
     raise error
 
 
-def _member(archive: str | Address, offset: int, size: int) -> bytes:
+def _member(archive: str | StoreAddress, offset: int, size: int) -> bytes:
     if size > Limits().max_bytes:
         raise ImageTooLarge(size, Limits().max_bytes, "bytes")
     return read_range(archive, offset, size)
@@ -149,18 +149,18 @@ def _fetched(reads: Sequence[ReadPhoto]) -> Iterator[ReadPhoto]:
             yield waiting.popleft().result
 
 
-def _is_archive(place: str | Address) -> bool:
-    if isinstance(place, Address):
+def _is_archive(place: str | StoreAddress) -> bool:
+    if isinstance(place, StoreAddress):
         return place.key.lower().endswith((TAR, PARQUET))
     return place.lower().endswith((TAR, PARQUET)) and not Path(place).is_dir()
 
 
-def _is_folder(address: Address) -> bool:
+def _is_folder(address: StoreAddress) -> bool:
     """Whether an address is that of a folder; a store cannot tell it before its objects are listed."""
     return not (_is_archive(address) or is_named_as_photo(address.key) or "*" in _last(address))
 
 
-def _last(address: Address) -> str:
+def _last(address: StoreAddress) -> str:
     return address.key.rpartition("/")[2]
 
 
@@ -185,19 +185,19 @@ class GivenNames:
             else:
                 yield each
 
-    def _in_place(self, place: str | Address) -> Iterator[str | None]:
+    def _in_place(self, place: str | StoreAddress) -> Iterator[str | None]:
         """Yield entries, and None for what is not a photo by name."""
-        if isinstance(place, Address) and "*" in _last(place):
+        if isinstance(place, StoreAddress) and "*" in _last(place):
             return self._in_matching(place)
         if _is_archive(place):
             return self._in_archive(str(place))
-        if not isinstance(place, Address):
+        if not isinstance(place, StoreAddress):
             return _in_local(Path(place))
         if is_named_as_photo(place.key):
             return iter([str(place)])
         return self._in_folder(place, "" if self._source.prefix is not None else f"{str(place).rstrip('/')}/")
 
-    def _in_folder(self, folder: Address, prefix: str) -> Iterator[str | None]:
+    def _in_folder(self, folder: StoreAddress, prefix: str) -> Iterator[str | None]:
         for each in _listed(folder):
             name = str(each.base_name)
             if name.startswith("."):
@@ -207,14 +207,14 @@ class GivenNames:
             else:
                 yield prefix + name if is_named_as_photo(name) else None
 
-    def _in_matching(self, pattern: Address) -> Iterator[str | None]:
-        folder = Address(pattern.scheme, pattern.bucket, pattern.key.rpartition("/")[0])
+    def _in_matching(self, pattern: StoreAddress) -> Iterator[str | None]:
+        folder = StoreAddress(pattern.scheme, pattern.bucket, pattern.key.rpartition("/")[0])
         names = [str(each.base_name) for each in _listed(folder) if each.type == fs.FileType.File]
         matching = [folder / name for name in names if fnmatchcase(name, _last(pattern))]
         for each in matching:
             yield from self._in_archive(str(each)) if _is_archive(each) else [str(each)]
 
-    def _in_list(self, file: str | Address) -> Iterator[str | None]:
+    def _in_list(self, file: str | StoreAddress) -> Iterator[str | None]:
         for number, line in enumerate(_lines(file), 1):
             if not line:
                 continue
@@ -266,14 +266,14 @@ def _in_parquet(archive: str, file: IO[bytes]) -> Iterator[str]:
     yield from (entry(f"{archive}#{row}", f"row:{len(archive)}:{row}") for row in range(n_rows))
 
 
-def _listed(folder: Address) -> list[fs.FileInfo]:
+def _listed(folder: StoreAddress) -> list[fs.FileInfo]:
     try:
         return listed(folder)
     except OSError as error:
         raise BulkError(f"{printable(str(folder))}: cannot be listed: {error.strerror}") from error
 
 
-def _lines(place: str | Address) -> Iterator[str]:
+def _lines(place: str | StoreAddress) -> Iterator[str]:
     """The lines of a list. Raises BulkError."""
     try:
         with opened(place) as file:

@@ -43,7 +43,7 @@ def is_address(word: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class StoreAddress:
     """A place on an object store: a bucket, and a key or the start of keys."""
 
     scheme: str  # s3 or gs
@@ -51,7 +51,7 @@ class Address:
     key: str  # without a slash at its start
 
     @classmethod
-    def of(cls, text: str) -> "Address":
+    def of(cls, text: str) -> "StoreAddress":
         """Take an address apart that was checked before."""
         scheme, _, rest = text.partition("://")
         bucket, _, key = rest.partition("/")
@@ -60,8 +60,8 @@ class Address:
     def __str__(self) -> str:
         return f"{self.scheme}://{self.path}"
 
-    def __truediv__(self, name: str) -> "Address":
-        return Address(self.scheme, self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+    def __truediv__(self, name: str) -> "StoreAddress":
+        return StoreAddress(self.scheme, self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
 
     @property
     def path(self) -> str:
@@ -69,11 +69,11 @@ class Address:
         return f"{self.bucket}/{self.key}".rstrip("/")
 
 
-def local_or_address(word: str) -> str | Address:
+def local_or_address(word: str) -> str | StoreAddress:
     """A path or an address that the user gives; file:// is a path. Raises BulkError, which does not show the word."""
     if not is_address(word):
         return word
-    address = Address.of(word)
+    address = StoreAddress.of(word)
     scheme = address.scheme.lower()
     if scheme not in {"s3", "gs", "file"}:
         raise BulkError(f"{scheme if scheme.isalnum() else 'an address'}: only s3://, gs:// and file:// can be used")
@@ -82,7 +82,7 @@ def local_or_address(word: str) -> str | Address:
         raise BulkError(f"an address has a user, a password or no valid bucket: give s3://bucket/..., {SECRETS_HELP}")
     if "?" in word:
         raise BulkError(f"an address with ? is not taken, for it may be signed; {SECRETS_HELP}")
-    return f"/{unquote(address.key)}" if scheme == "file" else Address(scheme, address.bucket, address.key)
+    return f"/{unquote(address.key)}" if scheme == "file" else StoreAddress(scheme, address.bucket, address.key)
 
 
 @cache
@@ -132,7 +132,7 @@ def plain_errors() -> Iterator[None]:
 class RemoteFile(RawIOBase):
     """An object, read at any place by requests for ranges. Threads may share it, for `read_at`."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: StoreAddress) -> None:
         with plain_errors():
             self._file = file_system(address.scheme, address.bucket).open_input_file(address.path)
             self.size: int = self._file.size()
@@ -170,12 +170,14 @@ class RemoteFile(RawIOBase):
         super().close()
 
 
-def opened(place: str | Address) -> IO[bytes]:
+def opened(place: str | StoreAddress) -> IO[bytes]:
     """Open a regular file or an object, to be read at any place. Raises OSError."""
-    return BufferedReader(RemoteFile(place), READ_AHEAD) if isinstance(place, Address) else open_regular_file(place)
+    return (
+        BufferedReader(RemoteFile(place), READ_AHEAD) if isinstance(place, StoreAddress) else open_regular_file(place)
+    )
 
 
-def read_object(address: Address, max_bytes: int) -> bytes:
+def read_object(address: StoreAddress, max_bytes: int) -> bytes:
     """Read a whole object. Raises OSError, and ImageTooLarge if it has more than `max_bytes`."""
     with RemoteFile(address) as file:
         if file.size > max_bytes:
@@ -183,9 +185,9 @@ def read_object(address: Address, max_bytes: int) -> bytes:
         return _whole(file.read_at(file.size, 0), file.size)
 
 
-def read_range(place: str | Address, offset: int, size: int) -> bytes:
+def read_range(place: str | StoreAddress, offset: int, size: int) -> bytes:
     """Read a range of a regular file or an object. Raises OSError."""
-    if isinstance(place, Address):
+    if isinstance(place, StoreAddress):
         return _whole(_kept_open(place).read_at(size, offset), size)
     with open_regular_file(place) as file:
         return _whole(os.pread(file.fileno(), size, offset), size)
@@ -200,7 +202,7 @@ def _whole(data: bytes, size: int) -> bytes:
     return data
 
 
-def listed(folder: Address, *, allow_missing: bool = False) -> list[fs.FileInfo]:
+def listed(folder: StoreAddress, *, allow_missing: bool = False) -> list[fs.FileInfo]:
     """The objects and folders directly in a folder, by name. Raises OSError."""
     selector = fs.FileSelector(folder.path, allow_not_found=allow_missing)
     with plain_errors():
@@ -215,7 +217,7 @@ class StoreFolder:
     run that began last goes on, and an earlier one stops.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: StoreAddress) -> None:
         self._address, self._mark, self._is_begun = address, secrets.token_hex(16).encode(), False
 
     def __str__(self) -> str:
@@ -297,4 +299,4 @@ class StoreFolder:
 def output_folder(word: str) -> OutputFolder:
     """The folder on this machine or on an object store that the user names. Raises BulkError."""
     place = local_or_address(word)
-    return StoreFolder(place) if isinstance(place, Address) else LocalFolder(Path(place))
+    return StoreFolder(place) if isinstance(place, StoreAddress) else LocalFolder(Path(place))

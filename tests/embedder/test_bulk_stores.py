@@ -22,7 +22,7 @@ from embedder import ImageTooLarge
 from embedder.bulk import output_folder, photo_source, read_faces
 from embedder.bulk.manifest import require_free_or_ours
 from embedder.bulk.output import WRITER_FILE, BulkError
-from embedder.bulk.stores import Address, StoreFailure, file_system, read_object
+from embedder.bulk.stores import StoreAddress, StoreFailure, file_system, read_object
 
 Told = subprocess.CompletedProcess[str]
 N_PHOTOS, N_FACES = 18, 16
@@ -254,7 +254,7 @@ def test_a_request_is_tried_a_bounded_number_of_times(store: ObjectStore) -> Non
 def test_an_object_that_is_too_large_is_not_fetched(store: ObjectStore) -> None:
     store.put("one/large.jpg", b"x" * 2000)
     with pytest.raises(ImageTooLarge):
-        read_object(Address("s3", BUCKET, "one/large.jpg"), 1000)
+        read_object(StoreAddress("s3", BUCKET, "one/large.jpg"), 1000)
     assert store.asked[f"GET /{BUCKET}/one/large.jpg"] == 0
 
 
@@ -271,8 +271,8 @@ def test_the_run_that_began_last_goes_on_and_an_earlier_one_stops() -> None:
 
 
 READ = f"""
-from embedder.bulk.stores import Address, read_object
-read_object(Address("s3", "{BUCKET}", "alone/x.jpg"), 2**20)
+from embedder.bulk.stores import StoreAddress, read_object
+read_object(StoreAddress("s3", "{BUCKET}", "alone/x.jpg"), 2**20)
 """
 
 
