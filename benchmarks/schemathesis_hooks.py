@@ -32,12 +32,18 @@ schemathesis.openapi.format("binary", strategies.sampled_from(FILES))  # of a fo
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
-        # An empty list, or null, would be sent as no option at all, which is valid.
-        case.query = {name: "[]" if value in ([], {}, None) else value for name, value in (case.query or {}).items()}
+        # What holds no text, such as an empty list, would be sent as no option at all, which is valid.
+        case.query = {name: value if _has_text(value) else "[]" for name, value in (case.query or {}).items()}
         return
     _name(case)
     if isinstance(case.body, dict):
         _fill(case, case.body)
+
+
+def _has_text(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_text, value.values()))
+    return any(map(_has_text, value)) if isinstance(value, list) else value is not None
 
 
 def _fill(case: Case, body: dict[str, Any]) -> None:
