@@ -6,11 +6,13 @@ SQLite moves rows between its pages when others of the table are deleted, and le
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, literal_column, select, update
 
 from .schema import embeddings
 
 _n_bytes = func.length(embeddings.c.embedding)
+# As the partial index says it: SQLite would not use it for `is_free = 1`, which the column itself becomes.
+_is_free: ColumnElement[bool] = literal_column(f"{embeddings.name}.is_free")
 
 
 def store_embeddings(connection: Connection, contents: Sequence[bytes]) -> list[int]:
@@ -44,7 +46,7 @@ def wipe_embeddings(connection: Connection, slots: Select[tuple[int]]) -> None:
 
 def _free_slots(connection: Connection, limit: int, n_bytes: int) -> list[int]:
     """Slots for embeddings of that size, up to `limit`."""
-    query = select(embeddings.c.slot).where(embeddings.c.is_free, _n_bytes == n_bytes).limit(limit)
+    query = select(embeddings.c.slot).where(_is_free, _n_bytes == n_bytes).limit(limit)
     return list(connection.scalars(query.with_for_update(skip_locked=True)))  # others may write to other galleries
 
 

@@ -34,6 +34,14 @@ def is_living(now: datetime) -> ColumnElement[bool]:
     return or_(people.c.forget_at.is_(None), people.c.forget_at > now)
 
 
+def without_index(column: ColumnElement[int]) -> ColumnElement[int]:
+    """The column, so that SQLite looks rows up by another condition.
+
+    It knows nothing of how many rows there are, and would rather walk a whole gallery than look up five ids.
+    """
+    return column + 0
+
+
 def gallery_names(connection: Connection) -> list[str]:
     """All galleries, in the order of their names."""
     return list(connection.scalars(select(galleries.c.name).order_by(galleries.c.name)))
@@ -108,12 +116,12 @@ class GalleryView:
 
     def templates_of(self, person: str, digest: str) -> TemplateBlock:
         """A person's templates with that model digest. Raises NoSuchPerson."""
-        query = self._with_embeddings(digest).where(templates.c.person_id == self.living_row(person).id)
+        query = self._with_embeddings(digest, templates.c.person_id == self.living_row(person).id)
         return _block(self.connection.execute(query.order_by(templates.c.number)).all())
 
     def numbered(self, digest: str, numbers: Sequence[int]) -> TemplateBlock:
         """Those of these templates that have the model digest and are not forgotten."""
-        query = self._with_embeddings(digest).where(templates.c.number.in_(numbers))
+        query = self._with_embeddings(digest, templates.c.number.in_(numbers))
         return _block(self.connection.execute(query.order_by(templates.c.number)).all())
 
     def counts_of(self, digest: str) -> tuple[int, int]:
@@ -131,7 +139,7 @@ class GalleryView:
 
     def people_of(self, template_ids: Sequence[str]) -> dict[str, str]:
         """Whose each template is; without those that are forgotten."""
-        query = self._living_templates(templates.c.id, people.c.person).where(templates.c.id.in_(template_ids))
+        query = self._living_templates(templates.c.id, people.c.person, few=templates.c.id.in_(template_ids))
         return {row.id: row.person for row in self.connection.execute(query)}
 
     def changes(self, since: int, digest: str) -> Changes:
@@ -143,19 +151,23 @@ class GalleryView:
         later = (changes.c.gallery_id == self.row.id, changes.c.sequence > since)
         removed = select(changes.c.template_id).where(*later, changes.c.kind != "added")
         added = select(changes.c.template_id).where(*later, changes.c.kind != "removed")
-        query = self._with_embeddings(digest).where(templates.c.id.in_(added))
+        query = self._with_embeddings(digest, templates.c.id.in_(added))
         rows = self.connection.execute(query.order_by(templates.c.number)).all()
         gone = frozenset(self.connection.scalars(removed))
         return Changes(self.row.version, is_complete=True, removed=gone, added=_block(rows))
 
-    def _with_embeddings(self, digest: str) -> Select[Any]:
-        of_slot = templates.c.slot == embeddings.c.slot
-        return self._living_templates(*_BLOCK).join(embeddings, of_slot).where(templates.c.model_digest == digest)
+    def _with_embeddings(self, digest: str, few: ColumnElement[bool] | None = None) -> Select[Any]:
+        query = self._living_templates(*_BLOCK, few=few).where(templates.c.model_digest == digest)
+        return query.join(embeddings, templates.c.slot == embeddings.c.slot)
 
-    def _living_templates(self, *columns: ColumnElement[Any]) -> Select[Any]:
-        joined = templates.join(people, templates.c.person_id == people.c.id)
-        query = select(*columns).select_from(joined)
-        return query.where(templates.c.gallery_id == self.row.id, is_living(self.now))
+    def _living_templates(self, *columns: ColumnElement[Any], few: ColumnElement[bool] | None = None) -> Select[Any]:
+        """All templates, or the `few` that have a condition, which the database then looks up by it."""
+        query = select(*columns).select_from(templates.join(people, templates.c.person_id == people.c.id))
+        if few is None:
+            query = query.where(templates.c.gallery_id == self.row.id)
+        else:
+            query = query.where(few, without_index(templates.c.gallery_id) == self.row.id)
+        return query.where(is_living(self.now))
 
     def _with_templates(self, rows: Sequence[AnyRow]) -> list[Person]:
         ids = [row.id for row in rows]

@@ -13,12 +13,13 @@ from embedder import MEASURES
 
 from .embeddings import store_embeddings, wipe_embeddings
 from .errors import AlreadyExists, IdempotencyConflict, InvalidValue, NoSuchTemplate, VersionConflict
-from .reading import N_VERSIONS_KEPT, AnyRow, GalleryView, is_living
+from .reading import N_VERSIONS_KEPT, AnyRow, GalleryView, without_index
 from .schema import changes, galleries, idempotency, people, templates, versions
 from .types import ForgottenKind, IdempotencyKey, NewTemplate, Person, PersonFacts, Receipt
 from .values import is_storable
 
 ANSWERS_KEPT = timedelta(hours=24)
+N_VERSIONS_BETWEEN = 100  # of a gallery, between two looks for answers that are too old, which walk all answers
 
 ChangeKind = Literal["added", "removed", "altered"]
 
@@ -92,7 +93,7 @@ class GalleryWrite(GalleryView):
 
     def forget_expired(self) -> Receipt | None:
         """Delete the people whose time to be forgotten has come; None if there is none."""
-        query = select(people).where(people.c.gallery_id == self.row.id, ~is_living(self.now))
+        query = select(people).where(without_index(people.c.gallery_id) == self.row.id, people.c.forget_at <= self.now)
         expired = self.connection.execute(query).all()
         n_templates = sum(self._delete(row) for row in expired)
         return self.receipt("expired", len(expired), n_templates) if expired else None
@@ -111,9 +112,11 @@ class GalleryWrite(GalleryView):
         return Receipt(kind, self.row.name, self.now, n_people, n_templates)
 
     def remember(self, key: IdempotencyKey, person: Person) -> None:
-        """Remember the answer to a request; forget old ones."""
-        too_old = (idempotency.c.gallery_id == self.row.id, idempotency.c.created_at <= self.now - ANSWERS_KEPT)
-        self.connection.execute(delete(idempotency).where(*too_old))
+        """Remember the answer to a request; forget an old one with that key, and from time to time all old ones."""
+        old = [idempotency.c.gallery_id == self.row.id, idempotency.c.created_at <= self.now - ANSWERS_KEPT]
+        if self.version % N_VERSIONS_BETWEEN:
+            old.append(idempotency.c.key_hash == _hash(key.key.encode()))
+        self.connection.execute(delete(idempotency).where(*old))
         row = self.living_row(person.id)
         values = {
             "gallery_id": self.row.id,
