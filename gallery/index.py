@@ -4,7 +4,7 @@ A search has two passes. The first compares 8-bit codes of all embeddings, by a 
 on its error. The second computes the exact distance of every template that can be among the nearest by that bound.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -35,9 +35,11 @@ from .blocks import (
 
 T = TypeVar("T")
 # Templates that the kernel takes as one row, the fastest number in units for matrices and in others; it divides BLOCK.
-GROUP = 16 if numkong.get_capabilities().get("sapphireamx") else 4
+# (Without such units 4 is faster from the cache, but longer rows are fetched from memory more slowly.)
+GROUP = 16 if numkong.get_capabilities().get("sapphireamx") else 2
 ITEMS_PER_CORE = 2  # into which the blocks are divided
 STRIPES = 64  # parts of a block; one near template of each is found first
+AT_ONCE = 4096  # templates of several blocks whose distances are computed in one step; more take too much memory
 FIRST_LOOK = 8  # templates looked at first for each person wanted
 ROUNDING = 2.0**-19  # more than the rounding error of a squared length in f32, relative to the largest squared distance
 
@@ -77,6 +79,7 @@ class _Scores(NamedTuple):
     block: Block
     dots: NDArray[np.int32]  # (n,)
     largest: Rows  # of each stripe
+    estimates: Doubles  # for the largest: see `_estimates`
 
 
 class _Compared(NamedTuple):
@@ -168,7 +171,8 @@ def _scores(block: Block, probe: _Probe) -> _Scores:
     n_rows = -(-block.n // GROUP)
     rows = block.arrays.codes[: n_rows * GROUP].reshape(n_rows, -1)
     dots = np.asarray(numkong.dots_packed(rows, probe.packed)).reshape(-1)[: block.n]  # exact
-    return _Scores(block, dots, _largest_of_stripes(dots))
+    largest = _largest_of_stripes(dots)
+    return _Scores(block, dots, largest, _estimates(block, dots, largest, probe))
 
 
 def _largest_of_stripes(dots: NDArray[np.int32]) -> Rows:
@@ -179,15 +183,14 @@ def _largest_of_stripes(dots: NDArray[np.int32]) -> Rows:
     return rows
 
 
-def _estimates(scores: _Scores, rows: Rows, probe: _Probe) -> Doubles:
+def _estimates(block: Block, dots: NDArray[np.int32], rows: Rows, probe: _Probe) -> Doubles:
     """Estimate the squared distances of some templates from the probe, less its squared length: (rows,).
 
     With p and t the embeddings, and p' and t' what their codes stand for, |p - t|^2 - |p|^2 = |t|^2 - 2 p.t, and the
     estimate has p'.t' in the place of p.t.
     """
-    arrays = scores.block.arrays
-    products = scores.dots[rows] * arrays.steps[rows].astype(np.float64)
-    estimates: Doubles = arrays.squares[rows] - 2 * probe.step * products
+    products = dots[rows] * block.arrays.steps[rows].astype(np.float64)
+    estimates: Doubles = block.arrays.squares[rows] - 2 * probe.step * products
     return estimates
 
 
@@ -207,15 +210,14 @@ def _rows_within(distance: float, scores: _Scores, probe: _Probe) -> Rows:
     most = distance**2 - probe.square + _slack(block, probe)  # of an estimate
     least = (block.least_square - most) / (2 * probe.step * block.step)  # of a dot product, if it must be positive
     rows: Rows = np.flatnonzero(scores.dots >= floor(least)) if least > 0 else np.arange(block.n)
-    return rows.compress(_estimates(scores, rows, probe) <= most)
+    return rows.compress(_estimates(block, scores.dots, rows, probe) <= most)
 
 
 def _kth_at_most(scores: Sequence[_Scores], probe: _Probe, k: int) -> float:
     """Return a normalized distance that the k-th nearest person does not exceed: that of the k-th among a few."""
-    looks = [(each, _estimates(each, each.largest, probe)) for each in scores]
-    ordered = np.sort(np.concatenate([np.empty(0), *(estimates for _, estimates in looks)]))
+    ordered = np.sort(np.concatenate([np.empty(0), *(each.estimates for each in scores)]))
     for limit in (*ordered[FIRST_LOOK * k :][:1].tolist(), inf):
-        rows = [(each.block, each.largest[theirs <= limit]) for each, theirs in looks]
+        rows = [(each.block, each.largest[each.estimates <= limit]) for each in scores]
         best = _best_of_people(_compared(rows, probe))
         if 0 < k <= len(best.normalized):
             return float(best.normalized[k - 1])
@@ -227,7 +229,10 @@ def _compared(rows: Sequence[tuple[Block, Rows]], probe: _Probe) -> _Compared:
     some = [(block.arrays, of_block) for block, of_block in rows if len(of_block)]
     if not some:
         return _Compared(np.empty(0), np.empty(0), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
-    distances = np.concatenate([euclidean(probe.vector, each.vectors[row]) for each, row in some])
+    vectors: Iterable[Singles] = (each.vectors[row] for each, row in some)
+    if sum(len(row) for _, row in some) <= AT_ONCE:
+        vectors = [np.concatenate(list(vectors))]
+    distances = np.concatenate([euclidean(probe.vector, each) for each in vectors])
     penalties = np.minimum(np.concatenate([each.penalties[row] for each, row in some]), probe.penalties).sum(axis=1)
     persons = np.concatenate([each.persons[row] for each, row in some])
     return _Compared(distances, distances + penalties, persons, np.concatenate([each.ids[row] for each, row in some]))

@@ -128,7 +128,7 @@ def test_no_estimate_is_farther_from_the_truth_than_its_slack(
     vectors[:, n_channels:] = 0  # few channels: their codes are exact, or far off
     (probe,), vectors = probe.astype(np.float32), vectors.astype(np.float32)
     block, asked = block_of(vectors), _probe(probe, np.zeros(N_MEASURES))
-    estimates = _estimates(_scores(block, asked), np.arange(n), asked)
+    estimates = _estimates(block, _scores(block, asked).dots, np.arange(n), asked)
     truth = ((vectors.astype(float) - probe.astype(float)) ** 2).sum(axis=1) - (probe.astype(float) ** 2).sum()
     assert (np.abs(estimates - truth) <= _slack(block, asked)).all()
     for rank in (0, n // 2, n - 1):
