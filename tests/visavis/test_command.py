@@ -122,3 +122,29 @@ def test_neither_a_crash_nor_an_interruption_ends_as_a_verdict_does(tmp_path: Pa
         ended = run([sys.executable, "-c", program.format(error)], tmp_path)
         assert ended.returncode == status
         assert told in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("verify", "a.jpg", "a.jpg"), ("verify", "a.jpg", "a.jpg", "--json"), ("models",), ("--help",)]
+)
+def test_an_output_that_cannot_be_written_is_told_in_a_line(
+    visavis: str, tmp_path: Path, examples: Path, words: tuple[str, ...]
+) -> None:
+    shutil.copy(examples / "001-neutral.jpg", tmp_path / "a.jpg")
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            [visavis, *words], check=False, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "visavis: the output cannot be written: No space left on device\n"
+
+
+def test_nothing_is_said_if_nobody_reads_on(visavis: str, tmp_path: Path, examples: Path) -> None:
+    shutil.copy(examples / "001-neutral.jpg", tmp_path / "a.jpg")
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [visavis, "verify", "a.jpg", "a.jpg"], check=False, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (2, b"")

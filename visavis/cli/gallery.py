@@ -1,10 +1,12 @@
 """`visavis gallery`: galleries and the people in them. The commands that look at photos are in files of their own."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
+from typing import TypeVar
 
 import click
 
@@ -29,6 +31,7 @@ from .gallery_identify import identify
 from .gallery_options import SQLITE, every_person, opened_store, require_gallery, store_option
 from .options import json_option, model_option, stop
 
+T = TypeVar("T")
 CLAIMS = 1e-1, 1e-2, 1e-3  # FPIRs in `stats`
 
 
@@ -62,13 +65,11 @@ def list_command(gallery: str | None, url: str, *, as_json: bool) -> None:
     """List the galleries, or the people of GALLERY."""
     with opened_store(url) as store:
         if gallery is None:
-            facts = store.galleries()
-            records, lines = [_gallery_record(each) for each in facts], [_gallery_line(each) for each in facts]
+            _print_list(store.galleries(), _gallery_record if as_json else _gallery_line, as_json=as_json)
         else:
             require_gallery(store, gallery)
-            people = list(every_person(store, gallery))
-            records, lines = [_person_record(each) for each in people], [_person_line(each) for each in people]
-    click.echo(json.dumps(records, indent=2) if as_json else "\n".join(lines) or "none")
+            people = every_person(store, gallery)
+            _print_list(people, _person_record if as_json else _person_line, as_json=as_json)
 
 
 @gallery.command()
@@ -205,6 +206,20 @@ def upgrade(url: str) -> None:
     """Bring the store's tables to this version of visavis. Make a backup first."""
     done = upgrade_store(url)
     click.echo(f"schema {done.after}" + ("" if done.before == done.after else f", before {done.before or 'none'}"))
+
+
+def _print_list(items: Iterable[T], shown: Callable[[T], object], *, as_json: bool) -> None:
+    """Print items as they come, for a gallery may have more than fit into memory: lines, or one JSON array."""
+    n = 0
+    for n, item in enumerate(items, 1):
+        if as_json:
+            click.echo(("[\n" if n == 1 else ",\n") + indent(json.dumps(shown(item), indent=2), "  "), nl=False)
+        else:
+            click.echo(shown(item))
+    if as_json:
+        click.echo("\n]" if n else "[]")
+    elif not n:
+        click.echo("none")
 
 
 def _print_receipts(store: Store, url: str, receipts: Sequence[Receipt], *, as_json: bool) -> None:

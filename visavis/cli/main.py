@@ -3,9 +3,11 @@
 import os
 import sys
 from collections.abc import Mapping
+from errno import EPIPE
 from importlib import import_module
 from importlib.metadata import version
-from traceback import print_exc
+from traceback import print_exc, walk_tb
+from typing import Any, NoReturn
 from warnings import filterwarnings
 
 import click
@@ -52,6 +54,8 @@ NEED_TRAIN = {"atlas", "calibrate", "check-labels", "evaluate", "export", "impor
 
 OURS = ("embedder", "gallery", "service", "train", "visavis")
 
+STDOUT = 1  # its file descriptor
+
 EXIT_TROUBLE = 2
 MAX_MESSAGE, MAX_PATH = 10_000, 4096  # characters that are shown of an error and of a path
 EXIT_INTERRUPTED = 130  # the shells' status for a program ended by Ctrl-C
@@ -73,6 +77,19 @@ def missing_module(error: ModuleNotFoundError) -> str:
     return error.name
 
 
+def _is_of_output(error: OSError) -> bool:
+    """Whether printing has failed."""
+    return [frame.f_code for frame, _ in walk_tb(error.__traceback__)][-1] is click.echo.__code__
+
+
+def _end_without_output(error: OSError) -> NoReturn:
+    """Exit as other commands do if nobody reads the output (as in `visavis ... | head`), or it cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # so that Python's own flush at the end succeeds
+    if error.errno != EPIPE:
+        click.echo(f"visavis: the output cannot be written: {error.strerror}", err=True)
+    sys.exit(EXIT_TROUBLE)
+
+
 class LazyGroup(click.Group):
     """A group that imports a subcommand only to run it."""
 
@@ -92,6 +109,15 @@ class LazyGroup(click.Group):
             raise ExtraMissing(missing_module(error), extra) from error
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; the help too may fail to be printed."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if _is_of_output(error):
+                _end_without_output(error)
+            raise
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand, and print a VisavisError in one line.
 
@@ -107,7 +133,9 @@ class LazyGroup(click.Group):
             sys.exit(EXIT_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception:  # noqa: BLE001 - the traceback is printed; only the status is changed
+        except Exception as error:  # noqa: BLE001 - it is told; only the status is changed
+            if isinstance(error, OSError) and _is_of_output(error):
+                _end_without_output(error)
             print_exc()
             sys.exit(EXIT_TROUBLE)
 
