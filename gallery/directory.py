@@ -27,7 +27,15 @@ from embedder import (
 )
 
 from .enrolment import Enrollee, EnrolmentDecision, decide_enrolment, enrolment_rules
-from .errors import GalleryError, NoSuchGallery, NoSuchPerson, PhotoRefusal, StoreUnavailable, VersionConflict
+from .errors import (
+    GalleryError,
+    GalleryTooLarge,
+    NoSuchGallery,
+    NoSuchPerson,
+    PhotoRefusal,
+    StoreUnavailable,
+    VersionConflict,
+)
 from .identification import DEFAULT_FPIR, DEFAULT_LIMIT, NOBODY, IdentifyOptions
 from .replica import GalleryReplica, unknown_memory
 from .store import Store
@@ -111,10 +119,20 @@ class Galleries:
         self.put_person, self.person, self.people = store.put_person, store.person, store.people
 
     def load(self) -> None:
-        """Read the templates of all galleries into memory, as else the first search in each one does."""
+        """Read the templates of all galleries into memory, as else the first search in each one does.
+
+        Raises GalleryTooLarge, after all the others are read.
+        """
+        too_large: GalleryTooLarge | None = None
         for each in self.store.galleries():
-            with suppress(NoSuchGallery):  # forgotten meanwhile
+            try:
                 self._replica(each.name)
+            except NoSuchGallery:  # forgotten meanwhile
+                continue
+            except GalleryTooLarge as error:
+                too_large = error
+        if too_large is not None:
+            raise too_large
 
     def close(self) -> None:
         """Drop all templates from memory. The store stays open."""
@@ -216,7 +234,7 @@ class Galleries:
         replica = self._replicas.setdefault(gallery, fresh)
         try:
             replica.refresh()
-        except NoSuchGallery:
+        except (NoSuchGallery, GalleryTooLarge):  # of the latter, what was in memory before may take the place
             self._replicas.pop(gallery, None)
             raise
         return replica

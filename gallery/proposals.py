@@ -24,6 +24,7 @@ REMEDY = (
     "owner run CREATE EXTENSION vector, or ALTER EXTENSION vector UPDATE; or search in memory"
 )
 LOCK = 8318  # an arbitrary number
+LARGEST = float(np.finfo(np.float16).max)  # an import may have larger numbers
 
 _proposals = table("proposals", column("number"))
 _TABLE = (
@@ -31,10 +32,10 @@ _TABLE = (
     gallery_id bigint NOT NULL, model_digest text NOT NULL, embedding halfvec NOT NULL)""",
     "ALTER TABLE proposals ALTER COLUMN embedding SET STATISTICS 0",  # where values would outlive a template
 )
-_INSERT = text(
+_INSERT = text(  # in one order, so that replicas that propose the same wait for each other in turn
     "INSERT INTO proposals SELECT t.number, t.gallery_id, t.model_digest, CAST(given.embedding AS halfvec)"
     " FROM unnest(CAST(:ids AS text[]), CAST(:vectors AS text[])) AS given (id, embedding)"
-    " JOIN templates t ON t.id = given.id FOR KEY SHARE OF t ON CONFLICT DO NOTHING"
+    " JOIN templates t ON t.id = given.id ORDER BY t.number FOR KEY SHARE OF t ON CONFLICT DO NOTHING"
 )
 
 
@@ -64,8 +65,7 @@ def index_proposals(connection: Connection, digest: str, n_channels: int) -> Non
 
 def add_proposals(connection: Connection, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
     """Add templates that are not proposed yet; those that are forgotten by now are left out."""
-    rounded = vectors.astype(np.float16).tolist()
-    connection.execute(_INSERT, {"ids": list(ids), "vectors": [json.dumps(each) for each in rounded]})
+    connection.execute(_INSERT, {"ids": list(ids), "vectors": [_written(each) for each in vectors]})
 
 
 def is_not_proposed() -> ColumnElement[bool]:
@@ -82,8 +82,8 @@ def proposed(view: GalleryView, digest: str, vector: NDArray[np.float32], limit:
     )
     view.connection.execute(text(f"SET LOCAL hnsw.ef_search = {limit}"))
     view.connection.execute(text("SET LOCAL hnsw.iterative_scan = relaxed_order"))
-    probe = json.dumps(vector.astype(np.float16).tolist())
-    return list(view.connection.scalars(query, {"gallery": view.row.id, "probe": probe, "limit": limit}))
+    given = {"gallery": view.row.id, "probe": _written(vector), "limit": limit}
+    return list(view.connection.scalars(query, given))
 
 
 def _require_extension(connection: Connection) -> None:
@@ -100,6 +100,11 @@ def _require_extension(connection: Connection) -> None:
 
 def _is_there(connection: Connection, name: str) -> bool:
     return connection.scalars(text("SELECT to_regclass(:name)"), {"name": f'"{name}"'}).one() is not None
+
+
+def _written(vector: NDArray[np.float32]) -> str:
+    """Write a vector (channels,) as pgvector reads it, with half the precision and no number beyond its range."""
+    return json.dumps(vector.clip(-LARGEST, LARGEST).astype(np.float16).tolist())
 
 
 def _of(digest: str) -> str:

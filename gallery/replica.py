@@ -48,13 +48,15 @@ class ProposedTemplates:
     def __init__(self, store: Store, gallery: str, card: ModelCard, digest: str) -> None:
         self._store, self._gallery, self._card, self._digest = store, gallery, card, digest
         self.n_channels = card.architecture.embedding_size
+        self._counting = Lock()
         self._n_templates = self._n_people = 0
         self._counted_s = -inf
 
     def add(self, ids: Sequence[str], persons: Sequence[int], vectors: Singles, penalties: Doubles) -> None:  # noqa: ARG002 - as `TemplateIndex`
         """Add templates to the proposals. They count at once, so that no claim is for fewer than there are."""
         self._store.propose(ids, vectors)
-        self._n_templates, self._n_people = self._n_templates + len(ids), self._n_people + len(set(persons))
+        with self._counting:
+            self._n_templates, self._n_people = self._n_templates + len(ids), self._n_people + len(set(persons))
 
     def remove(self, ids: Sequence[str]) -> None:  # noqa: ARG002 - as `TemplateIndex`
         """Count anew: proposals go with their templates."""
@@ -62,14 +64,20 @@ class ProposedTemplates:
 
     def search(self, vector: Singles, penalties: Doubles, *, k: int, below: float = 0.0) -> NearestPeople:
         """Return what `TemplateIndex.search` returns, of the templates that are proposed."""
-        if monotonic() - self._counted_s > COUNTED_S:
-            self._n_templates, self._n_people = self._store.counts_of(self._gallery, self._digest)
-            self._counted_s = monotonic()
+        n_templates, n_people = self._counts()
         block = self._store.proposed(self._gallery, self._digest, vector, N_PROPOSED)
         some = TemplateIndex(len(self._card.quality_penalties), self.n_channels)
         _add(some, block, self._card)
         found = some.search(vector, penalties, k=k, below=below)
-        return replace(found, n_templates=self._n_templates, n_people=self._n_people, is_exact=False)
+        return replace(found, n_templates=n_templates, n_people=n_people, is_exact=False)
+
+    def _counts(self) -> tuple[int, int]:
+        """Return the numbers of templates and people, counted lately, with what was added since."""
+        with holding(self._counting):  # else what is added during a count could be lost from both
+            if monotonic() - self._counted_s > COUNTED_S:
+                self._n_templates, self._n_people = self._store.counts_of(self._gallery, self._digest)
+                self._counted_s = monotonic()
+            return self._n_templates, self._n_people
 
 
 def _add(index: TemplateIndex | ProposedTemplates, block: TemplateBlock, card: ModelCard) -> None:

@@ -154,6 +154,5 @@ def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 def _begin(connection: Connection) -> None:
     """Take the lock of a writer at the start: a reader that became one could be refused. Wait up to the deadline."""
     writes = connection.get_execution_options().get("writes", False)
-    if writes:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(time_left_s(BUSY_TIMEOUT_S) * 1_000)}")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(time_left_s(BUSY_TIMEOUT_S) * 1_000)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

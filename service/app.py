@@ -89,7 +89,7 @@ def create_app(
     policy = AccessPolicy.of(settings, None if link is None else link.counter)
     audit = _recorder(settings, link)
     store = open_gallery_store(settings)
-    served = ServedModel(embedder, galleries_in(store))
+    served = ServedModel(embedder, galleries_in(store, settings.workers))
     is_group_ready = None if link is None else link.group_is_ready.is_set
     readiness = Readiness(served, on_ready=on_ready, audit=audit, is_group_ready=is_group_ready)
     reloader = None if load_again is None else ModelReloader(served, load_again, readiness.succeed)

@@ -40,13 +40,13 @@ def open_gallery_store(settings: Settings) -> "Store | None":
     return open_store(settings.gallery, search=settings.gallery_search)
 
 
-def galleries_in(store: "Store | None") -> OpenGalleries:
-    """Return the function that opens the galleries of a store for a model."""
+def galleries_in(store: "Store | None", n_processes: int = 1) -> OpenGalleries:
+    """Return the function that opens the galleries of a store for a model, in one of several processes."""
     if store is None:
         return no_galleries
     from gallery import Galleries  # noqa: PLC0415 - the same
 
-    return partial(Galleries, store, free_bytes=free_bytes)
+    return partial(Galleries, store, free_bytes=partial(free_bytes, n_processes=n_processes))
 
 
 class GalleryUpkeep:

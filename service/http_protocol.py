@@ -195,7 +195,7 @@ class HttpProtocol(H11Protocol):
         """Whether the service is being stopped."""
         return bool(self.app_state.get("stopping"))
 
-    def handshake_begun(self, transport: asyncio.Transport, client: tuple[str, int]) -> None:
+    def handshake_begun(self, transport: asyncio.Transport, client: tuple[str, int] | None) -> None:
         """Count a connection whose TLS handshake begins: until its end it is one that sends a head."""
         self.is_in_handshake = True
         self._join(transport, client)

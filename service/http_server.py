@@ -53,8 +53,16 @@ class ServerLoop(asyncio.SelectorEventLoop):
     def _make_ssl_transport(self, sock: socket.socket, protocol: Any, *args: Any, **options: Any) -> Any:
         transport = super()._make_ssl_transport(sock, protocol, *args, **options)  # type: ignore[misc]
         if isinstance(protocol, HttpProtocol):
-            protocol.handshake_begun(transport, options["extra"]["peername"])
+            protocol.handshake_begun(transport, _peer_of(sock))
         return transport
+
+
+def _peer_of(connection: socket.socket) -> tuple[str, int] | None:
+    """Return the address of a client, None if it has left already."""
+    try:
+        return cast("tuple[str, int]", connection.getpeername())
+    except OSError:
+        return None
 
 
 class HttpServer(uvicorn.Server):

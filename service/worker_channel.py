@@ -44,16 +44,22 @@ class Channel(Generic[QuestionT, AnswerT]):
         self._n_asked = 0
 
     def ask(self, question: QuestionT, timeout_s: float | None = None) -> AnswerT:
-        """Return the answer. Raises ChannelClosed, and TimeoutError; an answer that comes later is thrown away."""
-        with self._lock:
+        """Return the answer. Raises ChannelClosed, and TimeoutError; an answer that comes later is thrown away.
+
+        It waits up to `timeout_s` for those who have asked before, and as long again for the answer.
+        """
+        if not self._lock.acquire(timeout=-1 if timeout_s is None else timeout_s):
+            raise TimeoutError
+        try:
             self._n_asked += 1
-            try:
-                self._send(self._n_asked, self._topic.questions.dump_json(question))
-                return self._topic.answers.validate_json(self._answer(self._n_asked, timeout_s))
-            except (EOFError, OSError) as error:
-                if isinstance(error, TimeoutError):
-                    raise
-                raise ChannelClosed from None
+            self._send(self._n_asked, self._topic.questions.dump_json(question))
+            return self._topic.answers.validate_json(self._answer(self._n_asked, timeout_s))
+        except TimeoutError:
+            raise
+        except (EOFError, OSError):
+            raise ChannelClosed from None
+        finally:
+            self._lock.release()
 
     def answer_all(self, answer: Callable[[QuestionT], AnswerT]) -> None:
         """Answer each question until the other side has ended; then close this one, and after a failure too."""

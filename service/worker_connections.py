@@ -30,6 +30,7 @@ READY, TAKEN, CLOSED, STOPPING = b"r", b"t", b"c", b"s"
 MAX_ACCEPTED = 64  # between two looks at what workers tell
 MAX_TOLD = 4096
 PAUSE_S = 1.0  # without file descriptors
+LEAVING_S = 1.0  # for the parent to hear the last that a worker tells
 
 
 @dataclass(slots=True, eq=False)
@@ -126,6 +127,8 @@ class ConnectionDispatcher:
     def _hear(self, receiver: _Receiver) -> None:
         try:
             told = receiver.link.recv(MAX_TOLD)
+        except BlockingIOError:
+            return
         except OSError:
             told = b""
         if not told:
@@ -159,6 +162,7 @@ class WorkerServer(HttpServer):
     ) -> None:
         super().__init__(config, grace_s=grace_s, before_end=before_end)
         self._link = link
+        self._untold = bytearray()  # what the parent has not been told yet, because it has not read the rest
         self._protocol = _telling(cast("type[HttpProtocol]", config.http_protocol_class), lambda: self._tell(CLOSED))
         self._opening = set[asyncio.Task[None]]()
 
@@ -183,20 +187,28 @@ class WorkerServer(HttpServer):
         """Take no more; the parent hands to others what was not taken."""
         if self._link.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._link)
+            asyncio.get_running_loop().remove_writer(self._link)
+            with suppress(OSError):  # what it has taken must not be handed to another one as well
+                self._link.settimeout(LEAVING_S)
+                self._link.sendall(self._untold)
             self._link.close()
 
     def _take(self) -> None:
         try:
-            _, handles, _, _ = socket.recv_fds(self._link, 1, 1)
+            told, handles, _, _ = socket.recv_fds(self._link, 1, 1)
         except BlockingIOError:
             return
         except OSError:
-            handles = []
-        if not handles:  # the parent has ended
+            told, handles = b"", []
+        if not told:  # the parent has ended
             self._leave()
             self.handle_exit(signal.SIGTERM, None)
             return
         self._tell(TAKEN)
+        if not handles:  # the system had no file descriptor for it
+            self._report(asyncio.get_running_loop(), {"exception": OSError(errno.EMFILE, "")})
+            self._tell(CLOSED)
+            return
         task = asyncio.get_running_loop().create_task(self._open(socket.socket(fileno=handles[0])))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
@@ -205,7 +217,7 @@ class WorkerServer(HttpServer):
         connection.setblocking(False)  # noqa: FBT003 - the library's signature
         config, limits = self.config, self._limits
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
+            _, protocol = await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self._protocol(config, self.server_state, self.lifespan.state),
                 connection,
                 ssl=config.ssl,
@@ -214,10 +226,29 @@ class WorkerServer(HttpServer):
         except OSError:  # the client left, or speaks no TLS
             connection.close()
             self._tell(CLOSED)
+            return
+        if protocol.is_in_handshake:  # it was cut; of such a one asyncio tells neither a failure nor its end
+            self._tell(CLOSED)
 
     def _tell(self, what: bytes) -> None:
-        with suppress(OSError):  # the parent has ended, or this worker leaves
-            self._link.send(what)
+        self._untold += what
+        self._tell_on()
+
+    def _tell_on(self) -> None:
+        """Tell the parent what it is to know. What it cannot take now waits: else it would count wrongly for ever."""
+        if self._link.fileno() < 0:  # this worker has left
+            return
+        try:
+            n_told = self._link.send(self._untold)
+        except BlockingIOError:
+            n_told = 0
+        except OSError:  # the parent has ended
+            n_told = len(self._untold)
+        del self._untold[:n_told]
+        if self._untold:
+            asyncio.get_running_loop().add_writer(self._link, self._tell_on)
+        else:
+            asyncio.get_running_loop().remove_writer(self._link)
 
 
 def _telling(protocol: type[HttpProtocol], closed: Callable[[], None]) -> type[HttpProtocol]:

@@ -101,7 +101,7 @@ class _Place:
 
 
 @dataclass(slots=True)
-class _SharedAudit:
+class SharedAudit:
     """Writes the lines of all workers."""
 
     log: AuditLog | None
@@ -109,14 +109,19 @@ class _SharedAudit:
 
     def write(self, events: Sequence[AuditEvent]) -> AuditReply:
         """Write them; whatever fails is told to the worker, which then answers nothing."""
-        if self.log is None:
-            raise RuntimeError("this service has no audit log")
         with self.lock:
+            if self.log is None:
+                raise RuntimeError("there is no audit log, or it is being closed")
             try:
                 self.log.append([each.event() for each in events])
             except (OSError, ValueError) as error:
                 return AuditReply(self.log.last.seq, self.log.last.hash, getattr(error, "errno", None) or EINVAL)
             return AuditReply(self.log.last.seq, self.log.last.hash)
+
+    def end(self) -> None:
+        """Write no more, and wait for lines that are being written: only then others may close the log."""
+        with self.lock:
+            self.log = None
 
 
 class WorkerGroup:
@@ -136,7 +141,7 @@ class WorkerGroup:
         self._serials = count()
         self._wake, self._woken = socket.socketpair()
         self._dispatcher = ConnectionDispatcher(listener, self._woken)
-        self._audit = _SharedAudit(audit)
+        self._audit = SharedAudit(audit)
         self._counter, self._counting = RateCounter(), threading.Lock()
         # Held while a worker joins and during a reload, so that all serve one model.
         self._membership = threading.Lock()
@@ -169,6 +174,7 @@ class WorkerGroup:
                     worker.process.kill()
                     worker.process.wait()
                 self._dispatcher.close()
+                self._audit.end()
         return self._status
 
     def _serve(self) -> None:
@@ -255,9 +261,9 @@ class WorkerGroup:
         _tell(process.stdin, WorkerStart(self._settings.share_of(number), number, self._is_ready))
         (counts, audit, group, orders), connections = (Connection(each.detach()) for each, _ in pairs[:4]), pairs[4][0]
         worker = WorkerProcess(number, next(self._serials), process, Channel(ORDERS, orders), monotonic())
-        _answering(Channel(COUNTS, counts), self._count)
-        _answering(Channel(AUDIT, audit), self._audit.write)
-        _answering(Channel(GROUP, group), lambda question: self._answer(worker, question))
+        _answering(worker, Channel(COUNTS, counts), self._count)
+        _answering(worker, Channel(AUDIT, audit), self._audit.write)
+        _answering(worker, Channel(GROUP, group), lambda question: self._answer(worker, question))
         self._dispatcher.add(connections)
         return worker
 
@@ -330,9 +336,19 @@ class WorkerGroup:
         log.error("worker %d does not answer any more: %s; another one starts in %.1f s", place.number, why, wait_s)
 
 
-def _answering(channel: Channel[QuestionT, AnswerT], answer: Callable[[QuestionT], AnswerT]) -> None:
-    """Answer the questions of a worker in a thread, until it has ended."""
-    threading.Thread(target=channel.answer_all, args=(answer,), name="visavis-answers", daemon=True).start()
+def _answering(
+    worker: WorkerProcess, channel: Channel[QuestionT, AnswerT], answer: Callable[[QuestionT], AnswerT]
+) -> None:
+    """Answer the questions of a worker in a thread, until it has ended; end it if one cannot be answered."""
+
+    def answer_or_end(question: QuestionT) -> AnswerT:
+        try:
+            return answer(question)
+        except BaseException:
+            worker.process.terminate()  # its channel closes, so it could only refuse; another one starts
+            raise
+
+    threading.Thread(target=channel.answer_all, args=(answer_or_end,), name="visavis-answers", daemon=True).start()
 
 
 def _tell(pipe: IO[bytes] | None, start: WorkerStart) -> None:

@@ -22,7 +22,8 @@ from .errors import Stopping
 from .http_server import http_config
 from .log_handler import LogWriter, start_log
 from .reloading import ModelReloader
-from .routes.health import first_inference
+from .routes.health import first_inference, load_galleries
+from .served_model import ServedModel
 from .serving import GRACE_S, ServingError, connection_limits, create_served_app, give_back_memory, load_to_serve
 from .settings import Settings
 from .telemetry.logs import log_formatter
@@ -92,27 +93,28 @@ def _serve(
     settings, (orders, connections) = start.settings, sockets
     app = create_served_app(
         settings,
-        _loaded(start, link),
+        load_to_serve(settings),
         on_ready=lambda: _join(link, app),
         load_again=lambda: load_to_serve(settings),
         link=link,
     )
     handler = OrderHandler(settings, app.state.reloader, app.state.metrics, link)
-    threading.Thread(target=_obey, args=(orders, handler), name="visavis-orders", daemon=True).start()
     config = http_config(app, connection_limits(settings), settings.tls_certificate, settings.tls_key)
     with closing(app.state.served):
+        if start.is_restart:
+            _warm_up(app.state.served, link)
+        threading.Thread(target=_obey, args=(orders, handler), name="visavis-orders", daemon=True).start()
         WorkerServer(config, connections, grace_s=GRACE_S, before_end=writer.flush).run()
 
 
-def _loaded(start: WorkerStart, link: WorkerLink) -> FaceEmbedder:
-    """Load the model. While others answer, take no connection before this one can answer as quickly."""
-    embedder = load_to_serve(start.settings)
-    if start.is_restart:
-        first_inference(embedder)
-        refusal = link.join(embedder.identity)
-        if refusal is not None:
-            raise ServingError(refusal)
-    return embedder
+def _warm_up(served: ServedModel, link: WorkerLink) -> None:
+    """Join others that answer, before any connection is taken: this one can then answer as quickly as they."""
+    with served.held() as model:
+        first_inference(model.embedder)
+        load_galleries(model)
+        refusal = link.join(model.embedder.identity)
+    if refusal is not None:
+        raise ServingError(refusal)
 
 
 def _join(link: WorkerLink, app: FastAPI) -> None:

@@ -56,7 +56,7 @@ class Readiness:
         try:
             with self._served.held() as model:  # a reload meanwhile closes it afterwards
                 await to_thread.run_sync(first_inference, model.embedder)
-                await to_thread.run_sync(_load_galleries, model)
+                await to_thread.run_sync(load_galleries, model)
         except Exception:  # the service goes on, to report that it is not ready; the image shows no face, so log it all
             self.state = ReadinessState.FAILED
             log.exception("the first inference failed; the service stays not ready")
@@ -86,7 +86,7 @@ class Readiness:
             raise NotReady("the model is loading; try again in a moment")
 
 
-def _load_galleries(model: LoadedModel) -> None:
+def load_galleries(model: LoadedModel) -> None:
     """Read all templates into memory. A store that fails does not keep the service from being ready for the rest."""
     try:
         if model.galleries is not None:

@@ -53,10 +53,14 @@ def this_machine(root: Path = Path("/")) -> Machine:
     )
 
 
-def free_bytes(root: Path = Path("/")) -> int | None:
-    """Return how much memory this process may still take, about; None if that cannot be read."""
+def free_bytes(root: Path = Path("/"), n_processes: int = 1) -> int | None:
+    """Return how much memory this process may still take, about; None if that cannot be read.
+
+    Several processes that serve the same look at the same time, so each counts on its part of the whole only.
+    """
     machine, own = this_machine(root), _kilobytes(_table(root / "proc/self/status").get("VmRSS"))
-    left = None if machine.memory_limit_bytes is None else machine.memory_limit_bytes - (own or 0)
+    whole = machine.usable_memory_bytes
+    left = None if whole is None else max(0, whole // n_processes - (own or 0))
     return min((each for each in (machine.available_bytes, left) if each is not None), default=None)
 
 

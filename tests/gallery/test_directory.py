@@ -1,5 +1,7 @@
 """Galleries with the real model and a real store: enrol, identify, verify, forget, by one or several at once."""
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -308,6 +310,36 @@ def test_the_memory_that_a_gallery_needs_is_asked_for_before_it_is_read(
     with pytest.raises(GalleryTooLarge, match="1 templates need 0 MiB of memory, and 0 MiB are left"):
         small.identify("staff", photo("001-smiling"))
     assert found(Galleries(store, embedder, free_bytes=lambda: 1_000), photo("001-smiling")) == "alice"
+
+
+@pytest.mark.parametrize("open_again", ["sqlite"], indirect=True)
+def test_one_gallery_that_is_too_large_keeps_no_other_one_from_being_read(
+    galleries: Galleries, open_again: Callable[[], Store], embedder: FaceEmbedder, photo: Photo
+) -> None:
+    galleries.create_gallery("visitors")
+    galleries.enrol("staff", "alice", [photo("001-neutral")])
+    small = Galleries(open_again(), embedder, free_bytes=lambda: 500)
+    with pytest.raises(GalleryTooLarge):
+        small.load()
+    assert list(small._replicas) == ["visitors"]
+
+
+@pytest.mark.parametrize("open_again", ["sqlite"], indirect=True)
+def test_what_was_in_memory_makes_place_for_a_gallery_that_must_be_read_anew(
+    galleries: Galleries, open_again: Callable[[], Store], embedder: FaceEmbedder, photo: Photo
+) -> None:
+    galleries.enrol("staff", "alice", [photo("001-neutral")])
+    indexed = weakref.ref(galleries._replicas["staff"]._index)
+    galleries._replicas["staff"]._free_bytes = lambda: None if indexed() is None else 0
+    galleries._free_bytes = galleries._replicas["staff"]._free_bytes
+    other = open_again()
+    other.forget_gallery("staff")
+    other.create_gallery("staff")
+    Galleries(other, embedder).enrol("staff", "bob", [photo("001-neutral")])
+    with pytest.raises(GalleryTooLarge):
+        galleries.identify("staff", photo("001-smiling"))
+    gc.collect()  # the traceback
+    assert found(galleries, photo("001-smiling")) == "bob"
 
 
 @IN_EACH_WAY

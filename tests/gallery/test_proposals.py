@@ -1,9 +1,10 @@
 """Searches in which pgvector proposes templates: what is found, what is claimed, and which databases cannot do it."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psycopg
@@ -129,3 +130,47 @@ def test_a_store_that_has_no_pgvector_is_refused_at_the_start_with_what_to_do(tm
         open_store(url.replace("postgres:@", "guest:@"), search="pgvector")
     with open_store(url.replace("postgres:@", "guest:@")) as opened:  # the refusal has changed nothing
         opened.create_gallery("staff")
+
+
+def test_numbers_beyond_the_range_of_proposals_keep_nobody_from_being_found(
+    store: Store, embedder: FaceEmbedder
+) -> None:
+    made = template(embedder, 1)
+    store.add_templates("staff", "imported", [NewTemplate(made.vector * 1e9, made.quality, made.model_digest)])
+    store.add_templates("staff", "alice", [template(embedder, 3)])
+    replica = GalleryReplica(store, "staff", embedder.card, embedder.identity.digest)
+    found = replica.identify(probe_of(embedder, 3), IdentifyOptions(fpir=0.05))
+    assert [each.person for each in found.candidates] == ["alice", "imported"]
+
+
+class CountedStore:
+    """A store in which a template is added while those that were there are counted."""
+
+    def __init__(self) -> None:
+        self.adding = threading.Thread(target=self._add)
+        self.index: ProposedTemplates | None = None
+
+    def counts_of(self, *_: object) -> tuple[int, int]:
+        self.adding.start()
+        self.adding.join(0.2)
+        return 3, 3
+
+    def propose(self, *_: object) -> None:
+        pass
+
+    def proposed(self, *_: object) -> TemplateBlock:
+        return TemplateBlock((), (), np.empty(0, np.int64), np.empty((0, 0), np.float32), np.empty((0, 10)), ())
+
+    def _add(self) -> None:
+        assert self.index is not None
+        self.index.add(["0" * 32], [9], vector(1)[None], np.empty((1, 0)))
+
+
+def test_a_template_that_is_added_during_a_count_is_counted(embedder: FaceEmbedder) -> None:
+    store = CountedStore()
+    store.index = ProposedTemplates(cast("Store", store), "staff", embedder.card, "sha256:one")
+    penalties = np.zeros(len(embedder.card.quality_penalties))
+    store.index.search(vector(1), penalties, k=1)
+    store.adding.join()
+    found = store.index.search(vector(1), penalties, k=1)
+    assert (found.n_templates, found.n_people) == (4, 4)

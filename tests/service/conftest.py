@@ -1,5 +1,6 @@
 """The service under test: the real app with the real model, in this process and behind a real socket."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,3 +81,20 @@ def gallery(gallery_client: httpx2.Client) -> Iterator[str]:
     assert gallery_client.put(url).status_code == 201
     yield url
     gallery_client.delete(url)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of a certificate for localhost, of its key, and of that key with a passphrase."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = {name: str(folder / f"{name}.pem") for name in ("certificate", "key", "locked", "other")}
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
+    lock = ["openssl", "ec", "-aes128", "-passout", "pass:hunter2", "-in", made["key"], "-out", made["locked"]]
+    for command in (
+        [*new, *about, "-keyout", made["other"], "-out", str(folder / "unused.pem")],
+        [*new, *about, "-keyout", made["key"], "-out", made["certificate"]],
+        lock,
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return made

@@ -79,3 +79,11 @@ def test_what_is_free_is_that_of_the_machine_or_what_the_container_has_left(tmp_
     assert free_bytes(tmp_path) == 4 * GIB
     limit = {"sys/fs/cgroup/memory.max": f"{3 * GIB}\n", "proc/self/status": "Name: python\nVmRSS: 1048576 kB\n"}
     assert free_bytes(_write(tmp_path, limit)) == 2 * GIB
+
+
+def test_each_of_several_processes_counts_on_its_part_of_the_memory(tmp_path: Path) -> None:
+    own = {"proc/self/status": "Name: python\nVmRSS: 1048576 kB\n"}
+    _write(tmp_path, own | {"proc/meminfo": "MemTotal: 8388608 kB\nMemAvailable: 6291456 kB\n"})
+    assert [free_bytes(tmp_path, n) for n in (1, 2, 8, 16)] == [6 * GIB, 3 * GIB, 0, 0]
+    _write(tmp_path, {"sys/fs/cgroup/memory.max": f"{4 * GIB}\n"})
+    assert [free_bytes(tmp_path, n) for n in (1, 2)] == [3 * GIB, GIB]

@@ -225,23 +225,6 @@ def test_keys_that_cannot_be_used_are_told(damage: bytes | None, tmp_path: Path)
     assert "VISAVIS_KEYS: the file of keys" in _refused("--port", "0", "--keys", str(path))
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Files of a certificate for localhost, of its key, and of that key with a passphrase."""
-    folder = tmp_path_factory.mktemp("tls")
-    made = {name: str(folder / f"{name}.pem") for name in ("certificate", "key", "locked", "other")}
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
-    lock = ["openssl", "ec", "-aes128", "-passout", "pass:hunter2", "-in", made["key"], "-out", made["locked"]]
-    for command in (
-        [*new, *about, "-keyout", made["other"], "-out", str(folder / "unused.pem")],
-        [*new, *about, "-keyout", made["key"], "-out", made["certificate"]],
-        lock,
-    ):
-        subprocess.run(command, check=True, capture_output=True)
-    return made
-
-
 def test_it_speaks_tls_of_version_1_2_and_above(certificate: dict[str, str]) -> None:
     files = ("--tls-certificate", certificate["certificate"], "--tls-key", certificate["key"])
     context = ssl.create_default_context(cafile=certificate["certificate"])
