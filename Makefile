@@ -128,7 +128,7 @@ bench: rivals ## Measure speed against dlib and OpenCV, and accuracy against Ope
 
 .PHONY: bench-all
 bench-all: rivals ## Run all benchmarks: speed, accuracy on photographs from DATA, answers to bad inputs
-	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v /fuzz_); do \
+	@for script in $$(grep -l __main__ benchmarks/*.py | grep -vE '/(fuzz_|failing_store|imported_encodings)'); do \
 	    data=(); ! grep -q -- --data "$$script" || data=(--data '$(DATA)'); \
 	    if grep -q -- --chips "$$script"; then \
 	        [ -n '$(CHIPS)' ] || { echo "== $$script: skipped, because it needs CHIPS"; continue; }; data=(--chips '$(CHIPS)'); \

@@ -1,6 +1,6 @@
 """`visavis group` on LFW View 1 and on 3,000 photos of celebrities, against scikit-learn's DBSCAN; time and memory.
 
-Usage: python benchmarks/grouping.py --data DIR --embeddings FOLDER (DIR contains lfw-view1/ and celebrities/; FOLDER
+Usage: python benchmarks/grouping.py --data DIR [--embeddings FOLDER] (DIR contains lfw-view1/ and celebrities/; FOLDER
 keeps the embeddings, so that a stopped run can be resumed). All faces of the photos are grouped; B-cubed precision and
 recall are those of the faces whose names are known: the one nearest the centre in LFW, the largest of a celebrity's
 photo. Celebrities are of the half whom no operating point was measured on. DBSCAN receives the same faces, and the eps
@@ -11,6 +11,7 @@ import argparse
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from hashlib import sha256
@@ -197,18 +198,25 @@ def peak_mib() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--embeddings", type=Path, required=True)
+    parser.add_argument("--embeddings", type=Path, help="Keep the embeddings here.")
     parser.add_argument("--faces", type=int, help="Make and group only so many faces, in this process.")
     asked = parser.parse_args()
-    if asked.faces is not None:
-        many(asked.faces, asked.embeddings)
-        return
+    with tempfile.TemporaryDirectory() as folder:
+        embeddings = asked.embeddings or Path(folder)
+        if asked.faces is None:
+            measure(asked.data, embeddings)
+        else:
+            many(asked.faces, embeddings)
+
+
+def measure(data: Path, embeddings: Path) -> None:
     for read in (lfw_view1, celebrities):
-        found = read(asked.data, asked.embeddings)
+        found = read(data, embeddings)
         ours(found)
         dbscan(found)
+    words = ["--data", str(data), "--embeddings", str(embeddings)]
     for size in SIZES:
-        subprocess.run([sys.executable, __file__, *sys.argv[1:], "--faces", str(size)], check=True)
+        subprocess.run([sys.executable, __file__, *words, "--faces", str(size)], check=True)
 
 
 if __name__ == "__main__":

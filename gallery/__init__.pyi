@@ -48,6 +48,7 @@ from .index import (
 )
 from .link_rule import GroupingError as GroupingError
 from .opening import open_store as open_store, upgrade_store as upgrade_store
+from .replica import GalleryReplica as GalleryReplica
 from .schema_versions import SchemaUpgrade as SchemaUpgrade
 from .store import Store as Store
 from .types import (

@@ -1,20 +1,24 @@
 """From photos to people, and the files that tell of them: faces.csv, people.csv, and folders of links to the photos."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from embedder import ModelCard, PrivateFiles, Progress, no_progress
+from embedder import Job, ModelCard, PrivateFiles, Progress, no_progress
 from embedder.bulk import EmbeddedFaces
 
+from .blocks import Doubles, Singles
 from .claims import FmrCurve
 from .clusters import FaceSet
 from .grouping import GroupedPerson, Grouping, group_faces
+from .identification import IdentifyOptions, penalties_by_measures
 from .link_rule import GroupingError, fmr_curve, link_rule
+from .replica import GalleryReplica
 
 FILES = PrivateFiles(GroupingError)
 EMBEDDINGS = "embeddings"  # the folder of the bulk run
@@ -27,6 +31,7 @@ PERSON_COLUMNS = (
     "join_fmr", "on_one_picture", "doubt"
 )  # fmt: skip
 ONE_FACE = "one-face"  # the folder of all people with a single face
+MAX_NAME = 50  # characters of a person's name in that of a folder, which may have 255 bytes
 
 Names = Mapping[int, str]  # of people, by their place in Grouping.people; not all have one
 
@@ -71,6 +76,32 @@ def group_photos(
     faces = FaceSet.by(card, embedded.vectors, pictures, embedded.qualities.astype(np.float64))
     rule = link_rule(card, int(faces.is_usable.sum()), fmr)
     return GroupedPhotos(start, embedded, group_faces(faces, rule, progress), fmr_curve(card), {})
+
+
+def named_by_gallery(
+    grouped: GroupedPhotos, card: ModelCard, replica: GalleryReplica, progress: Progress = no_progress
+) -> GroupedPhotos:
+    """Name the people whom a gallery identifies: as somebody, by more than half of their faces.
+
+    Each face is a search at the default FPIR. Raises NoSuchGallery, GalleryTooLarge or ClaimUnavailable.
+    """
+    penalties = penalties_by_measures(card, grouped.embedded.qualities.astype(np.float64))
+    people, names = grouped.grouping.people, dict[int, str]()
+    with progress(Job("naming", len(people), "people")) as advance:
+        for place, person in enumerate(people):
+            found = Counter(
+                _identified(replica, grouped.embedded.vectors[face], penalties[face]) for face in person.faces
+            )
+            ((name, n_faces),) = found.most_common(1)
+            if name is not None and 2 * n_faces > len(person.faces):
+                names[place] = name
+            advance(1)
+    return replace(grouped, names=names)
+
+
+def _identified(replica: GalleryReplica, vector: Singles, penalties: Doubles) -> str | None:
+    match = replica.identify_vector(vector, penalties, IdentifyOptions(limit=1)).match
+    return None if match is None else match.person
 
 
 def require_free_or_ours(out: Path) -> None:
@@ -163,7 +194,7 @@ def write_links(out: Path, grouped: GroupedPhotos) -> None:
 def _folder_name(grouped: GroupedPhotos, place: int) -> str:
     if len(grouped.grouping.people[place].faces) == 1:
         return ONE_FACE
-    name = grouped.names.get(place, "").replace("/", "_").replace("\0", "_")
+    name = grouped.names.get(place, "")[:MAX_NAME].replace("/", "_")
     return f"{place + 1:05} {name}".rstrip()
 
 

@@ -71,7 +71,19 @@ def identify(
     The candidates are the people nearest to the probe, whether they match or not. Raises ClaimUnavailable.
     """
     (penalties,) = penalties_of(card, [probe.sample.quality])
-    nearest = index.search(probe.vector, penalties, k=options.limit)
+    return identify_vector(index, (probe.vector, penalties), card, people_of, options)
+
+
+def identify_vector(
+    index: Searchable,
+    probe: tuple[Singles, Doubles],
+    card: ModelCard,
+    people_of: Callable[[Sequence[str]], Mapping[str, str]],
+    options: IdentifyOptions = DEFAULT_OPTIONS,
+) -> Identification:
+    """Do what `identify` does, for an embedding without its sample, and the penalties of its photo."""
+    vector, penalties = probe
+    nearest = index.search(vector, penalties, k=options.limit)
     if not nearest.n_templates:
         return Identification((), None, options.prior or NOBODY)
     claim = replace(claim_for(card, fpir=options.fpir, n_templates=nearest.n_templates), is_exact=nearest.is_exact)

@@ -10,7 +10,7 @@ from embedder import DeadlineExceeded, Embedding, ModelCard, begin_step, check_d
 
 from .blocks import Doubles, Singles, bytes_of
 from .errors import GalleryTooLarge
-from .identification import IdentifyOptions, identify, penalties_by_measures, penalties_of
+from .identification import IdentifyOptions, identify_vector, penalties_by_measures, penalties_of
 from .index import NearestPeople, TemplateIndex
 from .store import Store
 from .types import Changes, Identification, TemplateBlock
@@ -133,6 +133,11 @@ class GalleryReplica:
 
     def identify(self, probe: Embedding, options: IdentifyOptions) -> Identification:
         """Find the people nearest to a probe. Raises NoSuchGallery, GalleryTooLarge or ClaimUnavailable."""
+        (penalties,) = penalties_of(self._card, [probe.sample.quality])
+        return self.identify_vector(probe.vector, penalties, options)
+
+    def identify_vector(self, vector: Singles, penalties: Doubles, options: IdentifyOptions) -> Identification:
+        """Do what `identify` does, for an embedding without its sample, and the penalties of its photo."""
         while True:
             begin_step()
             self.refresh()
@@ -143,7 +148,7 @@ class GalleryReplica:
                 forgotten += (each for each in ids if each not in people)
                 return people
 
-            found = identify(index, probe, self._card, people_of, options)
+            found = identify_vector(index, (vector, penalties), self._card, people_of, options)
             if not forgotten:
                 return found
             index.remove(forgotten)  # of people whose time has come; others may be nearest then

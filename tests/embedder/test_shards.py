@@ -313,3 +313,11 @@ def test_a_photo_named_merge_is_written_as_a_path(
     assert told.exit_code == 2
     assert "Missing argument 'FOLDER...'" in told.stderr
     assert "write ./merge" in CliRunner().invoke(main, ["embed", "merge", "--help"]).stdout
+
+
+def test_a_shard_that_has_no_part_says_so(examples: Path, tmp_path: Path) -> None:
+    photos = make_photos(examples, tmp_path / "photos")
+    told = embed(photos, "--out", tmp_path / "shard", "--shard", "6/7")
+    assert told.returncode == 0, told.stderr
+    assert "0 embeddings of 0 photos" in told.stdout
+    assert "There are no photos to embed." in told.stdout

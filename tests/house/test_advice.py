@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
+from command_options import options_of
 
-from visavis.cli.main import COMMANDS, main
+from visavis.cli.main import COMMANDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 OPTION = re.compile(r"(?:\bvisavis (?P<command>[a-z-]+)\b[^;.]*?)?(?<![\w-])(?P<option>--[a-z][a-z0-9-]*)")
@@ -28,14 +28,6 @@ PRINTED_BY = {
     "train/": {"train"},
     "visavis/cli/data_options.py": {"evaluate"},
 }  # fmt: skip
-
-
-def options_of(command: str) -> set[str]:
-    found = main.get_command(click.Context(main), command)
-    assert found is not None
-    commands = [found, *(found.commands.values() if isinstance(found, click.Group) else ())]
-    parameters = [parameter for each in commands for parameter in each.params]
-    return {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
 def texts(tree: ast.AST) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The documents: their links lead somewhere, the commands they name exist, and no machine of ours shines through."""
+"""The documents: their links lead somewhere, they name what exists, and no machine of ours shines through."""
 
 import os
 import re

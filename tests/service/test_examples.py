@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder
 from embedder.explain import Explainer
-from service import openapi as told, serializers
+from gallery import claim_for
+from service import gallery_openapi, openapi as told, serializers
 from service.wire import ExplainResponse
 
 API_DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -145,3 +147,13 @@ def test_the_document_of_the_api_shows_the_figures_of_the_others(heading: str, n
         shown = [float(figure) for figure in re.findall(rf'"{key}": (-?[\d.]+)', block)]
         assert shown in ([], [result[key] for result in results])
     assert '"threshold": ' in block
+
+
+def test_the_example_of_an_identification_claims_what_the_card_carries(embedder: FaceEmbedder) -> None:
+    face: Any = gallery_openapi.IDENTIFY_ANSWER["faces"]
+    shown = face[0]["claim"]
+    claim = asdict(claim_for(embedder.card, fpir=0.01, n_templates=shown["n_templates"]))
+    assert _differing(shown, claim) == {}
+    (candidate,) = face[0]["candidates"]
+    assert f"< {claim['threshold']:.4f}," in candidate["reason"]
+    assert candidate["reason"] in API_DOCUMENT

@@ -152,3 +152,52 @@ def test_a_folder_with_other_files_is_left_alone(photos: Path, tmp_path: Path) -
     assert told.returncode == 2
     assert "choose a new folder as --out" in told.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+
+
+@pytest.fixture(scope="module")
+def store(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with the gallery `staff`, in which one of the four people is enrolled, and the empty gallery `new`."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('store') / 'gallery.db'}"
+    for words in (
+        ("create", "staff"),
+        ("create", "new"),
+        ("enrol", "staff", examples / "001-neutral.jpg", "--person", "p/1"),
+    ):
+        subprocess.run([VISAVIS, "gallery", *map(str, words), "--store", url], capture_output=True, check=True)
+    return url
+
+
+def test_a_person_whom_a_gallery_identifies_has_the_name_of_its_person(
+    out: Path, photos: Path, store: str, tmp_path: Path
+) -> None:
+    again = shutil.copytree(out, tmp_path / "again", symlinks=True)
+    told = group(photos, "--out", again, "--links", "--gallery", "staff", "--store", store, "--json")
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["people_named"] == 1
+    named = {row["photo"].partition("/")[0] for row in rows(again / "faces.csv") if row["name"] == "p/1"}
+    others = {row["photo"].partition("/")[0] for row in rows(again / "faces.csv") if not row["name"]}
+    (person,) = named - {TOGETHER}
+    assert person.startswith("001")
+    assert len(others - {TOGETHER}) == 3
+    assert person not in others
+    assert [row["name"] for row in rows(again / "people.csv")].count("p/1") == 1
+    assert sum(folder.name.endswith(" p_1") for folder in (again / "people").iterdir()) == 1
+    assert "p/1" in (again / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("gallery", "reason"), [("new", "has no template of this model"), ("other", "there is no gallery 'other'")]
+)
+def test_a_gallery_that_can_name_nobody_is_refused_before_photos_are_read(
+    gallery: str, reason: str, photos: Path, store: str, tmp_path: Path
+) -> None:
+    told = group(photos, "--out", tmp_path / "out", "--gallery", gallery, "--store", store)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert reason in told.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gallery_without_its_store_is_refused(photos: Path, tmp_path: Path) -> None:
+    told = group(photos, "--out", tmp_path / "out", "--gallery", "staff")
+    assert told.returncode == 2
+    assert "--gallery needs its store" in told.stderr

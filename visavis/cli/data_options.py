@@ -8,6 +8,8 @@ import click
 
 from train import CfpKind, Protocol, read_cfp, read_csv, read_identities, read_lfw
 
+from .options import MODEL_HELP
+
 
 class PathType(click.Path):
     """A path that is not empty: an unset shell variable must not mean the current folder."""
@@ -34,9 +36,7 @@ face_option = click.option(
     type=click.Choice(["dominant", "only", "largest", "center"]),
     help="Which face to use if there are several (center for --pairs, else largest).",
 )
-model_option = click.option(
-    "--model", metavar="MODEL", help="A model bundle, or the name of a built-in model (sface-128)."
-)
+model_option = click.option("--model", metavar="MODEL", help=MODEL_HELP)
 cache_option = click.option(
     "--cache",
     type=PATH,

@@ -80,7 +80,7 @@ def _totals(summary: "BulkSummary | MergeSummary", out: "OutputFolder") -> list[
 
 def _pace(summary: "BulkSummary") -> str:
     if not summary.n_new:
-        return "All photos were embedded already."
+        return "All photos were embedded already." if summary.n_photos else "There are no photos to embed."
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in summary.cpu_s._asdict().items())
     return (
         f"{summary.n_new:,} photos in {summary.wall_s:.1f} s, {summary.photos_s:.1f} photos/s; CPU seconds: {stages}; "

@@ -2,15 +2,19 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from embedder import ALL_FACES, RuntimeOptions, printable, read_bundle, show_progress
+from embedder import ALL_FACES, ModelCard, RuntimeOptions, printable, read_bundle, show_progress
 from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos
+from gallery import DEFAULT_FPIR, GalleryReplica, claim_for
 
+from .gallery_options import opened_store, require_gallery
 from .main import EXIT_INTERRUPTED, MAX_PATH, ExtraMissing, missing_module
 from .options import json_option, model_option, running_options, stop
 from .output import other_files_text
@@ -26,6 +30,8 @@ class GroupOptions:
 
     fmr: float | None
     links: bool
+    gallery: str | None
+    store: str | None  # its URL
     model: str | None
     running: RuntimeOptions
 
@@ -46,6 +52,10 @@ class GroupOptions:
     help="The FMR of one comparison at which faces are linked; default: one wrong link expected for 50 faces.",
 )
 @click.option("--links", is_flag=True, help="Make a folder for each person too, with links to the photos.")
+@click.option("--gallery", metavar="NAME", help="Name people by their ids in this gallery, if it identifies them.")
+@click.option(
+    "--store", metavar="URL", envvar="VISAVIS_GALLERY", help="With --gallery: its store; default: VISAVIS_GALLERY."
+)
 @model_option
 @running_options
 @json_option
@@ -55,6 +65,8 @@ def group(  # noqa: PLR0913 - one for each option of the command
     out: Path,
     fmr: float | None,
     links: bool,
+    gallery: str | None,
+    store: str | None,
     model_path: str | None,
     running: RuntimeOptions,
     as_json: bool,
@@ -68,8 +80,10 @@ def group(  # noqa: PLR0913 - one for each option of the command
     """
     if out.resolve().is_relative_to(folder.resolve()):
         stop(f"{out}: is inside the folder of photos; choose another --out")
+    if gallery is not None and store is None:
+        raise click.UsageError("--gallery needs its store: give --store URL, or set VISAVIS_GALLERY")
     try:
-        summary, grouped = _group(folder, out, GroupOptions(fmr, links, model_path, running))
+        summary, grouped = _group(folder, out, GroupOptions(fmr, links, gallery, store, model_path, running))
     except ModuleNotFoundError as error:
         raise ExtraMissing(missing_module(error), "bulk") from error
     except KeyboardInterrupt:
@@ -85,17 +99,35 @@ def _group(folder: Path, out: Path, options: GroupOptions) -> "tuple[BulkSummary
     card = read_bundle(options.model).card
     grouped_photos.require_fmr(card, options.fmr)  # before photos are read
     grouped_photos.require_free_or_ours(out)
-    with grouped_photos.FILES.sole_use(out):
+    with _naming(card, options) as replica, grouped_photos.FILES.sole_use(out):
         embeddings = LocalFolder(out / grouped_photos.EMBEDDINGS)
         request = BulkRequest(LocalPhotos.of((folder,)), embeddings, ALL_FACES, options.model, options.running)
         summary = embed_folders(request, show_progress)
         faces = read_faces(embeddings)
         grouped = grouped_photos.group_photos(folder, faces, card, fmr=options.fmr, progress=show_progress)
+        if replica is not None:
+            grouped = grouped_photos.named_by_gallery(grouped, card, replica, show_progress)
         grouped_photos.write_tables(out, grouped)
         if options.links:
             grouped_photos.write_links(out, grouped)
         contact_sheets.write_contact_sheets(out, grouped, show_progress)
     return summary, grouped
+
+
+@contextmanager
+def _naming(card: ModelCard, options: GroupOptions) -> Iterator[GalleryReplica | None]:
+    """Open the gallery that names people, and exit with an error if it can name nobody; None without --gallery."""
+    if options.gallery is None or options.store is None:
+        yield None
+        return
+    digest = card.digest_in(options.running.precision)
+    with opened_store(options.store) as store:
+        require_gallery(store, options.gallery)
+        n_templates = store.gallery(options.gallery).n_templates.get(digest, 0)
+        if not n_templates:
+            stop(f"the gallery {options.gallery!r} has no template of this model; enrol people, or omit --gallery")
+        claim_for(card, fpir=DEFAULT_FPIR, n_templates=n_templates)  # before photos are read
+        yield GalleryReplica(store, options.gallery, card, digest)
 
 
 def _record(summary: "BulkSummary", grouped: "grouped_photos.GroupedPhotos") -> dict[str, object]:
@@ -109,6 +141,7 @@ def _record(summary: "BulkSummary", grouped: "grouped_photos.GroupedPhotos") -> 
         "too_poor": grouped.n_too_poor,
         "people": len(grouping.people),
         "people_with_several_faces": sum(len(person.faces) > 1 for person in grouping.people),
+        "people_named": len(grouped.names),
         "fmr": rule.fmr,
         "threshold": rule.threshold,
         "comparisons": n_faces * (n_faces - 1) // 2,
@@ -146,6 +179,8 @@ def _text(summary: "BulkSummary", grouped: "grouped_photos.GroupedPhotos", out: 
         f"{wrong:,.1f} wrong links would be expected if all faces were of different people",
         f"{len(grouped.doubtful()):,} people in doubt; {grouped.n_too_poor:,} faces too poor to tell",
     ]
+    if grouped.names:
+        lines.append(f"{len(grouped.names):,} people named by the gallery")
     if summary.failed:
         reasons = ", ".join(f"{code} {number:,}" for code, number in summary.failed.most_common())
         lines.append(f"{summary.failed.total():,} photos without a usable face ({reasons})")

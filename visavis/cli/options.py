@@ -40,6 +40,7 @@ F = TypeVar("F", bound=Callable[..., object])
 P = ParamSpec("P")
 
 
+MODEL_HELP = "A model bundle, or the name of a model that `visavis models` lists (sface-128)."
 FACE_METAVAR = "dominant|only|largest|center|at:x,y|INDEX"
 
 
@@ -180,9 +181,7 @@ def future_time(_ctx: click.Context, _option: click.Parameter, value: str | None
 
 def model_option(command: F) -> F:
     """Add --model."""
-    return click.option(
-        "--model", "model_path", metavar="MODEL", help="A model bundle, or the name of a built-in model (sface-128)."
-    )(command)
+    return click.option("--model", "model_path", metavar="MODEL", help=MODEL_HELP)(command)
 
 
 def running_options(command: F) -> F:

@@ -26,7 +26,7 @@ class ServeError(click.ClickException):
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="The port (8000; 0 = any free one).")
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that answer on the port (1).")
-@click.option("--model", metavar="MODEL", help="A model bundle to serve, or the name of a built-in model (sface-128).")
+@click.option("--model", metavar="MODEL", help="A model bundle to serve, or a name of `visavis models` (sface-128).")
 @click.option(
     "--runtime",
     type=click.Choice(["openvino", "torch"]),
