@@ -216,7 +216,8 @@ def print_run(words: str, n: int, cost: Cost) -> None:
     print(f"  one process: list {hours(n * cost.list_s)}, write parts {hours(n * cost.write_s)}")
     check, merge = hours(n_parts * cost.check_s), hours(n_parts * cost.merge_s)
     print(f"  a resume checks all parts in {check}, a merge joins them in {merge}")
-    print(f"  on an object store: {n:,} GETs of photos, {2 * n_parts:,} to {3 * n_parts:,} PUTs of parts")
+    puts = f"{2 * n_parts:,} to {3 * n_parts:,} PUTs of parts"
+    print(f"  on an object store: {n:,} HEADs and GETs each of photos, {puts}")
 
 
 def size(n_bytes: float) -> str:

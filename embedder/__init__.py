@@ -1,4 +1,4 @@
-"""The embedder: maps a face image to an embedding of 128 channels.
+"""The embedder: maps a face image to an embedding.
 
 Importing the package does not load torch: `__init__.pyi` lists the names, and each is imported on first use.
 """

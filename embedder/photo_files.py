@@ -29,8 +29,9 @@ class PhotoFiles:
     once, by whichever name comes first; links between folders would otherwise multiply without end.
     """
 
-    def __init__(self, given: Sequence[Path]) -> None:
-        self._given = given
+    def __init__(self, given: Sequence[Path], *, with_prefix: bool = False) -> None:
+        """Take folders and files; `with_prefix`: names begin with the folder's path, even if it is the only one."""
+        self._given, self._start = given, None if with_prefix else start_of(given)
         # Files passed so far that are not photos by name. A hidden file or folder counts as one, and so does a folder
         # that was entered before, by another name.
         self.n_others = 0
@@ -38,12 +39,12 @@ class PhotoFiles:
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names, in the same order every time. Raises PhotoListError."""
-        start, self.n_others, self._entered = start_of(self._given), 0, set()
+        self.n_others, self._entered = 0, set()
         for path in self._given:
             if not path.is_dir():
                 yield _file(path)
             else:
-                prefix = "" if path == start else os.path.join(path, "")  # noqa: PTH118 - of a name
+                prefix = "" if path == self._start else os.path.join(path, "")  # noqa: PTH118 - of a name
                 yield from self._inside(path, prefix)
 
     def _inside(self, folder: str | Path, prefix: str) -> Iterator[str]:

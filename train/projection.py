@@ -39,9 +39,10 @@ def principal_components(vectors: Vectors, n_channels: int) -> Projection:
             f"a projection to {n_channels} channels takes at least {n_channels + 1} photos of a face, besides those of "
             f"people held out; there are {len(vectors)}"
         )
-    exact = vectors.astype(np.float64)
-    mean = exact.mean(axis=0)
-    _, axes = np.linalg.eigh((exact - mean).T @ (exact - mean))  # the smallest first
+    centred = vectors.astype(np.float64)
+    mean = centred.mean(axis=0)
+    centred -= mean
+    _, axes = np.linalg.eigh(centred.T @ centred)  # the smallest first
     return Projection(axes[:, : -n_channels - 1 : -1].T.astype(np.float32), mean.astype(np.float32))
 
 

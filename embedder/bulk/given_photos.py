@@ -173,8 +173,12 @@ class GivenNames:
     def __iter__(self) -> Iterator[str]:
         """Yield the entries. Raises BulkError, PhotoListError."""
         self.n_others = 0
-        for place in self._source.given:
-            yield from self._counting(self._in_place(place))
+        given = self._source.given
+        here = [Path(place) for place in given if isinstance(place, str) and not _is_archive(place)]
+        others = [place for place in given if isinstance(place, StoreAddress) or _is_archive(place)]
+        yield from self._counting(_in_local(here))
+        for place in others:
+            yield from self._counting(self._elsewhere(place))
         for file in self._source.lists:
             yield from self._counting(self._in_list(file))
 
@@ -185,14 +189,12 @@ class GivenNames:
             else:
                 yield each
 
-    def _in_place(self, place: str | StoreAddress) -> Iterator[str | None]:
-        """Yield entries, and None for what is not a photo by name."""
+    def _elsewhere(self, place: str | StoreAddress) -> Iterator[str | None]:
+        """Yield the entries of an archive or of a place on a store, and None for what is not a photo by name."""
         if isinstance(place, StoreAddress) and "*" in _last(place):
             return self._in_matching(place)
-        if _is_archive(place):
+        if not isinstance(place, StoreAddress) or _is_archive(place):
             return self._in_archive(str(place))
-        if not isinstance(place, StoreAddress):
-            return _in_local(Path(place))
         if is_named_as_photo(place.key):
             return iter([str(place)])
         return self._in_folder(place, "" if self._source.prefix is not None else f"{str(place).rstrip('/')}/")
@@ -211,6 +213,8 @@ class GivenNames:
         folder = StoreAddress(pattern.scheme, pattern.bucket, pattern.key.rpartition("/")[0])
         names = [str(each.base_name) for each in _listed(folder) if each.type == fs.FileType.File]
         matching = [folder / name for name in names if fnmatchcase(name, _last(pattern))]
+        if not matching:
+            raise BulkError(f"{printable(str(pattern))}: no object there has such a name")
         for each in matching:
             yield from self._in_archive(str(each)) if _is_archive(each) else [str(each)]
 
@@ -235,9 +239,9 @@ class GivenNames:
             raise BulkError(f"{printable(name)}: {error}") from error
 
 
-def _in_local(path: Path) -> Iterator[str | None]:
-    files, prefix = PhotoFiles([path]), os.path.join(path, "") if path.is_dir() else ""  # noqa: PTH118 - of a name
-    yield from (prefix + name for name in files)
+def _in_local(paths: Sequence[Path]) -> Iterator[str | None]:
+    files = PhotoFiles(paths, with_prefix=True)
+    yield from files
     yield from [None] * files.n_others
 
 

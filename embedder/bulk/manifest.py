@@ -79,9 +79,9 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["visavis-bulk/2"] = "visavis-bulk/2"
-    n_photos: int
+    n_photos: Annotated[int, Field(ge=1)]
     photos: str  # digest of their names in order: "sha256:..."
-    block: int  # photos per part
+    block: Annotated[int, Field(ge=1)]  # photos per part
     face: str
     model: str
     model_digest: str
@@ -161,8 +161,14 @@ def blocks(out: OutputFolder, size: int) -> Iterator[tuple[str, ...]]:
 
 
 def read_manifest(out: OutputFolder) -> Manifest:
-    """Read the manifest of a run. Raises BulkError."""
+    """Read the manifest of a run. Raises BulkError, also if there is none."""
     try:
         return Manifest.model_validate_json(out.read(MANIFEST_FILE, MAX_MANIFEST_BYTES))
+    except FileNotFoundError as error:
+        raise BulkError(f"{out}: holds no bulk run; give the folder that visavis embed --out wrote") from error
+    except BulkError:  # the store does not answer
+        raise
     except (OSError, ValidationError) as error:
-        raise BulkError(f"{out}/{MANIFEST_FILE}: not a readable description of a run; choose another --out") from error
+        raise BulkError(
+            f"{out}/{MANIFEST_FILE}: not a readable description of a run; embed the photos into another folder"
+        ) from error

@@ -44,6 +44,8 @@ class ParquetImages:
 
     def image(self, row: int, max_bytes: int) -> bytes:
         """The image in a row. Raises OSError, and ImageTooLarge if it has more than `max_bytes`."""
+        if row >= self.n_rows:  # the file was replaced after it was listed
+            raise OSError(errno.EINVAL, f"the Parquet file has only {self.n_rows:,} rows")
         group = bisect_right(self._starts, row) - 1
         if group != self._group or row < self._next:
             self._group, self._next, self._values = group, self._starts[group], self._of_group(group)

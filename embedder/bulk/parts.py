@@ -18,10 +18,10 @@ from ..pipeline import ALL_FACES
 from ..quality import MEASURES
 from ..weights.bundle import sha256_of
 from .manifest import Manifest
-from .output import OutputFolder
+from .output import BulkError, OutputFolder
 from .workers import FaceRow, FailedPhoto, PhotoOutcome
 
-MAX_SUMS_BYTES, MAX_PART_BYTES = 2**10, 2**30  # 2,048 photos with 256 faces each take 400 MB
+MAX_SUMS_BYTES, MAX_PART_BYTES = 2**10, 2**32  # 2,048 photos with 256 faces of 1,024 channels each take 2.3 GB
 
 BOX = ("x", "y", "width", "height")
 N_LANDMARKS = 5
@@ -78,11 +78,13 @@ def write_part(out: OutputFolder, number: int, outcomes: Sequence[PhotoOutcome],
 
 
 def is_done(out: OutputFolder, number: int) -> bool:
-    """Whether a part is complete and undamaged: to the byte what was written."""
+    """Whether a part is complete and undamaged: to the byte what was written. Raises BulkError if no store answers."""
     try:
         sums = out.read(sums_name(number), MAX_SUMS_BYTES)
         rows = out.read(part_name(number), MAX_PART_BYTES)
         failed = _failed(out, number)
+    except BulkError:  # the part may be sound
+        raise
     except OSError:
         return False
     return sums == json.dumps(_sums(rows, failed)).encode() + b"\n"
@@ -122,7 +124,9 @@ def _n_rows_of(out: OutputFolder, number: int) -> int:
 
 def failures(out: OutputFolder, parts: Iterable[int]) -> Counter[str]:
     """Count the failed photos in parts, by code."""
-    return Counter(json.loads(line)["code"] for number in parts for line in _failed(out, number).splitlines())
+    there = out.names()
+    with_failures = (number for number in parts if failed_name(number) in there)
+    return Counter(json.loads(line)["code"] for number in with_failures for line in _failed(out, number).splitlines())
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:

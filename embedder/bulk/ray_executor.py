@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 
 import pyarrow as pa
 import ray
@@ -23,7 +22,7 @@ from ray.exceptions import RayError, UserCodeException
 from ..loading import load
 from ..runtime.runtime import n_cores as n_cores_here
 from ..types import ModelIdentity
-from ..weights.bundle import BUILT_IN_MODELS
+from ..weights.bundle import BUILT_IN_MODELS, bundle_folder
 from .executor import Batches
 from .output import BulkError, LocalFolder
 from .stores import CONNECT_S
@@ -110,7 +109,7 @@ class RayCluster:
         try:
             self.n_cores = _cluster_cores()
             # It is closed before Ray is left: what Ray Data does at its end would start a cluster anew.
-            with closing(_in_order(_dataset(*_from_any_folder(task, batches), self.n_cores))) as results:
+            with closing(_in_order(_dataset(*from_any_folder(task, batches), self.n_cores))) as results:
                 yield results
             self.n_cores = max(self.n_cores, _cluster_cores())  # it may have grown
         finally:
@@ -158,9 +157,10 @@ def _cluster_cores() -> int:
     return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call] # no annotations
 
 
-def _from_any_folder(task: Task, batches: Batches) -> tuple[Task, Batches]:
-    """With absolute paths, because Ray's processes have another working folder."""
-    model = task.model if task.model is None or task.model in BUILT_IN_MODELS else str(Path(task.model).absolute())
+def from_any_folder(task: Task, batches: Batches) -> tuple[Task, Batches]:
+    """With absolute paths, because Ray's processes have another working folder and environment."""
+    is_built_in = task.model is None or task.model in BUILT_IN_MODELS
+    model = task.model if is_built_in else str(bundle_folder(task.model).absolute())
     out = LocalFolder(batches.out.path.absolute()) if isinstance(batches.out, LocalFolder) else batches.out
     return replace(task, model=model), replace(batches, out=out)
 

@@ -110,8 +110,9 @@ def _embedded(
     wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress, executor: Executor
 ) -> BulkSummary:
     out, sizes = wanted.out, {number: manifest.n_photos_in(number) for number in manifest.parts}
-    missing = {number: n_photos for number, n_photos in sizes.items() if not is_done(out, number)}
-    n_damaged = sum(out.exists(sums_name(number)) for number in missing)
+    there = out.names()  # of a store, one request for 1,000 files
+    missing = {number: n for number, n in sizes.items() if sums_name(number) not in there or not is_done(out, number)}
+    n_damaged = sum(sums_name(number) in there for number in missing)
     n_photos, n_new, start = sum(sizes.values()), sum(missing.values()), perf_counter()
     with progress(Job("embedding", n_photos, n_done=n_photos - n_new)) as advance:
         cpu_s = _embed(wanted, manifest, missing, advance, executor) if missing else CpuSeconds()

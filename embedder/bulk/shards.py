@@ -5,7 +5,6 @@ is an unfinished run, and goes on when it is called again.
 """
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +23,7 @@ from .manifest import (
     require_free_or_ours,
     write_manifest,
 )
-from .output import BulkError, LocalFolder, OutputFolder
+from .output import BulkError, LocalFolder
 from .parts import MAX_SUMS_BYTES, failed_name, failures, is_done, n_rows, part_name, sums_name
 
 SHOWN = 10  # numbers in a message
@@ -47,14 +46,14 @@ class ShardedRun:
     """A run whose parts are in the folders of its shards."""
 
     manifest: Manifest  # of the whole run
-    folders: Sequence[Sequence[OutputFolder]]  # of each shard, in order; several if it was given more than once
+    folders: Sequence[Sequence[LocalFolder]]  # of each shard, in order; several if it was given more than once
 
-    def folder_of(self, part: int) -> OutputFolder:
+    def folder_of(self, part: int) -> LocalFolder:
         """The folder that contains a part."""
         return self.folders[part % len(self.folders)][0]
 
 
-def merge_shards(given: Sequence[OutputFolder], out: OutputFolder, progress: Progress = no_progress) -> MergeSummary:
+def merge_shards(given: Sequence[LocalFolder], out: LocalFolder, progress: Progress = no_progress) -> MergeSummary:
     """Join all shards of a run, in any order, into the folder `out`; goes on with what an earlier call left there.
 
     Raises BulkError if a shard is missing, unfinished, damaged or of another run, if two folders of one shard are not
@@ -73,7 +72,7 @@ def merge_shards(given: Sequence[OutputFolder], out: OutputFolder, progress: Pro
     return _summary(run, out, n_new_parts)
 
 
-def _summary(run: ShardedRun, out: OutputFolder, n_new_parts: int) -> MergeSummary:
+def _summary(run: ShardedRun, out: LocalFolder, n_new_parts: int) -> MergeSummary:
     parts = run.manifest.parts
     return MergeSummary(
         n_photos=run.manifest.n_photos,
@@ -85,10 +84,10 @@ def _summary(run: ShardedRun, out: OutputFolder, n_new_parts: int) -> MergeSumma
     )
 
 
-def _one_run(manifests: Mapping[OutputFolder, Manifest]) -> ShardedRun:
+def _one_run(manifests: Mapping[LocalFolder, Manifest]) -> ShardedRun:
     """Sort folders by shard. Raises BulkError if they are not those of all shards of one run."""
     (first, expected), *_ = manifests.items()
-    folders: dict[int, list[OutputFolder]] = {}
+    folders: dict[int, list[LocalFolder]] = {}
     for folder, manifest in manifests.items():
         folders.setdefault(_shard_of(folder, manifest).number, []).append(folder)
         differing = [f"{words} ({value}, {there} there)" for words, there, value in _differences(expected, manifest)]
@@ -101,7 +100,7 @@ def _one_run(manifests: Mapping[OutputFolder, Manifest]) -> ShardedRun:
     return ShardedRun(expected.model_copy(update={"shard": None}), [folders[number] for number in range(count)])
 
 
-def _shard_of(folder: OutputFolder, manifest: Manifest) -> Shard:
+def _shard_of(folder: LocalFolder, manifest: Manifest) -> Shard:
     if manifest.shard is None:
         raise BulkError(f"{folder}: holds a whole run, not a shard of one; leave it out")
     return manifest.shard
@@ -114,12 +113,13 @@ def _differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, object, 
         yield "another number of shards", one.shard.count, other.shard.count
 
 
-def _require_finished(folders: Sequence[OutputFolder]) -> None:
+def _require_finished(folders: Sequence[LocalFolder]) -> None:
     """Raise BulkError if a shard lacks parts, or if another folder of the same shard differs from its first."""
     first, *others = folders
     manifest = read_manifest(first)
     for folder in folders:
-        missing = [number for number in manifest.parts if not folder.exists(sums_name(number))]
+        there = folder.names()
+        missing = [number for number in manifest.parts if sums_name(number) not in there]
         if missing:
             parts = _listed(map(str, missing), len(missing))
             raise BulkError(
@@ -134,7 +134,7 @@ def _require_finished(folders: Sequence[OutputFolder]) -> None:
             )
 
 
-def _sums(folder: OutputFolder, number: int) -> bytes:
+def _sums(folder: LocalFolder, number: int) -> bytes:
     try:
         return folder.read(sums_name(number), MAX_SUMS_BYTES)
     except OSError as error:
@@ -147,7 +147,7 @@ def _listed(names: Iterable[str], n: int) -> str:
     return f"{shown} and {n - SHOWN:,} more" if n > SHOWN else shown
 
 
-def _join_lists(run: ShardedRun, out: OutputFolder) -> None:
+def _join_lists(run: ShardedRun, out: LocalFolder) -> None:
     """Write the list of all photos. Raises BulkError if it is not the run's."""
     digest = hashlib.sha256()
     with out.new(LIST_FILE) as lines:
@@ -172,14 +172,14 @@ def _lines(run: ShardedRun) -> Iterator[bytes]:
             offsets[shard] = file.tell()
 
 
-def _list_of(folder: OutputFolder) -> AbstractContextManager[IO[bytes]]:
+def _list_of(folder: LocalFolder) -> AbstractContextManager[IO[bytes]]:
     try:
         return folder.open(LIST_FILE)
     except OSError as error:
         raise BulkError(f"{folder}/{LIST_FILE}: cannot be read; run the shard's command again") from error
 
 
-def _join_parts(run: ShardedRun, out: OutputFolder, advance: Advance) -> int:
+def _join_parts(run: ShardedRun, out: LocalFolder, advance: Advance) -> int:
     """Link or copy the parts that are not yet there; returns their number. Raises BulkError."""
     n_new = 0
     for number in run.manifest.parts:
@@ -192,7 +192,7 @@ def _join_parts(run: ShardedRun, out: OutputFolder, advance: Advance) -> int:
     return n_new
 
 
-def _join_part(folder: OutputFolder, out: OutputFolder, number: int) -> None:
+def _join_part(folder: LocalFolder, out: LocalFolder, number: int) -> None:
     if not is_done(folder, number):
         raise BulkError(
             f"{folder}: part {number} is damaged or was changed; run the shard's command again, which makes it anew"
@@ -200,15 +200,6 @@ def _join_part(folder: OutputFolder, out: OutputFolder, number: int) -> None:
     out.remove(sums_name(number))  # left by a join whose part was damaged since
     out.remove(failed_name(number))
     if folder.exists(failed_name(number)):
-        _take(failed_name(number), folder, out)
-    _take(part_name(number), folder, out)
-    _take(sums_name(number), folder, out)
-
-
-def _take(name: str, folder: OutputFolder, out: OutputFolder) -> None:
-    """Link a file, or copy it from or to an object store."""
-    if isinstance(folder, LocalFolder) and isinstance(out, LocalFolder):
-        out.link(folder, name)
-        return
-    with folder.open(name) as content, out.new(name) as file:
-        shutil.copyfileobj(content, file)
+        out.link(folder, failed_name(number))
+    out.link(folder, part_name(number))
+    out.link(folder, sums_name(number))

@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from io import BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
@@ -92,21 +92,35 @@ def file_system(scheme: str, bucket: str) -> fs.FileSystem:
         return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=RETRIES_S))
     if "AWS_ACCESS_KEY_ID" in os.environ:  # else the SDK asks the machine's role at a fixed address, and waits for it
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
-    if "@" in endpoint.netloc:
-        raise BulkError(f"AWS_ENDPOINT_URL has a user or a password; {SECRETS_HELP}")
+    endpoint = _endpoint(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
-        region = "us-east-1" if endpoint.netloc else fs.resolve_s3_region(bucket)
+        region = "us-east-1" if endpoint else fs.resolve_s3_region(bucket)
     return fs.S3FileSystem(
         region=region,
-        scheme=endpoint.scheme or None,
-        endpoint_override=endpoint.netloc or None,
+        scheme=endpoint.scheme if endpoint else None,
+        endpoint_override=endpoint.netloc if endpoint else None,
         allow_delayed_open=True,  # a small object is then one request, whole or not at all
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
         connect_timeout=CONNECT_S,
         request_timeout=ANSWER_S,
     )
+
+
+def _endpoint(given: str | None) -> SplitResult | None:
+    """The store that AWS_ENDPOINT_URL names, None for Amazon's. Raises BulkError, which does not show it."""
+    if not given:
+        return None
+    try:
+        endpoint = urlsplit(given)
+    except ValueError:
+        endpoint = urlsplit("")
+    if "@" in endpoint.netloc:
+        raise BulkError(f"AWS_ENDPOINT_URL has a user or a password; {SECRETS_HELP}")
+    has_more = endpoint.path.strip("/") or endpoint.query or endpoint.fragment
+    if endpoint.scheme not in {"http", "https"} or not endpoint.netloc or has_more:
+        raise BulkError("AWS_ENDPOINT_URL must be http://HOST:PORT or https://HOST, without a path")
+    return endpoint
 
 
 class StoreFailure(BulkError, OSError):
@@ -214,7 +228,7 @@ class StoreFolder:
     """The output folder of a run on an object store.
 
     A store has no locks. Each run leaves its mark before its first write, and looks for it before each further one: the
-    run that began last goes on, and an earlier one stops.
+    run that began last goes on, and an earlier one stops. To remove a file is to write.
     """
 
     def __init__(self, address: StoreAddress) -> None:
@@ -260,6 +274,7 @@ class StoreFolder:
     def remove(self, name: str) -> None:
         """Remove an object, if there is one. Raises BulkError."""
         if self.exists(name):
+            self._begin_or_stop()
             with self._raising("removed"), plain_errors():
                 self._store.delete_file((self._address / name).path)
 
@@ -273,13 +288,18 @@ class StoreFolder:
         return file_system(self._address.scheme, self._address.bucket)
 
     def _send(self, name: str, file: IO[bytes]) -> None:
+        self._begin_or_stop()
+        with self._raising("written"):
+            self._put(name, file)
+
+    def _begin_or_stop(self) -> None:
+        """Leave the mark of this run, or look for it. Raises BulkError if another run has begun since."""
         with self._raising("written"):
             if not self._is_begun:
                 self._put(WRITER_FILE, BytesIO(self._mark))
                 self._is_begun = True
             elif self.read(WRITER_FILE, len(self._mark)) != self._mark:
                 raise BulkError(f"{self}: another run has begun to write there; this one stops")
-            self._put(name, file)
 
     def _put(self, name: str, file: IO[bytes]) -> None:
         with plain_errors(), self._store.open_output_stream((self._address / name).path) as stream:

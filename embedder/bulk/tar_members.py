@@ -143,14 +143,15 @@ def _extended(extensions: _Extensions, kind: bytes, content: bytes, at: int) -> 
 
 def _attributes(content: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
     """Records such as `30 path=a/b.jpg` and a line end, each with its own length in front."""
-    while content.rstrip(b"\0"):
-        length, _, rest = content[:MAX_DIGITS].partition(b" ")
+    start, end = 0, len(content.rstrip(b"\0"))
+    while start < end:
+        length, _, rest = content[start : start + MAX_DIGITS].partition(b" ")
         size = _decimal(length, at)
-        if not len(length) < size <= len(content) or not rest:
+        if not len(length) < size <= len(content) - start or not rest:
             raise DamagedTar(at, "attributes of a wrong length")
-        key, _, value = content[len(length) + 1 : size - 1].partition(b"=")
+        key, _, value = content[start + len(length) + 1 : start + size - 1].partition(b"=")
         yield key, value
-        content = content[size:]
+        start += size
 
 
 def _decimal(text: bytes, at: int) -> int:

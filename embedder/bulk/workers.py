@@ -12,6 +12,7 @@ from ..errors import NoFace, SampleError
 from ..pipeline import ALL_FACES, FaceEmbedder
 from ..runtime.choice import RuntimeOptions
 from ..types import Chip, ModelIdentity, Sample
+from .output import BulkError
 from .sources import PhotoSource, ReadPhoto, name_of
 
 
@@ -99,6 +100,8 @@ class Worker:
             return FailedPhoto(name, error.code, str(error))
         except OSError as error:
             return FailedPhoto(name, "not_readable", f"the file cannot be read: {error.strerror or error}")
+        except BulkError:  # about all photos, such as the settings of a store on this machine
+            raise
         except Exception as error:  # noqa: BLE001 - among millions of photos one may trigger an unknown error
             return FailedPhoto(
                 name, "unexpected", f"{type(error).__name__}: {error}; this is a bug in visavis: please report it"

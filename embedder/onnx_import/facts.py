@@ -1,7 +1,6 @@
 """The facts that an ONNX file does not contain: how chips become its input, whose it is, what it was trained on."""
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import BundleError, printable
-from ..files import read_regular_file
+from ..files import parse_toml, read_regular_file
 from ..types import Chips
 from ..weights.card import Alignment, ChipSide, LandmarkPoint, Preprocessing, Triple
 from ..weights.card_parts import CardPart, Finite
@@ -23,6 +22,7 @@ ColorOrder = Literal["rgb", "bgr"]
 AlignmentName = Literal["arcface", "dlib", "eyes"]
 NOT_STATED = "not stated"
 CORNER_OFFSET_PX = -0.5  # the detector's landmarks start at the pixel's corner, a card's points at its centre
+LEAST_EYES = 0.1  # of the chip's side: the least distance of the eyes, for points in other units than px
 
 # Side of the chip in px and the places of eyes, nose and corners of the mouth in it: insightface's and SFace's points,
 # and those of dlib's chips.
@@ -109,13 +109,14 @@ class NetworkFacts(CardPart):
         return Preprocessing(input_size_px=side_px, color_order=order, mean=stated.mean, scale=stated.scale)
 
     def alignment_in(self, side_px: int) -> Alignment:
-        """Return the alignment of chips of that side, to which the points are scaled."""
+        """Return the alignment of chips of that side, to which the points are scaled. Raises BundleError."""
         if self.alignment == "eyes":
             points = tuple((x * side_px - 0.5, y * side_px - 0.5) for x, y in EYES)
         else:
             side, given = self._points(side_px)
             share = side_px / side  # pixel centres are at integers, so the corner is at -0.5
             points = tuple(((x + 0.5) * share - 0.5, (y + 0.5) * share - 0.5) for x, y in given)
+        _require_face(points, side_px)
         return Alignment.model_validate(
             {"chip_size_px": side_px, "points": points, "landmark_offset_px": CORNER_OFFSET_PX}
         )
@@ -124,6 +125,18 @@ class NetworkFacts(CardPart):
         if isinstance(self.alignment, str):
             return ALIGNMENTS[self.alignment]
         return self.chip_side or side_px, self.alignment
+
+
+def _require_face(points: Sequence[tuple[float, float]], side_px: int) -> None:
+    """Raise BundleError unless these can be places of an upright face in a chip of that side."""
+    left, right, _, *mouth = points
+    is_upright = min(y for _, y in mouth) > max(left[1], right[1])
+    if not is_upright or right[0] - left[0] < LEAST_EYES * side_px:
+        raise BundleError(
+            f"the facts of the network: alignment: in a chip of {side_px} px these are not the points of a face; state "
+            f"x and y in px of eyes, nose and corners of the mouth, image-left first, with {LEAST_EYES * side_px:g} px "
+            "or more between the eyes, and the chip_side that they refer to"
+        )
 
 
 def read_facts(path: Path | None, given: Mapping[str, object]) -> NetworkFacts:
@@ -150,7 +163,7 @@ _WORDED = {
 
 def _read_table(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(read_regular_file(path, MAX_FACTS_BYTES).decode("utf-8-sig"))
+        return parse_toml(read_regular_file(path, MAX_FACTS_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise BundleError(f"the facts' file cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -54,11 +54,12 @@ def import_onnx(file: Path, folder: Path, facts: NetworkFacts, faces: Path | Non
     require_new_folder(folder)
     source = read_source(file)
     _require_as_stated(source, facts)
+    alignment = facts.alignment_in(source.side_px)
     n_channels = _n_channels(source)
     chips = _noise(source.side_px)
     formats = [facts.input_format]
     if faces is not None:
-        chips = np.concatenate([_chips(faces, facts.alignment_in(source.side_px)), chips])
+        chips = np.concatenate([_chips(faces, alignment), chips])
         formats = formats_to_try(facts.input_format)
     network = wrapped(source, facts)
     found = tried(source, network, chips, formats)
@@ -66,8 +67,7 @@ def import_onnx(file: Path, folder: Path, facts: NetworkFacts, faces: Path | Non
     better = better_format(formats, [each[:n_faces] for each in found.originals]) if n_faces else None
     card = _card(source, facts, n_channels, network)
     write_bundle(folder, card, network.weights, network.graph)
-    with (folder / NOTICE_FILE).open("x", encoding="utf-8") as notice:
-        notice.write(_notice(card))
+    _write_notice(folder, card)
     return ImportedNetwork(card, found.difference, n_faces // PHOTOS_EACH, better)
 
 
@@ -156,6 +156,14 @@ def _card(source: SourceNetwork, facts: NetworkFacts, n_channels: int, network: 
         weights=network.weights,
         graph=network.graph,
     )
+
+
+def _write_notice(folder: Path, card: ModelCard) -> None:
+    try:
+        with (folder / NOTICE_FILE).open("x", encoding="utf-8") as notice:
+            notice.write(_notice(card))
+    except OSError as error:
+        raise BundleError(f"the bundle cannot be written: {error.strerror}") from error
 
 
 def _notice(card: ModelCard) -> str:

@@ -35,6 +35,12 @@ BYTES_OF: Mapping[int, int] = {  # of one number, by onnx's data type
     TensorProto.FLOAT16: 2,
     TensorProto.DOUBLE: 8,
 }
+LISTS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+LIST_OF: Mapping[int, str] = {  # where values are that are not stored as bytes; of other data types in int32_data
+    TensorProto.FLOAT: "float_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.DOUBLE: "double_data",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +111,8 @@ class _SourceCheck:
         versions = [each.version for each in model.opset_import if each.domain in OWN_DOMAINS]
         if len(versions) != 1 or versions[0] not in OPSETS:
             raise self.fault(
-                f"its opset is {', '.join(map(str, versions)) or 'not stated'}; export it with one of {OPSETS.start} "
-                f"to {OPSETS.stop - 1}, or convert it with onnx.version_converter"
+                f"its opset is {', '.join(map(str, versions[:4])) or 'not stated'}; export it with one of "
+                f"{OPSETS.start} to {OPSETS.stop - 1}, or convert it with onnx.version_converter"
             )
 
     def definitions(self, model: ModelProto) -> None:
@@ -184,7 +190,8 @@ class _SourceCheck:
         self._require_float(given, "input")
         dims = [each.dim_value for each in given.type.tensor_type.shape.dim]  # 0: any
         advice = "; export it for pictures of 3 colours with equal sides of 32 to 512 px and any number at a time"
-        shown = f"its input {_shown(given.name)} is {['any' if each == 0 else each for each in dims]}{advice}"
+        sizes = printable(str(["any" if each == 0 else each for each in dims]), MAX_NAME)
+        shown = f"its input {_shown(given.name)} is {sizes}{advice}"
         if len(dims) != PICTURES_RANK or dims[0] not in (0, 1) or COLORS not in (dims[1], dims[3]):
             raise self.fault(shown)
         layout: Layout = "nchw" if dims[1] == COLORS else "nhwc"
@@ -204,8 +211,8 @@ def not_a_vector(file: str, output: str, sizes: Sequence[int]) -> BundleError:
     """Return the error that refuses an output with these dimensions after the first."""
     return not_runnable(
         file,
-        f"its output {_shown(output)} has the dimensions {list(sizes)} for a picture; it must be one vector of "
-        f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING:,} channels",
+        f"its output {_shown(output)} has the dimensions {printable(str(list(sizes)), MAX_NAME)} for a picture; it "
+        f"must be one vector of {SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING:,} channels",
     )
 
 
@@ -213,10 +220,14 @@ _KINDS = set(TensorProto.DataType.values())
 
 
 def _n_stored(tensor: TensorProto) -> int:
-    """The number of values that a constant contains, as bytes or as a list; -1 if both."""
-    lists = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
-    listed, (n_raw, rest) = sum(map(len, lists)), divmod(len(tensor.raw_data), BYTES_OF[tensor.data_type])
-    return -1 if rest or (listed and n_raw) else listed + n_raw
+    """The number of values that a constant contains, as bytes or in its list; -1 if both, or in another list."""
+    own = LIST_OF.get(tensor.data_type, "int32_data")
+    n_raw, rest = divmod(len(tensor.raw_data), BYTES_OF[tensor.data_type])
+    n_listed = len(getattr(tensor, own))
+    has_others = any(len(getattr(tensor, name)) for name in LISTS if name != own)
+    if rest or has_others or (n_listed and n_raw):
+        return -1
+    return n_listed + n_raw
 
 
 def _shown(name: str) -> str:

@@ -60,13 +60,16 @@ def tried(source: SourceNetwork, network: WrappedNetwork, chips: Chips, formats:
         reason = why_it_fails(f"{RUNNING}:embed_chips", [name], files, ALL_TIME_S)
         if reason:
             raise source.refused(_blamed(source, reason))
-        return _compared(source, load_file(folder / RESULT), len(formats))
+        return _compared(source, load_file(folder / RESULT), len(formats), len(chips))
 
 
-def _compared(source: SourceNetwork, found: dict[str, Vectors], n_formats: int) -> TriedNetwork:
+def _compared(source: SourceNetwork, found: dict[str, Vectors], n_formats: int, n_chips: int) -> TriedNetwork:
     originals = tuple(_unit(found[f"original_{index}"]) for index in range(n_formats))
     wrapped, together = _unit(found["wrapped"]), _unit(found["together"])
-    if np.isfinite(wrapped).all() and not _difference(wrapped, together) <= PARITY:
+    size = wrapped.shape[1:]
+    has_one_each = all(each.shape == (n_chips, *size) for each in originals)
+    has_one_each &= wrapped.shape == together.shape == (min(N_COMPARED, n_chips), *size)
+    if not has_one_each or (np.isfinite(wrapped).all() and not _difference(wrapped, together) <= PARITY):
         raise source.refused(
             "its answer for a picture depends on the others of the pass; export it in eval mode, with a dynamic batch "
             "dimension"
@@ -88,7 +91,8 @@ def _blamed(source: SourceNetwork, reason: str) -> str:
     """Return the gist of OpenVINO's reason, and the operation, if it can be told."""
     above, has_summary, _ = reason.partition("\nSummary:")
     found = [line for line in above.splitlines() if not line.startswith("Model wasn't fully converted")]
-    gist = printable((found if AT_NODE.search(above) or not has_summary else reason.splitlines())[-1].lstrip("- "))
+    told = found if found and (AT_NODE.search(above) or not has_summary) else reason.splitlines()
+    gist = printable(told[-1].lstrip("- "))
     advice = "export it for any number of pictures at a time" if source.takes_one else "export it with other operations"
     return f"{_node_blamed(source, reason)}OpenVINO does not run it: {gist}; {advice}"
 

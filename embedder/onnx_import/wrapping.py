@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, helper, numpy_helper
 
-from ..weights.bundle import MAX_GRAPH_BYTES, WEIGHTS_FILE, serialize_tensors
-from ..weights.graph_check import OWN_DOMAINS
+from ..errors import printable
+from ..weights.bundle import MAX_GRAPH_BYTES, MAX_WEIGHTS_HEADER_BYTES, WEIGHTS_FILE, serialize_tensors
+from ..weights.graph_check import MAX_NAME, OWN_DOMAINS, GraphCheck
 from ..weights.onnx_graph import places_in, refer
 from .facts import InputFormat, NetworkFacts
 from .source import SourceNetwork, tensors_of_graph
@@ -46,6 +47,11 @@ def wrapped(source: SourceNetwork, facts: NetworkFacts) -> WrappedNetwork:
     if not n_parameters:
         raise source.refused("it has no float32 weights; export it with them inside")
     stored = serialize_tensors(weights)
+    if int.from_bytes(stored[:8], "little") > MAX_WEIGHTS_HEADER_BYTES:
+        raise source.refused(
+            f"the names of its {len(weights):,} constants take more than {MAX_WEIGHTS_HEADER_BYTES:,} bytes; export it "
+            "with shorter ones"
+        )
     places = places_in(stored)
     for tensor in made.graph.initializer:
         if tensor.name in weights:
@@ -56,6 +62,7 @@ def wrapped(source: SourceNetwork, facts: NetworkFacts) -> WrappedNetwork:
             f"without its float32 weights it has {len(graph):,} bytes, more than {MAX_GRAPH_BYTES:,}; convert its "
             "weights to float32"
         )
+    GraphCheck(source.name, (WEIGHTS_FILE, len(stored)))(graph)  # as whoever loads the bundle does
     return WrappedNetwork(graph, stored, n_parameters)
 
 
@@ -138,7 +145,9 @@ class _Wrapping:
             return
         values = numpy_helper.to_array(tensor)
         if name == RESERVED or not np.isfinite(values).all():
-            raise self._source.refused(f"constant {name!r} contains values that are not finite, or has a reserved name")
+            raise self._source.refused(
+                f"constant '{printable(name, MAX_NAME)}' contains values that are not finite, or has a reserved name"
+            )
         weights[name] = values
         self._graph.initializer.add(name=name, data_type=TensorProto.FLOAT, dims=tensor.dims)
 

@@ -55,7 +55,7 @@ class ProjectedNetwork:
 
 
 def projected(bundle: Bundle, projection: Projection) -> ProjectedNetwork:
-    """Add a projection to a bundle's network. Raises BundleError if it ends with one already."""
+    """Add a projection to a bundle's network. Raises BundleError if it ends with one already, or has its names."""
     before = bundle.card.architecture
     if before.projected_from is not None:
         raise BundleError(
@@ -92,7 +92,12 @@ def _longer_graph(bundle: Bundle, projection: Projection, weights: bytes) -> byt
 
 def _append(model: ModelProto, projection: Projection, *, unit_length: bool) -> None:
     graph, (output,) = model.graph, model.graph.output
+    taken = {each.name for each in graph.initializer} | {each for node in graph.node for each in node.output}
+    if clashing := sorted(projection.tensors.keys() & taken):
+        raise BundleError(f"the network has values called {clashing[0]} already; rename them where it came from")
     name = f"{output.name}_projected"
+    while any(each.startswith(name) for each in taken):
+        name += "_"
     maps, projected_maps, flat = (f"{name}_{step}" for step in ("maps", "conv", "flat"))
     for tensor, values in projection.tensors.items():
         graph.initializer.add(name=tensor, data_type=TensorProto.FLOAT, dims=values.shape)

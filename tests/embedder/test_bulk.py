@@ -143,7 +143,7 @@ def test_all_faces_are_read_back_as_they_were_written(every_face: tuple[Path, Pa
 
 
 def test_a_run_that_is_not_there_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(BulkError, match="not a readable description of a run"):
+    with pytest.raises(BulkError, match="holds no bulk run; give the folder"):
         read_faces(LocalFolder(tmp_path))
 
 

@@ -17,6 +17,7 @@ from pyarrow import parquet
 from embedder import ImageTooLarge
 from embedder.bulk import photo_source
 from embedder.bulk.output import BulkError
+from embedder.bulk.sources import name_of
 from embedder.bulk.tar_members import DamagedTar, members
 
 LIMIT = 20 * 2**20
@@ -85,6 +86,15 @@ def test_archives_folders_files_and_lists_can_be_given_together(
         "listed": b"listed",
         "s.tar/m.jpg": b"member",
     }
+
+
+def test_a_folder_within_another_one_is_entered_once_beside_an_archive_too(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    (tmp_path / "photos" / "deep" / "a.jpg").write_bytes(b"a")
+    (tmp_path / "s.tar").write_bytes(tar_of(("m.jpg", b"member")))
+    names = photo_source([str(tmp_path / each) for each in ("photos", "s.tar", "photos/deep")]).names()
+    assert sorted(map(name_of, names)) == [f"{tmp_path}/photos/deep/a.jpg", f"{tmp_path}/s.tar/m.jpg"]
+    assert names.n_others == 1
 
 
 def link_to_a_photo() -> bytes:
@@ -230,6 +240,23 @@ def test_rows_are_found_in_any_order_and_row_groups_of_any_size(size: int, tmp_p
     entries = list(source.names())
     order = [entries[row] for row in (5, 6, 19, 0, 7, 7, 3)]
     assert [read() for read in source.read(order)] == [b"5", b"6", b"19", b"0", b"7", b"7", b"3"]
+
+
+def test_rows_that_are_gone_since_the_listing_fail_alone(tmp_path: Path) -> None:
+    file = tmp_path / "p.parquet"
+    parquet.write_table(hugging_face(b"0", b"1", b"2"), file)
+    source = photo_source([str(file)])
+    entries = list(source.names())
+    parquet.write_table(hugging_face(b"0"), file)
+    found = [_outcome(read) for read in source.read(entries)]
+    assert found == [b"0", "the Parquet file has only 1 rows", "the Parquet file has only 1 rows"]
+
+
+def _outcome(read: Callable[[], bytes]) -> bytes | str | None:
+    try:
+        return read()
+    except OSError as error:
+        return error.strerror
 
 
 def test_rows_without_an_image_or_with_a_large_one_fail_alone(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ import pytest
 from bulk_photos import bulk, make_photos, rows_of, run, same_but_for, stopped_when
 
 from embedder import FaceEmbedder, RuntimeOptions
-from embedder.bulk import LocalPhotos, photo_source
-from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE
+from embedder.bulk import LocalFolder, LocalPhotos, photo_source
+from embedder.bulk.executor import Batches
+from embedder.bulk.manifest import LIST_FILE, MANIFEST_FILE, Manifest
 from embedder.bulk.parts import sums_name
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -184,6 +185,18 @@ def test_a_machine_that_cannot_reach_the_store_says_so(embedder: FaceEmbedder, m
     (unfit,) = actor(ray_executor.table_of([names]))[ray_executor.COLUMN].to_pylist()
     assert isinstance(unfit, ray_executor.UnfitNode)
     assert "of 8 photos none could be read" in unfit.reason
+
+
+def test_a_model_of_the_folder_of_models_is_named_by_its_path(
+    photos: Path, embedder: FaceEmbedder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("VISAVIS_MODELS", str(tmp_path))
+    task = workers.Task(LocalPhotos.of([photos]), "own", RuntimeOptions(), "dominant", embedder.identity)
+    batches = Batches(LocalFolder(tmp_path / "out"), Manifest.model_construct(), {}, 1)
+    assert ray_executor.from_any_folder(task, batches)[0].model == str(tmp_path / "own")
+    built_in = replace(task, model="sface-128")
+    assert ray_executor.from_any_folder(built_in, batches)[0].model == "sface-128"
 
 
 def test_without_ray_the_extra_is_named(photos: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from bulk_photos import bulk, make_photos, read_all
 from object_store import BUCKET, SECRETS, ObjectStore, object_store
 from pyarrow import parquet
 
-from embedder import ImageTooLarge
+from embedder import FaceEmbedder, ImageTooLarge, RuntimeOptions
 from embedder.bulk import output_folder, photo_source, read_faces
-from embedder.bulk.manifest import require_free_or_ours
+from embedder.bulk.manifest import read_manifest, require_free_or_ours
 from embedder.bulk.output import WRITER_FILE, BulkError
+from embedder.bulk.parts import is_done
 from embedder.bulk.stores import StoreAddress, StoreFailure, file_system, read_object
+from embedder.bulk.workers import Task, Worker
 
 Told = subprocess.CompletedProcess[str]
 N_PHOTOS, N_FACES = 18, 16
@@ -268,6 +271,47 @@ def test_the_run_that_began_last_goes_on_and_an_earlier_one_stops() -> None:
         first.write("a", b"1")
     second.write("b", b"2")
     assert (second.read("a", 1), second.read("b", 1)) == (b"2", b"2")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_run_that_another_one_followed_removes_nothing() -> None:
+    address = f"s3://{BUCKET}/out/three"
+    first, second = output_folder(address), output_folder(address)
+    first.write("a", b"1")
+    second.write("a", b"2")
+    with pytest.raises(BulkError, match="another run has begun to write there; this one stops"):
+        first.remove("a")
+    assert second.read("a", 1) == b"2"
+
+
+def test_what_a_store_that_fails_holds_is_not_taken_for_damaged(store: ObjectStore) -> None:
+    out = output_folder(f"s3://{BUCKET}/out/four")
+    store.trouble = lambda _path, _n: "error"
+    for read in (partial(is_done, out, 0), partial(read_manifest, out)):
+        with pytest.raises(StoreFailure, match="run it again when the store answers"):
+            read()
+
+
+def test_a_pattern_that_matches_nothing_is_refused(store: ObjectStore) -> None:
+    store.put("pattern/1.jpg", b"x")
+    with pytest.raises(BulkError, match=r"pattern/.*tar: no object there has such a name"):
+        list(photo_source([f"s3://{BUCKET}/pattern/*.tar"]).names())
+
+
+ENDPOINTS = ["127.0.0.1:9000", "ftp://hush.example", "https://hush.example/path", "https://hush:hush@h.example", "//["]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_an_endpoint_that_cannot_be_used_ends_the_run_and_is_not_shown(
+    endpoint: str, embedder: FaceEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    file_system.cache_clear()
+    names = (f"s3://{BUCKET}/x.jpg",)
+    work = Worker(Task(photo_source(names), None, RuntimeOptions(), "dominant", embedder.identity), embedder)
+    with pytest.raises(BulkError, match="AWS_ENDPOINT_URL") as told:
+        work(names)
+    assert "hush" not in str(told.value)
 
 
 READ = f"""

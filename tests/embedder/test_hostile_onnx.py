@@ -161,6 +161,7 @@ SUMMED = [
 ]
 NAN = constant("weights", np.full((3, CHANNELS * 2), np.nan, np.float32))
 WIDE = value("vector", ["n", CHANNELS * 2])
+LONG = np.zeros(300, np.float32)
 REFUSED: Mapping[str, tuple[Callable[[], Made], str]] = {
     "external": (lambda: network(constants=[external(copied(WEIGHTS))]), "another file; save the network as one file"),
     "external in a node": (
@@ -180,6 +181,21 @@ REFUSED: Mapping[str, tuple[Callable[[], Made], str]] = {
     "negative shape": (lambda: network(constants=[copied(WEIGHTS, dims=[-3, -64])]), "its shape is [-3, -64]"),
     "shape of many dimensions": (packed_dims, "lists of whole numbers have more than 16,777,216 bytes"),
     "numbers stored twice": (lambda: network(constants=[copied(WEIGHTS, float_data=[1.0])]), "has -1 numbers"),
+    "numbers in the list of another type": (
+        lambda: network(constants=[copied(WEIGHTS, raw_data=b"", int32_data=[0] * WEIGHTS.dims[0] * CHANNELS)]),
+        "has -1 numbers",
+    ),
+    "every second picture of a pass": (
+        lambda: ending(
+            helper.make_node("Slice", ["x", "first", "last", "first", "step"], ["vector"]),
+            constants=[constant(name, [value]) for name, value in (("first", 0), ("last", 2**31 - 1), ("step", 2))],
+        ),
+        "its answer for a picture depends on the others of the pass",
+    ),
+    "names of a megabyte": (
+        lambda: network(constants=[WEIGHTS, *(constant(f"{n:03}" + "n" * 4000, LONG) for n in range(300))]),
+        "the names of its 300 constants take more than 1,048,576 bytes",
+    ),
     "constant of 16 GB": (
         lambda: ending(helper.make_node("ConstantOfShape", ["size"], ["big"]), *SUMMED, constants=[HUGE]),
         "memory",
@@ -234,6 +250,8 @@ REFUSED: Mapping[str, tuple[Callable[[], Made], str]] = {
     ),
     "any height and width": (lambda: network(given=[value("data", ["n", 3, "h", "w"])]), "['any', 3, 'any', 'any']"),
     "not square": (lambda: network(given=[value("data", ["n", 3, 32, 64])]), "['any', 3, 32, 64]"),
+    "many dimensions": (lambda: network(given=[value("data", [3] * 100_000)]), "is [3, 3, 3, 3, 3"),
+    "many sizes of the output": (lambda: network(made=[value("vector", [3] * 100_000)]), "dimensions [3, 3, 3, 3, 3"),
     "grey": (lambda: network(given=[value("data", ["n", 1, SIDE, SIDE])]), "for pictures of 3 colours"),
     "too large": (lambda: network(given=[value("data", ["n", 3, 4096, 4096])]), "32 to 512 px"),
     "batch of 8": (lambda: network(given=[value("data", [8, 3, SIDE, SIDE])]), "any number at a time"),

@@ -18,7 +18,7 @@ from sface_file import sface_file
 from starlette.testclient import TestClient
 
 from embedder import BundleError, FaceEmbedder, build_network, load, read_bundle, read_facts
-from embedder.onnx_import.facts import ALIGNMENTS, InputFormat, NetworkFacts
+from embedder.onnx_import.facts import ALIGNMENTS, ARCFACE, InputFormat, NetworkFacts
 from embedder.onnx_import.guesses import better_format, closeness, formats_to_try
 from service.app import create_app
 from service.client import FaceClient
@@ -266,6 +266,7 @@ def test_what_needs_torch_says_so(calibrated: Path, pair: tuple[Path, Path]) -> 
         ('sha256 = "abc"', "sha256"),
         ("chip_side = 112", "chip_side belongs to five given points"),
         ("= 3", "is not TOML"),
+        (f"x{'.x' * 1000} = 1", "is not TOML: a key has more than 32 parts"),
     ],
 )
 def test_facts_that_cannot_be_are_refused_by_name(line: str, key: str, tmp_path: Path) -> None:
@@ -316,6 +317,15 @@ def test_points_keep_their_places_in_chips_of_another_size() -> None:
         assert np.allclose(np.add(doubled.points, 0.5), 2 * np.add(points, 0.5))
     eyes = np.add(facts_of(alignment="eyes").alignment_in(100).points[:2], 0.5)
     assert eyes.tolist() == [[35, 35], [65, 35]]
+
+
+IN_SHARES = ((0.34, 0.46), (0.66, 0.46), (0.5, 0.64), (0.37, 0.82), (0.63, 0.82))
+
+
+@pytest.mark.parametrize("points", [IN_SHARES, ((50.0, 50.0),) * 5, ARCFACE[::-1]], ids=["shares", "one", "reversed"])
+def test_points_that_are_not_those_of_a_face_are_refused(points: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(BundleError, match="in a chip of 112 px these are not the points of a face"):
+        facts_of(alignment=points).alignment_in(112)
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])

@@ -174,10 +174,16 @@ def test_a_run_without_shards_and_a_folder_of_something_else_are_refused(
 ) -> None:
     assert f"{whole}: holds a whole run, not a shard" in refused(tmp_path / "out", *shards, whole)
     (tmp_path / "letters").mkdir()
-    assert "not a readable description of a run" in refused(tmp_path / "out", *shards, tmp_path / "letters")
+    assert "holds no bulk run; give the folder" in refused(tmp_path / "out", *shards, tmp_path / "letters")
     (tmp_path / "letters" / "letter.txt").write_text("dear")
     assert "contains files that are not from a bulk run" in refused(tmp_path / "letters", *shards)
     assert "another --shard (1/4 then, None now)" in refused(shards[1], *shards)
+
+
+def test_a_manifest_without_photos_in_a_part_is_refused(shards: tuple[Path, ...], tmp_path: Path) -> None:
+    manifest = shards[2] / MANIFEST_FILE
+    manifest.write_text(manifest.read_text().replace(f'"block": {BLOCK}', '"block": 0'))
+    assert "not a readable description of a run" in refused(tmp_path / "out", *shards)
 
 
 def damage(path: Path) -> None:

@@ -133,12 +133,15 @@ def torch_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return import_patches(tmp_path_factory.mktemp("imported"))
+
+
+def import_patches(folder: Path, *, kernels_name: str = "kernels", maps: str = "maps") -> Path:
     """An imported network: a convolution over patches, and the mean."""
-    folder = tmp_path_factory.mktemp("imported")
     kernels = np.random.default_rng(0).normal(size=(96, 3, 8, 8)).astype(np.float32) / 100
     nodes = [
-        helper.make_node("Conv", ["faces", "kernels"], ["maps"], strides=[8, 8]),
-        helper.make_node("Relu", ["maps"], ["positive"]),
+        helper.make_node("Conv", ["faces", kernels_name], [maps], strides=[8, 8]),
+        helper.make_node("Relu", [maps], ["positive"]),
         helper.make_node("GlobalAveragePool", ["positive"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["vector"], axis=1),
     ]
@@ -147,7 +150,7 @@ def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "patches",
         [helper.make_tensor_value_info("faces", TensorProto.FLOAT, [1, 3, 112, 112])],
         [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, 96])],
-        [numpy_helper.from_array(kernels, "kernels")],
+        [numpy_helper.from_array(kernels, kernels_name)],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "own.onnx")
     facts = NetworkFacts(name="own", licence="CC0-1.0", color_order="rgb", mean=127.5, scale=64.0, alignment="arcface")
@@ -174,6 +177,24 @@ def test_a_bundle_ends_with_the_projection(kind: str, request: pytest.FixtureReq
     assert (last.name, last.shape, last.mixes) == ("head", (64, 1, 1), "channels")
     with pytest.raises(BundleError, match="was projected to 64 channels already"):
         projected(read_bundle(tmp_path / "after"), learned.projection)
+
+
+def test_values_of_an_imported_network_keep_their_names(tmp_path: Path) -> None:
+    taken = import_patches(tmp_path, maps="embeddings_projected_conv")
+    with load(taken) as before, load(projected_bundle(taken, tmp_path / "after")) as after:
+        chips = sample_chips(before.card.alignment.chip_size_px)
+        expected = random_projection(96).projection(before.embed_chips(chips), unit_length=True)
+        assert np.abs(after.embed_chips(chips) - expected).max() < 1e-5
+
+
+def test_weights_with_the_name_of_the_projection_are_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"has values called head\.reduction\.weight already"):
+        projected_bundle(import_patches(tmp_path, kernels_name="head.reduction.weight"), tmp_path / "after")
+
+
+def projected_bundle(folder: Path, out: Path) -> Path:
+    write_projected(read_bundle(folder), random_projection(96), "shorter", out)
+    return out
 
 
 def test_torch_computes_the_projection_too(torch_bundle: Path, tmp_path: Path) -> None:
@@ -206,3 +227,11 @@ def test_the_command_refuses_what_is_not_fewer(torch_bundle: Path, tmp_path: Pat
     assert told.exit_code == 2
     assert "has 512 channels" in told.output
     assert not (tmp_path / "after").exists()
+
+
+def test_a_bundle_that_cannot_be_written_is_told_at_once(torch_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = ("--photos", tmp_path, "--channels", 64, "--out", tmp_path / "file" / "after")
+    told = visavis("project", torch_bundle, *words)
+    assert told.exit_code == 2
+    assert "the bundle cannot be written: " in told.output

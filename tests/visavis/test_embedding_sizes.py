@@ -32,12 +32,14 @@ from embedder import (
     tensors_of,
 )
 from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos, embed_folders, read_faces
-from embedder.bulk.manifest import Manifest
+from embedder.bulk.manifest import BLOCK, Manifest
+from embedder.bulk.parts import MAX_PART_BYTES
 from embedder.explain import Explainer
 from embedder.explain.atlas.atlas import atlas_of, atlas_record
 from embedder.explain.atlas.faces import AtlasFaces
 from embedder.explain.atlas.traits import TRAITS
 from embedder.explain.pair_sheet import MARGIN_PX, WIDTH_PX, draw_pair_sheet
+from embedder.pipeline import MAX_FACES
 from embedder.runtime.export import export
 from gallery import Galleries, InvalidValue, NewTemplate, NoSuchTemplate, Store, open_store
 from gallery.exchange import export_gallery, import_people, read_export
@@ -201,6 +203,10 @@ def test_a_bulk_run_is_written_and_read_with_that_size(
     assert schema.field("embedding").type == pa.list_(pa.float32(), n_channels)
     faces = read_faces(out)
     assert np.abs(faces.vectors - [sized.embed(each.read_bytes()).vector for each in photos]).max() < 1e-5
+
+
+def test_the_largest_part_of_a_run_can_be_read_again() -> None:
+    assert BLOCK * MAX_FACES * LARGEST_EMBEDDING * np.float32().nbytes < MAX_PART_BYTES
 
 
 def test_a_manifest_says_the_size_unless_it_is_that_of_earlier_runs() -> None:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def gathered(own: Tensor, share: Share) -> Tensor:
-    """Return the embeddings of all processes, in their order: (n, 128) from (n / n_processes, 128).
+    """Return the embeddings of all processes, in their order: (n, channels) from (n / n_processes, channels).
 
     Only a process's own embeddings have a gradient, multiplied by the number of processes. All compute the same loss,
     and gradients are then averaged over the processes: that gives the gradient of one process with the whole batch.

@@ -50,7 +50,7 @@ def project(model: str, photos: Path, channels: int, out: Path, cache: Path | No
     """Learn a projection of MODEL's embeddings to fewer channels, and write a bundle that ends with it.
 
     MODEL is a bundle. Shorter embeddings take less memory in galleries, and are compared faster. The projection is
-    learned on two thirds of the people, more of whom must have two photos or more than there are channels. FNMR at an
+    learned on two thirds of the people, of whom there must be more photos with a face than channels. FNMR at an
     FMR of 1e-3 is measured on the other third, before and after. --seed also chooses these.
 
     The card has no operating points: run visavis calibrate on the new bundle.
@@ -59,12 +59,14 @@ def project(model: str, photos: Path, channels: int, out: Path, cache: Path | No
     """
     require_new_folder(out)
     _require_fewer(model, channels)
-    people = ProjectionPeople.of(people_of(read_identities(photos)), seed)
-    learned = _learned(model, people.learned, channels, cache)
-    with load(model) as embedder:
-        before = _embedded(people.held_out, embedder, cache)
-    after = _written(model, learned, out, people.held_out)
-    cost = projection_cost(people.held_out, before, after, Resampling(seed=seed))
+    with _folder_beside(out) as beside:
+        people = ProjectionPeople.of(people_of(read_identities(photos)), seed)
+        learned = _learned(model, people.learned, channels, cache)
+        with load(model) as embedder:
+            before = _embedded(people.held_out, embedder, cache)
+        after = _embedded_after(model, learned, Path(beside) / "bundle", people.held_out)
+        cost = projection_cost(people.held_out, before, after, Resampling(seed=seed))
+        (Path(beside) / "bundle").rename(out)
     click.echo("\n".join(_as_text(learned, people.held_out, cost, out)))
 
 
@@ -85,18 +87,20 @@ def _embedded(people: Protocol, embedder: FaceEmbedder, cache: Path | None) -> E
     return embed_photos(people, embedder, people.face, kept, progress)
 
 
-def _written(model: str, learned: LearnedProjection, out: Path, held_out: Protocol) -> EmbeddedSet:
-    """Write the bundle, embed photos with it, and then let it appear in its place."""
-    bundle = read_bundle(model)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=".project-") as beside:
-        made = Path(beside) / "bundle"
-        channels = len(learned.projection.matrix)
-        write_projected(bundle, learned, f"{bundle.card.name[:MAX_NAME]}-{channels}", made)
-        with load(made) as embedder:
-            after = _embedded(held_out, embedder, None)
-        made.rename(out)
-    return after
+def _embedded_after(model: str, learned: LearnedProjection, made: Path, held_out: Protocol) -> EmbeddedSet:
+    """Write the bundle, and embed photos with it."""
+    bundle, channels = read_bundle(model), len(learned.projection.matrix)
+    write_projected(bundle, learned, f"{bundle.card.name[:MAX_NAME]}-{channels}", made)
+    with load(made) as embedder:
+        return _embedded(held_out, embedder, None)
+
+
+def _folder_beside(out: Path) -> TemporaryDirectory[str]:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(dir=out.parent, prefix=".project-")
+    except OSError as error:
+        raise BundleError(f"the bundle cannot be written: {error.strerror}; choose another --out") from error
 
 
 def _as_text(learned: LearnedProjection, held_out: Protocol, cost: ProjectionCost, out: Path) -> list[str]:
