@@ -14,6 +14,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies
 from schemathesis import Case, GenerationMode, HookContext
+from schemathesis.core.parameters import ParameterLocation
 
 IMAGES = ("probe", "reference", "image")
 FILES = tuple(path.read_bytes() for path in sorted(Path(os.environ["FUZZ_IMAGES"]).iterdir()))
@@ -32,8 +33,11 @@ schemathesis.openapi.format("binary", strategies.sampled_from(FILES))  # of a fo
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
-        # What holds no text, such as an empty list, would be sent as no option at all, which is valid.
-        case.query = {name: value if _has_text(value) else "[]" for name, value in (case.query or {}).items()}
+        # What holds no text, such as an empty list or null, would be sent as no option at all, which is valid.
+        query = {name: value if _has_text(value) else "[]" for name, value in (case.query or {}).items()}
+        component = case.meta and case.meta.components.get(ParameterLocation.QUERY)
+        is_invalid = component is not None and component.mode is GenerationMode.NEGATIVE
+        case.query = query or ({"an option that was null": "[]"} if is_invalid else {})
         return
     _name(case)
     if isinstance(case.body, dict):
