@@ -70,11 +70,6 @@ def use_deadline(deadline: Deadline) -> Iterator[None]:
         _current.reset(token)
 
 
-def current_deadline() -> Deadline | None:
-    """Return the deadline of this context, None if it has none."""
-    return _current.get()
-
-
 def time_left_s(most_s: float) -> float:
     """Return how long something may be waited for in this context: `most_s`, or less if the deadline is sooner."""
     deadline = _current.get()

@@ -42,7 +42,6 @@ from .identification import (
     penalties_of as penalties_of,
 )
 from .index import (
-    NearestPeople as NearestPeople,
     NearPerson as NearPerson,
     TemplateIndex as TemplateIndex,
 )
@@ -53,7 +52,6 @@ from .schema_versions import SchemaUpgrade as SchemaUpgrade
 from .store import Store as Store
 from .types import (
     Candidate as Candidate,
-    Changes as Changes,
     Claim as Claim,
     Consent as Consent,
     Enrolment as Enrolment,

@@ -261,9 +261,9 @@ class Galleries:
         decision = decide_enrolment(enrollee, dict(enumerate(photos)), self._rules, find)
         new = tuple(_template(photo, request) for place, photo in enumerate(photos) if place in decision.new)
         decided = _Decided(decision, new, _all_facts(request, person), version)
-        if not new:
-            return decided.enrolment(self._with(decided.facts, request, person))
-        return self._added(request, decided, key)
+        if person is not None and not new and decided.facts is None and key is None:
+            return decided.enrolment(person)
+        return self._written(request, decided, key)
 
     def _person(self, request: EnrolmentRequest) -> Person | None:
         try:
@@ -271,19 +271,12 @@ class Galleries:
         except NoSuchPerson:
             return None
 
-    def _with(self, facts: PersonFacts | None, request: EnrolmentRequest, person: Person | None) -> Person:
-        """Write the facts about a person whose photos are all enrolled already."""
-        if person is None:
-            raise VersionConflict(f"person {request.person!r} was forgotten in between")
-        if facts is None:
-            return person
-        return self.store.put_person(request.gallery, request.person, facts, if_version=person.version)
-
-    def _added(self, request: EnrolmentRequest, decided: "_Decided", key: IdempotencyKey | None) -> Enrolment:
-        person = self.store.add_templates(
+    def _written(self, request: EnrolmentRequest, decided: "_Decided", key: IdempotencyKey | None) -> Enrolment:
+        """Write what was decided, and remember the answer. Raises VersionConflict, NoSuchPerson."""
+        write = partial(self.store.add_templates, new=decided.new) if decided.new else self.store.confirm_templates
+        person = write(
             request.gallery,
             request.person,
-            decided.new,
             facts=decided.facts,
             if_gallery_version=decided.version,
             idempotency=None if key is None else replace(key, answer=lambda person: _answer(decided.enrolment(person))),
@@ -330,7 +323,7 @@ def _undisturbed(attempt: Callable[[], Enrolment]) -> Enrolment:
     """Decide and write, anew each time that another process has written in between."""
     for _ in range(ATTEMPTS):
         check_deadline()
-        with suppress(VersionConflict):
+        with suppress(VersionConflict, NoSuchPerson):  # the latter: forgotten since the photos were compared
             return attempt()
     raise StoreUnavailable("other processes write to the gallery all the time; send the request again later")
 

@@ -12,7 +12,6 @@ import numpy as np
 from embedder import Job, ModelCard, PrivateFiles, Progress, no_progress
 from embedder.bulk import EmbeddedFaces
 
-from .blocks import Doubles, Singles
 from .claims import FmrCurve
 from .clusters import FaceSet
 from .grouping import GroupedPerson, Grouping, group_faces
@@ -30,6 +29,7 @@ PERSON_COLUMNS = (
     "person", "name", "faces", "split_distance", "split_fmr", "split_faces", "other_person", "join_distance",
     "join_fmr", "on_one_picture", "doubt"
 )  # fmt: skip
+SEARCHED = 64  # faces at a time in the gallery that names people
 ONE_FACE = "one-face"  # the folder of all people with a single face
 MAX_NAME = 50  # characters of a person's name in that of a folder, which may have 255 bytes
 
@@ -85,23 +85,22 @@ def named_by_gallery(
 
     Each face is a search at the default FPIR. Raises NoSuchGallery, GalleryTooLarge or ClaimUnavailable.
     """
+    people = grouped.grouping.people
+    faces = [face for person in people for face in person.faces]
     penalties = penalties_by_measures(card, grouped.embedded.qualities.astype(np.float64))
-    people, names = grouped.grouping.people, dict[int, str]()
-    with progress(Job("naming", len(people), "people")) as advance:
-        for place, person in enumerate(people):
-            found = Counter(
-                _identified(replica, grouped.embedded.vectors[face], penalties[face]) for face in person.faces
-            )
-            ((name, n_faces),) = found.most_common(1)
-            if name is not None and 2 * n_faces > len(person.faces):
-                names[place] = name
-            advance(1)
+    named, names = dict[int, str | None](), dict[int, str]()
+    with progress(Job("naming", len(faces), "faces")) as advance:
+        for start in range(0, len(faces), SEARCHED):
+            some = faces[start : start + SEARCHED]
+            found = replica.identify_vectors(grouped.embedded.vectors[some], penalties[some], IdentifyOptions(limit=1))
+            matches = zip(some, (each.match for each in found), strict=True)
+            named |= {face: None if match is None else match.person for face, match in matches}
+            advance(len(some))
+    for place, person in enumerate(people):
+        ((name, n_faces),) = Counter(named[face] for face in person.faces).most_common(1)
+        if name is not None and 2 * n_faces > len(person.faces):
+            names[place] = name
     return replace(grouped, names=names)
-
-
-def _identified(replica: GalleryReplica, vector: Singles, penalties: Doubles) -> str | None:
-    match = replica.identify_vector(vector, penalties, IdentifyOptions(limit=1)).match
-    return None if match is None else match.person
 
 
 def require_free_or_ours(out: Path) -> None:

@@ -71,24 +71,18 @@ def identify(
     The candidates are the people nearest to the probe, whether they match or not. Raises ClaimUnavailable.
     """
     (penalties,) = penalties_of(card, [probe.sample.quality])
-    return identify_vector(index, (probe.vector, penalties), card, people_of, options)
+    nearest = index.search(probe.vector, penalties, k=options.limit)
+    return identification_by(nearest, people_of([near.template for near in nearest.people]), card, options)
 
 
-def identify_vector(
-    index: Searchable,
-    probe: tuple[Singles, Doubles],
-    card: ModelCard,
-    people_of: Callable[[Sequence[str]], Mapping[str, str]],
-    options: IdentifyOptions = DEFAULT_OPTIONS,
+def identification_by(
+    nearest: NearestPeople, names: Mapping[str, str], card: ModelCard, options: IdentifyOptions
 ) -> Identification:
-    """Do what `identify` does, for an embedding without its sample, and the penalties of its photo."""
-    vector, penalties = probe
-    nearest = index.search(vector, penalties, k=options.limit)
+    """Do what `identify` does, with what a search has found; `names` are the callers' ids by template."""
     if not nearest.n_templates:
         return Identification((), None, options.prior or NOBODY)
     claim = replace(claim_for(card, fpir=options.fpir, n_templates=nearest.n_templates), is_exact=nearest.is_exact)
     prior = options.prior or 1 / (nearest.n_people + 1)
-    names = people_of([near.template for near in nearest.people])
     candidates = (
         _candidate(near, names[near.template], (claim.threshold, prior), card.ratio)
         for near in nearest.people

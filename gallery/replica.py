@@ -10,7 +10,7 @@ from embedder import DeadlineExceeded, Embedding, ModelCard, begin_step, check_d
 
 from .blocks import Doubles, Singles, bytes_of
 from .errors import GalleryTooLarge
-from .identification import IdentifyOptions, identify_vector, penalties_by_measures, penalties_of
+from .identification import IdentifyOptions, identification_by, penalties_by_measures, penalties_of
 from .index import NearestPeople, TemplateIndex
 from .store import Store
 from .types import Changes, Identification, TemplateBlock
@@ -134,23 +134,24 @@ class GalleryReplica:
     def identify(self, probe: Embedding, options: IdentifyOptions) -> Identification:
         """Find the people nearest to a probe. Raises NoSuchGallery, GalleryTooLarge or ClaimUnavailable."""
         (penalties,) = penalties_of(self._card, [probe.sample.quality])
-        return self.identify_vector(probe.vector, penalties, options)
+        (found,) = self.identify_vectors(probe.vector[None], penalties[None], options)
+        return found
 
-    def identify_vector(self, vector: Singles, penalties: Doubles, options: IdentifyOptions) -> Identification:
-        """Do what `identify` does, for an embedding without its sample, and the penalties of its photo."""
+    def identify_vectors(self, vectors: Singles, penalties: Doubles, options: IdentifyOptions) -> list[Identification]:
+        """Do what `identify` does, for embeddings without their samples, and the penalties of their photos.
+
+        It reads the store as often as `identify` does for one: take a few hundred embeddings at most.
+        """
         while True:
             begin_step()
             self.refresh()
-            index, forgotten = self._index, list[str]()
-
-            def people_of(ids: Sequence[str], forgotten: list[str] = forgotten) -> dict[str, str]:
-                people = self._store.people_of(self._gallery, ids)
-                forgotten += (each for each in ids if each not in people)
-                return people
-
-            found = identify_vector(index, (vector, penalties), self._card, people_of, options)
+            index = self._index
+            nearest = [index.search(*probe, k=options.limit) for probe in zip(vectors, penalties, strict=True)]
+            templates = list(dict.fromkeys(near.template for each in nearest for near in each.people))
+            names = self._store.people_of(self._gallery, templates)
+            forgotten = [each for each in templates if each not in names]
             if not forgotten:
-                return found
+                return [identification_by(each, names, self._card, options) for each in nearest]
             index.remove(forgotten)  # of people whose time has come; others may be nearest then
 
     def neighbours(self, photo: Embedding, below: float) -> list[EnrolledNeighbour]:

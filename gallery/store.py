@@ -164,18 +164,34 @@ class Store:
         """
         check_name(person, "the person's id")
         check_templates(new)
-        with self._write(gallery) as write:
-            if idempotency and remembered_answer(write, idempotency) is not None:
-                return write.person(person)
+
+        def add(write: GalleryWrite) -> None:
             require_version(write.row.version, if_gallery_version, f"gallery {gallery!r}")
             if facts is not None:
                 check_facts(facts, write.now)
             write.add_templates(person, new, facts, if_version)
-            write.finish()
-            added = write.person(person)
-            if idempotency:
-                write.remember(idempotency, added)
-            return added
+
+        return self._once(gallery, person, idempotency, add)
+
+    def confirm_templates(
+        self,
+        gallery: str,
+        person: str,
+        *,
+        facts: PersonFacts | None = None,
+        if_gallery_version: int | None = None,
+        idempotency: IdempotencyKey | None = None,
+    ) -> Person:
+        """Answer a request whose templates are all there: as `add_templates`, without any. Raises NoSuchPerson."""
+
+        def confirm(write: GalleryWrite) -> None:
+            require_version(write.row.version, if_gallery_version, f"gallery {gallery!r}")
+            write.living_row(person)  # somebody who was forgotten is not created again
+            if facts is not None:
+                check_facts(facts, write.now)
+                write.put_person(person, facts, None, must_be_new=False)
+
+        return self._once(gallery, person, idempotency, confirm)
 
     def remembered_answer(self, gallery: str, key: IdempotencyKey) -> str | None:
         """The JSON that answered the request with that key in the last 24 hours; None if there was none.
@@ -289,6 +305,20 @@ class Store:
             row = gallery_row(connection, gallery, locks=True)
             yield GalleryWrite(connection, row, now or self._now())
             self._backend.announce(connection)
+
+    def _once(
+        self, gallery: str, person: str, key: IdempotencyKey | None, change: Callable[[GalleryWrite], None]
+    ) -> Person:
+        """Change a person, and remember the answer; with a key that was answered before, change nothing."""
+        with self._write(gallery) as write:
+            if key and remembered_answer(write, key) is not None:
+                return write.person(person)
+            change(write)
+            write.finish()  # also if only an answer is remembered: old ones are dropped every so many versions
+            changed = write.person(person)
+            if key:
+                write.remember(key, changed)
+            return changed
 
     def _forget_expired(self, gallery: str, now: datetime) -> Receipt | None:
         try:

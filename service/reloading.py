@@ -54,10 +54,14 @@ class ModelReloader:
     """
 
     def __init__(self, served: ServedModel, load: Callable[[], FaceEmbedder], on_success: Callable[[], None]) -> None:
-        """Reload by `load`, which raises an error with the reason if there is no usable model."""
+        """Reload by `load`, which raises an error with the reason if there is no usable model.
+
+        It may set the log level, which is as before if the model is not served.
+        """
         self._served, self._load, self._on_success = served, load, on_success
         self._lock = threading.Lock()
         self._prepared: LoadedModel | None = None
+        self._level_before: int | None = None  # of the log, while a model is prepared
         self.n_outcomes = Counter({"success": 0, "failure": 0})
         self.is_last_successful = True
 
@@ -74,6 +78,7 @@ class ModelReloader:
     def prepare(self, load: Callable[[], FaceEmbedder]) -> ReloadOutcome:
         """Load and check a model beside the one that is served; return what a reload to it comes to. Logs a failure."""
         self.abort()
+        self._level_before = logging.root.level
         try:
             fresh = load()
             try:
@@ -83,6 +88,7 @@ class ModelReloader:
                 fresh.close()
                 raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the new model, the old one goes on
+            self.abort()
             reason = shown(f"{type(error).__name__}: {error}")
             log.error("the model was not reloaded, and %s goes on: %s", self._served.current.identity.name, reason)  # noqa: TRY400 - the reason is enough
             return ReloadOutcome(is_reloaded=False, model=self._served.current.identity, reason=reason)
@@ -90,7 +96,7 @@ class ModelReloader:
 
     def commit(self) -> None:
         """Serve the model that was prepared."""
-        fresh, self._prepared = self._prepared, None
+        fresh, self._prepared, self._level_before = self._prepared, None, None
         if fresh is None:
             raise RuntimeError("no model was prepared")
         self._served.replace(fresh)
@@ -99,10 +105,12 @@ class ModelReloader:
         log.info("the model was reloaded: %s, digest %s", identity.name, identity.digest)
 
     def abort(self) -> None:
-        """Close the model that was prepared, if there is one."""
+        """Close the model that was prepared, if there is one, and restore the log level."""
         if self._prepared is not None:
             self._prepared.close()
-        self._prepared = None
+        if self._level_before is not None:
+            logging.root.setLevel(self._level_before)
+        self._prepared = self._level_before = None
 
 
 class GroupReloader:

@@ -98,11 +98,6 @@ class ConcurrencyLimiter:
         self._seen_s: dict[str, float] = {}  # when each caller sent its newest request, the oldest first
 
     @property
-    def n_taken(self) -> int:
-        """The number of places in use."""
-        return len(self._places)
-
-    @property
     def n_bytes(self) -> int:
         """The number of bytes that all requests hold."""
         return self._n_bytes

@@ -198,6 +198,7 @@ class WorkerReply:
     """What a worker answers: its metrics, or the model that it has prepared, or why it has none."""
 
     metrics: tuple[MetricFamily, ...] = ()
+    is_stuck: bool = False  # its event loop hangs, so it serves no connection
     model: ModelIdentity | None = None
     refusal: str | None = None
 

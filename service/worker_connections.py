@@ -30,6 +30,7 @@ READY, TAKEN, CLOSED, STOPPING = b"r", b"t", b"c", b"s"
 MAX_ACCEPTED = 64  # between two looks at what workers tell
 MAX_TOLD = 4096
 PAUSE_S = 1.0  # without file descriptors
+STUCK_S = 5.0  # an event loop that hangs for so long is stuck; it turns ten times a second
 LEAVING_S = 1.0  # for the parent to hear the last that a worker tells
 
 
@@ -165,6 +166,17 @@ class WorkerServer(HttpServer):
         self._untold = bytearray()  # what the parent has not been told yet, because it has not read the rest
         self._protocol = _telling(cast("type[HttpProtocol]", config.http_protocol_class), lambda: self._tell(CLOSED))
         self._opening = set[asyncio.Task[None]]()
+        self._turned_s = monotonic()  # when the event loop did so last
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the event loop hangs."""
+        return monotonic() - self._turned_s > STUCK_S
+
+    async def on_tick(self, counter: int) -> bool:
+        """Note that the event loop turns."""
+        self._turned_s = monotonic()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop, once: the parent, a service manager and an operator may all say so."""

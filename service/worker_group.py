@@ -62,6 +62,7 @@ BACKOFF_S, MAX_BACKOFF_S = 0.2, 30.0  # before the first restart, doubled at eac
 STEADY_S = 60.0  # a worker that has lived so long is restarted at once again
 STOP_S = 40.0  # longer than workers give themselves to finish what is in progress
 ORDER_S = 5.0
+HANGING_S = 300.0  # without an answer, until a worker is killed; longer than it may take to load a model
 # Starts without `site` and without the main module of this process, but finds the same packages.
 COMMAND = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from service.worker_process import main; main()"
 
@@ -80,13 +81,29 @@ class WorkerProcess:
     orders: Channel[Order, WorkerReply]
     started_s: float
     has_joined: bool = False
+    silent_since_s: float | None = None  # None = it has answered, and its connections are served
 
     def metrics(self) -> Families:
-        """Ask for its metrics. Raises LookupError."""
+        """Ask for its metrics, and kill it if it has been silent for too long. Raises LookupError."""
         try:
-            return self.orders.ask(AskMetrics(), ORDER_S).metrics
-        except (ChannelClosed, TimeoutError):
+            reply = self.orders.ask(AskMetrics(), ORDER_S)
+        except ChannelClosed:
             raise LookupError from None
+        except TimeoutError:
+            self._note_silence()
+            raise LookupError from None
+        if reply.is_stuck:
+            self._note_silence()
+        else:
+            self.silent_since_s = None
+        return reply.metrics
+
+    def _note_silence(self) -> None:
+        now = monotonic()
+        self.silent_since_s = self.silent_since_s or now
+        if now - self.silent_since_s > HANGING_S:
+            log.error("worker %d hangs: it has not answered for %.0f s, so it is killed", self.number, HANGING_S)
+            self.process.kill()
 
 
 @dataclass(slots=True)
@@ -205,7 +222,7 @@ class WorkerGroup:
         return GroupState(
             self._is_ready,
             len(self._places),
-            len(self._joined_workers()),
+            sum(each.silent_since_s is None for each in self._joined_workers()),
             self._n_restarts,
             dict(self._reloader.n_outcomes),
             self._reloader.is_last_successful,
@@ -289,7 +306,8 @@ class WorkerGroup:
             if not self._joined_workers():  # the first one, also after all have ended
                 self._model = model
             if model != self._model:
-                return GroupReply(refusal="its model is another one than the group serves; reload, so that all have it")
+                remedy = "reload, so that all have it" if self._is_ready else "start the service again"
+                return GroupReply(refusal=f"its model is another one than that of the other workers; {remedy}")
             worker.has_joined = True
             becomes_ready = not self._is_ready and len(self._joined_workers()) == len(self._places)
             self._is_ready = self._is_ready or becomes_ready

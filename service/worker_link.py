@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EPIPE
 from threading import Event
@@ -24,6 +25,7 @@ from .worker_channel import (
     GroupQuestion,
     GroupReply,
     Join,
+    StartFailed,
 )
 
 
@@ -105,6 +107,11 @@ class WorkerLink:
         if reply.is_ready:
             self.group_is_ready.set()
         return reply.refusal
+
+    def tell_failure(self, reason: str) -> None:
+        """Tell the parent why this worker ends without serving; nothing if the parent has ended."""
+        with suppress(Stopping):
+            self._ask(StartFailed(reason))
 
     def _ask(self, question: GroupQuestion) -> GroupReply:
         try:

@@ -10,8 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from multiprocessing.connection import Connection
 
 from fastapi import FastAPI
@@ -44,14 +43,11 @@ from .worker_channel import (
     GroupIsReady,
     Order,
     Prepare,
-    StartFailed,
     WorkerReply,
     WorkerStart,
 )
 from .worker_connections import WorkerServer
 from .worker_link import SharedRateCounter, WorkerLink
-
-log = logging.getLogger("visavis.workers")
 
 REFUSED = 1  # the exit status of a worker that may not serve
 
@@ -78,8 +74,7 @@ def main() -> None:
     except (ServingError, Stopping, ChannelClosed) as error:
         writer.flush()
         if isinstance(error, ServingError):
-            with suppress(ChannelClosed):
-                link.group.ask(StartFailed(str(error)))
+            link.tell_failure(str(error))
         sys.exit(REFUSED)
     writer.flush()
 
@@ -98,13 +93,14 @@ def _serve(
         load_again=lambda: load_to_serve(settings),
         link=link,
     )
-    handler = OrderHandler(settings, app.state.reloader, app.state.metrics, link)
     config = http_config(app, connection_limits(settings), settings.tls_certificate, settings.tls_key)
+    server = WorkerServer(config, connections, grace_s=GRACE_S, before_end=writer.flush)
+    handler = OrderHandler(server, app, link, settings)
     with closing(app.state.served):
         if start.is_restart:
             _warm_up(app.state.served, link)
         threading.Thread(target=_obey, args=(orders, handler), name="visavis-orders", daemon=True).start()
-        WorkerServer(config, connections, grace_s=GRACE_S, before_end=writer.flush).run()
+        server.run()
 
 
 def _warm_up(served: ServedModel, link: WorkerLink) -> None:
@@ -123,7 +119,7 @@ def _join(link: WorkerLink, app: FastAPI) -> None:
     def join() -> None:
         refusal = link.join(_identity(app))
         if refusal is not None:
-            log.error("worker %d stops: %s", link.number, refusal)
+            link.tell_failure(refusal)
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=join, name="visavis-join", daemon=True).start()
@@ -142,14 +138,16 @@ def _obey(orders: Channel[Order, WorkerReply], handler: "OrderHandler") -> None:
 class OrderHandler:
     """Does what the parent asks of this worker."""
 
-    def __init__(self, settings: Settings, reloader: ModelReloader, metrics: ServiceMetrics, link: WorkerLink) -> None:
-        self._settings, self._reloader, self._metrics, self._link = settings, reloader, metrics, link
+    def __init__(self, server: WorkerServer, app: FastAPI, link: WorkerLink, settings: Settings) -> None:
+        self._server, self._link, self._settings = server, link, settings
+        self._reloader: ModelReloader = app.state.reloader
+        self._metrics: ServiceMetrics = app.state.metrics
 
     def __call__(self, order: Order) -> WorkerReply:
         """Do it and answer."""
         match order:
             case AskMetrics():
-                return WorkerReply(metrics=families_of(self._metrics.registry))
+                return WorkerReply(metrics=families_of(self._metrics.registry), is_stuck=self._server.is_stuck)
             case Prepare():
                 return self._prepared(order)
             case Commit():
@@ -161,12 +159,12 @@ class OrderHandler:
         return WorkerReply()
 
     def _prepared(self, order: Prepare) -> WorkerReply:
-        logging.root.setLevel(order.log_level.upper())
-        outcome = self._reloader.prepare(self._loader(order.model))
+        outcome = self._reloader.prepare(lambda: self._loaded(order))
         return WorkerReply(model=outcome.model, refusal=outcome.reason)
 
-    def _loader(self, model: str | None) -> Callable[[], FaceEmbedder]:
-        return lambda: load_to_serve(self._settings.model_copy(update={"model": model}))
+    def _loaded(self, order: Prepare) -> FaceEmbedder:
+        logging.root.setLevel(order.log_level.upper())
+        return load_to_serve(self._settings.model_copy(update={"model": order.model}))
 
 
 def idle_worker_mib() -> int:

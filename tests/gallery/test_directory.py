@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from odd_images import blurred, plain, two_faces
@@ -27,6 +28,7 @@ from gallery import (
     NoSuchGallery,
     NoSuchPerson,
     NoSuchTemplate,
+    Person,
     PersonFacts,
     Store,
     open_store,
@@ -157,6 +159,39 @@ def test_a_repeated_request_with_its_key_has_the_answer_of_the_first(galleries: 
     for other in ({"photos": photos[:1]}, {"person": "bob"}, {"face": "largest"}, {"allow_duplicate": True}):
         with pytest.raises(IdempotencyConflict):
             galleries.enrol(**({"gallery": "staff", "person": "alice", "photos": photos, "idempotency": "key"} | other))  # type: ignore[arg-type] # keywords of several types
+
+
+def test_a_late_repetition_enrols_nobody_anew_if_the_photos_were_there(galleries: Galleries, photo: Photo) -> None:
+    photos = [photo("001-neutral")]
+    first = galleries.enrol("staff", "alice", photos)
+    again = galleries.enrol("staff", "alice", photos, idempotency="key")
+    assert (again.person, again.already_there) == (first.person, first.added)
+    galleries.enrol("staff", "alice", [photo("001-smiling")])
+    repeated = galleries.enrol("staff", "alice", photos, idempotency="key")
+    assert (repeated.added, repeated.already_there) == ((), first.added)
+    galleries.forget_person("staff", "alice")
+    with pytest.raises(IdempotencyConflict, match="forgotten"):
+        galleries.enrol("staff", "alice", photos, idempotency="key")
+    assert galleries.people("staff", limit=1) == []
+
+
+def test_who_expires_while_photos_are_compared_is_enrolled_as_somebody_new(
+    galleries: Galleries, clock: Clock, photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until = clock.now + timedelta(days=1)
+    photos = [photo("001-neutral")]
+    first = galleries.enrol("staff", "alice", photos, facts=PersonFacts("a guest", forget_at=until))
+    confirm = galleries.store.confirm_templates
+
+    def confirm_too_late(*args: Any, **options: Any) -> Person:
+        clock.now = until
+        return confirm(*args, **options)
+
+    monkeypatch.setattr(galleries.store, "confirm_templates", confirm_too_late)
+    anew = galleries.enrol("staff", "alice", photos, facts=PersonFacts("a guest again"))
+    assert (len(anew.added), anew.already_there) == (1, ())
+    assert anew.added != first.added
+    assert anew.person.facts == PersonFacts("a guest again")
 
 
 @IN_EACH_WAY

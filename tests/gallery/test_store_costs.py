@@ -29,6 +29,11 @@ def _enrolled(store: Store, person: str = PERSON) -> Person:
     return store.add_templates("staff", person, [new_template(next(_numbers))], idempotency=key)
 
 
+def _there_already(store: Store) -> Person:
+    key = IdempotencyKey(f"key-{next(_numbers)}", b"request", lambda _: "{}")
+    return store.confirm_templates("staff", PERSON, idempotency=key)
+
+
 def _forgotten_at_its_time(store: Store) -> None:
     store.put_person("staff", "p-00008", PersonFacts(forget_at=datetime(2099, 1, 1, tzinfo=UTC)))
     store.forget_expired(datetime(2099, 1, 2, tzinfo=UTC))
@@ -42,6 +47,7 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
     "changes": lambda store: store.changes("staff", DIGESTS[0], since=_enrolled(store).version - 1),
     "enrolment": _enrolled,
     "enrolment of a new person": lambda store: _enrolled(store, "somebody new"),
+    "enrolment of what is there": _there_already,
     "facts": lambda store: store.put_person("staff", PERSON, PersonFacts(note="second floor")),
     "forgetting a template": lambda store: store.forget_template("staff", "p-00009", _ids(store, "p-00009")[0]),
     "forgetting a person": lambda store: store.forget_person("staff", "p-00010"),

@@ -85,6 +85,15 @@ class _Same(RuleBasedStateMachine):
             lambda: _fact(self.model.add_templates(name, person, numbers, if_version=if_version, key=key)),
         )
 
+    @rule(name=GALLERIES, person=PEOPLE, note=st.sampled_from([None, "at the door"]), key=KEYS)
+    def confirm(self, name: str, person: str, note: str | None, key: str | None) -> None:
+        facts = None if note is None else PersonFacts(note)
+        whole_key = IdempotencyKey(key, repr((person, facts)).encode(), lambda it: it.id) if key else None
+        self._both(
+            lambda: _plain(self.store.confirm_templates(name, person, facts=facts, idempotency=whole_key)),
+            lambda: _fact(self.model.confirm_templates(name, person, facts=facts, key=key)),
+        )
+
     @rule(name=GALLERIES, person=PEOPLE, which=st.integers(0, 3), version=VERSIONS)
     def forget_template(self, name: str, person: str, which: int, version: str | None) -> None:
         if_version = self._version(name, person, version)

@@ -97,6 +97,19 @@ class PlainStore:
             self.gallery(name).answers[key] = (request, person)
         return changed
 
+    def confirm_templates(self, name: str, person: str, *, facts: PersonFacts | None, key: str | None) -> PlainPerson:
+        request = (person, facts)
+        if key and self.remembered(name, key, request):
+            return self.person(name, person)
+        it, gallery = self.person(name, person), self.gallery(name)
+        if facts is None:
+            gallery.version += 1
+        else:
+            it = self.put_person(name, person, facts)
+        if key:
+            gallery.answers[key] = (request, person)
+        return it
+
     def remembered(self, name: str, key: str, request: object) -> bool:
         known, person = self.gallery(name).answers.get(key, (None, None))
         if known is not None and (known != request or person is None):

@@ -24,7 +24,7 @@ from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory
 from embedder.deadline import begin_step, check_deadline
 from service.app import create_app
 from service.errors import Busy, MemoryFull
-from service.request_execution import ConcurrencyLimiter, while_connected
+from service.request_execution import ConcurrencyLimiter, Phase, while_connected
 from service.settings import Settings
 
 SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": []}
@@ -77,9 +77,9 @@ async def test_no_more_are_at_work_than_allowed() -> None:
     async with anyio.create_task_group() as group:
         for _ in range(5):
             group.start_soon(_pass, limiter, work)
-        await _until(lambda: work.n_running == 2 and limiter.n_taken == 5)
+        await _until(lambda: work.n_running == 2 and limiter.n_in(*Phase) == 5)
         work.may_end.set()
-    assert (work.n_begun, work.n_most, limiter.n_taken) == (5, 2, 0)
+    assert (work.n_begun, work.n_most, limiter.n_in(*Phase)) == (5, 2, 0)
 
 
 async def test_one_more_than_there_are_places_is_refused_at_once() -> None:
@@ -87,7 +87,7 @@ async def test_one_more_than_there_are_places_is_refused_at_once() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(_pass, limiter, work)
         group.start_soon(_pass, limiter, work)
-        await _until(lambda: limiter.n_taken == 2)
+        await _until(lambda: limiter.n_in(*Phase) == 2)
         with pytest.raises(Busy):
             await _pass(limiter, work)
         work.may_end.set()
@@ -99,7 +99,7 @@ async def test_a_failing_task_frees_its_place() -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await _pass(limiter, lambda: 1 // 0)
-    assert limiter.n_taken == 0
+    assert limiter.n_in(*Phase) == 0
 
 
 async def test_who_is_cancelled_while_waiting_frees_the_place_and_never_runs() -> None:
@@ -109,7 +109,7 @@ async def test_who_is_cancelled_while_waiting_frees_the_place_and_never_runs() -
         await _until(lambda: work.n_running == 1)
         with anyio.move_on_after(0.05):
             await _pass(limiter, work)
-        assert limiter.n_taken == 1
+        assert limiter.n_in(*Phase) == 1
         work.may_end.set()
     assert work.n_begun == 1
 
@@ -130,9 +130,9 @@ async def test_a_client_that_leaves_while_waiting_is_given_up() -> None:
         group.start_soon(_pass, limiter, work)
         await _until(lambda: work.n_running == 1)
         group.start_soon(ask)
-        await _until(lambda: limiter.n_taken == 2)
+        await _until(lambda: limiter.n_in(*Phase) == 2)
         left.set()
-        await _until(lambda: limiter.n_taken == 1)
+        await _until(lambda: limiter.n_in(*Phase) == 1)
         work.may_end.set()
     assert work.n_begun == 1
 
@@ -171,7 +171,7 @@ async def test_work_is_stopped_at_its_next_check_when_its_client_leaves() -> Non
         group.start_soon(ask)
         await _until(has_begun.is_set)
         left.set()
-    assert limiter.n_taken == 0
+    assert limiter.n_in(*Phase) == 0
 
 
 async def test_work_past_its_deadline_is_stopped_at_its_next_check_and_not_begun_if_it_waited_so_long() -> None:
@@ -189,7 +189,7 @@ async def test_work_past_its_deadline_is_stopped_at_its_next_check_and_not_begun
         await _until(lambda: work.n_running == 1)
         with pytest.raises(DeadlineExceeded):
             await _pass(limiter, endless, limit_s=0.05)
-        assert limiter.n_taken == 1
+        assert limiter.n_in(*Phase) == 1
         work.may_end.set()
 
 
@@ -200,7 +200,7 @@ async def test_the_callers_take_turns() -> None:
         await _until(lambda: first.n_running == 1)
         for caller in "aaaabbc":
             group.start_soon(_pass, limiter, partial(order.append, caller), caller)
-        await _until(lambda: limiter.n_taken == 8)
+        await _until(lambda: limiter.n_in(*Phase) == 8)
         first.may_end.set()
     assert "".join(order) == "abcabaa"
 
@@ -238,7 +238,7 @@ async def _refused_of(limiter: ConcurrencyLimiter, callers: str) -> str:
             group.start_soon(receive, caller)
         await anyio.wait_all_tasks_blocked()
         may_end.set()
-    assert (limiter.n_taken, limiter.n_bytes) == (0, 0)
+    assert (limiter.n_in(*Phase), limiter.n_bytes) == (0, 0)
     return "".join(refused)
 
 
@@ -268,7 +268,7 @@ async def test_a_place_that_was_taken_away_holds_nothing_more() -> None:
         with pytest.raises(Busy):
             await limiter.work(place, list, Deadline(30))
         limiter.hold(place, 10)
-    assert (limiter.n_taken, limiter.n_bytes) == (0, 0)
+    assert (limiter.n_in(*Phase), limiter.n_bytes) == (0, 0)
 
 
 async def test_who_computes_keeps_its_memory_whatever_others_want() -> None:
@@ -318,7 +318,7 @@ async def test_requests_that_are_received_take_no_place_from_those_that_wait() -
         group.start_soon(receive)
         group.start_soon(_pass, limiter, work)
         await anyio.wait_all_tasks_blocked()
-        assert limiter.n_taken == 3
+        assert limiter.n_in(*Phase) == 3
         work.may_end.set()
         received.set()
 
@@ -338,7 +338,7 @@ async def test_a_request_that_is_slow_to_arrive_loses_its_place_to_the_next() ->
     async with anyio.create_task_group() as group:
         for k in range(2):
             group.start_soon(receive, k)
-        await _until(lambda: limiter.n_taken == 2)
+        await _until(lambda: limiter.n_in(*Phase) == 2)
         with pytest.raises(Busy), limiter.slot("one caller"):
             pass
         now_s = 1.1

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import shutil
 import signal
 import socket
@@ -285,6 +286,28 @@ def _line(process: subprocess.Popen[str], part: str) -> str:
         if part in message:
             return message
     raise AssertionError(f"the service ended without saying {part!r}")
+
+
+def test_the_log_level_is_that_of_the_model_that_is_served(embedder: FaceEmbedder, tmp_path: Path) -> None:
+    before = logging.root.level
+    broken = _broken(tmp_path, "card.json")
+
+    def load_as(level: int, load_it: Callable[[], FaceEmbedder]) -> FaceEmbedder:
+        logging.root.setLevel(level)
+        return load_it()
+
+    reloader = ModelReloader(ServedModel(embedder), lambda: load_as(logging.ERROR, broken), _do_nothing)
+    try:
+        assert not reloader.reload().is_reloaded
+        assert logging.root.level == before
+        assert reloader.prepare(lambda: load_as(logging.ERROR, load)).is_reloaded
+        reloader.abort()  # as another worker could not load it
+        assert logging.root.level == before
+        assert reloader.prepare(lambda: load_as(logging.ERROR, load)).is_reloaded
+        reloader.commit()
+        assert logging.root.level == logging.ERROR
+    finally:
+        logging.root.setLevel(before)
 
 
 class ReloadingWorker:

@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 import pytest
 from live_service import until
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from service.http_protocol import ConnectionLimits
 from service.http_server import http_config
@@ -26,8 +29,8 @@ Speak = Callable[[socket.socket], None]
 class Parent:
     """Hands connections to a worker, and hears what it tells."""
 
-    def __init__(self, link: socket.socket, listener: socket.socket) -> None:
-        self.link, self._listener, self._told = link, listener, Counter[bytes]()
+    def __init__(self, server: WorkerServer, link: socket.socket, listener: socket.socket) -> None:
+        self.server, self.link, self._listener, self._told = server, link, listener, Counter[bytes]()
 
     def hand(self) -> socket.socket:
         """The client's end of a new connection."""
@@ -47,16 +50,17 @@ class Parent:
 
 
 @contextmanager
-def worker(*tls: str) -> Iterator[Parent]:
+def worker(*tls: str, app: Starlette | None = None) -> Iterator[Parent]:
     """A worker in a thread, and its parent."""
     ours, theirs = socket.socketpair()
-    server = WorkerServer(http_config(Starlette(), LIMITS, *tls), theirs, grace_s=PATIENCE_S, before_end=lambda: None)
+    config = http_config(app or Starlette(), LIMITS, *tls)
+    server = WorkerServer(config, theirs, grace_s=PATIENCE_S, before_end=lambda: None)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         assert ours.recv(1) == READY
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            yield Parent(ours, listener)
+            yield Parent(server, ours, listener)
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)
@@ -167,3 +171,21 @@ def _has_message(link: socket.socket) -> bool:
         return bool(link.recv(1, socket.MSG_PEEK))
     except BlockingIOError:
         return False
+
+
+def test_a_worker_whose_event_loop_hangs_says_that_it_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.worker_connections.STUCK_S", 1.0)
+    may_go_on = threading.Event()
+
+    async def hang(_: Request) -> Response:
+        assert may_go_on.wait(PATIENCE_S)
+        return Response()
+
+    with worker(app=Starlette(routes=[Route("/", hang)])) as parent:
+        assert not parent.server.is_stuck
+        with parent.hand() as client:
+            client.sendall(GET)
+            until(lambda: parent.server.is_stuck)
+            may_go_on.set()
+            until(lambda: not parent.server.is_stuck)
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")

@@ -175,6 +175,16 @@ def test_a_killed_worker_comes_back_and_the_other_loses_nothing(
     assert {request_id for status, request_id in outcomes() if status == 200} <= recorded
 
 
+def test_a_worker_that_hangs_is_not_counted_among_those_that_answer(two: Group) -> None:
+    hanging = two.workers[0]
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        until(lambda: two.sample("visavis_workers_answering") == 1)
+    finally:
+        os.kill(hanging, signal.SIGCONT)
+    until(lambda: two.sample("visavis_workers_answering") == 2)
+
+
 def test_all_reload_or_none(two: Group, folder: Path, both: list[Caller]) -> None:
     def served() -> list[str]:
         return [each.ask("GET", "/v1/model")[1]["name"] for each in both]

@@ -135,10 +135,18 @@ def test_who_has_no_template_of_a_model_is_listed_and_enrolled_anew(gallery: Run
     gallery("enrol", "staff", staff, "--model", "dlib-resnet29-128")
     shutil.rmtree(staff / "005")
     assert json.loads(gallery("migrate", "staff", "--json", status=1).stdout)["to_enrol_anew"] == ["001", "005"]
+    assert gallery("migrate", "staff", status=1).stdout == "to be enrolled anew: 001\nto be enrolled anew: 005\n"
     told = gallery("migrate", "staff", staff, status=1).stdout
     assert "staff: 1 photos of 1 people enrolled" in told
     assert "to be enrolled anew: 005" in told
     assert len(json.loads(gallery("show", "staff", "001", "--json").stdout)["templates"]) == 2
+
+
+def test_a_migration_with_nothing_to_do_says_so(gallery: Run, staff: Path) -> None:
+    gallery("create", "staff")
+    gallery("enrol", "staff", staff)
+    for folder in ((), (staff,)):
+        assert gallery("migrate", "staff", *folder).stdout == "staff: nobody has to be enrolled anew\n"
 
 
 def test_a_folder_that_does_not_say_who_is_on_a_photo_is_refused(gallery: Run, staff: Path, examples: Path) -> None:

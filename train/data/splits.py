@@ -127,12 +127,14 @@ def _in_both(data: PreparedData, one: Indices, other: Indices) -> Indices:
 
 def _too_few(n_people: int, n_on_sides: Sequence[int], held_out: float) -> str:
     n_train, n_held_out = n_on_sides
+    more = "prepare photos of more people, or lower data.min_images"
     least = MIN_PEOPLE / n_people
-    advice = (
-        f"set data.held_out between {least:.2g} and {1 - least:.2g}"
-        if n_people >= 2 * MIN_PEOPLE
-        else "prepare photos of more people, or lower data.min_images"
-    )
+    if n_people > 2 * MIN_PEOPLE:
+        advice = f"set data.held_out between {least:.2g} and {1 - least:.2g}"
+    elif n_people == 2 * MIN_PEOPLE:
+        advice = f"set data.held_out={least:g}, which holds out two and leaves two, or {more}"
+    else:
+        advice = more
     return (
         f"of {n_people} people, data.held_out={held_out:g} holds out {n_held_out} and leaves {n_train} for training; "
         f"two are needed on each side: {advice}"

@@ -122,7 +122,9 @@ def migrate(url: str, gallery: str, *, folder: Path | None, as_json: bool, **giv
     if as_json:
         click.echo(json.dumps(_record(gallery, outcomes) | {"to_enrol_anew": waiting}, indent=2))
     else:
-        click.echo("\n".join([_text(gallery, outcomes), *(f"to be enrolled anew: {each}" for each in waiting)]))
+        enrolled = [_text(gallery, outcomes)] if folder and (outcomes or waiting) else []
+        left = [f"to be enrolled anew: {each}" for each in waiting] or [f"{gallery}: nobody has to be enrolled anew"]
+        click.echo("\n".join([*enrolled, *left]))
     sys.exit(REFUSED if waiting else 0)
 
 

@@ -98,6 +98,7 @@ def test_an_image_that_lies_with_people_of_either_side_is_on_neither(made_data: 
             r"of 10 people, data\.held_out=0\.1 holds out 1 and leaves 9 .*set data\.held_out between 0\.2 and 0\.8",
         ),
         (10, 0.9, r"holds out 9 and leaves 1 .*two are needed on each side"),
+        (4, 0.1, r"of 4 people, .*: set data\.held_out=0\.5, which holds out two and leaves two, or prepare photos"),
         (3, 0.5, r"of 3 people, .*prepare photos of more people, or lower data\.min_images"),
         (1, 0.5, r"1 people have 2 chips or more, but two are needed"),
     ],
