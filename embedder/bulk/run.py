@@ -1,7 +1,7 @@
 """A bulk run: list the photos once, then embed them block by block, each into a part. An interrupted run resumes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -26,7 +26,8 @@ from .manifest import (
 )
 from .output import BulkError
 from .parts import failures, is_done, n_rows, sums_name, write_part
-from .workers import BATCH, CpuSeconds, PhotoOutcome, Task
+from .sources import name_of
+from .workers import BATCH, BatchResult, CpuSeconds, FailedPhoto, PhotoOutcome, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,8 @@ def _embed(
     identity = ModelIdentity(manifest.model, manifest.model_digest, manifest.card_digest)
     task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face, identity)
     batches, cpu_s = Batches(wanted.out, manifest, missing, BATCH), CpuSeconds()
-    with executor.results(task, batches) as results:
+    with executor.results(task, batches) as ordered:
+        results = _as_sent(ordered, batches)
         for number, n_photos in missing.items():
             outcomes: list[PhotoOutcome] = []
             while len(outcomes) < n_photos:
@@ -150,3 +152,21 @@ def _embed(
             write_part(wanted.out, number, outcomes, manifest)
             cpu_s = cpu_s.plus(CpuSeconds(write=process_time() - start))
     return cpu_s
+
+
+def _as_sent(results: Iterator[BatchResult], batches: Batches) -> Iterator[BatchResult]:
+    """Compare the names of results with those of the batches: each photo is there once. Raises BulkError."""
+    for place, batch in zip(batches.places(), batches, strict=True):
+        result = next(results, None)
+        names = tuple(map(name_of, batch))
+        if result is None or len(result.outcomes) != len(names) or not all(map(_is_of, result.outcomes, names)):
+            raise BulkError(
+                f"the results are not those of the photos from {place}; run it again: completed work is kept. If this "
+                "is said again, it is a bug in visavis: please report it"
+            )
+        yield result
+
+
+def _is_of(outcome: PhotoOutcome, name: str) -> bool:
+    rows = (outcome,) if isinstance(outcome, FailedPhoto) else outcome
+    return {each.name for each in rows} == {name}
