@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from time import perf_counter, process_time
 
@@ -24,8 +24,8 @@ from .manifest import (
     require_free_or_ours,
     write_manifest,
 )
-from .output import BulkError
-from .parts import failures, is_done, n_rows, sums_name, write_part
+from .output import BulkError, OutputFolder
+from .parts import PartCounts, done_part, sums_name, write_part
 from .sources import name_of
 from .workers import BATCH, BatchResult, CpuSeconds, FailedPhoto, PhotoOutcome, Task
 
@@ -110,35 +110,61 @@ def _manifest(wanted: BulkRequest, card: ModelCard, found: PhotoList) -> Manifes
 def _embedded(
     wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress, executor: Executor
 ) -> BulkSummary:
-    out, sizes = wanted.out, {number: manifest.n_photos_in(number) for number in manifest.parts}
-    there = out.names()  # of a store, one request for 1,000 files
-    missing = {number: n for number, n in sizes.items() if sums_name(number) not in there or not is_done(out, number)}
-    n_damaged = sum(sums_name(number) in there for number in missing)
-    n_photos, n_new, start = sum(sizes.values()), sum(missing.values()), perf_counter()
+    begun = _begun(wanted.out, manifest)
+    n_photos = sum(map(manifest.n_photos_in, manifest.parts))
+    n_new, start = sum(begun.missing.values()), perf_counter()
     with progress(Job("embedding", n_photos, n_done=n_photos - n_new)) as advance:
-        cpu_s = _embed(wanted, manifest, missing, advance, executor) if missing else CpuSeconds()
-    wall_s = perf_counter() - start
-    n_embedded, failed = n_rows(out, manifest.parts), failures(out, manifest.parts)
+        new = _embed(wanted, manifest, begun.missing, advance, executor) if begun.missing else _NewParts()
+    counts = begun.done.plus(new.counts)
     return BulkSummary(
         n_photos=n_photos,
-        n_rows=n_embedded,
-        failed=failed,
+        n_rows=counts.n_rows,
+        failed=counts.failed,
         n_other_files=n_other_files,
-        n_damaged_parts=n_damaged,
+        n_damaged_parts=begun.n_damaged,
         n_new=n_new,
-        wall_s=wall_s,
+        wall_s=perf_counter() - start,
         n_cores=executor.n_cores,
-        cpu_s=cpu_s,
+        cpu_s=new.cpu_s,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _BegunRun:
+    """The parts in the output folder at the start."""
+
+    done: PartCounts
+    missing: Mapping[int, int]  # the number of a part -> its number of photos
+    n_damaged: int  # of the missing ones
+
+
+@dataclass(frozen=True, slots=True)
+class _NewParts:
+    counts: PartCounts = field(default_factory=PartCounts)
+    cpu_s: CpuSeconds = field(default_factory=CpuSeconds)
+
+
+def _begun(out: OutputFolder, manifest: Manifest) -> _BegunRun:
+    there = out.names()  # of a store, one request for 1,000 files
+    done, missing, n_damaged = PartCounts(), {}, 0
+    for number in manifest.parts:
+        has_sums = sums_name(number) in there
+        counts = done_part(out, number) if has_sums else None
+        if counts is None:
+            missing[number] = manifest.n_photos_in(number)
+            n_damaged += has_sums
+        else:
+            done = done.plus(counts)
+    return _BegunRun(done, missing, n_damaged)
 
 
 def _embed(
     wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance, executor: Executor
-) -> CpuSeconds:
+) -> _NewParts:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
     identity = ModelIdentity(manifest.model, manifest.model_digest, manifest.card_digest)
     task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face, identity)
-    batches, cpu_s = Batches(wanted.out, manifest, missing, BATCH), CpuSeconds()
+    batches, counts, cpu_s = Batches(wanted.out, manifest, missing, BATCH), PartCounts(), CpuSeconds()
     with executor.results(task, batches) as ordered:
         results = _as_sent(ordered, batches)
         for number, n_photos in missing.items():
@@ -149,9 +175,9 @@ def _embed(
                 cpu_s = cpu_s.plus(done.cpu_s)
                 advance(len(done.outcomes))
             start = process_time()
-            write_part(wanted.out, number, outcomes, manifest)
+            counts = counts.plus(write_part(wanted.out, number, outcomes, manifest))
             cpu_s = cpu_s.plus(CpuSeconds(write=process_time() - start))
-    return cpu_s
+    return _NewParts(counts, cpu_s)
 
 
 def _as_sent(results: Iterator[BatchResult], batches: Batches) -> Iterator[BatchResult]:

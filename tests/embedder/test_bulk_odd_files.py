@@ -16,7 +16,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from embedder.bulk import LocalFolder, LocalPhotos, read_faces
-from embedder.bulk.parts import failed_name, is_done, part_name, sums_name
+from embedder.bulk.parts import done_part, failed_name, part_name, sums_name
 from embedder.bulk.sources import name_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "faces"
@@ -116,9 +116,9 @@ def test_a_damaged_part_is_not_done(
     name: str, damage: Callable[[Path], None], finished: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(finished[1], tmp_path / "out"))
-    assert is_done(LocalFolder(out), 0)
+    assert done_part(LocalFolder(out), 0)
     damage(out / name)
-    assert not is_done(LocalFolder(out), 0)
+    assert not done_part(LocalFolder(out), 0)
 
 
 def test_damaged_parts_are_told_and_made_again(finished: tuple[Path, Path], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from embedder import FaceEmbedder, ImageTooLarge, RuntimeOptions
 from embedder.bulk import output_folder, photo_source, read_faces
 from embedder.bulk.manifest import read_manifest, require_free_or_ours
 from embedder.bulk.output import WRITER_FILE, BulkError
-from embedder.bulk.parts import is_done
+from embedder.bulk.parts import done_part
 from embedder.bulk.stores import StoreAddress, StoreFailure, file_system, read_object
 from embedder.bulk.workers import Task, Worker
 
@@ -287,7 +287,7 @@ def test_a_run_that_another_one_followed_removes_nothing() -> None:
 def test_what_a_store_that_fails_holds_is_not_taken_for_damaged(store: ObjectStore) -> None:
     out = output_folder(f"s3://{BUCKET}/out/four")
     store.trouble = lambda _path, _n: "error"
-    for read in (partial(is_done, out, 0), partial(read_manifest, out)):
+    for read in (partial(done_part, out, 0), partial(read_manifest, out)):
         with pytest.raises(StoreFailure, match="run it again when the store answers"):
             read()
 
