@@ -27,7 +27,7 @@ from .manifest import (
 from .output import BulkError, OutputFolder
 from .parts import PartCounts, done_part, sums_name, write_part
 from .sources import name_of
-from .workers import BATCH, BatchResult, CpuSeconds, FailedPhoto, PhotoOutcome, Task
+from .workers import BATCH, STORE_UNAVAILABLE, BatchResult, CpuSeconds, FailedPhoto, PhotoOutcome, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class BulkSummary:
     wall_s: float  # from the first batch to the last part
     n_cores: int
     cpu_s: CpuSeconds
+
+    @property
+    def n_unavailable(self) -> int:
+        """The number of photos that the same run, begun again, tries again."""
+        return self.failed[STORE_UNAVAILABLE]
 
     @property
     def photos_s(self) -> float:
@@ -134,7 +139,7 @@ class _BegunRun:
     """The parts in the output folder at the start."""
 
     done: PartCounts
-    missing: Mapping[int, int]  # the number of a part -> its number of photos
+    missing: Mapping[int, int]  # the number of a part -> its number of photos; with parts that a store did not give
     n_damaged: int  # of the missing ones
 
 
@@ -150,9 +155,9 @@ def _begun(out: OutputFolder, manifest: Manifest) -> _BegunRun:
     for number in manifest.parts:
         has_sums = sums_name(number) in there
         counts = done_part(out, number) if has_sums else None
-        if counts is None:
+        if counts is None or counts.failed[STORE_UNAVAILABLE]:
             missing[number] = manifest.n_photos_in(number)
-            n_damaged += has_sums
+            n_damaged += has_sums and counts is None
         else:
             done = done.plus(counts)
     return _BegunRun(done, missing, n_damaged)

@@ -34,6 +34,10 @@ READ_AHEAD = 2**20  # bytes of an object that is read from start to end
 PIECE = 2**23  # bytes of a file that is sent
 SECRETS_HELP = "credentials come from the environment or the machine's role (docs/bulk.md)"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_UNAVAILABLE = re.compile(  # codes of a store that may answer later; others, such as ACCESS_DENIED, are about an object
+    r"NETWORK_CONNECTION|INTERNAL|UNAVAILABLE|SLOW_DOWN|THROTTL|TIMEOUT|EXPIRED|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED"
+    r"|ABORTED|HTTP status (?:5\d\d|408|429)"
+)
 _CODE = re.compile(r"(?:AWS Error |google::cloud::Status\()(\w+(?: \(HTTP status \d+\))?)")
 
 
@@ -130,6 +134,10 @@ class StoreFailure(BulkError, OSError):
         return f"{self.strerror}; run it again when the store answers: completed work is kept"
 
 
+class StoreUnavailable(StoreFailure):
+    """It did not answer at any attempt, or with an error of its own; it may answer later."""
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Replace what a store says by its code. Raises FileNotFoundError, StoreFailure."""
@@ -140,7 +148,8 @@ def plain_errors() -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         found = _CODE.search(str(error))
         code = found[1] if found else type(error).__name__
-        raise StoreFailure(errno.EIO, f"the store refused, or failed at every attempt: {code}") from None
+        kind = StoreUnavailable if _UNAVAILABLE.search(code) else StoreFailure
+        raise kind(errno.EIO, f"the store refused, or failed at every attempt: {code}") from None
 
 
 class RemoteFile(RawIOBase):

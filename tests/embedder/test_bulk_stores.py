@@ -112,7 +112,7 @@ def test_from_store_to_store_the_run_writes_what_it_writes_of_a_folder(
     assert told.returncode == 0, told.stderr
     summary = json.loads(told.stdout)
     assert (summary["photos"], summary["rows"], summary["other_files"]) == (N_PHOTOS, N_FACES - 1, 1)
-    assert summary["failed"] == {"not_an_image": 1, "no_face": 1, "not_readable": 1}
+    assert summary["failed"] == {"not_an_image": 1, "no_face": 1, "store_unavailable": 1}
     assert set(objects) ^ set(local) == {WRITER_FILE, "_failed-00001.jsonl"}  # of the photo that cannot be read
     assert objects["_photos.jsonl"] == local["_photos.jsonl"]
     assert objects["_run.json"] == local["_run.json"]
@@ -128,7 +128,7 @@ def test_requests_that_fail_are_repeated_and_what_still_fails_is_listed(
 ) -> None:
     assert remote[0].returncode == 0
     listed = failed(store.objects("out/first"))["005/005-smiling.jpg"]
-    assert listed["code"] == "not_readable"
+    assert listed["code"] == "store_unavailable"
     assert "HTTP status 500" in listed["detail"]
 
 
@@ -157,6 +157,23 @@ def test_a_run_resumes_on_a_store_and_makes_damaged_parts_again(
     assert set(before) - set(after) == {"_failed-00001.jsonl"}  # its photo can be read now
     assert after["part-00000.parquet"] == before["part-00000.parquet"]
     assert len({row["path"] for row in rows(after)}) == len(rows(after)) == N_FACES
+
+
+def test_photos_that_the_store_did_not_give_are_tried_again_and_those_that_it_denied_are_not(
+    store: ObjectStore, photos: Path, tmp_path: Path
+) -> None:
+    assert photos.is_dir()
+    troubles = {"001/001-neutral.jpg": "denied", "005/005-smiling.jpg": "error"}
+    store.trouble = lambda path, _n: next((what for name, what in troubles.items() if path.endswith(name)), "")
+    words = f"s3://{BUCKET}/in", "--out", tmp_path / "out"
+    told = run(store, tmp_path / "home", *words)
+    assert told.returncode == 0, told.stderr
+    assert "The store did not answer for 1 of them: the same command tries them again" in told.stdout
+    store.trouble = lambda _path, _n: ""
+    again, finished = (json.loads(run(store, tmp_path / "home", *words, "--json").stdout) for _ in range(2))
+    assert again["failed"] == finished["failed"] == {"not_an_image": 1, "no_face": 1, "not_readable": 1}
+    assert (again["rows"], again["new_photos"], again["damaged_parts"]) == (N_FACES - 1, 4, 0)
+    assert (finished["rows"], finished["new_photos"]) == (N_FACES - 1, 0)
 
 
 def test_a_run_over_other_photos_is_refused_and_changes_nothing(
