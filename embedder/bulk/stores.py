@@ -4,6 +4,7 @@ Credentials come from the environment or the machine's role, never from an addre
 on, because it may quote a request; only its code is.
 """
 
+import ctypes
 import errno
 import os
 import re
@@ -311,8 +312,14 @@ class StoreFolder:
                 raise BulkError(f"{self}: another run has begun to write there; this one stops")
 
     def _put(self, name: str, file: IO[bytes]) -> None:
-        with plain_errors(), self._store.open_output_stream((self._address / name).path) as stream:
-            shutil.copyfileobj(file, stream, PIECE)
+        with plain_errors():
+            stream = self._store.open_output_stream((self._address / name).path)
+            try:
+                shutil.copyfileobj(file, stream, PIECE)
+            except BaseException:  # Ctrl-C too
+                _abandon(stream)
+                raise
+            stream.close()
 
     @contextmanager
     def _raising(self, what: str) -> Iterator[None]:
@@ -323,6 +330,11 @@ class StoreFolder:
                 f"{self}: cannot be {what}: {error.strerror}; mend it or choose another --out, and run it again: "
                 "completed work is kept"
             ) from error
+
+
+def _abandon(stream: pa.NativeFile) -> None:
+    """Never close a stream. pyarrow cannot abort one: to close or free it publishes what was sent so far."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))  # it is not freed when the process ends either
 
 
 def output_folder(word: str) -> OutputFolder:

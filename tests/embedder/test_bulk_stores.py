@@ -301,6 +301,29 @@ def test_a_run_that_another_one_followed_removes_nothing() -> None:
     assert second.read("a", 1) == b"2"
 
 
+INTERRUPTED = f"""
+import sys
+from embedder.bulk import output_folder
+out = output_folder("s3://{BUCKET}/out/five")
+try:
+    with out.new("list") as file:
+        file.write(b"new" * 2**23)
+        read = file.read
+        file.read = lambda size: read(size) if file.tell() < 2**24 else (_ for _ in ()).throw(KeyboardInterrupt)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_an_object_that_is_interrupted_while_it_is_sent_stays_what_it_was(store: ObjectStore) -> None:
+    store.put("out/five/list", b"old")
+    told = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=60)
+    assert (told.returncode, told.stdout, told.stderr) == (130, "", "")
+    assert store.objects("out/five")["list"] == b"old"
+    assert store.asked[f"PUT /{BUCKET}/out/five/list"] > 1  # pieces were sent
+    assert store.asked[f"POST /{BUCKET}/out/five/list"] == 1  # but not their end
+
+
 def test_what_a_store_that_fails_holds_is_not_taken_for_damaged(store: ObjectStore) -> None:
     out = output_folder(f"s3://{BUCKET}/out/four")
     store.trouble = lambda _path, _n: "error"
