@@ -27,7 +27,7 @@ from .manifest import (
 from .output import BulkError, OutputFolder
 from .parts import PartCounts, done_part, sums_name, write_part
 from .sources import name_of
-from .workers import BATCH, STORE_UNAVAILABLE, BatchResult, CpuSeconds, FailedPhoto, PhotoOutcome, Task
+from .workers import BATCH, NOT_FETCHED, BatchResult, CpuSeconds, FailedPhoto, PhotoOutcome, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class BulkSummary:
     cpu_s: CpuSeconds
 
     @property
-    def n_unavailable(self) -> int:
+    def n_not_fetched(self) -> int:
         """The number of photos that the same run, begun again, tries again."""
-        return self.failed[STORE_UNAVAILABLE]
+        return self.failed[NOT_FETCHED]
 
     @property
     def photos_s(self) -> float:
@@ -155,7 +155,7 @@ def _begun(out: OutputFolder, manifest: Manifest) -> _BegunRun:
     for number in manifest.parts:
         has_sums = sums_name(number) in there
         counts = done_part(out, number) if has_sums else None
-        if counts is None or counts.failed[STORE_UNAVAILABLE]:
+        if counts is None or counts.failed[NOT_FETCHED]:
             missing[number] = manifest.n_photos_in(number)
             n_damaged += has_sums and counts is None
         else:

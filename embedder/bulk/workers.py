@@ -16,7 +16,7 @@ from .output import BulkError
 from .sources import PhotoSource, ReadPhoto, name_of
 from .stores import StoreUnavailable
 
-STORE_UNAVAILABLE = "store_unavailable"  # the code of photos that are tried again when the command is
+NOT_FETCHED = "not_fetched"  # the code of photos that are tried again when the command is
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class FailedPhoto:
     """A photo without an embedding, and the reason."""
 
     name: str
-    code: str  # of an error, such as no_face; or not_readable, store_unavailable, unexpected
+    code: str  # of an error, such as no_face; or not_readable, not_fetched, unexpected
     detail: str
 
 
@@ -102,7 +102,7 @@ class Worker:
         except SampleError as error:
             return FailedPhoto(name, error.code, str(error))
         except OSError as error:
-            code = STORE_UNAVAILABLE if isinstance(error, StoreUnavailable) else "not_readable"
+            code = NOT_FETCHED if isinstance(error, StoreUnavailable) else "not_readable"
             return FailedPhoto(name, code, f"the file cannot be read: {error.strerror or error}")
         except BulkError:  # about all photos, such as the settings of a store on this machine
             raise

@@ -112,7 +112,7 @@ def test_from_store_to_store_the_run_writes_what_it_writes_of_a_folder(
     assert told.returncode == 0, told.stderr
     summary = json.loads(told.stdout)
     assert (summary["photos"], summary["rows"], summary["other_files"]) == (N_PHOTOS, N_FACES - 1, 1)
-    assert summary["failed"] == {"not_an_image": 1, "no_face": 1, "store_unavailable": 1}
+    assert summary["failed"] == {"not_an_image": 1, "no_face": 1, "not_fetched": 1}
     assert set(objects) ^ set(local) == {WRITER_FILE, "_failed-00001.jsonl"}  # of the photo that cannot be read
     assert objects["_photos.jsonl"] == local["_photos.jsonl"]
     assert objects["_run.json"] == local["_run.json"]
@@ -128,7 +128,7 @@ def test_requests_that_fail_are_repeated_and_what_still_fails_is_listed(
 ) -> None:
     assert remote[0].returncode == 0
     listed = failed(store.objects("out/first"))["005/005-smiling.jpg"]
-    assert listed["code"] == "store_unavailable"
+    assert listed["code"] == "not_fetched"
     assert "HTTP status 500" in listed["detail"]
 
 
