@@ -29,7 +29,7 @@ from bulk import chosen
 from embedder import MEASURES, Face, Quality, Sample
 from embedder.bulk import LocalFolder, LocalPhotos, Shard, merge_shards
 from embedder.bulk.manifest import BLOCK, LIST_FILE, Manifest, blocks, manifest_text, read_manifest, write_manifest
-from embedder.bulk.parts import failed_name, is_done, part_name, sums_name, write_part
+from embedder.bulk.parts import done_part, failed_name, part_name, sums_name, write_part
 from embedder.bulk.workers import FaceRow
 from embedder.types import Box
 
@@ -183,7 +183,7 @@ def measure_parts(n: int, out: Path, folder: Path) -> dict[str, float]:
         make_shard(manifest, Shard(number, N_SHARDS), out, folder / f"shard-{number}") for number in range(N_SHARDS)
     ]
     start = time.process_time()
-    if not all(is_done(shards[0], number) for number in range(0, n, N_SHARDS)):
+    if not all(done_part(shards[0], number) for number in range(0, n, N_SHARDS)):
         sys.exit("a part that was just made is not as it was made")
     check_s, n_bytes = (time.process_time() - start) / (n / N_SHARDS), (out / part_name(0)).stat().st_size
     print(f"a part of {n_bytes / 1e6:.2f} MB is checked in {1e3 * check_s:.2f} ms, {n_bytes / check_s / 1e6:,.0f} MB/s")

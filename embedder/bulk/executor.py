@@ -7,7 +7,7 @@ detection is Python code, and threads would wait for the GIL.
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
@@ -19,9 +19,8 @@ from typing import Protocol
 
 from ..loading import load
 from ..runtime.runtime import n_cores
-from .manifest import Manifest, blocks
+from .manifest import LIST_FILE, Manifest, blocks
 from .output import BulkError, OutputFolder
-from .sources import name_of
 from .workers import BatchResult, Task, Worker
 
 
@@ -41,6 +40,12 @@ class Batches:
         for number, block in zip(self.manifest.parts, blocks(self.out, self.manifest.block), strict=True):
             if number in self.missing:
                 yield from (block[start : start + self.batch] for start in range(0, len(block), self.batch))
+
+    def places(self) -> Iterator[str]:
+        """For each batch, where its first photo stands in the list. It names the photo to its owner alone."""
+        for at, number in enumerate(self.manifest.parts):
+            for start in range(0, self.missing.get(number, 0), self.batch):
+                yield f"line {at * self.manifest.block + start + 1:,} of {self.out}/{LIST_FILE}"
 
 
 class Executor(Protocol):
@@ -115,33 +120,33 @@ def _workers(task: Task, n_processes: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _in_order(pool: ProcessPoolExecutor, batches: Iterable[Sequence[str]], n_processes: int) -> Iterator[BatchResult]:
+def _in_order(pool: ProcessPoolExecutor, batches: Batches, n_processes: int) -> Iterator[BatchResult]:
     """Process any number of batches and yield their results in order. Raises BulkError."""
-    waiting: deque[tuple[Sequence[str], Future[BatchResult]]] = deque()
-    for batch in batches:
-        waiting.append((batch, _submitted(pool, batch)))
+    waiting: deque[tuple[str, Future[BatchResult]]] = deque()
+    for place, batch in zip(batches.places(), batches, strict=True):
+        waiting.append((place, _submitted(pool, batch, place)))
         if len(waiting) >= AHEAD * n_processes:
             yield _result(*waiting.popleft())
     while waiting:
         yield _result(*waiting.popleft())
 
 
-def _submitted(pool: ProcessPoolExecutor, batch: Sequence[str]) -> Future[BatchResult]:
+def _submitted(pool: ProcessPoolExecutor, batch: Sequence[str], place: str) -> Future[BatchResult]:
     try:
         return pool.submit(_work, batch)
     except BrokenProcessPool as error:
-        raise _lost(batch) from error
+        raise _lost(place) from error
 
 
-def _result(batch: Sequence[str], future: Future[BatchResult]) -> BatchResult:
+def _result(place: str, future: Future[BatchResult]) -> BatchResult:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise _lost(batch) from error
+        raise _lost(place) from error
 
 
-def _lost(batch: Sequence[str]) -> BulkError:
+def _lost(place: str) -> BulkError:
     return BulkError(
-        f"a worker process was killed, possibly for lack of memory, at or soon after {name_of(batch[0])!a}; "
-        "run it again: completed work is kept"
+        f"a worker process was killed, possibly for lack of memory, at or soon after the photo in {place}; run it "
+        "again: completed work is kept"
     )

@@ -36,6 +36,7 @@ class ParquetImages:
         self._starts: list[int] = [0, *accumulate(sizes)]
         self._group, self._next = -1, 0
         self._values: Iterator[pa.Buffer | None] = iter(())
+        self._failure: OSError | None = None  # at a row of the group; what follows in it cannot be read either
 
     @property
     def n_rows(self) -> int:
@@ -49,12 +50,15 @@ class ParquetImages:
         group = bisect_right(self._starts, row) - 1
         if group != self._group or row < self._next:
             self._group, self._next, self._values = group, self._starts[group], self._of_group(group)
+            self._failure = None
+        if self._failure is not None:  # to try again would read the group from its start, once for each row
+            raise self._failure
         skipped, self._next = row - self._next, row + 1
         try:
             with _plain_errors():
                 buffer = next(islice(self._values, skipped, None), None)
-        except OSError:
-            self._group = -1  # what is left of the iterator is empty
+        except OSError as error:
+            self._failure = error
             raise
         if buffer is None:
             raise OSError(errno.EINVAL, "the row has no image")

@@ -6,8 +6,8 @@ Checking costs what reading costs: a part of 2,048 photos has 1.5 MB, so a resum
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,18 @@ MAX_SUMS_BYTES, MAX_PART_BYTES = 2**10, 2**32  # 2,048 photos with 256 faces of 
 BOX = ("x", "y", "width", "height")
 N_LANDMARKS = 5
 _NUMBER = pa.float32()
+
+
+@dataclass(frozen=True, slots=True)
+class PartCounts:
+    """What one part contains, or several together."""
+
+    n_rows: int = 0
+    failed: Counter[str] = field(default_factory=Counter)  # photos, by code
+
+    def plus(self, other: "PartCounts") -> "PartCounts":
+        """Add up."""
+        return PartCounts(self.n_rows + other.n_rows, self.failed + other.failed)
 
 
 def schema(embedding_size: int) -> pa.Schema:
@@ -65,20 +77,27 @@ def sums_name(number: int) -> str:
     return f"_sums-{number:05}.json"
 
 
-def write_part(out: OutputFolder, number: int, outcomes: Sequence[PhotoOutcome], manifest: Manifest) -> None:
-    """Write a part. Raises BulkError."""
+def write_part(out: OutputFolder, number: int, outcomes: Sequence[PhotoOutcome], manifest: Manifest) -> PartCounts:
+    """Write a part, and return what it contains. Raises BulkError."""
     out.remove(sums_name(number))  # left by a run whose part was damaged since
     out.remove(failed_name(number))  # left by a run that was killed before it wrote the part
-    failed = b"".join(json.dumps(asdict(each)).encode() + b"\n" for each in outcomes if isinstance(each, FailedPhoto))
+    failures = [each for each in outcomes if isinstance(each, FailedPhoto)]
+    failed = b"".join(json.dumps(asdict(each)).encode() + b"\n" for each in failures)
     if failed:
         out.write(failed_name(number), failed)
-    rows = _parquet([row for each in outcomes if not isinstance(each, FailedPhoto) for row in each], manifest)
+    faces = [row for each in outcomes if not isinstance(each, FailedPhoto) for row in each]
+    rows = _parquet(faces, manifest)
     out.write(part_name(number), rows)
     out.write(sums_name(number), json.dumps(_sums(rows, failed)).encode() + b"\n")
+    return PartCounts(len(faces), Counter(each.code for each in failures))
 
 
-def is_done(out: OutputFolder, number: int) -> bool:
-    """Whether a part is complete and undamaged: to the byte what was written. Raises BulkError if no store answers."""
+def done_part(out: OutputFolder, number: int) -> PartCounts | None:
+    """What a part contains if it is complete and to the byte what was written, else None.
+
+    It is counted here, because to open it once more costs hours where there are many parts. Raises BulkError if a store
+    does not answer.
+    """
     try:
         sums = out.read(sums_name(number), MAX_SUMS_BYTES)
         rows = out.read(part_name(number), MAX_PART_BYTES)
@@ -86,8 +105,13 @@ def is_done(out: OutputFolder, number: int) -> bool:
     except BulkError:  # the part may be sound
         raise
     except OSError:
-        return False
-    return sums == json.dumps(_sums(rows, failed)).encode() + b"\n"
+        return None
+    return _counts(rows, failed) if sums == json.dumps(_sums(rows, failed)).encode() + b"\n" else None
+
+
+def _counts(rows: bytes, failed: bytes) -> PartCounts:
+    n_rows: int = parquet.read_metadata(pa.BufferReader(rows)).num_rows
+    return PartCounts(n_rows, Counter(json.loads(line)["code"] for line in failed.splitlines()))
 
 
 def _sums(rows: bytes, failed: bytes) -> dict[str, str]:
@@ -109,24 +133,6 @@ def _parquet(rows: Sequence[FaceRow], manifest: Manifest) -> bytes:
     parquet.write_table(table.replace_schema_metadata(_facts(manifest)), file, use_dictionary=["choice"])
     content: bytes = file.getvalue().to_pybytes()
     return content
-
-
-def n_rows(out: OutputFolder, parts: Iterable[int]) -> int:
-    """Count the faces in parts, which must be done."""
-    return sum(_n_rows_of(out, number) for number in parts)
-
-
-def _n_rows_of(out: OutputFolder, number: int) -> int:
-    with out.open(part_name(number)) as file:
-        n: int = parquet.read_metadata(file).num_rows
-    return n
-
-
-def failures(out: OutputFolder, parts: Iterable[int]) -> Counter[str]:
-    """Count the failed photos in parts, by code."""
-    there = out.names()
-    with_failures = (number for number in parts if failed_name(number) in there)
-    return Counter(json.loads(line)["code"] for number in with_failures for line in _failed(out, number).splitlines())
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
+import click
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, Dataset, ExecutionResources
@@ -35,6 +36,7 @@ COLUMN = "batch"
 # memory for objects, and this process holds them.
 AHEAD_BYTES, MIN_CORES = 2**20, 16  # a cluster may begin small and grow
 MAX_REASON = 500  # characters
+TOLD_AFTER_S = 10
 RAY_ERRORS = (RayError, UserCodeException, SystemException, ExecutionTimeoutError)
 
 
@@ -107,6 +109,7 @@ class RayCluster:
         """The results of the batches in their order. Raises BulkError."""
         _connect(self._address)
         try:
+            _await_core()
             self.n_cores = _cluster_cores()
             # It is closed before Ray is left: what Ray Data does at its end would start a cluster anew.
             with closing(_in_order(_dataset(*from_any_folder(task, batches), self.n_cores))) as results:
@@ -155,6 +158,18 @@ def _require_reachable(wanted: str) -> None:
 
 def _cluster_cores() -> int:
     return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call] # no annotations
+
+
+def _await_core() -> None:
+    """Wait until a core of the cluster is free, and say so if that takes long: Ray says nothing. Raises BulkError."""
+    try:
+        probe = ray.remote(num_cpus=1)(lambda: None).remote()
+        if not ray.wait([probe], timeout=TOLD_AFTER_S)[0]:
+            has = f"it has {_cluster_cores():,}"
+            click.echo(f"visavis: waiting for a free core of the Ray cluster ({has}); Ctrl-C stops", err=True)
+        ray.get(probe)
+    except RAY_ERRORS as error:
+        raise BulkError(f"Ray: {_reason(error)}; run it again: completed work is kept") from error
 
 
 def from_any_folder(task: Task, batches: Batches) -> tuple[Task, Batches]:

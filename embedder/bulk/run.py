@@ -1,9 +1,9 @@
 """A bulk run: list the photos once, then embed them block by block, each into a part. An interrupted run resumes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from time import perf_counter, process_time
 
@@ -24,9 +24,10 @@ from .manifest import (
     require_free_or_ours,
     write_manifest,
 )
-from .output import BulkError
-from .parts import failures, is_done, n_rows, sums_name, write_part
-from .workers import BATCH, CpuSeconds, PhotoOutcome, Task
+from .output import BulkError, OutputFolder
+from .parts import PartCounts, done_part, sums_name, write_part
+from .sources import name_of
+from .workers import BATCH, NOT_FETCHED, BatchResult, CpuSeconds, FailedPhoto, PhotoOutcome, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class BulkSummary:
     wall_s: float  # from the first batch to the last part
     n_cores: int
     cpu_s: CpuSeconds
+
+    @property
+    def n_not_fetched(self) -> int:
+        """The number of photos that the same run, begun again, tries again."""
+        return self.failed[NOT_FETCHED]
 
     @property
     def photos_s(self) -> float:
@@ -109,36 +115,63 @@ def _manifest(wanted: BulkRequest, card: ModelCard, found: PhotoList) -> Manifes
 def _embedded(
     wanted: BulkRequest, manifest: Manifest, n_other_files: int, progress: Progress, executor: Executor
 ) -> BulkSummary:
-    out, sizes = wanted.out, {number: manifest.n_photos_in(number) for number in manifest.parts}
-    there = out.names()  # of a store, one request for 1,000 files
-    missing = {number: n for number, n in sizes.items() if sums_name(number) not in there or not is_done(out, number)}
-    n_damaged = sum(sums_name(number) in there for number in missing)
-    n_photos, n_new, start = sum(sizes.values()), sum(missing.values()), perf_counter()
+    begun = _begun(wanted.out, manifest)
+    n_photos = sum(map(manifest.n_photos_in, manifest.parts))
+    n_new, start = sum(begun.missing.values()), perf_counter()
     with progress(Job("embedding", n_photos, n_done=n_photos - n_new)) as advance:
-        cpu_s = _embed(wanted, manifest, missing, advance, executor) if missing else CpuSeconds()
-    wall_s = perf_counter() - start
-    n_embedded, failed = n_rows(out, manifest.parts), failures(out, manifest.parts)
+        new = _embed(wanted, manifest, begun.missing, advance, executor) if begun.missing else _NewParts()
+    counts = begun.done.plus(new.counts)
     return BulkSummary(
         n_photos=n_photos,
-        n_rows=n_embedded,
-        failed=failed,
+        n_rows=counts.n_rows,
+        failed=counts.failed,
         n_other_files=n_other_files,
-        n_damaged_parts=n_damaged,
+        n_damaged_parts=begun.n_damaged,
         n_new=n_new,
-        wall_s=wall_s,
+        wall_s=perf_counter() - start,
         n_cores=executor.n_cores,
-        cpu_s=cpu_s,
+        cpu_s=new.cpu_s,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _BegunRun:
+    """The parts in the output folder at the start."""
+
+    done: PartCounts
+    missing: Mapping[int, int]  # the number of a part -> its number of photos; with parts that a store did not give
+    n_damaged: int  # of the missing ones
+
+
+@dataclass(frozen=True, slots=True)
+class _NewParts:
+    counts: PartCounts = field(default_factory=PartCounts)
+    cpu_s: CpuSeconds = field(default_factory=CpuSeconds)
+
+
+def _begun(out: OutputFolder, manifest: Manifest) -> _BegunRun:
+    there = out.names()  # of a store, one request for 1,000 files
+    done, missing, n_damaged = PartCounts(), {}, 0
+    for number in manifest.parts:
+        has_sums = sums_name(number) in there
+        counts = done_part(out, number) if has_sums else None
+        if counts is None or counts.failed[NOT_FETCHED]:
+            missing[number] = manifest.n_photos_in(number)
+            n_damaged += has_sums and counts is None
+        else:
+            done = done.plus(counts)
+    return _BegunRun(done, missing, n_damaged)
 
 
 def _embed(
     wanted: BulkRequest, manifest: Manifest, missing: Mapping[int, int], advance: Advance, executor: Executor
-) -> CpuSeconds:
+) -> _NewParts:
     """Write the missing parts; `missing` maps a part's number to its number of photos."""
     identity = ModelIdentity(manifest.model, manifest.model_digest, manifest.card_digest)
     task = Task(wanted.source, wanted.model, replace(wanted.running, threads=1), wanted.face, identity)
-    batches, cpu_s = Batches(wanted.out, manifest, missing, BATCH), CpuSeconds()
-    with executor.results(task, batches) as results:
+    batches, counts, cpu_s = Batches(wanted.out, manifest, missing, BATCH), PartCounts(), CpuSeconds()
+    with executor.results(task, batches) as ordered:
+        results = _as_sent(ordered, batches)
         for number, n_photos in missing.items():
             outcomes: list[PhotoOutcome] = []
             while len(outcomes) < n_photos:
@@ -147,6 +180,24 @@ def _embed(
                 cpu_s = cpu_s.plus(done.cpu_s)
                 advance(len(done.outcomes))
             start = process_time()
-            write_part(wanted.out, number, outcomes, manifest)
+            counts = counts.plus(write_part(wanted.out, number, outcomes, manifest))
             cpu_s = cpu_s.plus(CpuSeconds(write=process_time() - start))
-    return cpu_s
+    return _NewParts(counts, cpu_s)
+
+
+def _as_sent(results: Iterator[BatchResult], batches: Batches) -> Iterator[BatchResult]:
+    """Compare the names of results with those of the batches: each photo is there once. Raises BulkError."""
+    for place, batch in zip(batches.places(), batches, strict=True):
+        result = next(results, None)
+        names = tuple(map(name_of, batch))
+        if result is None or len(result.outcomes) != len(names) or not all(map(_is_of, result.outcomes, names)):
+            raise BulkError(
+                f"the results are not those of the photos from {place}; run it again: completed work is kept. If this "
+                "is said again, it is a bug in visavis: please report it"
+            )
+        yield result
+
+
+def _is_of(outcome: PhotoOutcome, name: str) -> bool:
+    rows = (outcome,) if isinstance(outcome, FailedPhoto) else outcome
+    return {each.name for each in rows} == {name}

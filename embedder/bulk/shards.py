@@ -24,7 +24,7 @@ from .manifest import (
     write_manifest,
 )
 from .output import BulkError, LocalFolder
-from .parts import MAX_SUMS_BYTES, failed_name, failures, is_done, n_rows, part_name, sums_name
+from .parts import MAX_SUMS_BYTES, PartCounts, done_part, failed_name, part_name, sums_name
 
 SHOWN = 10  # numbers in a message
 
@@ -68,18 +68,13 @@ def merge_shards(given: Sequence[LocalFolder], out: LocalFolder, progress: Progr
         _join_lists(run, out)
         write_manifest(out, run.manifest)
         with progress(Job("joining", len(run.manifest.parts), unit="parts")) as advance:
-            n_new_parts = _join_parts(run, out, advance)
-    return _summary(run, out, n_new_parts)
-
-
-def _summary(run: ShardedRun, out: LocalFolder, n_new_parts: int) -> MergeSummary:
-    parts = run.manifest.parts
+            counts, n_new_parts = _join_parts(run, out, advance)
     return MergeSummary(
         n_photos=run.manifest.n_photos,
-        n_rows=n_rows(out, parts),
-        failed=failures(out, parts),
+        n_rows=counts.n_rows,
+        failed=counts.failed,
         n_shards=len(run.folders),
-        n_parts=len(parts),
+        n_parts=len(run.manifest.parts),
         n_new_parts=n_new_parts,
     )
 
@@ -179,21 +174,23 @@ def _list_of(folder: LocalFolder) -> AbstractContextManager[IO[bytes]]:
         raise BulkError(f"{folder}/{LIST_FILE}: cannot be read; run the shard's command again") from error
 
 
-def _join_parts(run: ShardedRun, out: LocalFolder, advance: Advance) -> int:
-    """Link or copy the parts that are not yet there; returns their number. Raises BulkError."""
-    n_new = 0
+def _join_parts(run: ShardedRun, out: LocalFolder, advance: Advance) -> tuple[PartCounts, int]:
+    """Link or copy the parts that are not yet there; returns what all contain, and their number. Raises BulkError."""
+    total, n_new = PartCounts(), 0
     for number in run.manifest.parts:
         folder = run.folder_of(number)
-        is_there = is_done(out, number) and _sums(out, number) == _sums(folder, number)
-        if not is_there:
-            _join_part(folder, out, number)
+        counts = done_part(out, number)
+        if counts is None or _sums(out, number) != _sums(folder, number):
+            counts = _join_part(folder, out, number)
             n_new += 1
+        total = total.plus(counts)
         advance(1)
-    return n_new
+    return total, n_new
 
 
-def _join_part(folder: LocalFolder, out: LocalFolder, number: int) -> None:
-    if not is_done(folder, number):
+def _join_part(folder: LocalFolder, out: LocalFolder, number: int) -> PartCounts:
+    counts = done_part(folder, number)
+    if counts is None:
         raise BulkError(
             f"{folder}: part {number} is damaged or was changed; run the shard's command again, which makes it anew"
         )
@@ -203,3 +200,4 @@ def _join_part(folder: LocalFolder, out: LocalFolder, number: int) -> None:
         out.link(folder, failed_name(number))
     out.link(folder, part_name(number))
     out.link(folder, sums_name(number))
+    return counts

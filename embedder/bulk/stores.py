@@ -4,6 +4,7 @@ Credentials come from the environment or the machine's role, never from an addre
 on, because it may quote a request; only its code is.
 """
 
+import ctypes
 import errno
 import os
 import re
@@ -34,6 +35,10 @@ READ_AHEAD = 2**20  # bytes of an object that is read from start to end
 PIECE = 2**23  # bytes of a file that is sent
 SECRETS_HELP = "credentials come from the environment or the machine's role (docs/bulk.md)"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_UNAVAILABLE = re.compile(  # codes of a store that may answer later; others, such as ACCESS_DENIED, are about an object
+    r"NETWORK_CONNECTION|INTERNAL|UNAVAILABLE|SLOW_DOWN|THROTTL|TIMEOUT|EXPIRED|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED"
+    r"|ABORTED|HTTP status (?:5\d\d|408|429)"
+)
 _CODE = re.compile(r"(?:AWS Error |google::cloud::Status\()(\w+(?: \(HTTP status \d+\))?)")
 
 
@@ -130,6 +135,10 @@ class StoreFailure(BulkError, OSError):
         return f"{self.strerror}; run it again when the store answers: completed work is kept"
 
 
+class StoreUnavailable(StoreFailure):
+    """It did not answer at any attempt, or with an error of its own; it may answer later."""
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Replace what a store says by its code. Raises FileNotFoundError, StoreFailure."""
@@ -140,7 +149,8 @@ def plain_errors() -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         found = _CODE.search(str(error))
         code = found[1] if found else type(error).__name__
-        raise StoreFailure(errno.EIO, f"the store refused, or failed at every attempt: {code}") from None
+        kind = StoreUnavailable if _UNAVAILABLE.search(code) else StoreFailure
+        raise kind(errno.EIO, f"the store refused, or failed at every attempt: {code}") from None
 
 
 class RemoteFile(RawIOBase):
@@ -302,8 +312,14 @@ class StoreFolder:
                 raise BulkError(f"{self}: another run has begun to write there; this one stops")
 
     def _put(self, name: str, file: IO[bytes]) -> None:
-        with plain_errors(), self._store.open_output_stream((self._address / name).path) as stream:
-            shutil.copyfileobj(file, stream, PIECE)
+        with plain_errors():
+            stream = self._store.open_output_stream((self._address / name).path)
+            try:
+                shutil.copyfileobj(file, stream, PIECE)
+            except BaseException:  # Ctrl-C too
+                _abandon(stream)
+                raise
+            stream.close()
 
     @contextmanager
     def _raising(self, what: str) -> Iterator[None]:
@@ -314,6 +330,11 @@ class StoreFolder:
                 f"{self}: cannot be {what}: {error.strerror}; mend it or choose another --out, and run it again: "
                 "completed work is kept"
             ) from error
+
+
+def _abandon(stream: pa.NativeFile) -> None:
+    """Never close a stream. pyarrow cannot abort one: to close or free it publishes what was sent so far."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))  # it is not freed when the process ends either
 
 
 def output_folder(word: str) -> OutputFolder:

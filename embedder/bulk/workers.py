@@ -14,6 +14,9 @@ from ..runtime.choice import RuntimeOptions
 from ..types import Chip, ModelIdentity, Sample
 from .output import BulkError
 from .sources import PhotoSource, ReadPhoto, name_of
+from .stores import StoreUnavailable
+
+NOT_FETCHED = "not_fetched"  # the code of photos that are tried again when the command is
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +34,7 @@ class FailedPhoto:
     """A photo without an embedding, and the reason."""
 
     name: str
-    code: str  # of an error, such as no_face; or not_readable, unexpected
+    code: str  # of an error, such as no_face; or not_readable, not_fetched, unexpected
     detail: str
 
 
@@ -99,7 +102,8 @@ class Worker:
         except SampleError as error:
             return FailedPhoto(name, error.code, str(error))
         except OSError as error:
-            return FailedPhoto(name, "not_readable", f"the file cannot be read: {error.strerror or error}")
+            code = NOT_FETCHED if isinstance(error, StoreUnavailable) else "not_readable"
+            return FailedPhoto(name, code, f"the file cannot be read: {error.strerror or error}")
         except BulkError:  # about all photos, such as the settings of a store on this machine
             raise
         except Exception as error:  # noqa: BLE001 - among millions of photos one may trigger an unknown error

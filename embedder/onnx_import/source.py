@@ -4,7 +4,9 @@ The file is untrusted: its size is bounded, `GraphCheck` walks its bytes first, 
 problem raises BundleError; a fault in an operation names it.
 """
 
+import errno
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from ..weights.onnx_graph import parse_model
 from .facts import Layout
 
 MAX_FILE_BYTES = 2**29
+MAX_PATH = 4096  # bytes on Linux; a message that cuts the path off does not help
 OPSETS = range(9, 24)
 SIDES_PX = range(32, 513)
 COLORS, PICTURES_RANK, MAX_RANK = 3, 4, 16
@@ -71,6 +74,11 @@ def read_source(path: Path) -> SourceNetwork:
     try:
         data = read_regular_file(path, MAX_FILE_BYTES, follow_links=False)
     except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():  # as all files in Hugging Face's cache
+            raise BundleError(
+                "the ONNX file is a symbolic link, and links are not followed; give the file that it leads to: "
+                f"{printable(os.path.realpath(path), MAX_PATH)}"
+            ) from error
         raise BundleError(f"the ONNX file cannot be read: {error.strerror}") from error
     name = printable(path.name, MAX_NAME)
     GraphCheck(name, None)(data)

@@ -6,6 +6,7 @@ import struct
 import tarfile
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from pyarrow import parquet
 from embedder import ImageTooLarge
 from embedder.bulk import photo_source
 from embedder.bulk.output import BulkError
+from embedder.bulk.parquet_images import ROWS, ParquetImages
 from embedder.bulk.sources import name_of
 from embedder.bulk.tar_members import DamagedTar, members
 
@@ -320,6 +322,33 @@ def test_damaged_pages_fail_row_by_row(tmp_path: Path) -> None:
     found = list(read_all(photo_source([str(file)])).values())
     assert len(found) == 20
     assert all(isinstance(each, OSError | bytes) for each in found)
+
+
+class CountedFile(io.BytesIO):
+    """A file that counts the bytes that are read from it."""
+
+    n_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.n_read += len(data)
+        return data
+
+
+def test_what_follows_damage_in_a_row_group_is_not_looked_for_again() -> None:
+    file, n_rows, n_bytes = io.BytesIO(), 64, 50_000
+    table = pa.table({"image": [os.urandom(n_bytes) for _ in range(n_rows)]})
+    parquet.write_table(table, file, compression="none", use_dictionary=False, data_page_size=1, write_batch_size=1)
+    data = bytearray(file.getvalue())
+    data[n_rows // 2 * n_bytes : (n_rows // 2 + 3) * n_bytes] = bytes(3 * n_bytes)  # some pages with their heads
+    damaged = CountedFile(bytes(data))
+    images = ParquetImages(damaged)
+    found = [_outcome(partial(images.image, row, n_bytes)) for row in range(n_rows)]
+    first = next(row for row, each in enumerate(found) if not isinstance(each, bytes))
+    assert n_rows // 2 - ROWS <= first <= n_rows // 2
+    assert set(found[first:]) == {found[first]}  # the reason
+    assert damaged.n_read < 2 * len(data)
+    assert images.image(0, n_bytes) == found[0]
 
 
 @pytest.fixture

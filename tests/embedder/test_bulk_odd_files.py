@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,9 @@ from bulk_photos import bulk, make_photos
 from PIL import Image
 from pyarrow import parquet
 
-from embedder.bulk import LocalFolder, read_faces
-from embedder.bulk.parts import failed_name, is_done, part_name, sums_name
+from embedder.bulk import LocalFolder, LocalPhotos, read_faces
+from embedder.bulk.parts import done_part, failed_name, part_name, sums_name
+from embedder.bulk.sources import name_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "faces"
 
@@ -72,6 +74,8 @@ def test_a_process_that_is_killed_ends_the_run_with_the_reason_and_what_is_done_
     assert process.returncode == 2
     assert "run it again: completed work is kept" in told
     assert "Traceback" not in told
+    assert re.search(rf"the photo in line [0-9]+ of {re.escape(str(out))}/_photos\.jsonl;", told)
+    assert not [name for name in map(name_of, LocalPhotos.of([photos]).names()) if name in told]
     assert run(photos, out).returncode == 0
     assert parquet.read_table(out).num_rows == 16
 
@@ -112,9 +116,9 @@ def test_a_damaged_part_is_not_done(
     name: str, damage: Callable[[Path], None], finished: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(finished[1], tmp_path / "out"))
-    assert is_done(LocalFolder(out), 0)
+    assert done_part(LocalFolder(out), 0)
     damage(out / name)
-    assert not is_done(LocalFolder(out), 0)
+    assert not done_part(LocalFolder(out), 0)
 
 
 def test_damaged_parts_are_told_and_made_again(finished: tuple[Path, Path], tmp_path: Path) -> None:

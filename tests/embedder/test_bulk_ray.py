@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -88,7 +89,9 @@ def test_rows_are_those_of_the_process_pool(nodes: Nodes, photos: Path, by_proce
     told = run(photos, "--out", tmp_path / "out", *nodes.engine, "--json")
     assert told.returncode == 0, told.stderr
     assert told.stderr.splitlines()[0] == f"embedding {N_PHOTOS} photos"
-    progress = re.compile(r"visavis: [\d,]+ of [\d,]+ photos|visavis: [\d,]+ photos in ")  # as slow machines see it
+    progress = re.compile(
+        r"visavis: ([\d,]+ of [\d,]+ photos|[\d,]+ photos in |waiting for a free core)"
+    )  # as slow machines see it
     others = [line for line in told.stderr.splitlines()[1:] if not progress.match(line)]
     assert all("Set ray log level" in line for line in others), told.stderr  # Ray says so before it knows its level
     same_but_for(by_processes, tmp_path / "out")
@@ -141,6 +144,37 @@ def test_interrupted_it_says_how_to_go_on_and_its_own_cluster_ends(
     assert told.stderr.splitlines()[-1] == (
         "visavis: stopped; finished parts are kept: run the same command again to resume"
     )
+
+
+HOLD_CORES = """
+import select, sys, ray
+ray.init(sys.argv[1], log_to_driver=False)
+holders = [ray.remote(num_cpus=1)(type("Holder", (), {"ready": lambda self: True})).remote() for _ in range(2)]
+ray.get([holder.ready.remote() for holder in holders])
+print("held", flush=True)
+select.select([sys.stdin], [], [], 120)  # s, so that a run that says nothing ends too
+"""
+
+
+def test_while_no_core_is_free_it_says_what_it_waits_for(
+    nodes: Nodes, photos: Path, by_processes: Path, tmp_path: Path
+) -> None:
+    out, pipe = tmp_path / "out", subprocess.PIPE
+    hold = [sys.executable, "-c", HOLD_CORES, nodes.cluster.address]
+    with subprocess.Popen(hold, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with subprocess.Popen(
+            bulk(photos, "--out", out, *nodes.engine), stderr=pipe, stdout=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stderr is not None
+            told = next((line for line in process.stderr if "waiting" in line), "")
+            assert told == "visavis: waiting for a free core of the Ray cluster (it has 2); Ctrl-C stops\n"
+            assert not (out / sums_name(0)).exists()
+            holder.communicate(timeout=PATIENCE_S)  # it ends with its standard input
+            _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, stderr
+    same_but_for(by_processes, out)
 
 
 def test_a_run_of_another_model_is_refused(nodes: Nodes, photos: Path, by_processes: Path, bare_bundle: Path) -> None:

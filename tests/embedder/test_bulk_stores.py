@@ -23,7 +23,7 @@ from embedder import FaceEmbedder, ImageTooLarge, RuntimeOptions
 from embedder.bulk import output_folder, photo_source, read_faces
 from embedder.bulk.manifest import read_manifest, require_free_or_ours
 from embedder.bulk.output import WRITER_FILE, BulkError
-from embedder.bulk.parts import is_done
+from embedder.bulk.parts import done_part
 from embedder.bulk.stores import StoreAddress, StoreFailure, file_system, read_object
 from embedder.bulk.workers import Task, Worker
 
@@ -112,7 +112,7 @@ def test_from_store_to_store_the_run_writes_what_it_writes_of_a_folder(
     assert told.returncode == 0, told.stderr
     summary = json.loads(told.stdout)
     assert (summary["photos"], summary["rows"], summary["other_files"]) == (N_PHOTOS, N_FACES - 1, 1)
-    assert summary["failed"] == {"not_an_image": 1, "no_face": 1, "not_readable": 1}
+    assert summary["failed"] == {"not_an_image": 1, "no_face": 1, "not_fetched": 1}
     assert set(objects) ^ set(local) == {WRITER_FILE, "_failed-00001.jsonl"}  # of the photo that cannot be read
     assert objects["_photos.jsonl"] == local["_photos.jsonl"]
     assert objects["_run.json"] == local["_run.json"]
@@ -128,7 +128,7 @@ def test_requests_that_fail_are_repeated_and_what_still_fails_is_listed(
 ) -> None:
     assert remote[0].returncode == 0
     listed = failed(store.objects("out/first"))["005/005-smiling.jpg"]
-    assert listed["code"] == "not_readable"
+    assert listed["code"] == "not_fetched"
     assert "HTTP status 500" in listed["detail"]
 
 
@@ -157,6 +157,23 @@ def test_a_run_resumes_on_a_store_and_makes_damaged_parts_again(
     assert set(before) - set(after) == {"_failed-00001.jsonl"}  # its photo can be read now
     assert after["part-00000.parquet"] == before["part-00000.parquet"]
     assert len({row["path"] for row in rows(after)}) == len(rows(after)) == N_FACES
+
+
+def test_photos_that_the_store_did_not_give_are_tried_again_and_those_that_it_denied_are_not(
+    store: ObjectStore, photos: Path, tmp_path: Path
+) -> None:
+    assert photos.is_dir()
+    troubles = {"001/001-neutral.jpg": "denied", "005/005-smiling.jpg": "error"}
+    store.trouble = lambda path, _n: next((what for name, what in troubles.items() if path.endswith(name)), "")
+    words = f"s3://{BUCKET}/in", "--out", tmp_path / "out"
+    told = run(store, tmp_path / "home", *words)
+    assert told.returncode == 0, told.stderr
+    assert "The store did not answer for 1 of them: the same command tries them again" in told.stdout
+    store.trouble = lambda _path, _n: ""
+    again, finished = (json.loads(run(store, tmp_path / "home", *words, "--json").stdout) for _ in range(2))
+    assert again["failed"] == finished["failed"] == {"not_an_image": 1, "no_face": 1, "not_readable": 1}
+    assert (again["rows"], again["new_photos"], again["damaged_parts"]) == (N_FACES - 1, 4, 0)
+    assert (finished["rows"], finished["new_photos"]) == (N_FACES - 1, 0)
 
 
 def test_a_run_over_other_photos_is_refused_and_changes_nothing(
@@ -284,10 +301,33 @@ def test_a_run_that_another_one_followed_removes_nothing() -> None:
     assert second.read("a", 1) == b"2"
 
 
+INTERRUPTED = f"""
+import sys
+from embedder.bulk import output_folder
+out = output_folder("s3://{BUCKET}/out/five")
+try:
+    with out.new("list") as file:
+        file.write(b"new" * 2**23)
+        read = file.read
+        file.read = lambda size: read(size) if file.tell() < 2**24 else (_ for _ in ()).throw(KeyboardInterrupt)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_an_object_that_is_interrupted_while_it_is_sent_stays_what_it_was(store: ObjectStore) -> None:
+    store.put("out/five/list", b"old")
+    told = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=60)
+    assert (told.returncode, told.stdout, told.stderr) == (130, "", "")
+    assert store.objects("out/five")["list"] == b"old"
+    assert store.asked[f"PUT /{BUCKET}/out/five/list"] > 1  # pieces were sent
+    assert store.asked[f"POST /{BUCKET}/out/five/list"] == 1  # but not their end
+
+
 def test_what_a_store_that_fails_holds_is_not_taken_for_damaged(store: ObjectStore) -> None:
     out = output_folder(f"s3://{BUCKET}/out/four")
     store.trouble = lambda _path, _n: "error"
-    for read in (partial(is_done, out, 0), partial(read_manifest, out)):
+    for read in (partial(done_part, out, 0), partial(read_manifest, out)):
         with pytest.raises(StoreFailure, match="run it again when the store answers"):
             read()
 

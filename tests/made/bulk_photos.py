@@ -47,6 +47,14 @@ def make_photos(examples: Path, folder: Path) -> Path:
     return folder
 
 
+def touched_photos(folder: Path, n: int) -> Path:
+    """Empty files that are photos by name."""
+    folder.mkdir()
+    for number in range(n):
+        (folder / f"{number}.jpg").touch()
+    return folder
+
+
 def run(*words: object) -> Told:
     return subprocess.run(bulk(*words), capture_output=True, text=True, check=False)
 

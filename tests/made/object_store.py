@@ -104,6 +104,9 @@ def _troubled(store: ObjectStore) -> Callable[..., Iterable[bytes]]:
         if what == "error":
             start_response("500 Internal Server Error", [("Content-Length", "0")])
             return []
+        if what == "denied":
+            start_response("403 Forbidden", [("Content-Length", "0")])
+            return []
         if what == "reset":
             _reset(environ)
         if what == "slow":

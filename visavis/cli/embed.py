@@ -64,6 +64,10 @@ def _record(summary: "BulkSummary") -> dict[str, object]:
 
 def _text(summary: "BulkSummary", out: "OutputFolder") -> str:
     lines = _totals(summary, out)
+    if summary.n_not_fetched:
+        lines.append(
+            f"The store did not answer for {summary.n_not_fetched:,} of them: the same command tries them again"
+        )
     if summary.n_damaged_parts:
         lines.append(f"{summary.n_damaged_parts:,} parts of an earlier run were damaged or changed, and made again")
     lines += other_files_text(summary.n_other_files)
