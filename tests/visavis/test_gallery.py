@@ -130,6 +130,21 @@ def test_a_gallery_is_exported_and_imported(gallery: Run, staff: Path, tmp_path:
     assert "none of an exported gallery" in gallery("import", "copy", staff / "notes.txt", status=2).stderr
 
 
+def test_an_export_with_a_damaged_embedding_adds_nobody(gallery: Run, staff: Path, tmp_path: Path) -> None:
+    gallery("create", "staff")
+    gallery("enrol", "staff", staff)
+    file = tmp_path / "staff.jsonl"
+    gallery("export", "staff", file)
+    first, person, *rest = file.read_text().splitlines()
+    line = json.loads(person)
+    whole = line["templates"][0]["embedding"]
+    line["templates"][0]["embedding"] = whole[:340] + "A" * 340 + whole[680:]  # half of it was lost
+    file.write_text("\n".join([first, json.dumps(line), *rest]) + "\n")
+    gallery("create", "copy")
+    assert "line 2 has a damaged template" in gallery("import", "copy", file, status=2).stderr
+    assert gallery("list", "copy").stdout == "none\n"
+
+
 def test_who_has_no_template_of_a_model_is_listed_and_enrolled_anew(gallery: Run, staff: Path) -> None:
     gallery("create", "staff")
     gallery("enrol", "staff", staff, "--model", "dlib-resnet29-128")
