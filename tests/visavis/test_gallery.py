@@ -1,8 +1,10 @@
 """`visavis gallery`: enrol folders, identify, list, forget, export, import; what is said of photos that are refused."""
 
 import json
+import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +130,17 @@ def test_a_gallery_is_exported_and_imported(gallery: Run, staff: Path, tmp_path:
     assert json.loads(gallery("import", "copy", file, "--json").stdout)["n_people"] == 2
     assert "2 there already" in gallery("import", "copy", file).stdout
     assert "none of an exported gallery" in gallery("import", "copy", staff / "notes.txt", status=2).stderr
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_nobody_is_enrolled(gallery: Run, staff: Path) -> None:
+    gallery("create", "staff")
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    (staff / "021").symlink_to(f"/proc/{ended.pid}/net")  # a folder that not even root can list, until it is waited for
+    for words in (("enrol", "staff", staff), ("enrol", "staff", staff / "021", "--person", "021")):
+        assert "021: cannot be read: " in gallery(*words, status=2).stderr
+    ended.wait()
+    assert gallery("list", "staff").stdout == "none\n"
 
 
 def test_an_export_with_a_damaged_embedding_adds_nobody(gallery: Run, staff: Path, tmp_path: Path) -> None:
