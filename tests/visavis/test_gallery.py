@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,18 @@ def test_a_folder_that_cannot_be_read_is_told_and_nobody_is_enrolled(gallery: Ru
         assert "021: cannot be read: " in gallery(*words, status=2).stderr
     ended.wait()
     assert gallery("list", "staff").stdout == "none\n"
+
+
+@pytest.mark.parametrize("folder", [".", "..", "/", "photos"])
+def test_an_export_to_a_folder_is_refused(gallery: Run, tmp_path: Path, folder: str) -> None:
+    gallery("create", "staff")
+    (tmp_path / "photos").mkdir()
+    with chdir(tmp_path):
+        assert (
+            "cannot be written: Is a directory; name another file"
+            in gallery("export", "staff", folder, status=2).stderr
+        )
+    assert sorted(each.name for each in tmp_path.iterdir() if "gallery.db" not in each.name) == ["photos"]
 
 
 def test_an_export_with_a_damaged_embedding_adds_nobody(gallery: Run, staff: Path, tmp_path: Path) -> None:
