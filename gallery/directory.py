@@ -261,12 +261,9 @@ class Galleries:
         decision = decide_enrolment(enrollee, dict(enumerate(photos)), self._rules, find)
         new = tuple(_template(photo, request) for place, photo in enumerate(photos) if place in decision.new)
         decided = _Decided(decision, new, _all_facts(request, person), version)
-        whole_key = None if key is None else replace(key, answer=lambda person: _answer(decided.enrolment(person)))
-        write = self._added if new else self._with
-        written = write(request, decided, person, whole_key)
-        # With a key, another thread or process may have done the same request just before.
-        remembered = None if key is None else self.store.remembered_answer(request.gallery, key)
-        return decided.enrolment(written) if remembered is None else self._earlier(request, remembered)
+        if not new:
+            return decided.enrolment(self._with(decided.facts, request, person))
+        return self._added(request, decided, key)
 
     def _person(self, request: EnrolmentRequest) -> Person | None:
         try:
@@ -274,28 +271,26 @@ class Galleries:
         except NoSuchPerson:
             return None
 
-    def _with(
-        self, request: EnrolmentRequest, decided: "_Decided", person: Person | None, key: IdempotencyKey | None
-    ) -> Person:
-        """Write the facts about a person whose photos are all enrolled already, and remember the key."""
+    def _with(self, facts: PersonFacts | None, request: EnrolmentRequest, person: Person | None) -> Person:
+        """Write the facts about a person whose photos are all enrolled already."""
         if person is None:
             raise VersionConflict(f"person {request.person!r} was forgotten in between")
-        if decided.facts is None and key is None:
+        if facts is None:
             return person
-        facts = decided.facts or person.facts
-        return self.store.put_person(request.gallery, request.person, facts, if_version=person.version, idempotency=key)
+        return self.store.put_person(request.gallery, request.person, facts, if_version=person.version)
 
-    def _added(
-        self, request: EnrolmentRequest, decided: "_Decided", _person: Person | None, key: IdempotencyKey | None
-    ) -> Person:
-        return self.store.add_templates(
+    def _added(self, request: EnrolmentRequest, decided: "_Decided", key: IdempotencyKey | None) -> Enrolment:
+        person = self.store.add_templates(
             request.gallery,
             request.person,
             decided.new,
             facts=decided.facts,
             if_gallery_version=decided.version,
-            idempotency=key,
+            idempotency=None if key is None else replace(key, answer=lambda person: _answer(decided.enrolment(person))),
         )
+        # With a key, another thread or process may have done the same request just before.
+        remembered = None if key is None else self.store.remembered_answer(request.gallery, key)
+        return decided.enrolment(person) if remembered is None else self._earlier(request, remembered)
 
     def _earlier(self, request: EnrolmentRequest, remembered: str) -> Enrolment:
         answer = json.loads(remembered)

@@ -125,23 +125,14 @@ class Store:
         *,
         if_version: int | None = None,
         must_be_new: bool = False,
-        idempotency: IdempotencyKey | None = None,
     ) -> Person:
-        """Create a person or replace all facts. Raises NoSuchPerson if a version is stated, else see the arguments.
-
-        For the idempotency key see `add_templates`.
-        """
+        """Create a person or replace all facts. Raises NoSuchPerson if a version is stated, else see the arguments."""
         check_name(person, "the person's id")
         with self._write(gallery) as write:
-            if idempotency and remembered_answer(write, idempotency) is not None:
-                return write.person(person)
             check_facts(facts, write.now)
             write.put_person(person, facts, if_version, must_be_new=must_be_new)
             write.finish()
-            put = write.person(person)
-            if idempotency:
-                write.remember(idempotency, put)
-            return put
+            return write.person(person)
 
     def person(self, gallery: str, person: str) -> Person:
         """One person with all templates. Raises NoSuchPerson."""
