@@ -142,6 +142,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Links are never followed: one with the name of the file, or of the unfinished file, is itself replaced. Two
     concurrent writers of the same name corrupt each other's file.
     """
+    if path.is_dir() and not path.is_symlink():  # `.` has no name that an unfinished file could be named after
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     unfinished(path).unlink(missing_ok=True)  # left by a process that was killed, or planted
     try:
         with os.fdopen(os.open(unfinished(path), _NEW_FILE, 0o600), "wb") as file:

@@ -7,7 +7,7 @@ ends too early is noticed. It contains biometric data, and only its owner can re
 import base64
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set as AbstractSet
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from io import TextIOWrapper
@@ -18,17 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from embedder import MEASURES, Advance, Job, ModelCard, Progress, Quality, open_regular_file, replacing
+from embedder import MEASURES, PRECISIONS, Advance, Job, ModelCard, Progress, Quality, open_regular_file, replacing
 
 from .errors import InvalidValue, NoSuchPerson
 from .store import Store
 from .types import Consent, NewTemplate, Person, PersonFacts, TemplateFacts
-from .values import EMBEDDING_FORM, check_name, check_templates
+from .values import EMBEDDING_FORM, check_name, check_templates, length_of
 
 PAGE = 500  # people read at a time
 MAX_LINE_BYTES = 2**26  # of one person: some 50,000 templates
 DLIB_MODEL, N_DLIB_CHANNELS = "dlib-resnet29-128", 128
-SHORTEST, LONGEST = 1.1, 2.0  # embeddings of dlib's network: their lengths are 1.22 to 1.71 over LFW View 1
+SHORTEST_DLIB, LONGEST_DLIB = 1.1, 2.0  # embeddings of dlib's network: their lengths are 1.22 to 1.71 over LFW View 1
+UNIT_ROUNDING = 0.02  # of the length of an embedding that a network has scaled to 1, in its coarsest precision
 IMPORTED = "face_recognition"  # instead of a request's id
 
 
@@ -115,9 +116,15 @@ def export_gallery(store: Store, gallery: str, path: Path, advance: Advance) -> 
     return ExportSummary(n_people, n_templates)
 
 
-def read_export(path: Path) -> Iterator[PortablePerson]:
-    """Yield the people of an exported file. Raises OSError; InvalidValue, also at the end of a file that is cut."""
+def read_export(path: Path, cards: Sequence[ModelCard] = ()) -> Iterator[PortablePerson]:
+    """Yield the people of an exported file. Raises OSError; InvalidValue, also at the end of a file that is cut.
+
+    Templates of the models with these `cards` must have the length that the card says.
+    """
     n_people = n_templates = 0
+    of_length_1 = {
+        each.digest_in(precision) for each in cards if each.architecture.unit_length for precision in PRECISIONS
+    }
     with open_regular_file(path) as file:
         _parsed(_FirstLine, file.readline(MAX_LINE_BYTES), 1)
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), start=2):
@@ -125,6 +132,7 @@ def read_export(path: Path) -> Iterator[PortablePerson]:
                 last = _parsed(_LastLine, line, number)
                 break
             person = _portable(_parsed(_PersonLine, line, number), number)
+            _check_lengths(person.templates, of_length_1, number)
             n_people, n_templates = n_people + 1, n_templates + len(person.templates)
             yield person
         else:
@@ -257,6 +265,16 @@ def _portable(line: _PersonLine, number: int) -> PortablePerson:
     return PortablePerson(line.person, facts, templates)
 
 
+def _check_lengths(templates: Sequence[NewTemplate], of_length_1: AbstractSet[str], number: int) -> None:
+    """Raise InvalidValue for an embedding that its model cannot have made: a short one is near to every face."""
+    for each in templates:
+        if each.model_digest in of_length_1 and abs(length_of(each.vector) - 1) > UNIT_ROUNDING:
+            raise InvalidValue(
+                f"line {number} has a damaged template: its embedding has the length {length_of(each.vector):.3g}, and "
+                "its model makes those of length 1; export the gallery again"
+            )
+
+
 def _new_template(record: _Template) -> NewTemplate:
     """Raises ValueError or TypeError for a template that is none."""
     vector = np.frombuffer(base64.b64decode(record.embedding, validate=True), "<f4").astype(np.float32)
@@ -277,11 +295,11 @@ def _encoding(numbers: list[str], line: int) -> NDArray[np.float32]:
         vector = np.empty(0, np.float32)
     if vector.shape != (N_DLIB_CHANNELS,) or not np.isfinite(vector).all():
         raise InvalidValue(f"line {line} must have a person's id and {N_DLIB_CHANNELS} numbers")
-    length = float(np.linalg.norm(vector))
-    if not SHORTEST <= length <= LONGEST:
+    length = length_of(vector)
+    if not SHORTEST_DLIB <= length <= LONGEST_DLIB:
         raise InvalidValue(
             f"line {line} is no encoding by dlib's network: its length is {length:.2f}, and theirs are "
-            f"{SHORTEST} to {LONGEST}; enrol the photos instead"
+            f"{SHORTEST_DLIB} to {LONGEST_DLIB}; enrol the photos instead"
         )
     return vector
 

@@ -63,7 +63,10 @@ def _revision(connection: Connection) -> str | None:
         return None
     if VERSION_TABLE not in tables or "templates" not in tables:
         raise SchemaMismatch("the database has tables, but is no store of visavis; choose another one")
-    return str(connection.scalars(select(column("version_num")).select_from(table(VERSION_TABLE))).one())
+    revisions: list[str] = list(connection.scalars(select(column("version_num")).select_from(table(VERSION_TABLE))))
+    if len(revisions) != 1:
+        raise SchemaMismatch("the store does not tell its schema, so it is damaged; restore a backup")
+    return revisions[0]
 
 
 def _require(found: str) -> None:

@@ -13,7 +13,8 @@ from .errors import InvalidValue
 from .types import NewTemplate, PersonFacts
 
 MAX_NAME_LENGTH = 200  # characters of a gallery's name and of a person's id
-EMBEDDING_FORM = f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING:,} finite numbers"
+EMBEDDING_FORM = f"{SMALLEST_EMBEDDING} to {LARGEST_EMBEDDING:,} finite numbers of a plausible length"
+SHORTEST, LONGEST = 1e-6, 1e18  # of any network's embeddings; the square of a longer one is not finite in f32
 MAX_TEXT_LENGTH = 2_000  # characters of a note and of a consent's reference
 
 
@@ -42,14 +43,22 @@ def check_facts(facts: PersonFacts, now: datetime) -> None:
 
 
 def is_embedding(vector: NDArray[np.float32]) -> bool:
-    """Whether it is an embedding of any model: 64 to 1,024 finite numbers."""
+    """Whether it is an embedding of any model: 64 to 1,024 finite numbers that are neither all 0 nor huge.
+
+    Zeros, as a damaged disk has them, are as near to every face of a unit-length model as some photos of one person.
+    """
     n_channels = vector.size
     is_row = vector.ndim == 1 and SMALLEST_EMBEDDING <= n_channels <= LARGEST_EMBEDDING
-    return is_row and bool(np.isfinite(vector).all())
+    return is_row and bool(np.isfinite(vector).all()) and SHORTEST <= length_of(vector) <= LONGEST
+
+
+def length_of(vector: NDArray[np.float32]) -> float:
+    """Return the Euclidean length of an embedding."""
+    return float(np.linalg.norm(vector.astype(np.float64)))
 
 
 def check_templates(new: Sequence[NewTemplate]) -> None:
-    """Raise ValueError if there is none, or one is not 64 to 1,024 finite numbers with a finite quality."""
+    """Raise ValueError if there is none, or one is no embedding with a finite quality."""
     if not new:
         raise ValueError("there is no template to add")
     for template in new:

@@ -1,16 +1,19 @@
 """Galleries as files: what is exported comes back the same; what is no export, or only a part of one, adds nobody."""
 
+import base64
 import csv
 import json
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from embedder import FaceEmbedder, Quality, no_progress, read_bundle
+from embedder import PRECISIONS, FaceEmbedder, Precision, Quality, no_progress, read_bundle
 from gallery import (
     DLIB_MODEL,
     Consent,
@@ -132,6 +135,41 @@ def test_a_line_that_is_none_of_an_export_is_named_without_its_content(
         imported(other, export)
     assert "bob" not in str(caught.value)
     assert other.people("visitors", limit=9) == []
+
+
+@pytest.mark.parametrize("number", [0.0, 1e-9, 1e38])
+def test_zeros_and_huge_numbers_are_no_embedding(store: Store, other: Store, number: float, export: Path) -> None:
+    """Zeros would be nearer to every face of a unit-length model than its threshold."""
+    vector = np.full(128, number, np.float32)
+    with pytest.raises(ValueError, match="of a plausible length"):
+        store.add_templates("staff", "eve", [replace(template(5), vector=vector)])
+    damage(export, vector)
+    with pytest.raises(InvalidValue, match=r"line 2 .*of a plausible length"):
+        imported(other, export)
+    assert other.people("visitors", limit=9) == []
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_an_embedding_of_a_length_that_its_model_cannot_make_is_refused(
+    other: Store, export: Path, precision: Precision
+) -> None:
+    card = read_bundle().card
+    whole = np.full(128, 128**-0.5, np.float32)
+    damage(export, whole, card.digest_in(precision))
+    assert len(list(read_export(export, [card]))) == 3
+    half = np.where(np.arange(128) < 64, whole, 0).astype(np.float32)  # the rest was lost
+    damage(export, half, card.digest_in(precision))
+    with pytest.raises(InvalidValue, match=r"line 2 has a damaged template: its embedding has the length 0\.707"):
+        import_people(other, "visitors", lambda: read_export(export, [card]), NOW, no_progress)
+    assert other.people("visitors", limit=9) == []
+
+
+def damage(export: Path, vector: NDArray[np.float32], digest: str = DIGESTS[0]) -> None:
+    """Put an embedding into the first line of a person."""
+    first, bob, *rest = export.read_text().splitlines()
+    line = json.loads(bob)
+    line["templates"][0] |= {"embedding": base64.b64encode(vector.tobytes()).decode(), "model_digest": digest}
+    export.write_text("\n".join([first, json.dumps(line), *rest]) + "\n")
 
 
 def test_a_gallery_that_is_missing_is_not_made(store: Store, export: Path, tmp_path: Path) -> None:

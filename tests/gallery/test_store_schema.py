@@ -50,6 +50,14 @@ def test_a_newer_and_an_older_schema_are_refused(url: str, revision: str, advice
         open_store(url)
 
 
+def test_a_store_that_has_lost_its_schema_is_refused(url: str) -> None:
+    open_store(url).close()
+    _execute(url, "DELETE FROM alembic_version")
+    for opens in (open_store, upgrade_store):
+        with pytest.raises(SchemaMismatch, match="it is damaged; restore a backup"):
+            opens(url)
+
+
 def test_a_newer_schema_is_not_upgraded(url: str) -> None:
     open_store(url).close()
     _set_revision(url, "9999")

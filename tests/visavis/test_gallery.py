@@ -1,9 +1,12 @@
 """`visavis gallery`: enrol folders, identify, list, forget, export, import; what is said of photos that are refused."""
 
 import json
+import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -128,6 +131,44 @@ def test_a_gallery_is_exported_and_imported(gallery: Run, staff: Path, tmp_path:
     assert json.loads(gallery("import", "copy", file, "--json").stdout)["n_people"] == 2
     assert "2 there already" in gallery("import", "copy", file).stdout
     assert "none of an exported gallery" in gallery("import", "copy", staff / "notes.txt", status=2).stderr
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_nobody_is_enrolled(gallery: Run, staff: Path) -> None:
+    gallery("create", "staff")
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    (staff / "021").symlink_to(f"/proc/{ended.pid}/net")  # a folder that not even root can list, until it is waited for
+    for words in (("enrol", "staff", staff), ("enrol", "staff", staff / "021", "--person", "021")):
+        assert "021: cannot be read: " in gallery(*words, status=2).stderr
+    ended.wait()
+    assert gallery("list", "staff").stdout == "none\n"
+
+
+@pytest.mark.parametrize("folder", [".", "..", "/", "photos"])
+def test_an_export_to_a_folder_is_refused(gallery: Run, tmp_path: Path, folder: str) -> None:
+    gallery("create", "staff")
+    (tmp_path / "photos").mkdir()
+    with chdir(tmp_path):
+        assert (
+            "cannot be written: Is a directory; name another file"
+            in gallery("export", "staff", folder, status=2).stderr
+        )
+    assert sorted(each.name for each in tmp_path.iterdir() if "gallery.db" not in each.name) == ["photos"]
+
+
+def test_an_export_with_a_damaged_embedding_adds_nobody(gallery: Run, staff: Path, tmp_path: Path) -> None:
+    gallery("create", "staff")
+    gallery("enrol", "staff", staff)
+    file = tmp_path / "staff.jsonl"
+    gallery("export", "staff", file)
+    first, person, *rest = file.read_text().splitlines()
+    line = json.loads(person)
+    whole = line["templates"][0]["embedding"]
+    line["templates"][0]["embedding"] = whole[:340] + "A" * 340 + whole[680:]  # half of it was lost
+    file.write_text("\n".join([first, json.dumps(line), *rest]) + "\n")
+    gallery("create", "copy")
+    assert "line 2 has a damaged template" in gallery("import", "copy", file, status=2).stderr
+    assert gallery("list", "copy").stdout == "none\n"
 
 
 def test_who_has_no_template_of_a_model_is_listed_and_enrolled_anew(gallery: Run, staff: Path) -> None:

@@ -201,3 +201,10 @@ def test_a_gallery_without_its_store_is_refused(photos: Path, tmp_path: Path) ->
     told = group(photos, "--out", tmp_path / "out", "--gallery", "staff")
     assert told.returncode == 2
     assert "--gallery needs its store" in told.stderr
+
+
+def test_a_store_without_a_gallery_is_refused(photos: Path, store: str, tmp_path: Path) -> None:
+    told = group(photos, "--out", tmp_path / "out", "--store", store)
+    assert told.returncode == 2
+    assert "--store is of use with --gallery NAME only" in told.stderr
+    assert not (tmp_path / "out").exists()

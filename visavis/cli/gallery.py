@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from embedder import Job, percent, printable, read_bundle, show_progress
+from embedder import Job, ModelCard, ModelError, known_bundles, percent, printable, read_bundle, show_progress
 from gallery import (
     DLIB_MODEL,
     GalleryFacts,
@@ -182,7 +183,8 @@ def import_command(gallery: str, file: Path, url: str, *, encodings: bool, as_js
 
     Encodings become templates of the model dlib-resnet29-128, and are compared by it alone.
     """
-    read = (lambda: read_encodings(file, read_bundle(DLIB_MODEL).card)) if encodings else (lambda: read_export(file))
+    cards = [read_bundle(DLIB_MODEL).card] if encodings else _known_cards()
+    read = (lambda: read_encodings(file, cards[0])) if encodings else (lambda: read_export(file, cards))
     with opened_store(url) as store:
         require_gallery(store, gallery)
         try:
@@ -198,6 +200,14 @@ def import_command(gallery: str, file: Path, url: str, *, encodings: bool, as_js
         if n
     ]
     click.echo("; ".join([f"{gallery}: {summary.n_people:,} people with {summary.n_templates:,} templates", *left]))
+
+
+def _known_cards() -> list[ModelCard]:
+    cards = list[ModelCard]()
+    for folder in known_bundles().values():
+        with suppress(ModelError):  # `visavis models` tells of a broken one; no import needs it
+            cards.append(read_bundle(folder).card)
+    return cards
 
 
 @gallery.command()

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +28,7 @@ from gallery import (
 
 from .gallery_options import every_person, opened_store, require_gallery, search_option, store_option
 from .main import EXIT_INTERRUPTED, MAX_PATH
-from .options import future_time, json_option, model_option, only_face_option, running_options
+from .options import future_time, json_option, model_option, only_face_option, running_options, stop
 
 AT_A_TIME = 64  # photos of one person that are held in memory
 REFUSED = 1  # exit status if a photo was refused
@@ -151,7 +152,7 @@ def _people_in(folders: Sequence[Path]) -> list[PersonPhotos]:
     """The people who have folders in the only folder given."""
     if len(folders) != 1 or not folders[0].is_dir():
         raise click.UsageError("give one FOLDER with a folder of photos for each person, or name the --person")
-    with os.scandir(folders[0]) as found:
+    with _listing(folders[0]), os.scandir(folders[0]) as found:
         entries = sorted((each for each in found if not each.name.startswith(".")), key=lambda each: each.name)
     loose = [each.name for each in entries if not is_folder(each) and is_named_as_photo(each.name)]
     if loose:
@@ -166,9 +167,20 @@ def _photos_in(given: Sequence[Path]) -> Iterator[Path]:
     """The photos of folders, by suffix, and all files that are given themselves."""
     for path in given:
         if path.is_dir():
-            yield from sorted(each for each in path.iterdir() if is_named_as_photo(each.name))
+            with _listing(path):
+                photos = sorted(each for each in path.iterdir() if is_named_as_photo(each.name))
+            yield from photos
         else:
             yield path
+
+
+@contextmanager
+def _listing(folder: Path) -> Iterator[None]:
+    """Exit with an error if the folder cannot be read: to leave it out would not be noticed."""
+    try:
+        yield
+    except OSError as error:
+        stop(f"{folder}: cannot be read: {error.strerror}")
 
 
 def _for_each(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from embedder import ALL_FACES, ModelCard, RuntimeOptions, printable, read_bundle, show_progress
 from embedder.bulk import BulkRequest, LocalFolder, LocalPhotos
@@ -82,6 +83,8 @@ def group(  # noqa: PLR0913 - one for each option of the command
         stop(f"{out}: is inside the folder of photos; choose another --out")
     if gallery is not None and store is None:
         raise click.UsageError("--gallery needs its store: give --store URL, or set VISAVIS_GALLERY")
+    if gallery is None and click.get_current_context().get_parameter_source("store") == ParameterSource.COMMANDLINE:
+        raise click.UsageError("--store is of use with --gallery NAME only; add that, or leave --store out")
     try:
         summary, grouped = _group(folder, out, GroupOptions(fmr, links, gallery, store, model_path, running))
     except ModuleNotFoundError as error:
