@@ -152,15 +152,6 @@ def test_facts_that_are_left_out_stay(galleries: Galleries, clock: Clock, photo:
     assert galleries.enrol("staff", "alice", [photo("001-neutral")]).person.facts == PersonFacts()  # somebody new
 
 
-def test_a_repeated_request_with_its_key_has_the_answer_of_the_first(galleries: Galleries, photo: Photo) -> None:
-    photos = [photo("001-neutral"), photo("001-smiling")]
-    first = galleries.enrol("staff", "alice", photos, idempotency="key", request_id="r-1")
-    assert galleries.enrol("staff", "alice", photos, idempotency="key", request_id="r-2") == first
-    for other in ({"photos": photos[:1]}, {"person": "bob"}, {"face": "largest"}, {"allow_duplicate": True}):
-        with pytest.raises(IdempotencyConflict):
-            galleries.enrol(**({"gallery": "staff", "person": "alice", "photos": photos, "idempotency": "key"} | other))  # type: ignore[arg-type] # keywords of several types
-
-
 def test_a_late_repetition_enrols_nobody_anew_if_the_photos_were_there(galleries: Galleries, photo: Photo) -> None:
     photos = [photo("001-neutral")]
     first = galleries.enrol("staff", "alice", photos)
