@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from time import perf_counter, process_time
@@ -82,12 +83,17 @@ def embed_folders(
 
 
 def _card(wanted: BulkRequest) -> ModelCard:
-    """The card of the workers' model. Raises ModelError if it cannot run here.
+    """The card of the workers' model. Raises ModelError if it cannot run here, and BulkError if its process ends.
 
     Loaded in a separate process: with OpenVINO in the main process, Ctrl-C has caused a segmentation fault.
     """
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_load_card, wanted.model, wanted.running).result()
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(_load_card, wanted.model, wanted.running).result()
+    except (BrokenProcessPool, BrokenPipeError) as error:
+        raise BulkError(
+            "the process that reads the model was killed, possibly for lack of memory; free some and run it again"
+        ) from error
 
 
 def _load_card(model: str | None, running: RuntimeOptions) -> ModelCard:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from bulk_photos import bulk, make_photos
+from child_processes import children
 from PIL import Image
 from pyarrow import parquet
 
@@ -78,6 +79,18 @@ def test_a_process_that_is_killed_ends_the_run_with_the_reason_and_what_is_done_
     assert not [name for name in map(name_of, LocalPhotos.of([photos]).names()) if name in told]
     assert run(photos, out).returncode == 0
     assert parquet.read_table(out).num_rows == 16
+
+
+def test_a_process_that_is_killed_while_it_reads_the_model_is_told_in_a_line(tmp_path: Path, examples: Path) -> None:
+    photos, out = make_photos(examples, tmp_path / "photos"), tmp_path / "out"
+    with subprocess.Popen(bulk(photos, "--out", out), stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and len(children(process.pid)) < 2:  # multiprocessing's own, and that one
+            time.sleep(0.001)
+        os.kill(_a_worker_of(process.pid), signal.SIGKILL)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert told.startswith("visavis: the process that reads the model was killed")
+    assert not out.exists() or not any(out.iterdir())
 
 
 def _a_worker_of(pid: int) -> int:

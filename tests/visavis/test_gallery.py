@@ -200,3 +200,16 @@ def test_a_folder_that_does_not_say_who_is_on_a_photo_is_refused(gallery: Run, s
 def test_the_schema_is_upgraded_by_a_command(gallery: Run) -> None:
     gallery("create", "staff")
     assert gallery("upgrade").stdout.startswith("schema 0001")
+
+
+def test_options_of_a_sqlite_store_are_refused(gallery: Run, url: str) -> None:
+    gallery("create", "staff")
+    assert "and nothing else" in gallery("list", "--store", f"{url}?mode=ro", status=2).stderr
+
+
+def test_a_list_of_people_is_one_json_array(gallery: Run, staff: Path) -> None:
+    gallery("create", "staff")
+    assert json.loads(gallery("list", "staff", "--json").stdout) == []
+    assert gallery("list", "staff").stdout == "none\n"
+    gallery("enrol", "staff", staff)
+    assert [each["person"] for each in json.loads(gallery("list", "staff", "--json").stdout)] == ["001", "005"]

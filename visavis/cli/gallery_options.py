@@ -46,7 +46,7 @@ def search_option(command: F) -> F:
 @contextmanager
 def opened_store(url: str, *, must_exist: bool = True, search: GallerySearch = "memory") -> Iterator[Store]:
     """Open a store. Exit with an error if it is a missing SQLite file that must exist."""
-    if must_exist and url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+    if must_exist and url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE).partition("?")[0]).exists():
         stop(f"there is no store {url}; make one, with a gallery in it: visavis gallery create GALLERY")
     try:
         store = open_store(url, search=search)
