@@ -311,16 +311,11 @@ def test_where_every_photo_fails_there_is_a_part_without_rows(tmp_path: Path) ->
 
 
 def test_two_at_once_do_not_work_in_one_folder(photos: Path, tmp_path: Path) -> None:
-    out, second = tmp_path / "out", []
-
-    def is_time() -> bool:
-        if (out / MANIFEST_FILE).exists():
-            second.append(run(photos, "--out", out))
-        return bool(second)
-
-    stopped_when(is_time, signal.SIGKILL, photos, "--out", out)
-    assert second[0].returncode == 2
-    assert "another process is using it" in second[0].stderr
+    out = tmp_path / "out"
+    with LocalFolder(out).sole_use():
+        second = run(photos, "--out", out)
+    assert second.returncode == 2
+    assert "another process is using it" in second.stderr
 
 
 def test_what_bulk_needs_and_is_not_installed_is_named_with_its_extra(photos: Path, tmp_path: Path) -> None:
