@@ -107,6 +107,16 @@ def test_a_card_without_measured_points_carries_nothing(bare_embedder: FaceEmbed
         claim_for(card, fpir=0.5, n_templates=1)
 
 
+@pytest.mark.parametrize("fmr", [1.0, 1e-13, 5e-324])
+def test_a_rate_that_no_photos_can_measure_carries_nothing(embedder: FaceEmbedder, fmr: float) -> None:
+    alone, beside = card_with(embedder.card, point(fmr, 0.5)), card_with(embedder.card, point(fmr, 0.5), point(1e-3, 1))
+    assert (largest_gallery(alone, 0.5), strictest_fpir(alone, 10)) == (0, None)
+    with pytest.raises(ClaimUnavailable):
+        claim_for(alone, fpir=0.5, n_templates=1)
+    assert largest_gallery(beside, 0.01) == 10
+    assert claim_for(beside, fpir=0.01, n_templates=10).threshold == 1
+
+
 def test_rates_that_were_not_measured_are_not_claimed(embedder: FaceEmbedder) -> None:
     claim = claim_for(card_with(embedder.card, point(1e-3, 1.0)), fpir=1e-2, n_templates=10)
     assert (claim.fpir_interval, claim.fnir, claim.fnir_interval) == (None, None, None)
