@@ -18,6 +18,7 @@ from .types import Claim
 
 ROUNDING = 1e-9  # of a template: so that the FPIR of a gallery is carried by it
 DIGITS = 3  # significant ones of the strictest FPIR
+LEAST_FMR = 1e-12  # that photos can measure: it takes 1e13 comparisons
 Rates = NDArray[np.float64]  # (points,) NaN = not measured
 
 
@@ -36,9 +37,12 @@ class FmrCurve:
 
     @classmethod
     def of(cls, card: ModelCard) -> Self | None:
-        """Return the curve of a card, None if no point has a measured FMR. Of equal FMRs the strictest point counts."""
+        """Return the curve of a card, None if no point has a measured FMR. Of equal FMRs the strictest point counts.
+
+        A rate of 0 or 1, or one too small to be measured, says nothing about a claim.
+        """
         by_rate = {point.fmr: point for point in sorted(card.operating_points, key=lambda each: -each.threshold)}
-        fmrs = sorted(fmr for fmr in by_rate if fmr)
+        fmrs = sorted(fmr for fmr in by_rate if fmr is not None and LEAST_FMR <= fmr < 1)
         if not fmrs:
             return None
         points = [by_rate[fmr] for fmr in fmrs]

@@ -42,7 +42,7 @@ class FaceSet:
         """Apply the card's penalties to faces whose measures of quality are (n, 10), in the order of MEASURES."""
         values = {name: qualities[:, k] for k, name in enumerate(MEASURES)}
         rule = card.quality_penalties
-        penalties = np.array([each.of(values[each.measure]) for each in rule]).reshape(-1, len(vectors))
+        penalties = np.array([each.of(values[each.measure]) for each in rule]).reshape(len(rule), len(vectors))
         is_usable = (values["detector_score"] >= LEAST_SCORE) & (values["eye_distance_px"] >= LEAST_EYE_DISTANCE_PX)
         for each in rule:
             is_usable &= values[each.measure] >= each.min_value

@@ -109,7 +109,7 @@ class ClaimUnavailable(GalleryError):
     def __init__(self, fpir: float, n_templates: int, *, largest: int, strictest: float | None) -> None:
         super().__init__(
             f"the model's card carries an FPIR of {fpir:g} for at most {largest:,} templates, and there are "
-            f"{n_templates:,}; {_remedy(strictest)}"
+            f"{n_templates:,}; {_remedy(largest, strictest)}"
         )
         self.fpir, self.n_templates, self.largest, self.strictest = fpir, n_templates, largest, strictest
 
@@ -152,7 +152,10 @@ class StoreUnavailable(GalleryError):
     code = "store_unavailable"
 
 
-def _remedy(strictest: float | None) -> str:
+def _remedy(largest: int, strictest: float | None) -> str:
+    remedies = [] if strictest is None else [f"ask for an FPIR of {strictest:g} or more"]
+    if largest:
+        remedies.append("use galleries with fewer templates")
     if strictest is None:
-        return "use galleries with fewer templates, or measure more operating points with visavis calibrate"
-    return f"ask for an FPIR of {strictest:g} or more, or use galleries with fewer templates"
+        remedies.append("measure more operating points with visavis calibrate")
+    return ", or ".join(remedies)

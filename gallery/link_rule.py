@@ -1,6 +1,7 @@
 """The FMR at which faces are linked into people, by the points of a model's card."""
 
 from dataclasses import dataclass
+from math import comb
 
 from embedder import ModelCard, VisavisError, chosen_point
 
@@ -39,7 +40,7 @@ class LinkRule:
 
     def n_wrong_links(self, n_faces: int) -> float:
         """Return the number of links between two people to expect if each face shows another person."""
-        return self.fmr * n_faces * (n_faces - 1) / 2
+        return self.fmr * comb(n_faces, 2)
 
 
 def link_rule(card: ModelCard, n_faces: int, fmr: float | None = None) -> LinkRule:

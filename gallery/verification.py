@@ -57,7 +57,7 @@ def compare_with_person(
     usable = _usable(embedder, probe.sample.quality, references, options)
     face = ComparedFace(probe.vector, probe.sample.quality)
     judgements = list(rule.judge(face, [references[place] for place in usable]))
-    place, nearest = min(zip(usable, judgements, strict=True), key=lambda each: _normalized(each[1]))
+    place, nearest = min(zip(usable, judgements, strict=True), key=lambda each: _beyond_threshold(each[1]))
     return PersonComparison(
         judgement=nearest,
         template=templates.ids[place],
@@ -69,9 +69,12 @@ def compare_with_person(
     )
 
 
-def _normalized(judgement: Judgement) -> float:
-    distance = judgement.normalized_distance
-    return judgement.distance if distance is None else distance
+def _beyond_threshold(judgement: Judgement) -> float:
+    """How far a template is beyond its threshold, which contains the pair's penalty unless it is the caller's own.
+
+    So if any template matches, the nearest one does.
+    """
+    return judgement.distance - judgement.threshold
 
 
 def _usable(

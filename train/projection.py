@@ -18,10 +18,11 @@ from .errors import DataError
 from .evaluation.bootstrap import Resampling
 from .evaluation.compared import compare_photos
 from .evaluation.embedding import EmbeddedSet
-from .evaluation.measure import Measurement, TarAt, measure
+from .evaluation.measure import Measurement, TarAt, difference_of, measure
 from .evaluation.metrics import has_enough_impostors
 from .evaluation.protocols.protocol import Protocol
 from .evaluation.results import Estimate
+from .evaluation.scores import ScoreSet
 
 HELD_OUT = 1 / 3  # of the people
 FMR = 1e-3
@@ -123,18 +124,20 @@ def projection_cost(
     held_out: Protocol, before: EmbeddedSet, after: EmbeddedSet, resampling: Resampling
 ) -> ProjectionCost:
     """Compare all photos with all, by embeddings of both kinds, without penalties for poor photos."""
-    first, second = (_fnmr(held_out, each, resampling) for each in (before, after))
-    if first is None or second is None:
+    both = [compare_photos(held_out, each, seed=resampling.seed).scores for each in (before, after)]
+    if not all(has_enough_impostors(each.impostor.tally, FMR) and each.genuine.tally.n for each in both):
         return ProjectionCost(*(Estimate(None, None),) * 3)
-    difference = Measurement(second.values - first.values, second.draws - first.draws)
-    return ProjectionCost(first.estimate(), second.estimate(), difference.estimate())
+    first, second = (_fnmr(each, resampling) for each in both)
+    n_people = [each.genuine.n_pairs for each in both]
+    return ProjectionCost(
+        before=first.rate(0, n_people[0]),
+        after=second.rate(0, n_people[1]),
+        difference=difference_of(second, first, 0, min(n_people)),
+    )
 
 
-def _fnmr(photos: Protocol, embedded: EmbeddedSet, resampling: Resampling) -> Measurement | None:
-    """FNMR at that FMR; None if there are too few comparisons."""
-    scores = compare_photos(photos, embedded, seed=resampling.seed).scores
-    if not has_enough_impostors(scores.impostor.tally, FMR) or not scores.genuine.tally.n:
-        return None
+def _fnmr(scores: ScoreSet, resampling: Resampling) -> Measurement:
+    """FNMR at that FMR."""
     tar = measure(scores, {"tar": TarAt((FMR,))}, resampling)["tar"]
     return Measurement(1 - tar.values, 1 - tar.draws)
 

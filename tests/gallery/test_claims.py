@@ -101,10 +101,27 @@ def test_a_refusal_says_what_can_be_claimed(embedder: FaceEmbedder) -> None:
         claim_for(embedder.card, fpir=1e-3, n_templates=50_000)
 
 
+def test_fewer_templates_are_advised_only_where_they_would_do(embedder: FaceEmbedder) -> None:
+    with pytest.raises(ClaimUnavailable, match=r"at most 0 templates.* an FPIR of 9\.84e-07 or more$"):
+        claim_for(embedder.card, fpir=1e-9, n_templates=1)
+    with pytest.raises(ClaimUnavailable, match=r"there are 10,000,000; use galleries with fewer templates, or measure"):
+        claim_for(embedder.card, fpir=0.999, n_templates=10**7)
+
+
 def test_a_card_without_measured_points_carries_nothing(bare_embedder: FaceEmbedder) -> None:
     card = card_with(bare_embedder.card, point(None, 1.0), point(0, 0.5))
-    with pytest.raises(ClaimUnavailable, match=r"at most 0 templates.* measure more operating points"):
+    with pytest.raises(ClaimUnavailable, match=r"at most 0 templates, and there are 1; measure more operating points"):
         claim_for(card, fpir=0.5, n_templates=1)
+
+
+@pytest.mark.parametrize("fmr", [1.0, 1e-13, 5e-324])
+def test_a_rate_that_no_photos_can_measure_carries_nothing(embedder: FaceEmbedder, fmr: float) -> None:
+    alone, beside = card_with(embedder.card, point(fmr, 0.5)), card_with(embedder.card, point(fmr, 0.5), point(1e-3, 1))
+    assert (largest_gallery(alone, 0.5), strictest_fpir(alone, 10)) == (0, None)
+    with pytest.raises(ClaimUnavailable):
+        claim_for(alone, fpir=0.5, n_templates=1)
+    assert largest_gallery(beside, 0.01) == 10
+    assert claim_for(beside, fpir=0.01, n_templates=10).threshold == 1
 
 
 def test_rates_that_were_not_measured_are_not_claimed(embedder: FaceEmbedder) -> None:

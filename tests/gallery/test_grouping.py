@@ -185,6 +185,13 @@ def test_a_photo_that_is_too_poor_is_in_no_person(measure: str, value: float) ->
     assert np.isnan(grouping.distances).tolist() == [False, True, False]
 
 
+def test_without_any_face_there_are_no_people() -> None:
+    vectors = np.empty((0, CARD.architecture.embedding_size), np.float32)
+    grouping = group_faces(FaceSet.by(CARD, vectors, np.empty(0, np.int64), qualities(0)), link_rule(CARD, 0))
+    assert (grouping.people, len(grouping.person_of), len(grouping.distances)) == ((), 0, 0)
+    assert str(grouping.rule.n_wrong_links(0)) == "0.0"
+
+
 def test_two_faces_that_are_covered_in_the_same_place_are_never_linked() -> None:
     vectors, measured = some_people(5, 1, 2, noise=0.001), qualities(2, mouth_visible=0.1)
     assert len(group_faces(FaceSet.by(CARD, vectors, np.arange(2), measured), link_rule(CARD, 2)).people) == 2

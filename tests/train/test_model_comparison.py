@@ -50,3 +50,19 @@ def test_evaluations_of_different_photos_are_not_compared(embedder: FaceEmbedder
     other = evaluate_compared(compared, EvaluationConfig(embedder, "largest", resampling=Resampling(400, 0)), "best")
     with pytest.raises(ValueError, match="different data"):
         compare_models(one, other)
+
+
+def test_a_handful_of_people_say_nothing_about_which_model_is_better(embedder: FaceEmbedder, made_up: MadeUp) -> None:
+    setting = EvaluationConfig(embedder, "largest", resampling=Resampling(100, 0))
+    better, worse = (evaluate_compared(made_up(4, 40, spread=spread), setting, "best") for spread in (0.13, 0.16))
+    found = {each.figure: each for each in compare_models(better, worse).differences}
+    for each in found.values():
+        assert (each.difference.interval, each.p_value) == (None, None)
+    assert found["EER"].difference.value < 0
+
+
+def test_two_models_without_an_error_are_not_certain_to_be_equal(embedder: FaceEmbedder, made_up: MadeUp) -> None:
+    one, other = (evaluated(embedder, made_up, spread=spread) for spread in (0.02, 0.03))
+    for each in compare_models(one, other).differences:
+        assert each.first == each.second
+        assert (each.difference.value, each.difference.interval, each.p_value) == (0, None, 1)

@@ -22,6 +22,7 @@ from train import (
     ProjectionPeople,
     Protocol,
     Resampling,
+    difference_text,
     learn_projection,
     principal_components,
     projection_cost,
@@ -118,6 +119,26 @@ def test_too_few_comparisons_are_not_measured() -> None:
     vectors, people = embedded(np.random.default_rng(0), 10)
     cost = projection_cost(protocol_of(people), set_of(vectors), set_of(vectors), Resampling(5))
     assert [each.value for each in (cost.before, cost.after, cost.difference)] == [None] * 3
+
+
+def test_no_error_among_few_people_is_not_stated_as_no_error_at_all() -> None:
+    people = np.repeat(np.arange(60), 3)
+    vectors = (np.eye(60)[people] * 5 + np.random.default_rng(0).normal(0, 0.01, (180, 60))).astype(np.float32)
+    cost = projection_cost(protocol_of(people), set_of(vectors), set_of(vectors[:, ::-1]), Resampling(20))
+    for found in (cost.before, cost.after):
+        assert (found.value, found.interval) == (0, (0, pytest.approx(1 - 0.025 ** (1 / 60))))
+    assert (cost.difference.value, cost.difference.interval) == (0, None)
+
+
+def test_a_handful_of_people_give_no_interval() -> None:
+    people = np.repeat(np.arange(9), 60)
+    noise = np.random.default_rng(0).normal(0, 1, (2, len(people), 20))
+    before, after = ((np.eye(20)[people] * 3 + each).astype(np.float32) for each in noise)
+    cost = projection_cost(protocol_of(people), set_of(before), set_of(after), Resampling(20))
+    for found in (cost.before, cost.after, cost.difference):
+        assert found.value is not None
+        assert found.interval is None
+    assert difference_text(cost).endswith("points")
 
 
 def random_projection(n_before: int) -> LearnedProjection:

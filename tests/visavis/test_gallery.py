@@ -72,6 +72,12 @@ def test_a_store_or_gallery_that_is_missing_is_told_with_what_to_do(gallery: Run
         assert "make it: visavis gallery create staff" in gallery(*words, status=2).stderr
 
 
+@pytest.mark.parametrize("option", ["--fpir", "--prior"])
+@pytest.mark.parametrize("value", ["0", "1", "nan", "half"])
+def test_a_rate_or_prior_that_is_no_probability_is_refused(gallery: Run, option: str, value: str) -> None:
+    assert f"Invalid value for '{option}'" in gallery("identify", "staff", "x.jpg", option, value, status=2).stderr
+
+
 def test_refused_photos_are_named_and_leave_the_person_out_unless_they_may_be_skipped(
     gallery: Run, staff: Path, examples: Path
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from bulk_photos import make_photos
-from odd_images import two_faces
+from odd_images import plain, two_faces
 from PIL import Image
 
 VISAVIS = Path(sys.executable).parent / "visavis"
@@ -195,6 +195,15 @@ def test_a_gallery_that_can_name_nobody_is_refused_before_photos_are_read(
     assert (told.returncode, told.stdout) == (2, "")
     assert reason in told.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_photos_without_any_face_are_grouped_into_nobody(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "plain.png").write_bytes(plain())
+    told = group(tmp_path / "photos", "--out", tmp_path / "out")
+    assert told.returncode == 0, told.stderr
+    assert "0 faces on 1 photos: 0 people" in told.stdout
+    assert rows(tmp_path / "out" / "faces.csv") == rows(tmp_path / "out" / "people.csv") == []
 
 
 def test_a_gallery_without_its_store_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -112,6 +112,17 @@ class Measurement:
         return found if n_pairs >= MIN_PAIRS else Estimate(found.value, None)
 
 
+def difference_of(first: Measurement, second: Measurement, k: int, n_pairs: int) -> Estimate:
+    """Return a figure of the first minus that of the second, on the same resamples of `n_pairs` pairs of people.
+
+    There is no interval for few pairs, nor if both figures are 0 or both 1: then all resamples are equal, although the
+    figures may differ on other people.
+    """
+    one, other = float(first.values[k]), float(second.values[k])
+    is_stated = n_pairs >= MIN_PAIRS and not one == other in {0, 1}
+    return Estimate(one - other, interval(first.draws[:, k] - second.draws[:, k]) if is_stated else None)
+
+
 def _bound(n: int) -> float:
     """Return the upper end of the exact binomial 95% interval of 0 in n (Clopper and Pearson, 1934)."""
     return 1 - float(((1 - CONFIDENCE) / 2) ** (1 / n))

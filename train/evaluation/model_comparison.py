@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bootstrap import interval
 from .evaluation import EvaluationResult
+from .measure import MIN_PAIRS, difference_of
 from .metrics import Floats
 from .results import Accuracy, Estimate, Evaluation
 from .thresholds import accuracies
@@ -23,7 +23,7 @@ class FigureDifference:
     first: float
     second: float
     difference: Estimate
-    p_value: float | None  # two-sided: twice the share of resamples on the other side of 0, or its upper bound
+    p_value: float | None  # two-sided: twice the share of resamples beyond 0, or its upper bound; None = few people
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,37 +43,47 @@ def compare_models(first: EvaluationResult, second: EvaluationResult) -> ModelCo
     """
     if first.found.data.digest != second.found.data.digest or first.found.resampling != second.found.resampling:
         raise ValueError("the two evaluations have different data or resamples, so their figures are not paired")
-    differences = tuple(_difference(*figure) for figure in _paired(first, second))
+    differences = tuple(_difference(first, second, figure) for figure in _paired(first, second))
     return ModelComparison(first.found, second.found, differences, _fold_difference(first, second))
 
 
-def _paired(
-    first: EvaluationResult, second: EvaluationResult
-) -> Iterator[tuple[str, tuple[float, Floats], tuple[float, Floats]]]:
-    """Yield each figure that both have, with its value and its draws."""
-    names = {"eer": "EER", "fmr": "FMR at the threshold", "fnmr": "FNMR at the threshold"}
+def _paired(first: EvaluationResult, second: EvaluationResult) -> Iterator[tuple[str, str, int, int]]:
+    """Yield each figure that both have: its name, where it is measured, and the pairs of people behind it."""
+    genuine, impostor = (
+        min(getattr(each.compared.scores, kind).n_pairs for each in (first, second)) for kind in ("genuine", "impostor")
+    )
+    yield "EER", "eer", 0, min(genuine, impostor)
+    yield "FMR at the threshold", "fmr", 0, impostor
+    yield "FNMR at the threshold", "fnmr", 0, genuine
     if first.found.figures.accuracy is not None:
-        names["accuracy"] = "accuracy"
-    for key, name in names.items():
-        yield name, _column(first, key, 0), _column(second, key, 0)
+        yield "accuracy", "accuracy", 0, genuine + impostor
     stated = zip(first.found.figures.tar_at_fmr, second.found.figures.tar_at_fmr, strict=True)
     for k, (one, other) in enumerate(stated):
         if one.threshold is not None and other.threshold is not None:
-            yield f"TAR at FMR {one.fmr:g}", _column(first, "tar", k), _column(second, "tar", k)
+            yield f"TAR at FMR {one.fmr:g}", "tar", k, genuine
 
 
-def _column(evaluated: EvaluationResult, key: str, k: int) -> tuple[float, Floats]:
-    measured = evaluated.measured[key]
-    return float(measured.values[k]), measured.draws[:, k]
+def _difference(
+    first: EvaluationResult, second: EvaluationResult, figure: tuple[str, str, int, int]
+) -> FigureDifference:
+    name, key, k, n_pairs = figure
+    one, other = first.measured[key], second.measured[key]
+    return FigureDifference(
+        figure=name,
+        first=float(one.values[k]),
+        second=float(other.values[k]),
+        difference=difference_of(one, other, k, n_pairs),
+        p_value=_p_value(one.draws[:, k] - other.draws[:, k]) if n_pairs >= MIN_PAIRS else None,
+    )
 
 
-def _difference(figure: str, first: tuple[float, Floats], second: tuple[float, Floats]) -> FigureDifference:
-    draws = first[1] - second[1]
+def _p_value(draws: Floats) -> float | None:
+    """Return the two-sided p-value of a difference of 0; None if half of the resamples or more are undefined."""
     known = draws[~np.isnan(draws)]
+    if len(known) <= len(draws) / 2:
+        return None
     tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    between = interval(draws)
-    p_value = None if between is None else min(1.0, 2 * (tail + 1) / (len(known) + 1))
-    return FigureDifference(figure, first[0], second[0], Estimate(first[0] - second[0], between), p_value)
+    return min(1.0, 2 * (tail + 1) / (len(known) + 1))
 
 
 def _fold_difference(first: EvaluationResult, second: EvaluationResult) -> Accuracy | None:

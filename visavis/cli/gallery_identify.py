@@ -20,7 +20,7 @@ from gallery import (
 
 from .gallery_options import opened_store, require_gallery, search_option, store_option
 from .main import MAX_PATH
-from .options import face_or_all_option, json_option, model_option, running_options
+from .options import a_probability, face_or_all_option, json_option, model_option, running_options
 from .output import OutputFormat, answer_each, sample_record
 
 
@@ -30,15 +30,19 @@ from .output import OutputFormat, answer_each, sample_record
 @face_or_all_option
 @click.option(
     "--fpir",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=float,
     default=DEFAULT_FPIR,
     show_default=True,
+    callback=a_probability,
+    metavar="RATE",
     help="The false positive identification rate to claim: how often somebody who is not in the gallery is taken for "
     "anybody in it.",
 )
 @click.option(
     "--prior",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=float,
+    callback=a_probability,
+    metavar="P",
     help="Prior probability that a photo shows a given person; default: 1 / (number of people + 1).",
 )
 @click.option(

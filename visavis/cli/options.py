@@ -119,7 +119,7 @@ def verify_options(command: F) -> F:
             type=float,
             default=EVEN_PRIOR,
             show_default=True,
-            callback=_a_prior,
+            callback=a_probability,
             metavar="P",
             help="Prior probability that the photos show one person; the answer's probability depends on it.",
         ),
@@ -147,8 +147,9 @@ def _a_face_or_all(context: click.Context, option: click.Parameter, value: str) 
     return value if value == ALL_FACES else _a_face(context, option, value)
 
 
-def _a_prior(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
-    if not 0 < value < 1:  # click.FloatRange accepts NaN
+def a_probability(_ctx: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Refuse the value of an option that is not between 0 and 1."""
+    if value is not None and not 0 < value < 1:  # click.FloatRange accepts NaN
         raise click.BadParameter(f"must be a probability between 0 and 1, both excluded, not {value}")
     return value
 
