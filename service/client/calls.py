@@ -54,6 +54,7 @@ class ApiCall(Generic[AnswerT]):
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     may_repeat: bool = True  # whether it may be sent again although the service may have done it
     n_results: int = 0  # results that the answer must have
+    n_faces: int | None = None  # faces that it must have; None = any number
     max_answer_bytes: int = 2**20  # several times what this service sends
 
 
