@@ -268,8 +268,8 @@ COMPARE_ANSWER: dict[str, object] = {
 }
 
 COMPARE_QUESTION: dict[str, object] = {
-    "probe": [0.0] * 128,
-    "references": [[0.0] * 128, [0.1] * 128],
+    "probe": [0.125] * 64 + [0.0] * 64,  # of length 1
+    "references": [[0.125] * 64 + [0.0] * 64, [0.0] * 64 + [0.125] * 64],
     "model_digest": MODEL_EXAMPLE["digest"],
 }
 
