@@ -140,3 +140,20 @@ def test_a_person_may_have_thousands_of_templates(gallery: GalleryClient | Drive
     server.answers(200, body(person)).answers(200, body(ENROL_ANSWER | {"person": person}))
     assert len(gallery.person("p").templates) == 5000
     assert len(gallery.enrol("p", [b"photo"]).person.templates) == 5000
+
+
+@pytest.mark.parametrize("facts", [{"note": "Anna's\0"}, {"note": "Anna" * 501}, {"consent": {"reference": "Anna"}}])
+def test_a_fact_about_a_person_that_is_refused_is_not_repeated(
+    gallery: GalleryClient | Driven, server: ScriptedServer, facts: dict[str, object]
+) -> None:
+    for method, args in (("put_person", ("p",)), ("enrol", ("p", [b"photo"]))):
+        with pytest.raises(ValueError, match=f"^{next(iter(facts))}: ") as refused:
+            getattr(gallery, method)(*args, **facts)
+        assert "Anna" not in str(refused.value)
+    assert server.requests == []
+
+
+def test_a_long_value_is_cut_in_an_error(gallery: GalleryClient | Driven) -> None:
+    with pytest.raises(ValueError, match=r"^face='xxx") as refused:
+        gallery.identify(b"photo", face="x" * 10_000)
+    assert len(str(refused.value)) < 500
