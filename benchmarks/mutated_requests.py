@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -188,7 +189,8 @@ def images() -> tuple[bytes, ...]:
 @cache
 def embeddings() -> tuple[list[float], ...]:
     generator = random.Random(0)  # noqa: S311 - no secrets
-    return tuple([round(generator.gauss(0, 0.09), 4) for _ in range(128)] for _ in range(4))
+    drawn = [[generator.gauss(0, 0.09) for _ in range(128)] for _ in range(4)]
+    return tuple([round(each / math.hypot(*numbers), 4) for each in numbers] for numbers in drawn)  # of length 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ option stands in the query or in the body, it cannot say. Invalid requests stay 
 """
 
 import base64
+import math
 import os
 import random
 from pathlib import Path
@@ -86,7 +87,10 @@ def _printable(text: str) -> str:
 
 
 def _embedding(numbers: list[float]) -> list[float]:
-    return (numbers + [0.0] * N_CHANNELS)[:N_CHANNELS]
+    """Make an embedding of the model's size and length of numbers."""
+    padded = (numbers + [0.0] * N_CHANNELS)[:N_CHANNELS]
+    length = math.hypot(*padded)
+    return [each / length for each in padded] if length > 0 else [1.0] + [0.0] * (N_CHANNELS - 1)
 
 
 def _pictures(given: object) -> object:

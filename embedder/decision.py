@@ -36,7 +36,7 @@ from .types import (
     Timings,
     Vectors,
 )
-from .weights.card import ModelCard, chosen_point
+from .weights.card import Architecture, ModelCard, chosen_point
 from .weights.card_parts import LogLikelihoodRatio, OperatingPoint
 
 GIVEN_BY_CALLER = "The threshold was given by the caller."
@@ -116,13 +116,15 @@ class ComparedFace:
     quality: Quality | None  # None = the photo is unknown
 
 
-def compared_faces(vectors: Sequence[NDArray[np.float32]], n_channels: int) -> list[ComparedFace]:
-    """Return faces of unknown photos with these embeddings. Raises ValueError unless each has `n_channels` numbers."""
-    faces = [ComparedFace(vector, None) for vector in vectors]
-    for face in faces:
-        if face.vector.shape != (n_channels,):
-            raise ValueError(f"an embedding of this model has shape ({n_channels},), not {face.vector.shape}")
-    return faces
+def compared_faces(vectors: Sequence[NDArray[np.float32]], architecture: Architecture) -> list[ComparedFace]:
+    """Return faces of unknown photos with these embeddings. Raises ValueError for one that the model cannot make."""
+    n_channels = architecture.embedding_size
+    for vector in vectors:
+        if vector.shape != (n_channels,):
+            raise ValueError(f"an embedding of this model has shape ({n_channels},), not {vector.shape}")
+        if not architecture.makes_length(length := float(np.linalg.norm(vector.astype(np.float64)))):
+            raise ValueError(f"an embedding of this model has a length of about 1, not {length:.3g}")
+    return [ComparedFace(vector, None) for vector in vectors]
 
 
 @dataclass(frozen=True, slots=True)

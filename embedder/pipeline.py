@@ -365,7 +365,7 @@ class FaceEmbedder:
             raise self._mismatch(model_digest)
         rule = decision_rule(self.card, VerifyOptions(**options))
         vectors = [np.asarray(probe, np.float32), *np.asarray(references, np.float32)]
-        one, *others = compared_faces(vectors, self.card.architecture.embedding_size)
+        one, *others = compared_faces(vectors, self.card.architecture)
         return Distances(tuple(rule.judge(one, others)), rule.operating_point, rule.prior)
 
     def _mismatch(self, digest: str) -> DigestMismatch:

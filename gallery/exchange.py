@@ -7,7 +7,7 @@ ends too early is noticed. It contains biometric data, and only its owner can re
 import base64
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set as AbstractSet
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from io import TextIOWrapper
@@ -18,7 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from embedder import MEASURES, PRECISIONS, Advance, Job, ModelCard, Progress, Quality, open_regular_file, replacing
+from embedder import (
+    MEASURES,
+    PRECISIONS,
+    Advance,
+    Architecture,
+    Job,
+    ModelCard,
+    Progress,
+    Quality,
+    open_regular_file,
+    replacing,
+)
 
 from .errors import InvalidValue, NoSuchPerson
 from .store import Store
@@ -29,7 +40,6 @@ PAGE = 500  # people read at a time
 MAX_LINE_BYTES = 2**26  # of one person: some 50,000 templates
 DLIB_MODEL, N_DLIB_CHANNELS = "dlib-resnet29-128", 128
 SHORTEST_DLIB, LONGEST_DLIB = 1.1, 2.0  # embeddings of dlib's network: their lengths are 1.22 to 1.71 over LFW View 1
-UNIT_ROUNDING = 0.02  # of the length of an embedding that a network has scaled to 1, in its coarsest precision
 IMPORTED = "face_recognition"  # instead of a request's id
 
 
@@ -122,9 +132,7 @@ def read_export(path: Path, cards: Sequence[ModelCard] = ()) -> Iterator[Portabl
     Templates of the models with these `cards` must have the length that the card says.
     """
     n_people = n_templates = 0
-    of_length_1 = {
-        each.digest_in(precision) for each in cards if each.architecture.unit_length for precision in PRECISIONS
-    }
+    architectures = {each.digest_in(precision): each.architecture for each in cards for precision in PRECISIONS}
     with open_regular_file(path) as file:
         _parsed(_FirstLine, file.readline(MAX_LINE_BYTES), 1)
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), start=2):
@@ -132,7 +140,7 @@ def read_export(path: Path, cards: Sequence[ModelCard] = ()) -> Iterator[Portabl
                 last = _parsed(_LastLine, line, number)
                 break
             person = _portable(_parsed(_PersonLine, line, number), number)
-            _check_lengths(person.templates, of_length_1, number)
+            _check_lengths(person.templates, architectures, number)
             n_people, n_templates = n_people + 1, n_templates + len(person.templates)
             yield person
         else:
@@ -265,13 +273,14 @@ def _portable(line: _PersonLine, number: int) -> PortablePerson:
     return PortablePerson(line.person, facts, templates)
 
 
-def _check_lengths(templates: Sequence[NewTemplate], of_length_1: AbstractSet[str], number: int) -> None:
+def _check_lengths(templates: Sequence[NewTemplate], architectures: Mapping[str, Architecture], number: int) -> None:
     """Raise InvalidValue for an embedding that its model cannot have made: a short one is near to every face."""
     for each in templates:
-        if each.model_digest in of_length_1 and abs(length_of(each.vector) - 1) > UNIT_ROUNDING:
+        architecture, length = architectures.get(each.model_digest), length_of(each.vector)
+        if architecture is not None and not architecture.makes_length(length):
             raise InvalidValue(
-                f"line {number} has a damaged template: its embedding has the length {length_of(each.vector):.3g}, and "
-                "its model makes those of length 1; export the gallery again"
+                f"line {number} has a damaged template: its embedding has the length {length:.3g}, which "
+                "its model cannot make; export the gallery again"
             )
 
 

@@ -80,6 +80,10 @@ PERSON_VERIFY_PROBLEMS: tuple[KnownError, ...] = (
     OperatingPointUnavailable,
 )
 
+ETAG: dict[str, Any] = {
+    "ETag": {"description": "The version; for If-Match and If-None-Match.", "schema": {"type": "string"}}
+}
+VERSIONED = {200, 201, 304}  # statuses
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "If-None-Match names this version."}}
 
 _TIME = "2026-11-30T09:15:00Z"
@@ -250,3 +254,8 @@ def photo_body(spec: RequestSpec[OptionsT], *names: str) -> dict[str, Any]:
 def written(answer: type[Answer]) -> dict[int | str, dict[str, Any]]:
     """Describe the answer of a PUT that has made something new."""
     return {201: {"description": "It was not there before.", "model": answer}}
+
+
+def versioned(answers: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Add the ETag header to the answers about a gallery or a person that are no problems."""
+    return answers | {status: answers.get(status, {}) | {"headers": ETAG} for status in {200, *answers} & VERSIONED}

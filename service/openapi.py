@@ -268,11 +268,12 @@ COMPARE_ANSWER: dict[str, object] = {
 }
 
 COMPARE_QUESTION: dict[str, object] = {
-    "probe": [0.0] * 128,
-    "references": [[0.0] * 128, [0.1] * 128],
+    "probe": [0.125] * 64 + [0.0] * 64,  # of length 1
+    "references": [[0.125] * 64 + [0.0] * 64, [0.0] * 64 + [0.125] * 64],
     "model_digest": MODEL_EXAMPLE["digest"],
 }
 
+RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}}
 
 BODY_PROBLEMS: tuple[KnownError, ...] = (
     MalformedRequest,
@@ -374,10 +375,11 @@ def _form_field(option: dict[str, Any]) -> dict[str, Any]:
 def _problems(errors: list[KnownError]) -> dict[str, Any]:
     examples = {error.code: {"summary": problem_type_of(error).title, "value": _example(error)} for error in errors}
     schema = {"$ref": "#/components/schemas/Problem"}
+    waits = any(problem_type_of(error).status in (429, 503) for error in errors)
     return {
         "description": ", ".join(f"`{error.code}`" for error in errors),
         "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
-    }
+    } | ({"headers": RETRY_AFTER} if waits else {})
 
 
 def _example(error: KnownError) -> dict[str, Any]:

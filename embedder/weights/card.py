@@ -28,6 +28,8 @@ LandmarkPoint = tuple[Finite, Finite]
 ChipSide = Annotated[int, Field(ge=32, le=512)]  # px
 CropSide = Annotated[int, Field(ge=32, lt=512, multiple_of=2)]  # px
 EmbeddingSize = Annotated[int, Field(ge=SMALLEST_EMBEDDING, le=LARGEST_EMBEDDING)]  # channels
+UNIT_ROUNDING = 0.02  # of the length of an embedding that a network has scaled to 1, in its coarsest precision
+SHORTEST_MEAN = 0.5  # of two of length 1, of a face and its mirror image; further apart they would be two people's
 ScoreKind = Literal["normalized", "plain"]  # normalized: distances plus penalties for poor photos; plain: distances
 
 
@@ -92,6 +94,14 @@ class Architecture(CardPart):
     projected_from: Annotated[EmbeddingSize | None, Field(exclude_if=is_missing)] = None
     unit_length: bool  # whether embeddings are scaled to length 1
     mirror: bool  # whether an embedding is the mean over a chip and its mirror image
+
+    def makes_length(self, length: float) -> bool:
+        """Whether an embedding may have this length. Without `unit_length` any may.
+
+        A short embedding, as of zeros, would be nearer to every face than the thresholds of a unit-length model.
+        """
+        shortest = SHORTEST_MEAN if self.mirror else 1.0
+        return not self.unit_length or shortest - UNIT_ROUNDING <= length <= 1.0 + UNIT_ROUNDING
 
 
 class DetectorFacts(CardPart):

@@ -17,6 +17,7 @@ from ..wire import (
     DecisionOptions,
     EmbedAllResponse,
     EmbeddingResponse,
+    ExplainOptions,
     ExplainResponse,
     FaceOption,
     FacesResponse,
@@ -28,12 +29,14 @@ from ..wire import (
     VerifyOptions,
     VerifyResponse,
 )
+from .errors import printable
 from .inputs import EmbeddingInput, ImageInput, comparison_of, read_image
 
 ONE_IMAGE = (str, bytes, bytearray, memoryview)  # sequences, but not of images
 
 MANY_FACES_BYTES = 2**23  # 256 faces with embeddings take some 4 KB each, a crowd of 1,500 faces 0.4 KB
 EXPLAIN_BYTES = 2**24  # two chips and two maps as pictures
+LONGEST_SHOWN = 100  # characters of an option's value in an error
 COMPARE_BYTES, RESULT_BYTES = 2**16, 2**12
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -54,6 +57,7 @@ class ApiCall(Generic[AnswerT]):
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     may_repeat: bool = True  # whether it may be sent again although the service may have done it
     n_results: int = 0  # results that the answer must have
+    n_faces: int | None = None  # faces that it must have; None = any number
     max_answer_bytes: int = 2**20  # several times what this service sends
 
 
@@ -82,7 +86,7 @@ def explain(
     probe: ImageInput, reference: ImageInput, *, saliency: bool, **options: Unpack[VerifyKeywords]
 ) -> ApiCall[ExplainResponse]:
     """Build the call that compares two images and explains the result."""
-    fields = (*fields_of(checked(VerifyOptions, options)), ("saliency", _text(saliency)))
+    fields = fields_of(checked(ExplainOptions, {**options, "saliency": saliency}))
     images = (("probe", read_image(probe)), ("reference", read_image(reference)))
     return ApiCall("POST", "/v1/explain", ExplainResponse, images=images, fields=fields, max_answer_bytes=EXPLAIN_BYTES)
 
@@ -154,8 +158,13 @@ def checked(kind: type[OptionsT], given: Mapping[str, object]) -> OptionsT:
         return kind.model_validate(given)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        places = [f"{name}={given[name]!r}" for name in given if name in fault["loc"]]
+        places = [_shown(kind, name, given[name]) for name in given if name in fault["loc"]]
         raise ValueError(": ".join([*places, fault["msg"]])) from None
+
+
+def _shown(kind: type[Message], name: str, value: object) -> str:
+    """Name an option with its value, cut; without it, if it is about a person."""
+    return f"{name}={printable(repr(value), LONGEST_SHOWN)}" if kind.model_fields[name].repr else name
 
 
 def require_sequence(images: object, name: str) -> None:

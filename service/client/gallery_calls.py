@@ -1,7 +1,9 @@
 """The client's calls about galleries as values, as `calls` has those of the other routes. Nothing is sent here."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TypedDict, Unpack
 from urllib.parse import quote
 from uuid import uuid4
@@ -9,6 +11,9 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from ..wire import (
+    ALL_FACES,
+    LONGEST_CURSOR,
+    LONGEST_KEY,
     MAX_IMAGES,
     PAGE,
     ConsentRecord,
@@ -31,9 +36,13 @@ from ..wire import (
     TemplateNames,
 )
 from .calls import MANY_FACES_BYTES, ApiCall, checked, fields_of, require_sequence
+from .errors import UnexpectedAnswer
 from .inputs import ImageInput, read_image
 
 PAGE_BYTES = 2**24  # 100 people with some 100 templates each
+PERSON_BYTES = 2**24  # one person with 20,000 templates
+ENTITY_TAG = re.compile(r'"[!#-~]*"')
+KEY = re.compile("[!-~]([ -~]*[!-~])?")
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -98,6 +107,19 @@ def people(gallery: str, *, cursor: str | None) -> ApiCall[PeopleResponse]:
     return ApiCall("GET", f"{_gallery(gallery)}/people", PeopleResponse, query=query, max_answer_bytes=PAGE_BYTES)
 
 
+def next_cursor(page: PeopleResponse, last: str) -> str | None:
+    """Return the cursor of the page after this one, which itself comes after the person `last`; None = there is none.
+
+    Raises UnexpectedAnswer for a page that does not go on from there: such a list might never end.
+    """
+    ids = [last, *(each.id for each in page.people)]
+    if any(one >= other for one, other in pairwise(ids)):
+        raise UnexpectedAnswer("the service listed people out of order, or twice; is it visavis there?")
+    if page.next is not None and not (page.people and 0 < len(page.next) <= LONGEST_CURSOR):
+        raise UnexpectedAnswer("the service listed people with a next page that cannot be one; is it visavis there?")
+    return page.next
+
+
 def put_person(gallery: str, person: str, **given: Unpack[PutPersonKeywords]) -> ApiCall[PersonResponse]:
     """Build the call that creates a person, or replaces the facts."""
     if_match, must_be_new = given.pop("if_match", None), given.pop("must_be_new", False)
@@ -107,20 +129,21 @@ def put_person(gallery: str, person: str, **given: Unpack[PutPersonKeywords]) ->
         PersonResponse,
         json=checked(PersonRequest, given).model_dump_json(exclude_none=True).encode(),
         headers=write_headers(if_match, must_be_new=must_be_new),
+        max_answer_bytes=PERSON_BYTES,
         may_repeat=if_match is None and not must_be_new,
     )
 
 
 def read_person(gallery: str, person: str) -> ApiCall[PersonResponse]:
     """Build the call for a person."""
-    return ApiCall("GET", _person(gallery, person), PersonResponse)
+    return ApiCall("GET", _person(gallery, person), PersonResponse, max_answer_bytes=PERSON_BYTES)
 
 
 def enrol(
     gallery: str, person: str, photos: Sequence[ImageInput], **options: Unpack[EnrolKeywords]
 ) -> ApiCall[EnrolResponse]:
     """Build the call that enrols photos. It has a key, so that photos are enrolled once although it is sent again."""
-    key = options.pop("idempotency_key", None) or str(uuid4())
+    key = _key(options.pop("idempotency_key", None))
     fields = fields_of(checked(EnrolOptions, options))
     require_sequence(photos, "photos")
     if not 1 <= len(photos) <= MAX_IMAGES:
@@ -132,6 +155,7 @@ def enrol(
         images=tuple(("image", read_image(photo)) for photo in photos),
         fields=fields,
         headers=(("idempotency-key", key),),
+        max_answer_bytes=PERSON_BYTES,
     )
 
 
@@ -145,6 +169,7 @@ def identify(gallery: str, photo: ImageInput, **options: Unpack[IdentifyKeywords
         IdentifyResponse,
         images=images,
         fields=fields,
+        n_faces=None if options.get("face") == ALL_FACES else 1,
         max_answer_bytes=2 * MANY_FACES_BYTES,
     )
 
@@ -174,7 +199,24 @@ def write_headers(if_match: str | None, *, must_be_new: bool) -> Headers:
         raise ValueError("pass if_match or must_be_new, not both")
     if must_be_new:
         return (("if-none-match", "*"),)
-    return () if if_match is None else (("if-match", if_match),)
+    return () if if_match is None else (("if-match", _entity_tag(if_match)),)
+
+
+def _entity_tag(text: str) -> str:
+    if ENTITY_TAG.fullmatch(text) is None:
+        raise ValueError("if_match must be the etag of an earlier answer, as it stands there, with its quotes")
+    return text
+
+
+def _key(given: str | None) -> str:
+    """Return the key of an enrolment: the caller's, else a new one. Raises ValueError."""
+    if given is None:
+        return str(uuid4())
+    if len(given) > LONGEST_KEY or KEY.fullmatch(given) is None:
+        raise ValueError(
+            f"idempotency_key must be 1 to {LONGEST_KEY} printable ASCII characters without blanks at its ends"
+        )
+    return given
 
 
 def _forget(path: str, if_match: str | None) -> ApiCall[ForgetResponse]:

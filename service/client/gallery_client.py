@@ -60,11 +60,14 @@ class GalleryClient:
 
     def people(self) -> Iterator[Person]:
         """Yield all people in the order of their ids; asks for a page at a time."""
-        page = self._ask(calls.people(self.name, cursor=None))
-        while page.next is not None:
+        cursor, last = None, ""
+        while True:
+            page = self._ask(calls.people(self.name, cursor=cursor))
+            cursor = calls.next_cursor(page, last)
             yield from page.people
-            page = self._ask(calls.people(self.name, cursor=page.next))
-        yield from page.people
+            if cursor is None:
+                return
+            last = page.people[-1].id
 
     def put_person(self, person: str, **given: Unpack[PutPersonKeywords]) -> PersonResponse:
         """Create a person, or replace all that is stored beside the photos; `person` is an id of your own.
@@ -137,13 +140,15 @@ class AsyncGalleryClient:
 
     async def people(self) -> AsyncIterator[Person]:
         """Yield all people in the order of their ids; asks for a page at a time."""
-        page = await self._ask(partial(calls.people, self.name, cursor=None))
-        while page.next is not None:
+        cursor, last = None, ""
+        while True:
+            page = await self._ask(partial(calls.people, self.name, cursor=cursor))
+            cursor = calls.next_cursor(page, last)
             for each in page.people:
                 yield each
-            page = await self._ask(partial(calls.people, self.name, cursor=page.next))
-        for each in page.people:
-            yield each
+            if cursor is None:
+                return
+            last = page.people[-1].id
 
     async def put_person(self, person: str, **given: Unpack[PutPersonKeywords]) -> PersonResponse:
         """Create a person, or replace all that is stored beside the photos; `person` is an id of your own.

@@ -94,6 +94,9 @@ def _require_one_each(call: ApiCall[AnswerT], answer: Answer, response: httpx2.R
     n_results = len(getattr(answer, "results", ()))
     if n_results != call.n_results:
         raise _unexpected(response, f"{n_results} results instead of {call.n_results}")
+    n_faces = len(getattr(answer, "faces", ()))
+    if call.n_faces not in (None, n_faces):
+        raise _unexpected(response, f"{n_faces} faces instead of {call.n_faces}")
 
 
 def parsed(content: bytes) -> object:
@@ -136,10 +139,22 @@ def _whole(text: str) -> int:
 
 def pause_s(call: ApiCall[AnswerT], retry: Retry, n_made: int, outcome: Outcome, limits: CallLimits) -> float | None:
     """Return the pause before the next attempt; None if there is none, also because the deadline would pass."""
-    if not call.may_repeat and isinstance(outcome, httpx2.RequestError) and not isinstance(outcome, NOT_SENT):
+    if not call.may_repeat and _may_be_done(outcome):
         return None
     asked_s = retry.pause_s(n_made, outcome)
     return None if asked_s is None or asked_s >= limits.left_s() else asked_s
+
+
+def _may_be_done(outcome: Outcome) -> bool:
+    """Whether the service may have done what it was asked, although this outcome is no answer."""
+    if isinstance(outcome, httpx2.RequestError):
+        return not isinstance(outcome, NOT_SENT)
+    if outcome.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+        return False
+    try:
+        return Problem.model_validate(parsed(outcome.content)).code not in NOT_BEGUN
+    except ValueError:
+        return True  # of a proxy, which says nothing about the service behind it
 
 
 def readiness_of(call: ApiCall[Health], outcome: Outcome, retry: Retry) -> bool:
@@ -169,6 +184,7 @@ def _raise_lost(error: httpx2.RequestError) -> NoReturn:
 
 
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout)  # the service has not seen the request
+NOT_BEGUN = frozenset({"busy", "memory_full", "stopping", "not_ready"})  # codes of a 503 before anything is done
 OF_A_GALLERY = re.compile(r"(/v1/galleries)/.*")  # what follows names a person
 
 # Refusals that may come from a proxy in front of the service, so without a problem.

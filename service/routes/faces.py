@@ -1,5 +1,7 @@
 """The faces in an image, their embeddings, and distances between embeddings. Biometric data; none is stored."""
 
+from math import hypot
+
 from fastapi import APIRouter, Request
 
 from embedder import (
@@ -145,7 +147,7 @@ def _embed(runner: RequestExecutor, parsed: ParsedRequest[EmbeddingOptions]) -> 
 
 
 def _compare(runner: RequestExecutor, asked: CompareRequest) -> Distances:
-    _require_size(asked, runner.embedder)
+    _require_embeddings(asked, runner.embedder)
     return runner.embedder.compare(
         asked.probe,
         asked.references,
@@ -154,8 +156,8 @@ def _compare(runner: RequestExecutor, asked: CompareRequest) -> Distances:
     )
 
 
-def _require_size(asked: CompareRequest, embedder: FaceEmbedder) -> None:
-    """Raise MalformedRequest if an embedding said to be of the served model has another number of channels."""
+def _require_embeddings(asked: CompareRequest, embedder: FaceEmbedder) -> None:
+    """Raise MalformedRequest if an embedding said to be of the served model is none that it can make."""
     n_channels = embedder.card.architecture.embedding_size
     if asked.model_digest != embedder.identity.digest:
         return  # another model, which is told instead
@@ -165,4 +167,9 @@ def _require_size(asked: CompareRequest, embedder: FaceEmbedder) -> None:
             raise MalformedRequest(
                 f"{name} has {len(vector)} numbers, but an embedding of {embedder.card.name} has {n_channels}; "
                 "send the embedding as the service returned it"
+            )
+        if not embedder.card.architecture.makes_length(length := hypot(*vector)):
+            raise MalformedRequest(
+                f"{name} has the length {length:.3g}, but an embedding of {embedder.card.name} has a length of about "
+                "1; send the embedding as the service returned it"
             )

@@ -27,6 +27,7 @@ from ..gallery_openapi import (
     WRITE_PROBLEMS,
     described,
     small_body,
+    versioned,
     written,
 )
 from ..gallery_requests import (
@@ -103,7 +104,7 @@ def new_router(runner: RequestExecutor) -> APIRouter:
 def _join_gallery(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.put(
         GALLERY,
-        responses=written(GalleryResponse) | responses(*WRITE_PROBLEMS, example=GALLERY_ANSWER),
+        responses=versioned(written(GalleryResponse) | responses(*WRITE_PROBLEMS, example=GALLERY_ANSWER)),
         openapi_extra=small_body(GalleryRequest, {}, "gallery"),
     )
     async def put_gallery(request: Request, response: Response) -> GalleryResponse:
@@ -120,7 +121,7 @@ def _join_gallery(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.get(
         GALLERY,
         response_model=GalleryResponse,
-        responses=responses(*READ_PROBLEMS, example=GALLERY_ANSWER) | NOT_MODIFIED,
+        responses=versioned(responses(*READ_PROBLEMS, example=GALLERY_ANSWER) | NOT_MODIFIED),
         openapi_extra=described("gallery", "If-None-Match"),
     )
     async def gallery(request: Request, response: Response) -> GalleryResponse | Response:
@@ -134,7 +135,7 @@ def _join_gallery(routes: APIRouter, runner: RequestExecutor) -> None:
 def _join_person(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.put(
         PERSON,
-        responses=written(PersonResponse) | responses(*WRITE_PROBLEMS, example=PERSON_ANSWER),
+        responses=versioned(written(PersonResponse) | responses(*WRITE_PROBLEMS, example=PERSON_ANSWER)),
         openapi_extra=small_body(PersonRequest, PERSON_REQUEST, "gallery", "person"),
     )
     async def put_person(request: Request, response: Response) -> PersonResponse:
@@ -151,7 +152,7 @@ def _join_person(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.get(
         PERSON,
         response_model=PersonResponse,
-        responses=responses(*PERSON_PROBLEMS, example=PERSON_ANSWER) | NOT_MODIFIED,
+        responses=versioned(responses(*PERSON_PROBLEMS, example=PERSON_ANSWER) | NOT_MODIFIED),
         openapi_extra=described("gallery", "person", "If-None-Match"),
     )
     async def person(request: Request, response: Response) -> PersonResponse | Response:

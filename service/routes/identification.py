@@ -15,6 +15,7 @@ from ..gallery_openapi import (
     PERSON_VERIFY_ANSWER,
     PERSON_VERIFY_PROBLEMS,
     photo_body,
+    versioned,
 )
 from ..gallery_requests import etag, idempotency_key, names_of, require_unconditional
 from ..openapi import link, responses
@@ -59,7 +60,7 @@ def router(runner: RequestExecutor) -> APIRouter:
 def _join_enrolment(routes: APIRouter, runner: RequestExecutor) -> None:
     @routes.post(
         f"{PERSON}/photos",
-        responses=responses(*ENROL_PROBLEMS, example=ENROL_ANSWER, links=ENROL_LINKS),
+        responses=versioned(responses(*ENROL_PROBLEMS, example=ENROL_ANSWER, links=ENROL_LINKS)),
         openapi_extra=photo_body(ENROL, "gallery", "person", "Idempotency-Key"),
     )
     async def enrol(request: Request, response: Response) -> EnrolResponse:

@@ -103,11 +103,11 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 class PersonFacts(Message):
     """The facts about a person, besides the id."""
 
-    note: Annotated[Note | None, Field(description="A note of the caller's.")] = None
+    note: Annotated[Note | None, Field(description="A note of the caller's.", repr=False)] = None
     consent: Annotated[
         ConsentRecord | None,
         BeforeValidator(_form_field),
-        Field(description="The person's agreement to be enrolled; in a form, a field with JSON."),
+        Field(description="The person's agreement to be enrolled; in a form, a field with JSON.", repr=False),
     ] = None
     forget_at: Annotated[
         AwareDatetime | None,

@@ -18,6 +18,7 @@ from service.wire import MAX_IMAGES
 
 Photo = Callable[[str], Path]
 SCRIPT = Path(__file__).parents[2] / "service" / "web" / "page" / "enrolment.js"
+NOTHING_TO_COMPARE_WITH = "There is no template in this gallery to compare the face with."
 GIVE = """([kind, selector, data]) => {
     const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
     const given = new DataTransfer();
@@ -102,7 +103,7 @@ def test_every_face_of_a_photo_has_a_box_and_its_own_candidates(
 
 def test_an_empty_gallery_names_nobody(visit: GalleryVisit, photo: Photo) -> None:
     assert visit.identify(photo("001-smiling")) == ["Nobody in this gallery"]
-    assert visit.page.inner_text(".found-face p") == "The gallery is empty."
+    assert visit.page.inner_text(".found-face p") == NOTHING_TO_COMPARE_WITH
 
 
 def test_a_photo_that_shows_no_face_is_told_apart_from_one_of_nobody(visit: GalleryVisit, tmp_path: Path) -> None:

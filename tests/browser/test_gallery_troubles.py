@@ -177,6 +177,7 @@ def test_templates_of_another_model_are_marked(
         visit.look_at("Anna")
         assert "Of another model: never compared." in page.inner_text(".templates")
         assert visit.identify(photo("001-smiling")) == ["Nobody in this gallery"]
+        assert page.inner_text(".found-face p").startswith("There is no template")  # it is not empty
 
 
 def test_without_galleries_there_is_no_tab_and_its_address_says_how_to_have_one(page: Page, url: str) -> None:

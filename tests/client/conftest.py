@@ -1,6 +1,7 @@
 """A real HTTP server that answers by script, and both clients behind one face: each behaviour is stated once."""
 
 import asyncio
+import inspect
 import socket
 import threading
 from collections import deque
@@ -12,7 +13,7 @@ from typing import Self
 import httpx2
 import pytest
 
-from service.client import AsyncFaceClient, FaceClient, Problem, VerifyResponse
+from service.client import AsyncFaceClient, AsyncGalleryClient, FaceClient, Problem, VerifyResponse
 from service.openapi import VERIFY_ANSWER
 from service.wire import ModelIdentity, OperatingPoint, Sample, Timings
 
@@ -105,6 +106,12 @@ def handler_of(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             server.perform(self)
 
+        def do_PUT(self) -> None:
+            server.perform(self)
+
+        def do_DELETE(self) -> None:
+            server.perform(self)
+
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
@@ -112,17 +119,26 @@ def handler_of(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
 
 
 class Driven:
-    """An AsyncFaceClient whose methods wait, each run to its end in one event loop."""
+    """An AsyncFaceClient, or a gallery of one, whose methods wait, each run to its end in one event loop."""
 
-    def __init__(self, client: AsyncFaceClient, runner: asyncio.Runner) -> None:
+    def __init__(self, client: AsyncFaceClient | AsyncGalleryClient, runner: asyncio.Runner) -> None:
         self._client, self._runner = client, runner
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method = getattr(self._client, {"close": "aclose"}.get(name, name))
-        return lambda *args, **named: self._runner.run(method(*args, **named))
+        return lambda *args, **named: self._done(method(*args, **named))
+
+    def _done(self, answer: object) -> object:
+        if isinstance(answer, AsyncGalleryClient):
+            return Driven(answer, self._runner)
+        return self._runner.run(_awaited(answer))
 
     def __repr__(self) -> str:
         return repr(self._client)
+
+
+async def _awaited(answer: object) -> object:
+    return [each async for each in answer] if inspect.isasyncgen(answer) else await answer
 
 
 class Connector:

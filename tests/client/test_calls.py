@@ -144,3 +144,9 @@ def test_the_repr_of_a_call_shows_no_image() -> None:
 def test_a_name_that_is_no_option_is_refused_with_those_that_are() -> None:
     with pytest.raises(TypeError, match="no option 'treshold'; the options are: face, threshold, operating_point"):
         calls.verify(b"p", b"r", treshold=0.5)
+
+
+def test_a_saliency_that_is_none_is_refused_before_it_is_sent() -> None:
+    assert ("saliency", "false") in calls.explain(b"a", b"b", saliency=False).fields
+    with pytest.raises(ValueError, match=r"^saliency='perhaps': "):
+        calls.explain(b"a", b"b", saliency="perhaps")

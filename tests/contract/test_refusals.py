@@ -135,7 +135,7 @@ def test_a_point_that_the_model_does_not_have_is_refused_with_those_it_has(ask: 
     error = refused(ask, OperatingPointUnavailableError, "verify", *pair, operating_point="fmr=1e-9")
     assert facts(error) == (422, "operating_point_unavailable", None, None)
     assert error.available == tuple(point.name for point in ask("model").operating_points)
-    vector = [0.1] * 128
+    vector = [128**-0.5] * 128
     digest = ask("model").digest
     named = {"model_digest": digest, "operating_point": "strict"}
     assert refused(ask, OperatingPointUnavailableError, "compare", vector, [vector], **named).available

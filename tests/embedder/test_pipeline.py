@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter
 
 import embedder as door
 from embedder import (
+    Architecture,
     Comparison,
     DigestMismatch,
     FaceEmbedder,
@@ -255,6 +256,29 @@ def test_a_card_without_a_penalty_has_one_threshold_for_all_pairs_and_refuses_no
 def test_embeddings_of_another_model_are_refused(embedder: FaceEmbedder) -> None:
     with pytest.raises(DigestMismatch, match="embed the photo again"):
         embedder.compare(np.zeros(128), [np.zeros(128)], model_digest="sha256:" + "0" * 64)
+
+
+def test_embeddings_that_the_model_cannot_make_are_not_compared(embedder: FaceEmbedder) -> None:
+    good = np.full(128, 128**-0.5)
+    for bad in (np.zeros(128), 0.9 * good, 1.1 * good):
+        for pair in ((good, [good, bad]), (bad, [good])):
+            with pytest.raises(ValueError, match="has a length of about 1, not"):
+                embedder.compare(*pair, model_digest=embedder.identity.digest)
+
+
+@pytest.mark.parametrize(
+    ("facts", "made", "not_made"),
+    [
+        ({"unit_length": True, "mirror": False}, [0.99, 1.01], [0.0, 0.9, 1.1]),
+        ({"unit_length": True, "mirror": True}, [0.6, 1.01], [0.0, 0.3, 1.1]),  # the mean of two of length 1
+        ({"unit_length": False, "mirror": True}, [0.1, 9.0], []),
+    ],
+)
+def test_the_length_of_an_embedding_follows_from_the_architecture(
+    facts: dict[str, bool], made: list[float], not_made: list[float]
+) -> None:
+    network = Architecture(backbone="small", embedding_size=128, **facts)
+    assert [each for each in made + not_made if network.makes_length(each)] == made
 
 
 def test_an_embeddings_repr_does_not_show_it(embedder: FaceEmbedder, examples: Path) -> None:

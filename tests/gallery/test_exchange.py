@@ -164,6 +164,15 @@ def test_an_embedding_of_a_length_that_its_model_cannot_make_is_refused(
     assert other.people("visitors", limit=9) == []
 
 
+def test_a_mean_over_a_face_and_its_mirror_image_may_be_shorter(export: Path) -> None:
+    mirrored = read_bundle().card.with_mirror(mirror=True)
+    damage(export, np.full(128, 0.8 * 128**-0.5, np.float32), mirrored.digest)
+    assert len(list(read_export(export, [mirrored]))) == 3
+    damage(export, np.full(128, 0.3 * 128**-0.5, np.float32), mirrored.digest)
+    with pytest.raises(InvalidValue, match=r"length 0\.3, which its model cannot make"):
+        list(read_export(export, [mirrored]))
+
+
 def damage(export: Path, vector: NDArray[np.float32], digest: str = DIGESTS[0]) -> None:
     """Put an embedding into the first line of a person."""
     first, bob, *rest = export.read_text().splitlines()

@@ -74,6 +74,20 @@ def test_every_status_of_a_route_is_described_as_a_problem(path: str, described:
     assert all(set(content) == {"application/problem+json"} for content in problems.values())
 
 
+def test_the_headers_to_come_back_with_are_described(described: dict[str, Any]) -> None:
+    """The version of a gallery or a person, and when to ask again."""
+    gallery, person = "/v1/galleries/{gallery}", "/v1/galleries/{gallery}/people/{person}"
+    with_version = {(path, method) for path in (gallery, person) for method in ("put", "get")}
+    with_version.add((f"{person}/photos", "post"))
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            headers = {status: set(answer.get("headers", {})) for status, answer in operation["responses"].items()}
+            good = [named for status, named in headers.items() if status in ("200", "201", "304")]
+            assert good
+            assert all(named == ({"ETag"} if (path, method) in with_version else set()) for named in good)
+            assert all(headers[status] == {"Retry-After"} for status in headers if status in ("429", "503"))
+
+
 def test_the_key_is_described_where_one_may_be_needed(described: dict[str, Any]) -> None:
     (name,) = described["components"]["securitySchemes"]
     assert described["components"]["securitySchemes"][name]["scheme"] == "bearer"

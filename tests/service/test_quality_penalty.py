@@ -1,5 +1,6 @@
 """What poor photos cost, in the numbers of the JSON answers: of sharp and blurred photos, and of any vectors."""
 
+from math import hypot
 from typing import Any
 
 import pytest
@@ -15,7 +16,13 @@ SOFT_PX = 4  # standard deviation of a blur that costs something
 CLOSE = {"rel": 1e-5, "abs": 1e-6}
 
 Answer = dict[str, Any]
-Vectors = st.lists(st.lists(st.floats(-0.25, 0.25, width=32), min_size=128, max_size=128), min_size=2, max_size=2)
+Vectors = st.lists(
+    st.lists(st.floats(-0.25, 0.25, width=32), min_size=128, max_size=128)
+    .filter(lambda vector: hypot(*vector) > 0.01)
+    .map(lambda vector: [each / hypot(*vector) for each in vector]),
+    min_size=2,
+    max_size=2,
+)
 
 
 @pytest.fixture(scope="module")

@@ -189,6 +189,19 @@ def test_faces_are_found_largest_first(client: TestClient) -> None:
     assert areas == sorted(areas, reverse=True)
 
 
+@pytest.mark.parametrize("number", [0.0, 1e-30, 0.1, 0.5 * 128**-0.5])
+def test_an_embedding_of_a_length_that_the_model_cannot_make_is_refused(
+    client: TestClient, embedder: FaceEmbedder, number: float
+) -> None:
+    """Zeros would be nearer to every face than the threshold, and so "same" with anybody."""
+    good, bad = [128**-0.5] * 128, [number] * 128
+    for probe, references, name in ((bad, [good], "probe"), (good, [good, bad], "references.1")):
+        question = {"probe": probe, "references": references, "model_digest": embedder.identity.digest}
+        answer = client.post("/v1/embeddings/compare", json=question)
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+        assert answer.json()["detail"].startswith(f"{name} has the length ")
+
+
 def test_no_face_is_an_empty_list_of_faces(client: TestClient) -> None:
     answer = client.post("/v1/faces", files={"image": plain()})
     assert (answer.status_code, answer.json()["faces"]) == (200, [])
@@ -212,7 +225,8 @@ def test_embeddings_of_one_person_compare_as_the_photos_do(client: TestClient, p
 
 
 def test_a_point_and_a_prior_hold_for_embeddings(client: TestClient, embedder: FaceEmbedder) -> None:
-    question = {"probe": [0.1] * 128, "references": [[0.1] * 128], "model_digest": embedder.identity.digest}
+    vector = [128**-0.5] * 128
+    question = {"probe": vector, "references": [vector], "model_digest": embedder.identity.digest}
     answer = client.post("/v1/embeddings/compare", json={**question, "operating_point": "fmr-1e-5", "prior": 0.2})
     compared = CompareResponse.model_validate_json(answer.content)
     assert (compared.operating_point.name, compared.prior) == ("fmr-1e-5", 0.2)
@@ -231,7 +245,8 @@ def test_the_model_is_told_by_its_card_and_digests(client: TestClient, embedder:
 
 def test_a_thousand_embeddings_are_compared(client: TestClient, embedder: FaceEmbedder) -> None:
     rng = np.random.default_rng(1)
-    vectors = rng.normal(size=(1001, 128)) / 8
+    vectors = rng.normal(size=(1001, 128))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     question = {"probe": vectors[0].tolist(), "references": vectors[1:].tolist()}
     answer = client.post("/v1/embeddings/compare", json={**question, "model_digest": embedder.identity.digest})
     distances = [result["distance"] for result in answer.json()["results"]]

@@ -221,6 +221,7 @@ export const chinese = {
     nobody: "不是图库中的人",
     faceTitle: "人脸 {number}：{who}",
     tooPoor: "这张人脸质量太差，无法比较。",
+    noTemplate: "此图库中没有可与这张人脸比较的模板。",
     candidate: "最接近的人",
     verdict: "结论",
     probability: "概率",

@@ -225,6 +225,7 @@ export const english = {
     nobody: "Nobody in this gallery",
     faceTitle: "Face {number}: {who}",
     tooPoor: "This face is too poor to be compared.",
+    noTemplate: "There is no template in this gallery to compare the face with.",
     candidate: "Nearest people",
     verdict: "Verdict",
     probability: "Probability",

@@ -148,7 +148,7 @@ function faceOf(face, number, { id, isChosen }) {
   return make("li", { id, class: kind }, title, told);
 }
 
-const whyNone = ({ sample }) => say(sample.quality.is_too_poor ? "gallery.tooPoor" : "gallery.empty");
+const whyNone = ({ sample }) => say(sample.quality.is_too_poor ? "gallery.tooPoor" : "gallery.noTemplate");
 
 function candidatesOf({ candidates, claim }) {
   const heads = ["candidate", "verdict", "probability", "normalized"].map((key) => make("th", { scope: "col" }, say(`gallery.${key}`)));
