@@ -288,7 +288,7 @@ def _line(process: subprocess.Popen[str], part: str) -> str:
     raise AssertionError(f"the service ended without saying {part!r}")
 
 
-def test_the_log_level_is_that_of_the_model_that_is_served(embedder: FaceEmbedder, tmp_path: Path) -> None:
+def test_the_log_level_is_that_of_the_model_that_is_served(tmp_path: Path) -> None:
     before = logging.root.level
     broken = _broken(tmp_path, "card.json")
 
@@ -296,7 +296,8 @@ def test_the_log_level_is_that_of_the_model_that_is_served(embedder: FaceEmbedde
         logging.root.setLevel(level)
         return load_it()
 
-    reloader = ModelReloader(ServedModel(embedder), lambda: load_as(logging.ERROR, broken), _do_nothing)
+    served = ServedModel(load())  # one of its own, which a reload closes
+    reloader = ModelReloader(served, lambda: load_as(logging.ERROR, broken), _do_nothing)
     try:
         assert not reloader.reload().is_reloaded
         assert logging.root.level == before
