@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
+from terminal import shown_on_a_terminal
 
 from embedder import Job, TimeLeft, duration, no_progress, progress, show_progress
 from embedder.progress import progress_text
@@ -119,16 +120,7 @@ def test_of_work_that_was_finished_before_there_is_no_line(capsys: pytest.Captur
 
 
 def test_a_terminal_shows_a_bar_that_begins_where_the_work_does_and_ends_full() -> None:
-    ours, theirs = pty.openpty()
-    work = WORK.replace("2000)", "2500, n_done=500)")
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", work], stderr=theirs, stdout=subprocess.PIPE, check=True, cwd=ROOT, env=environment
-    )
-    os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
-    os.close(ours)
-    assert done.stdout == b""
+    shown = shown_on_a_terminal(WORK.replace("2000)", "2500, n_done=500)"))
     assert "500 of 2,500 photos" in shown
     assert "embedding ━━━━━━━━━━━━━━━━ 2,500 of 2,500 photos, " in shown
     assert "photos/s, 0 s left" in shown

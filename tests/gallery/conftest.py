@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from postgres_server import new_database, running_postgres
+from set_clock import Clock
 
 from gallery import Store, open_store
 
@@ -36,3 +37,9 @@ def store(url: str) -> Iterator[Store]:
     with open_store(url) as opened:
         opened.create_gallery("staff")
         yield opened
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test sets; it stands at noon of 29 November 2026."""
+    return Clock()

@@ -5,13 +5,14 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from odd_images import blurred, plain, two_faces
 from postgres_server import new_database
+from set_clock import Clock
 from stored_templates import new_template
 
 from embedder import Deadline, DeadlineExceeded, FaceEmbedder, LowQuality, NoFace, use_deadline
@@ -35,21 +36,6 @@ from gallery import (
 )
 
 PEOPLE = "001", "005", "021", "041"
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 29, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

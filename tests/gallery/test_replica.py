@@ -1,11 +1,12 @@
 """A gallery's templates in memory: many faces are identified as each one is, with as few questions to the store."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from set_clock import Clock
 from stored_templates import new_template, vector
 
 from embedder import FaceEmbedder
@@ -13,21 +14,6 @@ from gallery import GalleryReplica, IdentifyOptions, NewTemplate, PersonFacts, S
 
 NUMBERS = 3, 1, 2, 1, 9  # of probes; 9 is of nobody
 OPTIONS = IdentifyOptions(fpir=0.05, limit=1)
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 29, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Rules of a store that the model of `test_store_model.py` does not contain."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from math import nan
 
 import numpy as np
 import pytest
+from set_clock import START, Clock
 from stored_templates import DIGESTS, new_template, vector
 
 from gallery import (
@@ -22,27 +23,11 @@ from gallery import (
     open_store,
 )
 
-START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 WRONG_NAMES = ["", "n" * 201, " bob", "bob\n", "b\x00b", "\u202ebob", "\ud800"]
 
 
-class _Clock:
-    """A time that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
-
-
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
-
-
-@pytest.fixture
-def timed(url: str, clock: _Clock) -> Iterator[Store]:
+def timed(url: str, clock: Clock) -> Iterator[Store]:
     """A store whose time a test sets."""
     with open_store(url, now=clock) as store:
         store.create_gallery("staff")
@@ -100,21 +85,21 @@ def test_a_time_to_forget_without_a_zone_in_the_past_or_after_all_years_is_refus
     assert timed.people("staff", limit=1) == []
 
 
-def test_a_time_to_forget_of_another_zone_is_the_same_moment(timed: Store, clock: _Clock) -> None:
+def test_a_time_to_forget_of_another_zone_is_the_same_moment(timed: Store, clock: Clock) -> None:
     forget_at = datetime(2026, 11, 29, 20, 0, 0, 1, tzinfo=timezone(timedelta(hours=7)))  # 13:00:00.000001 UTC
     facts = timed.put_person("staff", "bob", PersonFacts(forget_at=forget_at)).facts
     assert facts.forget_at == forget_at
-    clock.time = forget_at - timedelta(microseconds=1)
+    clock.now = forget_at - timedelta(microseconds=1)
     assert timed.person("staff", "bob").facts == facts
-    clock.time = forget_at
+    clock.now = forget_at
     with pytest.raises(NoSuchPerson):
         timed.person("staff", "bob")
 
 
-def test_an_expired_person_is_found_by_no_method_before_it_is_deleted(timed: Store, clock: _Clock) -> None:
+def test_an_expired_person_is_found_by_no_method_before_it_is_deleted(timed: Store, clock: Clock) -> None:
     timed.add_templates("staff", "bob", [new_template(1)], facts=PersonFacts(forget_at=START + timedelta(hours=1)))
     version = timed.gallery("staff").version
-    clock.time = START + timedelta(hours=1)
+    clock.now = START + timedelta(hours=1)
     assert timed.people("staff", limit=10) == []
     assert (timed.gallery("staff").n_people, timed.gallery("staff").n_templates) == (0, {})
     assert list(timed.templates("staff", DIGESTS[0])) == []
@@ -123,16 +108,16 @@ def test_an_expired_person_is_found_by_no_method_before_it_is_deleted(timed: Sto
         with pytest.raises(NoSuchPerson):
             act("staff", "bob")
     assert timed.gallery("staff").version == version  # it is all by time: nothing is written yet
-    assert [receipt.n_templates for receipt in timed.forget_expired(clock.time)] == [1]
-    assert timed.forget_expired(clock.time) == []
+    assert [receipt.n_templates for receipt in timed.forget_expired(clock.now)] == [1]
+    assert timed.forget_expired(clock.now) == []
 
 
-def test_a_person_enrolled_anew_after_the_time_has_no_old_templates(timed: Store, clock: _Clock) -> None:
+def test_a_person_enrolled_anew_after_the_time_has_no_old_templates(timed: Store, clock: Clock) -> None:
     timed.add_templates("staff", "bob", [new_template(1)], facts=PersonFacts(forget_at=START + timedelta(hours=1)))
-    clock.time = START + timedelta(hours=1)
+    clock.now = START + timedelta(hours=1)
     bob = timed.add_templates("staff", "bob", [new_template(2)])
     assert [each.quality.eye_distance_px for each in bob.templates] == [2.0]
-    assert (bob.created_at, bob.facts) == (clock.time, PersonFacts())
+    assert (bob.created_at, bob.facts) == (clock.now, PersonFacts())
 
 
 def test_the_same_idempotency_key_adds_once_and_remembers_the_answer(store: Store) -> None:
@@ -162,10 +147,10 @@ def test_a_late_repetition_does_not_enrol_a_forgotten_person_again(store: Store)
     assert store.people("staff", limit=1) == []
 
 
-def test_an_idempotency_key_is_free_again_after_a_day(timed: Store, clock: _Clock) -> None:
+def test_an_idempotency_key_is_free_again_after_a_day(timed: Store, clock: Clock) -> None:
     key = IdempotencyKey("k", b"request", _answer)
     timed.add_templates("staff", "bob", [new_template(1)], idempotency=key)
-    clock.time += timedelta(hours=24)
+    clock.now += timedelta(hours=24)
     assert timed.remembered_answer("staff", key) is None
     assert len(timed.add_templates("staff", "bob", [new_template(2)], idempotency=key).templates) == 2
 

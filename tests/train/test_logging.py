@@ -1,7 +1,6 @@
 """What a run tells: tables that outlive it, lines and a bar on stderr, the time left, and curves."""
 
 import os
-import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
+from terminal import shown_on_a_terminal
 
 from train.errors import TrainingError
 from train.logging.csv_log import (
@@ -187,15 +187,7 @@ def test_where_stderr_is_no_terminal_there_is_a_line_every_30_s_and_stdout_stays
 
 
 def test_on_a_terminal_there_is_a_bar_that_ends_full_with_lines_above_it() -> None:
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", WORK], stderr=theirs, stdout=subprocess.PIPE, check=True, cwd=ROOT, env=environment
-    )
-    os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
-    os.close(ours)
-    assert done.stdout == b""
+    shown = shown_on_a_terminal(WORK)
     assert "the lowest so far" in shown
     assert "the run is done [all of it]" in shown
     assert "step 2,000 of 2,000 ━━━━━━━━━━━━━━━━ loss 0.05, 412 faces/s, 0 s left, EER 3.1%" in shown
