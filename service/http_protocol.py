@@ -115,7 +115,7 @@ class LingeringTransport(asyncio.Transport):
 
 
 class SteadyBody:
-    """ASGI's `receive` for one request; raises BodyTooSlow if its body does not keep to the least rate."""
+    """ASGI's `receive` for one request; raises BodyTooSlow once if its body does not keep to the least rate."""
 
     def __init__(self, receive: Receive, min_rate: int, clock: Callable[[], float]) -> None:
         self._receive, self._clock = receive, clock
@@ -143,6 +143,7 @@ class SteadyBody:
 
     def _end_window(self) -> None:
         if self._n_bytes < self._least:
+            self._is_arriving = False
             raise BodyTooSlow(RATE_WINDOW_S, at_least=int(self._least))
         self._left_s, self._n_bytes = RATE_WINDOW_S, 0
 

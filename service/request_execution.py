@@ -21,7 +21,7 @@ from embedder import Deadline, DeadlineExceeded, FaceEmbedder, OutOfMemory, Timi
 from embedder.explain import Explainer
 
 from .access.caller import caller_of
-from .errors import Busy, GalleriesOff, MemoryFull, Unavailable
+from .errors import BodyTooSlow, Busy, GalleriesOff, MemoryFull, Unavailable
 from .request_body import BodyReader, HoldBytes
 from .request_parsing import OptionsT, ParsedRequest, RequestSpec
 from .served_model import ServedModel
@@ -364,7 +364,7 @@ async def _no_body(_: HoldBytes) -> Callable[[], None]:
 async def while_connected(request: Request, task: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
     """Await `task`; if the client disconnects first, cancel it and its deadline, and raise ClientDisconnect.
 
-    The body must have been read before, because the next message after it is the disconnect.
+    What is left of the body is dropped, so a task that needs it has read it before.
     """
     outcome: list[T | Exception] = []
     async with create_task_group() as group:
@@ -385,8 +385,15 @@ async def while_connected(request: Request, task: Callable[[], Awaitable[T]], de
         del ended  # which refers to itself by its traceback, and would keep the images in memory
 
 
+async def _has_left(request: Request) -> bool:
+    try:
+        return bool((await request.receive())["type"] == "http.disconnect")
+    except BodyTooSlow:  # a body that the route does not read, so its rate does not matter
+        return False
+
+
 async def _cancel_when_gone(request: Request, scope: CancelScope, deadline: Deadline) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+    while not await _has_left(request):
         pass
     deadline.cancel()  # stops a task that has begun, at its next check
     scope.cancel()  # keeps one that waits from beginning

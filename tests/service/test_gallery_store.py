@@ -2,11 +2,13 @@
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from serving_process import connected, received, serving, status_of
 from starlette.testclient import TestClient
 
 from embedder import FaceEmbedder, load
@@ -116,3 +118,24 @@ def test_a_store_that_fails_is_answered_with_503_and_logged(
         assert client.post("/v1/verify", files=pair).status_code == 200
     assert "the store of galleries" in caplog.text
     assert "secret-name" not in "".join(each.getMessage() for each in caplog.records if "visavis" in each.name)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])
+def test_a_body_that_no_route_reads_may_be_slow_while_the_store_is_waited_for(framing: str, tmp_path: Path) -> None:
+    file = tmp_path / "gallery.db"
+    with open_store(url_of(file)) as store:
+        store.create_gallery("g")
+    head = f"DELETE /v1/galleries/g HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{framing}\r\n\r\n".encode()
+    with (
+        serving(VISAVIS_GALLERY=url_of(file)) as (_, url),
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        connected(url) as connection,
+    ):
+        other.execute("BEGIN IMMEDIATE")  # what is to be deleted waits for this transaction
+        connection.sendall(head)
+        time.sleep(6.0)  # longer than the 5 s in which a body must come to the least rate
+        other.execute("ROLLBACK")
+        answer = received(connection)
+    assert (status_of(answer), b'"n_people":0' in answer) == (200, True), answer
+    with open_store(url_of(file)) as store:
+        assert store.galleries() == []
