@@ -84,7 +84,7 @@ def _compared(source: SourceNetwork, found: dict[str, Vectors], n_formats: int, 
 
 
 AT_NODE = re.compile(r"<Node\((\w+)\): ([^>]*)>")  # kind and first output
-OF_KIND = re.compile(r"\b([A-Z]\w*)-\d+")  # and the opset
+OF_KIND = re.compile(r"\b([A-Z]\w*)-\d+|ONNX operations: (\w+)")  # with the opset; the first of a list in 2026.0
 
 
 def _blamed(source: SourceNetwork, reason: str) -> str:
@@ -102,7 +102,7 @@ def _node_blamed(source: SourceNetwork, reason: str) -> str:
     for node in source.model.graph.node:
         if at_node and (node.op_type, at_node[2]) == (at_node[1], next(iter(node.output), "")):
             return node_text(node)
-        if not at_node and of_kind and node.op_type == of_kind[1]:
+        if not at_node and of_kind and node.op_type in of_kind.groups():
             return node_text(node)
     return ""
 
