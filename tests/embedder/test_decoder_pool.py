@@ -192,15 +192,24 @@ def test_a_picture_whose_process_is_killed_is_decoded_once_more(quick: DecoderPo
     assert not is_running(worker)
 
 
-def test_a_picture_that_a_new_process_is_killed_for_is_given_up(quick: DecoderPool) -> None:
-    def kill() -> None:
-        assert soon(lambda: bool(workers_of(quick)))
-        os.kill(workers_of(quick)[0], signal.SIGKILL)
+def test_a_picture_that_new_processes_are_killed_for_is_given_up(quick: DecoderPool) -> None:
+    has_ended = Event()
+
+    def kill_on() -> None:  # one that is killed before it gets the picture is replaced
+        while not has_ended.is_set():
+            for worker in workers_of(quick):
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
 
     quick.require_started()
-    Timer(0, kill).start()
-    with pytest.raises(OutOfMemory, match="too little memory"):
-        decode(quick, SLOW)
+    killer = Thread(target=kill_on)
+    killer.start()
+    try:
+        with pytest.raises(OutOfMemory, match="too little memory"):
+            decode(quick, SLOW)
+    finally:
+        has_ended.set()
+        killer.join()
     assert decode(quick, FILES["PNG"]) == in_process(FILES["PNG"])
 
 
